@@ -1,0 +1,70 @@
+/* See buf.h. */
+#include "proxy/base/buf.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proxy/base/mem.h"
+
+enum { BUF_FIRST_BYTES = 256 };
+
+uint8_t *buf_reserve(struct buf *b, size_t more)
+{
+    if (b->cap - b->len < more) {
+        size_t cap = b->cap < BUF_FIRST_BYTES ? BUF_FIRST_BYTES : b->cap;
+
+        while (cap - b->len < more)
+            cap *= 2;
+        b->at = mem_resize(b->at, cap);
+        b->cap = cap;
+    }
+    return b->at + b->len;
+}
+
+void buf_put(struct buf *b, const void *at, size_t len)
+{
+    if (len == 0)
+        return;
+    memcpy(buf_reserve(b, len), at, len);
+    b->len += len;
+}
+
+void buf_text(struct buf *b, const char *text)
+{
+    buf_put(b, text, strlen(text));
+}
+
+void buf_format(struct buf *b, const char *format, ...)
+{
+    va_list args;
+    int len;
+
+    va_start(args, format);
+    len = vsnprintf((char *)buf_reserve(b, 128), b->cap - b->len, format, args);
+    va_end(args);
+    assert(len >= 0);
+    if ((size_t)len >= b->cap - b->len) {
+        size_t room = (size_t)len + 1;
+
+        va_start(args, format);
+        vsnprintf((char *)buf_reserve(b, room), room, format, args);
+        va_end(args);
+    }
+    b->len += (size_t)len;
+}
+
+void buf_skip(struct buf *b, size_t len)
+{
+    assert(len <= b->len);
+    b->len -= len;
+    if (b->len > 0)
+        memmove(b->at, b->at + len, b->len);
+}
+
+void buf_fini(struct buf *b)
+{
+    free(b->at);
+    *b = (struct buf){ 0 };
+}

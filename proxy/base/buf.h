@@ -1,0 +1,48 @@
+/* A growing row of bytes in one piece.  Zero is a valid, empty buffer.
+ *
+ *     struct buf out = { 0 };
+ *     buf_text(&out, "+OK\r\n");
+ *     ... out.at, out.len ...
+ *     buf_fini(&out);
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proxy/base/err.h"
+#include "proxy/base/slice.h"
+
+struct buf {
+    uint8_t *at; /* owned */
+    size_t len, cap;
+};
+
+/* Makes room for `more` further bytes and returns where they go; buf_grow() then counts them. */
+uint8_t *buf_reserve(struct buf *b, size_t more);
+void buf_put(struct buf *b, const void *at, size_t len);
+void buf_text(struct buf *b, const char *text);
+void buf_format(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Forgets the first `len` bytes; slices of the buffer are void afterwards. */
+void buf_skip(struct buf *b, size_t len);
+void buf_fini(struct buf *b);
+
+static inline void buf_grow(struct buf *b, size_t len)
+{
+    b->len += len;
+}
+
+static inline void buf_slice(struct buf *b, struct slice s)
+{
+    buf_put(b, s.at, s.len);
+}
+
+static inline struct slice buf_all(const struct buf *b)
+{
+    return (struct slice){ b->at, b->len };
+}
+
+static inline void buf_clear(struct buf *b)
+{
+    b->len = 0;
+}

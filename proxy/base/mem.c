@@ -1,0 +1,40 @@
+/* See mem.h. */
+#include "proxy/base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *checked(void *memory, size_t size)
+{
+    if (memory == NULL) {
+        fprintf(stderr, "sheaf: out of memory: the system refused %zu bytes\n", size);
+        abort();
+    }
+    return memory;
+}
+
+void *mem_new(size_t size)
+{
+    return checked(calloc(1, size), size);
+}
+
+void *mem_resize(void *old, size_t size)
+{
+    return checked(realloc(old, size), size);
+}
+
+char *mem_text_of(const void *at, size_t len)
+{
+    char *copy = checked(malloc(len + 1), len + 1);
+
+    if (len > 0)
+        memcpy(copy, at, len);
+    copy[len] = '\0';
+    return copy;
+}
+
+char *mem_text(const char *text)
+{
+    return mem_text_of(text, strlen(text));
+}

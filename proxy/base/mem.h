@@ -1,0 +1,11 @@
+/* Memory that a program of this kind cannot go on without: these never return NULL; when the system
+ * has none left they say so and end the process.  What a peer's declared size decides (request and
+ * reply bodies) is bounded by configuration before it is asked for. */
+#pragma once
+
+#include <stddef.h>
+
+void *mem_new(size_t size);                  /* zeroed; free() */
+void *mem_resize(void *old, size_t size);    /* as realloc() */
+char *mem_text(const char *text);            /* a copy; free() */
+char *mem_text_of(const void *at, size_t len); /* a terminated copy; free() */
