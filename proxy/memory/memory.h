@@ -1,0 +1,194 @@
+/* The contract of memory pools: keys and small values, many clients over few upstreams.
+ *
+ *     session bytes --front.parse--> words --front.plan--> parts, each for one shard
+ *         --flow--> upstreams --back.scan--> replies of the parts
+ *         --operation.merge, or as it came--> session bytes
+ *
+ * Fronts and backs are drivers: they turn bytes into operations and back, in memory that they are
+ * handed, and never see a socket, a clock or a thread.  The flow (memory_flow.c) carries plans out.
+ * A front is `memory_front_NAME` in front_NAME.c, a back `memory_back_NAME` in back_NAME.c; NAME is
+ * the scheme of its URLs.
+ *
+ * Life of the bytes: what `plan` reads (words, raw) is valid until it returns, and parts may point
+ * into it; what must live until the merge goes into the request's arena. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/snapshot.h"
+#include "proxy/base/arena.h"
+#include "proxy/base/buf.h"
+#include "proxy/base/err.h"
+#include "proxy/base/parse.h"
+#include "proxy/base/slice.h"
+#include "shard/map.h"
+
+struct memory_operation;
+struct memory_merge;
+struct memory_site;
+
+/* What a front keeps for each session begins with this; `state_size` is the size of the whole.  The
+ * flow reads these fields after each plan: parts go over upstreams of that database and version. */
+struct memory_state {
+    uint32_t database;
+    uint8_t version;  /* of the protocol, as the upstream must speak it: RESP 2 or 3 */
+    bool closes;      /* set by the front: close the session once its answers are written */
+    bool subscribed;  /* set by the subscription flow: the session receives pushes */
+    bool transaction; /* set by the front: for status and CLIENT LIST only */
+};
+
+/* Questions of a front to the process around it; each appends text to `out`. */
+struct memory_host {
+    void (*session_list)(const struct memory_site *, struct buf *out); /* CLIENT LIST lines, all workers */
+    void (*session_line)(const struct memory_site *, struct buf *out); /* the asking session's line */
+    /* Closes sessions by id (0: any) and "ip:port" (empty: any); returns how many were told to. */
+    uint32_t (*session_kill)(const struct memory_site *, uint64_t id, struct slice address,
+                             bool spare_self);
+    void (*describe)(const struct memory_site *, struct buf *out); /* "name:value\r\n" lines: # Sheaf of INFO */
+    void (*slow_list)(const struct memory_site *, uint32_t most, struct buf *out); /* SLOWLOG GET: a RESP array */
+};
+
+/* The place in which a front works: borrowed, valid during the call it is handed to. */
+struct memory_site {
+    const struct memory_pool *pool; /* the configuration */
+    const struct shard_map *map;    /* key -> shard */
+    void *shared;                   /* the front's own memory of this worker and pool, from shared_new */
+    const struct memory_host *host;
+    void *session;                  /* for `host` only */
+    uint64_t session_id;
+    uint64_t now_us;                /* monotonic */
+    int64_t wall_us;                /* since 1970 */
+};
+
+/* One shard's share of an operation. */
+struct memory_part {
+    uint32_t shard;
+    uint32_t replies;   /* how many its bytes will cause; at least 1 */
+    struct slice bytes; /* as its server shall see them; in raw, the words or the arena */
+    struct slice reply; /* for the merge: all its replies, one after the other.  A part that failed has
+                           one error reply instead, made by `refuse` */
+    bool failed;        /* the reply is not the server's */
+};
+
+enum memory_way {
+    MEMORY_NOTHING,   /* no request at all (an empty line): no reply is owed */
+    MEMORY_ANSWERED,  /* the whole reply is in `answer` (which may stay empty: a silent command) */
+    MEMORY_PARTS,     /* `parts` go to their shards */
+    MEMORY_SUBSCRIBE, /* a subscription command: the subscription flow takes the words */
+};
+
+/* Which upstream carries the parts. */
+enum memory_lease {
+    MEMORY_SHARED,     /* the worker's shared one */
+    MEMORY_LEASE,      /* one of the session's own, kept after the reply (WATCH) */
+    MEMORY_LEASE_ONCE, /* one of the session's own; given back after the reply (EXEC after WATCH, BLPOP) */
+};
+
+/* Joins the replies of all parts into m->out.  Called once, when all have come; the session may have
+ * left by then (m->state == NULL).  May ask for another round instead: sets m->again and m->parts. */
+typedef void memory_merge_f(struct memory_merge *m);
+
+struct memory_merge {
+    const struct memory_site *site;
+    struct memory_state *state; /* NULL: the session is gone, and so is the reply */
+    void *note;                 /* operation.note */
+    struct memory_part *parts;
+    uint32_t part_count;
+    struct arena *arena; /* the request's */
+    struct buf *out;
+    bool again; /* set: `parts` (new, in the arena) go to their shards first; then merge is called again */
+};
+
+/* One request.  `parse` fills the upper half, `plan` the lower; all else is zero before. */
+struct memory_operation {
+    struct slice raw;          /* all its bytes as they came */
+    const struct slice *words; /* command and arguments; count is 0 for an empty request */
+    size_t count;
+    bool is_inline; /* raw is not in the servers' form: parts must be encoded from the words */
+
+    enum memory_way way;
+    struct memory_part *parts; /* &one, or in the arena */
+    uint32_t part_count;
+    struct memory_part one;
+    memory_merge_f *merge; /* NULL: one part, whose reply goes to the session as it comes */
+    void *note;            /* for the merge; in the arena */
+    const char *name;      /* the command, static or living as long as the snapshot: for slow log and metrics */
+    struct slice key;      /* its first key, for the slow log */
+    enum memory_lease lease;
+    bool after_all;      /* wait until all earlier requests of the session are answered, then plan again */
+    bool alone;          /* what follows waits until this one is answered */
+    bool no_deadline;    /* may wait for ever (BLPOP) */
+    bool silent;         /* its reply is swallowed (CLIENT REPLY OFF) */
+    bool end_leases;     /* the session's leases are given back after the reply */
+    bool is_write;       /* for metrics */
+    struct buf *answer;  /* MEMORY_ANSWERED writes here */
+    struct arena *arena; /* the request's */
+};
+
+/* Why a request can't be served, in the flow's words; `refuse` says it in the protocol's. */
+struct memory_refusal {
+    enum err err;
+    uint32_t shard;       /* UINT32_MAX: none in particular */
+    const char *endpoint; /* NULL: none in particular */
+    const char *text;     /* the sentence; no newline */
+};
+
+struct memory_front {
+    const char *name;
+    size_t state_size; /* of a session's state, memory_state included */
+    /* The state is all zero.  Sets the version a new session speaks, and so on. */
+    void (*begin)(const struct memory_site *, struct memory_state *);
+    void (*end)(struct memory_state *); /* frees what the state owns */
+    /* The front's memory of one worker and pool (a script cache): NULL members mean none. */
+    void *(*shared_new)(const struct memory_pool *);
+    void (*shared_free)(void *shared);
+    /* Looks for one request at the front of `in`.  DONE: op's upper half is filled, raw.len bytes are
+     * its own (words may live in the front's per-thread memory until the next call).  MORE: `*need`
+     * is how many bytes of `in` it takes at least.  BAD: the last words to the session are appended
+     * to `last_words`, then it is closed. */
+    enum parse (*parse)(const struct memory_site *, struct memory_state *, struct slice in,
+                        struct memory_operation *op, size_t *need, struct buf *last_words);
+    /* Decides what is to be done.  Called again, from the start, when it set after_all. */
+    void (*plan)(const struct memory_site *, struct memory_state *, struct memory_operation *op);
+    /* Appends an error reply. */
+    void (*refuse)(const struct memory_state *, const struct memory_refusal *, struct buf *out);
+};
+
+/* How a new upstream is made ready, one question at a time: each is awaited before the next is sent. */
+struct memory_hello {
+    const struct endpoint_settings *endpoint;
+    uint32_t database;
+    uint8_t version;
+    bool leased;            /* not for sharing: its id at the server is asked for */
+    struct slice stamp;     /* the expected stamp's text; empty: stamps are off */
+    struct slice stamp_key;
+    /* filled on the way */
+    uint32_t step;          /* 0 at first; the driver's own counting */
+    uint64_t server_id;     /* of this upstream at its server (CLIENT ID); 0: unknown */
+    struct slice found_stamp; /* set when the shard carries one: the flow judges it; borrowed from the reply */
+};
+
+struct memory_back {
+    const char *name;
+    uint16_t default_port;
+    /* Handed the whole reply to the last question (empty at first), appends the next one to `out`;
+     * an empty `out` and ERR_NONE means ready.  On error `why` says what the server answered.
+     * ERR_STAMP is returned by the flow's judgement, not here. */
+    enum err (*hello)(struct memory_hello *, struct slice reply, struct buf *out, struct buf *why);
+    /* Looks for the end of one reply; `scan` (scan_size bytes, all zero at a reply's start) remembers.
+     * DONE: *used bytes end it.  MORE: *used bytes are passed.  *out_of_band: it is a push, and
+     * answers nothing. */
+    enum parse (*scan)(void *scan, struct slice in, size_t *used, bool *out_of_band);
+    size_t scan_size; /* at most MEMORY_SCAN_BYTES */
+    /* What a reply means for the health of its endpoint (LOADING, READONLY ...); NULL: nothing. */
+    const char *(*trouble)(struct slice reply);
+    /* Bytes that make the blocked upstream `server_id` answer, to be sent over another one. */
+    void (*unblock)(uint64_t server_id, struct buf *out);
+};
+
+enum { MEMORY_SCAN_BYTES = 48 };
+
+/* Drivers by name; NULL: there is none. */
+const struct memory_front *memory_front_find(const char *name);
+const struct memory_back *memory_back_find(const char *name);
