@@ -1,0 +1,51 @@
+/* Asks a Redis server how it is, as an independent witness, on a thread that may block, with
+ * hiredis' parser.  The caller brings the byte stream (plain, TLS or Unix), so nothing here knows
+ * sockets.
+ *
+ *     probe_redis_login(&stream, &login, deadline_us, &outcome);      once a connection
+ *     probe_redis_check(&stream, with_info, deadline_us, &outcome);   as often as it is probed
+ *
+ * After any outcome whose `connection_is_good` is false the stream is to be closed. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "health/reason.h"
+
+/* Bytes with a deadline of the monotonic clock.  Both move at least one byte or fail (ERR_TIMEOUT,
+ * ERR_CLOSED, ERR_TLS ...). */
+struct probe_stream {
+    void *state; /* borrowed */
+    enum err (*read)(void *state, void *at, size_t len, uint64_t deadline_us, size_t *got);
+    enum err (*write)(void *state, const void *at, size_t len, uint64_t deadline_us, size_t *put);
+};
+
+struct probe_redis_login {
+    const char *user;     /* NULL: none */
+    const char *password; /* NULL: no AUTH is sent */
+    uint32_t db;          /* SELECT is sent if it is not 0 */
+};
+
+enum probe_role { PROBE_ROLE_UNKNOWN, PROBE_ROLE_PRIMARY, PROBE_ROLE_REPLICA };
+
+struct probe_outcome {
+    enum health_reason reason; /* HEALTH_FINE, or a note, or a failure */
+    bool connection_is_good;
+    uint64_t latency_us; /* of the PING */
+    char text[128];      /* the server's own words if it answered with an error; may be empty */
+    /* From INFO, if it was asked for and allowed: */
+    bool has_info;
+    enum probe_role role;
+    bool primary_link_is_up;                               /* a replica's */
+    uint64_t replication_offset, used_memory, most_memory; /* most: 0 is no limit */
+    char version[32];
+    char flavor[16]; /* "redis" or "valkey" */
+};
+
+/* The outcome is written anew by each call. */
+void probe_redis_login(const struct probe_stream *stream, const struct probe_redis_login *login,
+                       uint64_t deadline_us, struct probe_outcome *outcome);
+void probe_redis_check(const struct probe_stream *stream, bool with_info, uint64_t deadline_us,
+                       struct probe_outcome *outcome);
