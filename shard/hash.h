@@ -17,8 +17,7 @@ struct shard_hash {
     const char *description;
 };
 
-/* NULL if there is none of that name.  A second name of the same hash (`crc` for `crc32`, `default`
- * for `one_at_a_time`) finds the one entry, whose name is then the proper one. */
+/* NULL if there is none of that name. */
 const struct shard_hash *shard_hash_find(const char *name);
 /* The hashes in the order in which documentation should list them; NULL past the last. */
 const struct shard_hash *shard_hash_at(size_t index);
