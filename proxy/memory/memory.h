@@ -36,6 +36,8 @@ struct memory_state {
     bool closes;      /* set by the front: close the session once its answers are written */
     bool subscribed;  /* set by the subscription flow: the session receives pushes */
     bool transaction; /* set by the front: for status and CLIENT LIST only */
+    const char *name; /* what the session calls itself, who it is: set by the front, for status and */
+    const char *user; /* CLIENT LIST only; NULL: nothing */
 };
 
 /* Questions of a front to the process around it; each appends text to `out`. */
@@ -57,6 +59,7 @@ struct memory_site {
     const struct memory_host *host;
     void *session;                  /* for `host` only */
     uint64_t session_id;
+    bool idle; /* all earlier requests of the session are answered; see operation.after_all */
     uint64_t now_us;                /* monotonic */
     int64_t wall_us;                /* since 1970 */
 };
@@ -116,11 +119,15 @@ struct memory_operation {
     const char *name;      /* the command, static or living as long as the snapshot: for slow log and metrics */
     struct slice key;      /* its first key, for the slow log */
     enum memory_lease lease;
-    bool after_all;      /* wait until all earlier requests of the session are answered, then plan again */
+    bool after_all;      /* set only while !site->idle, and then nothing else is set or changed: parse and
+                            plan again once all earlier requests of the session are answered */
     bool alone;          /* what follows waits until this one is answered */
     bool no_deadline;    /* may wait for ever (BLPOP) */
     bool silent;         /* its reply is swallowed (CLIENT REPLY OFF) */
-    bool end_leases;     /* the session's leases are given back after the reply */
+    bool resumes;        /* only a lease that the session has already will do (EXEC after WATCH): if it
+                            was lost, the part fails */
+    bool end_leases;     /* the session's leases and subscriptions are given back after the reply; one
+                            that may still be watched on is closed */
     bool is_write;       /* for metrics */
     struct buf *answer;  /* MEMORY_ANSWERED writes here */
     struct arena *arena; /* the request's */
