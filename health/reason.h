@@ -8,7 +8,7 @@
 
 enum health_reason {
     HEALTH_FINE,
-#define REASON(name, weight, text) HEALTH_##name,
+#define REASON(name, word, weight, text) HEALTH_##name,
 #include "health/reason.def"
 #undef REASON
     HEALTH_REASONS, /* how many there are */
