@@ -1,0 +1,159 @@
+"""A faulty wire between Sheaf and a server: bytes may be late, cut off, wrong, or swallowed."""
+import contextlib
+import socket
+import threading
+import time
+
+from lib.case import ends_with
+from lib.ports import free_port
+
+
+class Faults:
+    """Listens on a loopback port of its own and passes bytes to and from `target` (host, port).
+
+    The faults are attributes, changed while it runs; they are about replies, that is what comes
+    from the target:
+
+        delay           seconds by which each piece is late
+        black_hole      bytes of both directions are swallowed, the connections stay
+        cut_after       so many reply bytes of each connection pass (counted from when it is set),
+                        then it is closed; None: all
+        garbage         bytes put in place of the next piece of a reply, once
+        one_byte        replies pass byte by byte
+    """
+
+    def __init__(self, owner, target):
+        self.delay = 0
+        self.black_hole = False
+        self.garbage = None
+        self.one_byte = False
+        self._cut_after = None
+        self._target = target
+        self._lock = threading.Lock()
+        self._wires = []
+        self.accepted = 0  # connections so far
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.url = f"redis://{self.address}"
+        self._listener = None
+        self.open()
+        ends_with(owner, self.close)
+
+    @property
+    def cut_after(self):
+        return self._cut_after
+
+    @cut_after.setter
+    def cut_after(self, count):
+        with self._lock:
+            self._cut_after = count
+            for wire in self._wires:
+                wire.passed = 0
+
+    @property
+    def wires(self):
+        """How many connections stand."""
+        with self._lock:
+            return len(self._wires)
+
+    def open(self):
+        """Takes connections (again)."""
+        self._listener = socket.create_server(("127.0.0.1", self.port), reuse_port=False)
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def refuse(self):
+        """New connections are refused from now on; those that stand stay."""
+        if self._listener:
+            # close() alone does not wake a thread in accept().
+            with contextlib.suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+            self._listener = None
+
+    def cut(self):
+        """Closes all connections now."""
+        with self._lock:
+            wires = list(self._wires)
+        for wire in wires:
+            wire.close()
+
+    def close(self):
+        self.refuse()
+        self.cut()
+
+    def heal(self):
+        self.delay, self.black_hole, self.garbage, self.one_byte = 0, False, None, False
+        self.cut_after = None
+
+    def take_garbage(self):
+        with self._lock:
+            garbage, self.garbage = self.garbage, None
+            return garbage
+
+    def _accept(self, listener):
+        while True:
+            try:
+                near, _ = listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            try:
+                far = socket.create_connection(self._target)
+            except OSError:
+                near.close()
+                continue
+            wire = _Wire(self, near, far)
+            with self._lock:
+                self._wires.append(wire)
+            wire.start()
+
+    def forget(self, wire):
+        with self._lock, contextlib.suppress(ValueError):
+            self._wires.remove(wire)
+
+
+class _Wire:
+    """One connection through, with a thread for each direction."""
+
+    def __init__(self, faults, near, far):
+        self.faults, self.near, self.far = faults, near, far
+        self.passed = 0
+        for side in (near, far):
+            side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def start(self):
+        threading.Thread(target=self._run, args=(self._ask,), daemon=True).start()
+        threading.Thread(target=self._run, args=(self._reply,), daemon=True).start()
+
+    def close(self):
+        for side in (self.near, self.far):
+            with contextlib.suppress(OSError):
+                side.shutdown(socket.SHUT_RDWR)
+        self.faults.forget(self)
+
+    def _run(self, direction):
+        try:
+            direction()
+        except OSError:
+            pass
+        self.close()
+
+    def _ask(self):
+        while data := self.near.recv(65536):
+            if not self.faults.black_hole:
+                self.far.sendall(data)
+
+    def _reply(self):
+        while data := self.far.recv(65536):
+            if self.faults.delay:
+                time.sleep(self.faults.delay)
+            if self.faults.black_hole:
+                continue
+            data = self.faults.take_garbage() or data
+            limit = self.faults.cut_after
+            if limit is not None and self.passed + len(data) >= limit:
+                self.near.sendall(data[:limit - self.passed])
+                return
+            self.passed += len(data)
+            for piece in (data[i:i + 1] for i in range(len(data))) if self.faults.one_byte else (data,):
+                self.near.sendall(piece)

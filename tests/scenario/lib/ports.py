@@ -1,0 +1,28 @@
+"""Free loopback ports, below those that the system gives to outgoing connections.
+
+A port stays reserved by a lock on a file for as long as this process lives, so that two test
+programs never choose the same one and a server may be restarted on its own."""
+import fcntl
+import os
+import random
+import socket
+
+_FOLDER = f"/tmp/sheaf-test-ports.{os.getuid()}"
+_reservations = []
+
+
+def free_port():
+    os.makedirs(_FOLDER, exist_ok=True)
+    while True:
+        port = random.randrange(11000, 32000)
+        lock = open(f"{_FOLDER}/{port}", "w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            lock.close()
+            continue
+        _reservations.append(lock)
+        return port

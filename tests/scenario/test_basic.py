@@ -1,0 +1,381 @@
+#!/usr/bin/python3
+"""One session and simple requests: every reply is the one that Redis itself gives."""
+from lib import *
+
+
+class Basics(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.redis = [RedisServer(cls) for _ in range(3)]
+        cls.plain = RedisServer(cls)  # what Sheaf is compared with
+        cls.sheaf = Sheaf(cls, pool(cls.redis))
+
+    def setUp(self):
+        self.session = self.sheaf.connect()
+        self.addCleanup(self.session.close)
+
+    def ask(self, *words):
+        return self.session.ask(*words)
+
+    # --- placement
+
+    def test_a_key_is_on_the_shard_of_its_hash_and_nowhere_else(self):
+        for number in range(60):
+            key = f"place:{number}"
+            self.assertEqual(self.ask("SET", key, key), "OK")
+            there = [r.ask("EXISTS", key) for r in self.redis]
+            expected = [0, 0, 0]
+            expected[shard_of(key, 3)] = 1
+            self.assertEqual(there, expected, key)
+
+    def test_a_hash_tag_decides_the_shard(self):
+        for key in ("{user}:1", "{user}:2", "x{user}y"):
+            self.ask("SET", key, "1")
+            self.assertEqual(self.redis[shard_of("user", 3)].ask("EXISTS", key), 1, key)
+
+    def test_odd_hash_tags_count_as_in_redis_cluster(self):
+        for key in ("{a}{b}", "x{}y", "x{{a}}y", "{", "}a{", "{}", "a{b"):
+            self.ask("SET", key, "1")
+            self.assertEqual(self.redis[shard_of(key, 3)].ask("EXISTS", key), 1, key)
+
+    def test_route_tells_where_a_key_is(self):
+        for key, _, _, shard, endpoint in self.sheaf.route("a", "b", "{user}:1", "x y"):
+            self.ask("SET", key, "routed")
+            self.assertEqual(self.redis[int(shard)].ask("GET", key), b"routed")
+            self.assertEqual(endpoint, self.redis[int(shard)].address)
+
+    # --- keys and values
+
+    def test_keys_and_values_may_hold_any_bytes(self):
+        everything = bytes(range(256))
+        for number, key in enumerate((b"", b"\r\n", b"$5\r\nhello\r\n", everything, b"k" * 100_000)):
+            value = b"\r\n%d\r\n" % number + everything
+            self.assertEqual(self.ask("SET", key, value), "OK")
+            self.assertEqual(self.ask("GET", key), value)
+
+    def test_values_of_all_sizes_come_back_as_they_went(self):
+        for size in (0, 1, 511, 512, 4095, 4096, 4097, 16384, 65535, 65536, 1 << 20, (8 << 20) + 3):
+            value = (b"%d." % size * (size // 2 + 1))[:size]
+            self.assertEqual(self.ask("SET", f"size:{size}", value), "OK")
+            self.assertTrue(self.ask("GET", f"size:{size}") == value, f"a value of {size} bytes")
+
+    # --- pipelines
+
+    def test_a_pipeline_is_answered_in_its_order(self):
+        commands, expected = [], []
+        for number in range(3000):
+            key = f"pipe:{number}"
+            commands += [("SET", key, number), ("GET", key)]
+            expected += ["OK", b"%d" % number]
+            if number % 7 == 0:
+                commands.append(("PING", f"{number}"))
+                expected.append(b"%d" % number)
+            if number % 11 == 0:
+                commands.append(("LPUSH", key, "x"))
+                expected.append("WRONGTYPE Operation against a key holding the wrong kind of value")
+            if number % 13 == 0:
+                commands.append(("NOSUCH", key))
+                expected.append(None)
+        replies = self.session.ask_all(*commands)
+        for command, reply, wanted in zip(commands, replies, expected):
+            if wanted is None:
+                self.assertIsInstance(reply, Failure, command)
+            else:
+                self.assertEqual(reply, wanted, command)
+
+    def test_a_pipeline_cut_anywhere_is_the_same_pipeline(self):
+        data = encode("SET", "cut", "12345") + encode("GET", "cut") + encode("PING") + b"GET cut\r\n"
+        for at in range(1, len(data)):
+            self.session.send(data[:at])
+            self.session.send(data[at:])
+            replies = [self.session.reply() for _ in range(4)]
+            self.assertEqual(replies, ["OK", b"12345", "PONG", b"12345"], at)
+
+    def test_small_requests_do_not_wait_for_big_ones_to_be_sent(self):
+        big = b"x" * (4 << 20)
+        replies = self.session.ask_all(("SET", "big", big), ("GET", "big"), ("PING",), ("STRLEN", "big"))
+        self.assertEqual([replies[0], len(replies[1]), *replies[2:]], ["OK", len(big), "PONG", len(big)])
+
+    # --- inline commands
+
+    def test_inline_commands_are_understood(self):
+        for line, expected in (
+                (b"PING\r\n", "PONG"), (b"ping\n", "PONG"), (b"  SET   inline   1 \r\n", "OK"),
+                (b"GET inline\r\n", b"1"), (b"SET inline \"a \\x41\\n\"\r\n", "OK"),
+                (b"GET inline\r\n", b"a A\n"), (b"SET inline 'it\\'s'\r\n", "OK"),
+                (b"GET inline\r\n", b"it's"), (b"\r\n\r\nPING\r\n", "PONG")):
+            self.session.send(line)
+            self.assertEqual(self.session.reply(), expected, line)
+
+    # --- errors, as Redis words them
+
+    def same_as_redis(self, *words):
+        with self.plain.connect() as session:
+            self.assertEqual(self.ask(*words), session.ask(*words), words)
+
+    def test_errors_have_the_words_of_redis(self):
+        self.same_as_redis("GET")
+        self.same_as_redis("GET", "a", "b")
+        self.same_as_redis("SET", "a")
+        self.same_as_redis("MSET", "a", "1", "b")
+        self.same_as_redis("MGET")
+        self.same_as_redis("DEL")
+        self.same_as_redis("PING", "a", "b")
+        self.same_as_redis("ECHO")
+        self.same_as_redis("HELLO", "9")
+        self.same_as_redis("HELLO", "x")
+        self.same_as_redis("SELECT", "x")
+        self.same_as_redis("SELECT", "16")
+        self.same_as_redis("SET", "a", "1", "NOSUCHFLAG")
+        self.same_as_redis("EXPIRE", "a", "x")
+        self.same_as_redis("CLIENT", "NOSUCH")
+        self.same_as_redis("NOSUCH")
+        self.same_as_redis("NOSUCH", "a", "b c")
+        self.same_as_redis("NOSUCH", "x" * 300, "y")
+
+    def bytes_until_the_end(self, session, data):
+        session.socket.sendall(data)
+        got = b""
+        try:
+            while piece := session.socket.recv(65536):
+                got += piece
+        except ConnectionResetError:
+            pass
+        return got
+
+    def test_protocol_errors_are_told_as_redis_does_and_end_the_session(self):
+        for data in (
+                b"*1\r\n$-5\r\n", b"*1\r\n$x\r\n", b"*1\r\n:1\r\n", b"*x\r\n",
+                b"*2147483648\r\n", b"*1\r\n$536870913\r\n", b"*1\r\n$99999999999999999999\r\n",
+                b"SET a \"b\r\n", b"SET a \"b\"c\r\n", b"SET a 'b\r\n", b"x" * 70_000,
+                b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n+b\r\n", b"*1" + b"0" * 70_000,
+                b"*1\r\n$" + b"1" * 70_000):
+            with self.subTest(data[:40]), self.sheaf.connect() as here, self.plain.connect() as there:
+                self.assertEqual(self.bytes_until_the_end(here, data),
+                                 self.bytes_until_the_end(there, data))
+
+    def test_requests_before_a_protocol_error_are_answered_first(self):
+        self.session.send(encode("SET", "before", "1") + encode("GET", "before") + b"*x\r\n")
+        self.assertEqual([self.session.reply(), self.session.reply()], ["OK", b"1"])
+        self.assertEqual(self.session.reply().code, "ERR")
+        self.assertTrue(self.session.at_end())
+
+    def test_empty_requests_are_passed_over_as_in_redis(self):
+        self.session.send(b"*0\r\n*-1\r\n" + encode("PING"))
+        self.assertEqual(self.session.reply(), "PONG")
+
+    def test_what_is_not_supported_is_an_error_and_never_a_close(self):
+        for words in (
+                ("NOSUCH", "a"), ("CLIENT", "TRACKING", "ON"), ("DEBUG", "SLEEP", "0"), ("SHUTDOWN",),
+                ("SHUTDOWN", "NOSAVE"), ("SYNC",), ("PSYNC", "?", "-1"), ("REPLICAOF", "NO", "ONE"),
+                ("SLAVEOF", "127.0.0.1", "1"), ("MIGRATE", "127.0.0.1", "1", "a", "0", "10"),
+                ("CONFIG", "SET", "save", ""), ("SWAPDB", "0", "1"), ("FAILOVER",),
+                ("CLUSTER", "MEET", "127.0.0.1", "1"), ("CLIENT", "PAUSE", "10"), ("MONITOR", "x"),
+                ("ACL", "SETUSER", "x"), ("REPLCONF", "listening-port", "1"), ("BGREWRITEAOF", "x"),
+                ("MODULE", "LOAD", "/x.so"), ("DEBUG", "SEGFAULT")):
+            self.assertIsInstance(self.ask(*words), Failure, words)
+            self.assertEqual(self.ask("PING"), "PONG", f"after {words}")
+        self.assertEqual([r.ask("PING") for r in self.redis], ["PONG"] * 3)
+
+    def test_an_error_of_the_server_is_a_reply_and_passes_as_it_is(self):
+        self.ask("SET", "text", "abc")
+        self.assertEqual(self.ask("INCR", "text"), "ERR value is not an integer or out of range")
+        self.assertEqual(self.ask("GET", "text"), b"abc")
+
+    # --- the session's own state
+
+    def test_ping_and_echo_are_answered(self):
+        self.assertEqual(self.ask("PING"), "PONG")
+        self.assertIsInstance(self.ask("PING"), Status)
+        self.assertEqual(self.ask("PING", "a\r\nb"), b"a\r\nb")
+        self.assertEqual(self.ask("ECHO", "x"), b"x")
+
+    def test_hello_chooses_the_protocol_of_this_session_alone(self):
+        with self.sheaf.connect() as other:
+            greeting = self.ask("HELLO", "3")
+            self.assertEqual(greeting["proto"], 3)
+            self.assertEqual(greeting["server"], b"redis")
+            for word in ("version", "id", "mode", "role", "modules"):
+                self.assertIn(word, greeting)
+            self.ask("HSET", "map", "a", "1")
+            self.assertEqual(self.ask("HGETALL", "map"), {"a": b"1"})
+            self.assertEqual(other.ask("HGETALL", "map"), [b"a", b"1"])
+            self.session.send(encode("GET", "no:such"))
+            self.assertEqual(self.session.reply_bytes(), b"_\r\n")
+            other.send(encode("GET", "no:such"))
+            self.assertEqual(other.reply_bytes(), b"$-1\r\n")
+            self.assertEqual(self.ask("HELLO", "2")[4:6], [b"proto", 2])
+            self.assertEqual(self.ask("HGETALL", "map"), [b"a", b"1"])
+
+    def test_hello_with_a_version_that_does_not_exist_changes_nothing(self):
+        self.assertEqual(self.ask("HELLO", "4").code, "NOPROTO")
+        self.assertIsInstance(self.ask("HELLO")[0], bytes)
+
+    def test_hello_sets_a_name(self):
+        self.ask("HELLO", "3", "SETNAME", "app")
+        self.assertEqual(self.ask("CLIENT", "GETNAME"), b"app")
+
+    def test_select_is_the_sessions_own(self):
+        with self.sheaf.connect() as other:
+            self.assertEqual(self.ask("SET", "db", "zero"), "OK")
+            self.assertEqual(self.ask("SELECT", "1"), "OK")
+            self.assertIsNone(self.ask("GET", "db"))
+            self.ask("SET", "db", "one")
+            self.assertEqual(other.ask("GET", "db"), b"zero")
+            self.assertEqual(self.session.ask_all(("SELECT", "0"), ("GET", "db"), ("SELECT", "1"),
+                                                  ("GET", "db")), ["OK", b"zero", "OK", b"one"])
+
+    def test_reset_brings_the_session_to_its_beginning(self):
+        self.ask("HELLO", "3")
+        self.ask("SELECT", "1")
+        self.ask("CLIENT", "SETNAME", "x")
+        self.assertEqual(self.ask("RESET"), "RESET")
+        self.assertIsNone(self.ask("CLIENT", "GETNAME"))
+        self.session.send(encode("GET", "no:such"))
+        self.assertEqual(self.session.reply_bytes(), b"$-1\r\n")
+
+    def test_quit_is_answered_and_ends_the_session(self):
+        self.assertEqual(self.session.ask_all(("SET", "q", "1"), ("GET", "q"), ("QUIT",)), ["OK", b"1", "OK"])
+        self.assertTrue(self.session.at_end())
+
+    def test_the_names_that_libraries_set_are_kept(self):
+        self.assertIsNone(self.ask("CLIENT", "GETNAME"))
+        self.assertEqual(self.ask("CLIENT", "SETNAME", "app-1"), "OK")
+        self.assertEqual(self.ask("CLIENT", "GETNAME"), b"app-1")
+        self.assertEqual(self.ask("CLIENT", "SETINFO", "LIB-NAME", "redis-py"), "OK")
+        self.assertEqual(self.ask("CLIENT", "SETINFO", "LIB-VER", "5.0.0"), "OK")
+        self.assertIsInstance(self.ask("CLIENT", "SETNAME", "a b"), Failure)
+        number = self.ask("CLIENT", "ID")
+        self.assertIsInstance(number, int)
+        self.assertIn(f"id={number} ".encode(), self.ask("CLIENT", "INFO"))
+
+    def test_client_reply_skip_and_off_take_exactly_their_replies_away(self):
+        self.session.send(
+            encode("CLIENT", "REPLY", "SKIP") + encode("SET", "quiet", "1") + encode("GET", "quiet"))
+        self.assertEqual(self.session.reply(), b"1")
+        self.session.send(
+            encode("CLIENT", "REPLY", "OFF") + encode("SET", "quiet", "2") + encode("NOSUCH")
+            + encode("PING") + encode("MGET", "a", "b", "c"))
+        self.assertTrue(self.session.silent())
+        self.assertEqual(self.ask("CLIENT", "REPLY", "ON"), "OK")
+        self.assertEqual(self.ask("GET", "quiet"), b"2")
+
+    # --- what clients ask when they connect
+
+    def test_what_libraries_ask_at_connect_is_answered(self):
+        info = self.ask("INFO").decode()
+        for line in ("redis_version:", "loading:0", "role:master", "# Sheaf"):
+            self.assertIn(line, info)
+        self.assertIn("redis_version:", self.ask("INFO", "server").decode())
+        self.assertGreater(self.ask("COMMAND", "COUNT"), 200)
+        self.assertEqual(self.ask("COMMAND", "INFO", "get")[0][:2], [b"get", 2])
+        self.assertEqual(self.ask("COMMAND", "GETKEYS", "MSET", "a", "1", "b", "2"), [b"a", b"b"])
+        self.assertEqual(self.ask("COMMAND", "DOCS", "get")[0], b"get")
+        self.assertEqual(self.ask("CONFIG", "GET", "save")[0], b"save")
+        self.assertIn(b"databases", self.ask("CONFIG", "GET", "databases"))
+        self.assertIn("cluster_enabled:0", self.ask("INFO", "cluster").decode())
+        self.assertIsInstance(self.ask("CLUSTER", "KEYSLOT", "a"), int)
+        self.assertEqual(len(self.ask("TIME")), 2)
+        self.assertEqual(self.ask("ROLE")[0], b"master")
+        self.assertIn(b"redis", self.ask("LOLWUT").lower())
+
+    def test_every_reply_to_libraries_is_valid_in_resp3_too(self):
+        self.ask("HELLO", "3")
+        for words in (("INFO",), ("COMMAND", "COUNT"), ("COMMAND", "INFO", "get", "nosuch"),
+                      ("CONFIG", "GET", "*"), ("CLIENT", "LIST"), ("CLIENT", "INFO"), ("TIME",), ("ROLE",),
+                      ("CLIENT", "GETNAME"), ("SLOWLOG", "GET"), ("LATENCY", "LATEST"),
+                      ("MEMORY", "USAGE", "no:such"), ("COMMAND", "DOCS", "get"), ("PUBSUB", "CHANNELS")):
+            self.assertNotIsInstance(self.ask(*words), Failure, words)
+        self.assertEqual(self.ask("PING"), "PONG")
+
+
+# Commands with one key, in an order in which each finds what it needs.
+CONVERSATION = """
+SET s hello|GET s|APPEND s -world|STRLEN s|GETRANGE s 0 4|SETRANGE s 0 J|GETSET s x|GETDEL s|GET s
+SET s 1 EX 100 NX|SET s 1 NX|SET s 2 XX GET|INCR s|INCRBY s 5|DECR s|DECRBY s 2|INCRBYFLOAT s 0.5|TTL s|PERSIST s
+SETEX s 100 v|SETNX s v|PSETEX s 100000 v|GETEX s PERSIST|EXPIRE s 100 GT|TYPE s|DUMP nosuch|OBJECT ENCODING s
+SETBIT b 7 1|GETBIT b 7|BITCOUNT b|BITPOS b 1|BITFIELD b SET u8 0 255 GET u4 0|BITFIELD_RO b GET u8 0
+LPUSH l a b c|RPUSH l d|LRANGE l 0 -1|LINDEX l 1|LINSERT l BEFORE a z|LLEN l|LPOP l|RPOP l 2|LREM l 0 z|LSET l 0 q
+LTRIM l 0 0|LPOS l q|LPUSHX l y|LPOP nosuch|LPOP nosuch 2|LMPOP 1 l LEFT|LRANGE nosuch 0 -1
+SADD t a b c|SREM t c|SCARD t|SISMEMBER t a|SMISMEMBER t a x|SPOP nosuch|SRANDMEMBER nosuch 2|SADD u only|SMEMBERS u
+HSET h f 1 g 2|HGET h f|HGET h nosuch|HMGET h f nosuch g|HDEL h g|HLEN h|HEXISTS h f|HINCRBY h f 3|HINCRBYFLOAT h f .5
+HSETNX h f 1|HKEYS h|HVALS h|HGETALL h|HSTRLEN h f|HRANDFIELD h 1 WITHVALUES|HRANDFIELD nosuch|HGETALL nosuch|HSCAN h 0
+ZADD z 1 a 2 b 3.5 c|ZADD z XX CH 5 a|ZSCORE z a|ZSCORE z nosuch|ZMSCORE z a nosuch|ZRANGE z 0 -1 WITHSCORES|ZRANK z b
+ZREVRANGE z 0 0 WITHSCORES|ZINCRBY z 1.5 b|ZCARD z|ZCOUNT z -inf +inf|ZRANGEBYSCORE z 1 9 LIMIT 0 1|ZPOPMIN z|ZPOPMAX z 2
+ZADD z INCR 1 a|ZRANDMEMBER nosuch|ZLEXCOUNT z - +|ZRANGE z (1 +inf BYSCORE|ZRANK z nosuch|ZMPOP 1 z MIN|ZSCAN nosuch 0
+GEOADD g 13.361389 38.115556 p 15.087269 37.502669 q|GEODIST g p q km|GEOHASH g p|GEOPOS g p nosuch|GEOSEARCH g FROMMEMBER p BYRADIUS 200 km ASC WITHDIST
+PFADD p a b c|PFCOUNT p|XADD x 1-1 f v|XADD x 2-1 f w|XLEN x|XRANGE x - +|XREVRANGE x + - COUNT 1|XREAD COUNT 1 STREAMS x 0
+XGROUP CREATE x grp 0|XREADGROUP GROUP grp me COUNT 1 STREAMS x >|XPENDING x grp|XACK x grp 1-1|XINFO STREAM x|XDEL x 1-1|XTRIM x MAXLEN 0
+XREAD STREAMS x 9|EVAL "return {KEYS[1],ARGV[1],1,false,{ok='fine'},{err='bad'}}" 1 s arg|EVAL "return redis.call('get',KEYS[1])" 1 s
+SORT l|SORT_RO l|EXISTS s|DEL s|TYPE s|RENAME nosuch nosuch|COPY nosuch nosuch|EXPIRETIME nosuch|TTL nosuch|UNLINK l|TOUCH h
+""".strip()
+
+
+class SameAsRedis(Case):
+    """The same conversation with Sheaf and with a server alone; each reply equal to the byte."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.redis = [RedisServer(cls) for _ in range(3)]
+        cls.plain = RedisServer(cls)
+        cls.sheaf = Sheaf(cls, pool(cls.redis))
+
+    def converse(self, proto, database):
+        with self.sheaf.connect() as here, self.plain.connect() as there:
+            for session in (here, there):
+                session.ask("HELLO", proto)
+                session.ask("SELECT", database)
+            for line in CONVERSATION.splitlines():
+                for command in line.split("|"):
+                    command = (command + "\r\n").encode()
+                    here.send(command)
+                    there.send(command)
+                    self.assertEqual(here.reply_bytes(), there.reply_bytes(), command)
+
+    def test_commands_with_one_key_are_answered_alike_in_resp2(self):
+        self.converse(2, 2)
+
+    def test_commands_with_one_key_are_answered_alike_in_resp3(self):
+        self.converse(3, 3)
+
+
+class Limits(Case):
+    def test_a_request_beyond_its_limit_is_refused_and_others_live(self):
+        redis = RedisServer(self)
+        sheaf = Sheaf(self, pool([redis], max_request_bytes="64kb"))
+        with sheaf.connect() as other, sheaf.connect() as session:
+            session.send(encode("SET", "a", b"x" * 100_000))
+            self.assertIsInstance(session.reply(), Failure)
+            self.assertEqual(other.ask("SET", "a", b"x" * 30_000), "OK")
+            self.assertEqual(other.ask("STRLEN", "a"), 30_000)
+
+    def test_sessions_beyond_their_number_are_refused_in_the_words_of_redis(self):
+        redis = RedisServer(self)
+        sheaf = Sheaf(self, pool([redis], max_sessions=5), proxy={"workers": 1})
+        sessions = [sheaf.connect() for _ in range(5)]
+        for session in sessions:
+            self.addCleanup(session.close)
+            self.assertEqual(session.ask("PING"), "PONG")
+        with sheaf.connect() as late:
+            self.assertEqual(late.reply(), "ERR max number of clients reached")
+            self.assertTrue(late.at_end())
+        sessions[0].close()
+        wait_until(lambda: sheaf.ask("PING") == "PONG")
+
+    def test_a_session_that_is_idle_too_long_is_closed(self):
+        redis = RedisServer(self)
+        sheaf = Sheaf(self, pool([redis], idle_timeout="200ms"))
+        with sheaf.connect() as session:
+            self.assertEqual(session.ask("PING"), "PONG")
+            self.assertTrue(session.at_end())
+
+    def test_a_pipeline_deeper_than_its_limit_still_gets_all_its_replies(self):
+        redis = RedisServer(self)
+        sheaf = Sheaf(self, pool([redis], max_pipeline=8))
+        with sheaf.connect() as session:
+            replies = session.ask_all(*(("ECHO", n) if n % 3 else ("SET", "k", n) for n in range(2000)))
+            self.assertEqual(replies, [b"%d" % n if n % 3 else "OK" for n in range(2000)])
+
+
+if __name__ == "__main__":
+    main()
