@@ -135,7 +135,8 @@ static inline bool redis_command_has_subcommands(const struct redis_command *cmd
     return (cmd->flags & REDIS_COMMAND_CONTAINER) != 0;
 }
 
-/* The short way of the common case: the only key is args[1]. */
+/* The short way of the common case: the only key is args[1], which is there if the arity is right.
+ */
 static inline bool redis_command_has_one_key(const struct redis_command *cmd)
 {
     return cmd->keys == REDIS_KEYS_RANGE && cmd->first_key == 1 && cmd->last_key == 1;
@@ -170,8 +171,7 @@ bool redis_command_reads_foreign_keys(const struct redis_command *cmd, const str
 void redis_command_put_error(struct buf *out, const struct redis_command *cmd,
                              const struct slice *args, size_t count);
 
-/* The bit of a category by its name, with or without '@' ("all" is every bit); 0: no such category.
- */
+/* The bit of a category by its name, with or without '@'; "all" is every bit, an unknown one 0. */
 uint32_t redis_category_find(struct slice name);
 /* The name, without '@', of the category with this bit. */
 const char *redis_category_name(enum redis_category category);
@@ -180,9 +180,11 @@ const char *redis_category_name(enum redis_category category);
 struct redis_learned;
 
 /* Reads a server's whole reply to COMMAND (RESP2 or RESP3), which may be hostile.  Kept are only
- * the commands that our table lacks.  One whose keys cannot be told from it (movable, or a data
- * command without keys) is REDIS_REFUSED.  Never changed afterwards. ERR_PROTOCOL: not such a
- * reply.  ERR_LIMIT: too many commands. */
+ * the commands that our table lacks.  One whose keys cannot be told from it is REDIS_REFUSED: they
+ * move, or none is named, and then we know neither what it touches nor where.  Never changed
+ * afterwards.
+ *
+ * ERR_PROTOCOL: not such a reply.  ERR_LIMIT: too many commands. */
 MUST_CHECK enum err redis_learned_read(struct slice reply, struct redis_learned **out);
 void redis_learned_free(struct redis_learned **learned);
 
