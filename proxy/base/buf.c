@@ -38,11 +38,12 @@ void buf_text(struct buf *b, const char *text)
 
 void buf_format(struct buf *b, const char *format, ...)
 {
+    char *at = (char *)buf_reserve(b, 128); /* before its cap is read */
     va_list args;
     int len;
 
     va_start(args, format);
-    len = vsnprintf((char *)buf_reserve(b, 128), b->cap - b->len, format, args);
+    len = vsnprintf(at, b->cap - b->len, format, args);
     va_end(args);
     assert(len >= 0);
     if ((size_t)len >= b->cap - b->len) {

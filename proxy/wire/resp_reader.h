@@ -33,7 +33,7 @@ struct resp_item {
 
 MUST_CHECK enum err resp_read(struct resp_reader *reader, struct resp_item *out);
 
-/* Passes one element with all that is in it and gives its bytes. */
+/* Passes one element with all that is in it, and gives its bytes and those of its attributes. */
 MUST_CHECK enum err resp_read_skip(struct resp_reader *reader, struct slice *raw);
 
 static inline bool resp_item_is_error(const struct resp_item *item)

@@ -34,6 +34,7 @@ struct resp_scan {
     uint32_t searched;  /* bytes of the partial line in which it does not end */
     uint8_t type; /* first byte of the reply, once seen: '+', '$', '>', ...  An attribute before
                      the reply shows as '|' until the reply itself begins */
+    bool begun;   /* the reply's own first line is passed */
 };
 
 enum parse resp_reply_scan(struct resp_scan *scan, struct slice in, size_t *used);
