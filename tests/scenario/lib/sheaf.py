@@ -89,7 +89,11 @@ class Sheaf:
     def start(self):
         self.process = Process([BINARY, "serve", self.file], env={**_SANITIZERS, **self._env},
                                cwd=self.folder)
-        wait_until(self._ready, seconds=15, what="sheaf to be ready")
+        try:
+            wait_until(self._ready, seconds=15, what="sheaf to be ready")
+        except AssertionError:
+            self.process.kill()
+            raise
 
     def _ready(self):
         if not self.process.running:
