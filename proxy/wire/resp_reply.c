@@ -191,13 +191,12 @@ static enum parse pass_header(struct resp_scan *scan, struct slice in, size_t *u
     return begin_element(scan, in.at[0], text);
 }
 
-enum parse resp_reply_scan(struct resp_scan *scan, struct slice in, size_t *used)
+/* From where the scan stands, as far as it goes. */
+static enum parse pass_elements(struct resp_scan *scan, struct slice in, size_t *used)
 {
     size_t at = 0;
-    enum parse parse = in.len > 0 ? PARSE_DONE : PARSE_MORE;
+    enum parse parse = PARSE_DONE;
 
-    if (scan->left == 0 && in.len > 0)
-        *scan = (struct resp_scan){ .left = 1 };
     while (parse == PARSE_DONE && scan->left > 0) {
         struct slice rest = slice_from(in, at);
         bool in_body = scan->body_left > 0;
@@ -215,4 +214,19 @@ enum parse resp_reply_scan(struct resp_scan *scan, struct slice in, size_t *used
     }
     *used = at;
     return parse;
+}
+
+enum parse resp_reply_scan(struct resp_scan *scan, struct slice in, size_t *used)
+{
+    *used = 0;
+    if (in.len == 0)
+        return PARSE_MORE;
+    if (scan->left == 0) {
+        *scan = (struct resp_scan){ .type = in.at[0] };
+        *used = resp_reply_fast(in);
+        if (*used > 0)
+            return PARSE_DONE;
+        scan->left = 1;
+    }
+    return pass_elements(scan, in, used);
 }

@@ -56,7 +56,7 @@ static inline uint64_t resp_scan_body_left(const struct resp_scan *scan)
 static inline size_t resp_reply_fast_bulk(struct slice in)
 {
     enum { MAX_DIGITS = 9 };
-    size_t size = 0, at = 1, end = in.len < MAX_DIGITS + 2 ? in.len : MAX_DIGITS + 2;
+    size_t size = 0, at = 1, end = in.len < MAX_DIGITS + 1 ? in.len : MAX_DIGITS + 1;
 
     for (; at < end && (uint8_t)(in.at[at] - '0') < 10; at++)
         size = size * 10 + (uint8_t)(in.at[at] - '0');
@@ -73,7 +73,7 @@ static inline size_t resp_reply_fast_bulk(struct slice in)
 static inline size_t resp_reply_fast_integer(struct slice in)
 {
     enum { MAX_DIGITS = 18 };
-    size_t at = 1, first, end = in.len < MAX_DIGITS + 2 ? in.len : MAX_DIGITS + 2;
+    size_t at = 1, first, end = in.len < MAX_DIGITS + 1 ? in.len : MAX_DIGITS + 1;
 
     if (at < end && in.at[at] == '-')
         at++;
