@@ -381,7 +381,8 @@ static bool split_line(struct slice line, struct resp_args *args)
 
     args->count = 0;
     buf_clear(&args->unescaped);
-    buf_reserve(&args->unescaped, line.len);
+    if (line.len > 0)
+        buf_reserve(&args->unescaped, line.len); /* once: slices point into it */
     for (;;) {
         size_t start;
 
