@@ -18,7 +18,8 @@ class Faults:
         black_hole      bytes of both directions are swallowed, the connections stay
         cut_after       so many reply bytes of each connection pass (counted from when it is set),
                         then it is closed; None: all
-        garbage         bytes put in place of the next piece of a reply, once
+        garbage         bytes put in place of the next piece of a reply, once,
+        garbage_after   where the last request held these bytes; so probes do not take it
         one_byte        replies pass byte by byte
     """
 
@@ -26,6 +27,7 @@ class Faults:
         self.delay = 0
         self.black_hole = False
         self.garbage = None
+        self.garbage_after = b""
         self.one_byte = False
         self._cut_after = None
         self._target = target
@@ -85,7 +87,9 @@ class Faults:
         self.delay, self.black_hole, self.garbage, self.one_byte = 0, False, None, False
         self.cut_after = None
 
-    def take_garbage(self):
+    def take_garbage(self, asked):
+        if self.garbage is None or self.garbage_after not in asked:
+            return None
         with self._lock:
             garbage, self.garbage = self.garbage, None
             return garbage
@@ -118,6 +122,7 @@ class _Wire:
     def __init__(self, faults, near, far):
         self.faults, self.near, self.far = faults, near, far
         self.passed = 0
+        self.asked = b""
         for side in (near, far):
             side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -140,6 +145,7 @@ class _Wire:
 
     def _ask(self):
         while data := self.near.recv(65536):
+            self.asked = data
             if not self.faults.black_hole:
                 self.far.sendall(data)
 
@@ -149,7 +155,7 @@ class _Wire:
                 time.sleep(self.faults.delay)
             if self.faults.black_hole:
                 continue
-            data = self.faults.take_garbage() or data
+            data = self.faults.take_garbage(self.asked) or data
             limit = self.faults.cut_after
             if limit is not None and self.passed + len(data) >= limit:
                 self.near.sendall(data[:limit - self.passed])
