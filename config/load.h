@@ -49,4 +49,4 @@ enum err config_load_text(const char *name, const char *text,
 void config_check_print(const struct snapshot *s, FILE *out);
 
 /* Every section, option, range, default and description, as Markdown tables. */
-void config_document(FILE *out);
+void config_document(const struct config_vocabulary *vocabulary, FILE *out);

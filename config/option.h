@@ -20,13 +20,14 @@
 #include "proxy/base/err.h"
 
 enum option_type {
-    OPTION_FLAG,     /* bool: yes or no */
+    OPTION_FLAG,     /* bool: yes or no; on and off are taken, too */
     OPTION_INTEGER,  /* uint32_t */
     OPTION_DURATION, /* uint64_t, milliseconds: 400ms 2s 5m 1h 1d */
     OPTION_SIZE,     /* uint64_t, bytes: 512b 64kb 1mb 2gb, in steps of 1024 */
+    OPTION_OCTAL,    /* uint32_t, written in octal: 0660 */
     OPTION_WORD,     /* unsigned int (an enum of that size): index of the word in `words` */
     OPTION_NAME,     /* const char *: one of the vocabulary's words, see `words_from` */
-    OPTION_TEXT,     /* const char *, NULL if not given and without preset */
+    OPTION_TEXT,     /* const char *, NULL if not given and without preset; `zero` stands for "" */
     OPTION_FILE,     /* const char *: as text, relative to the file that says it, absolute after */
     OPTION_LINES, /* repeatable lines with a form of their own, taken by whoever owns the table */
 };
@@ -58,6 +59,9 @@ void option_print(const struct option *option, const void *settings, struct buf 
 
 /* "1 to 1024, or auto": what a value may be. */
 void option_print_range(const struct option *option, const char *const *words, struct buf *out);
+
+/* Sets every option of the table that has a preset to it. */
+void option_set_presets(const struct option *table, void *settings, struct arena *arena);
 
 const struct option *option_find(const struct option *table, const char *name);
 

@@ -22,7 +22,7 @@ struct place {
 };
 
 struct problem {
-    const char *file; /* owned */
+    char *file; /* owned */
     unsigned line, order;
     bool is_warning; /* said, but no reason to refuse */
     char *text;      /* owned */

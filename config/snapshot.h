@@ -3,7 +3,7 @@
  *
  * Everything in it is owned by the snapshot's arena.  Durations end in _ms, sizes in _bytes; 0
  * means "no limit" or "never" where the comment says so.  Every option's default, range and
- * description stands in the tables of config/memory_options.c, proxy_options.c and url_options.c.
+ * description stands in config/tables.c.
  */
 #pragma once
 
@@ -41,8 +41,8 @@ struct memory_pool;
 
 struct endpoint_settings {
     uint32_t number;      /* index in snapshot.endpoints and on the health board */
-    const char *name;     /* "10.0.0.1:6379", "10.0.0.1:6379/2", "/run/redis.sock": for logs, errors
-                             and metrics; never has the password */
+    const char *name;     /* "10.0.0.1:6379", "10.0.0.1:6379/2", "/run/redis.sock?db=2": for logs,
+                             errors     and metrics; never has the password */
     const char *identity; /* equal text = same server, login and TLS: matched over a reload.
                              Holds the password: never print it */
     const char *scheme;   /* "redis", "rediss", "redis+unix" */
@@ -137,7 +137,7 @@ struct memory_pool {
     uint64_t max_session_bytes;  /* what one session may hold; then its shards' replies wait */
     uint64_t script_cache_bytes; /* bodies of EVAL scripts kept to heal NOSCRIPT */
     uint32_t databases;          /* SELECT 0 to databases - 1 */
-    bool insecure_listen;        /* beyond loopback without password and TLS, in words */
+    unsigned insecure_listen;    /* 1: beyond loopback without password and TLS, in words */
     bool tcp_keepalive;
     struct tls_settings listen_tls, shard_tls; /* what URLs of this pool start from */
     struct health_settings health;
@@ -151,7 +151,7 @@ struct proxy_settings {
     const char *admin; /* the URL as it was written; "off" */
     bool admin_on;
     struct address admin_address;
-    bool insecure_listen;         /* the admin endpoint beyond loopback, in words */
+    unsigned insecure_listen;     /* 1: the admin endpoint beyond loopback, in words */
     uint64_t drain_timeout_ms;    /* after SIGTERM; then what is left is cut off */
     uint32_t max_sessions;        /* in all */
     uint64_t max_memory_bytes;    /* in all, of sessions' and upstreams' buffers */

@@ -1,0 +1,306 @@
+/* See draft.h.  Turns the lines of all pools into the snapshot's listeners, endpoints and users.
+ * The lists are allocated once, for as many as there are lines, so that pointers into them stay. */
+#include <stdio.h>
+#include <string.h>
+
+#include "config/draft.h"
+#include "config/expand.h"
+#include "config/tables.h"
+#include "config/url.h"
+#include "config/user.h"
+
+static bool is_line(const struct draft_line *line, const char *name)
+{
+    return strcmp(line->option->name, name) == 0;
+}
+
+static uint32_t count_lines(const struct draft *d, const char *name)
+{
+    uint32_t count = 0;
+
+    for (const struct draft_line *line = d->lines; line != NULL; line = line->next)
+        count += is_line(line, name);
+    return count;
+}
+
+static enum err find_scheme(const struct config_scheme *schemes, const char *name,
+                            const struct config_scheme **out, struct buf *why)
+{
+    const char *words[32];
+    size_t count = 0;
+
+    for (; schemes != NULL && schemes->name != NULL; schemes++) {
+        if (strcmp(schemes->name, name) == 0) {
+            *out = schemes;
+            return ERR_NONE;
+        }
+        if (count < 31)
+            words[count++] = schemes->name;
+    }
+    words[count] = NULL;
+    buf_format(why, "unknown scheme \"%.32s\"", name);
+    option_suggest_word(words, name, why);
+    return ERR_SYNTAX;
+}
+
+/* The options behind a "?", and what they are set in. */
+struct query {
+    const struct option *table;
+    void *settings;
+    size_t tls_from; /* where in the settings those begin that are for TLS only */
+    bool tls;
+    const char *file; /* relative paths start at its folder */
+};
+
+static enum err find_query(const struct query *q, const struct url *url, unsigned index,
+                           const struct option **out, struct buf *why)
+{
+    const char *name = url->query[index].name;
+    const struct option *option = option_find(q->table, name);
+
+    if (option == NULL) {
+        buf_format(why, "unknown option \"%.48s\" behind the \"?\"", name);
+        option_suggest(q->table, name, why);
+        return ERR_SYNTAX;
+    }
+    for (unsigned i = 0; i < index; i++) {
+        if (strcmp(url->query[i].name, name) == 0) {
+            buf_format(why, "\"%s\" stands twice behind the \"?\"", name);
+            return ERR_SYNTAX;
+        }
+    }
+    if (!q->tls && option->offset >= q->tls_from &&
+        option->offset < q->tls_from + sizeof(struct tls_settings)) {
+        buf_format(why, "\"%s\" is for TLS only, and this URL has none", name);
+        return ERR_SYNTAX;
+    }
+    *out = option;
+    return ERR_NONE;
+}
+
+static enum err take_query(struct loading *l, const struct url *url, const struct query *q,
+                           struct buf *why)
+{
+    const struct option *option;
+
+    for (unsigned i = 0; i < url->query_count; i++) {
+        const char *value = url->query[i].value;
+
+        TRY(find_query(q, url, i, &option, why));
+        if (option->type == OPTION_FILE)
+            value = lines_path(l->arena, q->file, value);
+        buf_format(why, "%s ", option->name);
+        TRY(option_set(option, q->settings, value, NULL, l->arena, why));
+        buf_clear(why);
+    }
+    return ERR_NONE;
+}
+
+static const char *terminated(struct loading *l, struct buf *text)
+{
+    const char *copy = arena_text(l->arena, buf_all(text));
+
+    explicit_bzero(text->at, text->len); /* identities hold passwords */
+    buf_fini(text);
+    return copy;
+}
+
+static void name_endpoint(struct loading *l, struct endpoint_settings *e)
+{
+    struct buf name = { 0 };
+
+    url_print_address(&e->address, &name);
+    if (e->database > 0)
+        buf_format(&name, e->address.path != NULL ? "?db=%u" : "/%u", e->database);
+    e->name = terminated(l, &name);
+}
+
+static void identify_endpoint(struct loading *l, struct endpoint_settings *e)
+{
+    const struct tls_settings *t = &e->tls;
+    const char *texts[] = { e->user,      e->password, t->ca_file,
+                            t->cert_file, t->key_file, t->server_name };
+    struct buf identity = { 0 };
+
+    buf_format(&identity, "%s://%s %d%d ", e->scheme, e->name, t->verify, (int)t->min_version);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        if (texts[i] != NULL)
+            url_print(texts[i], "/", &identity);
+        buf_text(&identity, texts[i] == NULL ? " -" : " +");
+    }
+    e->identity = terminated(l, &identity);
+}
+
+/* The database that the path of a TCP URL names. */
+static enum err take_path(struct loading *l, const struct url *url, struct endpoint_settings *e,
+                          struct buf *why)
+{
+    const struct option *database = option_find(tables_shard_url, "db");
+
+    if (url->path == NULL || url->path[0] == '\0')
+        return ERR_NONE;
+    if (option_set(database, e, url->path, NULL, l->arena, why) == ERR_NONE)
+        return ERR_NONE;
+    buf_clear(why); /* the path may be the rest of a password: not shown */
+    buf_text(why, "behind the address only a \"/\" and the number of a database may stand");
+    return ERR_SYNTAX;
+}
+
+static enum err build_endpoint(struct loading *l, const struct draft *d,
+                               const struct draft_line *line, struct endpoint_settings *e,
+                               struct buf *why)
+{
+    struct query query = { .table = tables_shard_url,
+                           .settings = e,
+                           .tls_from = offsetof(struct endpoint_settings, tls),
+                           .file = line->place.file };
+    const struct config_scheme *scheme;
+    struct url url;
+
+    TRY(url_parse(line->value, l->arena, &url, why));
+    TRY(find_scheme(l->vocabulary->backs, url.scheme, &scheme, why));
+    option_set_presets(tables_shard_url, e, l->arena);
+    e->scheme = arena_text(l->arena, slice_text(scheme->name));
+    e->protocol = arena_text(l->arena, slice_text(scheme->protocol));
+    e->address = url.address;
+    if (e->address.host != NULL && !url.has_port)
+        e->address.port = scheme->port;
+    if (e->address.host != NULL && e->address.port == 0) {
+        buf_text(why, "the port must be 1 to 65535");
+        return ERR_RANGE;
+    }
+    e->user = url.user;
+    e->password = url.password;
+    e->tls = d->pool->shard_tls;
+    e->tls.on = query.tls = scheme->tls;
+    TRY(take_path(l, &url, e, why));
+    TRY(take_query(l, &url, &query, why));
+    e->place = line->place;
+    e->pool = d->pool;
+    e->shard = d->pool->shard_count;
+    name_endpoint(l, e);
+    identify_endpoint(l, e);
+    return ERR_NONE;
+}
+
+static enum err build_listener(struct loading *l, const struct draft *d,
+                               const struct draft_line *line, struct listener_settings *n,
+                               struct buf *why)
+{
+    struct query query = { .table = tables_listen_url,
+                           .settings = n,
+                           .tls_from = offsetof(struct listener_settings, tls),
+                           .file = line->place.file };
+    const struct config_scheme *scheme;
+    struct buf name = { 0 };
+    struct url url;
+
+    TRY(url_parse(line->value, l->arena, &url, why));
+    TRY(find_scheme(l->vocabulary->fronts, url.scheme, &scheme, why));
+    if (url.password != NULL || (url.path != NULL && url.path[0] != '\0')) {
+        buf_text(why, "a listener's URL has no user, password or path "
+                      "(clients log in as \"password\" and \"user\" lines say)");
+        return ERR_SYNTAX;
+    }
+    option_set_presets(tables_listen_url, n, l->arena);
+    n->scheme = arena_text(l->arena, slice_text(scheme->name));
+    n->protocol = arena_text(l->arena, slice_text(scheme->protocol));
+    n->address = url.address;
+    if (n->address.host != NULL && !url.has_port)
+        n->address.port = scheme->port;
+    n->tls = d->pool->listen_tls;
+    n->tls.on = query.tls = scheme->tls;
+    TRY(take_query(l, &url, &query, why));
+    n->place = line->place;
+    n->pool = d->pool;
+    buf_format(&name, "%s://", n->scheme);
+    url_print_address(&n->address, &name);
+    n->name = terminated(l, &name);
+    return ERR_NONE;
+}
+
+static enum err build_user(struct loading *l, const struct draft *d, const struct draft_line *line,
+                           struct user_settings *user, struct buf *why)
+{
+    if (is_line(line, "password"))
+        TRY(user_parse_password(line->value, l->arena, user, why));
+    else
+        TRY(user_parse(line->value, l->arena, user, why));
+    user->place = line->place;
+    for (uint32_t i = 0; i < d->pool->user_count; i++) {
+        const struct user_settings *other = &d->pool->users[i];
+
+        if (strcmp(other->name, user->name) == 0) {
+            buf_format(why, "user \"%s\" is already there (%s:%u)", user->name, other->place.file,
+                       other->place.line);
+            return ERR_CONFIG;
+        }
+    }
+    return ERR_NONE;
+}
+
+/* One line becomes one thing, or a problem and nothing. */
+static void build_line(struct loading *l, struct draft *d, const struct draft_line *line)
+{
+    struct snapshot *s = l->snapshot;
+    struct memory_pool *pool = d->pool;
+    struct endpoint_settings endpoint = { .number = s->endpoint_count };
+    struct listener_settings listener = { .number = s->listener_count };
+    struct user_settings user = { 0 };
+    struct buf why = { 0 };
+    enum err err;
+
+    if (is_line(line, "shard")) {
+        err = build_endpoint(l, d, line, &endpoint, &why);
+        if (err == ERR_NONE) {
+            s->endpoints[s->endpoint_count] = endpoint;
+            pool->shards[pool->shard_count++] = &s->endpoints[s->endpoint_count++];
+        }
+    } else if (is_line(line, "listen")) {
+        err = build_listener(l, d, line, &listener, &why);
+        if (err == ERR_NONE) {
+            s->listeners[s->listener_count] = listener;
+            pool->listeners[pool->listener_count++] = &s->listeners[s->listener_count++];
+        }
+    } else {
+        err = build_user(l, d, line, &user, &why);
+        if (err == ERR_NONE)
+            pool->users[pool->user_count++] = user;
+    }
+    if (err != ERR_NONE)
+        draft_blame(l, line->place, line->option->name, &why);
+    buf_fini(&why);
+}
+
+static void build_pool(struct loading *l, struct draft *d)
+{
+    struct memory_pool *pool = &l->snapshot->pools[l->snapshot->pool_count];
+    uint32_t users = count_lines(d, "user") + count_lines(d, "password");
+
+    *pool = *d->pool;
+    pool->number = l->snapshot->pool_count++;
+    d->pool = d->settings = pool;
+    pool->listeners = arena_new(l->arena, count_lines(d, "listen") * sizeof(*pool->listeners));
+    pool->shards = arena_new(l->arena, count_lines(d, "shard") * sizeof(*pool->shards));
+    pool->users = arena_new(l->arena, users * sizeof(*pool->users));
+    for (const struct draft_line *line = d->lines; line != NULL; line = line->next)
+        build_line(l, d, line);
+}
+
+void draft_build(struct loading *l)
+{
+    struct snapshot *s = l->snapshot;
+    size_t pools = 0, listeners = 0, endpoints = 0;
+
+    for (const struct draft *d = l->drafts; d != NULL; d = d->next) {
+        pools += d->pool != NULL;
+        listeners += count_lines(d, "listen");
+        endpoints += count_lines(d, "shard");
+    }
+    s->pools = arena_new(l->arena, pools * sizeof(*s->pools));
+    s->listeners = arena_new(l->arena, listeners * sizeof(*s->listeners));
+    s->endpoints = arena_new(l->arena, endpoints * sizeof(*s->endpoints));
+    for (struct draft *d = l->drafts; d != NULL; d = d->next)
+        if (d->pool != NULL)
+            build_pool(l, d);
+}

@@ -1,0 +1,278 @@
+/* See draft.h.  What only the whole tells: pools that are empty, addresses given twice, limits that
+ * contradict each other, listeners open to the world, files that TLS needs. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/draft.h"
+#include "config/url.h"
+
+static const char INSECURE_WORDS[] = "insecure_listen = anyone may connect";
+
+/* "(sheaf.ini:7)": where the first of two stands. */
+#define FIRST(place) (place).file, (place).line
+
+static void check_hash_tag(struct loading *l, const struct draft *d)
+{
+    size_t len = strlen(d->pool->hash_tag);
+
+    if (len != 0 && len != 2)
+        problems_error(l->problems, draft_place(d, "hash_tag"),
+                       "hash_tag: must be two characters, or off, not \"%s\"", d->pool->hash_tag);
+}
+
+static void check_lines(struct loading *l, const struct draft *d)
+{
+    static const char *const NEEDED[] = { "listen", "shard" };
+
+    for (size_t i = 0; i < 2; i++)
+        if (draft_place(d, NEEDED[i]).order == d->place.order)
+            problems_error(l->problems, d->place, "[%s] has no \"%s\" line", d->title, NEEDED[i]);
+}
+
+/* The larger of two options must not be given below the smaller one. */
+struct order {
+    const char *small_name, *large_name;
+    uint64_t small, large;
+};
+
+static void check_order(struct loading *l, const struct draft *d, const struct order *order)
+{
+    struct place small = draft_place(d, order->small_name);
+    struct place large = draft_place(d, order->large_name);
+
+    if (order->small > order->large)
+        problems_error(l->problems, large.order > small.order ? large : small,
+                       "%s may not be less than %s", order->large_name, order->small_name);
+}
+
+static void check_limits(struct loading *l, const struct draft *d)
+{
+    const struct memory_pool *p = d->pool;
+    const struct proxy_settings *proxy = &l->snapshot->proxy;
+    const struct order orders[] = {
+        { "timeout", "tombstone_timeout", p->timeout_ms, p->tombstone_timeout_ms },
+        { "backoff_min", "backoff_max", p->backoff_min_ms, p->backoff_max_ms },
+        { "max_request", "max_session_memory", p->max_request_bytes, p->max_session_bytes },
+    };
+
+    for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++)
+        check_order(l, d, &orders[i]);
+    if (p->max_session_bytes > proxy->max_memory_bytes)
+        problems_error(l->problems, draft_place(d, "max_session_memory"),
+                       "max_session_memory may not be more than max_memory of [proxy]");
+    if (p->max_sessions > proxy->max_sessions)
+        problems_error(l->problems, draft_place(d, "max_sessions"),
+                       "max_sessions may not be more than max_sessions of [proxy]");
+}
+
+static void check_shards(struct loading *l, const struct memory_pool *p)
+{
+    for (uint32_t i = 0; i < p->shard_count; i++) {
+        const struct endpoint_settings *one = p->shards[i];
+
+        for (uint32_t k = 0; k < i; k++) {
+            const struct endpoint_settings *other = p->shards[k];
+
+            if (address_is(&one->address, &other->address) && one->database == other->database) {
+                problems_error(l->problems, one->place,
+                               "shard: %s is already shard %u (%s:%u); two shards in one database "
+                               "would share their keys",
+                               one->name, k, FIRST(other->place));
+                break;
+            }
+            if (one->label != NULL && other->label != NULL &&
+                strcmp(one->label, other->label) == 0) {
+                problems_error(l->problems, one->place,
+                               "shard: the name \"%s\" is already given (%s:%u)", one->label,
+                               FIRST(other->place));
+                break;
+            }
+        }
+    }
+}
+
+static void check_file(struct loading *l, struct place place, const char *line, const char *what,
+                       const char *file)
+{
+    if (file != NULL && !l->lines.no_files && access(file, R_OK) != 0)
+        problems_error(l->problems, place, "%s: cannot read %s \"%s\": %s", line, what, file,
+                       strerror(errno));
+}
+
+static void check_tls(struct loading *l, struct place place, const char *line,
+                      const struct tls_settings *tls)
+{
+    if (!tls->on)
+        return;
+    if ((tls->cert_file == NULL) != (tls->key_file == NULL))
+        problems_error(l->problems, place, "%s: a TLS certificate and its key must both be given",
+                       line);
+    check_file(l, place, line, "certificate", tls->cert_file);
+    check_file(l, place, line, "key", tls->key_file);
+    check_file(l, place, line, "certificates of authorities", tls->ca_file);
+}
+
+static bool asks_for_password(const struct memory_pool *p)
+{
+    for (uint32_t i = 0; i < p->user_count; i++)
+        if (p->users[i].nopass)
+            return false;
+    return p->user_count > 0;
+}
+
+static void check_listener(struct loading *l, const struct memory_pool *p,
+                           const struct listener_settings *n)
+{
+    if (n->tls.on && n->tls.cert_file == NULL && n->tls.key_file == NULL)
+        problems_error(l->problems, n->place, "listen: %s:// needs tls_cert and tls_key",
+                       n->scheme);
+    if (n->tls.on && n->tls.client != TLS_CLIENT_NONE && n->tls.ca_file == NULL)
+        problems_error(l->problems, n->place,
+                       "listen: certificates of clients are asked for, so tls_client_ca is needed");
+    check_tls(l, n->place, "listen", &n->tls);
+    if (!n->tls.on && !asks_for_password(p) && !p->insecure_listen &&
+        !address_is_local(&n->address))
+        problems_error(l->problems, n->place,
+                       "listen: %s is open beyond this machine, without password and TLS; give a "
+                       "\"password\", listen with TLS, or allow it in words: \"%s\"",
+                       n->name, INSECURE_WORDS);
+    for (uint32_t i = 0; i < n->number; i++) {
+        const struct listener_settings *other = &l->snapshot->listeners[i];
+
+        if (address_is(&n->address, &other->address) &&
+            (n->address.path != NULL || n->address.port != 0))
+            problems_error(l->problems, n->place, "listen: %s is already taken (%s:%u)", n->name,
+                           FIRST(other->place));
+    }
+}
+
+/* Options for TLS, and nothing that speaks it: most likely a missing "s" in a URL. */
+static void check_unused_tls(struct loading *l, const struct draft *d)
+{
+    bool listens = false, connects = false;
+
+    for (uint32_t i = 0; i < d->pool->listener_count; i++)
+        listens |= d->pool->listeners[i]->tls.on;
+    for (uint32_t i = 0; i < d->pool->shard_count; i++)
+        connects |= d->pool->shards[i]->tls.on;
+    for (const struct option *o = d->table; o->name != NULL; o++) {
+        bool listener = strncmp(o->name, "tls_", 4) == 0;
+        bool shard = strncmp(o->name, "shard_tls_", 10) == 0;
+        struct place place = d->seen[o - d->table];
+
+        if (place.line > 0 && ((listener && !listens) || (shard && !connects)))
+            problems_warn(l->problems, place,
+                          "%s has no effect: no \"%s\" line has a TLS URL "
+                          "(rediss://)",
+                          o->name, listener ? "listen" : "shard");
+    }
+}
+
+/* What another layer says of the pool; only asked when all else is right with it. */
+static void check_by_callback(struct loading *l, const struct memory_pool *p)
+{
+    char why[512] = "";
+
+    if (l->vocabulary->check_pool == NULL ||
+        l->vocabulary->check_pool(p, why, sizeof(why)) == ERR_NONE)
+        return;
+    problems_error(l->problems, p->place, "[memory %s]: %s", p->name, why);
+}
+
+static void check_pool(struct loading *l, const struct draft *d)
+{
+    const struct memory_pool *p = d->pool;
+    size_t errors = l->problems->errors;
+
+    check_lines(l, d);
+    check_hash_tag(l, d);
+    check_limits(l, d);
+    check_shards(l, p);
+    check_unused_tls(l, d);
+    for (uint32_t i = 0; i < p->shard_count; i++) {
+        const struct endpoint_settings *e = p->shards[i];
+
+        check_tls(l, e->place, "shard", &e->tls);
+        if (e->tls.on && !e->tls.verify)
+            problems_warn(l->problems, e->place,
+                          "shard: the certificate of %s is not verified: anyone between could read "
+                          "and change all",
+                          e->name);
+    }
+    for (uint32_t i = 0; i < p->listener_count; i++)
+        check_listener(l, p, p->listeners[i]);
+    if (l->problems->errors == errors && p->shard_count > 0)
+        check_by_callback(l, p);
+}
+
+static struct place admin_place(const struct loading *l)
+{
+    for (const struct draft *d = l->drafts; d != NULL; d = d->next)
+        if (d->table != NULL && d->pool == NULL)
+            return draft_place(d, "admin");
+    return l->snapshot->proxy.place;
+}
+
+static enum err parse_admin(struct loading *l, const char *text, struct address *out,
+                            struct buf *why)
+{
+    struct url url;
+
+    TRY(url_parse(text, l->arena, &url, why));
+    if ((strcmp(url.scheme, "http") != 0 && strcmp(url.scheme, "http+unix") != 0) ||
+        url.password != NULL || url.query_count > 0 || (url.path != NULL && url.path[0] != '\0')) {
+        buf_text(why, "must be http://HOST:PORT, http+unix:///PATH, or off");
+        return ERR_SYNTAX;
+    }
+    if (url.address.host != NULL && !url.has_port)
+        url.address.port = 80;
+    *out = url.address;
+    return ERR_NONE;
+}
+
+static void check_admin(struct loading *l)
+{
+    struct proxy_settings *proxy = &l->snapshot->proxy;
+    struct place place = admin_place(l);
+    struct buf why = { 0 };
+
+    proxy->admin_on = proxy->admin[0] != '\0';
+    if (!proxy->admin_on)
+        return;
+    if (parse_admin(l, proxy->admin, &proxy->admin_address, &why) != ERR_NONE) {
+        draft_blame(l, place, "admin", &why);
+        buf_fini(&why);
+        return;
+    }
+    buf_fini(&why);
+    if (!address_is_local(&proxy->admin_address) && !proxy->insecure_listen)
+        problems_error(
+            l->problems, place,
+            "admin: %s is open beyond this machine, without password and TLS; allow it in "
+            "words: \"%s\"",
+            proxy->admin, INSECURE_WORDS);
+    for (uint32_t i = 0; i < l->snapshot->listener_count; i++) {
+        const struct listener_settings *n = &l->snapshot->listeners[i];
+
+        if (address_is(&n->address, &proxy->admin_address) &&
+            (n->address.path != NULL || n->address.port != 0))
+            problems_error(l->problems, n->place, "listen: %s is already the admin endpoint's",
+                           n->name);
+    }
+}
+
+void draft_check(struct loading *l)
+{
+    bool any = false;
+
+    for (const struct draft *d = l->drafts; d != NULL; d = d->next) {
+        any = any || d->pool != NULL || d->table == NULL;
+        if (d->pool != NULL)
+            check_pool(l, d);
+    }
+    if (!any && l->problems->errors == 0)
+        problems_error(l->problems, (struct place){ .file = l->snapshot->file },
+                       "there is no pool: a section such as [memory NAME] is needed");
+    check_admin(l);
+}

@@ -1,0 +1,262 @@
+/* See load.h.  Three passes: read all lines into drafts (here), build the snapshot's lists
+ * (draft_build.c), look at the whole (draft_check.c).  Each pass adds its problems and goes on, so
+ * that an operator sees all of them at once. */
+#include "config/load.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/draft.h"
+#include "config/expand.h"
+#include "config/tables.h"
+#include "proxy/base/mem.h"
+
+enum { POOL_NAME_BYTES = 64 };
+
+void draft_blame(struct loading *l, struct place place, const char *name, struct buf *why)
+{
+    problems_error(l->problems, place, "%s: %.*s", name, (int)why->len, (const char *)why->at);
+    buf_clear(why);
+}
+
+struct place draft_place(const struct draft *d, const char *option_name)
+{
+    const struct option *option = option_find(d->table, option_name);
+
+    assert(option != NULL);
+    return d->seen[option - d->table].line > 0 ? d->seen[option - d->table] : d->place;
+}
+
+static struct draft *find_draft(struct loading *l, const char *title)
+{
+    for (struct draft *d = l->drafts; d != NULL; d = d->next)
+        if (d->table != NULL && strcmp(d->title, title) == 0)
+            return d;
+    return NULL;
+}
+
+static void begin_proxy(struct loading *l, struct draft *d, const char *name)
+{
+    if (name != NULL) {
+        problems_error(l->problems, d->place, "[proxy] has no name: \"%s\" is too much", name);
+        return;
+    }
+    l->snapshot->proxy.place = d->place;
+    d->settings = &l->snapshot->proxy;
+    d->table = tables_proxy;
+}
+
+static bool is_pool_name(const char *name)
+{
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < len; i++)
+        if (!isalnum((unsigned char)name[i]) && strchr("-_.", name[i]) == NULL)
+            return false;
+    return len > 0 && len <= POOL_NAME_BYTES;
+}
+
+static void begin_memory(struct loading *l, struct draft *d, const char *name)
+{
+    if (name == NULL || !is_pool_name(name)) {
+        problems_error(l->problems, d->place,
+                       "a pool needs a name of 1 to 64 letters, digits, \"-\", \"_\" or \".\": "
+                       "[memory NAME]");
+        return;
+    }
+    d->pool = arena_new(l->arena, sizeof(*d->pool));
+    d->pool->name = name;
+    d->pool->place = d->place;
+    d->settings = d->pool;
+    d->table = tables_memory;
+    option_set_presets(d->table, d->settings, l->arena);
+}
+
+static void begin_unknown(struct loading *l, struct draft *d, const char *kind)
+{
+    static const char *const KINDS[] = { "proxy", "memory", NULL };
+    static const char *const LATER[] = { "sql", "blob", "class", "search", NULL };
+    struct buf text = { 0 };
+
+    for (size_t i = 0; LATER[i] != NULL; i++) {
+        if (strcmp(LATER[i], kind) == 0) {
+            problems_error(l->problems, d->place, "[%s] sections are not in this version", kind);
+            return;
+        }
+    }
+    buf_format(&text, "unknown section [%s]", d->title);
+    option_suggest_word(KINDS, kind, &text);
+    problems_error(l->problems, d->place, "%.*s", (int)text.len, (char *)text.at);
+    buf_fini(&text);
+}
+
+/* "kind name" with single spaces; kind and name apart, name NULL if there is none. */
+static void split_title(struct loading *l, const char *text, struct draft *d, const char **kind,
+                        const char **name)
+{
+    char *copy = arena_text(l->arena, slice_text(text)), *title, *rest;
+    size_t len;
+
+    copy += strspn(copy, " \t");
+    for (len = strlen(copy); len > 0 && isspace((unsigned char)copy[len - 1]);)
+        copy[--len] = '\0';
+    rest = copy + strcspn(copy, " \t");
+    *kind = arena_text(l->arena, slice_of(copy, (size_t)(rest - copy)));
+    rest += strspn(rest, " \t");
+    *name = *rest == '\0' ? NULL : rest;
+    title = arena_new(l->arena, strlen(*kind) + strlen(rest) + 2);
+    d->title = strcat(strcat(strcpy(title, *kind), *rest == '\0' ? "" : " "), rest);
+}
+
+/* Of `struct lines`. */
+static void *begin_section(void *owner, struct place place, const char *text)
+{
+    struct loading *l = owner;
+    struct draft *d = arena_new(l->arena, sizeof(*d)), *first;
+    const char *kind, *name;
+
+    d->place = place;
+    d->lines_end = &d->lines;
+    split_title(l, text, d, &kind, &name);
+    first = find_draft(l, d->title);
+    if (first != NULL)
+        problems_error(l->problems, place, "section [%s] is already there (%s:%u)", d->title,
+                       first->place.file, first->place.line);
+    else if (strcmp(kind, "proxy") == 0)
+        begin_proxy(l, d, name);
+    else if (strcmp(kind, "memory") == 0)
+        begin_memory(l, d, name);
+    else
+        begin_unknown(l, d, kind);
+    *l->drafts_end = d;
+    l->drafts_end = &d->next;
+    return d;
+}
+
+static void refuse_name(struct loading *l, const struct draft *d, struct place place,
+                        const char *name)
+{
+    struct buf text = { 0 };
+
+    buf_format(&text, "unknown option \"%s\" in [%s]", name, d->title);
+    option_suggest(d->table, name, &text);
+    problems_error(l->problems, place, "%.*s", (int)text.len, (char *)text.at);
+    buf_fini(&text);
+}
+
+static void keep_line(struct loading *l, struct draft *d, const struct option *option,
+                      struct place place, const char *value)
+{
+    struct draft_line *line = arena_new(l->arena, sizeof(*line));
+
+    line->option = option;
+    line->value = arena_text(l->arena, slice_text(value));
+    line->place = place;
+    *d->lines_end = line;
+    d->lines_end = &line->next;
+}
+
+static enum err set_option(struct loading *l, struct draft *d, const struct option *option,
+                           const char *file, const char *value, struct buf *why)
+{
+    const char *const *words = option->words_from == OPTION_WORDS_HASHES ? l->vocabulary->hashes
+                               : option->words_from == OPTION_WORDS_DISTRIBUTIONS
+                                   ? l->vocabulary->distributions
+                                   : NULL;
+    const char *expanded;
+
+    TRY(expand(slice_text(value), EXPAND_PLAIN, l->arena, &expanded, why));
+    if (option->type == OPTION_FILE)
+        expanded = lines_path(l->arena, file, expanded);
+    return option_set(option, d->settings, expanded, words, l->arena, why);
+}
+
+/* Of `struct lines`. */
+static void take_line(void *owner, void *section, struct place place, const char *name,
+                      const char *value)
+{
+    struct loading *l = owner;
+    struct draft *d = section;
+    const struct option *option;
+    struct place *seen;
+    struct buf why = { 0 };
+
+    if (d == NULL) {
+        problems_error(l->problems, place, "\"%s\" stands before any [section]", name);
+        return;
+    }
+    if (d->table == NULL)
+        return;
+    option = option_find(d->table, name);
+    if (option == NULL) {
+        refuse_name(l, d, place, name);
+        return;
+    }
+    seen = &d->seen[option - d->table];
+    if (option->type == OPTION_LINES)
+        keep_line(l, d, option, place, value);
+    else if (seen->line > 0)
+        problems_error(l->problems, place, "%s: is already given (%s:%u)", name, seen->file,
+                       seen->line);
+    else if (value[0] == '\0')
+        problems_error(l->problems, place, "%s: the value is missing", name);
+    else if (set_option(l, d, option, place.file, value, &why) != ERR_NONE)
+        draft_blame(l, place, name, &why);
+    if (seen->line == 0)
+        *seen = place;
+    buf_fini(&why);
+}
+
+static void begin(struct loading *l, const char *file)
+{
+    assert(option_find(tables_memory, "breaker_open") - tables_memory < DRAFT_OPTIONS_MOST);
+    l->snapshot = mem_new(sizeof(*l->snapshot));
+    atomic_init(&l->snapshot->refs, 1);
+    l->arena = &l->snapshot->arena;
+    l->snapshot->file = arena_text(l->arena, slice_text(file));
+    l->drafts_end = &l->drafts;
+    l->lines.owner = l;
+    l->lines.section = begin_section;
+    l->lines.line = take_line;
+    l->lines.problems = l->problems;
+    l->lines.arena = l->arena;
+    option_set_presets(tables_proxy, &l->snapshot->proxy, l->arena);
+    l->snapshot->proxy.place = (struct place){ .file = l->snapshot->file };
+}
+
+static enum err finish(struct loading *l, struct snapshot **out)
+{
+    draft_build(l);
+    draft_check(l);
+    problems_sort(l->problems);
+    if (l->problems->errors > 0) {
+        snapshot_unref(&l->snapshot);
+        return ERR_CONFIG;
+    }
+    *out = l->snapshot;
+    return ERR_NONE;
+}
+
+enum err config_load(const char *file, const struct config_vocabulary *vocabulary,
+                     struct snapshot **out, struct problems *problems)
+{
+    struct loading l = { .vocabulary = vocabulary, .problems = problems };
+
+    begin(&l, file);
+    lines_read_file(&l.lines, l.snapshot->file);
+    return finish(&l, out);
+}
+
+enum err config_load_text(const char *name, const char *text,
+                          const struct config_vocabulary *vocabulary, struct snapshot **out,
+                          struct problems *problems)
+{
+    struct loading l = { .vocabulary = vocabulary, .problems = problems };
+
+    begin(&l, name);
+    l.lines.no_files = true;
+    lines_read_text(&l.lines, l.snapshot->file, text);
+    return finish(&l, out);
+}

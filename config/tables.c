@@ -1,0 +1,221 @@
+/* See tables.h.  A preset stands here and nowhere else; why it is what it is stands beside it where
+ * that is not plain. */
+#include "config/tables.h"
+
+#include <string.h>
+
+#include "config/snapshot.h"
+
+#define SECONDS(n) ((uint64_t)(n)*1000)
+#define HOURS(n)   ((uint64_t)(n)*3600000)
+#define KB(n)      ((uint64_t)(n) << 10)
+#define MB(n)      ((uint64_t)(n) << 20)
+#define GB(n)      ((uint64_t)(n) << 30)
+
+static const char *const LOG_LEVELS[] = { "error", "warn", "info", "debug", NULL };
+static const char *const LOG_FORMATS[] = { "text", "json", NULL };
+static const char *const SHARD_DOWN[] = { "error", NULL };
+static const char *const TLS_CLIENTS[] = { "none", "optional", "required", NULL };
+static const char *const TLS_VERSIONS[] = { "1.2", "1.3", NULL };
+static const char *const INSECURE[] = { "no", "anyone may connect", NULL };
+
+#define AT(member) offsetof(struct proxy_settings, member)
+
+const struct option tables_proxy[] = {
+    { "workers", OPTION_INTEGER, AT(workers), "auto", .min = 1, .max = 256, .zero = "auto",
+      .text = "threads that serve; auto: as many as there are cores" },
+    { "admin", OPTION_TEXT, AT(admin), "http://127.0.0.1:9070", .zero = "off",
+      .form = "URL, or off",
+      .text = "where status, metrics and health checks are served: http://HOST:PORT or "
+              "http+unix:///PATH" },
+    { "insecure_listen", OPTION_WORD, AT(insecure_listen), "no", .words = INSECURE,
+      .text =
+          "lets the admin endpoint listen beyond loopback, where it asks nobody for a password" },
+    { "drain_timeout", OPTION_DURATION, AT(drain_timeout_ms), "30s", .max = HOURS(24),
+      .text = "how long requests may take to end after SIGTERM" },
+    { "max_sessions", OPTION_INTEGER, AT(max_sessions), "10000", .min = 1, .max = 10000000,
+      .text = "client connections in all" },
+    { "max_memory", OPTION_SIZE, AT(max_memory_bytes), "1gb", .min = MB(16),
+      .text = "memory in all that buffers of client and server connections may take" },
+    { "backlog", OPTION_INTEGER, AT(backlog), "1024", .min = 1, .max = 65535,
+      .text = "connections that may wait to be accepted, per listener and worker" },
+    { "resolve_interval", OPTION_DURATION, AT(resolve_interval_ms), "30s", .min = SECONDS(1),
+      .max = HOURS(24), .text = "how often host names are looked up again" },
+    { "slow_requests", OPTION_INTEGER, AT(slow_requests), "128", .max = 10000,
+      .text = "how many of the slowest recent requests are kept" },
+    { "slow_time", OPTION_DURATION, AT(slow_time_ms), "10ms", .max = HOURS(1),
+      .text = "requests that take less are not among the slow ones" },
+    { "log_level", OPTION_WORD, AT(log_level), "info", .words = LOG_LEVELS,
+      .text = "how much is logged, to standard error" },
+    { "log_format", OPTION_WORD, AT(log_format), "text", .words = LOG_FORMATS,
+      .text = "key=value lines, or JSON" },
+    { 0 },
+};
+
+#undef AT
+#define AT(member) offsetof(struct memory_pool, member)
+
+const struct option tables_memory[] = {
+    { "listen", OPTION_LINES, .form = "URL",
+      .text = "where clients connect: redis://HOST:PORT, rediss:// for TLS, redis+unix:///PATH; "
+              "port 0 takes a free one" },
+    { "shard", OPTION_LINES, .form = "URL",
+      .text = "a server, redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]; the order of these lines "
+              "is the map" },
+    { "password", OPTION_LINES, .form = "PASSWORD",
+      .text = "what AUTH must say; short for a user named default" },
+    { "user", OPTION_LINES,
+      .form =
+          "NAME PASSWORD|#SHA256|nopass [password=...] [prefix=...] [allow=...] [deny=...] [admin]",
+      .text = "who may come in, and what they may do" },
+    { "hash", OPTION_NAME, AT(hash), "xxh3", .words_from = OPTION_WORDS_HASHES,
+      .text = "how a key becomes a number" },
+    { "distribution", OPTION_NAME, AT(distribution), "modulo",
+      .words_from = OPTION_WORDS_DISTRIBUTIONS, .text = "how that number becomes a shard" },
+    { "hash_tag", OPTION_TEXT, AT(hash_tag), "{}", .zero = "off", .form = "two characters, or off",
+      .text = "of a key, only what stands between these two is hashed" },
+    { "stamp", OPTION_FLAG, AT(stamp), "yes",
+      .text =
+          "each shard carries a small key that says its place in the map, checked on connection; "
+          "no: where a server's rights forbid it" },
+    { "on_shard_down", OPTION_WORD, AT(on_shard_down), "error", .words = SHARD_DOWN,
+      .text = "what the keys of a dead shard get; the map does not move" },
+
+    { "timeout", OPTION_DURATION, AT(timeout_ms), "2s", .min = 1, .max = HOURS(24),
+      .text = "for a request: from sending it to its reply" },
+    { "connect_timeout", OPTION_DURATION, AT(connect_timeout_ms), "1s", .min = 1, .max = HOURS(1),
+      .text = "for a connection to a server, with TLS and login" },
+    { "queue_timeout", OPTION_DURATION, AT(queue_timeout_ms), "1s", .min = 1, .max = HOURS(1),
+      .text = "for a request that waits for a server connection of its own" },
+    { "tombstone_timeout", OPTION_DURATION, AT(tombstone_timeout_ms), "30s", .min = 1,
+      .max = HOURS(24),
+      .text = "how long the late reply of an expired request is waited for, before "
+              "its connection is given up" },
+    { "idle_timeout", OPTION_DURATION, AT(idle_timeout_ms), "never", .min = 1, .max = HOURS(8760),
+      .zero = "never", .text = "a client that asks nothing for so long is disconnected" },
+    { "handshake_timeout", OPTION_DURATION, AT(handshake_timeout_ms), "10s", .min = 1,
+      .max = HOURS(1), .text = "for a client's TLS handshake, and its login where one is needed" },
+    { "upstream_idle_timeout", OPTION_DURATION, AT(upstream_idle_timeout_ms), "5m", .min = 1,
+      .max = HOURS(8760), .zero = "never",
+      .text = "a server connection that nobody uses for so long is closed" },
+    { "backoff_min", OPTION_DURATION, AT(backoff_min_ms), "50ms", .min = 1, .max = HOURS(1),
+      .text = "wait after the first failed attempt to connect; doubles with each" },
+    { "backoff_max", OPTION_DURATION, AT(backoff_max_ms), "2s", .min = 1, .max = HOURS(1),
+      .text = "longest wait between attempts to connect" },
+
+    { "upstreams", OPTION_INTEGER, AT(upstreams), "1", .min = 1, .max = 64,
+      .text = "server connections per worker and shard that all clients share" },
+    { "max_upstreams", OPTION_INTEGER, AT(max_upstreams), "128", .min = 1, .max = 100000,
+      .text = "server connections per shard, in the whole process, for transactions, blocking "
+              "commands and subscriptions" },
+    { "max_queue", OPTION_INTEGER, AT(max_queue), "1024", .min = 0, .max = 1000000,
+      .text = "requests per worker and shard that may wait for one of those" },
+    { "max_sessions", OPTION_INTEGER, AT(max_sessions), "unlimited", .min = 1, .max = 10000000,
+      .zero = "unlimited",
+      .text = "client connections of this pool; the process has its own limit" },
+    { "max_pipeline", OPTION_INTEGER, AT(max_pipeline), "1024", .min = 1, .max = 1000000,
+      .text = "requests of a client under way; then it is not read from" },
+    { "max_request", OPTION_SIZE, AT(max_request_bytes), "64mb", .min = KB(1), .max = GB(4),
+      .text = "a request with all its arguments" },
+    { "max_session_memory", OPTION_SIZE, AT(max_session_bytes), "64mb", .min = KB(16),
+      .max = GB(64),
+      .text = "what may be held for one client; then its replies wait at the servers" },
+    { "script_cache", OPTION_SIZE, AT(script_cache_bytes), "16mb", .max = GB(1),
+      .text = "bodies of scripts that are remembered per worker, to run them on servers that "
+              "forgot them" },
+    { "databases", OPTION_INTEGER, AT(databases), "16", .min = 1, .max = 65536,
+      .text = "SELECT takes 0 to one less than this" },
+    { "tcp_keepalive", OPTION_FLAG, AT(tcp_keepalive), "yes",
+      .text = "lets the system notice peers that vanished" },
+
+    { "insecure_listen", OPTION_WORD, AT(insecure_listen), "no", .words = INSECURE,
+      .text = "lets this pool listen beyond loopback without password and TLS" },
+    { "tls_cert", OPTION_FILE, AT(listen_tls.cert_file), .form = "FILE",
+      .text = "certificate chain shown to clients (PEM)" },
+    { "tls_key", OPTION_FILE, AT(listen_tls.key_file), .form = "FILE", .text = "its key (PEM)" },
+    { "tls_client", OPTION_WORD, AT(listen_tls.client), "none", .words = TLS_CLIENTS,
+      .text = "certificates of clients" },
+    { "tls_client_ca", OPTION_FILE, AT(listen_tls.ca_file), .form = "FILE",
+      .text = "who signs the clients' certificates (PEM)" },
+    { "tls_min_version", OPTION_WORD, AT(listen_tls.min_version), "1.2", .words = TLS_VERSIONS,
+      .text = "oldest version of TLS spoken with clients" },
+    { "shard_tls_ca", OPTION_FILE, AT(shard_tls.ca_file), .form = "FILE",
+      .text = "who signs the servers' certificates (PEM); else whom the system trusts" },
+    { "shard_tls_cert", OPTION_FILE, AT(shard_tls.cert_file), .form = "FILE",
+      .text = "certificate shown to servers (PEM)" },
+    { "shard_tls_key", OPTION_FILE, AT(shard_tls.key_file), .form = "FILE",
+      .text = "its key (PEM)" },
+    { "shard_tls_verify", OPTION_FLAG, AT(shard_tls.verify), "yes",
+      .text = "servers must show a certificate that is valid for their name" },
+    { "shard_tls_server_name", OPTION_TEXT, AT(shard_tls.server_name), .form = "NAME",
+      .text = "the name that servers are asked for (SNI) and must prove; else their host" },
+    { "shard_tls_min_version", OPTION_WORD, AT(shard_tls.min_version), "1.2", .words = TLS_VERSIONS,
+      .text = "oldest version of TLS spoken with servers" },
+
+    { "probe", OPTION_FLAG, AT(health.probe), "yes",
+      .text = "asks each server regularly, beside the traffic" },
+    { "probe_interval", OPTION_DURATION, AT(health.interval_ms), "1s", .min = 10, .max = HOURS(1),
+      .text = "between two probes of a server" },
+    { "probe_timeout", OPTION_DURATION, AT(health.timeout_ms), "1s", .min = 1, .max = HOURS(1),
+      .text = "for a probe, with connection and login" },
+    { "rise", OPTION_INTEGER, AT(health.rise), "2", .min = 1, .max = 1000,
+      .text = "good probes in a row after which a server is up" },
+    { "fall", OPTION_INTEGER, AT(health.fall), "3", .min = 1, .max = 1000,
+      .text = "bad probes in a row after which a server is down" },
+    { "breaker_failures", OPTION_INTEGER, AT(health.breaker_failures), "5", .min = 1, .max = 10000,
+      .text = "failures of traffic in a row after which a worker sends a server nothing" },
+    { "breaker_open", OPTION_DURATION, AT(health.breaker_open_ms), "1s", .min = 1, .max = HOURS(1),
+      .text = "how long, before one request may try" },
+    { 0 },
+};
+
+#undef AT
+#define AT(member) offsetof(struct endpoint_settings, member)
+
+const struct option tables_shard_url[] = {
+    { "weight", OPTION_INTEGER, AT(weight), "1", .min = 1, .max = 65535,
+      .text = "share of the keys, beside the other shards' weights" },
+    { "name", OPTION_TEXT, AT(label), .form = "NAME",
+      .text = "what a ring hashes instead of the address" },
+    { "db", OPTION_INTEGER, AT(database), "0", .max = 65535,
+      .text = "database; for TCP also the URL's path" },
+    { "ca", OPTION_FILE, AT(tls.ca_file), .form = "FILE", .text = "instead of shard_tls_ca" },
+    { "cert", OPTION_FILE, AT(tls.cert_file), .form = "FILE", .text = "instead of shard_tls_cert" },
+    { "key", OPTION_FILE, AT(tls.key_file), .form = "FILE", .text = "instead of shard_tls_key" },
+    { "verify", OPTION_FLAG, AT(tls.verify), .text = "instead of shard_tls_verify" },
+    { "server_name", OPTION_TEXT, AT(tls.server_name), .form = "NAME",
+      .text = "instead of shard_tls_server_name" },
+    { "min_version", OPTION_WORD, AT(tls.min_version), .words = TLS_VERSIONS,
+      .text = "instead of shard_tls_min_version" },
+    { 0 },
+};
+
+#undef AT
+#define AT(member) offsetof(struct listener_settings, member)
+
+const struct option tables_listen_url[] = {
+    { "mode", OPTION_OCTAL, AT(socket_mode), "0770", .max = 0777,
+      .text = "rights of a Unix socket's file" },
+    { "cert", OPTION_FILE, AT(tls.cert_file), .form = "FILE", .text = "instead of tls_cert" },
+    { "key", OPTION_FILE, AT(tls.key_file), .form = "FILE", .text = "instead of tls_key" },
+    { "client", OPTION_WORD, AT(tls.client), .words = TLS_CLIENTS,
+      .text = "instead of tls_client" },
+    { "client_ca", OPTION_FILE, AT(tls.ca_file), .form = "FILE",
+      .text = "instead of tls_client_ca" },
+    { "min_version", OPTION_WORD, AT(tls.min_version), .words = TLS_VERSIONS,
+      .text = "instead of tls_min_version" },
+    { 0 },
+};
+
+const char *tables_chapter(const char *option_name)
+{
+    static const char *const CHAPTERS[][2] = {
+        { "listen", "Who and where" }, { "hash", "The map" },           { "timeout", "Times" },
+        { "upstreams", "Limits" },     { "insecure_listen", "Safety" }, { "probe", "Health" },
+    };
+
+    for (size_t i = 0; i < sizeof(CHAPTERS) / sizeof(CHAPTERS[0]); i++)
+        if (strcmp(CHAPTERS[i][0], option_name) == 0)
+            return CHAPTERS[i][1];
+    return NULL;
+}

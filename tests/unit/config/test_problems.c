@@ -1,0 +1,311 @@
+/* Each class of mistake, with the exact words an operator reads. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/check.h"
+#include "tests/unit/config/vocabulary.h"
+
+#define POOL "[memory a]\nlisten = redis://127.0.0.1:7000\nshard = redis://10.0.0.1\n"
+
+struct mistake {
+    const char *text, *problems;
+};
+
+static void check_mistakes(const struct mistake *mistakes)
+{
+    for (const struct mistake *m = mistakes; m->text != NULL; m++) {
+        struct problems problems = { 0 };
+        struct snapshot *s = NULL;
+        enum err err = config_load_text("t.ini", m->text, &TEST_VOCABULARY, &s, &problems);
+        size_t errors = problems.errors;
+        char *found = test_problems(&problems);
+
+        CHECK_TEXT(found, m->problems);
+        CHECK_INT(err, errors > 0 ? ERR_CONFIG : ERR_NONE);
+        CHECK((s == NULL) == (err != ERR_NONE));
+        snapshot_unref(&s);
+        free(found);
+    }
+}
+
+static void sections_that_are_wrong_are_named(void)
+{
+    static const struct mistake MISTAKES[] = {
+        { "", "t.ini: there is no pool: a section such as [memory NAME] is needed\n" },
+        { "workers = 1\n" POOL, "t.ini:1: \"workers\" stands before any [section]\n" },
+        { POOL "[memroy b]\nx = y\n",
+          "t.ini:4: unknown section [memroy b]; did you mean \"memory\"?\n" },
+        { POOL "[zebra]\n", "t.ini:4: unknown section [zebra]\n" },
+        { POOL "[sql main]\nlisten = x\n[blob b]\n[class c]\n",
+          "t.ini:4: [sql] sections are not in this version\n"
+          "t.ini:6: [blob] sections are not in this version\n"
+          "t.ini:7: [class] sections are not in this version\n" },
+        { POOL "[memory  a]\n", "t.ini:4: section [memory a] is already there (t.ini:1)\n" },
+        { "[proxy]\n[proxy]\n" POOL, "t.ini:2: section [proxy] is already there (t.ini:1)\n" },
+        { "[proxy x]\n" POOL, "t.ini:1: [proxy] has no name: \"x\" is too much\n" },
+        { "[memory]\n", "t.ini:1: a pool needs a name of 1 to 64 letters, digits, \"-\", \"_\" or "
+                        "\".\": [memory NAME]\n" },
+        { "[memory a b]\n",
+          "t.ini:1: a pool needs a name of 1 to 64 letters, digits, \"-\", \"_\" or "
+          "\".\": [memory NAME]\n" },
+        { "[memory a\nlisten = redis://127.0.0.1:7000\nshard = redis://10.0.0.1\n",
+          "t.ini:1: the \"]\" of this section's heading is missing\n" },
+        { "[memory a] listen = x\nlisten = redis://127.0.0.1:7000\nshard = redis://10.0.0.1\n",
+          "t.ini:1: nothing may follow the heading of a section\n" },
+        { "[memory a]\n", "t.ini:1: [memory a] has no \"listen\" line\n"
+                          "t.ini:1: [memory a] has no \"shard\" line\n" },
+        { 0 },
+    };
+
+    check_mistakes(MISTAKES);
+}
+
+static void lines_that_are_wrong_are_named(void)
+{
+    static const struct mistake MISTAKES[] = {
+        { POOL "distributon = modulo\n", "t.ini:4: unknown option \"distributon\" in [memory a]; "
+                                         "did you mean \"distribution\"?\n" },
+        { POOL "colour = red\n", "t.ini:4: unknown option \"colour\" in [memory a]\n" },
+        { POOL "nonsense\n",
+          "t.ini:4: not understood: a line is \"NAME = VALUE\", \"[SECTION]\" or a comment\n" },
+        { POOL "one\n two ; x = y\n\n; three\n",
+          "t.ini:4: not understood: a line is \"NAME = VALUE\", \"[SECTION]\" or a comment\n"
+          "t.ini:5: not understood: a line is \"NAME = VALUE\", \"[SECTION]\" or a comment\n" },
+        { POOL "timeout = 1s\ntimeout = 2s\n", "t.ini:5: timeout: is already given (t.ini:4)\n" },
+        { POOL "timeout =\n", "t.ini:4: timeout: the value is missing\n" },
+        { POOL "hash = xxh4\n", "t.ini:4: hash: must be xxh3, fnv1a_64, md5 or murmur, not "
+                                "\"xxh4\"; did you mean \"xxh3\"?\n" },
+        { POOL "distribution = jump\n", "t.ini:1: [memory a]: jump needs two shards\n" },
+        { POOL "on_shard_down = panic\n",
+          "t.ini:4: on_shard_down: must be error, not \"panic\"\n" },
+        { POOL "stamp = maybe\n", "t.ini:4: stamp: must be yes or no, not \"maybe\"\n" },
+        { POOL "timeout = 0\n", "t.ini:4: timeout: must be 1ms to 1d, not \"0\"\n" },
+        { POOL "timeout = 400\n",
+          "t.ini:4: timeout: must be a duration with its unit (ms, s, m, h, d), "
+          "1ms to 1d, not \"400\"\n" },
+        { POOL "timeout = 25h\n", "t.ini:4: timeout: must be 1ms to 1d, not \"25h\"\n" },
+        { POOL "timeout = 99999999999999999d\n",
+          "t.ini:4: timeout: must be 1ms to 1d, not \"99999999999999999d\"\n" },
+        { POOL "max_request = 12\n",
+          "t.ini:4: max_request: must be a size with its unit (b, kb, mb, gb, "
+          "tb), 1kb to 4gb, not \"12\"\n" },
+        { POOL "max_request = 12b\n", "t.ini:4: max_request: must be 1kb to 4gb, not \"12b\"\n" },
+        { POOL "databases = -1\n", "t.ini:4: databases: must be 1 to 65536, not \"-1\"\n" },
+        { POOL "hash_tag = {\n", "t.ini:4: hash_tag: must be two characters, or off, not \"{\"\n" },
+        { POOL "[proxy]\nworkers = many\n",
+          "t.ini:5: workers: must be 1 to 256, or auto, not \"many\"\n" },
+        { POOL "[proxy]\nlog_level = warning\n",
+          "t.ini:5: log_level: must be error, warn, info or debug, not \"warning\"; did you mean "
+          "\"warn\"?\n" },
+        { POOL "include = x.ini\n", "t.ini:4: include: no file may be read here\n" },
+        { POOL "hash = ${SHEAF_TEST_UNSET}\n",
+          "t.ini:4: hash: environment variable \"SHEAF_TEST_UNSET\" is not set\n" },
+        { POOL "hash = a$b\n",
+          "t.ini:4: hash: a \"$\" must be written \"$$\", or \"${NAME}\" for an "
+          "environment variable\n" },
+        { POOL "hash = ${a b}\n",
+          "t.ini:4: hash: \"${\" must be followed by the name of an environment "
+          "variable and \"}\"\n" },
+        { 0 },
+    };
+
+    check_mistakes(MISTAKES);
+}
+
+#define SHARD(url)  "[memory a]\nlisten = redis://127.0.0.1:7000\nshard = " url "\n"
+#define LISTEN(url) "[memory a]\nlisten = " url "\nshard = redis://10.0.0.1\n"
+
+static void urls_that_are_wrong_are_named_without_their_passwords(void)
+{
+    static const struct mistake MISTAKES[] = {
+        { SHARD("10.0.0.1:6379"),
+          "t.ini:3: shard: must be a URL such as redis://127.0.0.1:6379\n" },
+        { SHARD("reddis://10.0.0.1"),
+          "t.ini:3: shard: unknown scheme \"reddis\"; did you mean \"redis\"?\n" },
+        { SHARD("redis://"), "t.ini:3: shard: the host is missing\n" },
+        { SHARD("redis://a b"), "t.ini:3: shard: \"a b\" is no host name or address\n" },
+        { SHARD("redis://::1:6379"),
+          "t.ini:3: shard: an IPv6 address must be in brackets: [::1]:6379\n" },
+        { SHARD("redis://[::g]:1"),
+          "t.ini:3: shard: \"[::g]:1\" is no IPv6 address in brackets\n" },
+        { SHARD("redis://[::1]6379"),
+          "t.ini:3: shard: only a port may follow the address in brackets\n" },
+        { SHARD("redis://h:0"), "t.ini:3: shard: the port must be 1 to 65535\n" },
+        { SHARD("redis://h:65536"), "t.ini:3: shard: the port must be 1 to 65535\n" },
+        { SHARD("redis://user:secret"), "t.ini:3: shard: the port must be 1 to 65535\n" },
+        { SHARD("redis://user@h"),
+          "t.ini:3: shard: a user needs a password (\"USER:PASSWORD@\", or "
+          "\":PASSWORD@\" without user)\n" },
+        { SHARD("redis://user:@h"), "t.ini:3: shard: the password is empty\n" },
+        { SHARD("redis://user:se/cret@h"), "t.ini:3: shard: \"/\", \"?\", \"#\" and \"@\" in a "
+                                           "password or path must be written %2F, %3F, "
+                                           "%23 and %40\n" },
+        { SHARD("redis://h/1#x"),
+          "t.ini:3: shard: a URL may not have a \"#\" part here (the letter itself is %23)\n" },
+        { SHARD("redis://h/secret"),
+          "t.ini:3: shard: behind the address only a \"/\" and the number of a "
+          "database may stand\n" },
+        { SHARD("redis://:a%2@h"),
+          "t.ini:3: shard: \"%\" in a URL must be followed by two hex digits, not "
+          "00 (the percent sign itself is %25)\n" },
+        { SHARD("redis://:a%00@h"),
+          "t.ini:3: shard: \"%\" in a URL must be followed by two hex digits, "
+          "not 00 (the percent sign itself is %25)\n" },
+        { SHARD("redis://h?wieght=2"), "t.ini:3: shard: unknown option \"wieght\" behind the "
+                                       "\"?\"; did you mean \"weight\"?\n" },
+        { SHARD("redis://h?weight=0"), "t.ini:3: shard: weight must be 1 to 65535, not \"0\"\n" },
+        { SHARD("redis://h?weight"),
+          "t.ini:3: shard: behind the \"?\" stand NAME=VALUE pairs with \"&\" between them\n" },
+        { SHARD("redis://h?weight=1&weight=2"),
+          "t.ini:3: shard: \"weight\" stands twice behind the \"?\"\n" },
+        { SHARD("redis://h?ca=x.pem"),
+          "t.ini:3: shard: \"ca\" is for TLS only, and this URL has none\n" },
+        { SHARD("redis+unix://host/x"),
+          "t.ini:3: shard: a Unix socket has no host: redis+unix:///run/redis.sock\n" },
+        { SHARD("redis+unix://"),
+          "t.ini:3: shard: a Unix socket needs an absolute path: redis+unix:///run/redis.sock\n" },
+        { LISTEN("redis://:pw@127.0.0.1:1"),
+          "t.ini:2: listen: a listener's URL has no user, password or path (clients log in as "
+          "\"password\" and \"user\" lines say)\n" },
+        { LISTEN("redis+unix:///s?mode=0999"),
+          "t.ini:2: listen: mode must be an octal number, 0000 to 0777, not \"0999\"\n" },
+        { LISTEN("rediss://127.0.0.1:1"),
+          "t.ini:2: listen: rediss:// needs tls_cert and tls_key\n" },
+        { LISTEN("rediss://127.0.0.1:1?cert=c"),
+          "t.ini:2: listen: a TLS certificate and its key must both be given\n" },
+        { LISTEN("rediss://127.0.0.1:1?cert=c&key=k&client=required"),
+          "t.ini:2: listen: certificates of clients are asked for, so tls_client_ca is needed\n" },
+        { 0 },
+    };
+
+    check_mistakes(MISTAKES);
+}
+
+static void users_that_are_wrong_are_named_without_their_passwords(void)
+{
+    static const struct mistake MISTAKES[] = {
+        { POOL "user = app\n",
+          "t.ini:4: user: a user has a name and a password (or #SHA256, or nopass)\n" },
+        { POOL "user = app my secret\n",
+          "t.ini:4: user: behind the password stand password=, prefix=, allow=, deny= and admin (a "
+          "password with spaces comes from ${NAME})\n" },
+        { POOL "user = app pw alow=@read\n",
+          "t.ini:4: user: unknown word \"alow=\"; did you mean \"allow\"?\n" },
+        { POOL "user = app pw allow=@raed\n",
+          "t.ini:4: user: unknown category \"@raed\"; did you mean \"@read\"?\n" },
+        { POOL "user = app pw deny=get,,set\n",
+          "t.ini:4: user: \"\" is neither a command nor an @category\n" },
+        { POOL "user = app #12\n",
+          "t.ini:4: user: behind \"#\" stand the 64 hex digits of a password's SHA-256\n" },
+        { POOL "user = app pw prefix=\n",
+          "t.ini:4: user: the prefix is empty (without one, all keys are allowed)\n" },
+        { POOL "user = app nopass password=x\n",
+          "t.ini:4: user: a user with nopass can have no password\n" },
+        { POOL "user = app a\nuser = app b\n",
+          "t.ini:5: user: user \"app\" is already there (t.ini:4)\n" },
+        { POOL "password = a\nuser = default b\n",
+          "t.ini:5: user: user \"default\" is already there (t.ini:4)\n" },
+        { POOL "password = a\npassword = b\n",
+          "t.ini:5: password: user \"default\" is already there (t.ini:4)\n" },
+        { POOL "user = app ${SHEAF_TEST_UNSET}\n",
+          "t.ini:4: user: environment variable \"SHEAF_TEST_UNSET\" is not set\n" },
+        { 0 },
+    };
+
+    check_mistakes(MISTAKES);
+}
+
+#define OPEN(url)                                                                                  \
+    "t.ini:2: listen: " url " is open beyond this machine, without password and TLS; give a "      \
+    "\"password\", listen with TLS, or allow it in words: \"insecure_listen = anyone may "         \
+    "connect\"\n"
+
+static void what_only_the_whole_tells_is_named(void)
+{
+    static const struct mistake MISTAKES[] = {
+        { POOL "shard = redis://10.0.0.1:6379\n", "t.ini:4: shard: 10.0.0.1:6379 is already shard "
+                                                  "0 (t.ini:3); two shards in one database would "
+                                                  "share their keys\n" },
+        { POOL "shard = redis://10.0.0.1/1\n", "" },
+        { POOL "shard = redis://b?name=x\nshard = redis://c?name=x\n",
+          "t.ini:5: shard: the name \"x\" is already given (t.ini:4)\n" },
+        { POOL "listen = redis://127.0.0.1:7000\n",
+          "t.ini:4: listen: redis://127.0.0.1:7000 is already taken (t.ini:2)\n" },
+        { POOL "[memory b]\nlisten = redis://127.0.0.1:7000\nshard = redis://10.0.0.1\n",
+          "t.ini:5: listen: redis://127.0.0.1:7000 is already taken (t.ini:2)\n" },
+        { POOL "listen = redis://127.0.0.1:0\nlisten = redis://127.0.0.1:0\n", "" },
+        { LISTEN("redis://127.0.0.1:9070"),
+          "t.ini:2: listen: redis://127.0.0.1:9070 is already the admin endpoint's\n" },
+        { LISTEN("redis://0.0.0.0:1"), OPEN("redis://0.0.0.0:1") },
+        { LISTEN("redis://[::]"), OPEN("redis://[::]:6379") },
+        { LISTEN("redis://cache.local"), OPEN("redis://cache.local:6379") },
+        { LISTEN("redis://0.0.0.0") "user = default nopass\n", OPEN("redis://0.0.0.0:6379") },
+        { LISTEN("redis://0.0.0.0") "insecure_listen = yes\n",
+          OPEN("redis://0.0.0.0:6379") "t.ini:4: insecure_listen: must be no or anyone may "
+                                       "connect, not \"yes\"\n" },
+        { LISTEN("redis://0.0.0.0") "insecure_listen = anyone may connect\n", "" },
+        { LISTEN("redis://0.0.0.0") "password = x\n", "" },
+        { LISTEN("redis://[::1]"), "" },
+        { LISTEN("redis://localhost"), "" },
+        { LISTEN("redis+unix:///s"), "" },
+        { LISTEN("rediss://0.0.0.0?cert=c&key=k"), "" },
+        { POOL "[proxy]\nadmin = http://0.0.0.0:1\n",
+          "t.ini:5: admin: http://0.0.0.0:1 is open beyond this machine, without password and TLS; "
+          "allow "
+          "it in words: \"insecure_listen = anyone may connect\"\n" },
+        { POOL "[proxy]\nadmin = ftp://x\n",
+          "t.ini:5: admin: must be http://HOST:PORT, http+unix:///PATH, or off\n" },
+        { POOL "max_request = 65mb\n",
+          "t.ini:4: max_session_memory may not be less than max_request\n" },
+        { POOL "backoff_max = 20ms\n", "t.ini:4: backoff_max may not be less than backoff_min\n" },
+        { POOL "timeout = 40s\n", "t.ini:4: tombstone_timeout may not be less than timeout\n" },
+        { POOL "max_session_memory = 2gb\n",
+          "t.ini:4: max_session_memory may not be more than max_memory of [proxy]\n" },
+        { POOL "max_sessions = 10001\n",
+          "t.ini:4: max_sessions may not be more than max_sessions of [proxy]\n" },
+        { POOL "tls_cert = x\nshard_tls_ca = y\n",
+          "t.ini:4: warning: tls_cert has no effect: no \"listen\" line has a TLS URL (rediss://)\n"
+          "t.ini:5: warning: shard_tls_ca has no effect: no \"shard\" line has a TLS URL "
+          "(rediss://)\n" },
+        { SHARD("rediss://h?verify=no"), "t.ini:3: warning: shard: the certificate of h:6379 is "
+                                         "not verified: anyone between could read "
+                                         "and change all\n" },
+        { 0 },
+    };
+
+    check_mistakes(MISTAKES);
+}
+
+static void all_problems_are_told_in_the_order_of_the_lines(void)
+{
+    static const struct mistake MISTAKES[] = {
+        { "[memory a]\n"
+          "listen = redis://0.0.0.0:1\n"
+          "shard = redis://h:x\n"
+          "hsh = md5\n"
+          "[memory b]\n"
+          "timeout = 1\n"
+          "shard = redis://h\n",
+          OPEN("redis://0.0.0.0:1") "t.ini:3: shard: the port must be 1 to 65535\n"
+                                    "t.ini:4: unknown option \"hsh\" in [memory a]; did you mean "
+                                    "\"hash\"?\n"
+                                    "t.ini:5: [memory b] has no \"listen\" line\n"
+                                    "t.ini:6: timeout: must be a duration with its unit (ms, s, m, "
+                                    "h, d), 1ms to 1d, not \"1\"\n" },
+        { 0 },
+    };
+
+    check_mistakes(MISTAKES);
+}
+
+int main(void)
+{
+    RUN(sections_that_are_wrong_are_named);
+    RUN(lines_that_are_wrong_are_named);
+    RUN(urls_that_are_wrong_are_named_without_their_passwords);
+    RUN(users_that_are_wrong_are_named_without_their_passwords);
+    RUN(what_only_the_whole_tells_is_named);
+    RUN(all_problems_are_told_in_the_order_of_the_lines);
+    return check_report();
+}

@@ -1,0 +1,54 @@
+/* The words that these tests tell the configuration. */
+#pragma once
+
+#include "config/load.h"
+
+static const char *const TEST_HASHES[] = { "xxh3", "fnv1a_64", "md5", "murmur", NULL };
+static const char *const TEST_DISTRIBUTIONS[] = { "modulo", "ketama", "jump", NULL };
+static const struct config_scheme TEST_SCHEMES[] = {
+    { "redis", "redis", 6379, false },
+    { "rediss", "redis", 6379, true },
+    { "redis+unix", "redis", 0, false },
+    { 0 },
+};
+
+static inline enum err test_check_pool(const struct memory_pool *pool, char *why, size_t why_size)
+{
+    if (strcmp(pool->distribution, "jump") != 0 || pool->shard_count > 1)
+        return ERR_NONE;
+    snprintf(why, why_size, "jump needs two shards");
+    return ERR_CONFIG;
+}
+
+static const struct config_vocabulary TEST_VOCABULARY = {
+    .hashes = TEST_HASHES,
+    .distributions = TEST_DISTRIBUTIONS,
+    .fronts = TEST_SCHEMES,
+    .backs = TEST_SCHEMES,
+    .check_pool = test_check_pool,
+};
+
+/* The problems as an operator sees them; the caller frees. */
+static inline char *test_problems(struct problems *problems)
+{
+    char *text;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+
+    problems_print(problems, out);
+    fclose(out);
+    problems_fini(problems);
+    return text;
+}
+
+/* NULL, and the problems printed, if it does not load. */
+static inline struct snapshot *test_load(const char *text)
+{
+    struct problems problems = { 0 };
+    struct snapshot *s = NULL;
+
+    if (config_load_text("t.ini", text, &TEST_VOCABULARY, &s, &problems) != ERR_NONE)
+        problems_print(&problems, stdout);
+    problems_fini(&problems);
+    return s;
+}
