@@ -167,7 +167,7 @@ void summary_print(const struct summary *s, const struct plan *plan)
 static void print_ratio(const char *what, double first, double second)
 {
     if (second > 0)
-        printf("  %-16s %14.0f %14.0f %10.2f\n", what, first, second, first / second);
+        printf("  %-16s %22.0f %22.0f %8.2f\n", what, first, second, first / second);
 }
 
 void summary_print_ratios(const struct summary *first, const struct summary *second)
@@ -175,7 +175,7 @@ void summary_print_ratios(const struct summary *first, const struct summary *sec
     static const char *const NAMES[FRACTION_COUNT] = { "p50 us", "p90 us", "p99 us", "p99.9 us",
                                                        "max us" };
 
-    printf("\n%-18s %14.14s %14.14s %10s\n", "", first->target->label, second->target->label,
+    printf("\n%-18s %22.22s %22.22s %8s\n", "", first->target->label, second->target->label,
            "ratio");
     print_ratio("calls/s", summary_per_second(first), summary_per_second(second));
     for (int i = 0; i < FRACTION_COUNT; i++)
