@@ -155,46 +155,49 @@ static enum complaint streams(struct search *s)
 }
 
 static const struct option sort_options[] = {
-    { "ASC", 0 },   { "DESC", 0 }, { "ALPHA", 0 }, { "LIMIT", 2 },
-    { "STORE", 1 }, { "BY", 1 },   { "GET", 1 },   { NULL, 0 },
+    { "STORE", 1 }, { "ASC", 0 }, { "DESC", 0 }, { "ALPHA", 0 },
+    { "LIMIT", 2 }, { "BY", 1 },  { "GET", 1 },  { NULL, 0 },
 };
 
+/* All but the first for SORT_RO. */
+static const struct option *options_of_sort(const struct redis_command *cmd)
+{
+    return cmd->flags & REDIS_COMMAND_READ ? sort_options + 1 : sort_options;
+}
+
+/* Of several STOREs the server heeds the last; all must be on the one shard, to be sure. */
 static enum complaint sort(struct search *s)
 {
-    size_t place = 2, store = 0;
+    size_t place = 2;
 
     if (s->count < 2)
         return COMPLAINT_ARITY;
-    while (place < s->count) {
-        if (is_word(s, place, "STORE"))
-            store = place + 1;
-        if (!skip_option(s, sort_options, &place))
-            return COMPLAINT_SYNTAX;
-    }
     add(s, 1);
-    if (store > 0)
-        add(s, store);
+    while (place < s->count) {
+        size_t option = place;
+
+        if (!skip_option(s, options_of_sort(s->cmd), &place))
+            return COMPLAINT_SYNTAX;
+        if (is_word(s, option, "STORE"))
+            add(s, option + 1);
+    }
     return COMPLAINT_NONE;
 }
 
 static enum complaint georadius(struct search *s)
 {
-    size_t store = 0;
-
     if (s->count < 2)
         return COMPLAINT_ARITY;
+    add(s, 1);
     /* No word before the fifth can be an option, and no other option takes a word that could be
      * mistaken for one: the server looks for it in the same way. */
     for (size_t place = 5; place < s->count; place++) {
-        if (is_word(s, place, "STORE") || is_word(s, place, "STOREDIST")) {
-            store = ++place;
-            if (store == s->count)
-                return COMPLAINT_SYNTAX;
-        }
+        if (!is_word(s, place, "STORE") && !is_word(s, place, "STOREDIST"))
+            continue;
+        if (++place == s->count)
+            return COMPLAINT_SYNTAX;
+        add(s, place);
     }
-    add(s, 1);
-    if (store > 0)
-        add(s, store);
     return COMPLAINT_NONE;
 }
 
@@ -302,7 +305,7 @@ bool redis_command_reads_foreign_keys(const struct redis_command *cmd, const str
     while (place < count) {
         size_t option = place;
 
-        if (!skip_option(&s, sort_options, &place))
+        if (!skip_option(&s, options_of_sort(cmd), &place))
             return false;
         if ((is_word(&s, option, "BY") || is_word(&s, option, "GET")) && args[option + 1].len > 0 &&
             memchr(args[option + 1].at, '*', args[option + 1].len) != NULL)
