@@ -172,12 +172,24 @@ static void check_unused_tls(struct loading *l, const struct draft *d)
 /* What another layer says of the pool; only asked when all else is right with it. */
 static void check_by_callback(struct loading *l, const struct memory_pool *p)
 {
-    char why[512] = "";
+    struct buf why = { 0 };
+    struct slice line, rest;
 
-    if (l->vocabulary->check_pool == NULL ||
-        l->vocabulary->check_pool(p, why, sizeof(why)) == ERR_NONE)
+    if (l->vocabulary->check_pool == NULL)
         return;
-    problems_error(l->problems, p->place, "[memory %s]: %s", p->name, why);
+    if (l->vocabulary->check_pool(p, &why) != ERR_NONE) {
+        problems_error(l->problems, p->place, "[memory %s]: %.*s", p->name, (int)why.len,
+                       (char *)why.at);
+        buf_clear(&why);
+    }
+    for (rest = buf_all(&why); rest.len > 0; rest = slice_from(rest, line.len)) {
+        const uint8_t *end = memchr(rest.at, '\n', rest.len);
+
+        line = slice_of(rest.at, end == NULL ? rest.len : (size_t)(end - rest.at) + 1);
+        problems_warn(l->problems, p->place, "[memory %s]: %.*s", p->name,
+                      (int)(line.len - (end != NULL)), (const char *)line.at);
+    }
+    buf_fini(&why);
 }
 
 static void check_pool(struct loading *l, const struct draft *d)

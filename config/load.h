@@ -13,6 +13,7 @@
 
 #include "config/problem.h"
 #include "config/snapshot.h"
+#include "proxy/base/buf.h"
 #include "proxy/base/err.h"
 
 /* A scheme of URLs.  "+unix" at the end takes a path instead of a host; TLS comes from the table.
@@ -24,8 +25,9 @@ struct config_scheme {
     bool tls;
 };
 
-/* Checks what only other layers know of a pool; on failure `why` holds what is wrong. */
-typedef enum err config_check_pool_f(const struct memory_pool *pool, char *why, size_t why_size);
+/* Checks what only other layers know of a pool that is right otherwise.  On failure `why` holds one
+ * sentence; on success a line for each thing that is allowed but hardly meant: a warning. */
+typedef enum err config_check_pool_f(const struct memory_pool *pool, struct buf *why);
 
 /* The words that the configuration is told, because it may not ask the layers that know them. */
 struct config_vocabulary {

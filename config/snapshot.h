@@ -14,6 +14,7 @@
 
 #include "config/problem.h"
 #include "proxy/base/arena.h"
+#include "proxy/base/log.h"
 #include "proxy/base/slice.h"
 
 struct address {
@@ -143,7 +144,6 @@ struct memory_pool {
     struct health_settings health;
 };
 
-enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
 struct proxy_settings {

@@ -67,7 +67,7 @@ static void every_option_has_its_default(void)
     CHECK_INT(s->proxy.resolve_interval_ms, 30000);
     CHECK_INT(s->proxy.slow_requests, 128);
     CHECK_INT(s->proxy.slow_time_ms, 10);
-    CHECK_INT(s->proxy.log_level, LOG_LEVEL_INFO);
+    CHECK_INT(s->proxy.log_level, LOG_INFO);
     CHECK_INT(s->proxy.log_format, LOG_FORMAT_TEXT);
     CHECK_TEXT(p->hash, "xxh3");
     CHECK_TEXT(p->distribution, "modulo");

@@ -77,6 +77,8 @@ static void lines_that_are_wrong_are_named(void)
         { POOL "hash = xxh4\n", "t.ini:4: hash: must be xxh3, fnv1a_64, md5 or murmur, not "
                                 "\"xxh4\"; did you mean \"xxh3\"?\n" },
         { POOL "distribution = jump\n", "t.ini:1: [memory a]: jump needs two shards\n" },
+        { POOL "distribution = jump\nshard = redis://b\n",
+          "t.ini:1: warning: [memory a]: jump is odd\nt.ini:1: warning: [memory a]: so is this\n" },
         { POOL "on_shard_down = panic\n",
           "t.ini:4: on_shard_down: must be error, not \"panic\"\n" },
         { POOL "stamp = maybe\n", "t.ini:4: stamp: must be yes or no, not \"maybe\"\n" },

@@ -12,12 +12,12 @@ static const struct config_scheme TEST_SCHEMES[] = {
     { 0 },
 };
 
-static inline enum err test_check_pool(const struct memory_pool *pool, char *why, size_t why_size)
+static inline enum err test_check_pool(const struct memory_pool *pool, struct buf *why)
 {
-    if (strcmp(pool->distribution, "jump") != 0 || pool->shard_count > 1)
+    if (strcmp(pool->distribution, "jump") != 0)
         return ERR_NONE;
-    snprintf(why, why_size, "jump needs two shards");
-    return ERR_CONFIG;
+    buf_text(why, pool->shard_count > 1 ? "jump is odd\nso is this" : "jump needs two shards");
+    return pool->shard_count > 1 ? ERR_NONE : ERR_CONFIG;
 }
 
 static const struct config_vocabulary TEST_VOCABULARY = {
