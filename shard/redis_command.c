@@ -52,7 +52,7 @@ enum {
 
 /* What the last column of the table stands for: rule, first, last, step. */
 #define RULE(rule_, first_, last_, step_)                                                          \
-    .keys = REDIS_KEYS_##rule_, .first_key = first_, .last_key = last_, .key_step = step_
+    .keys = REDIS_KEYS_##rule_, .first_key = (first_), .last_key = (last_), .key_step = (step_)
 #define RULE_NONE                     RULE(NONE, 0, 0, 0)
 #define RULE_ONE                      RULE(RANGE, 1, 1, 1)
 #define RULE_RANGE(first, last, step) RULE(RANGE, first, last, step)
@@ -69,12 +69,12 @@ enum {
 
 static const struct redis_command commands[] = {
 #define COMMAND(name_, arity_, flags_, categories_, plan_, merge_, keys_)                          \
-    { .name = name_,                                                                               \
+    { .name = { name_ },                                                                           \
       .name_len = sizeof(name_) - 1,                                                               \
       .plan = REDIS_##plan_,                                                                       \
       .merge = REDIS_MERGE_##merge_,                                                               \
-      .arity = arity_,                                                                             \
-      .flags = flags_,                                                                             \
+      .arity = (arity_),                                                                           \
+      .flags = (flags_),                                                                           \
       .categories = (categories_) | IMPLIED(flags_, REDIS_##plan_),                                \
       RULE_##keys_ },
 #include "shard/redis_command.def"

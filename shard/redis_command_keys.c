@@ -33,10 +33,10 @@ static const char *const complaint_texts[] = {
     [COMPLAINT_COUNT_BELOW_ONE] = "numkeys should be greater than 0",
     [COMPLAINT_NEGATIVE_COUNT] = "Number of keys can't be negative",
     [COMPLAINT_COUNT_TOO_LARGE] = "Number of keys can't be greater than number of args",
-    [COMPLAINT_UNBALANCED] = "Unbalanced XREAD list of streams: for each stream key an ID or '$' "
-                             "must be specified.",
-    [COMPLAINT_MIGRATE] = "When using MIGRATE KEYS option, the key argument must be set to the "
-                          "empty string",
+    [COMPLAINT_UNBALANCED] = ("Unbalanced XREAD list of streams: for each stream key an ID or '$' "
+                              "must be specified."),
+    [COMPLAINT_MIGRATE] = ("When using MIGRATE KEYS option, the key argument must be set to the "
+                           "empty string"),
 };
 
 /* A request whose keys are looked for, and the places found so far. */

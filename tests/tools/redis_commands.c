@@ -64,10 +64,11 @@ static void read_keys(void)
         struct slice args[WORDS_LIMIT];
         struct buf text = { 0 };
         size_t count = 0;
+        char *rest;
 
         buf_reserve(&text, strlen(line) + 1); /* so that it does not move */
-        for (char *word = strtok(line, " \n"); word != NULL && count < WORDS_LIMIT;
-             word = strtok(NULL, " \n"))
+        for (char *word = strtok_r(line, " \n", &rest); word != NULL && count < WORDS_LIMIT;
+             word = strtok_r(NULL, " \n", &rest))
             args[count++] = read_word(word, &text);
         print_keys(args, count);
         buf_fini(&text);
