@@ -1,6 +1,8 @@
 /* Plain modulo, by way of a table of slots: slot = hash mod (weight of all x 1024), and at first
  * slot s belongs to whom s mod (weight of all) names, counting each shard as often as it weighs.
- * That is twemproxy's modula and, without weights, libmemcached's. */
+ * That is twemproxy's modula and, without weights, libmemcached's.  Whoever comes from twemproxy
+ * must list the shards as it does: sorted by name (ring_name), shorter ones first, whatever its
+ * file says. */
 #include "proxy/base/mem.h"
 #include "shard/distribution.h"
 

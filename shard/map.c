@@ -181,8 +181,12 @@ static void warn_of_a_narrow_hash(const struct shard_map *map, uint32_t weight, 
     unsigned bits = map->hash->bits;
 
     if (map->count > 1 && bits < map->distribution->hash_bits) {
-        uint32_t first = map->find(map->state, 0);
-        bool all = first == map->find(map->state, ((uint64_t)1 << bits) - 1);
+        uint32_t first;
+        bool all;
+
+        assert(map->find != NULL); /* slots take any width */
+        first = map->find(map->state, 0);
+        all = first == map->find(map->state, ((uint64_t)1 << bits) - 1);
 
         buf_format(why, "%s with hash %s puts %s on shard %u: the hash has %u bits, and the ring ",
                    map->distribution->name, map->hash->name, all ? "every key" : "nearly every key",
@@ -245,7 +249,7 @@ void shard_map_free(struct shard_map **map)
 
 struct slice shard_map_hashed_part(const struct shard_map *map, struct slice key)
 {
-    const uint8_t *open, *close, *end = key.at + key.len;
+    const uint8_t *open, *close;
 
     if (map->tag[0] == '\0' || key.len < 3)
         return key;
@@ -253,7 +257,7 @@ struct slice shard_map_hashed_part(const struct shard_map *map, struct slice key
     if (open == NULL)
         return key;
     open++;
-    close = memchr(open, map->tag[1], (size_t)(end - open));
+    close = memchr(open, map->tag[1], (size_t)(key.at + key.len - open));
     if (close == NULL || close == open)
         return key;
     return slice_of(open, (size_t)(close - open));

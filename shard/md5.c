@@ -29,7 +29,7 @@ static inline uint32_t rotate(uint32_t x, unsigned by)
 /* One step of the 64; `mixed` is the round's function of b, c and d, and `word` its message word.
  * A macro, because the four registers change places from step to step without being copied. */
 #define STEP(mixed, a, b, word, step, by)                                                          \
-    a = b + rotate(a + (mixed) + words[(word)&15] + SINES[step], by)
+    ((a) = (b) + rotate((a) + (mixed) + words[(word)&15] + SINES[step], by))
 
 #define FOUR_STEPS(round, first, s0, s1, s2, s3)                                                   \
     do {                                                                                           \

@@ -143,7 +143,7 @@ void ring_name(const struct shard_map_member *member, struct buf *out)
     if (shard_member_has_name(member))
         buf_text(out, member->name);
     else if (member->unix_path != NULL)
-        buf_text(out, member->unix_path);
+        buf_format(out, "%s:", member->unix_path);
     else
         put_address(member, out);
 }

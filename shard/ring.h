@@ -34,8 +34,8 @@ struct ring *ring_new_md5(const struct shard_map_settings *settings,
 struct ring *ring_new_hashed(const struct shard_map_settings *settings,
                              shard_distribution_name_f *name_of, const struct shard_hash *hash);
 
-/* Twemproxy's name of a shard: the given name, the path of the socket, the host alone if the port
- * is memcached's, else host:port. */
+/* Twemproxy's name of a shard: the given name; the path of the socket and a colon; the host alone
+ * if the port is memcached's; else host:port. */
 void ring_name(const struct shard_map_member *member, struct buf *out);
 /* libmemcached's, which takes a socket for a host with port 0. */
 void ring_name_libmemcached(const struct shard_map_member *member, struct buf *out);

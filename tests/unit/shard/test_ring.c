@@ -125,7 +125,7 @@ static void a_shard_is_named_as_the_originals_name_it(void)
     } CASES[] = {
         { { .host = "h", .port = 6379 }, "h:6379", "h:6379" },
         { { .host = "h", .port = 11211 }, "h", "h" },
-        { { .unix_path = "/run/r.sock" }, "/run/r.sock", "/run/r.sock:0" },
+        { { .unix_path = "/run/r.sock" }, "/run/r.sock:", "/run/r.sock:0" },
         { { .host = "h", .port = 6379, .name = "first" }, "first", "first" },
         { { .host = "h", .port = 6379, .name = "" }, "h:6379", "h:6379" },
         { { .unix_path = "/run/r.sock", .name = "first" }, "first", "first" },
