@@ -13,7 +13,7 @@
 static void fail(const char *text, const struct buf *why)
 {
     fprintf(stderr, "place: %s%.*s\n", text, (int)why->len, (const char *)why->at);
-    exit(2);
+    _Exit(2);
 }
 
 static struct shard_map_member member_of(char *text)
