@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "proxy/base/buf.h"
 #include "proxy/base/err.h"
@@ -29,13 +30,14 @@ struct tls_options {
     const char *ciphers;   /* of TLS 1.2, OpenSSL's words; NULL: OpenSSL's choice */
     bool accept_anyone;    /* connecting: neither certificate nor name are verified */
     bool need_client_cert; /* accepting: the peer must show a certificate of ca_file */
-    bool only_tls_1_3;
+    bool only_tls_1_3;     /* else 1.2 as well */
 };
 
 /* What an upstream may remember to save the next handshake to the same server; zero is empty.  It
  * belongs to one thread and outlives the streams that were given it. */
 struct tls_resume {
-    void *session; /* owned, OpenSSL's */
+    void *session;     /* owned, OpenSSL's */
+    uint64_t made_for; /* the context's number: another one trusts others */
 };
 
 /* Reads all files at once, so later changes on disk matter only to the next context.  On failure
