@@ -7,6 +7,7 @@
 
 #include "proxy/base/buf.h"
 #include "proxy/base/err.h"
+#include "proxy/io/resolve.h"
 #include "proxy/io/tls.h"
 
 struct dial;
@@ -15,6 +16,8 @@ struct dial_options {
     const char *host; /* name or literal; NULL: unix_path is used */
     uint16_t port;
     const char *unix_path;
+    struct resolver
+        *resolver; /* borrowed; NULL: names are looked up on the spot, without a deadline */
     struct tls_context *tls; /* borrowed; NULL: plain */
     const char *server_name; /* for TLS; NULL: host */
 };

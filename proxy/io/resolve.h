@@ -76,6 +76,8 @@ void resolve_refresh(struct resolve_desk *desk, const char *host);
 
 /* Is it 127.0.0.1, ::1 or [::1] and the like?  Then the address. */
 bool resolve_literal(const char *host, uint16_t port, struct resolve_address *address);
-/* The same for threads that may block: literals, else getaddrinfo(). */
-MUST_CHECK enum err resolve_blocking(const char *host, uint16_t port, struct resolve_list *list,
-                                     const char **why);
+/* For threads that may block until a deadline of the monotonic clock: literals, what is known, else
+ * the resolver's answer, or ERR_TIMEOUT.  Without a resolver (NULL) getaddrinfo() is asked on the
+ * spot, and the deadline does not hold.  *why is a constant text. */
+MUST_CHECK enum err resolve_wait(struct resolver *r, const char *host, uint16_t port,
+                                 uint64_t deadline_us, struct resolve_list *list, const char **why);
