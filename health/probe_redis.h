@@ -3,7 +3,8 @@
  * sockets.
  *
  *     probe_redis_login(&stream, &login, deadline_us, &outcome);      once a connection
- *     probe_redis_check(&stream, with_info, deadline_us, &outcome);   as often as it is probed
+ *     probe_redis_check(&stream, with_info, deadline_us, &outcome);   as often as it is probed,
+ * with the same outcome
  *
  * After any outcome whose `connection_is_good` is false the stream is to be closed. */
 #pragma once
@@ -30,13 +31,9 @@ struct probe_redis_login {
 
 enum probe_role { PROBE_ROLE_UNKNOWN, PROBE_ROLE_PRIMARY, PROBE_ROLE_REPLICA };
 
-struct probe_outcome {
-    enum health_reason reason; /* HEALTH_FINE, or a note, or a failure */
-    bool connection_is_good;
-    uint64_t latency_us; /* of the PING */
-    char text[128];      /* the server's own words if it answered with an error; may be empty */
-    /* From INFO, if it was asked for and allowed: */
-    bool has_info;
+/* What INFO told; a user without the right to it never learns any. */
+struct probe_info {
+    bool is_known;
     enum probe_role role;
     bool primary_link_is_up;                               /* a replica's */
     uint64_t replication_offset, used_memory, most_memory; /* most: 0 is no limit */
@@ -44,8 +41,17 @@ struct probe_outcome {
     char flavor[16]; /* "redis" or "valkey" */
 };
 
-/* The outcome is written anew by each call. */
+struct probe_outcome {
+    enum health_reason reason; /* HEALTH_FINE, or a note, or a failure */
+    bool connection_is_good;
+    uint64_t latency_us; /* of the PING */
+    char text[128];      /* the server's own words if it answered with an error; may be empty */
+    struct probe_info info;
+};
+
+/* Writes the whole outcome anew. */
 void probe_redis_login(const struct probe_stream *stream, const struct probe_redis_login *login,
                        uint64_t deadline_us, struct probe_outcome *outcome);
+/* The same, but the outcome keeps the info of earlier checks until a newer comes. */
 void probe_redis_check(const struct probe_stream *stream, bool with_info, uint64_t deadline_us,
                        struct probe_outcome *outcome);
