@@ -172,9 +172,8 @@ static void note_info_line(struct probe_info *info, struct slice key, struct sli
         info->role = slice_is_text(value, "master")  ? PROBE_ROLE_PRIMARY
                      : slice_is_text(value, "slave") ? PROBE_ROLE_REPLICA
                                                      : PROBE_ROLE_UNKNOWN;
-    else if (slice_is_text(key, "redis_version") && info->version[0] == '\0')
-        set_text(info->version, sizeof(info->version), value);
-    else if (slice_is_text(key, "valkey_version")) /* more to the point than the other */
+    else if (slice_is_text(key, "valkey_version") || /* more to the point than the other */
+             (slice_is_text(key, "redis_version") && info->version[0] == '\0'))
         set_text(info->version, sizeof(info->version), value);
     else if (slice_is_text(key, "server_name"))
         set_text(info->flavor, sizeof(info->flavor), value);

@@ -100,19 +100,25 @@ static void line_text(struct line *l, const char *text)
     line_put(l, text, strlen(text));
 }
 
+/* How many bytes a UTF-8 character has that begins so; 0 if none does. */
+static size_t length_by_first(uint8_t first)
+{
+    if (first < 0x80)
+        return 1;
+    if (first < 0xC2 || first > 0xF4)
+        return 0;
+    return first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+}
+
 /* How many bytes the UTF-8 character there has; 0 if it is none. */
 static size_t character_len(struct slice s)
 {
     static const uint32_t LEAST[] = { 0, 0, 0x80, 0x800, 0x10000 };
-    uint8_t first = s.at[0];
-    size_t len = first < 0x80   ? 1
-                 : first < 0xC2 ? 0
-                 : first < 0xE0 ? 2
-                 : first < 0xF0 ? 3
-                 : first < 0xF5 ? 4
-                                : 0;
-    uint32_t code = len < 2 ? first : first & (0x7Fu >> len);
+    size_t len = length_by_first(s.at[0]);
+    uint32_t code = s.at[0] & (0x7Fu >> len);
 
+    if (len == 1)
+        return 1;
     if (len == 0 || len > s.len)
         return 0;
     for (size_t i = 1; i < len; i++) {
@@ -120,7 +126,9 @@ static size_t character_len(struct slice s)
             return 0;
         code = code << 6 | (s.at[i] & 0x3F);
     }
-    return code < LEAST[len] || (code >= 0xD800 && code < 0xE000) || code > 0x10FFFF ? 0 : len;
+    if (code < LEAST[len] || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000))
+        return 0;
+    return len;
 }
 
 /* Writes one character as it may stand between quotes; returns how many bytes of `s` that was. */
