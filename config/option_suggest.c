@@ -34,44 +34,47 @@ static unsigned distance(const char *a, const char *b)
     return rows[a_len % ROWS][b_len];
 }
 
-/* Keeps the word if it is near enough, and nearer than the best so far. */
-static void consider(const char *candidate, const char *word, const char **best,
-                     unsigned *least_far)
+struct nearest {
+    const char *word; /* the best so far; NULL: none was near enough */
+    unsigned far;
+    size_t alike; /* bytes at the start that are the same: decides between equally near ones */
+};
+
+static void consider(struct nearest *best, const char *candidate, const char *word)
 {
-    unsigned far = distance(word, candidate);
-    size_t len = strlen(word), candidate_len = strlen(candidate);
+    size_t len = strlen(word), candidate_len = strlen(candidate), alike = 0;
     size_t shorter = len < candidate_len ? len : candidate_len;
     unsigned allowed = len < 4 ? 1 : len < 9 ? 2 : 3;
-    bool begins_so = shorter >= 3 && strncmp(word, candidate, shorter) == 0;
+    unsigned far = distance(word, candidate);
 
-    if ((far <= allowed || begins_so) && far < *least_far) {
-        *best = candidate;
-        *least_far = far;
-    }
+    while (alike < shorter && word[alike] == candidate[alike])
+        alike++;
+    if (far > allowed && (shorter < 3 || alike < shorter))
+        return;
+    if (best->word == NULL || far < best->far || (far == best->far && alike > best->alike))
+        *best = (struct nearest){ candidate, far, alike };
 }
 
-static void say(const char *best, struct buf *out)
+static void say(const struct nearest *best, struct buf *out)
 {
-    if (best != NULL)
-        buf_format(out, "; did you mean \"%s\"?", best);
+    if (best->word != NULL)
+        buf_format(out, "; did you mean \"%s\"?", best->word);
 }
 
 void option_suggest(const struct option *table, const char *name, struct buf *out)
 {
-    const char *best = NULL;
-    unsigned least_far = FAR;
+    struct nearest best = { 0 };
 
     for (; table->name != NULL; table++)
-        consider(table->name, name, &best, &least_far);
-    say(best, out);
+        consider(&best, table->name, name);
+    say(&best, out);
 }
 
 void option_suggest_word(const char *const *words, const char *word, struct buf *out)
 {
-    const char *best = NULL;
-    unsigned least_far = FAR;
+    struct nearest best = { 0 };
 
     for (; words != NULL && *words != NULL; words++)
-        consider(*words, word, &best, &least_far);
-    say(best, out);
+        consider(&best, *words, word);
+    say(&best, out);
 }
