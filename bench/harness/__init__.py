@@ -1,0 +1,1 @@
+"""The harness behind bench/run: starts servers and proxies, loads them in turn, measures, tells."""

@@ -1,0 +1,106 @@
+"""The results as one SVG: a panel per row worth seeing, a bar per peer, a line where Sheaf must be."""
+from xml.sax.saxutils import escape
+
+from .results import REFERENCE, UNDER_TEST
+from .tables import number
+
+PANELS = [
+    ("get_p1.redis-benchmark.cpu", "GET 64 B, pipeline 1: CPU per operation"),
+    ("get_p16.redis-benchmark.cpu", "GET 64 B, pipeline 16: CPU per operation"),
+    ("set_p16.redis-benchmark.cpu", "SET 256 B, pipeline 16: CPU per operation"),
+    ("mget.redis-benchmark.cpu", "MGET of 10 keys over 4 shards: CPU per operation"),
+    ("get_p1.system_calls", "GET 64 B, pipeline 1: system calls per operation"),
+    ("get_1m.sheaf-bench.p50", "GET 1 MiB, one client: p50"),
+    ("slow_reader.growth", "A client that never reads 200 MiB: memory grows by"),
+    ("slow_reader.after", "... and still held 5 s after it left"),
+    ("idle.session", "Memory of an idle session"),
+    ("idle.burst", "Memory of a session 1 s after a burst"),
+    ("fixed_rate.p99", "GET at 20,000/s: p99"),
+    ("beside_big.p99", "GET at 2,000/s beside a client that fetches 10 MiB values: p99"),
+]
+WIDTH, MARGIN, GAP = 1080, 32, 28
+PANEL_WIDTH = (WIDTH - 2 * MARGIN - GAP) / 2
+NAME_WIDTH, NUMBER_WIDTH = 92, 84
+BAR, STEP, HEAD, FOOT = 16, 22, 34, 18
+COLOURS = {UNDER_TEST: "#0b7285", REFERENCE: "#e8590c", "haproxy": "#868e96", "direct": "#ced4da"}
+OTHER_COLOURS = ["#7048e8", "#2f9e44", "#c2255c", "#f08c00"]
+STYLE = """
+  text { font: 12px system-ui, 'DejaVu Sans', Arial, sans-serif; fill: #343a40 }
+  .title { font-size: 20px; font-weight: 600 } .about { fill: #868e96 }
+  .panel { font-weight: 600; font-size: 13px } .own { font-weight: 600 }
+  .pass { fill: #2b8a3e; font-weight: 600 } .fail { fill: #c92a2a; font-weight: 600 }
+  .goal { stroke: #c92a2a; stroke-width: 1.5; stroke-dasharray: 4 3 } .goaltext { fill: #c92a2a; font-size: 11px }
+"""
+
+
+def colours(peers):
+    others = iter(OTHER_COLOURS * len(peers))
+    return {peer.name: COLOURS.get(peer.name) or next(others) for peer in peers}
+
+
+def goal_value(row):
+    """Where Sheaf's bar must end, in the row's unit."""
+    if row.bar is None:
+        return None
+    if not row.bar.is_ratio:
+        return row.bar.limit
+    reference = row.value(REFERENCE)
+    return None if reference is None else row.bar.limit * reference
+
+
+class Panel:
+    def __init__(self, row, title, peers, palette):
+        self.row, self.title, self.palette = row, title, palette
+        self.bars = [(p, row.value(p.name)) for p in peers if row.value(p.name) is not None]
+        self.height = HEAD + STEP * len(self.bars) + FOOT
+
+    def draw(self, x, y):
+        goal, room = goal_value(self.row), PANEL_WIDTH - NAME_WIDTH - NUMBER_WIDTH
+        most = max([value for _, value in self.bars] + [goal or 0]) or 1
+        out = [f'<text class="panel" x="{x:.1f}" y="{y + 14:.1f}">{escape(self.title)}</text>']
+        verdict = self.row.verdict()
+        if verdict:
+            out.append(f'<text class="{verdict.lower()}" x="{x + PANEL_WIDTH:.1f}" y="{y + 14:.1f}" '
+                       f'text-anchor="end">{verdict}</text>')
+        for i, (peer, value) in enumerate(self.bars):
+            out += self.bar(x, y + HEAD - 8 + i * STEP, peer, value, room * max(0, value) / most)
+        if goal is not None and self.bars:
+            at, bottom = x + NAME_WIDTH + room * goal / most, y + HEAD - 12 + STEP * len(self.bars)
+            out.append(f'<line class="goal" x1="{at:.1f}" y1="{y + HEAD - 13:.1f}" x2="{at:.1f}" '
+                       f'y2="{bottom:.1f}"/>')
+            out.append(f'<text class="goaltext" x="{at:.1f}" y="{bottom + 13:.1f}" '
+                       f'text-anchor="middle">bar {number(goal)}</text>')
+        return out
+
+    def bar(self, x, y, peer, value, length):
+        own = ' class="own"' if peer.name == UNDER_TEST else ""
+        start, middle = x + NAME_WIDTH, y + BAR - 4
+        return [
+            f'<text{own} x="{start - 8:.1f}" y="{middle:.1f}" text-anchor="end">'
+            f'{escape(peer.title[:14])}</text>',
+            f'<rect x="{start:.1f}" y="{y:.1f}" width="{max(length, 1):.1f}" height="{BAR}" rx="2" '
+            f'fill="{self.palette[peer.name]}"/>',
+            f'<text{own} x="{start + max(length, 1) + 6:.1f}" y="{middle:.1f}">'
+            f'{number(value)} {escape(self.row.unit)}</text>',
+        ]
+
+
+def draw(results, peers, about):
+    palette = colours(peers)
+    panels = [Panel(results.rows[name], title, peers, palette)
+              for name, title in PANELS if name in results.rows]
+    panels = [panel for panel in panels if panel.bars]
+    out, y = [], MARGIN + 64
+    for i in range(0, len(panels), 2):
+        pair = panels[i:i + 2]
+        for column, panel in enumerate(pair):
+            out += panel.draw(MARGIN + column * (PANEL_WIDTH + GAP), y)
+        y += max(panel.height for panel in pair) + 16
+    head = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y + MARGIN:.0f}" '
+        f'viewBox="0 0 {WIDTH} {y + MARGIN:.0f}">',
+        f"<style>{STYLE}</style>", f'<rect width="{WIDTH}" height="{y + MARGIN:.0f}" fill="#fff"/>',
+        f'<text class="title" x="{MARGIN}" y="{MARGIN + 16}">Memory pools: what a proxy costs</text>',
+        f'<text class="about" x="{MARGIN}" y="{MARGIN + 38}">{escape(about)} Shorter is better.</text>',
+    ]
+    return "\n".join(head + out + ["</svg>"]) + "\n"
