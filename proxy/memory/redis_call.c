@@ -1,0 +1,229 @@
+/* What every plan function needs: answers, errors, encoding, keys and their shard.  See
+ * redis_front.h.
+ *
+ * Encoding measures first and then writes into one piece of the arena, so that a large value is
+ * copied once. */
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "proxy/memory/redis_front.h"
+#include "proxy/memory/redis_transaction.h"
+#include "proxy/memory/redis_users.h"
+#include "shard/stamp.h"
+
+struct buf *redis_answer(struct redis_call *call)
+{
+    call->op->way = MEMORY_ANSWERED;
+    return call->op->answer;
+}
+
+void redis_answer_ok(struct redis_call *call)
+{
+    buf_put(redis_answer(call), "+OK\r\n", 5);
+}
+
+void redis_error(struct redis_call *call, const char *format, ...)
+{
+    struct buf text = { 0 };
+    char small[512];
+    va_list args;
+    int len;
+
+    va_start(args, format);
+    len = vsnprintf(small, sizeof(small), format, args);
+    va_end(args);
+    assert(len >= 0);
+    if ((size_t)len < sizeof(small)) {
+        resp_put_error(redis_answer(call), slice_of(small, (size_t)len));
+    } else {
+        va_start(args, format);
+        vsnprintf((char *)buf_reserve(&text, (size_t)len + 1), (size_t)len + 1, format, args);
+        va_end(args);
+        resp_put_error(redis_answer(call), slice_of(text.at, (size_t)len));
+        buf_fini(&text);
+    }
+    redis_transaction_spoil(call->session);
+}
+
+void redis_error_of_words(struct redis_call *call)
+{
+    struct buf text = { 0 };
+
+    redis_command_put_error(&text, call->cmd, call->args, call->count);
+    resp_put_error(redis_answer(call), buf_all(&text));
+    buf_fini(&text);
+    redis_transaction_spoil(call->session);
+}
+
+bool redis_must_wait(struct redis_call *call)
+{
+    if (call->site->idle)
+        return false;
+    call->op->after_all = true;
+    return true;
+}
+
+static size_t digits_of(size_t value)
+{
+    size_t digits = 1;
+
+    for (; value >= 10; value /= 10)
+        digits++;
+    return digits;
+}
+
+static uint8_t *put_header(uint8_t *at, char type, size_t value)
+{
+    size_t digits = digits_of(value);
+
+    *at++ = (uint8_t)type;
+    for (size_t i = digits; i > 0; i--, value /= 10)
+        at[i - 1] = (uint8_t)('0' + value % 10);
+    at += digits;
+    *at++ = '\r';
+    *at++ = '\n';
+    return at;
+}
+
+struct slice redis_encode(struct arena *arena, const struct slice *words, size_t count)
+{
+    size_t size = 3 + digits_of(count);
+    uint8_t *start, *at;
+
+    for (size_t i = 0; i < count; i++)
+        size += 5 + digits_of(words[i].len) + words[i].len;
+    start = arena_new(arena, size);
+    at = put_header(start, '*', count);
+    for (size_t i = 0; i < count; i++) {
+        at = put_header(at, '$', words[i].len);
+        if (words[i].len > 0)
+            memcpy(at, words[i].at, words[i].len);
+        at += words[i].len;
+        *at++ = '\r';
+        *at++ = '\n';
+    }
+    assert((size_t)(at - start) == size);
+    return slice_of(start, size);
+}
+
+struct slice redis_encode_texts(struct arena *arena, const char *const *texts)
+{
+    enum { MOST = 8 };
+    struct slice words[MOST];
+    size_t count = 0;
+
+    for (; texts[count] != NULL; count++) {
+        assert(count < MOST);
+        words[count] = slice_text(texts[count]);
+    }
+    return redis_encode(arena, words, count);
+}
+
+struct slice redis_join(struct arena *arena, struct slice a, struct slice b)
+{
+    uint8_t *both = arena_new(arena, a.len + b.len);
+
+    memcpy(both, a.at, a.len);
+    memcpy(both + a.len, b.at, b.len);
+    return slice_of(both, a.len + b.len);
+}
+
+struct slice redis_call_bytes(struct redis_call *call)
+{
+    if (!call->op->is_inline)
+        return call->op->raw;
+    return redis_encode(call->op->arena, call->args, call->count);
+}
+
+void redis_plan_one(struct redis_call *call, uint32_t shard, struct slice bytes)
+{
+    struct memory_operation *op = call->op;
+
+    op->one = (struct memory_part){ .shard = shard, .replies = 1, .bytes = bytes };
+    op->parts = &op->one;
+    op->part_count = 1;
+    op->way = MEMORY_PARTS;
+}
+
+void redis_plan_all(struct redis_call *call, struct slice bytes, uint32_t replies,
+                    memory_merge_f *merge, void *note)
+{
+    struct memory_operation *op = call->op;
+    uint32_t count = shard_map_count(call->site->map);
+
+    op->parts = arena_new(op->arena, count * sizeof(*op->parts));
+    for (uint32_t i = 0; i < count; i++)
+        op->parts[i] = (struct memory_part){ .shard = i, .replies = replies, .bytes = bytes };
+    op->part_count = count;
+    op->merge = merge;
+    op->note = note;
+    op->way = MEMORY_PARTS;
+}
+
+bool redis_has_stamp(const struct memory_site *site, const struct memory_state *state)
+{
+    return site->pool->stamp && state->database == 0;
+}
+
+bool redis_is_stamp_key(struct slice key)
+{
+    return key.len == sizeof(SHARD_STAMP_KEY) - 1 &&
+           memcmp(key.at, SHARD_STAMP_KEY, sizeof(SHARD_STAMP_KEY) - 1) == 0;
+}
+
+static bool keys_are_allowed(struct redis_call *call, const struct redis_keys *keys)
+{
+    bool channels = call->cmd->keys == REDIS_KEYS_CHANNELS;
+
+    for (size_t i = 0; i < keys->count; i++) {
+        struct slice key = call->args[keys->at[i]];
+
+        if (!channels && redis_is_stamp_key(key) &&
+            redis_has_stamp(call->site, &call->session->base)) {
+            redis_error(call, "ERR '" SHARD_STAMP_KEY "' is the pool's own mark on this shard and "
+                              "can't be used through the pool");
+            return false;
+        }
+        if (!redis_user_may_touch(call->user, key)) {
+            redis_error(call,
+                        "NOPERM this user has no permissions to access one of the %s used as "
+                        "arguments",
+                        channels ? "channels" : "keys");
+            return false;
+        }
+    }
+    return true;
+}
+
+bool redis_call_keys(struct redis_call *call, struct redis_keys *out)
+{
+    uint32_t *keys = arena_new(call->op->arena, call->count * sizeof(*keys));
+
+    if (redis_command_keys(call->cmd, call->args, call->count, keys, &out->count) != ERR_NONE) {
+        redis_error_of_words(call);
+        return false;
+    }
+    out->at = keys;
+    if (out->count > 0)
+        call->op->key = call->args[keys[0]];
+    return keys_are_allowed(call, out);
+}
+
+bool redis_call_shard(struct redis_call *call, const struct redis_keys *keys, uint32_t *out)
+{
+    uint32_t shard = 0;
+
+    for (size_t i = 0; i < keys->count; i++) {
+        uint32_t other = shard_map_find(call->site->map, call->args[keys->at[i]]).shard;
+
+        if (i > 0 && other != shard) {
+            redis_error(call, REDIS_CROSSSLOT);
+            return false;
+        }
+        shard = other;
+    }
+    *out = shard;
+    return true;
+}

@@ -1,0 +1,138 @@
+/* Commands of all shards, and those that any shard can answer. */
+#include <string.h>
+
+#include "proxy/memory/redis_kinds.h"
+#include "proxy/memory/redis_merge.h"
+#include "proxy/memory/redis_scripts.h"
+#include "proxy/memory/redis_stamp.h"
+#include "proxy/wire/resp_reader.h"
+
+static void plan_all(struct redis_call *call)
+{
+    if (shard_map_count(call->site->map) == 1)
+        redis_plan_one(call, 0, redis_call_bytes(call));
+    else
+        redis_plan_all(call, redis_call_bytes(call), 1, redis_merge_of(call->cmd->merge),
+                       redis_note_new(call));
+}
+
+static void plan_info(struct redis_call *call)
+{
+    struct redis_note *note = redis_note_new(call);
+
+    note->words[0] = slice_of("", 0);
+    note->round = call->count == 1;
+    for (size_t i = 1; i < call->count; i++)
+        note->round |=
+            slice_is_word(call->args[i], "sheaf") || slice_is_word(call->args[i], "all") ||
+            slice_is_word(call->args[i], "default") || slice_is_word(call->args[i], "everything");
+    note->hide_stamp = call->site->pool->stamp;
+    redis_plan_all(call, redis_call_bytes(call), 1, redis_merge_info, note);
+}
+
+static void plan_script_load(struct redis_call *call)
+{
+    redis_scripts_remember(redis_shared_of(call->site)->scripts, call->args[2]);
+    plan_all(call);
+}
+
+static void plan_script_flush(struct redis_call *call)
+{
+    redis_scripts_forget(redis_shared_of(call->site)->scripts);
+    plan_all(call);
+}
+
+/* Of each part's replies the first, +PONG, is passed over. */
+static void merge_wait(struct memory_merge *m)
+{
+    for (uint32_t i = 0; i < m->part_count; i++) {
+        struct resp_reader reader = { m->parts[i].reply };
+        struct slice pong;
+
+        if (!m->parts[i].failed && resp_read_skip(&reader, &pong) == ERR_NONE)
+            m->parts[i].reply = reader.in;
+    }
+    redis_merge_of(REDIS_MERGE_MINIMUM)(m);
+}
+
+/* WAIT waits for what its own upstream wrote last, or saw written: a server notes the place in its
+ * replication stream with every command, PING too.  So on an upstream of its own PING, WAIT covers
+ * all that the session has had acknowledged, and blocks nobody. */
+static void plan_wait(struct redis_call *call)
+{
+    const char *texts[] = { "PING", NULL };
+    struct memory_operation *op = call->op;
+
+    if (redis_must_wait(call))
+        return;
+    redis_plan_all(
+        call, redis_join(op->arena, redis_encode_texts(op->arena, texts), redis_call_bytes(call)),
+        2, merge_wait, redis_note_new(call));
+    op->lease = MEMORY_LEASE_ONCE;
+    op->no_deadline = true;
+    op->alone = true;
+}
+
+void redis_plan_every_shard(struct redis_call *call)
+{
+    static const struct {
+        const char *name;
+        void (*plan)(struct redis_call *);
+    } SPECIAL[] = {
+        { "keys", redis_stamp_plan_keys },
+        { "dbsize", redis_stamp_plan_dbsize },
+        { "randomkey", redis_stamp_plan_randomkey },
+        { "flushall", redis_stamp_plan_flush },
+        { "flushdb", redis_stamp_plan_flush },
+        { "info", plan_info },
+        { "wait", plan_wait },
+        { "waitaof", plan_wait },
+        { "script|load", plan_script_load },
+        { "script|flush", plan_script_flush },
+        { "slowlog|get", redis_plan_local },
+        { "slowlog|len", redis_plan_local },
+        { "slowlog|reset", redis_plan_local },
+    };
+
+    for (size_t i = 0; i < sizeof(SPECIAL) / sizeof(SPECIAL[0]); i++)
+        if (strcmp(SPECIAL[i].name, call->cmd->name) == 0) {
+            SPECIAL[i].plan(call);
+            return;
+        }
+    plan_all(call);
+}
+
+/* A shard that could not answer is no reason not to: the next one is asked. */
+static void merge_any(struct memory_merge *m)
+{
+    struct redis_note *note = m->note;
+
+    if (!m->parts[0].failed || ++note->round >= shard_map_count(m->site->map)) {
+        redis_merge_one(m);
+        return;
+    }
+    m->parts[0].shard = (m->parts[0].shard + 1) % shard_map_count(m->site->map);
+    m->parts[0].bytes = note->words[0];
+    m->again = true;
+}
+
+void redis_plan_any_shard(struct redis_call *call)
+{
+    struct memory_operation *op = call->op;
+    struct redis_note *note = redis_note_new(call);
+
+    note->words[0] = arena_copy(op->arena, redis_call_bytes(call));
+    redis_plan_one(call, 0, note->words[0]);
+    op->parts = arena_new(op->arena, sizeof(*op->parts));
+    *op->parts = op->one;
+    op->merge = merge_any;
+    op->note = note;
+}
+
+void redis_plan_admin(struct redis_call *call)
+{
+    if (call->cmd->keys != REDIS_KEYS_NONE)
+        redis_plan_keyed(call);
+    else
+        plan_all(call);
+}

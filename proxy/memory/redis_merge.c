@@ -1,0 +1,418 @@
+/* See redis_merge.h.  Each merge first asks redis_merge_failed(): an error of any part is the
+ * answer of all, for half an answer that looks whole would be a lie. */
+#include "proxy/memory/redis_merge.h"
+
+#include <string.h>
+
+#include "proxy/wire/resp_reader.h"
+
+static const char OUT_OF_STEP[] = "ERR the shards' replies to this command do not fit together";
+
+struct redis_note *redis_note_new(struct redis_call *call)
+{
+    struct redis_note *note = arena_new(call->op->arena, sizeof(*note));
+
+    note->cmd = call->cmd;
+    note->version = redis_version(call);
+    return note;
+}
+
+static bool is_error(struct slice reply)
+{
+    return reply.len == 0 || reply.at[0] == '-' || reply.at[0] == '!';
+}
+
+static struct slice first_line(struct slice reply)
+{
+    const uint8_t *end = memchr(reply.at, '\r', reply.len);
+
+    return slice_of(reply.at, end == NULL ? reply.len : (size_t)(end - reply.at));
+}
+
+bool redis_merge_failed(struct memory_merge *m)
+{
+    const struct redis_note *note = m->note;
+    const struct memory_part *worst = NULL;
+    uint32_t done = 0;
+
+    for (uint32_t i = 0; i < m->part_count; i++) {
+        if (!is_error(m->parts[i].reply))
+            done++;
+        else if (worst == NULL || (m->parts[i].failed && !worst->failed))
+            worst = &m->parts[i];
+    }
+    if (worst == NULL)
+        return false;
+    if (worst->reply.len == 0) {
+        resp_put_error_text(m->out, "%s", OUT_OF_STEP);
+    } else if (done == 0 || (note->cmd->flags & REDIS_COMMAND_WRITE) == 0 ||
+               worst->reply.at[0] != '-') {
+        buf_slice(m->out, worst->reply);
+    } else {
+        buf_slice(m->out, first_line(worst->reply));
+        buf_format(m->out, " (%u of %u shards did their part of this '%s')\r\n", done,
+                   m->part_count, note->cmd->name);
+    }
+    return true;
+}
+
+void redis_merge_out_of_step(struct memory_merge *m)
+{
+    resp_put_error_text(m->out, "%s", OUT_OF_STEP);
+}
+
+void redis_merge_one(struct memory_merge *m)
+{
+    buf_slice(m->out, m->parts[0].reply);
+}
+
+static void merge_first(struct memory_merge *m)
+{
+    if (!redis_merge_failed(m))
+        redis_merge_one(m);
+}
+
+static void merge_any_ok(struct memory_merge *m)
+{
+    for (uint32_t i = 0; i < m->part_count; i++)
+        if (!is_error(m->parts[i].reply)) {
+            buf_slice(m->out, m->parts[i].reply);
+            return;
+        }
+    redis_merge_one(m);
+}
+
+static void merge_same(struct memory_merge *m)
+{
+    if (redis_merge_failed(m))
+        return;
+    for (uint32_t i = 1; i < m->part_count; i++)
+        if (!slice_is(m->parts[i].reply, m->parts[0].reply)) {
+            redis_merge_out_of_step(m);
+            return;
+        }
+    redis_merge_one(m);
+}
+
+/* The integer that the part's reply is. */
+static bool part_integer(const struct memory_part *part, int64_t *out)
+{
+    struct resp_reader reader = { part->reply };
+    struct resp_item item;
+
+    if (resp_read(&reader, &item) != ERR_NONE || item.type != ':')
+        return false;
+    *out = item.integer;
+    return true;
+}
+
+static void merge_sum(struct memory_merge *m)
+{
+    int64_t sum = 0, one;
+
+    if (redis_merge_failed(m))
+        return;
+    for (uint32_t i = 0; i < m->part_count; i++) {
+        if (!part_integer(&m->parts[i], &one)) {
+            redis_merge_out_of_step(m);
+            return;
+        }
+        sum += one;
+    }
+    resp_put_integer(m->out, sum);
+}
+
+static void merge_largest(struct memory_merge *m)
+{
+    int64_t largest = INT64_MIN, one;
+
+    if (redis_merge_failed(m))
+        return;
+    for (uint32_t i = 0; i < m->part_count; i++) {
+        if (!part_integer(&m->parts[i], &one)) {
+            redis_merge_out_of_step(m);
+            return;
+        }
+        largest = one > largest ? one : largest;
+    }
+    resp_put_integer(m->out, largest);
+}
+
+enum { MOST_PLACES = 256 };
+
+/* Integers place by place, of arrays or of plain integers (one place). */
+struct places {
+    int64_t at[MOST_PLACES];
+    uint64_t count;
+    bool is_array;
+};
+
+static bool read_places(struct slice reply, struct places *out)
+{
+    struct resp_reader reader = { reply };
+    struct resp_item item;
+
+    if (resp_read(&reader, &item) != ERR_NONE)
+        return false;
+    out->is_array = item.type == '*';
+    out->count = out->is_array ? item.count : 1;
+    if (out->count > MOST_PLACES)
+        return false;
+    if (!out->is_array)
+        out->at[0] = item.integer;
+    for (uint64_t i = 0; out->is_array && i < out->count; i++) {
+        if (resp_read(&reader, &item) != ERR_NONE || item.type != ':')
+            return false;
+        out->at[i] = item.integer;
+    }
+    return out->is_array || item.type == ':';
+}
+
+/* The smallest of each place: for 0 and 1 that is also "and". */
+static void merge_minimum(struct memory_merge *m)
+{
+    struct places least, one;
+
+    if (redis_merge_failed(m))
+        return;
+    for (uint32_t i = 0; i < m->part_count; i++) {
+        if (!read_places(m->parts[i].reply, &one) || (i > 0 && one.count != least.count)) {
+            redis_merge_out_of_step(m);
+            return;
+        }
+        if (i == 0)
+            least = one;
+        for (uint64_t k = 0; k < one.count; k++)
+            least.at[k] = one.at[k] < least.at[k] ? one.at[k] : least.at[k];
+    }
+    if (least.is_array)
+        resp_put_array(m->out, least.count);
+    for (uint64_t k = 0; k < least.count; k++)
+        resp_put_integer(m->out, least.at[k]);
+}
+
+/* The elements of one part, each with all that is in it. */
+static bool part_elements(struct memory_merge *m, const struct memory_part *part,
+                          struct slice **elements, uint64_t *count)
+{
+    struct resp_reader reader = { part->reply };
+    struct resp_item item;
+
+    if (resp_read(&reader, &item) != ERR_NONE || strchr("*~%", item.type) == NULL)
+        return false;
+    *count = item.count;
+    *elements = arena_new(m->arena, (item.count + 1) * sizeof(**elements));
+    for (uint64_t i = 0; i < item.count; i++)
+        if (resp_read_skip(&reader, &(*elements)[i]) != ERR_NONE)
+            return false;
+    return true;
+}
+
+static void merge_by_key(struct memory_merge *m)
+{
+    const struct redis_note *note = m->note;
+    struct slice **elements;
+    uint64_t count;
+
+    if (redis_merge_failed(m))
+        return;
+    elements = arena_new(m->arena, m->part_count * sizeof(*elements));
+    for (uint32_t i = 0; i < m->part_count; i++)
+        if (!part_elements(m, &m->parts[i], &elements[i], &count) ||
+            count != note->split.parts[i].count) {
+            redis_merge_out_of_step(m);
+            return;
+        }
+    resp_put_array(m->out, note->key_count);
+    for (uint32_t k = 0; k < note->key_count; k++)
+        buf_slice(m->out, elements[note->split.part[k]][note->split.place[k]]);
+}
+
+/* A list of elements with some dropped, and what to write it as. */
+struct joined {
+    struct slice *at;
+    size_t count;
+    uint8_t type;
+};
+
+static bool join(struct memory_merge *m, struct joined *out)
+{
+    struct slice **elements = arena_new(m->arena, m->part_count * sizeof(*elements));
+    uint64_t *counts = arena_new(m->arena, m->part_count * sizeof(*counts)), total = 0;
+
+    for (uint32_t i = 0; i < m->part_count; i++) {
+        if (!part_elements(m, &m->parts[i], &elements[i], &counts[i]))
+            return false;
+        total += counts[i];
+    }
+    *out = (struct joined){ .type = m->parts[0].reply.at[0] };
+    out->at = arena_new(m->arena, (total + 1) * sizeof(*out->at));
+    for (uint32_t i = 0; i < m->part_count; i++) {
+        memcpy(out->at + out->count, elements[i], counts[i] * sizeof(**elements));
+        out->count += counts[i];
+    }
+    return true;
+}
+
+static void put_joined(struct memory_merge *m, const struct joined *all)
+{
+    buf_format(m->out, "%c%zu\r\n", all->type, all->type == '%' ? all->count / 2 : all->count);
+    for (size_t i = 0; i < all->count; i++)
+        buf_slice(m->out, all->at[i]);
+}
+
+size_t redis_merge_drop_stamp(struct slice *elements, size_t count)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        struct resp_reader reader = { elements[i] };
+        struct resp_item item;
+
+        if (resp_read(&reader, &item) == ERR_NONE && item.type == '$' &&
+            redis_is_stamp_key(item.text))
+            continue;
+        elements[kept++] = elements[i];
+    }
+    return kept;
+}
+
+static void merge_concat(struct memory_merge *m)
+{
+    const struct redis_note *note = m->note;
+    struct joined all;
+
+    if (redis_merge_failed(m))
+        return;
+    if (!join(m, &all)) {
+        redis_merge_out_of_step(m);
+        return;
+    }
+    if (note->hide_stamp)
+        all.count = redis_merge_drop_stamp(all.at, all.count);
+    put_joined(m, &all);
+}
+
+/* An open table of the joined elements' places, for those merges that look for equal ones. */
+struct places_by_text {
+    uint32_t *at; /* place + 1; 0 is empty */
+    size_t mask;
+};
+
+static void table_init(struct memory_merge *m, struct places_by_text *table, size_t count)
+{
+    size_t size = 16;
+
+    while (size < count * 2)
+        size *= 2;
+    table->at = arena_new(m->arena, size * sizeof(*table->at));
+    table->mask = size - 1;
+}
+
+/* The place of an equal element of `list`, or `place`, which is then in the table. */
+static size_t table_find(struct places_by_text *table, const struct slice *list, size_t place)
+{
+    uint64_t hash = 0xcbf29ce484222325U;
+    size_t at;
+
+    for (size_t i = 0; i < list[place].len; i++)
+        hash = (hash ^ list[place].at[i]) * 0x100000001b3U;
+    for (at = hash & table->mask; table->at[at] != 0; at = (at + 1) & table->mask)
+        if (slice_is(list[table->at[at] - 1], list[place]))
+            return table->at[at] - 1;
+    table->at[at] = (uint32_t)place + 1;
+    return place;
+}
+
+static void merge_union(struct memory_merge *m)
+{
+    struct places_by_text table;
+    struct joined all;
+    size_t kept = 0;
+
+    if (redis_merge_failed(m))
+        return;
+    if (!join(m, &all)) {
+        redis_merge_out_of_step(m);
+        return;
+    }
+    table_init(m, &table, all.count);
+    for (size_t i = 0; i < all.count; i++) {
+        all.at[kept] = all.at[i];
+        if (table_find(&table, all.at, kept) == kept)
+            kept++;
+    }
+    all.count = kept;
+    put_joined(m, &all);
+}
+
+static bool element_integer(struct slice element, int64_t *out)
+{
+    return element.len > 3 && element.at[0] == ':' &&
+           slice_to_i64(slice_of(element.at + 1, element.len - 3), out);
+}
+
+static void merge_pair_sum(struct memory_merge *m)
+{
+    struct places_by_text table;
+    struct joined all;
+    struct slice *names;
+    size_t kept = 0;
+    int64_t *sums, one;
+
+    if (redis_merge_failed(m))
+        return;
+    if (!join(m, &all) || all.count % 2 != 0) {
+        redis_merge_out_of_step(m);
+        return;
+    }
+    table_init(m, &table, all.count);
+    names = arena_new(m->arena, (all.count + 1) * sizeof(*names));
+    sums = arena_new(m->arena, (all.count + 1) * sizeof(*sums));
+    for (size_t i = 0; i < all.count; i += 2) {
+        size_t place;
+
+        names[kept] = all.at[i];
+        place = table_find(&table, names, kept);
+        kept += place == kept;
+        sums[place] += element_integer(all.at[i + 1], &one) ? one : 0;
+    }
+    buf_format(m->out, "%c%zu\r\n", all.type, all.type == '%' ? kept : kept * 2);
+    for (size_t i = 0; i < kept; i++) {
+        buf_slice(m->out, names[i]);
+        resp_put_integer(m->out, sums[i]);
+    }
+}
+
+memory_merge_f *redis_merge_of(enum redis_merge kind)
+{
+    switch (kind) {
+    case REDIS_MERGE_NONE:
+    case REDIS_MERGE_FIRST:
+    case REDIS_MERGE_ALL_OK:
+    case REDIS_MERGE_RANDOM:
+        return merge_first;
+    case REDIS_MERGE_ANY_OK:
+        return merge_any_ok;
+    case REDIS_MERGE_SUM:
+        return merge_sum;
+    case REDIS_MERGE_MINIMUM:
+    case REDIS_MERGE_AND:
+        return merge_minimum;
+    case REDIS_MERGE_LARGEST:
+        return merge_largest;
+    case REDIS_MERGE_BY_KEY:
+        return merge_by_key;
+    case REDIS_MERGE_CONCAT:
+        return merge_concat;
+    case REDIS_MERGE_UNION:
+        return merge_union;
+    case REDIS_MERGE_PAIR_SUM:
+        return merge_pair_sum;
+    case REDIS_MERGE_SAME:
+        return merge_same;
+    case REDIS_MERGE_INFO:
+        return redis_merge_info;
+    }
+    return merge_first;
+}

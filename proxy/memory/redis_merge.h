@@ -1,0 +1,36 @@
+/* Many replies into one, by the table's kinds of merge.  What the merges read stands in the note.
+ */
+#pragma once
+
+#include "proxy/memory/redis_front.h"
+#include "shard/split.h"
+
+struct redis_note {
+    const struct redis_command *cmd;
+    enum resp_version version;
+    bool hide_stamp;    /* the elements are keys, and one of them may be it */
+    struct split split; /* BY_KEY */
+    uint32_t key_count;
+    memory_merge_f *inner; /* of what is planned within a merge */
+    void *inner_note;
+    uint32_t shard, round; /* of those that ask several times */
+    struct slice words[4]; /* what they ask with, in the arena */
+};
+
+struct redis_note *redis_note_new(struct redis_call *call);
+
+/* The merge for a command of the table; never NULL. */
+memory_merge_f *redis_merge_of(enum redis_merge kind);
+
+/* If a part failed or its server answered with an error: writes that error and returns true.  It
+ * tells what of a write was done in spite of it. */
+bool redis_merge_failed(struct memory_merge *m);
+
+/* The error for replies that no server of ours gives. */
+void redis_merge_out_of_step(struct memory_merge *m);
+/* Leaves out those that are the stamp's key; returns how many are left. */
+size_t redis_merge_drop_stamp(struct slice *elements, size_t count);
+
+/* Forwards the only part's reply. */
+void redis_merge_one(struct memory_merge *m);
+void redis_merge_info(struct memory_merge *m); /* redis_info.c */

@@ -1,0 +1,80 @@
+/* EVAL and its kin: keyed commands whose bodies are remembered, so that EVALSHA to a server that
+ * has lost the script (a restart, a failover) is asked again as EVAL, and the client never knows.
+ * Such an EVALSHA was not run at all, so asking again is safe whatever the script does. */
+#include <string.h>
+
+#include "proxy/memory/redis_kinds.h"
+#include "proxy/memory/redis_merge.h"
+#include "proxy/memory/redis_scripts.h"
+
+static bool carries_body(const struct redis_command *cmd)
+{
+    return strcmp(cmd->name, "eval") == 0 || strcmp(cmd->name, "eval_ro") == 0;
+}
+
+static bool names_sha(const struct redis_command *cmd)
+{
+    return strcmp(cmd->name, "evalsha") == 0 || strcmp(cmd->name, "evalsha_ro") == 0;
+}
+
+bool redis_script_admits(struct redis_call *call)
+{
+    if (call->user != NULL && call->user->key_prefix_count > 0) {
+        redis_error(call,
+                    "NOPERM scripts can reach any key, so a user with key prefixes may not "
+                    "run '%s'",
+                    call->cmd->name);
+        return false;
+    }
+    if (carries_body(call->cmd))
+        redis_scripts_remember(redis_shared_of(call->site)->scripts, call->args[1]);
+    return true;
+}
+
+static void merge_healing(struct memory_merge *m)
+{
+    static const char NOSCRIPT[] = "-NOSCRIPT ";
+    struct redis_note *note = m->note;
+    struct slice reply = m->parts[0].reply;
+
+    if (note->round > 0 || m->parts[0].failed ||
+        !slice_starts(reply, slice_of(NOSCRIPT, sizeof(NOSCRIPT) - 1))) {
+        buf_slice(m->out, reply);
+        return;
+    }
+    note->round++;
+    m->parts[0].bytes = note->words[0];
+    m->parts[0].replies = 1;
+    m->again = true;
+}
+
+/* The same request as EVAL: made now, for its words are gone when the reply comes. */
+static struct slice as_eval(struct redis_call *call, struct slice body)
+{
+    struct slice *words = arena_new(call->op->arena, call->count * sizeof(*words));
+
+    memcpy(words, call->args, call->count * sizeof(*words));
+    words[0] = slice_text(strcmp(call->cmd->name, "evalsha") == 0 ? "EVAL" : "EVAL_RO");
+    words[1] = body;
+    return redis_encode(call->op->arena, words, call->count);
+}
+
+void redis_plan_script(struct redis_call *call)
+{
+    struct memory_operation *op = call->op;
+    struct redis_note *note;
+    struct slice body;
+
+    if (!redis_script_admits(call))
+        return;
+    redis_plan_keyed(call);
+    if (op->way != MEMORY_PARTS || !names_sha(call->cmd) ||
+        !redis_scripts_find(redis_shared_of(call->site)->scripts, call->args[1], op->arena, &body))
+        return;
+    note = redis_note_new(call);
+    note->words[0] = as_eval(call, body);
+    op->parts = arena_new(op->arena, sizeof(*op->parts));
+    *op->parts = op->one;
+    op->merge = merge_healing;
+    op->note = note;
+}

@@ -1,0 +1,15 @@
+/* MULTI, EXEC, DISCARD, WATCH, UNWATCH.  See redis_transaction.c. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "proxy/memory/redis_front.h"
+
+/* Does the session stand in MULTI, and is this command one that is kept for EXEC? */
+bool redis_transaction_queues(const struct redis_call *call);
+void redis_transaction_queue(struct redis_call *call);
+/* An error was answered: within MULTI, EXEC must refuse. */
+void redis_transaction_spoil(struct redis_session *session);
+/* RESET: as if it had never begun.  The upstream that watches is given back by op->end_leases. */
+void redis_transaction_forget(struct redis_session *session);
+void redis_transaction_free(struct redis_transaction **transaction);

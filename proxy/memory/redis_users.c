@@ -1,0 +1,156 @@
+/* See redis_users.h.  Rights are looked up by their words for each request of a restricted user:
+ * the lists are short, and nothing compiled from them must follow a reload. */
+#include "proxy/memory/redis_users.h"
+
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/base/mem.h"
+
+#define DEFAULT_USER "default"
+
+static const struct user_settings *find(const struct memory_pool *pool, struct slice name)
+{
+    for (uint32_t i = 0; i < pool->user_count; i++)
+        if (slice_is_text(name, pool->users[i].name))
+            return &pool->users[i];
+    return NULL;
+}
+
+static void become(struct redis_session *session, const struct memory_pool *pool,
+                   const struct user_settings *user)
+{
+    free(session->user);
+    session->user = user == NULL ? NULL : mem_text(user->name);
+    session->user_index = user == NULL ? 0 : (uint32_t)(user - pool->users);
+    session->base.user = session->user;
+}
+
+const struct user_settings *redis_user_of(const struct memory_site *site,
+                                          struct redis_session *session, bool *logged_out)
+{
+    const struct memory_pool *pool = site->pool;
+    const struct user_settings *user;
+
+    *logged_out = false;
+    if (pool->user_count == 0)
+        return NULL;
+    if (session->user != NULL) {
+        if (session->user_index < pool->user_count &&
+            strcmp(pool->users[session->user_index].name, session->user) == 0)
+            return &pool->users[session->user_index];
+        user = find(pool, slice_text(session->user));
+        become(session, pool, user);
+        if (user != NULL)
+            return user;
+    }
+    *logged_out = true;
+    session->special |= REDIS_SPECIAL_LOGGED_OUT;
+    return NULL;
+}
+
+void redis_user_begin(const struct memory_site *site, struct redis_session *session)
+{
+    const struct memory_pool *pool = site->pool;
+    const struct user_settings *user = find(pool, slice_text(DEFAULT_USER));
+
+    session->special &= ~(uint32_t)REDIS_SPECIAL_LOGGED_OUT;
+    if (pool->user_count == 0) {
+        become(session, pool, NULL);
+        return;
+    }
+    become(session, pool, user != NULL && user->nopass ? user : NULL);
+    if (session->user == NULL)
+        session->special |= REDIS_SPECIAL_LOGGED_OUT;
+}
+
+/* All passwords are compared, and one also when there is no such user: time tells nothing. */
+static bool password_is_right(const struct user_settings *user, struct slice password)
+{
+    static const struct user_password NONE = { .text = "" };
+    const struct user_password *passwords = user == NULL ? &NONE : user->passwords;
+    uint32_t count = user == NULL ? 1 : user->password_count;
+    uint8_t given[SHA256_DIGEST_LENGTH], known[SHA256_DIGEST_LENGTH];
+    bool right = false;
+
+    SHA256(password.at, password.len, given);
+    for (uint32_t i = 0; i < count; i++) {
+        if (passwords[i].text != NULL)
+            SHA256((const uint8_t *)passwords[i].text, strlen(passwords[i].text), known);
+        else
+            memcpy(known, passwords[i].sha256, sizeof(known));
+        right |= CRYPTO_memcmp(given, known, sizeof(known)) == 0;
+    }
+    OPENSSL_cleanse(given, sizeof(given));
+    return user != NULL && (right || user->nopass);
+}
+
+bool redis_user_log_in(const struct memory_site *site, struct redis_session *session,
+                       struct slice name, struct slice password)
+{
+    const struct memory_pool *pool = site->pool;
+    const struct user_settings *user;
+
+    if (pool->user_count == 0)
+        return slice_is_text(name, DEFAULT_USER);
+    user = find(pool, name);
+    if (!password_is_right(user, password))
+        return false;
+    become(session, pool, user);
+    session->special &= ~(uint32_t)REDIS_SPECIAL_LOGGED_OUT;
+    return true;
+}
+
+/* "@read", "get", "config" (with all its subcommands), "config|set". */
+static bool covers(const char *word, const struct redis_command *cmd)
+{
+    size_t len = strlen(word);
+
+    if (word[0] == '@')
+        return (cmd->categories & redis_category_find(slice_of(word + 1, len - 1))) != 0 ||
+               strcmp(word, "@all") == 0;
+    if (len > cmd->name_len || strncasecmp(word, cmd->name, len) != 0)
+        return false;
+    return len == cmd->name_len || cmd->name[len] == '|';
+}
+
+static bool any_covers(const char *const *words, uint32_t count, const struct redis_command *cmd)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (covers(words[i], cmd))
+            return true;
+    return false;
+}
+
+bool redis_user_may_run(const struct user_settings *user, const struct redis_command *cmd)
+{
+    if (user == NULL || (cmd->flags & REDIS_COMMAND_NO_AUTH) != 0)
+        return true;
+    if (user->allow_count > 0 &&
+        !any_covers((const char *const *)user->allow, user->allow_count, cmd))
+        return false;
+    return !any_covers((const char *const *)user->deny, user->deny_count, cmd);
+}
+
+bool redis_user_may_touch(const struct user_settings *user, struct slice key)
+{
+    if (user == NULL || user->key_prefix_count == 0)
+        return true;
+    for (uint32_t i = 0; i < user->key_prefix_count; i++)
+        if (slice_starts(key, user->key_prefixes[i]))
+            return true;
+    return false;
+}
+
+bool redis_user_may_administrate(const struct user_settings *user)
+{
+    return user != NULL && user->admin;
+}
+
+bool redis_user_is_free(const struct user_settings *user)
+{
+    return user == NULL ||
+           (user->key_prefix_count == 0 && user->allow_count == 0 && user->deny_count == 0);
+}
