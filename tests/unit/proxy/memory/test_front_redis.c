@@ -86,8 +86,7 @@ static void wrong_commands_are_told_as_redis_tells_them(void)
                  "-ERR unknown subcommand 'MAINT_NOTIFICATIONS'. Try CLIENT HELP.\r\n");
     CHECK_ANSWER("CONFIG", "-ERR wrong number of arguments for 'config' command\r\n");
     CHECK_ANSWER(line_of("RENAME %s %s", stage_key(0, 0), stage_key(1, 0)),
-                 "-CROSSSLOT Keys in request don't hash to the same slot
-");
+                 "-CROSSSLOT Keys in request don't hash to the same slot\r\n");
     stage_say("RENAME {t}a {t}b");
     CHECK_INT(op.way, MEMORY_PARTS);
     stage_end();
