@@ -1,0 +1,45 @@
+/* Bytes on their way out: a queue of chunks that is filled at the end and written from the front.
+ *
+ * Small chunks come from a chunk_pool of the thread (the most recently used first, so that they are
+ * in the cache); what does not fit one is given a chunk of its own size.  An empty chain holds
+ * nothing, so an idle session costs nothing.  The pool counts what its chains hold. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "proxy/base/buf.h"
+#include "proxy/base/slice.h"
+
+struct chunk;
+
+struct chunk_pool {
+    struct chunk *free;      /* owned */
+    size_t free_count;
+    size_t free_lowest;      /* since the last trim: what was never needed */
+    size_t held_bytes;       /* in chains now */
+};
+
+struct chain {
+    struct chunk *first, *last; /* owned */
+    size_t len;
+};
+
+void chain_put(struct chain *c, struct chunk_pool *pool, const void *at, size_t len);
+/* Takes over the buffer's memory, without a copy where that is cheaper; leaves it empty. */
+void chain_take(struct chain *c, struct chunk_pool *pool, struct buf *b);
+/* Describes the first bytes for writev(); returns how many places were used. */
+int chain_peek(const struct chain *c, struct iovec *places, int most);
+/* Forgets the first `len` bytes, which must be there. */
+void chain_skip(struct chain *c, struct chunk_pool *pool, size_t len);
+void chain_clear(struct chain *c, struct chunk_pool *pool);
+
+static inline void chain_slice(struct chain *c, struct chunk_pool *pool, struct slice s)
+{
+    chain_put(c, pool, s.at, s.len);
+}
+
+/* Frees the chunks that were not needed since the last trim; returns the bytes given back. */
+size_t chunk_pool_trim(struct chunk_pool *pool);
+void chunk_pool_fini(struct chunk_pool *pool);

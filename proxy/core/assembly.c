@@ -1,0 +1,140 @@
+/* See assembly.h. */
+#include "proxy/core/assembly.h"
+
+#include <stdlib.h>
+
+#include "proxy/base/mem.h"
+#include "shard/stamp.h"
+
+void assembly_map_settings(const struct memory_pool *pool, struct shard_map_member *members,
+                           struct shard_map_settings *out)
+{
+    for (uint32_t i = 0; i < pool->shard_count; i++) {
+        const struct endpoint_settings *e = pool->shards[i];
+
+        members[i] = (struct shard_map_member){ .host = e->address.host,
+                                                .port = e->address.port,
+                                                .unix_path = e->address.path,
+                                                .name = e->label,
+                                                .weight = e->weight };
+    }
+    *out = (struct shard_map_settings){ .hash = pool->hash,
+                                        .distribution = pool->distribution,
+                                        .hash_tag = pool->hash_tag,
+                                        .members = members,
+                                        .count = pool->shard_count };
+}
+
+static enum err make_map(struct assembly *a, const struct memory_pool *pool, struct buf *why)
+{
+    struct shard_map_member *members = mem_new(pool->shard_count * sizeof(*members));
+    struct shard_map_settings settings;
+    enum err err;
+
+    assembly_map_settings(pool, members, &settings);
+    err = shard_map_new(&settings, &a->maps[pool->number], why);
+    free(members);
+    return err;
+}
+
+static enum err make_stamp(struct assembly *a, const struct endpoint_settings *e)
+{
+    struct stamp stamp;
+
+    if (!e->pool->stamp)
+        return ERR_NONE;
+    TRY(stamp_expect(&stamp, e->pool->name, a->maps[e->pool->number], e->shard, 1));
+    stamp_write(&stamp, &a->stamps[e->number]);
+    return ERR_NONE;
+}
+
+static struct tls_options tls_options_of(const struct tls_settings *t, enum tls_side side)
+{
+    return (struct tls_options){ .side = side,
+                                 .cert_file = t->cert_file,
+                                 .key_file = t->key_file,
+                                 .ca_file = t->ca_file,
+                                 .accept_anyone = side == TLS_CONNECT && !t->verify,
+                                 .need_client_cert = t->client == TLS_CLIENT_REQUIRED,
+                                 .only_tls_1_3 = t->min_version == TLS_VERSION_1_3 };
+}
+
+static enum err make_tls(struct assembly *a, struct buf *why)
+{
+    for (uint32_t i = 0; i < a->snapshot->endpoint_count; i++) {
+        const struct tls_settings *t = &a->snapshot->endpoints[i].tls;
+        struct tls_options options = tls_options_of(t, TLS_CONNECT);
+
+        if (t->on)
+            TRY(tls_context_new(&options, &a->endpoint_tls[i], why));
+    }
+    for (uint32_t i = 0; i < a->snapshot->listener_count; i++) {
+        const struct tls_settings *t = &a->snapshot->listeners[i].tls;
+        struct tls_options options = tls_options_of(t, TLS_ACCEPT);
+
+        if (t->on)
+            TRY(tls_context_new(&options, &a->listener_tls[i], why));
+    }
+    return ERR_NONE;
+}
+
+static enum err build(struct assembly *a, struct buf *why)
+{
+    const struct snapshot *s = a->snapshot;
+
+    for (uint32_t i = 0; i < s->pool_count; i++)
+        TRY(make_map(a, &s->pools[i], why));
+    for (uint32_t i = 0; i < s->endpoint_count; i++)
+        TRY(make_stamp(a, &s->endpoints[i]));
+    return make_tls(a, why);
+}
+
+enum err assembly_new(struct snapshot *snapshot, struct assembly **out, struct buf *why)
+{
+    struct assembly *a = mem_new(sizeof(*a));
+    enum err err;
+
+    a->refs = 1;
+    a->snapshot = snapshot;
+    a->maps = mem_new(snapshot->pool_count * sizeof(*a->maps));
+    a->stamps = mem_new(snapshot->endpoint_count * sizeof(*a->stamps));
+    a->endpoint_tls = mem_new(snapshot->endpoint_count * sizeof(struct tls_context *));
+    a->listener_tls = mem_new(snapshot->listener_count * sizeof(struct tls_context *));
+    a->board = board_new(snapshot->endpoint_count);
+    err = build(a, why);
+    if (err != ERR_NONE)
+        assembly_unref(&a);
+    else
+        *out = a;
+    return err;
+}
+
+struct assembly *assembly_ref(struct assembly *a)
+{
+    atomic_fetch_add_explicit(&a->refs, 1, memory_order_relaxed);
+    return a;
+}
+
+void assembly_unref(struct assembly **where)
+{
+    struct assembly *a = *where;
+
+    *where = NULL;
+    if (a == NULL || atomic_fetch_sub_explicit(&a->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    for (uint32_t i = 0; i < a->snapshot->pool_count; i++)
+        shard_map_free(&a->maps[i]);
+    for (uint32_t i = 0; i < a->snapshot->endpoint_count; i++) {
+        buf_fini(&a->stamps[i]);
+        tls_context_unref(&a->endpoint_tls[i]);
+    }
+    for (uint32_t i = 0; i < a->snapshot->listener_count; i++)
+        tls_context_unref(&a->listener_tls[i]);
+    board_free(&a->board);
+    free(a->maps);
+    free(a->stamps);
+    free(a->endpoint_tls);
+    free(a->listener_tls);
+    snapshot_unref(&a->snapshot);
+    free(a);
+}

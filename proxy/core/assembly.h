@@ -1,0 +1,33 @@
+/* What is built once from a snapshot and then read by all threads: the maps of its pools, the stamps
+ * its shards must carry, its TLS contexts, its health board.  Immutable but for the board, which has
+ * the steward as its one writer. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "config/snapshot.h"
+#include "health/board.h"
+#include "proxy/base/buf.h"
+#include "proxy/base/err.h"
+#include "proxy/io/tls.h"
+#include "shard/map.h"
+
+struct assembly {
+    atomic_uint refs;
+    struct snapshot *snapshot;         /* counted reference */
+    struct shard_map **maps;           /* by pool number */
+    struct buf *stamps;                /* by endpoint number; empty: off */
+    struct tls_context **endpoint_tls; /* by endpoint number; NULL: plain */
+    struct tls_context **listener_tls; /* by listener number; NULL: plain */
+    struct board *board;               /* by endpoint number */
+};
+
+/* Takes over the caller's reference of the snapshot, also on failure; `why` says what is wrong. */
+enum err assembly_new(struct snapshot *snapshot, struct assembly **out, struct buf *why) MUST_CHECK;
+struct assembly *assembly_ref(struct assembly *a);
+void assembly_unref(struct assembly **a);
+/* The settings of a map from those of a pool: for checks and tools too.  `members` has room for
+ * pool->shard_count. */
+void assembly_map_settings(const struct memory_pool *pool, struct shard_map_member *members,
+                           struct shard_map_settings *out);

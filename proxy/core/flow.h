@@ -1,0 +1,38 @@
+/* The contract between the core, which moves bytes and knows nothing of what they mean, and a flow,
+ * which knows what they mean and never touches a socket.
+ *
+ * A flow embeds `struct session` and `struct upstream` as the first member of its own structs and
+ * says how large those are.  All calls are made in the worker's thread.  A callback may close the
+ * session or upstream it was called for, and others: they are freed at the end of the turn. */
+#pragma once
+
+#include <stddef.h>
+
+#include "proxy/base/err.h"
+#include "proxy/base/slice.h"
+
+struct session;
+struct upstream;
+struct worker;
+
+struct flow {
+    const char *name;
+    size_t session_size;
+
+    /* A session was accepted (TLS is done); its bytes are zero behind the core's part. */
+    void (*session_begin)(struct session *s);
+    /* Bytes came.  Returns how many at the front are used up; the rest is shown again, with what
+     * follows it.  May set s->need to what it takes at least, or pause the session. */
+    size_t (*session_input)(struct session *s, struct slice in);
+    /* The session is about to be freed: forget it. */
+    void (*session_end)(struct session *s);
+
+    /* The connection stands (TLS is done): say hello; upstream_become_ready() ends the login. */
+    void (*upstream_connected)(struct upstream *u);
+    /* As session_input. */
+    size_t (*upstream_input)(struct upstream *u, struct slice in);
+    /* The connection is gone, or never came to be; the upstream is DOWN and can be started again. */
+    void (*upstream_lost)(struct upstream *u, enum err err, const char *why);
+    /* Some bytes that were held back by the socket went out (only then). */
+    void (*upstream_drained)(struct upstream *u);
+};

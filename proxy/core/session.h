@@ -1,0 +1,71 @@
+/* A client's connection.  The core reads, writes, keeps time and closes; what the bytes mean is its
+ * flow's business.
+ *
+ *     READING --session_close()----------------------------------> CLOSING --end of turn--> freed
+ *        ^ \--session_pause()--> WAITING --session_resume()--+
+ *        +---------------------------------------------------+
+ *
+ * WAITING: nothing is read, because too much is under way or unread.  An idle session holds no
+ * buffer. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proxy/base/buf.h"
+#include "proxy/base/chain.h"
+#include "proxy/base/list.h"
+#include "proxy/core/flow.h"
+#include "proxy/core/worker.h"
+#include "proxy/io/conn.h"
+
+enum session_state { SESSION_READING, SESSION_WAITING, SESSION_CLOSING };
+
+struct session {
+    struct list link;      /* on worker->sessions, or dead_sessions */
+    struct list flush;     /* on worker->to_flush_sessions */
+    struct list resume;    /* on worker->to_resume */
+    struct worker *worker; /* borrowed */
+    const struct flow *flow;
+    void *pool;            /* borrowed: the flow's own side of the pool, of this worker */
+    struct conn conn;
+    struct buf in;         /* the beginning of a request whose end has not come */
+    struct chain out;
+    size_t need;           /* bytes that `in` must reach before it is worth showing again */
+    uint64_t id;
+    uint32_t opened_s, active_s; /* monotonic */
+    uint32_t listener;     /* number */
+    uint32_t open_requests;   /* kept by the flow: begun and not yet answered */
+    enum session_state state;
+    bool ended;            /* the client sends no more */
+    bool last_words;       /* close when all is answered and written */
+    bool logged_in;        /* kept by the flow; false: handshake_timeout applies */
+    enum close_reason reason; /* for last_words */
+};
+
+/* Takes an accepted descriptor. */
+void session_open(struct worker *w, int fd, const struct flow *flow, void *pool, uint32_t listener);
+/* Closes now; what is unwritten is lost. */
+void session_close(struct session *s, enum close_reason reason);
+/* Reads no more, and closes when the flow has answered everything and all is written. */
+void session_finish(struct session *s, enum close_reason reason);
+void session_pause(struct session *s);
+/* At the end of the turn the kept input is shown again; reading goes on. */
+void session_resume(struct session *s);
+/* To be called when something was put into s->out. */
+static inline void session_wants_flush(struct session *s)
+{
+    if (!list_is_linked(&s->flush))
+        list_append(&s->worker->to_flush_sessions, &s->flush);
+}
+/* Writes at once if nothing waits before it, and keeps the rest: for long replies, which need not be
+ * copied then. */
+void session_write_through(struct session *s, struct slice bytes);
+
+/* For the worker: the end of a turn, and the clock. */
+void session_flush(struct session *s);
+void session_feed(struct session *s);
+void session_free(struct session *s);
+void session_tick(struct session *s, uint32_t now_s, const struct memory_pool *settings);
+/* "127.0.0.1:50412", or "unix". */
+void session_address(const struct session *s, char *text, size_t size);

@@ -1,0 +1,78 @@
+/* A connection to an endpoint.
+ *
+ *     DOWN --upstream_start()--> CONNECTING --> LOGGING_IN --upstream_become_ready()--> READY
+ *      ^                              |              |                                    |
+ *      +------------- upstream_fail(), the peer, a deadline ------------------------------+
+ *      +--upstream_retire(): freed at the end of the turn
+ *
+ * What is put while it is not READY waits in `queue` and follows the login.  `put_bytes` and
+ * `written_bytes` count the traffic's bytes for ever (the login's are not counted), so the flow knows
+ * of each request whether any byte of it was sent. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/snapshot.h"
+#include "proxy/base/buf.h"
+#include "proxy/base/chain.h"
+#include "proxy/base/list.h"
+#include "proxy/core/flow.h"
+#include "proxy/core/worker.h"
+#include "proxy/io/conn.h"
+
+enum upstream_state {
+    UPSTREAM_DOWN,
+    UPSTREAM_CONNECTING,
+    UPSTREAM_LOGGING_IN,
+    UPSTREAM_READY,
+    UPSTREAM_RETIRED,
+};
+
+struct upstream {
+    struct list link;  /* on worker->upstreams, or dead_upstreams */
+    struct list flush; /* on worker->to_flush_upstreams */
+    struct worker *worker;
+    const struct flow *flow;
+    const struct endpoint_settings *endpoint; /* of `assembly` */
+    struct assembly *assembly;                /* counted reference */
+    struct conn conn;
+    struct buf in;
+    struct chain out, queue;
+    uint64_t put_bytes, written_bytes;
+    uint64_t deadline_us;    /* of connect and login */
+    uint64_t ticket;         /* at the resolver; 0: none */
+    struct resolve_list addresses;
+    uint32_t address_next;   /* to be tried */
+    struct tls_resume resume;
+    enum upstream_state state;
+    bool blocked;            /* the socket took less than was there */
+};
+
+/* `size` bytes, zero behind the core's part; DOWN. */
+struct upstream *upstream_new(struct worker *w, size_t size, const struct flow *flow,
+                              struct assembly *assembly, const struct endpoint_settings *endpoint);
+/* The same endpoint in another snapshot. */
+void upstream_adopt(struct upstream *u, struct assembly *assembly,
+                    const struct endpoint_settings *endpoint);
+/* Begins to connect; failures come by upstream_lost, never from within this call. */
+void upstream_start(struct upstream *u);
+/* The login is over: the queue goes out. */
+void upstream_become_ready(struct upstream *u);
+/* Login's bytes, past the queue. */
+void upstream_say(struct upstream *u, struct slice bytes);
+/* Traffic. */
+void upstream_put(struct upstream *u, struct slice bytes);
+void upstream_take(struct upstream *u, struct buf *bytes); /* as chain_take */
+/* Gives the connection up; upstream_lost is called.  What is queued and unsent stays queued: the flow
+ * drops it (upstream_drop) or lets the next connection carry it. */
+void upstream_fail(struct upstream *u, enum err err, const char *why);
+/* Forgets the oldest `len` queued bytes of traffic. */
+void upstream_drop(struct upstream *u, uint64_t len);
+void upstream_retire(struct upstream *u);
+
+/* For the worker. */
+void upstream_flush(struct upstream *u);
+void upstream_free(struct upstream *u);
+void upstream_tick(struct upstream *u, uint64_t now_us);
+const char *upstream_state_name(enum upstream_state state);

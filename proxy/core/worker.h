@@ -1,0 +1,111 @@
+/* A thread with a loop, and all that belongs to it alone.
+ *
+ * Work happens in turns: the loop waits, callbacks run for all sockets that are ready, and the end of
+ * the turn writes what they queued: once per socket, for all requests together.  Objects that were
+ * closed in a turn are freed when it is over, so no callback meets a dangling one. */
+#pragma once
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proxy/base/chain.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/list.h"
+#include "proxy/base/metric.h"
+#include "proxy/core/assembly.h"
+#include "proxy/io/resolve.h"
+
+enum close_reason {
+#define CLOSE(name, is_error, text) CLOSE_##name,
+#include "proxy/core/close_reason.def"
+#undef CLOSE
+    CLOSE_REASONS,
+};
+
+/* Written by the worker, read by the steward. */
+struct worker_counters {
+    struct counter sessions_opened, sessions_open;
+    struct counter closed[CLOSE_REASONS];
+    struct counter held_bytes; /* of sessions' and upstreams' buffers, as of the last tick */
+    struct counter turns;
+};
+
+enum {
+    WORKER_SCRATCH_BYTES = 256 * 1024,
+    WORKER_TICK_US = 20 * 1000,       /* while requests are under way */
+    WORKER_REST_US = 500 * 1000,      /* housekeeping otherwise */
+};
+
+struct worker {
+    uint32_t index, count; /* of all workers */
+    struct event_base *base;
+    struct resolve_desk *desk;
+    struct assembly *assembly; /* counted reference; changed between two turns only */
+    uint8_t *scratch;          /* what one read may bring */
+    uint64_t now_us;           /* of this turn; see worker_now_us() */
+    bool now_is_known;
+    struct chunk_pool chunks;
+    size_t held_bytes;         /* of buffers that are not chains: reported by worker_hold() */
+    size_t max_bytes;          /* this worker's share of max_memory */
+    uint32_t max_sessions;     /* likewise */
+    uint32_t session_count;
+    uint64_t sessions_made;
+    struct list sessions;      /* all */
+    struct list upstreams;     /* all */
+    struct list to_resume, to_flush_sessions, to_flush_upstreams, dead_sessions, dead_upstreams;
+    struct event tick;
+    bool tick_is_fast, busy;   /* busy: a request began since the last tick */
+    uint64_t housekeeping_us;  /* when it was last done */
+    bool draining, stopped;
+    void *flows;               /* the flows' own memory of this worker; owned by memory_flow */
+    void (*flow_tick)(struct worker *w, bool housekeeping); /* the flows' timeouts */
+    size_t (*flow_trim)(struct worker *w);
+    uint32_t random;           /* xorshift state for jitter */
+    struct worker_counters shared;
+};
+
+void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assembly *assembly);
+void worker_fini(struct worker *w);
+/* Waits for events, lets them run, ends the turn.  Returns when one turn is over. */
+void worker_turn(struct worker *w);
+/* The shares of the process's limits, from the snapshot. */
+void worker_set_limits(struct worker *w);
+/* Memory outside of chains that a session or upstream holds: counted against max_memory. */
+static inline void worker_hold(struct worker *w, size_t bytes)
+{
+    w->held_bytes += bytes;
+}
+static inline void worker_release(struct worker *w, size_t bytes)
+{
+    w->held_bytes -= bytes;
+}
+static inline size_t worker_bytes(const struct worker *w)
+{
+    return w->held_bytes + w->chunks.held_bytes;
+}
+
+/* The turn's time, asked once a turn. */
+static inline uint64_t worker_now_us(struct worker *w)
+{
+    if (!w->now_is_known) {
+        w->now_us = clock_now_us();
+        w->now_is_known = true;
+    }
+    return w->now_us;
+}
+
+/* Has timeouts looked at soon; called when a request begins to wait. */
+void worker_hurry_tick(struct worker *w);
+static inline void worker_be_busy(struct worker *w)
+{
+    w->busy = true;
+    if (!w->tick_is_fast)
+        worker_hurry_tick(w);
+}
+
+uint32_t worker_random(struct worker *w);
+const char *close_reason_text(enum close_reason reason);
+const char *close_reason_name(enum close_reason reason);
+bool close_reason_is_error(enum close_reason reason);

@@ -1,0 +1,166 @@
+/* See conn.h. */
+#include "proxy/io/conn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+static void on_event(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *c = arg;
+
+    (void)fd;
+    c->ready(c, (what & EV_READ) != 0, (what & EV_WRITE) != 0);
+}
+
+void conn_open(struct conn *c, struct event_base *base, int fd, conn_ready_f *ready)
+{
+    int one = 1;
+
+    c->fd = fd;
+    c->watching_read = c->watching_write = c->handshaking = false;
+    c->tls = NULL;
+    c->ready = ready;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* Unix sockets refuse: fine */
+    event_assign(&c->event, base, fd, EV_READ | EV_PERSIST, on_event, c);
+}
+
+void conn_secure(struct conn *c, struct tls_stream *stream)
+{
+    c->tls = stream;
+    c->handshaking = true;
+}
+
+enum err conn_handshake(struct conn *c)
+{
+    enum err err = tls_handshake(c->tls);
+
+    if (err == ERR_NONE)
+        c->handshaking = false;
+    if (err == ERR_AGAIN)
+        conn_watch(c, true, tls_wants_write(c->tls));
+    return err;
+}
+
+enum err conn_connect(struct conn *c, struct event_base *base, const struct sockaddr *address,
+                      socklen_t len, conn_ready_f *ready)
+{
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return ERR_SYSTEM;
+    if (connect(fd, address, len) != 0 && errno != EINPROGRESS) {
+        int why = errno;
+
+        close(fd);
+        errno = why;
+        return why == EAGAIN ? ERR_LIMIT : ERR_CONNECT; /* EAGAIN: a Unix socket's full backlog */
+    }
+    conn_open(c, base, fd, ready);
+    conn_watch(c, false, true);
+    return ERR_NONE;
+}
+
+int conn_connect_result(const struct conn *c)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+
+    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    return error;
+}
+
+void conn_close(struct conn *c)
+{
+    if (c->fd < 0)
+        return;
+    if (c->watching_read || c->watching_write)
+        event_del(&c->event);
+    if (c->tls != NULL) {
+        if (!c->handshaking && tls_shutdown(c->tls) != ERR_NONE)
+            ; /* the peer learns it from the closed socket */
+        tls_stream_free(&c->tls);
+    }
+    close(c->fd);
+    c->fd = -1;
+    c->watching_read = c->watching_write = false;
+}
+
+void conn_watch(struct conn *c, bool read, bool write)
+{
+    struct event_base *base = event_get_base(&c->event);
+
+    if (read == c->watching_read && write == c->watching_write)
+        return;
+    if (c->watching_read || c->watching_write)
+        event_del(&c->event);
+    c->watching_read = read;
+    c->watching_write = write;
+    if (!read && !write)
+        return;
+    event_assign(&c->event, base, c->fd,
+                 (short)((read ? EV_READ : 0) | (write ? EV_WRITE : 0) | EV_PERSIST), on_event, c);
+    event_add(&c->event, NULL);
+}
+
+enum err conn_read(struct conn *c, void *at, size_t len, size_t *got)
+{
+    ssize_t n;
+
+    if (c->tls != NULL)
+        return tls_read(c->tls, at, len, got);
+    n = recv(c->fd, at, len, 0);
+    if (n > 0) {
+        *got = (size_t)n;
+        return ERR_NONE;
+    }
+    if (n == 0)
+        return ERR_CLOSED;
+    return errno == EAGAIN || errno == EINTR ? ERR_AGAIN : ERR_SYSTEM;
+}
+
+static enum err write_secured(struct conn *c, const struct iovec *places, int count, size_t *put)
+{
+    size_t sum = 0;
+
+    for (int i = 0; i < count; i++) {
+        size_t here = 0;
+
+        while (here < places[i].iov_len) {
+            size_t n = 0;
+            enum err err = tls_write(c->tls, (const char *)places[i].iov_base + here,
+                                     places[i].iov_len - here, &n);
+
+            if (err != ERR_NONE) {
+                *put = sum;
+                return err == ERR_AGAIN && sum > 0 ? ERR_NONE : err;
+            }
+            here += n;
+            sum += n;
+        }
+    }
+    *put = sum;
+    return ERR_NONE;
+}
+
+enum err conn_write(struct conn *c, const struct iovec *places, int count, size_t *put)
+{
+    ssize_t n;
+
+    if (c->tls != NULL)
+        return write_secured(c, places, count, put);
+    if (count == 1) {
+        n = send(c->fd, places[0].iov_base, places[0].iov_len, MSG_NOSIGNAL);
+    } else {
+        struct msghdr message = { .msg_iov = (struct iovec *)places, .msg_iovlen = (size_t)count };
+
+        n = sendmsg(c->fd, &message, MSG_NOSIGNAL);
+    }
+    if (n >= 0) {
+        *put = (size_t)n;
+        return ERR_NONE;
+    }
+    return errno == EAGAIN || errno == EINTR ? ERR_AGAIN : ERR_CLOSED;
+}

@@ -1,0 +1,53 @@
+/* A stream socket in a loop, plain or TLS: reads, writes and readiness, nothing about meaning.
+ *
+ * One libevent event for both directions.  Reading is watched while the owner wants it; writing only
+ * after a write fell short.  The hot path is one recv() and one send() per turn and socket. */
+#pragma once
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "proxy/base/err.h"
+#include "proxy/io/tls.h"
+
+struct conn;
+
+/* Runs in the loop.  May close the conn. */
+typedef void conn_ready_f(struct conn *c, bool readable, bool writable);
+
+struct conn {
+    int fd;                 /* owned; -1: closed */
+    bool watching_read, watching_write, handshaking;
+    struct tls_stream *tls; /* owned; NULL: plain */
+    conn_ready_f *ready;
+    struct event event;
+};
+
+/* Takes the descriptor, which must not block; nothing is watched yet. */
+void conn_open(struct conn *c, struct event_base *base, int fd, conn_ready_f *ready);
+/* Puts TLS on the open conn (takes the stream); conn_handshake() comes first then. */
+void conn_secure(struct conn *c, struct tls_stream *stream);
+/* ERR_NONE when done, ERR_AGAIN: wait for readiness (it is watched), else for good. */
+enum err conn_handshake(struct conn *c) MUST_CHECK;
+/* Begins a connect; ERR_NONE: under way, the conn becomes writable (watched) or closed. */
+enum err conn_connect(struct conn *c, struct event_base *base, const struct sockaddr *address,
+                      socklen_t len, conn_ready_f *ready) MUST_CHECK;
+/* What became of the connect, once writable; 0 or an errno. */
+int conn_connect_result(const struct conn *c);
+void conn_close(struct conn *c);
+
+void conn_watch(struct conn *c, bool read, bool write);
+
+/* ERR_NONE with *got > 0; ERR_AGAIN; ERR_CLOSED at the end; ERR_SYSTEM (reset), ERR_TLS. */
+enum err conn_read(struct conn *c, void *at, size_t len, size_t *got) MUST_CHECK;
+/* ERR_NONE with *put possibly short of all; ERR_AGAIN; ERR_CLOSED, ERR_TLS. */
+enum err conn_write(struct conn *c, const struct iovec *places, int count, size_t *put) MUST_CHECK;
+/* May a further read give bytes at once, though the socket looks idle? (TLS records) */
+static inline bool conn_has_pending(const struct conn *c)
+{
+    return c->tls != NULL && tls_has_pending(c->tls);
+}
