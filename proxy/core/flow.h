@@ -24,6 +24,10 @@ struct flow {
     /* Bytes came.  Returns how many at the front are used up; the rest is shown again, with what
      * follows it.  May set s->need to what it takes at least, or pause the session. */
     size_t (*session_input)(struct session *s, struct slice in);
+    /* The client sends no more, and is owed replies: who waits for ever is let go.  May be absent. */
+    void (*session_half_closed)(struct session *s);
+    /* There are too many sessions: says so on the plain descriptor.  May be absent. */
+    void (*turn_away)(int fd);
     /* The session is about to be freed: forget it. */
     void (*session_end)(struct session *s);
 

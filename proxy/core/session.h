@@ -21,30 +21,39 @@
 
 enum session_state { SESSION_READING, SESSION_WAITING, SESSION_CLOSING };
 
+/* What a pool allows its sessions; lies in the flow's side of the pool, and changes with a reload. */
+struct session_limits {
+    uint64_t idle_timeout_ms;      /* 0: never */
+    uint64_t handshake_timeout_ms; /* 0: never */
+    uint64_t max_bytes;            /* unread replies and unfinished requests */
+};
+
 struct session {
     struct list link;      /* on worker->sessions, or dead_sessions */
     struct list flush;     /* on worker->to_flush_sessions */
     struct list resume;    /* on worker->to_resume */
     struct worker *worker; /* borrowed */
     const struct flow *flow;
-    void *pool;            /* borrowed: the flow's own side of the pool, of this worker */
+    const struct session_limits *limits; /* borrowed from the flow's side of the pool */
     struct conn conn;
     struct buf in;         /* the beginning of a request whose end has not come */
     struct chain out;
     size_t need;           /* bytes that `in` must reach before it is worth showing again */
     uint64_t id;
     uint32_t opened_s, active_s; /* monotonic */
-    uint32_t listener;     /* number */
     uint32_t open_requests;   /* kept by the flow: begun and not yet answered */
     enum session_state state;
     bool ended;            /* the client sends no more */
     bool last_words;       /* close when all is answered and written */
+    bool begun;            /* the flow knows it */
+    bool stays;            /* kept by the flow: idle_timeout does not apply (subscribers) */
     bool logged_in;        /* kept by the flow; false: handshake_timeout applies */
     enum close_reason reason; /* for last_words */
 };
 
 /* Takes an accepted descriptor. */
-void session_open(struct worker *w, int fd, const struct flow *flow, void *pool, uint32_t listener);
+void session_open(struct worker *w, int fd, const struct flow *flow,
+                  const struct session_limits *limits, struct tls_context *tls);
 /* Closes now; what is unwritten is lost. */
 void session_close(struct session *s, enum close_reason reason);
 /* Reads no more, and closes when the flow has answered everything and all is written. */
@@ -66,6 +75,7 @@ void session_write_through(struct session *s, struct slice bytes);
 void session_flush(struct session *s);
 void session_feed(struct session *s);
 void session_free(struct session *s);
-void session_tick(struct session *s, uint32_t now_s, const struct memory_pool *settings);
+void session_forget_buffers(struct session *s);
+void session_tick(struct session *s);
 /* "127.0.0.1:50412", or "unix". */
 void session_address(const struct session *s, char *text, size_t size);

@@ -56,6 +56,7 @@ struct worker {
     struct list upstreams;     /* all */
     struct list to_resume, to_flush_sessions, to_flush_upstreams, dead_sessions, dead_upstreams;
     struct event tick;
+    size_t freed_bytes;        /* to the allocator, since the system was last told */
     bool tick_is_fast, busy;   /* busy: a request began since the last tick */
     uint64_t housekeeping_us;  /* when it was last done */
     bool draining, stopped;

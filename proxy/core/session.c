@@ -1,0 +1,379 @@
+/* See session.h. */
+#include "proxy/core/session.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "proxy/base/log.h"
+#include "proxy/base/mem.h"
+
+enum {
+    SESSION_IOVECS = 64,
+    SESSION_READ_BYTES = 64 * 1024,     /* what one read of a session may bring */
+    SESSION_COPY_BYTES = 4 * 1024,      /* a kept beginning up to this moves back into the scratch */
+    SESSION_RESUME_BYTES = 16 * 1024,   /* less than this unread: a paused session goes on */
+};
+
+static uint32_t seconds(struct worker *w)
+{
+    return (uint32_t)(worker_now_us(w) / 1000000);
+}
+
+/* ---- closing ---- */
+
+void session_forget_buffers(struct session *s)
+{
+    worker_release(s->worker, s->in.cap);
+    buf_fini(&s->in);
+    chain_clear(&s->out, &s->worker->chunks);
+}
+
+void session_close(struct session *s, enum close_reason reason)
+{
+    struct worker *w = s->worker;
+
+    if (s->state == SESSION_CLOSING)
+        return;
+    if (close_reason_is_error(reason)) {
+        char address[64];
+
+        session_address(s, address, sizeof(address));
+        log_event(LOG_INFO, "session closed", log_text("reason", close_reason_text(reason)),
+                  log_text("address", address), log_number("session", s->id));
+    }
+    s->state = SESSION_CLOSING;
+    conn_close(&s->conn);
+    list_remove(&s->flush);
+    list_remove(&s->resume);
+    list_remove(&s->link);
+    list_append(&w->dead_sessions, &s->link);
+    w->session_count--;
+    counter_sub(&w->shared.sessions_open, 1);
+    counter_add(&w->shared.closed[reason], 1);
+    if (s->begun)
+        s->flow->session_end(s);
+}
+
+void session_free(struct session *s)
+{
+    session_forget_buffers(s);
+    free(s);
+}
+
+/* Has a session that reads no more said all it owes? */
+static bool is_done(const struct session *s)
+{
+    return (s->ended || s->last_words) && s->open_requests == 0 && s->out.len == 0;
+}
+
+static void close_if_done(struct session *s)
+{
+    if (s->state != SESSION_CLOSING && is_done(s))
+        session_close(s, s->last_words ? s->reason : CLOSE_CLIENT_LEFT);
+}
+
+void session_finish(struct session *s, enum close_reason reason)
+{
+    if (s->state == SESSION_CLOSING || s->last_words)
+        return;
+    s->last_words = true;
+    s->reason = reason;
+    conn_watch(&s->conn, false, s->conn.watching_write);
+    session_wants_flush(s); /* which closes it, if nothing is owed */
+}
+
+/* ---- input ---- */
+
+/* Shows the flow what is there and keeps what it leaves.  `kept`: the bytes are s->in's own. */
+static void show(struct session *s, struct slice bytes, bool kept)
+{
+    size_t used;
+
+    s->need = 0;
+    used = s->flow->session_input(s, bytes);
+    if (s->state == SESSION_CLOSING)
+        return;
+    assert(used <= bytes.len);
+    if (s->last_words)
+        used = bytes.len; /* what follows the last words is not read */
+    if (!kept) {
+        if (used < bytes.len) {
+            buf_put(&s->in, bytes.at + used, bytes.len - used);
+            worker_hold(s->worker, s->in.cap);
+        }
+        return;
+    }
+    if (s->in.at == NULL) /* the flow took the memory over, with all that was in it */
+        return;
+    if (used == s->in.len) {
+        worker_release(s->worker, s->in.cap);
+        buf_fini(&s->in);
+    } else {
+        buf_skip(&s->in, used);
+    }
+}
+
+/* Reads behind what is kept, into its own memory: for long requests. */
+static enum err read_behind(struct session *s, size_t *got)
+{
+    size_t had = s->in.cap, most = s->in.len > SESSION_READ_BYTES ? s->in.len : SESSION_READ_BYTES;
+    size_t wanted = s->need > s->in.len ? s->need - s->in.len : SESSION_READ_BYTES;
+    uint8_t *at;
+    enum err err;
+
+    if (wanted > most) /* memory grows with what came, not with what was announced */
+        wanted = most;
+    at = buf_reserve(&s->in, wanted);
+
+    worker_hold(s->worker, s->in.cap - had);
+    err = conn_read(&s->conn, at, wanted, got);
+    if (err == ERR_NONE)
+        buf_grow(&s->in, *got);
+    return err;
+}
+
+/* ERR_NONE: as much was read as was asked for, so there may be more. */
+static enum err read_once(struct session *s)
+{
+    struct worker *w = s->worker;
+    size_t got = 0, kept = s->in.len;
+
+    if (kept > SESSION_COPY_BYTES || s->need > SESSION_READ_BYTES) {
+        TRY(read_behind(s, &got));
+        if (s->in.len >= s->need)
+            show(s, buf_all(&s->in), true);
+        return s->in.at != NULL && s->in.len < s->need ? ERR_NONE : ERR_AGAIN;
+    }
+    if (kept > 0) {
+        memcpy(w->scratch, s->in.at, kept);
+        worker_release(w, s->in.cap);
+        buf_fini(&s->in);
+    }
+    enum err err = conn_read(&s->conn, w->scratch + kept, SESSION_READ_BYTES, &got);
+
+    if (err != ERR_NONE) {
+        if (kept > 0) {
+            buf_put(&s->in, w->scratch, kept);
+            worker_hold(w, s->in.cap);
+        }
+        return err;
+    }
+    show(s, slice_of(w->scratch, kept + got), false);
+    return got == SESSION_READ_BYTES ? ERR_NONE : ERR_AGAIN;
+}
+
+static void input_ended(struct session *s, enum err err)
+{
+    if (err != ERR_CLOSED) {
+        session_close(s, err == ERR_TLS ? CLOSE_TLS_FAILED : CLOSE_CLIENT_RESET);
+        return;
+    }
+    /* Half-closed: what was asked is still answered. */
+    s->ended = true;
+    conn_watch(&s->conn, false, s->conn.watching_write);
+    if (s->open_requests > 0 && s->flow->session_half_closed != NULL)
+        s->flow->session_half_closed(s);
+    if (s->state != SESSION_CLOSING)
+        close_if_done(s);
+}
+
+static void read_input(struct session *s)
+{
+    enum { READS_PER_TURN = 4 }; /* others have a turn too */
+    enum err err = ERR_NONE;
+
+    s->active_s = seconds(s->worker);
+    for (int i = 0; i < READS_PER_TURN && err == ERR_NONE; i++) {
+        err = read_once(s);
+        if (s->state != SESSION_READING || s->last_words)
+            return;
+    }
+    while (err == ERR_AGAIN && conn_has_pending(&s->conn)) {
+        err = read_once(s);
+        if (s->state != SESSION_READING || s->last_words)
+            return;
+    }
+    if (err != ERR_NONE && err != ERR_AGAIN)
+        input_ended(s, err);
+}
+
+void session_pause(struct session *s)
+{
+    if (s->state != SESSION_READING)
+        return;
+    s->state = SESSION_WAITING;
+    conn_watch(&s->conn, false, s->conn.watching_write);
+}
+
+void session_resume(struct session *s)
+{
+    if (s->state == SESSION_WAITING && !list_is_linked(&s->resume))
+        list_append(&s->worker->to_resume, &s->resume);
+}
+
+void session_feed(struct session *s)
+{
+    if (s->state != SESSION_WAITING)
+        return;
+    s->state = SESSION_READING;
+    if (s->in.len > 0)
+        show(s, buf_all(&s->in), true);
+    if (s->state == SESSION_READING && !s->ended && !s->last_words)
+        conn_watch(&s->conn, true, s->conn.watching_write);
+    if (s->state == SESSION_READING && s->ended)
+        close_if_done(s);
+}
+
+/* ---- output ---- */
+
+void session_flush(struct session *s)
+{
+    struct iovec places[SESSION_IOVECS];
+    size_t put = 0, all = 0;
+    enum err err;
+
+    if (s->state == SESSION_CLOSING)
+        return;
+    while (s->out.len > 0) {
+        int n = chain_peek(&s->out, places, SESSION_IOVECS);
+
+        all = 0;
+        for (int i = 0; i < n; i++)
+            all += places[i].iov_len;
+        put = 0;
+        err = conn_write(&s->conn, places, n, &put);
+        if (err != ERR_NONE && err != ERR_AGAIN) {
+            session_close(s, CLOSE_CLIENT_RESET);
+            return;
+        }
+        chain_skip(&s->out, &s->worker->chunks, put);
+        if (put < all)
+            break;
+    }
+    if (s->out.len > 0 || s->conn.watching_write)
+        conn_watch(&s->conn, s->conn.watching_read, s->out.len > 0);
+    if (s->state == SESSION_WAITING && s->out.len < SESSION_RESUME_BYTES)
+        session_resume(s);
+    close_if_done(s);
+}
+
+void session_write_through(struct session *s, struct slice bytes)
+{
+    size_t put = 0;
+
+    if (s->out.len == 0 && s->state != SESSION_CLOSING) {
+        struct iovec place = { (void *)bytes.at, bytes.len };
+        enum err err = conn_write(&s->conn, &place, 1, &put);
+
+        if (err != ERR_NONE && err != ERR_AGAIN) {
+            session_close(s, CLOSE_CLIENT_RESET);
+            return;
+        }
+    }
+    if (put < bytes.len) {
+        chain_put(&s->out, &s->worker->chunks, bytes.at + put, bytes.len - put);
+        session_wants_flush(s);
+    }
+}
+
+/* ---- events ---- */
+
+static void begin(struct session *s)
+{
+    s->begun = true;
+    conn_watch(&s->conn, true, false);
+    s->flow->session_begin(s);
+}
+
+static void on_ready(struct conn *c, bool readable, bool writable)
+{
+    struct session *s = LIST_ITEM(c, struct session, conn);
+
+    if (c->handshaking) {
+        enum err err = conn_handshake(c);
+
+        if (err == ERR_NONE)
+            begin(s);
+        else if (err != ERR_AGAIN)
+            session_close(s, CLOSE_TLS_FAILED);
+        if (err != ERR_NONE || !conn_has_pending(c))
+            return;
+        readable = true;
+    }
+    if (writable)
+        session_flush(s);
+    if (readable && s->state == SESSION_READING)
+        read_input(s);
+}
+
+void session_open(struct worker *w, int fd, const struct flow *flow,
+                  const struct session_limits *limits, struct tls_context *tls)
+{
+    struct session *s;
+
+    if (w->session_count >= w->max_sessions || w->draining) {
+        if (w->session_count >= w->max_sessions && tls == NULL && flow->turn_away != NULL)
+            flow->turn_away(fd);
+        counter_add(&w->shared.closed[w->draining ? CLOSE_DRAINED : CLOSE_TOO_MANY], 1);
+        close(fd);
+        return;
+    }
+    s = mem_new(flow->session_size);
+    s->worker = w;
+    s->flow = flow;
+    s->limits = limits;
+    s->id = ++w->sessions_made * w->count + w->index;
+    s->opened_s = s->active_s = seconds(w);
+    list_init(&s->flush);
+    list_init(&s->resume);
+    list_append(&w->sessions, &s->link);
+    w->session_count++;
+    counter_add(&w->shared.sessions_opened, 1);
+    counter_add(&w->shared.sessions_open, 1);
+    conn_open(&s->conn, w->base, fd, on_ready);
+    if (tls == NULL) {
+        begin(s);
+        return;
+    }
+    conn_secure(&s->conn, tls_stream_new(tls, fd, NULL, NULL));
+    on_ready(&s->conn, true, false);
+}
+
+void session_tick(struct session *s)
+{
+    uint32_t now_s = seconds(s->worker);
+    const struct session_limits *limits = s->limits;
+
+    if (!s->logged_in && limits->handshake_timeout_ms > 0 &&
+        (uint64_t)(now_s - s->opened_s) * 1000 > limits->handshake_timeout_ms)
+        session_close(s, CLOSE_HANDSHAKE);
+    else if (limits->idle_timeout_ms > 0 && s->open_requests == 0 && s->out.len == 0 &&
+             !s->stays && (uint64_t)(now_s - s->active_s) * 1000 > limits->idle_timeout_ms)
+        session_close(s, CLOSE_IDLE);
+}
+
+void session_address(const struct session *s, char *text, size_t size)
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof(peer);
+    char host[INET6_ADDRSTRLEN] = "";
+
+    if (getpeername(s->conn.fd, (struct sockaddr *)&peer, &len) != 0 ||
+        (peer.ss_family != AF_INET && peer.ss_family != AF_INET6)) {
+        snprintf(text, size, "unix:0");
+    } else if (peer.ss_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&peer;
+
+        inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
+        snprintf(text, size, "%s:%u", host, ntohs(v4->sin_port));
+    } else {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&peer;
+
+        inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
+        snprintf(text, size, "[%s]:%u", host, ntohs(v6->sin6_port));
+    }
+}

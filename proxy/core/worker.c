@@ -1,0 +1,204 @@
+/* See worker.h. */
+#include "proxy/core/worker.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+
+#include "proxy/base/log.h"
+#include "proxy/base/mem.h"
+#include "proxy/core/session.h"
+#include "proxy/core/upstream.h"
+
+static const struct {
+    const char *name, *text;
+    bool is_error;
+} REASONS[] = {
+#define CLOSE(name, is_error, text) [CLOSE_##name] = { #name, text, is_error },
+#include "proxy/core/close_reason.def"
+#undef CLOSE
+};
+
+const char *close_reason_text(enum close_reason reason)
+{
+    return REASONS[reason].text;
+}
+
+const char *close_reason_name(enum close_reason reason)
+{
+    return REASONS[reason].name;
+}
+
+bool close_reason_is_error(enum close_reason reason)
+{
+    return REASONS[reason].is_error;
+}
+
+uint32_t worker_random(struct worker *w)
+{
+    w->random ^= w->random << 13;
+    w->random ^= w->random >> 17;
+    w->random ^= w->random << 5;
+    return w->random;
+}
+
+/* ---- timers ---- */
+
+static void arm_tick(struct worker *w, uint64_t after_us)
+{
+    struct timeval after = { .tv_sec = (time_t)(after_us / 1000000),
+                             .tv_usec = (suseconds_t)(after_us % 1000000) };
+
+    w->tick_is_fast = after_us == WORKER_TICK_US;
+    event_add(&w->tick, &after);
+}
+
+void worker_hurry_tick(struct worker *w)
+{
+    arm_tick(w, WORKER_TICK_US);
+}
+
+/* Gives memory back that a burst needed and nothing has needed since.  The system is told only when
+ * it is worth the call. */
+static void give_memory_back(struct worker *w)
+{
+    enum { WORTH_BYTES = 1 << 20 };
+    size_t given = chunk_pool_trim(&w->chunks);
+
+    if (w->flow_trim != NULL)
+        given += w->flow_trim(w);
+    w->freed_bytes += given;
+    if (w->freed_bytes >= WORTH_BYTES) {
+        malloc_trim(0);
+        w->freed_bytes = 0;
+    }
+}
+
+/* The session that holds most goes when all together hold too much. */
+static void defend_memory(struct worker *w)
+{
+    while (worker_bytes(w) > w->max_bytes) {
+        struct session *worst = NULL;
+
+        LIST_EACH(&w->sessions, link)
+        {
+            struct session *s = LIST_ITEM(link, struct session, link);
+
+            if (worst == NULL || s->out.len + s->in.cap > worst->out.len + worst->in.cap)
+                worst = s;
+        }
+        if (worst == NULL || worst->out.len + worst->in.cap == 0)
+            return;
+        session_close(worst, CLOSE_MEMORY);
+        session_forget_buffers(worst);
+    }
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *w = arg;
+    uint64_t now_us = worker_now_us(w);
+    bool housekeeping = now_us - w->housekeeping_us >= WORKER_REST_US - WORKER_TICK_US;
+
+    (void)fd;
+    (void)what;
+    LIST_EACH(&w->upstreams, link)
+    upstream_tick(LIST_ITEM(link, struct upstream, link), now_us);
+    if (w->flow_tick != NULL)
+        w->flow_tick(w, housekeeping);
+    defend_memory(w);
+    if (housekeeping) {
+        w->housekeeping_us = now_us;
+        LIST_EACH(&w->sessions, link)
+        session_tick(LIST_ITEM(link, struct session, link));
+        give_memory_back(w);
+        counter_set(&w->shared.held_bytes, worker_bytes(w));
+    }
+    arm_tick(w, w->busy ? WORKER_TICK_US : WORKER_REST_US);
+    w->busy = false;
+}
+
+/* ---- life ---- */
+
+void worker_set_limits(struct worker *w)
+{
+    const struct proxy_settings *settings = &w->assembly->snapshot->proxy;
+
+    w->max_bytes = settings->max_memory_bytes / w->count;
+    w->max_sessions = (settings->max_sessions + w->count - 1) / w->count;
+}
+
+void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assembly *assembly)
+{
+    struct event_config *config = event_config_new();
+
+    *w = (struct worker){ .index = index, .count = count, .assembly = assembly };
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    event_config_set_flag(config, EVENT_BASE_FLAG_NO_CACHE_TIME);
+    w->base = event_base_new_with_config(config);
+    event_config_free(config);
+    w->scratch = mem_resize(NULL, WORKER_SCRATCH_BYTES);
+    w->random = (uint32_t)clock_now_us() * 2654435761u + index * 40503u + 1;
+    list_init(&w->sessions);
+    list_init(&w->upstreams);
+    list_init(&w->to_resume);
+    list_init(&w->to_flush_sessions);
+    list_init(&w->to_flush_upstreams);
+    list_init(&w->dead_sessions);
+    list_init(&w->dead_upstreams);
+    worker_set_limits(w);
+    event_assign(&w->tick, w->base, -1, 0, on_tick, w);
+    arm_tick(w, WORKER_REST_US);
+}
+
+static void free_the_dead(struct worker *w)
+{
+    LIST_EACH(&w->dead_sessions, link)
+    session_free(LIST_ITEM(link, struct session, link));
+    list_init(&w->dead_sessions);
+    LIST_EACH(&w->dead_upstreams, link)
+    upstream_free(LIST_ITEM(link, struct upstream, link));
+    list_init(&w->dead_upstreams);
+}
+
+void worker_fini(struct worker *w)
+{
+    free_the_dead(w);
+    event_del(&w->tick);
+    event_base_free(w->base);
+    chunk_pool_fini(&w->chunks);
+    free(w->scratch);
+    assembly_unref(&w->assembly);
+}
+
+/* ---- turns ---- */
+
+/* Upstreams are written before sessions, so that servers work while clients are answered. */
+static void end_turn(struct worker *w)
+{
+    struct list *link;
+
+    while ((link = list_first(&w->to_resume)) != NULL) {
+        list_remove(link);
+        session_feed(LIST_ITEM(link, struct session, resume));
+    }
+    while ((link = list_first(&w->to_flush_upstreams)) != NULL) {
+        list_remove(link);
+        upstream_flush(LIST_ITEM(link, struct upstream, flush));
+    }
+    while ((link = list_first(&w->to_flush_sessions)) != NULL) {
+        list_remove(link);
+        session_flush(LIST_ITEM(link, struct session, flush));
+    }
+    free_the_dead(w);
+    counter_add(&w->shared.turns, 1);
+}
+
+void worker_turn(struct worker *w)
+{
+    bool more = !list_is_empty(&w->to_resume) || !list_is_empty(&w->to_flush_upstreams) ||
+                !list_is_empty(&w->to_flush_sessions);
+
+    w->now_is_known = false;
+    event_base_loop(w->base, more ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);
+    end_turn(w);
+}
