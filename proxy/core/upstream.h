@@ -46,6 +46,8 @@ struct upstream {
     uint32_t address_next;   /* to be tried */
     struct tls_resume resume;
     enum upstream_state state;
+    enum err start_error;    /* the connect failed already; the next tick tells */
+    int connect_errno;       /* why */
     bool blocked;            /* the socket took less than was there */
 };
 

@@ -1,0 +1,26 @@
+/* The slowest recent requests, for people: a small table that all workers write to, rarely. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proxy/base/slice.h"
+
+enum { SLOW_KEY_BYTES = 48, SLOW_ENTRIES_MOST = 1024 };
+
+struct slow_entry {
+    uint64_t id;
+    int64_t wall_s;
+    uint64_t took_us;
+    uint32_t shard;
+    char pool[64], command[32], endpoint[64];
+    char key[SLOW_KEY_BYTES]; /* its first bytes */
+    size_t key_len;
+};
+
+/* The settings of the snapshot; fewer entries forget the oldest. */
+void slow_configure(uint32_t entries);
+void slow_note(const struct slow_entry *entry);
+/* The newest first; returns how many were copied. */
+size_t slow_copy(struct slow_entry *out, size_t most);
+void slow_forget(void);

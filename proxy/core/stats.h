@@ -1,0 +1,30 @@
+/* What is counted of pools and shards, by worker: written by that worker, read by the steward.
+ *
+ * A row is made when a worker first works for a pool or shard and stays for the life of the process,
+ * so totals never go back at a reload, and the reader needs no lock but for the list of rows. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proxy/base/metric.h"
+
+struct stats_row {
+    struct stats_row *next; /* of all; the newest first */
+    char *pool;             /* owned, for ever, as the next */
+    char *endpoint;         /* "": the row of the pool itself */
+    uint32_t shard;
+    uint32_t worker;
+    struct counter requests;  /* pool: of sessions; shard: parts sent */
+    struct counter failures;  /* answered by Sheaf with an error of its own */
+    struct counter timeouts, refusals, late_replies, upstreams_lost, upstreams_opened;
+    struct counter bytes_in, bytes_out; /* from and to sessions, or from and to the endpoint */
+    struct counter upstreams_open, upstreams_leased, requests_open;
+    struct histogram latency_us; /* pool: from parse to the last byte queued; shard: sent to reply */
+};
+
+/* The row of this worker for a pool (endpoint "") or one of its shards.  Any thread. */
+struct stats_row *stats_row_of(const char *pool, const char *endpoint, uint32_t shard,
+                               uint32_t worker);
+/* Calls `visit` for each row.  Any thread; rows are valid for ever. */
+void stats_each(void (*visit)(const struct stats_row *row, void *arg), void *arg);

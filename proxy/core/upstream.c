@@ -1,0 +1,387 @@
+/* See upstream.h. */
+#include "proxy/core/upstream.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "proxy/base/log.h"
+#include "proxy/base/mem.h"
+
+enum {
+    UPSTREAM_IOVECS = 256,
+    UPSTREAM_COPY_BYTES = 16 * 1024, /* a kept beginning up to this moves back into the scratch */
+};
+
+static void try_next_address(struct upstream *u);
+
+const char *upstream_state_name(enum upstream_state state)
+{
+    static const char *const NAMES[] = { "down", "connecting", "logging-in", "ready", "retired" };
+
+    return NAMES[state];
+}
+
+struct upstream *upstream_new(struct worker *w, size_t size, const struct flow *flow,
+                              struct assembly *assembly, const struct endpoint_settings *endpoint)
+{
+    struct upstream *u = mem_new(size);
+
+    u->worker = w;
+    u->flow = flow;
+    u->assembly = assembly_ref(assembly);
+    u->endpoint = endpoint;
+    u->conn.fd = -1;
+    list_init(&u->flush);
+    list_append(&w->upstreams, &u->link);
+    return u;
+}
+
+void upstream_adopt(struct upstream *u, struct assembly *assembly,
+                    const struct endpoint_settings *endpoint)
+{
+    assembly_unref(&u->assembly);
+    u->assembly = assembly_ref(assembly);
+    u->endpoint = endpoint;
+}
+
+/* ---- ending ---- */
+
+static void disconnect(struct upstream *u)
+{
+    struct worker *w = u->worker;
+
+    conn_close(&u->conn);
+    list_remove(&u->flush);
+    if (u->ticket != 0)
+        resolve_cancel(w->desk, u->ticket);
+    u->ticket = 0;
+    worker_release(w, u->in.cap);
+    buf_fini(&u->in);
+    if (u->state == UPSTREAM_READY) /* unsent traffic waits for the next connection */
+        u->queue = u->out;
+    else
+        chain_clear(&u->out, &w->chunks);
+    u->out = (struct chain){ 0 };
+    u->blocked = false;
+}
+
+void upstream_fail(struct upstream *u, enum err err, const char *why)
+{
+    if (u->state == UPSTREAM_DOWN || u->state == UPSTREAM_RETIRED)
+        return;
+    disconnect(u);
+    u->state = UPSTREAM_DOWN;
+    u->flow->upstream_lost(u, err, why);
+}
+
+void upstream_retire(struct upstream *u)
+{
+    if (u->state == UPSTREAM_RETIRED)
+        return;
+    disconnect(u);
+    u->state = UPSTREAM_RETIRED;
+    list_remove(&u->link);
+    list_append(&u->worker->dead_upstreams, &u->link);
+}
+
+void upstream_free(struct upstream *u)
+{
+    chain_clear(&u->queue, &u->worker->chunks);
+    tls_resume_fini(&u->resume);
+    assembly_unref(&u->assembly);
+    free(u);
+}
+
+void upstream_drop(struct upstream *u, uint64_t len)
+{
+    chain_skip(&u->queue, &u->worker->chunks, len);
+    u->written_bytes += len;
+}
+
+/* ---- connecting ---- */
+
+static void connected(struct upstream *u)
+{
+    u->state = UPSTREAM_LOGGING_IN;
+    conn_watch(&u->conn, true, false);
+    u->flow->upstream_connected(u);
+}
+
+static void handshake(struct upstream *u)
+{
+    enum err err = conn_handshake(&u->conn);
+
+    if (err == ERR_NONE)
+        connected(u);
+    else if (err != ERR_AGAIN)
+        upstream_fail(u, ERR_TLS, tls_reason(u->conn.tls));
+}
+
+static void connect_done(struct upstream *u)
+{
+    int error = conn_connect_result(&u->conn);
+    struct tls_context *tls = u->assembly->endpoint_tls[u->endpoint->number];
+    const char *name = u->endpoint->tls.server_name;
+
+    if (error != 0) {
+        conn_close(&u->conn);
+        u->connect_errno = error;
+        try_next_address(u);
+        return;
+    }
+    if (tls == NULL) {
+        connected(u);
+        return;
+    }
+    conn_secure(&u->conn, tls_stream_new(tls, u->conn.fd, name != NULL ? name : u->endpoint->address.host,
+                                         &u->resume));
+    handshake(u);
+}
+
+/* Shows the flow what is there and keeps what it leaves. */
+static void show(struct upstream *u, const uint8_t *at, size_t len)
+{
+    struct worker *w = u->worker;
+    enum upstream_state state = u->state;
+    size_t used = u->flow->upstream_input(u, slice_of(at, len));
+
+    if (u->state < state || u->state == UPSTREAM_RETIRED || used == len)
+        return;
+    buf_put(&u->in, at + used, len - used);
+    worker_hold(w, u->in.cap);
+}
+
+static enum err read_once(struct upstream *u)
+{
+    struct worker *w = u->worker;
+    size_t kept = u->in.len, room, got = 0;
+    uint8_t *at = w->scratch;
+    enum err err;
+
+    if (kept > UPSTREAM_COPY_BYTES)
+        return ERR_PROTOCOL; /* no flow leaves so much: a line without end */
+    if (kept > 0)
+        memcpy(at, u->in.at, kept);
+    room = WORKER_SCRATCH_BYTES - kept;
+    err = conn_read(&u->conn, at + kept, room, &got);
+    if (err != ERR_NONE)
+        return err;
+    worker_release(w, u->in.cap);
+    buf_fini(&u->in);
+    show(u, at, kept + got);
+    return got == room ? ERR_NONE : ERR_AGAIN;
+}
+
+static bool is_connected(const struct upstream *u)
+{
+    return u->state == UPSTREAM_LOGGING_IN || u->state == UPSTREAM_READY;
+}
+
+static void read_input(struct upstream *u)
+{
+    enum { READS_PER_TURN = 4 };
+    enum err err = ERR_NONE;
+
+    for (int i = 0; i < READS_PER_TURN && err == ERR_NONE && is_connected(u); i++)
+        err = read_once(u);
+    while (err == ERR_AGAIN && is_connected(u) && conn_has_pending(&u->conn))
+        err = read_once(u);
+    if (!is_connected(u) || err == ERR_NONE || err == ERR_AGAIN)
+        return;
+    if (err == ERR_PROTOCOL)
+        upstream_fail(u, err, "the server sends what is not of the protocol");
+    else
+        upstream_fail(u, ERR_CLOSED, err == ERR_SYSTEM ? "the connection was reset by the server"
+                                                       : "the server closed the connection");
+}
+
+static void on_ready(struct conn *c, bool readable, bool writable)
+{
+    struct upstream *u = LIST_ITEM(c, struct upstream, conn);
+
+    if (u->state == UPSTREAM_CONNECTING) {
+        if (c->handshaking)
+            handshake(u);
+        else
+            connect_done(u);
+        return;
+    }
+    if (writable)
+        upstream_flush(u);
+    if (readable && is_connected(u))
+        read_input(u);
+}
+
+static void try_address(struct upstream *u, const struct sockaddr *address, socklen_t len)
+{
+    enum err err = conn_connect(&u->conn, u->worker->base, address, len, on_ready);
+
+    if (err == ERR_NONE)
+        return;
+    u->connect_errno = errno;
+    try_next_address(u);
+}
+
+/* A failure must not reach the flow while it is still calling upstream_start(): the clock brings it. */
+static void fail_soon(struct upstream *u, enum err err)
+{
+    u->start_error = err;
+    u->deadline_us = 0;
+    worker_hurry_tick(u->worker);
+}
+
+static void try_next_address(struct upstream *u)
+{
+    if (u->endpoint->address.path != NULL || u->address_next >= u->addresses.count) {
+        if (u->endpoint->address.host != NULL)
+            resolve_refresh(u->worker->desk, u->endpoint->address.host);
+        fail_soon(u, ERR_CONNECT);
+        return;
+    }
+    const struct resolve_address *a = &u->addresses.item[u->address_next++];
+
+    try_address(u, &a->at.any, a->len);
+}
+
+static void on_resolved(void *arg, uint64_t ticket, enum err err, const struct resolve_list *list,
+                        const char *why)
+{
+    struct upstream *u = arg;
+
+    (void)ticket;
+    u->ticket = 0;
+    if (err != ERR_NONE) {
+        upstream_fail(u, ERR_RESOLVE, why);
+        return;
+    }
+    u->addresses = *list;
+    try_next_address(u);
+}
+
+static void connect_unix(struct upstream *u)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", u->endpoint->address.path);
+    try_address(u, (const struct sockaddr *)&address, sizeof(address));
+}
+
+void upstream_start(struct upstream *u)
+{
+    struct worker *w = u->worker;
+    enum err err;
+
+    if (u->state != UPSTREAM_DOWN)
+        return;
+    u->state = UPSTREAM_CONNECTING;
+    u->deadline_us = worker_now_us(w) + u->endpoint->pool->connect_timeout_ms * 1000;
+    u->address_next = 0;
+    u->start_error = ERR_NONE;
+    u->connect_errno = 0;
+    worker_be_busy(w);
+    if (u->endpoint->address.path != NULL) {
+        connect_unix(u);
+        return;
+    }
+    err = resolve_ask(w->desk, u->endpoint->address.host, u->endpoint->address.port, &u->addresses,
+                      on_resolved, u, &u->ticket);
+    if (err == ERR_NONE)
+        try_next_address(u);
+    else if (err != ERR_AGAIN)
+        fail_soon(u, err);
+}
+
+void upstream_become_ready(struct upstream *u)
+{
+    u->state = UPSTREAM_READY;
+    u->deadline_us = 0;
+    if (u->out.len == 0) {
+        u->out = u->queue;
+        u->queue = (struct chain){ 0 };
+    }
+    if (u->out.len > 0 && !list_is_linked(&u->flush))
+        list_append(&u->worker->to_flush_upstreams, &u->flush);
+}
+
+void upstream_tick(struct upstream *u, uint64_t now_us)
+{
+    if (u->state != UPSTREAM_CONNECTING && u->state != UPSTREAM_LOGGING_IN)
+        return;
+    worker_be_busy(u->worker);
+    if (u->start_error != ERR_NONE) {
+        upstream_fail(u, u->start_error,
+                      u->connect_errno != 0 ? strerrordesc_np(u->connect_errno)
+                                            : err_text(u->start_error));
+    } else if (now_us >= u->deadline_us) {
+        upstream_fail(u, ERR_TIMEOUT,
+                      u->state == UPSTREAM_CONNECTING ? "connect_timeout passed while connecting"
+                                                      : "connect_timeout passed while logging in");
+    }
+}
+
+/* ---- output ---- */
+
+static void wants_flush(struct upstream *u)
+{
+    if (!u->blocked && !list_is_linked(&u->flush))
+        list_append(&u->worker->to_flush_upstreams, &u->flush);
+}
+
+void upstream_say(struct upstream *u, struct slice bytes)
+{
+    chain_slice(&u->out, &u->worker->chunks, bytes);
+    wants_flush(u);
+}
+
+void upstream_put(struct upstream *u, struct slice bytes)
+{
+    u->put_bytes += bytes.len;
+    if (u->state != UPSTREAM_READY) {
+        chain_slice(&u->queue, &u->worker->chunks, bytes);
+        return;
+    }
+    chain_slice(&u->out, &u->worker->chunks, bytes);
+    wants_flush(u);
+}
+
+void upstream_take(struct upstream *u, struct buf *bytes)
+{
+    u->put_bytes += bytes->len;
+    if (u->state != UPSTREAM_READY) {
+        chain_take(&u->queue, &u->worker->chunks, bytes);
+        return;
+    }
+    chain_take(&u->out, &u->worker->chunks, bytes);
+    wants_flush(u);
+}
+
+void upstream_flush(struct upstream *u)
+{
+    struct iovec places[UPSTREAM_IOVECS];
+    bool was_blocked = u->blocked;
+
+    while (u->out.len > 0) {
+        int n = chain_peek(&u->out, places, UPSTREAM_IOVECS);
+        size_t put = 0, all = 0;
+        enum err err;
+
+        for (int i = 0; i < n; i++)
+            all += places[i].iov_len;
+        err = conn_write(&u->conn, places, n, &put);
+        if (err != ERR_NONE && err != ERR_AGAIN)
+            return; /* the read side will tell why, and what came before the end still counts */
+        chain_skip(&u->out, &u->worker->chunks, put);
+        if (u->state == UPSTREAM_READY)
+            u->written_bytes += put;
+        if (put < all)
+            break;
+    }
+    u->blocked = u->out.len > 0;
+    if (u->blocked != u->conn.watching_write)
+        conn_watch(&u->conn, true, u->blocked);
+    if (was_blocked && u->flow->upstream_drained != NULL)
+        u->flow->upstream_drained(u);
+}

@@ -1,0 +1,226 @@
+/* The way of a request, second half: from the replies of its parts to the session, in the order in
+ * which the session asked.
+ *
+ *     memory_request_part_done   the last part's reply completes the request: merge, or as it came
+ *     memory_session_advance     answers leave from the front of the session's queue
+ */
+#include "proxy/memory/memory_flow.h"
+
+/* ---- windows ---- */
+
+/* A session may have so many requests under way that their replies, if they are like the last ones,
+ * fit the window: so a client that does not read can't make its pipeline fill the memory. */
+static void window_after(struct memory_session *s, size_t reply_bytes)
+{
+    uint32_t most = s->side->settings->max_pipeline, reckoned = s->reply_bytes;
+
+    if (reply_bytes > reckoned)
+        reckoned = reply_bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)reply_bytes;
+    else if (s->window == most)
+        return;
+    else
+        reckoned -= (reckoned - (uint32_t)reply_bytes) / 8;
+    s->reply_bytes = reckoned;
+    s->window = MEMORY_WINDOW_BYTES / (reckoned + 1);
+    if (s->window > most)
+        s->window = most;
+    if (s->window < 1)
+        s->window = 1;
+}
+
+/* ---- ending requests ---- */
+
+static void note_slow(const struct memory_request *r, uint64_t took_us)
+{
+    const struct memory_part *p = &r->parts[0];
+    const struct memory_shard *shard = &r->side->shards[p->shard];
+    struct slow_entry entry = { .wall_s = clock_wall_s(), .took_us = took_us, .shard = p->shard };
+
+    snprintf(entry.pool, sizeof(entry.pool), "%s", r->side->settings->name);
+    snprintf(entry.command, sizeof(entry.command), "%s", r->name == NULL ? "" : r->name);
+    snprintf(entry.endpoint, sizeof(entry.endpoint), "%s", shard->endpoint->name);
+    memcpy(entry.key, r->key, r->key_len);
+    entry.key_len = r->key_len;
+    slow_note(&entry);
+}
+
+static void measure(struct memory_request *r)
+{
+    struct memory_side *side = r->side;
+    uint64_t took_us = worker_now_us(side->worker) - r->began_us;
+
+    histogram_add(&side->stats->latency_us, took_us);
+    if (r->failed)
+        counter_add(&side->stats->failures, 1);
+    if (took_us >= side->assembly->snapshot->proxy.slow_time_ms * 1000 && !r->no_deadline &&
+        r->part_count > 0)
+        note_slow(r, took_us);
+}
+
+/* Takes the answered request off the front of its session's queue. */
+static void leave_queue(struct memory_session *s)
+{
+    struct memory_request *r = s->first;
+    bool end_leases = r->end_leases;
+
+    s->first = r->next;
+    if (s->first == NULL)
+        s->last = NULL;
+    s->base.open_requests--;
+    counter_sub(&s->side->stats->requests_open, 1);
+    if (r->alone)
+        s->halted = false;
+    if (r->part_count > 0)
+        measure(r);
+    r->next = NULL;
+    r->session = NULL;
+    memory_request_unref(r);
+    if (end_leases)
+        memory_session_end_leases(s);
+}
+
+/* Puts the reply where it is written from; `direct` is it, or else what was kept. */
+static void hand_out(struct memory_session *s, struct memory_request *r, struct slice direct)
+{
+    struct chunk_pool *chunks = &s->base.worker->chunks;
+    struct memory_attempt *a = r->part_count == 1 ? &r->attempts[0] : NULL;
+    size_t before = s->base.out.len, len;
+
+    if (r->silent)
+        return;
+    if (r->reply.len > 0) {
+        len = r->reply.len;
+        chain_take(&s->base.out, chunks, &r->reply);
+    } else if (r->streaming) {
+        return;
+    } else if (direct.len > 0) {
+        len = direct.len;
+        if (direct.len >= MEMORY_STREAM_BYTES)
+            session_write_through(&s->base, direct);
+        else
+            chain_slice(&s->base.out, chunks, direct);
+    } else if (a != NULL && a->kept.at != NULL) {
+        len = a->kept.len;
+        s->held_bytes -= a->kept.len;
+        worker_release(s->base.worker, a->kept.cap);
+        chain_take(&s->base.out, chunks, &a->kept);
+    } else if (a != NULL && a->kept_len > 0) {
+        len = a->kept_len;
+        chain_put(&s->base.out, chunks, a->small, a->kept_len);
+    } else {
+        len = r->parts[0].reply.len;
+        chain_slice(&s->base.out, chunks, r->parts[0].reply);
+    }
+    window_after(s, len);
+    counter_add(&s->side->stats->bytes_out, len);
+    if (s->base.out.len > before)
+        session_wants_flush(&s->base);
+}
+
+/* The next request's reply may have been growing while it waited for its turn. */
+static void begin_streaming(struct memory_session *s, struct memory_request *r)
+{
+    struct memory_attempt *a = &r->attempts[0];
+
+    if (r->merge != NULL || r->silent || r->part_count != 1 || a->kept.len < MEMORY_STREAM_BYTES)
+        return;
+    r->streaming = true;
+    s->held_bytes -= a->kept.len;
+    worker_release(s->base.worker, a->kept.cap);
+    chain_take(&s->base.out, &s->base.worker->chunks, &a->kept);
+    session_wants_flush(&s->base);
+}
+
+void memory_session_advance(struct memory_session *s)
+{
+    while (s->first != NULL && s->first->done) {
+        hand_out(s, s->first, (struct slice){ 0 });
+        if (s->base.state == SESSION_CLOSING)
+            return;
+        leave_queue(s);
+    }
+    if (s->first != NULL)
+        begin_streaming(s, s->first);
+    if (s->base.out.len + s->held_bytes > s->base.limits->max_bytes) {
+        session_close(&s->base, CLOSE_SLOW_READER);
+        return;
+    }
+    if (s->base.state == SESSION_WAITING)
+        memory_session_continue(s);
+    if (s->first == NULL && (s->base.ended || s->base.last_words))
+        session_wants_flush(&s->base);
+}
+
+/* ---- joining ---- */
+
+static void join_replies(struct memory_request *r)
+{
+    for (uint32_t i = 0; i < r->part_count; i++)
+        if (!r->parts[i].failed)
+            r->parts[i].reply = memory_attempt_kept(&r->attempts[i]);
+}
+
+/* The last reply of all: it has not been kept yet if it came in one piece. */
+static void keep_direct(struct memory_request *r, struct slice direct)
+{
+    for (uint32_t i = 0; direct.len > 0 && i < r->part_count; i++) {
+        struct memory_attempt *a = &r->attempts[i];
+
+        if (a->takes_direct) {
+            r->parts[i].reply = direct;
+            return;
+        }
+    }
+}
+
+/* True: the request's reply is made.  False: it goes another round. */
+static bool merge(struct memory_request *r)
+{
+    struct memory_site *site = &r->side->site;
+    struct memory_merge m = { .site = site,
+                              .state = r->session == NULL ? NULL : r->session->state,
+                              .note = r->note,
+                              .parts = r->parts,
+                              .part_count = r->part_count,
+                              .arena = &r->arena,
+                              .out = &r->reply };
+
+    site->session = r->session;
+    site->session_id = r->session == NULL ? 0 : r->session->base.id;
+    r->merge(&m);
+    if (!m.again)
+        return true;
+    for (uint32_t i = 0; i < r->part_count; i++)
+        memory_attempt_forget(&r->attempts[i]);
+    r->parts = m.parts;
+    r->part_count = m.part_count;
+    r->attempts = arena_new(&r->arena, m.part_count * sizeof(*r->attempts));
+    buf_clear(&r->reply);
+    memory_request_start(r);
+    return false;
+}
+
+void memory_request_part_done(struct memory_request *r, struct slice direct)
+{
+    struct memory_session *s = r->session;
+
+    if (--r->parts_open > 0) {
+        return;
+    }
+    if (r->merge != NULL) {
+        join_replies(r);
+        keep_direct(r, direct);
+        direct = (struct slice){ 0 };
+        if (!merge(r))
+            return;
+    }
+    if (s->first != r) {
+        r->done = true;
+        return;
+    }
+    hand_out(s, r, direct);
+    if (s->base.state == SESSION_CLOSING)
+        return;
+    leave_queue(s);
+    memory_session_advance(s);
+}

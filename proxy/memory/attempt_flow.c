@@ -1,0 +1,271 @@
+/* One part on one upstream: put, answered, failed.
+ *
+ *     memory_attempt_start --put--> in the upstream's queue --reply--> memory_request_part_done
+ *                  |                      |
+ *                  +------ refused        +-- deadline, loss: memory_attempt_fail; in the queue it is
+ *                                             a tombstone from then on
+ */
+#include "proxy/memory/memory_flow.h"
+
+#include <assert.h>
+
+#include "health/tally.h"
+#include "proxy/base/log.h"
+
+/* ---- kept replies ---- */
+
+struct slice memory_attempt_kept(const struct memory_attempt *a)
+{
+    return a->kept.at != NULL ? buf_all(&a->kept) : slice_of(a->small, a->kept_len);
+}
+
+void memory_attempt_forget(struct memory_attempt *a)
+{
+    if (a->kept.at != NULL) {
+        worker_release(a->request->side->worker, a->kept.cap);
+        if (a->request->session != NULL)
+            a->request->session->held_bytes -= a->kept.len;
+        buf_fini(&a->kept);
+    }
+    a->kept_len = 0;
+}
+
+static void keep(struct memory_attempt *a, struct slice bytes)
+{
+    struct memory_session *s = a->request->session;
+    size_t had = a->kept.cap;
+
+    if (a->kept.at == NULL && a->kept_len + bytes.len <= MEMORY_SMALL_BYTES) {
+        memcpy(a->small + a->kept_len, bytes.at, bytes.len);
+        a->kept_len += (uint32_t)bytes.len;
+        return;
+    }
+    if (a->kept.at == NULL && a->kept_len > 0) {
+        buf_put(&a->kept, a->small, a->kept_len);
+        s->held_bytes += a->kept_len;
+        a->kept_len = 0;
+    }
+    buf_slice(&a->kept, bytes);
+    s->held_bytes += bytes.len;
+    worker_hold(s->base.worker, a->kept.cap - had);
+    if (s->held_bytes + s->base.out.len > s->base.limits->max_bytes)
+        session_close(&s->base, CLOSE_SLOW_READER);
+}
+
+/* ---- queue ---- */
+
+static void push(struct memory_upstream *u, struct memory_attempt *a)
+{
+    a->next = NULL;
+    a->queued = true;
+    if (u->last == NULL) {
+        u->first = a;
+        u->heard_us = a->since_us;
+    } else {
+        u->last->next = a;
+    }
+    u->last = a;
+    if (u->oldest == NULL)
+        u->oldest = a;
+    u->queued++;
+    a->request->refs++;
+}
+
+void memory_attempt_pop(struct memory_upstream *u)
+{
+    struct memory_attempt *a = u->first;
+
+    u->first = a->next;
+    if (u->first == NULL)
+        u->last = NULL;
+    if (u->oldest == a)
+        u->oldest = a->next;
+    u->queued--;
+    a->queued = false;
+    memory_request_unref(a->request);
+}
+
+/* ---- starting ---- */
+
+/* Bytes that are a session's whole input are handed over, not copied. */
+static void put(struct memory_upstream *u, struct memory_session *s, struct slice bytes)
+{
+    struct buf *in = &s->base.in;
+
+    if (bytes.at == in->at && bytes.len == in->len && bytes.len >= MEMORY_STREAM_BYTES) {
+        worker_release(s->base.worker, in->cap);
+        upstream_take(&u->base, in);
+        return;
+    }
+    upstream_put(&u->base, bytes);
+}
+
+static struct memory_upstream *upstream_for(struct memory_request *r, uint32_t shard,
+                                            struct memory_refusal *refusal)
+{
+    struct memory_upstream *u;
+
+    if (r->session == NULL) {
+        refusal->text = "the session is gone";
+        return NULL;
+    }
+    if (r->lease != MEMORY_SHARED)
+        return memory_upstream_lease(r->session, shard, refusal);
+    u = memory_upstream_shared(r->session, shard);
+    return memory_upstream_refuses(u, refusal) ? NULL : u;
+}
+
+void memory_attempt_start(struct memory_request *r, uint32_t part)
+{
+    struct memory_side *side = r->side;
+    struct memory_part *p = &r->parts[part];
+    struct memory_attempt *a = &r->attempts[part];
+    struct memory_shard *shard = &side->shards[p->shard];
+    struct memory_refusal refusal = { .err = ERR_DOWN,
+                                      .shard = p->shard,
+                                      .endpoint = shard->endpoint->name };
+    struct memory_upstream *u = upstream_for(r, p->shard, &refusal);
+
+    a->request = r;
+    a->part = part;
+    a->replies_left = p->replies;
+    a->tombstone = false;
+    if (u == NULL) {
+        counter_add(&shard->stats->refusals, 1);
+        memory_attempt_fail(a, &refusal);
+        return;
+    }
+    a->since_us = worker_now_us(side->worker);
+    a->begin_byte = u->base.put_bytes;
+    counter_add(&shard->stats->requests, 1);
+    counter_add(&shard->stats->bytes_out, p->bytes.len);
+    push(u, a);
+    put(u, r->session, p->bytes);
+    worker_be_busy(side->worker);
+    if (u->base.state == UPSTREAM_DOWN)
+        upstream_start(&u->base);
+}
+
+/* ---- replies ---- */
+
+static void note_trouble(struct memory_upstream *u, struct slice reply, uint64_t took_us)
+{
+    struct assembly *assembly = u->base.assembly;
+    struct tally_sheet *sheet = assembly->tallies[u->base.worker->index];
+    uint32_t endpoint = u->base.endpoint->number;
+    enum health_reason reason = HEALTH_FINE;
+
+    if (reply.len > 0 && reply.at[0] == '-' && u->back->trouble != NULL)
+        reason = health_reason_of(u->back->trouble(reply));
+    if (reason == HEALTH_FINE)
+        tally_success(sheet, endpoint, took_us);
+    else
+        tally_failure(sheet, endpoint, reason);
+}
+
+/* All replies of the part at the queue's front have come. */
+static void answered(struct memory_upstream *u, struct slice direct)
+{
+    struct memory_attempt *a = u->first;
+    struct memory_request *r = a->request;
+    struct memory_shard *shard = &u->side->shards[u->shard];
+    uint64_t took_us = worker_now_us(u->base.worker) - a->since_us;
+    bool tombstone = a->tombstone || r->session == NULL;
+
+    note_trouble(u, direct.len > 0 ? direct : memory_attempt_kept(a), took_us);
+    histogram_add(&shard->stats->latency_us, took_us);
+    r->refs++; /* outlives its place in the queue */
+    memory_attempt_pop(u);
+    if (tombstone)
+        counter_add(&shard->stats->late_replies, 1);
+    else
+        memory_request_part_done(r, direct);
+    memory_request_unref(r);
+}
+
+/* May this reply go to the session before it is whole? */
+static bool may_stream(const struct memory_attempt *a)
+{
+    const struct memory_request *r = a->request;
+
+    return r->merge == NULL && !r->silent && r->session->first == r;
+}
+
+static void stream(struct memory_attempt *a, struct slice bytes)
+{
+    struct memory_request *r = a->request;
+    struct memory_session *s = r->session;
+
+    if (!r->streaming) {
+        struct slice kept = memory_attempt_kept(a);
+
+        r->streaming = true;
+        session_write_through(&s->base, kept);
+        memory_attempt_forget(a);
+    }
+    if (r->session == NULL)
+        return; /* the write found out that the client is gone */
+    session_write_through(&s->base, bytes);
+    if (s->base.state != SESSION_CLOSING && s->base.out.len > s->base.limits->max_bytes)
+        session_close(&s->base, CLOSE_SLOW_READER);
+}
+
+void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool done)
+{
+    struct memory_attempt *a = u->first;
+    struct memory_request *r = a->request;
+    struct slice direct = { 0 };
+
+    counter_add(&u->side->shards[u->shard].stats->bytes_in, bytes.len);
+    if (done)
+        a->replies_left--;
+    if (!a->tombstone && r->session != NULL) {
+        bool last = done && a->replies_left == 0;
+
+        if (r->streaming)
+            stream(a, bytes);
+        else if (last && a->kept_len == 0 && a->kept.at == NULL)
+            direct = bytes;
+        else if (bytes.len + a->kept.len >= MEMORY_STREAM_BYTES && may_stream(a))
+            stream(a, bytes);
+        else
+            keep(a, bytes);
+    }
+    if (a->replies_left == 0)
+        answered(u, direct);
+}
+
+/* ---- failing ---- */
+
+static void log_failure(const struct memory_request *r, const struct memory_refusal *refusal)
+{
+    log_event(LOG_WARN, "request failed",
+              log_text("endpoint", refusal->endpoint == NULL ? "" : refusal->endpoint),
+              log_text("pool", r->side->settings->name), log_text("reason", refusal->text),
+              log_text("command", r->name == NULL ? "" : r->name));
+}
+
+void memory_attempt_fail(struct memory_attempt *a, const struct memory_refusal *refusal)
+{
+    struct memory_request *r = a->request;
+    struct memory_part *p = &r->parts[a->part];
+    struct buf text = { 0 };
+
+    if (a->tombstone)
+        return;
+    a->tombstone = true;
+    counter_add(&r->side->shards[p->shard].stats->failures, 1);
+    if (r->session == NULL)
+        return;
+    log_failure(r, refusal);
+    if (r->streaming) { /* half a reply can't be taken back */
+        session_close(&r->session->base, CLOSE_UPSTREAM_LOST);
+        return;
+    }
+    memory_attempt_forget(a);
+    r->failed = p->failed = true;
+    r->side->front->refuse(r->session->state, refusal, &text);
+    p->reply = arena_copy(&r->arena, buf_all(&text));
+    buf_fini(&text);
+    memory_request_part_done(r, (struct slice){ 0 });
+}

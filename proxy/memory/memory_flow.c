@@ -1,0 +1,319 @@
+/* The way of a request through a memory pool, first half: from a session's bytes to parts on their
+ * way.  The steps, in order:
+ *
+ *     session_input    bytes are there; as many requests as may be under way are taken from them
+ *     take_request     front.parse finds one, front.plan decides
+ *     carry_out        answered by the front itself, or
+ *     memory_request_start   its parts are put on their upstreams (attempt_flow.c)
+ *
+ * and answer_flow.c brings the replies back. */
+#include "proxy/memory/memory_flow.h"
+
+#include <stdlib.h>
+
+#include "proxy/base/mem.h"
+
+/* ---- requests ---- */
+
+static struct slab *requests_of(struct worker *w)
+{
+    return &((struct memory_works *)w->flows)->requests;
+}
+
+struct memory_request *memory_request_new(struct memory_session *s)
+{
+    struct memory_request *r = slab_new(requests_of(s->base.worker));
+
+    /* All but the small store at the end, which needs no zeros. */
+    memset(r, 0, offsetof(struct memory_request, one) + offsetof(struct memory_attempt, small));
+    r->session = s;
+    r->side = s->side;
+    r->refs = 1;
+    r->began_us = worker_now_us(s->base.worker);
+    return r;
+}
+
+void memory_request_unref(struct memory_request *r)
+{
+    if (--r->refs > 0)
+        return;
+    for (uint32_t i = 0; i < r->part_count; i++)
+        memory_attempt_forget(&r->attempts[i]);
+    if (r->reply.at != NULL)
+        buf_fini(&r->reply);
+    if (r->arena.blocks != NULL)
+        arena_fini(&r->arena);
+    slab_free(requests_of(r->side->worker), r);
+}
+
+static void enqueue(struct memory_session *s, struct memory_request *r)
+{
+    if (s->last == NULL)
+        s->first = r;
+    else
+        s->last->next = r;
+    s->last = r;
+    s->base.open_requests++;
+    counter_add(&s->side->stats->requests_open, 1);
+}
+
+void memory_request_start(struct memory_request *r)
+{
+    uint32_t count = r->part_count;
+
+    r->parts_open = count;
+    r->refs++; /* the first parts may fail at once, and answer the request, before the last began */
+    for (uint32_t i = 0; i < count; i++)
+        memory_attempt_start(r, i);
+    memory_request_unref(r);
+}
+
+/* ---- carrying plans out ---- */
+
+static void give_parts(struct memory_request *r, const struct memory_operation *op)
+{
+    r->part_count = op->part_count;
+    r->merge = op->merge;
+    r->note = op->note;
+    r->name = op->name;
+    r->silent = op->silent;
+    r->alone = op->alone;
+    r->no_deadline = op->no_deadline;
+    r->end_leases = op->end_leases;
+    r->lease = op->lease;
+    r->is_write = op->is_write;
+    r->key_len = (uint8_t)(op->key.len < MEMORY_KEY_BYTES ? op->key.len : MEMORY_KEY_BYTES);
+    memcpy(r->key, op->key.at, r->key_len);
+    if (op->part_count == 1) {
+        r->one_part = op->parts[0];
+        r->parts = &r->one_part;
+        r->attempts = &r->one;
+    } else {
+        r->parts = op->parts;
+        r->attempts = arena_new(&r->arena, op->part_count * sizeof(*r->attempts));
+    }
+}
+
+/* The front answered by itself: its reply stands in line like any other. */
+static void give_answer(struct memory_session *s, struct memory_request *r, struct buf *answer,
+                        bool silent)
+{
+    if (silent)
+        buf_clear(answer);
+    if (s->first == NULL) {
+        if (answer->len > 0) {
+            chain_slice(&s->base.out, &s->base.worker->chunks, buf_all(answer));
+            session_wants_flush(&s->base);
+        }
+        memory_request_unref(r);
+        return;
+    }
+    buf_slice(&r->reply, buf_all(answer));
+    r->done = true;
+    enqueue(s, r);
+}
+
+/* SELECT and HELLO change what the upstreams must be like; QUIT ends it all. */
+static void follow_state(struct memory_session *s)
+{
+    if (s->state->database != s->route->database || s->state->version != s->route->version) {
+        memory_route_leave(s->side, &s->route);
+        s->route = memory_route_of(s->side, s->state->database, s->state->version);
+    }
+    if (s->state->closes)
+        session_finish(&s->base, CLOSE_CLIENT_QUIT);
+}
+
+static void carry_out(struct memory_session *s, struct memory_request *r,
+                      struct memory_operation *op)
+{
+    switch (op->way) {
+    case MEMORY_NOTHING:
+        memory_request_unref(r);
+        return;
+    case MEMORY_ANSWERED:
+        if (op->end_leases)
+            memory_session_end_leases(s);
+        give_answer(s, r, op->answer, op->silent);
+        return;
+    case MEMORY_SUBSCRIBE:
+        memory_request_unref(r);
+        memory_subscribe(s, op);
+        return;
+    case MEMORY_PARTS:
+        give_parts(r, op);
+        enqueue(s, r);
+        s->halted = op->alone;
+        memory_request_start(r);
+        return;
+    }
+}
+
+/* ---- taking requests ---- */
+
+static void say_last_words(struct memory_session *s, const struct buf *words)
+{
+    struct memory_request *r = memory_request_new(s);
+    struct buf *answer = &s->side->answer;
+
+    buf_clear(answer);
+    buf_slice(answer, buf_all(words));
+    give_answer(s, r, answer, false);
+    session_finish(&s->base, CLOSE_PROTOCOL);
+}
+
+/* False: it must wait until all earlier ones are answered. */
+static bool plan_request(struct memory_session *s, struct memory_operation *op)
+{
+    struct memory_side *side = s->side;
+    struct memory_request *r = memory_request_new(s);
+
+    buf_clear(&side->answer);
+    op->answer = &side->answer;
+    op->arena = &r->arena;
+    side->front->plan(&side->site, s->state, op);
+    if (op->after_all && s->base.open_requests > 0) {
+        memory_request_unref(r);
+        s->awaits_all = true;
+        return false;
+    }
+    counter_add(&side->stats->requests, op->way != MEMORY_NOTHING);
+    counter_add(&side->stats->bytes_in, op->raw.len);
+    carry_out(s, r, op);
+    if (s->base.state != SESSION_CLOSING)
+        follow_state(s);
+    return true;
+}
+
+/* PARSE_DONE: a request was taken, *used tells its length. */
+static enum parse take_request(struct memory_session *s, struct slice in, size_t *used)
+{
+    struct memory_operation op = { 0 };
+    struct buf last_words = { 0 };
+    enum parse parse =
+        s->side->front->parse(&s->side->site, s->state, in, &op, &s->base.need, &last_words);
+
+    if (parse == PARSE_BAD) {
+        say_last_words(s, &last_words);
+        buf_fini(&last_words);
+    }
+    if (parse != PARSE_DONE)
+        return parse;
+    if (!plan_request(s, &op))
+        return PARSE_MORE;
+    *used = op.raw.len;
+    return PARSE_DONE;
+}
+
+static bool may_take(const struct memory_session *s)
+{
+    return s->base.open_requests < s->window && !s->halted && !s->awaits_all &&
+           s->base.out.len + s->held_bytes < MEMORY_WINDOW_BYTES;
+}
+
+static void enter_site(struct memory_session *s)
+{
+    struct memory_site *site = &s->side->site;
+
+    site->session = s;
+    site->session_id = s->base.id;
+    site->now_us = worker_now_us(s->base.worker);
+}
+
+static size_t session_input(struct session *base, struct slice in)
+{
+    struct memory_session *s = (struct memory_session *)base;
+    size_t used = 0;
+
+    s->awaits_all = s->awaits_all && base->open_requests > 0;
+    enter_site(s);
+    while (used < in.len && !base->last_words) {
+        size_t here = 0;
+
+        if (!may_take(s)) {
+            session_pause(base);
+            break;
+        }
+        if (take_request(s, slice_from(in, used), &here) != PARSE_DONE) {
+            if (s->awaits_all)
+                session_pause(base);
+            break;
+        }
+        if (base->state == SESSION_CLOSING)
+            return in.len;
+        used += here;
+    }
+    return used;
+}
+
+void memory_session_continue(struct memory_session *s)
+{
+    if (s->base.state == SESSION_WAITING &&
+        (s->awaits_all ? s->base.open_requests == 0 : may_take(s)))
+        session_resume(&s->base);
+}
+
+/* ---- sessions ---- */
+
+static void session_begin(struct session *base)
+{
+    struct memory_session *s = (struct memory_session *)base;
+    struct memory_side *side = LIST_ITEM(base->limits, struct memory_side, limits);
+
+    s->side = side;
+    s->state = (struct memory_state *)(s + 1);
+    s->window = MEMORY_WINDOW_FIRST < side->settings->max_pipeline ? MEMORY_WINDOW_FIRST
+                                                                   : side->settings->max_pipeline;
+    list_init(&s->leases);
+    list_append(&side->sessions, &s->link);
+    enter_site(s);
+    side->front->begin(&side->site, s->state);
+    s->route = memory_route_of(side, s->state->database, s->state->version);
+}
+
+/* What is under way is answered to nobody: each attempt becomes a tombstone. */
+static void session_end(struct session *base)
+{
+    struct memory_session *s = (struct memory_session *)base;
+
+    if (s->subscriber != NULL)
+        memory_subscriber_end(s);
+    while (s->first != NULL) {
+        struct memory_request *r = s->first;
+
+        s->first = r->next;
+        r->session = NULL;
+        counter_sub(&s->side->stats->requests_open, 1);
+        memory_request_unref(r);
+    }
+    s->last = NULL;
+    memory_session_end_leases(s);
+    s->side->front->end(s->state);
+    memory_route_leave(s->side, &s->route);
+    list_remove(&s->link);
+}
+
+/* A client that will say no more and waits in a blocking command has left: as Redis sees it too. */
+static void session_half_closed(struct session *base)
+{
+    struct memory_session *s = (struct memory_session *)base;
+
+    for (struct memory_request *r = s->first; r != NULL; r = r->next)
+        if (r->no_deadline) {
+            session_close(base, CLOSE_CLIENT_LEFT);
+            return;
+        }
+}
+
+const struct flow memory_flow = {
+    .name = "memory",
+    .session_size = sizeof(struct memory_session) + MEMORY_STATE_BYTES,
+    .session_begin = session_begin,
+    .session_input = session_input,
+    .session_half_closed = session_half_closed,
+    .session_end = session_end,
+    .upstream_connected = memory_upstream_connected,
+    .upstream_input = memory_upstream_input,
+    .upstream_lost = memory_upstream_lost,
+    .upstream_drained = memory_upstream_drained,
+};

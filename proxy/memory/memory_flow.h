@@ -1,0 +1,215 @@
+/* The insides of the memory flow, shared by its files:
+ *
+ *     memory_flow.c     session bytes -> requests -> parts (steps: parse, plan, route, begin)
+ *     attempt_flow.c    one part on one upstream: sent, answered, failed, expired
+ *     answer_flow.c     parts -> merge -> the session, in the order asked
+ *     upstream_flow.c   upstreams: hello, replies, loss, leases, clocks
+ *     pool_flow.c       a worker's side of a pool: made, changed by a reload, taken away
+ *     subscribe_flow.c  sessions that receive pushes
+ *     host_flow.c       what a front asks of the process (CLIENT LIST, INFO ...)
+ *
+ * All of it belongs to one worker's thread.
+ *
+ * Order: a session's requests stand in its queue as they were asked and are answered from its front.
+ * Each upstream has its own queue of attempts as they were sent; a reply belongs to the oldest.  An
+ * attempt whose request was answered without it (its deadline passed, its session left) stays in the
+ * upstream's queue as a tombstone and swallows the reply when it comes: so replies never cross. */
+#pragma once
+
+#include "proxy/base/slab.h"
+#include "proxy/core/session.h"
+#include "proxy/core/slow.h"
+#include "proxy/core/stats.h"
+#include "proxy/core/upstream.h"
+#include "proxy/memory/memory.h"
+
+enum {
+    MEMORY_SMALL_BYTES = 96,          /* a reply that waits its turn and is not longer costs no memory */
+    MEMORY_STREAM_BYTES = 64 * 1024,  /* a longer reply goes to the session as it comes */
+    MEMORY_WINDOW_FIRST = 32,         /* requests under way before the size of replies is known */
+    MEMORY_WINDOW_BYTES = 4 * 1024 * 1024, /* replies under way at most, as far as can be foreseen */
+    MEMORY_KEY_BYTES = 48,
+};
+
+struct memory_request;
+struct memory_upstream;
+
+/* One part on its way to one upstream and back. */
+struct memory_attempt {
+    struct memory_attempt *next;    /* in the upstream's order */
+    struct memory_request *request; /* owns it */
+    uint64_t begin_byte;            /* of the upstream's traffic: its first */
+    uint64_t since_us;              /* when it was sent */
+    uint32_t part;                  /* index */
+    uint32_t replies_left;
+    bool tombstone;                 /* its reply is swallowed */
+    bool queued;                    /* in an upstream's queue */
+    uint32_t kept_len;              /* in `small`; then in `kept` */
+    struct buf kept;                /* the reply so far */
+    uint8_t small[MEMORY_SMALL_BYTES];
+};
+
+/* One thing that a session asked. */
+struct memory_request {
+    struct memory_request *next;    /* in the session's order */
+    struct memory_session *session; /* borrowed; NULL: it left */
+    struct memory_side *side;       /* borrowed */
+    uint32_t refs;                  /* attempts in upstreams' queues, and 1 until it is answered */
+    uint32_t parts_open;
+    uint32_t part_count;
+    struct memory_part *parts;         /* &one_part, or in the arena */
+    struct memory_attempt *attempts;   /* &one, or in the arena */
+    memory_merge_f *merge;
+    void *note;
+    struct buf reply;               /* for the session, if it could not be handed out at once */
+    uint64_t began_us;
+    const char *name;
+    bool done, silent, alone, no_deadline, end_leases, streaming, is_write, failed;
+    enum memory_lease lease;
+    uint8_t key_len;
+    uint8_t key[MEMORY_KEY_BYTES];  /* its beginning, for the slow log */
+    struct memory_part one_part;
+    struct arena arena;
+    struct memory_attempt one;
+};
+
+/* The upstreams that a session's requests go over: those of its database and protocol version. */
+struct memory_route {
+    struct list link; /* on side->routes */
+    uint32_t database;
+    uint8_t version;
+    uint32_t sessions;                 /* that use it */
+    struct memory_upstream **shared;   /* [shard * side->settings->upstreams + which]; NULL: not yet */
+};
+
+struct memory_session {
+    struct session base; /* first */
+    struct list link;    /* on side->sessions */
+    struct memory_side *side;
+    struct memory_route *route;
+    struct memory_request *first, *last;
+    uint64_t held_bytes; /* replies that wait for their turn */
+    uint32_t window;     /* requests under way at most, see window_after() */
+    uint32_t reply_bytes; /* the size of a reply to reckon with */
+    bool halted;         /* a request that must be alone is under way */
+    bool awaits_all;     /* paused until open_requests is 0 */
+    struct list leases;  /* memory_upstreams */
+    struct memory_subscriber *subscriber; /* NULL: none; owned by subscribe_flow */
+    struct memory_state *state;           /* behind this struct */
+};
+
+struct memory_upstream {
+    struct upstream base; /* first */
+    struct memory_side *side;
+    uint32_t shard;
+    uint32_t database;
+    uint8_t version;
+    const struct memory_back *back;
+    struct memory_attempt *first, *last;
+    struct memory_attempt *oldest;   /* of those that are no tombstones */
+    uint32_t queued;
+    uint64_t heard_us;               /* last byte from the server, or first byte sent after a rest */
+    uint64_t drained_bytes;          /* what had been written when the socket was last found full */
+    struct memory_session *lessee;   /* NULL: shared, or idle */
+    struct list lease_link;          /* on the session's leases, or the shard's idle ones */
+    bool leased;                     /* made for leasing */
+    bool blocked_command;            /* its lessee left while it waits in a blocking command */
+    bool ending;                     /* retired when its queue is empty */
+    uint64_t idle_since_us;
+    struct memory_hello hello;
+    struct buf hello_reply;
+    bool stray;                      /* a push is being passed over */
+    uint64_t scan[MEMORY_SCAN_BYTES / 8];
+};
+
+/* A shard as this worker sees it. */
+struct memory_shard {
+    const struct endpoint_settings *endpoint;
+    struct stats_row *stats;
+    bool failing;            /* requests are refused at once; the clock tries again */
+    enum err failure;
+    char why[200];
+    uint64_t retry_at_us;
+    uint64_t backoff_ms;
+    struct list idle_leases; /* memory_upstreams */
+};
+
+/* A worker's own side of a memory pool. */
+struct memory_side {
+    struct list link;    /* on the worker's list of sides */
+    struct worker *worker;
+    struct assembly *assembly; /* counted reference */
+    const struct memory_pool *settings;
+    const struct memory_front *front;
+    const struct memory_back *back;
+    struct session_limits limits;
+    struct memory_site site;
+    struct memory_shard *shards;
+    uint32_t shard_count;
+    struct list routes;
+    struct list sessions;
+    struct stats_row *stats;
+    struct buf answer;         /* what plan writes to */
+    bool gone;                 /* the pool is out of the configuration */
+};
+
+/* The memory flow's part of a worker: worker->flows. */
+struct memory_works {
+    struct list sides;
+    struct slab requests;
+};
+
+extern const struct flow memory_flow;
+
+/* memory_flow.c */
+void memory_session_continue(struct memory_session *s); /* one request less is under way */
+struct memory_request *memory_request_new(struct memory_session *s);
+void memory_request_unref(struct memory_request *r);
+/* Starts all parts; those that fail at once are answered through the usual ways. */
+void memory_request_start(struct memory_request *r);
+
+/* attempt_flow.c */
+void memory_attempt_start(struct memory_request *r, uint32_t part);
+void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool done);
+/* Answers its request with an error; the attempt stays in the queue as a tombstone if it is in one. */
+void memory_attempt_fail(struct memory_attempt *a, const struct memory_refusal *refusal);
+void memory_attempt_pop(struct memory_upstream *u);
+struct slice memory_attempt_kept(const struct memory_attempt *a);
+void memory_attempt_forget(struct memory_attempt *a);
+
+/* answer_flow.c */
+void memory_request_part_done(struct memory_request *r, struct slice direct);
+void memory_session_advance(struct memory_session *s);
+
+/* upstream_flow.c */
+struct memory_upstream *memory_upstream_shared(struct memory_session *s, uint32_t shard);
+struct memory_upstream *memory_upstream_lease(struct memory_session *s, uint32_t shard,
+                                              struct memory_refusal *refusal);
+void memory_upstream_give_back(struct memory_upstream *u);
+void memory_session_end_leases(struct memory_session *s);
+/* May requests be sent there?  If not, why. */
+bool memory_upstream_refuses(struct memory_upstream *u, struct memory_refusal *refusal);
+void memory_upstream_connected(struct upstream *base);
+size_t memory_upstream_input(struct upstream *base, struct slice in);
+void memory_upstream_lost(struct upstream *base, enum err err, const char *why);
+void memory_upstream_drained(struct upstream *base);
+void memory_upstream_tick(struct memory_upstream *u, uint64_t now_us);
+void memory_shard_tick(struct memory_side *side, uint32_t shard, uint64_t now_us);
+
+/* pool_flow.c */
+struct memory_side *memory_side_find(struct worker *w, const char *pool);
+struct memory_route *memory_route_of(struct memory_side *side, uint32_t database, uint8_t version);
+void memory_route_leave(struct memory_side *side, struct memory_route **route);
+/* Brings the worker's sides in line with w->assembly: at the start and at each reload. */
+void memory_sides_follow(struct worker *w);
+void memory_works_init(struct worker *w);
+void memory_works_fini(struct worker *w);
+
+/* subscribe_flow.c */
+void memory_subscribe(struct memory_session *s, struct memory_operation *op);
+size_t memory_subscriber_input(struct memory_upstream *u, struct slice in);
+void memory_subscriber_lost(struct memory_upstream *u, const char *why);
+void memory_subscriber_end(struct memory_session *s);
+
+/* host_flow.c */
+extern const struct memory_host memory_flow_host;
