@@ -7,7 +7,7 @@
 
 static void *checked(void *memory, size_t size)
 {
-    if (memory == NULL) {
+    if (memory == NULL && size > 0) {
         fprintf(stderr, "sheaf: out of memory: the system refused %zu bytes\n", size);
         abort();
     }

@@ -89,7 +89,8 @@ static enum err build(struct assembly *a, struct buf *why)
     return make_tls(a, why);
 }
 
-enum err assembly_new(struct snapshot *snapshot, struct assembly **out, struct buf *why)
+enum err assembly_new(struct snapshot *snapshot, uint32_t workers, struct assembly **out,
+                      struct buf *why)
 {
     struct assembly *a = mem_new(sizeof(*a));
     enum err err;
@@ -101,6 +102,11 @@ enum err assembly_new(struct snapshot *snapshot, struct assembly **out, struct b
     a->endpoint_tls = mem_new(snapshot->endpoint_count * sizeof(struct tls_context *));
     a->listener_tls = mem_new(snapshot->listener_count * sizeof(struct tls_context *));
     a->board = board_new(snapshot->endpoint_count);
+    a->workers = workers;
+    a->tallies = mem_new(workers * sizeof(struct tally_sheet *));
+    for (uint32_t i = 0; i < workers; i++)
+        a->tallies[i] = tally_new(snapshot->endpoint_count);
+    a->leased = mem_new(snapshot->endpoint_count * sizeof(*a->leased));
     err = build(a, why);
     if (err != ERR_NONE)
         assembly_unref(&a);
@@ -130,6 +136,10 @@ void assembly_unref(struct assembly **where)
     }
     for (uint32_t i = 0; i < a->snapshot->listener_count; i++)
         tls_context_unref(&a->listener_tls[i]);
+    for (uint32_t i = 0; i < a->workers; i++)
+        tally_free(&a->tallies[i]);
+    free(a->tallies);
+    free(a->leased);
     board_free(&a->board);
     free(a->maps);
     free(a->stamps);

@@ -8,6 +8,7 @@
 
 #include "config/snapshot.h"
 #include "health/board.h"
+#include "health/tally.h"
 #include "proxy/base/buf.h"
 #include "proxy/base/err.h"
 #include "proxy/io/tls.h"
@@ -21,10 +22,14 @@ struct assembly {
     struct tls_context **endpoint_tls; /* by endpoint number; NULL: plain */
     struct tls_context **listener_tls; /* by listener number; NULL: plain */
     struct board *board;               /* by endpoint number */
+    uint32_t workers;
+    struct tally_sheet **tallies;      /* by worker index: what its requests met; one writer each */
+    atomic_uint *leased;               /* by endpoint number: upstreams leased, in the process */
 };
 
 /* Takes over the caller's reference of the snapshot, also on failure; `why` says what is wrong. */
-enum err assembly_new(struct snapshot *snapshot, struct assembly **out, struct buf *why) MUST_CHECK;
+enum err assembly_new(struct snapshot *snapshot, uint32_t workers, struct assembly **out,
+                      struct buf *why) MUST_CHECK;
 struct assembly *assembly_ref(struct assembly *a);
 void assembly_unref(struct assembly **a);
 /* The settings of a map from those of a pool: for checks and tools too.  `members` has room for

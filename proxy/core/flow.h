@@ -1,12 +1,12 @@
 /* The contract between the core, which moves bytes and knows nothing of what they mean, and a flow,
  * which knows what they mean and never touches a socket.
  *
- * A flow embeds `struct session` and `struct upstream` as the first member of its own structs and
- * says how large those are.  All calls are made in the worker's thread.  A callback may close the
+ * A flow embeds `struct session` and `struct upstream` as the first member of its own structs.  All calls are made in the worker's thread.  A callback may close the
  * session or upstream it was called for, and others: they are freed at the end of the turn. */
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "proxy/base/err.h"
 #include "proxy/base/slice.h"
@@ -17,7 +17,6 @@ struct worker;
 
 struct flow {
     const char *name;
-    size_t session_size;
 
     /* A session was accepted (TLS is done); its bytes are zero behind the core's part. */
     void (*session_begin)(struct session *s);
@@ -37,6 +36,6 @@ struct flow {
     size_t (*upstream_input)(struct upstream *u, struct slice in);
     /* The connection is gone, or never came to be; the upstream is DOWN and can be started again. */
     void (*upstream_lost)(struct upstream *u, enum err err, const char *why);
-    /* Some bytes that were held back by the socket went out (only then). */
-    void (*upstream_drained)(struct upstream *u);
+    /* Bytes that the socket had held back went out; `before` is what had been written until then. */
+    void (*upstream_drained)(struct upstream *u, uint64_t before);
 };

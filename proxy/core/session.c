@@ -322,7 +322,7 @@ void session_open(struct worker *w, int fd, const struct flow *flow,
         close(fd);
         return;
     }
-    s = mem_new(flow->session_size);
+    s = mem_new(limits->session_bytes);
     s->worker = w;
     s->flow = flow;
     s->limits = limits;

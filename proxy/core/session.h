@@ -23,6 +23,7 @@ enum session_state { SESSION_READING, SESSION_WAITING, SESSION_CLOSING };
 
 /* What a pool allows its sessions; lies in the flow's side of the pool, and changes with a reload. */
 struct session_limits {
+    size_t session_bytes;          /* of the flow's struct for a session */
     uint64_t idle_timeout_ms;      /* 0: never */
     uint64_t handshake_timeout_ms; /* 0: never */
     uint64_t max_bytes;            /* unread replies and unfinished requests */

@@ -12,7 +12,7 @@
 
 enum {
     UPSTREAM_IOVECS = 256,
-    UPSTREAM_COPY_BYTES = 16 * 1024, /* a kept beginning up to this moves back into the scratch */
+    UPSTREAM_COPY_BYTES = 128 * 1024, /* a kept beginning up to this moves back into the scratch */
 };
 
 static void try_next_address(struct upstream *u);
@@ -362,6 +362,7 @@ void upstream_flush(struct upstream *u)
 {
     struct iovec places[UPSTREAM_IOVECS];
     bool was_blocked = u->blocked;
+    uint64_t before = u->written_bytes;
 
     while (u->out.len > 0) {
         int n = chain_peek(&u->out, places, UPSTREAM_IOVECS);
@@ -383,5 +384,5 @@ void upstream_flush(struct upstream *u)
     if (u->blocked != u->conn.watching_write)
         conn_watch(&u->conn, true, u->blocked);
     if (was_blocked && u->flow->upstream_drained != NULL)
-        u->flow->upstream_drained(u);
+        u->flow->upstream_drained(u, before);
 }

@@ -150,7 +150,7 @@ void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assemb
     arm_tick(w, WORKER_REST_US);
 }
 
-static void free_the_dead(struct worker *w)
+void worker_free_the_dead(struct worker *w)
 {
     LIST_EACH(&w->dead_sessions, link)
     session_free(LIST_ITEM(link, struct session, link));
@@ -162,7 +162,7 @@ static void free_the_dead(struct worker *w)
 
 void worker_fini(struct worker *w)
 {
-    free_the_dead(w);
+    worker_free_the_dead(w);
     event_del(&w->tick);
     event_base_free(w->base);
     chunk_pool_fini(&w->chunks);
@@ -189,7 +189,7 @@ static void end_turn(struct worker *w)
         list_remove(link);
         session_flush(LIST_ITEM(link, struct session, flush));
     }
-    free_the_dead(w);
+    worker_free_the_dead(w);
     counter_add(&w->shared.turns, 1);
 }
 

@@ -71,6 +71,7 @@ void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assemb
 void worker_fini(struct worker *w);
 /* Waits for events, lets them run, ends the turn.  Returns when one turn is over. */
 void worker_turn(struct worker *w);
+void worker_free_the_dead(struct worker *w);
 /* The shares of the process's limits, from the snapshot. */
 void worker_set_limits(struct worker *w);
 /* Memory outside of chains that a session or upstream holds: counted against max_memory. */

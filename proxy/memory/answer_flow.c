@@ -32,9 +32,10 @@ static void window_after(struct memory_session *s, size_t reply_bytes)
 
 static void note_slow(const struct memory_request *r, uint64_t took_us)
 {
-    const struct memory_part *p = &r->parts[0];
-    const struct memory_shard *shard = &r->side->shards[p->shard];
-    struct slow_entry entry = { .wall_s = clock_wall_s(), .took_us = took_us, .shard = p->shard };
+    const struct memory_shard *shard = r->attempts[0].shard;
+    struct slow_entry entry = { .wall_s = clock_wall_s(),
+                                .took_us = took_us,
+                                .shard = r->parts[0].shard };
 
     snprintf(entry.pool, sizeof(entry.pool), "%s", r->side->settings->name);
     snprintf(entry.command, sizeof(entry.command), "%s", r->name == NULL ? "" : r->name);
@@ -92,7 +93,7 @@ static void hand_out(struct memory_session *s, struct memory_request *r, struct 
         len = r->reply.len;
         chain_take(&s->base.out, chunks, &r->reply);
     } else if (r->streaming) {
-        return;
+        len = r->streamed_bytes; /* all of it is on its way */
     } else if (direct.len > 0) {
         len = direct.len;
         if (direct.len >= MEMORY_STREAM_BYTES)
@@ -125,6 +126,7 @@ static void begin_streaming(struct memory_session *s, struct memory_request *r)
     if (r->merge != NULL || r->silent || r->part_count != 1 || a->kept.len < MEMORY_STREAM_BYTES)
         return;
     r->streaming = true;
+    r->streamed_bytes = a->kept.len;
     s->held_bytes -= a->kept.len;
     worker_release(s->base.worker, a->kept.cap);
     chain_take(&s->base.out, &s->base.worker->chunks, &a->kept);
@@ -160,19 +162,6 @@ static void join_replies(struct memory_request *r)
             r->parts[i].reply = memory_attempt_kept(&r->attempts[i]);
 }
 
-/* The last reply of all: it has not been kept yet if it came in one piece. */
-static void keep_direct(struct memory_request *r, struct slice direct)
-{
-    for (uint32_t i = 0; direct.len > 0 && i < r->part_count; i++) {
-        struct memory_attempt *a = &r->attempts[i];
-
-        if (a->takes_direct) {
-            r->parts[i].reply = direct;
-            return;
-        }
-    }
-}
-
 /* True: the request's reply is made.  False: it goes another round. */
 static bool merge(struct memory_request *r)
 {
@@ -204,13 +193,10 @@ void memory_request_part_done(struct memory_request *r, struct slice direct)
 {
     struct memory_session *s = r->session;
 
-    if (--r->parts_open > 0) {
+    if (--r->parts_open > 0)
         return;
-    }
     if (r->merge != NULL) {
         join_replies(r);
-        keep_direct(r, direct);
-        direct = (struct slice){ 0 };
         if (!merge(r))
             return;
     }

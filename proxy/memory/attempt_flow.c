@@ -115,18 +115,43 @@ static struct memory_upstream *upstream_for(struct memory_request *r, uint32_t s
     return memory_upstream_refuses(u, refusal) ? NULL : u;
 }
 
+void memory_attempt_send_unasked(struct memory_request *r, struct memory_upstream *u,
+                                 struct slice bytes)
+{
+    struct memory_attempt *a = &r->one;
+
+    a->request = r;
+    a->shard = u->shard;
+    a->replies_left = 1;
+    a->tombstone = true;
+    a->since_us = worker_now_us(u->base.worker);
+    a->begin_byte = u->base.put_bytes;
+    push(u, a);
+    upstream_put(&u->base, bytes);
+}
+
+void memory_attempts_restamp(struct memory_upstream *u, uint64_t from_byte)
+{
+    uint64_t now_us = worker_now_us(u->base.worker);
+
+    for (struct memory_attempt *a = u->first; a != NULL; a = a->next)
+        if (a->begin_byte >= from_byte)
+            a->since_us = now_us;
+}
+
 void memory_attempt_start(struct memory_request *r, uint32_t part)
 {
     struct memory_side *side = r->side;
     struct memory_part *p = &r->parts[part];
     struct memory_attempt *a = &r->attempts[part];
-    struct memory_shard *shard = &side->shards[p->shard];
+    struct memory_shard *shard = side->shards[p->shard];
     struct memory_refusal refusal = { .err = ERR_DOWN,
                                       .shard = p->shard,
                                       .endpoint = shard->endpoint->name };
     struct memory_upstream *u = upstream_for(r, p->shard, &refusal);
 
     a->request = r;
+    a->shard = shard;
     a->part = part;
     a->replies_left = p->replies;
     a->tombstone = false;
@@ -139,6 +164,7 @@ void memory_attempt_start(struct memory_request *r, uint32_t part)
     a->begin_byte = u->base.put_bytes;
     counter_add(&shard->stats->requests, 1);
     counter_add(&shard->stats->bytes_out, p->bytes.len);
+    u->watching = r->lease == MEMORY_LEASE;
     push(u, a);
     put(u, r->session, p->bytes);
     worker_be_busy(side->worker);
@@ -148,31 +174,44 @@ void memory_attempt_start(struct memory_request *r, uint32_t part)
 
 /* ---- replies ---- */
 
+/* LOADING and its like are replies, and news for health. */
+static enum health_reason reason_of(const struct memory_back *back, struct slice reply)
+{
+    const char *word;
+
+    if (reply.len == 0 || reply.at[0] != '-' || back->trouble == NULL)
+        return HEALTH_FINE;
+    word = back->trouble(reply);
+    for (enum health_reason reason = HEALTH_FINE + 1; word != NULL && reason < HEALTH_REASONS; reason++)
+        if (strcmp(reason_word(reason), word) == 0)
+            return reason;
+    return HEALTH_FINE;
+}
+
 static void note_trouble(struct memory_upstream *u, struct slice reply, uint64_t took_us)
 {
     struct assembly *assembly = u->base.assembly;
     struct tally_sheet *sheet = assembly->tallies[u->base.worker->index];
     uint32_t endpoint = u->base.endpoint->number;
-    enum health_reason reason = HEALTH_FINE;
+    enum health_reason reason = reason_of(u->back, reply);
 
-    if (reply.len > 0 && reply.at[0] == '-' && u->back->trouble != NULL)
-        reason = health_reason_of(u->back->trouble(reply));
     if (reason == HEALTH_FINE)
         tally_success(sheet, endpoint, took_us);
     else
         tally_failure(sheet, endpoint, reason);
 }
 
-/* All replies of the part at the queue's front have come. */
-static void answered(struct memory_upstream *u, struct slice direct)
+/* All replies of the part at the queue's front have come; `seen` is the last piece of them, `direct`
+ * the same if it is all there is and may go to the session from where it lies. */
+static void answered(struct memory_upstream *u, struct slice seen, struct slice direct)
 {
     struct memory_attempt *a = u->first;
     struct memory_request *r = a->request;
-    struct memory_shard *shard = &u->side->shards[u->shard];
+    struct memory_shard *shard = u->shard;
     uint64_t took_us = worker_now_us(u->base.worker) - a->since_us;
     bool tombstone = a->tombstone || r->session == NULL;
 
-    note_trouble(u, direct.len > 0 ? direct : memory_attempt_kept(a), took_us);
+    note_trouble(u, seen, took_us);
     histogram_add(&shard->stats->latency_us, took_us);
     r->refs++; /* outlives its place in the queue */
     memory_attempt_pop(u);
@@ -200,11 +239,13 @@ static void stream(struct memory_attempt *a, struct slice bytes)
         struct slice kept = memory_attempt_kept(a);
 
         r->streaming = true;
+        r->streamed_bytes = kept.len;
         session_write_through(&s->base, kept);
         memory_attempt_forget(a);
     }
     if (r->session == NULL)
         return; /* the write found out that the client is gone */
+    r->streamed_bytes += bytes.len;
     session_write_through(&s->base, bytes);
     if (s->base.state != SESSION_CLOSING && s->base.out.len > s->base.limits->max_bytes)
         session_close(&s->base, CLOSE_SLOW_READER);
@@ -216,7 +257,7 @@ void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool do
     struct memory_request *r = a->request;
     struct slice direct = { 0 };
 
-    counter_add(&u->side->shards[u->shard].stats->bytes_in, bytes.len);
+    counter_add(&u->shard->stats->bytes_in, bytes.len);
     if (done)
         a->replies_left--;
     if (!a->tombstone && r->session != NULL) {
@@ -224,7 +265,7 @@ void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool do
 
         if (r->streaming)
             stream(a, bytes);
-        else if (last && a->kept_len == 0 && a->kept.at == NULL)
+        else if (last && a->kept_len == 0 && a->kept.at == NULL && may_stream(a))
             direct = bytes;
         else if (bytes.len + a->kept.len >= MEMORY_STREAM_BYTES && may_stream(a))
             stream(a, bytes);
@@ -232,7 +273,7 @@ void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool do
             keep(a, bytes);
     }
     if (a->replies_left == 0)
-        answered(u, direct);
+        answered(u, bytes, direct);
 }
 
 /* ---- failing ---- */
@@ -254,7 +295,7 @@ void memory_attempt_fail(struct memory_attempt *a, const struct memory_refusal *
     if (a->tombstone)
         return;
     a->tombstone = true;
-    counter_add(&r->side->shards[p->shard].stats->failures, 1);
+    counter_add(&a->shard->stats->failures, 1);
     if (r->session == NULL)
         return;
     log_failure(r, refusal);

@@ -282,6 +282,8 @@ static void session_end(struct session *base)
         struct memory_request *r = s->first;
 
         s->first = r->next;
+        for (uint32_t i = 0; i < r->part_count; i++)
+            memory_attempt_forget(&r->attempts[i]);
         r->session = NULL;
         counter_sub(&s->side->stats->requests_open, 1);
         memory_request_unref(r);
@@ -307,7 +309,6 @@ static void session_half_closed(struct session *base)
 
 const struct flow memory_flow = {
     .name = "memory",
-    .session_size = sizeof(struct memory_session) + MEMORY_STATE_BYTES,
     .session_begin = session_begin,
     .session_input = session_input,
     .session_half_closed = session_half_closed,

@@ -22,6 +22,7 @@
 #include "proxy/core/stats.h"
 #include "proxy/core/upstream.h"
 #include "proxy/memory/memory.h"
+#include "proxy/memory/memory_works.h"
 
 enum {
     MEMORY_SMALL_BYTES = 96,          /* a reply that waits its turn and is not longer costs no memory */
@@ -40,6 +41,7 @@ struct memory_attempt {
     struct memory_request *request; /* owns it */
     uint64_t begin_byte;            /* of the upstream's traffic: its first */
     uint64_t since_us;              /* when it was sent */
+    struct memory_shard *shard;     /* borrowed from the side, for its life */
     uint32_t part;                  /* index */
     uint32_t replies_left;
     bool tombstone;                 /* its reply is swallowed */
@@ -63,6 +65,7 @@ struct memory_request {
     void *note;
     struct buf reply;               /* for the session, if it could not be handed out at once */
     uint64_t began_us;
+    uint64_t streamed_bytes;        /* of the reply, handed to the session before it was whole */
     const char *name;
     bool done, silent, alone, no_deadline, end_leases, streaming, is_write, failed;
     enum memory_lease lease;
@@ -79,6 +82,7 @@ struct memory_route {
     uint32_t database;
     uint8_t version;
     uint32_t sessions;                 /* that use it */
+    uint64_t idle_since_us;            /* when the last of them left */
     struct memory_upstream **shared;   /* [shard * side->settings->upstreams + which]; NULL: not yet */
 };
 
@@ -101,7 +105,7 @@ struct memory_session {
 struct memory_upstream {
     struct upstream base; /* first */
     struct memory_side *side;
-    uint32_t shard;
+    struct memory_shard *shard;
     uint32_t database;
     uint8_t version;
     const struct memory_back *back;
@@ -109,22 +113,27 @@ struct memory_upstream {
     struct memory_attempt *oldest;   /* of those that are no tombstones */
     uint32_t queued;
     uint64_t heard_us;               /* last byte from the server, or first byte sent after a rest */
-    uint64_t drained_bytes;          /* what had been written when the socket was last found full */
     struct memory_session *lessee;   /* NULL: shared, or idle */
     struct list lease_link;          /* on the session's leases, or the shard's idle ones */
+    struct memory_subscriber *subscriber; /* NULL: none; owned by subscribe_flow */
+    bool stood;                      /* became ready */
     bool leased;                     /* made for leasing */
+    bool watching;                   /* the server remembers WATCHed keys for it */
     bool blocked_command;            /* its lessee left while it waits in a blocking command */
     bool ending;                     /* retired when its queue is empty */
     uint64_t idle_since_us;
     struct memory_hello hello;
     struct buf hello_reply;
-    bool stray;                      /* a push is being passed over */
     uint64_t scan[MEMORY_SCAN_BYTES / 8];
 };
 
 /* A shard as this worker sees it. */
 struct memory_shard {
-    const struct endpoint_settings *endpoint;
+    struct list link;        /* on side->past_shards, once a reload took it out */
+    uint32_t index;
+    const struct endpoint_settings *endpoint; /* of side->assembly, while it is present */
+    char *identity;          /* the endpoint's, over reloads */
+    bool present;            /* in the configuration */
     struct stats_row *stats;
     bool failing;            /* requests are refused at once; the clock tries again */
     enum err failure;
@@ -137,6 +146,7 @@ struct memory_shard {
 /* A worker's own side of a memory pool. */
 struct memory_side {
     struct list link;    /* on the worker's list of sides */
+    char *name;          /* of the pool */
     struct worker *worker;
     struct assembly *assembly; /* counted reference */
     const struct memory_pool *settings;
@@ -144,13 +154,13 @@ struct memory_side {
     const struct memory_back *back;
     struct session_limits limits;
     struct memory_site site;
-    struct memory_shard *shards;
+    struct memory_shard **shards; /* owned */
     uint32_t shard_count;
+    struct list past_shards;      /* kept for what is still under way */
     struct list routes;
     struct list sessions;
     struct stats_row *stats;
     struct buf answer;         /* what plan writes to */
-    bool gone;                 /* the pool is out of the configuration */
 };
 
 /* The memory flow's part of a worker: worker->flows. */
@@ -159,7 +169,6 @@ struct memory_works {
     struct slab requests;
 };
 
-extern const struct flow memory_flow;
 
 /* memory_flow.c */
 void memory_session_continue(struct memory_session *s); /* one request less is under way */
@@ -174,6 +183,11 @@ void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool do
 /* Answers its request with an error; the attempt stays in the queue as a tombstone if it is in one. */
 void memory_attempt_fail(struct memory_attempt *a, const struct memory_refusal *refusal);
 void memory_attempt_pop(struct memory_upstream *u);
+/* Sends bytes on nobody's behalf; the one reply is swallowed. */
+void memory_attempt_send_unasked(struct memory_request *r, struct memory_upstream *u,
+                                 struct slice bytes);
+/* What begins at this byte of the traffic or later is only being sent now. */
+void memory_attempts_restamp(struct memory_upstream *u, uint64_t from_byte);
 struct slice memory_attempt_kept(const struct memory_attempt *a);
 void memory_attempt_forget(struct memory_attempt *a);
 
@@ -192,18 +206,17 @@ bool memory_upstream_refuses(struct memory_upstream *u, struct memory_refusal *r
 void memory_upstream_connected(struct upstream *base);
 size_t memory_upstream_input(struct upstream *base, struct slice in);
 void memory_upstream_lost(struct upstream *base, enum err err, const char *why);
-void memory_upstream_drained(struct upstream *base);
+void memory_upstream_drained(struct upstream *base, uint64_t before);
+/* No request goes there any more; it ends when the last is answered. */
+void memory_upstream_end(struct memory_upstream *u);
+/* Ends it now; its attempts have been failed, or nobody waits for them. */
+void memory_upstream_retire(struct memory_upstream *u);
 void memory_upstream_tick(struct memory_upstream *u, uint64_t now_us);
-void memory_shard_tick(struct memory_side *side, uint32_t shard, uint64_t now_us);
+void memory_shard_tick(struct memory_side *side, struct memory_shard *shard, uint64_t now_us);
 
 /* pool_flow.c */
-struct memory_side *memory_side_find(struct worker *w, const char *pool);
 struct memory_route *memory_route_of(struct memory_side *side, uint32_t database, uint8_t version);
 void memory_route_leave(struct memory_side *side, struct memory_route **route);
-/* Brings the worker's sides in line with w->assembly: at the start and at each reload. */
-void memory_sides_follow(struct worker *w);
-void memory_works_init(struct worker *w);
-void memory_works_fini(struct worker *w);
 
 /* subscribe_flow.c */
 void memory_subscribe(struct memory_session *s, struct memory_operation *op);

@@ -1,0 +1,35 @@
+/* Sockets that wait for clients: opened for all workers at once, so that a mistake shows before any
+ * client does; then each worker accepts from its own. */
+#pragma once
+
+#include <event2/event.h>
+#include <stdint.h>
+
+#include "proxy/base/buf.h"
+#include "proxy/base/err.h"
+
+struct listener_options {
+    const char *unix_path; /* NULL: host and port */
+    const char *host;
+    uint16_t port; /* 0: the system chooses one for all */
+    uint32_t backlog;
+    uint32_t socket_mode; /* of a Unix socket's file */
+};
+
+/* Opens `count` sockets at one address: with SO_REUSEPORT, or one Unix socket duplicated.  On
+ * failure none is open and `why` says what is wrong. */
+enum err listener_bind(const struct listener_options *options, int *fds, uint32_t count,
+                       struct buf *why) MUST_CHECK;
+/* Which port was it? */
+uint16_t listener_port(int fd);
+
+struct listener;
+
+/* The descriptor is the receiver's. */
+typedef void listener_accepted_f(void *arg, int fd);
+
+/* Takes the descriptor and accepts in this loop. */
+struct listener *listener_open(struct event_base *base, int fd, listener_accepted_f *accepted,
+                               void *arg);
+/* Takes in who had connected already, then closes. */
+void listener_close(struct listener **listener);

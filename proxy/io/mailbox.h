@@ -1,0 +1,20 @@
+/* Letters to a thread's loop from others.  A letter is carried out in the thread of the mailbox, in
+ * the order of posting. */
+#pragma once
+
+#include <event2/event.h>
+#include <stdbool.h>
+
+#include "proxy/base/err.h"
+
+struct mailbox;
+
+/* Runs in the mailbox's thread. */
+typedef void mail_f(void *owner, void *content);
+
+/* `owner` is handed to each letter: what the thread works on. */
+enum err mailbox_open(struct event_base *base, void *owner, struct mailbox **out) MUST_CHECK;
+/* Letters that were not carried out are dropped. */
+void mailbox_close(struct mailbox **box);
+/* Any thread.  `content` passes to the letter's function. */
+void mailbox_post(struct mailbox *box, mail_f *run, void *content);

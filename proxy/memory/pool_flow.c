@@ -1,0 +1,351 @@
+/* A worker's side of each memory pool: made at the start, changed by a reload between two turns.
+ *
+ * A reload keeps what can be kept: sessions stay, upstreams go on if their endpoint's identity is
+ * among the new shards, others end when their last request is answered. */
+#include "proxy/memory/memory_flow.h"
+
+#include <stdlib.h>
+
+#include "proxy/base/mem.h"
+
+static struct memory_works *works_of(struct worker *w)
+{
+    return w->flows;
+}
+
+static struct memory_side *side_of(struct list *link)
+{
+    return LIST_ITEM(link, struct memory_side, link);
+}
+
+static struct memory_side *find_side(struct worker *w, const char *pool)
+{
+    LIST_EACH(&works_of(w)->sides, link)
+    if (strcmp(side_of(link)->name, pool) == 0)
+        return side_of(link);
+    return NULL;
+}
+
+/* ---- routes ---- */
+
+struct memory_route *memory_route_of(struct memory_side *side, uint32_t database, uint8_t version)
+{
+    struct memory_route *route;
+
+    LIST_EACH(&side->routes, link)
+    {
+        route = LIST_ITEM(link, struct memory_route, link);
+        if (route->database == database && route->version == version) {
+            route->sessions++;
+            return route;
+        }
+    }
+    route = mem_new(sizeof(*route));
+    route->database = database;
+    route->version = version;
+    route->sessions = 1;
+    route->shared = mem_new(side->shard_count * side->settings->upstreams * sizeof(*route->shared));
+    list_append(&side->routes, &route->link);
+    return route;
+}
+
+void memory_route_leave(struct memory_side *side, struct memory_route **where)
+{
+    struct memory_route *route = *where;
+
+    *where = NULL;
+    if (--route->sessions == 0)
+        route->idle_since_us = worker_now_us(side->worker);
+}
+
+static void end_route(struct memory_route *route, uint32_t places)
+{
+    for (uint32_t i = 0; i < places; i++)
+        if (route->shared[i] != NULL)
+            memory_upstream_end(route->shared[i]);
+    list_remove(&route->link);
+    free(route->shared);
+    free(route);
+}
+
+static void end_idle_routes(struct memory_side *side, uint64_t now_us)
+{
+    uint64_t timeout_us = side->settings->upstream_idle_timeout_ms * 1000;
+
+    LIST_EACH(&side->routes, link)
+    {
+        struct memory_route *route = LIST_ITEM(link, struct memory_route, link);
+
+        if (route->sessions == 0 && timeout_us > 0 && now_us > route->idle_since_us + timeout_us)
+            end_route(route, side->shard_count * side->settings->upstreams);
+    }
+}
+
+/* ---- shards ---- */
+
+static struct memory_shard *shard_new(struct memory_side *side,
+                                      const struct endpoint_settings *endpoint)
+{
+    struct memory_shard *shard = mem_new(sizeof(*shard));
+
+    list_init(&shard->link);
+    list_init(&shard->idle_leases);
+    shard->identity = mem_text(endpoint->identity);
+    shard->stats =
+        stats_row_of(side->name, endpoint->name, endpoint->shard, side->worker->index);
+    return shard;
+}
+
+static void shard_free(struct memory_shard *shard)
+{
+    list_remove(&shard->link);
+    free(shard->identity);
+    free(shard);
+}
+
+static struct memory_shard *take_shard(struct memory_shard **shards, uint32_t count,
+                                       const char *identity)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (shards[i] != NULL && strcmp(shards[i]->identity, identity) == 0) {
+            struct memory_shard *shard = shards[i];
+
+            shards[i] = NULL;
+            return shard;
+        }
+    return NULL;
+}
+
+/* The shards of the new settings: the old ones where the endpoint is the same.  What is left over
+ * stays for what is under way. */
+static void follow_shards(struct memory_side *side, const struct memory_pool *settings)
+{
+    struct memory_shard **shards = mem_new(settings->shard_count * sizeof(struct memory_shard *));
+
+    for (uint32_t i = 0; i < settings->shard_count; i++) {
+        const struct endpoint_settings *endpoint = settings->shards[i];
+
+        shards[i] = take_shard(side->shards, side->shard_count, endpoint->identity);
+        if (shards[i] == NULL)
+            shards[i] = shard_new(side, endpoint);
+        shards[i]->index = i;
+        shards[i]->endpoint = endpoint;
+        shards[i]->present = true;
+    }
+    for (uint32_t i = 0; i < side->shard_count; i++)
+        if (side->shards[i] != NULL) {
+            side->shards[i]->present = false;
+            list_append(&side->past_shards, &side->shards[i]->link);
+        }
+    free(side->shards);
+    side->shards = shards;
+    side->shard_count = settings->shard_count;
+}
+
+/* ---- upstreams over a reload ---- */
+
+static bool is_of(const struct upstream *u, const struct memory_side *side)
+{
+    return u->flow == &memory_flow && ((const struct memory_upstream *)u)->side == side;
+}
+
+static void follow_upstreams(struct memory_side *side, struct assembly *assembly)
+{
+    LIST_EACH(&side->worker->upstreams, link)
+    {
+        struct upstream *base = LIST_ITEM(link, struct upstream, link);
+        struct memory_upstream *u = (struct memory_upstream *)base;
+
+        if (!is_of(base, side))
+            continue;
+        if (!u->shard->present) {
+            memory_upstream_end(u);
+            continue;
+        }
+        if (u->leased) {
+            atomic_fetch_sub(&base->assembly->leased[base->endpoint->number], 1);
+            atomic_fetch_add(&assembly->leased[u->shard->endpoint->number], 1);
+        }
+        upstream_adopt(base, assembly, u->shard->endpoint);
+    }
+}
+
+/* Puts the shared upstreams of a route where their shards stand now. */
+static void follow_route(struct memory_side *side, struct memory_route *route, uint32_t old_places,
+                         uint32_t old_each)
+{
+    uint32_t each = side->settings->upstreams;
+    struct memory_upstream **shared = mem_new(side->shard_count * each * sizeof(*shared));
+
+    for (uint32_t i = 0; i < old_places; i++) {
+        struct memory_upstream *u = route->shared[i];
+        uint32_t which = i % old_each;
+
+        if (u == NULL)
+            continue;
+        if (u->shard->present && which < each)
+            shared[u->shard->index * each + which] = u;
+        else
+            memory_upstream_end(u);
+    }
+    free(route->shared);
+    route->shared = shared;
+}
+
+/* ---- sides ---- */
+
+static struct memory_side *side_new(struct worker *w, const struct memory_pool *settings)
+{
+    struct memory_side *side = mem_new(sizeof(*side));
+
+    side->worker = w;
+    side->name = mem_text(settings->name);
+    side->front = memory_front_find(settings->listener_count > 0
+                                        ? settings->listeners[0]->protocol
+                                        : settings->shards[0]->protocol);
+    side->back = memory_back_find(settings->shards[0]->protocol);
+    list_init(&side->routes);
+    list_init(&side->sessions);
+    list_init(&side->past_shards);
+    side->stats = stats_row_of(settings->name, "", 0, w->index);
+    if (side->front->shared_new != NULL)
+        side->site.shared = side->front->shared_new(settings);
+    side->site.host = &memory_flow_host;
+    list_append(&works_of(w)->sides, &side->link);
+    return side;
+}
+
+static void follow_settings(struct memory_side *side, const struct memory_pool *settings)
+{
+    struct worker *w = side->worker;
+    struct assembly *old = side->assembly;
+    uint32_t old_each = side->settings == NULL ? 1 : side->settings->upstreams;
+    uint32_t old_places = side->shard_count * old_each;
+
+    follow_shards(side, settings);
+    side->assembly = assembly_ref(w->assembly);
+    side->settings = settings;
+    side->limits = (struct session_limits){
+        .session_bytes = sizeof(struct memory_session) + side->front->state_size,
+        .idle_timeout_ms = settings->idle_timeout_ms,
+        .handshake_timeout_ms = settings->handshake_timeout_ms,
+        .max_bytes = settings->max_session_bytes,
+    };
+    side->site.pool = settings;
+    side->site.map = w->assembly->maps[settings->number];
+    follow_upstreams(side, side->assembly);
+    LIST_EACH(&side->routes, link)
+    follow_route(side, LIST_ITEM(link, struct memory_route, link), old_places, old_each);
+    assembly_unref(&old);
+}
+
+static void pool_is_gone(struct memory_side *side)
+{
+    LIST_EACH(&side->sessions, link)
+    session_finish(&LIST_ITEM(link, struct memory_session, link)->base, CLOSE_POOL_GONE);
+}
+
+void memory_works_follow(struct worker *w)
+{
+    const struct snapshot *snapshot = w->assembly->snapshot;
+
+    for (uint32_t i = 0; i < snapshot->pool_count; i++) {
+        struct memory_side *side = find_side(w, snapshot->pools[i].name);
+
+        follow_settings(side == NULL ? side_new(w, &snapshot->pools[i]) : side,
+                        &snapshot->pools[i]);
+    }
+    LIST_EACH(&works_of(w)->sides, link)
+    if (snapshot_pool(snapshot, side_of(link)->name) == NULL)
+        pool_is_gone(side_of(link));
+}
+
+const struct session_limits *memory_works_limits(struct worker *w, const char *pool)
+{
+    struct memory_side *side = find_side(w, pool);
+
+    return side == NULL ? NULL : &side->limits;
+}
+
+/* ---- clock and life ---- */
+
+static void tick(struct worker *w, bool housekeeping)
+{
+    uint64_t now_us = worker_now_us(w);
+
+    LIST_EACH(&w->upstreams, link)
+    {
+        struct upstream *u = LIST_ITEM(link, struct upstream, link);
+
+        if (u->flow == &memory_flow)
+            memory_upstream_tick((struct memory_upstream *)u, now_us);
+    }
+    LIST_EACH(&works_of(w)->sides, link)
+    {
+        struct memory_side *side = side_of(link);
+
+        for (uint32_t i = 0; i < side->shard_count; i++)
+            memory_shard_tick(side, side->shards[i], now_us);
+        if (housekeeping)
+            end_idle_routes(side, now_us);
+    }
+}
+
+static size_t trim(struct worker *w)
+{
+    return slab_trim(&works_of(w)->requests);
+}
+
+void memory_works_init(struct worker *w)
+{
+    struct memory_works *works = mem_new(sizeof(*works));
+
+    works->requests.size = sizeof(struct memory_request);
+    list_init(&works->sides);
+    w->flows = works;
+    w->flow_tick = tick;
+    w->flow_trim = trim;
+}
+
+static void side_free(struct memory_side *side)
+{
+    while (!list_is_empty(&side->sessions))
+        session_close(&LIST_ITEM(list_first(&side->sessions), struct memory_session, link)->base,
+                      CLOSE_DRAINED);
+    LIST_EACH(&side->routes, link)
+    end_route(LIST_ITEM(link, struct memory_route, link),
+              side->shard_count * side->settings->upstreams);
+}
+
+static void side_free_rest(struct memory_side *side)
+{
+    for (uint32_t i = 0; i < side->shard_count; i++)
+        shard_free(side->shards[i]);
+    LIST_EACH(&side->past_shards, link)
+    shard_free(LIST_ITEM(link, struct memory_shard, link));
+    if (side->site.shared != NULL)
+        side->front->shared_free(side->site.shared);
+    assembly_unref(&side->assembly);
+    buf_fini(&side->answer);
+    free(side->shards);
+    free(side->name);
+    list_remove(&side->link);
+    free(side);
+}
+
+void memory_works_fini(struct worker *w)
+{
+    struct memory_works *works = works_of(w);
+
+    LIST_EACH(&works->sides, link)
+    side_free(side_of(link));
+    while (!list_is_empty(&w->upstreams))
+        memory_upstream_retire(
+            (struct memory_upstream *)LIST_ITEM(list_first(&w->upstreams), struct upstream, link));
+    worker_free_the_dead(w);
+    LIST_EACH(&works->sides, link)
+    side_free_rest(side_of(link));
+    slab_fini(&works->requests);
+    free(works);
+    w->flows = NULL;
+}

@@ -1,0 +1,560 @@
+/* Upstreams of memory pools: login, replies to whom they belong, loss, leases, and the clock.
+ *
+ * A shard that can't be reached is `failing`: its requests are refused at once, and the clock tries
+ * again after a back-off; the first upstream that becomes ready ends it.  An upstream that stands but
+ * is silent refuses too, while a tombstone waits at its front. */
+#include "proxy/memory/memory_flow.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proxy/base/log.h"
+#include "shard/stamp.h"
+
+static void tally_loss(const struct memory_upstream *u, enum err err, bool connecting)
+{
+    tally_failure(u->base.assembly->tallies[u->base.worker->index], u->base.endpoint->number,
+                  reason_of_err(err, connecting));
+}
+
+/* ---- refusing ---- */
+
+static bool is_silent(const struct memory_upstream *u)
+{
+    return u->first != NULL && u->first->tombstone && !u->leased &&
+           worker_now_us(u->base.worker) - u->heard_us > u->side->settings->timeout_ms * 1000;
+}
+
+bool memory_upstream_refuses(struct memory_upstream *u, struct memory_refusal *refusal)
+{
+    const struct memory_shard *shard = u->shard;
+    struct verdict verdict = board_get(u->base.assembly->board, u->base.endpoint->number);
+
+    if (shard->failing) {
+        refusal->err = shard->failure;
+        refusal->text = shard->why;
+    } else if (verdict.state == VERDICT_DRAINING) {
+        refusal->text = "drained by the operator";
+    } else if (is_silent(u)) {
+        refusal->err = ERR_TIMEOUT;
+        refusal->text = "it takes requests but has not answered for longer than timeout";
+    } else if (verdict.state == VERDICT_DOWN && u->base.state != UPSTREAM_READY) {
+        refusal->text = reason_text(verdict.reason);
+    } else if (u->queued >= u->side->settings->max_queue) {
+        refusal->err = ERR_LIMIT;
+        refusal->text = "max_queue requests wait for it already";
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* ---- making and finding ---- */
+
+static struct memory_upstream *make(struct memory_side *side, uint32_t shard, uint32_t database,
+                                    uint8_t version, bool leased)
+{
+    const struct endpoint_settings *endpoint = side->shards[shard]->endpoint;
+    struct upstream *base = upstream_new(side->worker, sizeof(struct memory_upstream), &memory_flow,
+                                         side->assembly, endpoint);
+    struct memory_upstream *u = (struct memory_upstream *)base;
+
+    u->side = side;
+    u->shard = side->shards[shard];
+    u->database = database;
+    u->version = version;
+    u->back = side->back;
+    u->leased = leased;
+    list_init(&u->lease_link);
+    return u;
+}
+
+struct memory_upstream *memory_upstream_shared(struct memory_session *s, uint32_t shard)
+{
+    uint32_t each = s->side->settings->upstreams;
+    struct memory_upstream **place =
+        &s->route->shared[shard * each + (each == 1 ? 0 : (uint32_t)(s->base.id % each))];
+
+    if (*place == NULL)
+        *place = make(s->side, shard, s->route->database, s->route->version, false);
+    return *place;
+}
+
+/* ---- leases ---- */
+
+static struct memory_upstream *idle_lease(struct memory_session *s, uint32_t shard)
+{
+    LIST_EACH(&s->side->shards[shard]->idle_leases, link)
+    {
+        struct memory_upstream *u = LIST_ITEM(link, struct memory_upstream, lease_link);
+
+        if (u->database == s->route->database && u->version == s->route->version &&
+            u->base.state == UPSTREAM_READY)
+            return u;
+    }
+    return NULL;
+}
+
+/* One budget per endpoint for the whole process. */
+static bool take_budget(struct memory_side *side, uint32_t shard)
+{
+    uint32_t number = side->shards[shard]->endpoint->number;
+
+    if (atomic_fetch_add(&side->assembly->leased[number], 1) < side->settings->max_upstreams)
+        return true;
+    atomic_fetch_sub(&side->assembly->leased[number], 1);
+    return false;
+}
+
+struct memory_upstream *memory_upstream_lease(struct memory_session *s, uint32_t shard,
+                                              struct memory_refusal *refusal)
+{
+    struct memory_shard *place = s->side->shards[shard];
+    struct memory_upstream *u;
+
+    LIST_EACH(&s->leases, link)
+    {
+        u = LIST_ITEM(link, struct memory_upstream, lease_link);
+        if (u->shard == place && u->database == s->route->database)
+            return u;
+    }
+    if (memory_upstream_refuses(memory_upstream_shared(s, shard), refusal))
+        return NULL;
+    u = idle_lease(s, shard);
+    if (u == NULL) {
+        if (!take_budget(s->side, shard)) {
+            refusal->err = ERR_LIMIT;
+            refusal->text = "max_upstreams upstreams are leased to other sessions already";
+            return NULL;
+        }
+        u = make(s->side, shard, s->route->database, s->route->version, true);
+    }
+    list_remove(&u->lease_link);
+    list_append(&s->leases, &u->lease_link);
+    u->lessee = s;
+    counter_add(&place->stats->upstreams_leased, 1);
+    return u;
+}
+
+static void end_lease(struct memory_upstream *u)
+{
+    list_remove(&u->lease_link);
+    if (u->lessee != NULL)
+        counter_sub(&u->shard->stats->upstreams_leased, 1);
+    u->lessee = NULL;
+}
+
+void memory_upstream_retire(struct memory_upstream *u)
+{
+    if (u->base.state == UPSTREAM_RETIRED)
+        return;
+    end_lease(u);
+    if (u->base.state == UPSTREAM_READY)
+        counter_sub(&u->shard->stats->upstreams_open, 1);
+    if (u->leased)
+        atomic_fetch_sub(&u->base.assembly->leased[u->base.endpoint->number], 1);
+    while (u->first != NULL) {
+        u->first->tombstone = true;
+        memory_attempt_pop(u);
+    }
+    buf_fini(&u->hello_reply);
+    upstream_retire(&u->base);
+}
+
+/* Its session left while it waits in a blocking command: the server is told over another upstream,
+ * in order before all that others send there, so that no element is popped for nobody. */
+static bool unblock(struct memory_upstream *u, struct memory_session *s)
+{
+    struct memory_upstream *other;
+    struct memory_request *r;
+    struct memory_refusal refusal = { 0 };
+    struct buf bytes = { 0 };
+
+    if (u->hello.server_id == 0 || u->back->unblock == NULL || s->route == NULL)
+        return false;
+    other = memory_upstream_shared(s, u->shard->index);
+    if (other->base.state != UPSTREAM_READY || memory_upstream_refuses(other, &refusal))
+        return false;
+    u->back->unblock(u->hello.server_id, &bytes);
+    r = memory_request_new(s);
+    r->session = NULL;
+    memory_attempt_send_unasked(r, other, buf_all(&bytes));
+    memory_request_unref(r);
+    buf_fini(&bytes);
+    return true;
+}
+
+void memory_upstream_give_back(struct memory_upstream *u)
+{
+    end_lease(u);
+    if (u->base.state != UPSTREAM_READY || u->first != NULL || u->ending) {
+        memory_upstream_retire(u);
+        return;
+    }
+    u->idle_since_us = worker_now_us(u->base.worker);
+    list_append(&u->shard->idle_leases, &u->lease_link);
+}
+
+/* Unanswered: it can't be used again, unless it is certain to be answered soon. */
+static void let_go(struct memory_upstream *u, struct memory_session *s)
+{
+    if (u->first != NULL && u->base.state == UPSTREAM_READY && u->first->request->no_deadline &&
+        unblock(u, s)) {
+        end_lease(u);
+        u->blocked_command = true;
+        u->heard_us = worker_now_us(u->base.worker);
+        return;
+    }
+    if (u->watching)
+        memory_upstream_retire(u); /* what it watches is the server's memory: only closing is certain */
+    else
+        memory_upstream_give_back(u);
+}
+
+void memory_session_end_leases(struct memory_session *s)
+{
+    LIST_EACH(&s->leases, link)
+    let_go(LIST_ITEM(link, struct memory_upstream, lease_link), s);
+}
+
+/* ---- login ---- */
+
+static enum err judge_stamp(struct memory_upstream *u, struct buf *why)
+{
+    struct stamp expected, found;
+    struct slice text = u->hello.found_stamp;
+
+    if (text.at == NULL || stamp_read(u->hello.stamp, &expected) != ERR_NONE)
+        return ERR_NONE;
+    if (stamp_read(text, &found) != ERR_NONE) {
+        buf_format(why,
+                   "key %s on it is not a stamp of this version of Sheaf; if nothing else uses that "
+                   "key, delete it and the stamp is written again",
+                   SHARD_STAMP_KEY);
+        return ERR_STAMP;
+    }
+    return stamp_agrees(&expected, &found, why) ? ERR_NONE : ERR_STAMP;
+}
+
+static void hello_step(struct memory_upstream *u, struct slice reply)
+{
+    struct buf question = { 0 }, why = { 0 };
+    enum err err;
+
+    u->hello.found_stamp = (struct slice){ 0 };
+    err = u->back->hello(&u->hello, reply, &question, &why);
+    if (err == ERR_NONE)
+        err = judge_stamp(u, &why);
+    if (err != ERR_NONE) {
+        buf_put(&why, "", 1);
+        upstream_fail(&u->base, err, (const char *)why.at);
+    } else if (question.len > 0) {
+        upstream_say(&u->base, buf_all(&question));
+    } else {
+        struct memory_shard *shard = u->shard;
+
+        if (shard->failing)
+            log_event(LOG_INFO, "shard is back", log_text("endpoint", shard->endpoint->name),
+                      log_text("pool", u->side->settings->name), log_number("shard", u->shard->index));
+        shard->failing = false;
+        shard->backoff_ms = 0;
+        u->stood = true;
+        counter_add(&shard->stats->upstreams_open, 1);
+        counter_add(&shard->stats->upstreams_opened, 1);
+        memory_attempts_restamp(u, 0);
+        upstream_become_ready(&u->base);
+    }
+    buf_fini(&question);
+    buf_fini(&why);
+}
+
+void memory_upstream_connected(struct upstream *base)
+{
+    struct memory_upstream *u = (struct memory_upstream *)base;
+
+    u->hello = (struct memory_hello){ .endpoint = base->endpoint,
+                                      .database = u->database,
+                                      .version = u->version,
+                                      .leased = u->leased,
+                                      .stamp = buf_all(&base->assembly->stamps[base->endpoint->number]),
+                                      .stamp_key = slice_text(SHARD_STAMP_KEY) };
+    memset(u->scan, 0, sizeof(u->scan));
+    buf_clear(&u->hello_reply);
+    hello_step(u, (struct slice){ 0 });
+}
+
+/* Replies to the login's questions are collected whole. */
+static size_t hello_input(struct memory_upstream *u, struct slice in)
+{
+    enum { HELLO_MOST_BYTES = 64 * 1024 };
+    size_t used = 0;
+    bool out_of_band = false;
+    enum parse parse = u->back->scan(u->scan, in, &used, &out_of_band);
+
+    buf_put(&u->hello_reply, in.at, used);
+    if (parse == PARSE_BAD || u->hello_reply.len > HELLO_MOST_BYTES) {
+        upstream_fail(&u->base, ERR_PROTOCOL, "its answer to the login is not of the protocol");
+        return in.len;
+    }
+    if (parse == PARSE_DONE) {
+        struct buf reply = u->hello_reply;
+
+        u->hello_reply = (struct buf){ 0 };
+        if (!out_of_band)
+            hello_step(u, buf_all(&reply));
+        buf_fini(&reply);
+    }
+    return used;
+}
+
+/* ---- replies ---- */
+
+static void went_quiet(struct memory_upstream *u)
+{
+    if (u->ending) {
+        memory_upstream_retire(u);
+    } else if (u->blocked_command) {
+        u->blocked_command = false;
+        memory_upstream_give_back(u);
+    }
+}
+
+size_t memory_upstream_input(struct upstream *base, struct slice in)
+{
+    struct memory_upstream *u = (struct memory_upstream *)base;
+    size_t used = 0;
+
+    u->heard_us = worker_now_us(base->worker);
+    if (u->subscriber != NULL)
+        return memory_subscriber_input(u, in);
+    while (used < in.len && base->state == UPSTREAM_READY) {
+        struct slice rest = slice_from(in, used);
+        size_t here = 0;
+        bool out_of_band = false;
+        enum parse parse = u->back->scan(u->scan, rest, &here, &out_of_band);
+
+        if (parse == PARSE_BAD) {
+            upstream_fail(base, ERR_PROTOCOL, "it answered bytes that are not of the protocol");
+            return in.len;
+        }
+        if (here > 0 && !out_of_band) {
+            if (u->first == NULL) {
+                upstream_fail(base, ERR_PROTOCOL, "it sent a reply that nobody had asked for");
+                return in.len;
+            }
+            memory_attempt_bytes(u, slice_of(rest.at, here), parse == PARSE_DONE);
+        }
+        used += here;
+        if (parse == PARSE_MORE)
+            break;
+    }
+    while (used < in.len && base->state == UPSTREAM_LOGGING_IN) {
+        size_t here = hello_input(u, slice_from(in, used));
+
+        if (here == 0)
+            break;
+        used += here;
+    }
+    if (u->first == NULL && base->state == UPSTREAM_READY)
+        went_quiet(u);
+    return used;
+}
+
+/* ---- loss ---- */
+
+static void fail_attempts(struct memory_upstream *u, const struct memory_refusal *refusal,
+                          uint64_t before_byte)
+{
+    while (u->first != NULL && u->first->begin_byte < before_byte) {
+        struct memory_request *r = u->first->request;
+
+        r->refs++;
+        memory_attempt_fail(u->first, refusal);
+        memory_attempt_pop(u);
+        memory_request_unref(r);
+    }
+}
+
+/* It never stood: all that waits for it fails, and so does, at once, what comes until it is back. */
+static void connect_failed(struct memory_upstream *u, enum err err, const char *why)
+{
+    enum { PATIENT_FACTOR = 4 }; /* a wrong password or stamp is not mended by trying */
+    struct memory_shard *shard = u->shard;
+    const struct memory_pool *settings = u->side->settings;
+    struct memory_refusal refusal = { .err = err,
+                                      .shard = u->shard->index,
+                                      .endpoint = u->base.endpoint->name,
+                                      .text = shard->why };
+    uint64_t wait_ms;
+
+    if (!shard->failing || strcmp(shard->why, why) != 0)
+        log_event(LOG_WARN, "shard is down", log_text("endpoint", u->base.endpoint->name),
+                  log_text("pool", settings->name), log_number("shard", u->shard->index),
+                  log_text("reason", why));
+    snprintf(shard->why, sizeof(shard->why), "%s", why);
+    shard->failing = true;
+    shard->failure = err;
+    shard->backoff_ms = shard->backoff_ms == 0 ? settings->backoff_min_ms : shard->backoff_ms * 2;
+    if (!err_may_retry(err))
+        shard->backoff_ms *= PATIENT_FACTOR;
+    if (shard->backoff_ms > settings->backoff_max_ms)
+        shard->backoff_ms = settings->backoff_max_ms;
+    wait_ms = shard->backoff_ms / 2 + worker_random(u->base.worker) % (shard->backoff_ms / 2 + 1);
+    shard->retry_at_us = worker_now_us(u->base.worker) + wait_ms * 1000;
+    fail_attempts(u, &refusal, UINT64_MAX);
+    upstream_drop(&u->base, u->base.put_bytes - u->base.written_bytes);
+}
+
+/* It stood: what was sent, even in part, may or may not have been carried out, so its clients are
+ * told; what was not goes over the next connection. */
+static void stood_and_fell(struct memory_upstream *u, enum err err, const char *why)
+{
+    char text[240];
+    struct memory_refusal refusal = { .err = err,
+                                      .shard = u->shard->index,
+                                      .endpoint = u->base.endpoint->name,
+                                      .text = text };
+
+    snprintf(text, sizeof(text), "%s while the request was under way: it may have been carried out",
+             why);
+    counter_sub(&u->shard->stats->upstreams_open, 1);
+    counter_add(&u->shard->stats->upstreams_lost, 1);
+    log_event(LOG_WARN, "upstream lost", log_text("endpoint", u->base.endpoint->name),
+              log_text("pool", u->side->settings->name), log_text("reason", why),
+              log_number("requests", u->queued));
+    fail_attempts(u, &refusal, u->leased ? UINT64_MAX : u->base.written_bytes);
+    if (u->first == NULL)
+        upstream_drop(&u->base, u->base.put_bytes - u->base.written_bytes);
+    else
+        upstream_drop(&u->base, u->first->begin_byte - u->base.written_bytes);
+}
+
+void memory_upstream_lost(struct upstream *base, enum err err, const char *why)
+{
+    struct memory_upstream *u = (struct memory_upstream *)base;
+    bool stood = u->stood;
+
+    tally_loss(u, err, !stood);
+    u->stood = false;
+    memset(u->scan, 0, sizeof(u->scan));
+    if (u->subscriber != NULL)
+        memory_subscriber_lost(u, why);
+    if (stood)
+        stood_and_fell(u, err, why);
+    else
+        connect_failed(u, err, why);
+    if (base->state == UPSTREAM_DOWN && (u->leased || u->ending))
+        memory_upstream_retire(u);
+    else if (base->state == UPSTREAM_DOWN && u->first != NULL)
+        upstream_start(base);
+}
+
+/* ---- clock ---- */
+
+void memory_upstream_drained(struct upstream *base, uint64_t before)
+{
+    memory_attempts_restamp((struct memory_upstream *)base, before);
+}
+
+static void expire(struct memory_upstream *u, struct memory_attempt *a)
+{
+    bool sent = a->begin_byte < u->base.written_bytes;
+    struct memory_refusal refusal = {
+        .err = ERR_TIMEOUT,
+        .shard = u->shard->index,
+        .endpoint = u->base.endpoint->name,
+        .text = sent ? "no reply within timeout: the request may have been carried out"
+                     : "the request could not be sent within timeout: the server takes no more bytes"
+    };
+
+    counter_add(&u->shard->stats->timeouts, 1);
+    tally_failure(u->base.assembly->tallies[u->base.worker->index], u->base.endpoint->number,
+                  HEALTH_RESPONSE_TIMEOUT);
+    memory_attempt_fail(a, &refusal);
+}
+
+/* Deadlines are alike for all, so the oldest that is no tombstone is the first to expire. */
+static void expire_attempts(struct memory_upstream *u, uint64_t now_us)
+{
+    uint64_t timeout_us = u->side->settings->timeout_ms * 1000;
+
+    while (u->oldest != NULL) {
+        struct memory_attempt *a = u->oldest;
+        bool begun = a == u->first && a->request->session != NULL &&
+                     (a->request->streaming || a->kept.at != NULL);
+        uint64_t since_us = begun && u->heard_us > a->since_us ? u->heard_us : a->since_us;
+
+        if (!a->tombstone && a->request->session != NULL) {
+            if (a->request->no_deadline || now_us < since_us + timeout_us)
+                return;
+            expire(u, a);
+        }
+        if (u->oldest == a) /* failing it may have retired the upstream */
+            u->oldest = a->next;
+    }
+}
+
+static void tick_ready(struct memory_upstream *u, uint64_t now_us)
+{
+    const struct memory_pool *settings = u->side->settings;
+
+    expire_attempts(u, now_us);
+    if (u->base.state != UPSTREAM_READY)
+        return;
+    if (u->first != NULL) {
+        struct memory_attempt *a = u->first;
+        uint64_t since_us = u->heard_us > a->since_us ? u->heard_us : a->since_us;
+
+        worker_be_busy(u->base.worker);
+        if ((a->tombstone || a->request->session == NULL) &&
+            (!a->request->no_deadline || u->blocked_command) &&
+            now_us > since_us + settings->tombstone_timeout_ms * 1000)
+            upstream_fail(&u->base, ERR_TIMEOUT, "nothing was heard from it for tombstone_timeout");
+    } else if (u->leased && u->lessee == NULL && settings->upstream_idle_timeout_ms > 0 &&
+               now_us > u->idle_since_us + settings->upstream_idle_timeout_ms * 1000) {
+        memory_upstream_retire(u);
+    }
+}
+
+void memory_upstream_tick(struct memory_upstream *u, uint64_t now_us)
+{
+    if (u->base.state == UPSTREAM_READY)
+        tick_ready(u, now_us);
+    if (u->ending && u->first == NULL)
+        memory_upstream_retire(u);
+}
+
+void memory_upstream_end(struct memory_upstream *u)
+{
+    u->ending = true;
+    if (u->first == NULL && u->lessee == NULL)
+        memory_upstream_retire(u);
+}
+
+/* One upstream tries for all. */
+static bool try_again(struct memory_side *side, const struct memory_shard *shard,
+                      struct memory_route *route)
+{
+    uint32_t each = side->settings->upstreams;
+
+    for (uint32_t i = shard->index * each; i < (shard->index + 1) * each; i++) {
+        struct memory_upstream *u = route->shared[i];
+
+        if (u != NULL) {
+            upstream_start(&u->base); /* nothing, if it is on its way already */
+            return true;
+        }
+    }
+    return false;
+}
+
+void memory_shard_tick(struct memory_side *side, struct memory_shard *shard, uint64_t now_us)
+{
+    if (!shard->failing || now_us < shard->retry_at_us)
+        return;
+    LIST_EACH(&side->routes, link)
+    {
+        if (try_again(side, shard, LIST_ITEM(link, struct memory_route, link)))
+            return;
+    }
+}
