@@ -143,6 +143,7 @@ struct memory_refusal {
 
 struct memory_front {
     const char *name;
+    uint16_t default_port;
     size_t state_size; /* of a session's state, memory_state included */
     /* The state is all zero.  Sets the version a new session speaks, and so on. */
     void (*begin)(const struct memory_site *, struct memory_state *);
@@ -196,6 +197,8 @@ struct memory_back {
 
 enum { MEMORY_SCAN_BYTES = 48 };
 
-/* Drivers by name; NULL: there is none. */
+/* Drivers by number from 0, and by name; NULL: there is none. */
+const struct memory_front *memory_front_at(size_t index);
+const struct memory_back *memory_back_at(size_t index);
 const struct memory_front *memory_front_find(const char *name);
 const struct memory_back *memory_back_find(const char *name);

@@ -1,0 +1,332 @@
+/* See daemon.h. */
+#include "proxy/daemon.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "config/diff.h"
+#include "config/load.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "proxy/base/mem.h"
+#include "proxy/core/slow.h"
+#include "proxy/io/listener.h"
+#include "proxy/steward.h"
+#include "proxy/vocabulary.h"
+#include "proxy/worker_thread.h"
+
+/* ---- loading ---- */
+
+static void report(const struct problems *problems)
+{
+    problems_print(problems, stderr);
+}
+
+/* The file as an assembly, or every reason why not. */
+static enum err load(struct daemon *d, uint32_t workers, struct assembly **out, struct buf *why)
+{
+    struct snapshot *snapshot = NULL;
+    struct problems problems = { 0 };
+    enum err err = config_load(d->file, vocabulary(), &snapshot, &problems);
+
+    report(&problems);
+    if (err != ERR_NONE && why != NULL)
+        buf_format(why, "%zu errors in %s", problems.errors, d->file);
+    problems_fini(&problems);
+    TRY(err);
+    snapshot->generation = ++d->generation;
+    if (workers == 0)
+        workers = snapshot->proxy.workers;
+    if (workers == 0)
+        workers = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+    return assembly_new(snapshot, workers, out, why);
+}
+
+static void follow_log_settings(const struct snapshot *s)
+{
+    log_setup(&(struct log_settings){ .level = s->proxy.log_level,
+                                      .json = s->proxy.log_format == LOG_FORMAT_JSON });
+    slow_configure(s->proxy.slow_requests);
+}
+
+/* ---- listening ---- */
+
+static void close_all(int *fds, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+}
+
+/* Opens the listeners that `was` does not know; fds[listener * workers + worker]. */
+static enum err bind_listeners(const struct assembly *a, const uint32_t *was, int *fds,
+                               struct buf *why)
+{
+    const struct snapshot *s = a->snapshot;
+
+    for (uint32_t i = 0; i < s->listener_count; i++) {
+        const struct listener_settings *l = &s->listeners[i];
+        struct listener_options options = { .unix_path = l->address.path,
+                                            .host = l->address.host,
+                                            .port = l->address.port,
+                                            .backlog = s->proxy.backlog,
+                                            .socket_mode = l->socket_mode };
+
+        if (was != NULL && was[i] != DIFF_NONE)
+            continue;
+        TRY(listener_bind(&options, &fds[i * a->workers], a->workers, why));
+        log_event(LOG_INFO, "listening", log_text("listener", l->name),
+                  log_text("pool", l->pool->name),
+                  log_number("port", listener_port(fds[i * a->workers])));
+    }
+    return ERR_NONE;
+}
+
+static struct posting *posting_for(struct assembly *a, const uint32_t *was, const int *fds,
+                                   uint32_t worker)
+{
+    uint32_t count = a->snapshot->listener_count;
+    struct posting *p = mem_new(sizeof(*p));
+
+    p->assembly = assembly_ref(a);
+    p->listener_count = count;
+    p->fds = mem_new(count * sizeof(*p->fds));
+    p->was = mem_new(count * sizeof(*p->was));
+    for (uint32_t i = 0; i < count; i++) {
+        p->fds[i] = fds[i * a->workers + worker];
+        p->was[i] = was == NULL ? DIFF_NONE : was[i];
+    }
+    return p;
+}
+
+/* ---- reload ---- */
+
+static bool reload(struct daemon *d, struct buf *why)
+{
+    struct assembly *next = NULL;
+    struct diff diff;
+    struct problems warnings = { 0 };
+    uint32_t sockets;
+    int *fds;
+
+    if (load(d, d->thread_count, &next, why) != ERR_NONE)
+        return false;
+    sockets = next->snapshot->listener_count * d->thread_count;
+    fds = mem_new(sockets * sizeof(*fds));
+    memset(fds, -1, sockets * sizeof(*fds));
+    diff_init(&diff, d->assembly->snapshot, next->snapshot, &warnings);
+    report(&warnings);
+    problems_fini(&warnings);
+    bool bound = bind_listeners(next, diff.listener_was, fds, why) == ERR_NONE;
+
+    if (bound) {
+        steward_follow(d->steward, next, &diff);
+        for (uint32_t i = 0; i < d->thread_count; i++)
+            worker_thread_follow(&d->threads[i], posting_for(next, diff.listener_was, fds, i));
+        follow_log_settings(next->snapshot);
+        assembly_unref(&d->assembly);
+        d->assembly = next;
+    } else {
+        close_all(fds, sockets);
+        assembly_unref(&next);
+    }
+    diff_fini(&diff);
+    free(fds);
+    return bound;
+}
+
+bool daemon_reload(struct daemon *d, struct buf *why)
+{
+    struct buf reason = { 0 };
+    bool done = !d->draining && reload(d, &reason);
+
+    if (d->draining)
+        buf_text(&reason, "sheaf is shutting down");
+    if (done)
+        log_event(LOG_INFO, "configuration reloaded", log_text("file", d->file),
+                  log_number("generation", d->generation));
+    else
+        log_event(LOG_ERROR, "reload refused: nothing was changed", log_text("file", d->file),
+                  log_slice("reason", buf_all(&reason)));
+    if (why != NULL)
+        buf_slice(why, buf_all(&reason));
+    buf_fini(&reason);
+    return done;
+}
+
+/* ---- ending ---- */
+
+static void stop_threads(struct daemon *d)
+{
+    for (uint32_t i = 0; i < d->thread_count; i++)
+        worker_thread_stop(&d->threads[i]);
+}
+
+static void on_drain_timeout(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    log_event(LOG_WARN, "drain_timeout passed: cutting off what is left");
+    stop_threads(arg);
+}
+
+void daemon_drain(struct daemon *d)
+{
+    uint64_t timeout_ms = d->assembly->snapshot->proxy.drain_timeout_ms;
+    struct timeval after = { .tv_sec = (time_t)(timeout_ms / 1000),
+                             .tv_usec = (suseconds_t)(timeout_ms % 1000 * 1000) };
+
+    if (d->draining) {
+        log_event(LOG_WARN, "told to end a second time: ending at once");
+        stop_threads(d);
+        return;
+    }
+    d->draining = true;
+    log_event(LOG_INFO, "shutting down", log_number("drain_timeout_ms", timeout_ms));
+    for (uint32_t i = 0; i < d->thread_count; i++)
+        worker_thread_drain(&d->threads[i]);
+    event_base_once(d->base, -1, EV_TIMEOUT, on_drain_timeout, d, &after);
+}
+
+/* A letter from a worker. */
+static void thread_ended(void *owner, void *content)
+{
+    struct daemon *d = owner;
+
+    (void)content;
+    if (++d->threads_ended == d->thread_count)
+        event_base_loopbreak(d->base);
+}
+
+/* ---- signals ---- */
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+    (void)what;
+    if (number == SIGHUP)
+        daemon_reload(arg, NULL);
+    else
+        daemon_drain(arg);
+}
+
+static void tick(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    (void)arg;
+    log_tick(clock_now_us());
+}
+
+/* ---- life ---- */
+
+/* Every session and upstream is an open file: as many as the system allows. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static enum err start_threads(struct daemon *d, struct buf *why)
+{
+    struct assembly *a = d->assembly;
+    uint32_t sockets = a->snapshot->listener_count * a->workers;
+    int *fds = mem_new(sockets * sizeof(*fds));
+    enum err err = bind_listeners(a, NULL, fds, why);
+
+    d->threads = mem_new(a->workers * sizeof(*d->threads));
+    for (uint32_t i = 0; err == ERR_NONE && i < a->workers; i++) {
+        struct worker_thread *t = &d->threads[i];
+
+        t->daemon = d->box;
+        t->ended = thread_ended;
+        err = worker_thread_init(t, i, a->workers, d->resolver, posting_for(a, NULL, fds, i));
+        d->thread_count++;
+    }
+    free(fds);
+    return err;
+}
+
+static enum err start(struct daemon *d, struct buf *why)
+{
+    struct resolve_settings settings = {
+        .ttl_ms = d->assembly->snapshot->proxy.resolve_interval_ms
+    };
+
+    TRY(mailbox_open(d->base, d, &d->box));
+    TRY(resolver_start(&settings, &d->resolver));
+    TRY(start_threads(d, why));
+    TRY(steward_start(d, &d->steward, why));
+    for (uint32_t i = 0; i < d->thread_count; i++)
+        worker_thread_start(&d->threads[i]);
+    return ERR_NONE;
+}
+
+static void run_loop(struct daemon *d)
+{
+    static const int SIGNALS[] = { SIGHUP, SIGTERM, SIGINT };
+    enum { SIGNAL_COUNT = sizeof(SIGNALS) / sizeof(SIGNALS[0]) };
+    struct event *events[SIGNAL_COUNT + 1];
+    struct timeval second = { .tv_sec = 1 };
+
+    for (int i = 0; i < SIGNAL_COUNT; i++) {
+        events[i] = evsignal_new(d->base, SIGNALS[i], on_signal, d);
+        event_add(events[i], NULL);
+    }
+    events[SIGNAL_COUNT] = event_new(d->base, -1, EV_PERSIST, tick, d);
+    event_add(events[SIGNAL_COUNT], &second);
+    log_event(LOG_INFO, "sheaf is ready", log_text("file", d->file),
+              log_number("workers", d->thread_count));
+    event_base_dispatch(d->base);
+    for (int i = 0; i <= SIGNAL_COUNT; i++)
+        event_free(events[i]);
+}
+
+static void finish(struct daemon *d)
+{
+    if (d->steward != NULL)
+        steward_stop(&d->steward);
+    for (uint32_t i = 0; i < d->thread_count; i++)
+        worker_thread_join(&d->threads[i]);
+    free(d->threads);
+    if (d->resolver != NULL)
+        resolver_stop(&d->resolver);
+    mailbox_close(&d->box);
+    event_base_free(d->base);
+    assembly_unref(&d->assembly);
+    log_flush();
+}
+
+int daemon_run(const char *file)
+{
+    struct daemon d = { .file = file, .started_us = clock_now_us() };
+    struct buf why = { 0 };
+    int code = 0;
+
+    signal(SIGPIPE, SIG_IGN);
+    raise_file_limit();
+    if (load(&d, 0, &d.assembly, &why) != ERR_NONE) {
+        if (why.len > 0)
+            fprintf(stderr, "sheaf: %.*s\n", (int)why.len, (const char *)why.at);
+        buf_fini(&why);
+        return 2;
+    }
+    follow_log_settings(d.assembly->snapshot);
+    d.base = event_base_new();
+    if (start(&d, &why) == ERR_NONE) {
+        run_loop(&d);
+        log_event(LOG_INFO, "sheaf has ended");
+    } else {
+        log_event(LOG_ERROR, "cannot start", log_slice("reason", buf_all(&why)));
+        code = 1;
+    }
+    finish(&d);
+    buf_fini(&why);
+    return code;
+}

@@ -1,0 +1,76 @@
+/* See vocabulary.h. */
+#include "proxy/vocabulary.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proxy/base/mem.h"
+#include "proxy/core/assembly.h"
+#include "proxy/memory/memory.h"
+#include "shard/distribution.h"
+#include "shard/hash.h"
+
+enum { WORDS_MOST = 64, SCHEMES_MOST = 32, SCHEME_BYTES = 32, SCHEMES_EACH = 4 };
+
+static struct {
+    const char *hashes[WORDS_MOST], *distributions[WORDS_MOST];
+    struct config_scheme fronts[SCHEMES_MOST], backs[SCHEMES_MOST];
+    char names[2 * SCHEMES_MOST][SCHEME_BYTES];
+    size_t name_count;
+    struct config_vocabulary all;
+} table;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* redis, rediss (TLS), redis+unix, rediss+unix. */
+static void add_schemes(struct config_scheme *schemes, const char *protocol, uint16_t port)
+{
+    for (unsigned i = 0; i < SCHEMES_EACH; i++) {
+        bool tls = (i & 1) != 0, unix_path = (i & 2) != 0;
+        char *name = table.names[table.name_count++];
+
+        snprintf(name, SCHEME_BYTES, "%s%s%s", protocol, tls ? "s" : "", unix_path ? "+unix" : "");
+        while (schemes->name != NULL)
+            schemes++;
+        *schemes = (struct config_scheme){ name, protocol, port, tls };
+    }
+}
+
+/* What only the map itself knows of its settings. */
+static enum err check_pool(const struct memory_pool *pool, struct buf *why)
+{
+    struct shard_map_member *members = mem_new(pool->shard_count * sizeof(*members));
+    struct shard_map_settings settings;
+    struct shard_map *map = NULL;
+    enum err err;
+
+    assembly_map_settings(pool, members, &settings);
+    err = shard_map_new(&settings, &map, why);
+    if (err == ERR_NONE)
+        shard_map_free(&map);
+    free(members);
+    return err;
+}
+
+static void gather(void)
+{
+    for (size_t i = 0; i < WORDS_MOST - 1 && shard_hash_at(i) != NULL; i++)
+        table.hashes[i] = shard_hash_at(i)->name;
+    for (size_t i = 0; i < WORDS_MOST - 1 && shard_distribution_at(i) != NULL; i++)
+        table.distributions[i] = shard_distribution_at(i)->name;
+    for (size_t i = 0; memory_front_at(i) != NULL; i++)
+        add_schemes(table.fronts, memory_front_at(i)->name, memory_front_at(i)->default_port);
+    for (size_t i = 0; memory_back_at(i) != NULL; i++)
+        add_schemes(table.backs, memory_back_at(i)->name, memory_back_at(i)->default_port);
+    table.all = (struct config_vocabulary){ .hashes = table.hashes,
+                                            .distributions = table.distributions,
+                                            .fronts = table.fronts,
+                                            .backs = table.backs,
+                                            .check_pool = check_pool };
+}
+
+const struct config_vocabulary *vocabulary(void)
+{
+    pthread_once(&once, gather);
+    return &table.all;
+}
