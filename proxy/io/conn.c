@@ -79,8 +79,8 @@ void conn_close(struct conn *c)
     if (c->watching_read || c->watching_write)
         event_del(&c->event);
     if (c->tls != NULL) {
-        if (!c->handshaking && tls_shutdown(c->tls) != ERR_NONE)
-            ; /* the peer learns it from the closed socket */
+        if (!c->handshaking)
+            (void)!tls_shutdown(c->tls); /* if it fails, the peer learns it from the closed socket */
         tls_stream_free(&c->tls);
     }
     close(c->fd);

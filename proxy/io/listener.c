@@ -81,7 +81,7 @@ static enum err bind_tcp(const struct listener_options *o, int *fds, uint32_t co
     struct resolve_list list;
     const char *reason = "";
 
-    if (resolve_blocking(o->host, o->port, &list, &reason) != ERR_NONE) {
+    if (resolve_wait(NULL, o->host, o->port, 0, &list, &reason) != ERR_NONE) {
         buf_format(why, "cannot listen on %s: %s", o->host, reason);
         return ERR_RESOLVE;
     }
