@@ -36,7 +36,7 @@ struct hand {
     double next_due_us, interval_us;
     uint64_t no_lane_since_us; /* since when no lane is open; 0: some are */
     bool failed;
-    char problem[256];
+    char problem[512];
     struct figures figures; /* written by this thread, read by the main one */
 };
 

@@ -7,6 +7,7 @@
 
 #include "proxy/base/mem.h"
 
+PRINTF_LIKE(4, 0)
 static void add(struct problems *p, struct place place, bool is_warning, const char *format,
                 va_list arguments)
 {
