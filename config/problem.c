@@ -9,6 +9,9 @@
 
 PRINTF_LIKE(4, 0)
 static void add(struct problems *p, struct place place, bool is_warning, const char *format,
+                va_list arguments) PRINTF_LIKE(4, 0);
+
+static void add(struct problems *p, struct place place, bool is_warning, const char *format,
                 va_list arguments)
 {
     struct problem *added;

@@ -485,6 +485,56 @@ static void the_documentation_names_every_option(void)
     free(text);
 }
 
+/* The root of the sources, as the compiler was told it. */
+static const char *example_path(void)
+{
+    static char path[512];
+    const char *tests = strstr(__FILE__, "tests/unit/config/");
+
+    snprintf(path, sizeof(path), "%.*sconfig/example.ini", (int)(tests - __FILE__), __FILE__);
+    return path;
+}
+
+static void the_example_loads_without_a_warning(void)
+{
+    struct problems problems = { 0 };
+    struct snapshot *s = NULL;
+    char *found;
+
+    CHECK_INT(config_load(example_path(), &TEST_VOCABULARY, &s, &problems), ERR_NONE);
+    found = test_problems(&problems);
+    CHECK_TEXT(found, "");
+    CHECK(s != NULL && s->pools[0].shard_count == 2);
+    free(found);
+    snapshot_unref(&s);
+}
+
+static void the_example_shows_the_true_defaults(void)
+{
+    FILE *f = fopen(example_path(), "r");
+    char line[256], name[64], value[64];
+    const struct option *table = tables_proxy;
+    unsigned seen = 0;
+
+    CHECK(f != NULL);
+    while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+        const struct option *o;
+
+        if (strncmp(line, "[memory", 7) == 0)
+            table = tables_memory;
+        if (sscanf(line, ";%63[a-z_] = %63[^ \n]", name, value) != 2)
+            continue;
+        o = option_find(table, name);
+        CHECK(o != NULL || strcmp(name, "include") == 0);
+        if (o == NULL || o->type == OPTION_LINES)
+            continue;
+        CHECK_TEXT(value, o->preset);
+        seen++;
+    }
+    CHECK(seen > 20);
+    fclose(f);
+}
+
 static void loopback_is_recognised(void)
 {
     static const struct {
@@ -523,6 +573,8 @@ int main(void)
     RUN(a_zero_byte_is_a_problem);
     RUN(what_check_prints_loads_again_and_prints_the_same);
     RUN(the_documentation_names_every_option);
+    RUN(the_example_loads_without_a_warning);
+    RUN(the_example_shows_the_true_defaults);
     RUN(loopback_is_recognised);
     snprintf(command, sizeof(command), "rm -r %s", folder);
     return check_report() | (system(command) != 0);
