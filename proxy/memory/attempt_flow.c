@@ -110,7 +110,7 @@ static struct memory_upstream *upstream_for(struct memory_request *r, uint32_t s
         return NULL;
     }
     if (r->lease != MEMORY_SHARED)
-        return memory_upstream_lease(r->session, shard, refusal);
+        return memory_upstream_lease(r->session, shard, r->resumes, refusal);
     u = memory_upstream_shared(r->session, shard);
     return memory_upstream_refuses(u, refusal) ? NULL : u;
 }

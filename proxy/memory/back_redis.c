@@ -107,7 +107,7 @@ static void ask_stamp(const struct memory_hello *h, struct buf *out)
 static enum err take_stamp(struct memory_hello *h, const struct resp_item *answer, struct buf *why)
 {
     (void)why;
-    h->found_stamp = answer->is_null ? slice_of("", 0) : answer->text;
+    h->found_stamp = answer->is_null ? (struct slice){ 0 } : answer->text;
     return ERR_NONE;
 }
 
@@ -229,10 +229,10 @@ static enum err take_answer(struct memory_hello *h, struct slice reply, struct b
 /* h->step is the question that was sent last; zero is also "none yet", then there is no reply. */
 static enum err hello(struct memory_hello *h, struct slice reply, struct buf *out, struct buf *why)
 {
-    h->found_stamp = slice_of("", 0);
+    h->found_stamp = (struct slice){ 0 };
     if (reply.len > 0) {
         TRY(take_answer(h, reply, why));
-        h->step = h->found_stamp.len > 0 ? STEP_DATABASE : h->step + 1;
+        h->step = h->found_stamp.at != NULL ? STEP_DATABASE : h->step + 1;
     }
     while (h->step < STEP_COUNT && !STEPS[h->step].applies(h))
         h->step++;

@@ -174,7 +174,7 @@ struct memory_hello {
     /* filled on the way */
     uint32_t step;          /* 0 at first; the driver's own counting */
     uint64_t server_id;     /* of this upstream at its server (CLIENT ID); 0: unknown */
-    struct slice found_stamp; /* set when the shard carries one: the flow judges it; borrowed from the reply */
+    struct slice found_stamp; /* .at is set when the shard carries one: the flow judges it; borrowed from the reply */
 };
 
 struct memory_back {

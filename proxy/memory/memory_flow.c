@@ -81,6 +81,7 @@ static void give_parts(struct memory_request *r, const struct memory_operation *
     r->no_deadline = op->no_deadline;
     r->end_leases = op->end_leases;
     r->lease = op->lease;
+    r->resumes = op->resumes;
     r->is_write = op->is_write;
     r->key_len = (uint8_t)(op->key.len < MEMORY_KEY_BYTES ? op->key.len : MEMORY_KEY_BYTES);
     memcpy(r->key, op->key.at, r->key_len);
@@ -171,8 +172,9 @@ static bool plan_request(struct memory_session *s, struct memory_operation *op)
     buf_clear(&side->answer);
     op->answer = &side->answer;
     op->arena = &r->arena;
+    side->site.idle = s->base.open_requests == 0;
     side->front->plan(&side->site, s->state, op);
-    if (op->after_all && s->base.open_requests > 0) {
+    if (op->after_all) {
         memory_request_unref(r);
         s->awaits_all = true;
         return false;

@@ -67,7 +67,7 @@ struct memory_request {
     uint64_t began_us;
     uint64_t streamed_bytes;        /* of the reply, handed to the session before it was whole */
     const char *name;
-    bool done, silent, alone, no_deadline, end_leases, streaming, is_write, failed;
+    bool done, silent, alone, no_deadline, end_leases, resumes, streaming, is_write, failed;
     enum memory_lease lease;
     uint8_t key_len;
     uint8_t key[MEMORY_KEY_BYTES];  /* its beginning, for the slow log */
@@ -197,7 +197,7 @@ void memory_session_advance(struct memory_session *s);
 
 /* upstream_flow.c */
 struct memory_upstream *memory_upstream_shared(struct memory_session *s, uint32_t shard);
-struct memory_upstream *memory_upstream_lease(struct memory_session *s, uint32_t shard,
+struct memory_upstream *memory_upstream_lease(struct memory_session *s, uint32_t shard, bool resumes,
                                               struct memory_refusal *refusal);
 void memory_upstream_give_back(struct memory_upstream *u);
 void memory_session_end_leases(struct memory_session *s);

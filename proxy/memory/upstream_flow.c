@@ -107,7 +107,7 @@ static bool take_budget(struct memory_side *side, uint32_t shard)
 }
 
 struct memory_upstream *memory_upstream_lease(struct memory_session *s, uint32_t shard,
-                                              struct memory_refusal *refusal)
+                                              bool resumes, struct memory_refusal *refusal)
 {
     struct memory_shard *place = s->side->shards[shard];
     struct memory_upstream *u;
@@ -117,6 +117,11 @@ struct memory_upstream *memory_upstream_lease(struct memory_session *s, uint32_t
         u = LIST_ITEM(link, struct memory_upstream, lease_link);
         if (u->shard == place && u->database == s->route->database)
             return u;
+    }
+    if (resumes) {
+        refusal->err = ERR_CLOSED;
+        refusal->text = "the connection that WATCH was said on is lost";
+        return NULL;
     }
     if (memory_upstream_refuses(memory_upstream_shared(s, shard), refusal))
         return NULL;
