@@ -280,8 +280,8 @@ static void build_pool(struct loading *l, struct draft *d)
     *pool = *d->pool;
     pool->number = l->snapshot->pool_count++;
     d->pool = d->settings = pool;
-    pool->listeners = arena_new(l->arena, count_lines(d, "listen") * sizeof(*pool->listeners));
-    pool->shards = arena_new(l->arena, count_lines(d, "shard") * sizeof(*pool->shards));
+    pool->listeners = arena_new(l->arena, count_lines(d, "listen") * sizeof(void *));
+    pool->shards = arena_new(l->arena, count_lines(d, "shard") * sizeof(void *));
     pool->users = arena_new(l->arena, users * sizeof(*pool->users));
     for (const struct draft_line *line = d->lines; line != NULL; line = line->next)
         build_line(l, d, line);

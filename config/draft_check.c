@@ -97,7 +97,7 @@ static void check_file(struct loading *l, struct place place, const char *line, 
 {
     if (file != NULL && !l->lines.no_files && access(file, R_OK) != 0)
         problems_error(l->problems, place, "%s: cannot read %s \"%s\": %s", line, what, file,
-                       strerror(errno));
+                       strerrordesc_np(errno));
 }
 
 static void check_tls(struct loading *l, struct place place, const char *line,

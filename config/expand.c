@@ -25,7 +25,7 @@ static enum err put_variable(struct slice s, struct arena *arena, struct buf *ou
         return ERR_SYNTAX;
     }
     name = arena_text(arena, slice_of(s.at, len));
-    value = getenv(name);
+    value = getenv(name); /* nothing sets it once threads run: NOLINT(concurrency-mt-unsafe) */
     if (value == NULL) {
         buf_format(why, "environment variable \"%s\" is not set", name);
         return ERR_NOT_FOUND;

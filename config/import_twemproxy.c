@@ -294,7 +294,7 @@ enum err import_twemproxy(const char *file, FILE *out, struct problems *problems
     }
     if (in == NULL || ferror(in) || len > 0) {
         problems_error(problems, (struct place){ .file = file }, "cannot read \"%s\": %s", file,
-                       len > 0 && in != NULL ? "it is larger than 16 MiB" : strerror(errno));
+                       len > 0 && in != NULL ? "it is larger than 16 MiB" : strerrordesc_np(errno));
         err = ERR_CONFIG;
     } else {
         err = import_twemproxy_text(file, (char *)text.at, text.len, out, problems);

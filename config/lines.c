@@ -39,16 +39,14 @@ struct lines_file {
 const char *lines_path(struct arena *arena, const char *file, const char *path)
 {
     const char *slash = strrchr(file, '/');
-    char *joined;
-    size_t folder;
+    struct buf joined = { 0 };
 
-    if (path[0] == '/' || path[0] == '\0' || slash == NULL)
-        return arena_text(arena, slice_text(path));
-    folder = (size_t)(slash - file) + 1;
-    joined = arena_new(arena, folder + strlen(path) + 1);
-    memcpy(joined, file, folder);
-    memcpy(joined + folder, path, strlen(path));
-    return joined;
+    if (path[0] != '/' && path[0] != '\0' && slash != NULL)
+        buf_put(&joined, file, (size_t)(slash - file) + 1);
+    buf_text(&joined, path);
+    path = arena_text(arena, buf_all(&joined));
+    buf_fini(&joined);
+    return path;
 }
 
 static void check_understood(struct lines_file *f)
@@ -103,7 +101,7 @@ static char *next_line(struct lines_file *f, size_t room)
     return line + strspn(line, " \t");
 }
 
-/* An ini_reader, as fgets(). */
+/* An ini_reader, as fgets(): next_line() made sure that there is room. */
 static char *read_line(char *to, int size, void *stream)
 {
     struct lines_file *f = stream;
@@ -115,10 +113,10 @@ static char *read_line(char *to, int size, void *stream)
         return NULL;
     if (*line == '[') {
         read_heading(f, line);
-        return strcpy(to, "\n");
+        *line = '\0';
     }
-    f->is_waiting = strchr(";#\r\n", *line) == NULL;
-    return strcpy(to, line);
+    f->is_waiting = *line != '\0' && strchr(";#\r\n", *line) == NULL;
+    return memcpy(to, line, strlen(line) + 1);
 }
 
 static void read_included(struct lines_file *including, const char *path);
@@ -145,7 +143,7 @@ static void include(struct lines_file *f, const char *value)
         read_included(f, pattern);
         return;
     }
-    status = glob(pattern, 0, NULL, &found);
+    status = glob(pattern, 0, NULL, &found);   /* no "~" in it: NOLINT(concurrency-mt-unsafe) */
     if (status != 0 && status != GLOB_NOMATCH) /* an empty conf.d is fine */
         problems_error(lines->problems, f->place, "include: cannot read \"%s\"", pattern);
     if (status != 0)
@@ -197,7 +195,8 @@ static enum err open_file(struct lines_file *f, struct place blame)
 
     f->stream = fopen(f->place.file, "re");
     if (f->stream == NULL || fstat(fileno(f->stream), &status) != 0) {
-        problems_error(problems, blame, "cannot read \"%s\": %s", f->place.file, strerror(errno));
+        problems_error(problems, blame, "cannot read \"%s\": %s", f->place.file,
+                       strerrordesc_np(errno));
     } else if (S_ISDIR(status.st_mode)) {
         problems_error(problems, blame, "cannot read \"%s\": it is a folder", f->place.file);
     } else {

@@ -92,22 +92,33 @@ static void begin_unknown(struct loading *l, struct draft *d, const char *kind)
     buf_fini(&text);
 }
 
-/* "kind name" with single spaces; kind and name apart, name NULL if there is none. */
+static struct slice trimmed(struct slice s)
+{
+    while (s.len > 0 && isspace(s.at[0]))
+        s = slice_from(s, 1);
+    while (s.len > 0 && isspace(s.at[s.len - 1]))
+        s.len--;
+    return s;
+}
+
+/* Kind and name apart, name NULL if there is none; as a title they have one space between them. */
 static void split_title(struct loading *l, const char *text, struct draft *d, const char **kind,
                         const char **name)
 {
-    char *copy = arena_text(l->arena, slice_text(text)), *title, *rest;
-    size_t len;
+    struct slice all = trimmed(slice_text(text)), rest;
+    struct buf title = { 0 };
+    size_t len = 0;
 
-    copy += strspn(copy, " \t");
-    for (len = strlen(copy); len > 0 && isspace((unsigned char)copy[len - 1]);)
-        copy[--len] = '\0';
-    rest = copy + strcspn(copy, " \t");
-    *kind = arena_text(l->arena, slice_of(copy, (size_t)(rest - copy)));
-    rest += strspn(rest, " \t");
-    *name = *rest == '\0' ? NULL : rest;
-    title = arena_new(l->arena, strlen(*kind) + strlen(rest) + 2);
-    d->title = strcat(strcat(strcpy(title, *kind), *rest == '\0' ? "" : " "), rest);
+    while (len < all.len && !isspace(all.at[len]))
+        len++;
+    rest = trimmed(slice_from(all, len));
+    *kind = arena_text(l->arena, slice_of(all.at, len));
+    *name = rest.len == 0 ? NULL : arena_text(l->arena, rest);
+    buf_put(&title, all.at, len);
+    buf_text(&title, rest.len == 0 ? "" : " ");
+    buf_slice(&title, rest);
+    d->title = arena_text(l->arena, buf_all(&title));
+    buf_fini(&title);
 }
 
 /* Of `struct lines`. */

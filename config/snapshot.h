@@ -159,7 +159,7 @@ struct proxy_settings {
     uint64_t resolve_interval_ms; /* names are looked up again */
     uint32_t slow_requests;       /* how many of the slowest /api/v1/slow keeps */
     uint64_t slow_time_ms;        /* requests faster than this are not looked at */
-    enum log_level log_level; /* LOG_ERROR ... LOG_DEBUG */
+    enum log_level log_level;     /* LOG_ERROR ... LOG_DEBUG */
     enum log_format log_format;
     struct place place;
 };
