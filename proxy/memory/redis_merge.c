@@ -171,7 +171,7 @@ static bool read_places(struct slice reply, struct places *out)
 /* The smallest of each place: for 0 and 1 that is also "and". */
 static void merge_minimum(struct memory_merge *m)
 {
-    struct places least, one;
+    struct places least = { 0 }, one;
 
     if (redis_merge_failed(m))
         return;
