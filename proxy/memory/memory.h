@@ -33,6 +33,7 @@ struct memory_site;
 struct memory_state {
     uint32_t database;
     uint8_t version;  /* of the protocol, as the upstream must speak it: RESP 2 or 3 */
+    bool logged_in;   /* set by the front: it may ask for more than login, or need not log in */
     bool closes;      /* set by the front: close the session once its answers are written */
     bool subscribed;  /* set by the subscription flow: the session receives pushes */
     bool transaction; /* set by the front: for status and CLIENT LIST only */

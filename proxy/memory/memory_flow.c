@@ -117,6 +117,7 @@ static void give_answer(struct memory_session *s, struct memory_request *r, stru
 /* SELECT and HELLO change what the upstreams must be like; QUIT ends it all. */
 static void follow_state(struct memory_session *s)
 {
+    s->base.logged_in = s->state->logged_in;
     if (s->state->database != s->route->database || s->state->version != s->route->version) {
         memory_route_leave(s->side, &s->route);
         s->route = memory_route_of(s->side, s->state->database, s->state->version);
@@ -270,6 +271,7 @@ static void session_begin(struct session *base)
     list_append(&side->sessions, &s->link);
     enter_site(s);
     side->front->begin(&side->site, s->state);
+    s->base.logged_in = s->state->logged_in;
     s->route = memory_route_of(side, s->state->database, s->state->version);
 }
 

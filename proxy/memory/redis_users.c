@@ -28,6 +28,15 @@ static void become(struct redis_session *session, const struct memory_pool *pool
     session->base.user = session->user;
 }
 
+static void set_logged_in(struct redis_session *session, bool logged_in)
+{
+    session->base.logged_in = logged_in;
+    if (logged_in)
+        session->special &= ~(uint32_t)REDIS_SPECIAL_LOGGED_OUT;
+    else
+        session->special |= REDIS_SPECIAL_LOGGED_OUT;
+}
+
 const struct user_settings *redis_user_of(const struct memory_site *site,
                                           struct redis_session *session, bool *logged_out)
 {
@@ -47,7 +56,7 @@ const struct user_settings *redis_user_of(const struct memory_site *site,
             return user;
     }
     *logged_out = true;
-    session->special |= REDIS_SPECIAL_LOGGED_OUT;
+    set_logged_in(session, false);
     return NULL;
 }
 
@@ -56,14 +65,14 @@ void redis_user_begin(const struct memory_site *site, struct redis_session *sess
     const struct memory_pool *pool = site->pool;
     const struct user_settings *user = find(pool, slice_text(DEFAULT_USER));
 
-    session->special &= ~(uint32_t)REDIS_SPECIAL_LOGGED_OUT;
+    set_logged_in(session, true);
     if (pool->user_count == 0) {
         become(session, pool, NULL);
         return;
     }
     become(session, pool, user != NULL && user->nopass ? user : NULL);
     if (session->user == NULL)
-        session->special |= REDIS_SPECIAL_LOGGED_OUT;
+        set_logged_in(session, false);
 }
 
 /* All passwords are compared, and one also when there is no such user: time tells nothing. */
@@ -99,7 +108,7 @@ bool redis_user_log_in(const struct memory_site *site, struct redis_session *ses
     if (!password_is_right(user, password))
         return false;
     become(session, pool, user);
-    session->special &= ~(uint32_t)REDIS_SPECIAL_LOGGED_OUT;
+    set_logged_in(session, true);
     return true;
 }
 
