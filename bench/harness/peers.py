@@ -122,7 +122,8 @@ class Sheaf(Peer):
         if not os.access(self.program, os.X_OK):
             raise Failed(f"{self.program} is not there")
         shards = "".join(f"shard = redis://127.0.0.1:{port}\n" for port in self.servers.ports)
-        path = self.write(f"[proxy]\nworkers = {self.workers}\nadmin = off\n\n[memory bench]\n"
+        path = self.write(f"[proxy]\nworkers = {self.workers}\nadmin = off\n"
+                          "max_sessions = 100000\n\n[memory bench]\n"
                           f"listen = redis://127.0.0.1:{self.port}\n{shards}")
         return [self.program, "serve", path]
 

@@ -29,6 +29,7 @@ STYLE = """
   .title { font-size: 20px; font-weight: 600 } .about { fill: #868e96 }
   .panel { font-weight: 600; font-size: 13px } .own { font-weight: 600 }
   .pass { fill: #2b8a3e; font-weight: 600 } .fail { fill: #c92a2a; font-weight: 600 }
+  .number { paint-order: stroke; stroke: #fff; stroke-width: 3px; stroke-linejoin: round }
   .goal { stroke: #c92a2a; stroke-width: 1.5; stroke-dasharray: 4 3 } .goaltext { fill: #c92a2a; font-size: 11px }
 """
 
@@ -62,26 +63,30 @@ class Panel:
         if verdict:
             out.append(f'<text class="{verdict.lower()}" x="{x + PANEL_WIDTH:.1f}" y="{y + 14:.1f}" '
                        f'text-anchor="end">{verdict}</text>')
-        for i, (peer, value) in enumerate(self.bars):
-            out += self.bar(x, y + HEAD - 8 + i * STEP, peer, value, room * max(0, value) / most)
+        lengths = [max(1, room * value / most) for _, value in self.bars]
+        for i, (peer, _) in enumerate(self.bars):
+            out += self.bar(x, y + HEAD - 8 + i * STEP, peer, lengths[i])
         if goal is not None and self.bars:
             at, bottom = x + NAME_WIDTH + room * goal / most, y + HEAD - 12 + STEP * len(self.bars)
             out.append(f'<line class="goal" x1="{at:.1f}" y1="{y + HEAD - 13:.1f}" x2="{at:.1f}" '
                        f'y2="{bottom:.1f}"/>')
             out.append(f'<text class="goaltext" x="{at:.1f}" y="{bottom + 13:.1f}" '
                        f'text-anchor="middle">bar {number(goal)}</text>')
+        for i, (peer, value) in enumerate(self.bars):
+            own = " own" if peer.name == UNDER_TEST else ""
+            out.append(f'<text class="number{own}" x="{x + NAME_WIDTH + lengths[i] + 6:.1f}" '
+                       f'y="{y + HEAD - 8 + i * STEP + BAR - 4:.1f}">'
+                       f'{number(value)} {escape(self.row.unit)}</text>')
         return out
 
-    def bar(self, x, y, peer, value, length):
+    def bar(self, x, y, peer, length):
         own = ' class="own"' if peer.name == UNDER_TEST else ""
         start, middle = x + NAME_WIDTH, y + BAR - 4
         return [
             f'<text{own} x="{start - 8:.1f}" y="{middle:.1f}" text-anchor="end">'
             f'{escape(peer.title[:14])}</text>',
-            f'<rect x="{start:.1f}" y="{y:.1f}" width="{max(length, 1):.1f}" height="{BAR}" rx="2" '
+            f'<rect x="{start:.1f}" y="{y:.1f}" width="{length:.1f}" height="{BAR}" rx="2" '
             f'fill="{self.palette[peer.name]}"/>',
-            f'<text{own} x="{start + max(length, 1) + 6:.1f}" y="{middle:.1f}">'
-            f'{number(value)} {escape(self.row.unit)}</text>',
         ]
 
 

@@ -46,8 +46,13 @@ def problems(results, titles):
     for row in results.rows.values():
         for name, text in row.problems.items():
             found.setdefault((name, text), []).append(row.group)
-    return [f"{titles.get(name, name)}: {text} ({', '.join(dict.fromkeys(groups))})"
+    return [f"{titles.get(name, name)}: {text} ({where(groups, results)})"
             for (name, text), groups in found.items()]
+
+
+def where(groups, results):
+    groups = list(dict.fromkeys(groups))
+    return "all rows" if len(groups) == len(results.groups()) else "; ".join(groups)
 
 
 def markdown(results, peers, about):
