@@ -48,7 +48,7 @@ static void put_options(const struct option *table, const void *settings, size_t
 
     option_set_presets(table, presets, &arena);
     for (const struct option *option = table; option->name != NULL; option++) {
-        if (tables_chapter(option->name) != NULL && option != table)
+        if (table == tables_memory && tables_chapter(option->name) != NULL)
             buf_text(out, "\n");
         if (option->type != OPTION_LINES)
             put_option(option, settings, presets, out);
