@@ -290,6 +290,7 @@ void memory_attempt_fail(struct memory_attempt *a, const struct memory_refusal *
 {
     struct memory_request *r = a->request;
     struct memory_part *p = &r->parts[a->part];
+    struct memory_refusal told = *refusal;
     struct buf text = { 0 };
 
     if (a->tombstone)
@@ -305,7 +306,8 @@ void memory_attempt_fail(struct memory_attempt *a, const struct memory_refusal *
     }
     memory_attempt_forget(a);
     r->failed = p->failed = true;
-    r->side->front->refuse(r->session->state, refusal, &text);
+    told.pool = r->side->settings->name;
+    r->side->front->refuse(r->session->state, &told, &text);
     p->reply = arena_copy(&r->arena, buf_all(&text));
     buf_fini(&text);
     memory_request_part_done(r, (struct slice){ 0 });

@@ -3,6 +3,7 @@
  * Most requests are one key of one shard, forwarded as they came.  plan() decides that in one
  * straight line; whatever is special about a command or its session goes to redis_plan_slow(),
  * which asks everything in the order in which Redis asks it. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,6 +119,13 @@ static void plan(const struct memory_site *site, struct memory_state *state,
     op->way = MEMORY_PARTS;
 }
 
+/* Is nothing to be had from the shard at all, or only not this? */
+static bool is_down(enum err err)
+{
+    return err == ERR_DOWN || err == ERR_CONNECT || err == ERR_RESOLVE || err == ERR_LOGIN ||
+           err == ERR_TLS || err == ERR_STAMP || err == ERR_SYSTEM;
+}
+
 /* A shard that still loads is a thing that clients know how to wait for. */
 static void refuse(const struct memory_state *state, const struct memory_refusal *why,
                    struct buf *out)
@@ -127,7 +135,10 @@ static void refuse(const struct memory_state *state, const struct memory_refusal
 
     (void)state;
     if (why->endpoint != NULL && strstr(text, why->endpoint) == NULL)
-        resp_put_error_text(out, "%s shard %u (%s): %s", code, why->shard, why->endpoint, text);
+        resp_put_error_text(out, "%s shard %" PRIu32 " (%s)%s%s%s: %s", code, why->shard,
+                            why->endpoint, why->pool == NULL ? "" : " of pool ",
+                            why->pool == NULL ? "" : why->pool, is_down(why->err) ? " is down" : "",
+                            text);
     else
         resp_put_error_text(out, "%s %s", code, text);
 }

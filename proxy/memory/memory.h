@@ -139,6 +139,7 @@ struct memory_refusal {
     enum err err;
     uint32_t shard;       /* UINT32_MAX: none in particular */
     const char *endpoint; /* NULL: none in particular */
+    const char *pool;     /* NULL: not told */
     const char *text;     /* the sentence; no newline */
 };
 

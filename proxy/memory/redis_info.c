@@ -290,7 +290,8 @@ static uint32_t read_sources(struct memory_merge *m, struct source *sources, uin
         if (item.type == '=' && item.text.len >= 4)
             item.text = slice_from(item.text, 4);
         sources[count].text = sources[count].rest = item.text;
-        homes[count++] = m->site->pool->shards[m->parts[i].shard]->database;
+        homes[count++] =
+            redis_merge_has_shard(m, i) ? m->site->pool->shards[m->parts[i].shard]->database : 0;
     }
     return count;
 }

@@ -165,7 +165,10 @@ static void plan_cat(struct redis_call *call)
     uint32_t category;
 
     if (call->count > 3) {
-        redis_error(call, "ERR syntax error");
+        redis_error(call,
+                    "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try ACL "
+                    "HELP.",
+                    (int)call->args[1].len, (const char *)call->args[1].at);
         return;
     }
     if (call->count == 2) {

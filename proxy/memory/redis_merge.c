@@ -61,6 +61,11 @@ void redis_merge_out_of_step(struct memory_merge *m)
     resp_put_error_text(m->out, "%s", OUT_OF_STEP);
 }
 
+bool redis_merge_has_shard(const struct memory_merge *m, uint32_t part)
+{
+    return m->parts[part].shard < shard_map_count(m->site->map);
+}
+
 void redis_merge_one(struct memory_merge *m)
 {
     buf_slice(m->out, m->parts[0].reply);

@@ -31,6 +31,10 @@ void redis_merge_out_of_step(struct memory_merge *m);
 /* Leaves out those that are the stamp's key; returns how many are left. */
 size_t redis_merge_drop_stamp(struct slice *elements, size_t count);
 
+/* Is the part's shard still there?  The pool may have been reloaded since it was planned; then
+ * there is no other round. */
+bool redis_merge_has_shard(const struct memory_merge *m, uint32_t part);
+
 /* Forwards the only part's reply. */
 void redis_merge_one(struct memory_merge *m);
 void redis_merge_info(struct memory_merge *m); /* redis_info.c */

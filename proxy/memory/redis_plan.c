@@ -173,8 +173,8 @@ void redis_plan_slow(const struct memory_site *site, struct redis_session *sessi
     size_t answered = op->answer->len;
 
     session->special &= ~(uint32_t)REDIS_SPECIAL_SKIP;
-    if (site->pool->user_count == 0)
-        session->special &= ~(uint32_t)REDIS_SPECIAL_LOGGED_OUT;
+    if (site->pool->user_count == 0 && (session->special & REDIS_SPECIAL_LOGGED_OUT) != 0)
+        redis_user_begin(site, session); /* a reload took the users away */
     if (call.cmd == NULL)
         call.cmd = redis_learn_find(redis_shared_of(site), call.args, call.count);
     if (call.cmd == NULL)

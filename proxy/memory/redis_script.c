@@ -37,7 +37,7 @@ static void merge_healing(struct memory_merge *m)
     struct redis_note *note = m->note;
     struct slice reply = m->parts[0].reply;
 
-    if (note->round > 0 || m->parts[0].failed ||
+    if (note->round > 0 || m->parts[0].failed || !redis_merge_has_shard(m, 0) ||
         !slice_starts(reply, slice_of(NOSCRIPT, sizeof(NOSCRIPT) - 1))) {
         buf_slice(m->out, reply);
         return;

@@ -113,7 +113,7 @@ static void merge_randomkey(struct memory_merge *m)
         return;
     if (find_random_key(part, &key, &saw_stamp) && (!note->hide_stamp || key.len > 0)) {
         resp_put_bulk(m->out, key);
-    } else if (saw_stamp && note->hide_stamp && part->replies == 1) {
+    } else if (saw_stamp && note->hide_stamp && part->replies == 1 && redis_merge_has_shard(m, 0)) {
         draw_again(m);
     } else if (++note->round < shard_map_count(m->site->map)) {
         part->shard = (part->shard + 1) % shard_map_count(m->site->map);
@@ -229,9 +229,10 @@ static void merge_scan(struct memory_merge *m)
 
     if (redis_merge_failed(m))
         return;
-    if (resp_read(&reader, &outer) != ERR_NONE || outer.type != '*' || outer.count != 2 ||
-        resp_read(&reader, &cursor) != ERR_NONE || !slice_to_u64(cursor.text, &server) ||
-        resp_read(&reader, &inner) != ERR_NONE || inner.type != '*' ||
+    if (!redis_merge_has_shard(m, 0) || resp_read(&reader, &outer) != ERR_NONE ||
+        outer.type != '*' || outer.count != 2 || resp_read(&reader, &cursor) != ERR_NONE ||
+        !slice_to_u64(cursor.text, &server) || resp_read(&reader, &inner) != ERR_NONE ||
+        inner.type != '*' ||
         scan_cursor_next(m->parts[0].shard, server, shard_map_count(m->site->map), &next) !=
             ERR_NONE) {
         redis_merge_out_of_step(m);

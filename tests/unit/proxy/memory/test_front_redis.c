@@ -122,17 +122,28 @@ static void pings_are_answered_here(void)
 
 static void refusals_name_what_is_wrong(void)
 {
-    struct memory_refusal why = { ERR_DOWN, 1, "10.0.0.2:6379",
-                                  "shard 1 (10.0.0.2:6379) of pool sessions is down: refused" };
+    struct memory_refusal why = { .err = ERR_DOWN,
+                                  .shard = 1,
+                                  .endpoint = "10.0.0.2:6379",
+                                  .pool = "sessions",
+                                  .text = "connection refused" };
 
     stage_begin(2);
     memory_front_redis.refuse(state, &why, &answer);
-    CHECK_BYTES(buf_all(&answer),
-                bytes("-ERR shard 1 (10.0.0.2:6379) of pool sessions is down: refused\r\n"));
+    CHECK_BYTES(
+        buf_all(&answer),
+        bytes("-ERR shard 1 (10.0.0.2:6379) of pool sessions is down: connection refused\r\n"));
     buf_clear(&answer);
     why.text = NULL;
+    why.err = ERR_TIMEOUT;
     memory_front_redis.refuse(state, &why, &answer);
-    CHECK_BYTES(buf_all(&answer), bytes("-ERR shard 1 (10.0.0.2:6379): endpoint is down\r\n"));
+    CHECK_BYTES(buf_all(&answer),
+                bytes("-ERR shard 1 (10.0.0.2:6379) of pool sessions: deadline passed\r\n"));
+    buf_clear(&answer);
+    why.err = ERR_DOWN;
+    why.text = "LOADING Redis is loading the dataset in memory";
+    memory_front_redis.refuse(state, &why, &answer);
+    CHECK(slice_starts(buf_all(&answer), bytes("-LOADING shard 1 (10.0.0.2:6379) of pool ")));
     stage_end();
 }
 
