@@ -342,7 +342,7 @@ class SameAsRedis(Case):
 class Limits(Case):
     def test_a_request_beyond_its_limit_is_refused_and_others_live(self):
         redis = RedisServer(self)
-        sheaf = Sheaf(self, pool([redis], max_request_bytes="64kb"))
+        sheaf = Sheaf(self, pool([redis], max_request="64kb"))
         with sheaf.connect() as other, sheaf.connect() as session:
             session.send(encode("SET", "a", b"x" * 100_000))
             self.assertIsInstance(session.reply(), Failure)

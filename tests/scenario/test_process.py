@@ -42,7 +42,7 @@ class CommandLine(Case):
         code, out, _ = Sheaf.command("check", "--document")
         self.assertEqual(code, 0)
         for option in ("workers", "admin", "drain_timeout", "listen", "shard", "hash", "distribution",
-                       "timeout", "max_session_bytes", "stamp"):
+                       "timeout", "max_session_memory", "stamp"):
             self.assertIn(option, out)
 
 
@@ -77,10 +77,10 @@ BAD_LINES = (
     ("unknown distribution", "distribution = modulus", "modulus", "modulo"),
     ("no flag", "stamp = perhaps", "stamp", "perhaps"),
     ("unknown scheme", "shard = rediz://127.0.0.1:1", "rediz", "redis"),
-    ("no URL", "shard = 127.0.0.1:7009", "127.0.0.1:7009"),
-    ("no port number", "shard = redis://127.0.0.1:99999", "99999"),
-    ("no host", "shard = redis://:7009", "redis"),
-    ("a line without =", "what is this", "what is this"),
+    ("no URL", "shard = 127.0.0.1:7009", "URL"),
+    ("no port number", "shard = redis://127.0.0.1:99999", "65535"),
+    ("no host", "shard = redis://:7009", "host"),
+    ("a line without =", "what is this", "NAME = VALUE"),
     ("a variable that is not set", "shard = redis://:${SHEAF_TEST_NOT_SET}@127.0.0.1:7009", "SHEAF_TEST_NOT_SET"),
     ("an option twice", "timeout = 1s\ntimeout = 2s", "timeout"),
     ("a file that is not there", "include = /no/such/file.ini", "/no/such/file.ini"),
@@ -216,7 +216,7 @@ class Life(Case):
             sheaf = Sheaf(self, pool(self.redis, listen=f"redis://{address}"), start=False)
             code, _, err = Sheaf.command("serve", sheaf.file)
             self.assertEqual(code, 1)
-            self.assertIn(address, err)
+            self.assertIn(address.split(":")[1], err)
 
     def test_sigterm_and_sigint_end_it_with_0(self):
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -250,7 +250,7 @@ class Life(Case):
 
     def stuck(self, **options):
         """A daemon that drains while a request hangs on a server that stands still."""
-        sheaf = Sheaf(self, pool(self.redis, timeout="60s"), **options)
+        sheaf = Sheaf(self, pool(self.redis, timeout="25s"), **options)
         session = sheaf.connect()
         self.addCleanup(session.close)
         session.ask("SET", keys_on_shards(2)[0][0], "1")
@@ -378,7 +378,7 @@ class Reload(Case):
         with self.sheaf.connect() as session:
             session.ask("SET", "a", "1")
             kind, options = self.first
-            self.sheaf.reload((kind, {**options, "max_request_bytes": "16kb"}))
+            self.sheaf.reload((kind, {**options, "max_request": "16kb"}))
             wait_until(lambda: isinstance(self.try_large(), Failure), what="the new limit")
             self.assertEqual(session.ask("GET", "a"), b"1")
 
@@ -444,8 +444,9 @@ class Stamps(Case):
         self.assertIsInstance(sheaf.ask("GET", next(k for k in map(str, range(99)) if shard_of(k, 3) == 0)), Failure)
 
     def test_another_hash_or_distribution_is_refused(self):
-        self.refused(self.serve(hash="fnv1a_64"))
-        self.refused(self.serve(distribution="jump"))
+        for options in ({"hash": "fnv1a_64"}, {"distribution": "jump"}):
+            sheaf = self.serve(**options, listen=f"redis://127.0.0.1:{free_port()}")
+            self.refused(sheaf)
 
     def test_without_stamps_the_operator_is_trusted(self):
         sheaf = self.serve(shard=[r.url for r in reversed(self.redis)], stamp="off")

@@ -43,6 +43,15 @@ class Case(unittest.TestCase):
 
     longMessage = True
     maxDiff = 4000
+    shared = []  # every class has its own: what all its tests use, with a method check()
+
+    def __init_subclass__(cls):
+        super().__init_subclass__()
+        cls.shared = []
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.addCleanup(lambda: [each.check() for each in self.shared])
 
     @classmethod
     def folder(cls):

@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import tempfile
 import urllib.error
 import urllib.request
@@ -60,6 +61,8 @@ class Sheaf:
         self.process = None
         self.write(*pools, text=text)
         ends_with(owner, self._end)
+        if isinstance(owner, type):
+            owner.shared.append(self)
         if start:
             self.start()
 
@@ -99,11 +102,21 @@ class Sheaf:
         if not self.process.running:
             raise AssertionError(
                 f"sheaf ended with {self.process.wait()}:\n{self.text}\n{self.process.err[-4000:]}")
-        if self._proxy["admin"] != "off":
-            return self.http("/readyz")[0] == 200
-        name = next(iter(self.listeners))
-        with self.connect(name) as session:
-            return session.ask("PING") is not None
+        target = self.target()
+        family = socket.AF_UNIX if isinstance(target, str) else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.connect(target)
+        try:
+            return self._proxy["admin"] == "off" or self.http("/readyz")[0] == 200
+        except urllib.error.URLError:
+            return True  # it listens for clients only after its admin endpoint, so it has none
+
+    def check(self):
+        """Says so if it has died, and starts it again: one death fails one test, not all after it."""
+        if not self.process.running:
+            code, log = self.process.wait(), self.log
+            self.start()
+            raise AssertionError(f"sheaf died with {code}:\n{log[-8000:]}")
 
     def terminate(self):
         self.process.signal(signal.SIGTERM)
@@ -123,12 +136,13 @@ class Sheaf:
             was_running = self.process.running
             if was_running:
                 self.terminate()
-                code = self.wait()
+                self.wait()
             complaint = _COMPLAINT.search(self.process.err)
             if complaint:
                 at = max(0, complaint.start() - 200)
                 raise AssertionError(f"sheaf complained:\n{self.process.err[at:at + 8000]}")
-            if was_running and code != 0:
+            code = self.process.wait()
+            if code < 0 or (was_running and code != 0):
                 raise AssertionError(f"sheaf ended with {code}:\n{self.process.err[-4000:]}")
         finally:
             if self.process is not None:
