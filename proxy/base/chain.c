@@ -70,6 +70,8 @@ void chain_put(struct chain *c, struct chunk_pool *pool, const void *at, size_t 
 {
     const uint8_t *from = at;
 
+    if (len == 0)
+        return;
     c->len += len;
     if (c->last != NULL && !c->last->foreign) {
         size_t room = c->last->cap - c->last->end;

@@ -12,6 +12,7 @@
 #include "proxy/base/slice.h"
 
 struct session;
+struct session_limits;
 struct upstream;
 struct worker;
 
@@ -26,7 +27,7 @@ struct flow {
     /* The client sends no more, and is owed replies: who waits for ever is let go.  May be absent. */
     void (*session_half_closed)(struct session *s);
     /* There are too many sessions: says so on the plain descriptor.  May be absent. */
-    void (*turn_away)(int fd);
+    void (*turn_away)(const struct session_limits *limits, int fd);
     /* The session is about to be freed: forget it. */
     void (*session_end)(struct session *s);
 

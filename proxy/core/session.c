@@ -51,7 +51,8 @@ void session_close(struct session *s, enum close_reason reason)
     list_remove(&s->resume);
     list_remove(&s->link);
     list_append(&w->dead_sessions, &s->link);
-    w->session_count--;
+    worker_dismiss_session(w);
+    atomic_fetch_sub(s->limits->sessions, 1);
     counter_sub(&w->shared.sessions_open, 1);
     counter_add(&w->shared.closed[reason], 1);
     if (s->begun)
@@ -310,14 +311,25 @@ static void on_ready(struct conn *c, bool readable, bool writable)
         read_input(s);
 }
 
+static bool admit(struct worker *w, const struct session_limits *limits)
+{
+    if (!worker_admit_session(w))
+        return false;
+    if (atomic_fetch_add(limits->sessions, 1) < limits->max_sessions || limits->max_sessions == 0)
+        return true;
+    atomic_fetch_sub(limits->sessions, 1);
+    worker_dismiss_session(w);
+    return false;
+}
+
 void session_open(struct worker *w, int fd, const struct flow *flow,
                   const struct session_limits *limits, struct tls_context *tls)
 {
     struct session *s;
 
-    if (w->session_count >= w->max_sessions || w->draining) {
-        if (w->session_count >= w->max_sessions && tls == NULL && flow->turn_away != NULL)
-            flow->turn_away(fd);
+    if (w->draining || !admit(w, limits)) {
+        if (!w->draining && tls == NULL && flow->turn_away != NULL)
+            flow->turn_away(limits, fd);
         counter_add(&w->shared.closed[w->draining ? CLOSE_DRAINED : CLOSE_TOO_MANY], 1);
         close(fd);
         return;
@@ -331,7 +343,6 @@ void session_open(struct worker *w, int fd, const struct flow *flow,
     list_init(&s->flush);
     list_init(&s->resume);
     list_append(&w->sessions, &s->link);
-    w->session_count++;
     counter_add(&w->shared.sessions_opened, 1);
     counter_add(&w->shared.sessions_open, 1);
     conn_open(&s->conn, w->base, fd, on_ready);

@@ -26,6 +26,8 @@ struct session_limits {
     size_t session_bytes;          /* of the flow's struct for a session */
     uint64_t idle_timeout_ms;      /* 0: never */
     uint64_t handshake_timeout_ms; /* 0: never */
+    uint32_t max_sessions;         /* 0: only the process's limit */
+    atomic_uint *sessions;         /* of all workers; borrowed, for the life of the process */
     uint64_t max_bytes;            /* unread replies and unfinished requests */
 };
 

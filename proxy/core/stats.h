@@ -15,6 +15,7 @@ struct stats_row {
     char *endpoint;         /* "": the row of the pool itself */
     uint32_t shard;
     uint32_t worker;
+    atomic_uint sessions; /* of a pool's row of no worker: open ones, in the process; all write it */
     struct counter requests;  /* pool: of sessions; shard: parts sent */
     struct counter failures;  /* answered by Sheaf with an error of its own */
     struct counter timeouts, refusals, late_replies, upstreams_lost, upstreams_opened;
@@ -22,6 +23,8 @@ struct stats_row {
     struct counter upstreams_open, upstreams_leased, requests_open;
     struct histogram latency_us; /* pool: from parse to the last byte queued; shard: sent to reply */
 };
+
+#define STATS_NO_WORKER UINT32_MAX /* a row that all workers share */
 
 /* The row of this worker for a pool (endpoint "") or one of its shards.  Any thread. */
 struct stats_row *stats_row_of(const char *pool, const char *endpoint, uint32_t shard,

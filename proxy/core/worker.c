@@ -117,6 +117,26 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     w->busy = false;
 }
 
+/* ---- sessions of all workers ---- */
+
+static atomic_uint sessions_in_all;
+
+bool worker_admit_session(struct worker *w)
+{
+    if (atomic_fetch_add(&sessions_in_all, 1) >= w->assembly->snapshot->proxy.max_sessions) {
+        atomic_fetch_sub(&sessions_in_all, 1);
+        return false;
+    }
+    w->session_count++;
+    return true;
+}
+
+void worker_dismiss_session(struct worker *w)
+{
+    atomic_fetch_sub(&sessions_in_all, 1);
+    w->session_count--;
+}
+
 /* ---- life ---- */
 
 void worker_set_limits(struct worker *w)
@@ -124,7 +144,6 @@ void worker_set_limits(struct worker *w)
     const struct proxy_settings *settings = &w->assembly->snapshot->proxy;
 
     w->max_bytes = settings->max_memory_bytes / w->count;
-    w->max_sessions = (settings->max_sessions + w->count - 1) / w->count;
 }
 
 void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assembly *assembly)

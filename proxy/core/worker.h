@@ -49,7 +49,6 @@ struct worker {
     struct chunk_pool chunks;
     size_t held_bytes;         /* of buffers that are not chains: reported by worker_hold() */
     size_t max_bytes;          /* this worker's share of max_memory */
-    uint32_t max_sessions;     /* likewise */
     uint32_t session_count;
     uint64_t sessions_made;
     struct list sessions;      /* all */
@@ -72,7 +71,7 @@ void worker_fini(struct worker *w);
 /* Waits for events, lets them run, ends the turn.  Returns when one turn is over. */
 void worker_turn(struct worker *w);
 void worker_free_the_dead(struct worker *w);
-/* The shares of the process's limits, from the snapshot. */
+/* Its share of the process's limits, from the snapshot. */
 void worker_set_limits(struct worker *w);
 /* Memory outside of chains that a session or upstream holds: counted against max_memory. */
 static inline void worker_hold(struct worker *w, size_t bytes)
@@ -106,6 +105,10 @@ static inline void worker_be_busy(struct worker *w)
     if (!w->tick_is_fast)
         worker_hurry_tick(w);
 }
+
+/* One more session in the process, of all workers?  False: max_sessions is reached. */
+bool worker_admit_session(struct worker *w);
+void worker_dismiss_session(struct worker *w);
 
 uint32_t worker_random(struct worker *w);
 const char *close_reason_text(enum close_reason reason);

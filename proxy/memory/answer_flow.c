@@ -87,7 +87,7 @@ static void hand_out(struct memory_session *s, struct memory_request *r, struct 
     struct memory_attempt *a = r->part_count == 1 ? &r->attempts[0] : NULL;
     size_t before = s->base.out.len, len;
 
-    if (r->silent)
+    if (r->silent || (r->part_count == 0 && r->reply.len == 0))
         return;
     if (r->reply.len > 0) {
         len = r->reply.len;

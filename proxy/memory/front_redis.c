@@ -143,7 +143,14 @@ static void refuse(const struct memory_state *state, const struct memory_refusal
         resp_put_error_text(out, "%s %s", code, text);
 }
 
+/* In Redis's words, which client libraries know. */
+static void turn_away(struct buf *out)
+{
+    resp_put_error(out, slice_text("ERR max number of clients reached"));
+}
+
 const struct memory_front memory_front_redis = {
+    .turn_away = turn_away,
     .name = "redis",
     .state_size = sizeof(struct redis_session),
     .begin = begin,

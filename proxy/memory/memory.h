@@ -161,6 +161,8 @@ struct memory_front {
                         struct memory_operation *op, size_t *need, struct buf *last_words);
     /* Decides what is to be done.  Called again, from the start, when it set after_all. */
     void (*plan)(const struct memory_site *, struct memory_state *, struct memory_operation *op);
+    /* Appends what a client is told that comes when there are too many already. */
+    void (*turn_away)(struct buf *out);
     /* Appends an error reply. */
     void (*refuse)(const struct memory_state *, const struct memory_refusal *, struct buf *out);
 };

@@ -84,7 +84,8 @@ static void give_parts(struct memory_request *r, const struct memory_operation *
     r->resumes = op->resumes;
     r->is_write = op->is_write;
     r->key_len = (uint8_t)(op->key.len < MEMORY_KEY_BYTES ? op->key.len : MEMORY_KEY_BYTES);
-    memcpy(r->key, op->key.at, r->key_len);
+    if (r->key_len > 0)
+        memcpy(r->key, op->key.at, r->key_len);
     if (op->part_count == 1) {
         r->one_part = op->parts[0];
         r->parts = &r->one_part;
@@ -311,8 +312,20 @@ static void session_half_closed(struct session *base)
         }
 }
 
+/* Said on a plain socket that was just accepted: there is room for a line. */
+static void turn_away(const struct session_limits *limits, int fd)
+{
+    const struct memory_side *side = LIST_ITEM(limits, struct memory_side, limits);
+    struct buf words = { 0 };
+
+    side->front->turn_away(&words);
+    (void)!send(fd, words.at, words.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    buf_fini(&words);
+}
+
 const struct flow memory_flow = {
     .name = "memory",
+    .turn_away = turn_away,
     .session_begin = session_begin,
     .session_input = session_input,
     .session_half_closed = session_half_closed,

@@ -229,6 +229,8 @@ static void follow_settings(struct memory_side *side, const struct memory_pool *
         .session_bytes = sizeof(struct memory_session) + side->front->state_size,
         .idle_timeout_ms = settings->idle_timeout_ms,
         .handshake_timeout_ms = settings->handshake_timeout_ms,
+        .max_sessions = settings->max_sessions,
+        .sessions = &stats_row_of(side->name, "", 0, STATS_NO_WORKER)->sessions,
         .max_bytes = settings->max_session_bytes,
     };
     side->site.pool = settings;
