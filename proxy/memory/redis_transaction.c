@@ -128,13 +128,19 @@ static void plan_multi(struct redis_call *call)
     redis_answer_ok(call);
 }
 
-/* The reply to EXEC stands last; what was said before it are +OK and +QUEUED. */
+/* The reply to EXEC stands last; what was said before it are +OK and +QUEUED.  A server that
+ * refuses MULTI itself (its user may not) has the word, for that is what must be mended. */
 static void merge_exec(struct memory_merge *m)
 {
     struct resp_reader reader = { m->parts[0].reply };
-    struct slice reply = m->parts[0].reply;
+    struct slice first, reply;
 
-    while (reader.in.len > 0)
+    if (resp_read_skip(&reader, &first) != ERR_NONE) {
+        buf_slice(m->out, m->parts[0].reply);
+        return;
+    }
+    reply = first;
+    while (first.at[0] != '-' && reader.in.len > 0)
         if (resp_read_skip(&reader, &reply) != ERR_NONE)
             break;
     buf_slice(m->out, reply);
