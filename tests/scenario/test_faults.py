@@ -273,7 +273,7 @@ class Servers(FaultCase):
 
 class BadClients(FaultCase):
     def test_a_client_that_stops_reading_costs_a_bounded_memory_and_gives_it_back(self):
-        self.start(shards=2, max_session_memory="4mb")
+        self.start(shards=2, max_session_memory="4mb", max_request="2mb")
         self.sheaf.ask("SET", f"{{{self.keys[0]}}}big", b"x" * (1 << 20))
         before = self.sheaf.process.memory_kib()
         greedy = self.sheaf.connect()
@@ -293,7 +293,7 @@ class BadClients(FaultCase):
             wait_until(lambda: self.sheaf.process.memory_kib() - before < 4096, what="memory to be given back")
 
     def test_a_client_that_stops_reading_and_reads_again_gets_everything(self):
-        self.start(shards=2, max_session_memory="2mb")
+        self.start(shards=2, max_session_memory="2mb", max_request="1mb")
         values = [bytes([65 + n]) * (1 << 18) for n in range(8)]
         with self.sheaf.connect() as session:
             for n, value in enumerate(values):

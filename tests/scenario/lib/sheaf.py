@@ -109,7 +109,7 @@ class Sheaf:
         try:
             return self._proxy["admin"] == "off" or self.http("/readyz")[0] == 200
         except urllib.error.URLError:
-            return True  # it listens for clients only after its admin endpoint, so it has none
+            return "sheaf is ready" in self.log  # it has no admin endpoint, or not yet
 
     def check(self):
         """Says so if it has died, and starts it again: one death fails one test, not all after it."""
