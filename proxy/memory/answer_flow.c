@@ -8,11 +8,11 @@
 
 /* ---- windows ---- */
 
-/* A session may have so many requests under way that their replies, if they are like the last ones,
- * fit the window: so a client that does not read can't make its pipeline fill the memory. */
+/* A session may have so many reads under way that their replies, if they are like the last ones, fit
+ * the window: so a client that does not read can't make its pipeline fill the memory. */
 static void window_after(struct memory_session *s, size_t reply_bytes)
 {
-    uint32_t most = s->side->settings->max_pipeline, reckoned = s->reply_bytes;
+    uint32_t most = MEMORY_WINDOW_MOST, reckoned = s->reply_bytes;
 
     if (reply_bytes > reckoned)
         reckoned = reply_bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)reply_bytes;
@@ -21,9 +21,8 @@ static void window_after(struct memory_session *s, size_t reply_bytes)
     else
         reckoned -= (reckoned - (uint32_t)reply_bytes) / 8;
     s->reply_bytes = reckoned;
-    s->window = MEMORY_WINDOW_BYTES / (reckoned + 1);
-    if (s->window > most)
-        s->window = most;
+    s->window = reckoned < s->side->window_bytes / most ? most
+                                                        : (uint32_t)(s->side->window_bytes / reckoned);
     if (s->window < 1)
         s->window = 1;
 }
@@ -71,8 +70,10 @@ static void leave_queue(struct memory_session *s)
     counter_sub(&s->side->stats->requests_open, 1);
     if (r->alone)
         s->halted = false;
-    if (r->part_count > 0)
+    if (r->part_count > 0) {
+        s->open_reads -= !r->is_write;
         measure(r);
+    }
     r->next = NULL;
     r->session = NULL;
     memory_request_unref(r);
@@ -112,7 +113,8 @@ static void hand_out(struct memory_session *s, struct memory_request *r, struct 
         len = r->parts[0].reply.len;
         chain_slice(&s->base.out, chunks, r->parts[0].reply);
     }
-    window_after(s, len);
+    if (!r->is_write)
+        window_after(s, len);
     counter_add(&s->side->stats->bytes_out, len);
     if (s->base.out.len > before)
         session_wants_flush(&s->base);

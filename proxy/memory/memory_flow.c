@@ -146,6 +146,7 @@ static void carry_out(struct memory_session *s, struct memory_request *r,
     case MEMORY_PARTS:
         give_parts(r, op);
         enqueue(s, r);
+        s->open_reads += !r->is_write;
         s->halted = op->alone;
         memory_request_start(r);
         return;
@@ -211,8 +212,9 @@ static enum parse take_request(struct memory_session *s, struct slice in, size_t
 
 static bool may_take(const struct memory_session *s)
 {
-    return s->base.open_requests < s->window && !s->halted && !s->awaits_all &&
-           s->base.out.len + s->held_bytes < MEMORY_WINDOW_BYTES;
+    return s->open_reads < s->window && s->base.open_requests < s->side->settings->max_pipeline &&
+           !s->halted && !s->awaits_all &&
+           s->base.out.len + s->held_bytes < s->side->window_bytes;
 }
 
 static void enter_site(struct memory_session *s)
@@ -266,8 +268,7 @@ static void session_begin(struct session *base)
 
     s->side = side;
     s->state = (struct memory_state *)(s + 1);
-    s->window = MEMORY_WINDOW_FIRST < side->settings->max_pipeline ? MEMORY_WINDOW_FIRST
-                                                                   : side->settings->max_pipeline;
+    s->window = MEMORY_WINDOW_FIRST;
     list_init(&s->leases);
     list_append(&side->sessions, &s->link);
     enter_site(s);

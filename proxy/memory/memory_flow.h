@@ -27,8 +27,9 @@
 enum {
     MEMORY_SMALL_BYTES = 96,          /* a reply that waits its turn and is not longer costs no memory */
     MEMORY_STREAM_BYTES = 64 * 1024,  /* a longer reply goes to the session as it comes */
-    MEMORY_WINDOW_FIRST = 32,         /* requests under way before the size of replies is known */
-    MEMORY_WINDOW_BYTES = 4 * 1024 * 1024, /* replies under way at most, as far as can be foreseen */
+    MEMORY_WINDOW_FIRST = 4,          /* reads under way before the size of replies is known */
+    MEMORY_WINDOW_MOST = 64,          /* and at most: the next reply may be a large one */
+    MEMORY_WINDOW_BYTES = 4 * 1024 * 1024, /* replies under way, as far as can be foreseen */
     MEMORY_KEY_BYTES = 48,
 };
 
@@ -93,8 +94,9 @@ struct memory_session {
     struct memory_route *route;
     struct memory_request *first, *last;
     uint64_t held_bytes; /* replies that wait for their turn */
-    uint32_t window;     /* requests under way at most, see window_after() */
-    uint32_t reply_bytes; /* the size of a reply to reckon with */
+    uint32_t open_reads;  /* of open_requests: whose replies may have any size */
+    uint32_t window;      /* open_reads at most, see window_after() */
+    uint32_t reply_bytes; /* the size of a read's reply to reckon with */
     bool halted;         /* a request that must be alone is under way */
     bool awaits_all;     /* paused until open_requests is 0 */
     struct list leases;  /* memory_upstreams */
@@ -117,6 +119,7 @@ struct memory_upstream {
     struct list lease_link;          /* on the session's leases, or the shard's idle ones */
     struct memory_subscriber *subscriber; /* NULL: none; owned by subscribe_flow */
     bool stood;                      /* became ready */
+    bool amid_reply;                 /* the reply at the queue's front has begun */
     bool leased;                     /* made for leasing */
     bool watching;                   /* the server remembers WATCHed keys for it */
     bool blocked_command;            /* its lessee left while it waits in a blocking command */
@@ -153,6 +156,7 @@ struct memory_side {
     const struct memory_front *front;
     const struct memory_back *back;
     struct session_limits limits;
+    uint64_t window_bytes;     /* MEMORY_WINDOW_BYTES, or less if sessions may hold little */
     struct memory_site site;
     struct memory_shard **shards; /* owned */
     uint32_t shard_count;

@@ -233,6 +233,9 @@ static void follow_settings(struct memory_side *side, const struct memory_pool *
         .sessions = &stats_row_of(side->name, "", 0, STATS_NO_WORKER)->sessions,
         .max_bytes = settings->max_session_bytes,
     };
+    side->window_bytes = settings->max_session_bytes / 2 < MEMORY_WINDOW_BYTES
+                             ? settings->max_session_bytes / 2
+                             : MEMORY_WINDOW_BYTES;
     side->site.pool = settings;
     side->site.map = w->assembly->maps[settings->number];
     follow_upstreams(side, side->assembly);

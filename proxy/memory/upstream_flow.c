@@ -347,6 +347,7 @@ size_t memory_upstream_input(struct upstream *base, struct slice in)
                 upstream_fail(base, ERR_PROTOCOL, "it sent a reply that nobody had asked for");
                 return in.len;
             }
+            u->amid_reply = parse == PARSE_MORE;
             memory_attempt_bytes(u, slice_of(rest.at, here), parse == PARSE_DONE);
         }
         used += here;
@@ -440,7 +441,7 @@ void memory_upstream_lost(struct upstream *base, enum err err, const char *why)
     bool stood = u->stood;
 
     tally_loss(u, err, !stood);
-    u->stood = false;
+    u->stood = u->amid_reply = false;
     memset(u->scan, 0, sizeof(u->scan));
     if (u->subscriber != NULL)
         memory_subscriber_lost(u, why);
@@ -515,6 +516,8 @@ static void tick_ready(struct memory_upstream *u, uint64_t now_us)
             (!a->request->no_deadline || u->blocked_command) &&
             now_us > since_us + settings->tombstone_timeout_ms * 1000)
             upstream_fail(&u->base, ERR_TIMEOUT, "nothing was heard from it for tombstone_timeout");
+        else if (u->amid_reply && now_us > since_us + settings->timeout_ms * 1000)
+            upstream_fail(&u->base, ERR_TIMEOUT, "it stopped in the middle of a reply");
     } else if (u->leased && u->lessee == NULL && settings->upstream_idle_timeout_ms > 0 &&
                now_us > u->idle_since_us + settings->upstream_idle_timeout_ms * 1000) {
         memory_upstream_retire(u);
