@@ -113,6 +113,7 @@ static void merge_any(struct memory_merge *m)
     }
     m->parts[0].shard = (m->parts[0].shard + 1) % shard_map_count(m->site->map);
     m->parts[0].bytes = note->words[0];
+    m->parts[0].failed = false;
     m->again = true;
 }
 

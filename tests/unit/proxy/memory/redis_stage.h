@@ -94,7 +94,6 @@ static inline void stage_end(void)
     buf_fini(&answer);
     buf_fini(&last_words);
     buf_fini(&merged);
-    free(merge.parts);
     merge = (struct memory_merge){ 0 };
     host = (struct memory_host){ 0 };
 }
@@ -109,7 +108,6 @@ static inline enum parse stage_take(void)
     buf_clear(&answer);
     buf_clear(&merged);
     buf_clear(&last_words);
-    free(merge.parts);
     merge = (struct memory_merge){ 0 };
     op = (struct memory_operation){ .answer = &answer, .arena = &arena };
     parse = memory_front_redis.parse(&site, state, buf_all(&sent), &op, &need, &last_words);
@@ -148,7 +146,7 @@ static inline void stage_prepare_merge(void)
     merge.state = state;
     merge.note = op.note;
     merge.part_count = op.part_count;
-    merge.parts = calloc(op.part_count, sizeof(*merge.parts));
+    merge.parts = arena_new(&arena, op.part_count * sizeof(*merge.parts));
     memcpy(merge.parts, op.parts, op.part_count * sizeof(*merge.parts));
     merge.arena = &arena;
     merge.out = &merged;
@@ -179,13 +177,8 @@ static inline bool stage_merge(void)
     op.part_count = merge.part_count;
     op.parts = arena_new(&arena, op.part_count * sizeof(*op.parts));
     memcpy(op.parts, merge.parts, op.part_count * sizeof(*op.parts));
-    if (op.part_count != 0) {
-        struct memory_part *old = merge.parts;
-
-        merge.parts = calloc(op.part_count, sizeof(*merge.parts));
-        memcpy(merge.parts, op.parts, op.part_count * sizeof(*merge.parts));
-        (void)old; /* may be the arena's by now */
-    }
+    merge.parts = NULL;
+    stage_prepare_merge();
     return false;
 }
 

@@ -183,7 +183,7 @@ static void what_any_shard_can_say_is_asked_of_the_next_if_one_is_down(void)
     CHECK(!stage_merge());
     CHECK_PART(0, 1, "*2\r\n$7\r\nCOMMAND\r\n$5\r\nCOUNT\r\n");
     stage_reply(0, ":240\r\n");
-    merge.parts[0].failed = false;
+    CHECK(!op.parts[0].failed);
     CHECK_MERGED(":240\r\n");
     stage_end();
 }
