@@ -91,8 +91,6 @@ static void compare_proxy(struct diff *d, const struct snapshot *was, const stru
     buf_fini(&b_text);
     if (a->workers != b->workers)
         problems_warn(problems, b->place, "workers changes with the next start, not with a reload");
-    if (strcmp(a->admin, b->admin) != 0)
-        problems_warn(problems, b->place, "admin changes with the next start, not with a reload");
     if (a->backlog != b->backlog)
         problems_warn(
             problems, b->place,

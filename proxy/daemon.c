@@ -25,6 +25,16 @@ static void report(const struct problems *problems)
     problems_print(problems, stderr);
 }
 
+/* A start has told them on stderr; who asks for a reload may be elsewhere. */
+static void say_why(const struct daemon *d, const struct problems *problems, struct buf *why)
+{
+    buf_format(why, "%zu errors in %s", problems->errors, d->file);
+    for (size_t i = 0; i < problems->count && d->assembly != NULL; i++)
+        if (!problems->list[i].is_warning)
+            buf_format(why, "; %s:%u: %s", problems->list[i].file, problems->list[i].line,
+                       problems->list[i].text);
+}
+
 /* The file as an assembly, or every reason why not. */
 static enum err load(struct daemon *d, uint32_t workers, struct assembly **out, struct buf *why)
 {
@@ -34,7 +44,7 @@ static enum err load(struct daemon *d, uint32_t workers, struct assembly **out, 
 
     report(&problems);
     if (err != ERR_NONE && why != NULL)
-        buf_format(why, "%zu errors in %s", problems.errors, d->file);
+        say_why(d, &problems, why);
     problems_fini(&problems);
     TRY(err);
     snapshot->generation = ++d->generation;
@@ -120,10 +130,10 @@ static bool reload(struct daemon *d, struct buf *why)
     diff_init(&diff, d->assembly->snapshot, next->snapshot, &warnings);
     report(&warnings);
     problems_fini(&warnings);
-    bool bound = bind_listeners(next, diff.listener_was, fds, why) == ERR_NONE;
+    bool bound = bind_listeners(next, diff.listener_was, fds, why) == ERR_NONE &&
+                 steward_follow(d->steward, next, &diff, why) == ERR_NONE;
 
     if (bound) {
-        steward_follow(d->steward, next, &diff);
         for (uint32_t i = 0; i < d->thread_count; i++)
             worker_thread_follow(&d->threads[i], posting_for(next, diff.listener_was, fds, i));
         follow_log_settings(next->snapshot);
@@ -255,9 +265,8 @@ static enum err start_threads(struct daemon *d, struct buf *why)
 
 static enum err start(struct daemon *d, struct buf *why)
 {
-    struct resolve_settings settings = {
-        .ttl_ms = d->assembly->snapshot->proxy.resolve_interval_ms
-    };
+    struct resolve_settings settings = { .ttl_ms =
+                                             d->assembly->snapshot->proxy.resolve_interval_ms };
 
     TRY(mailbox_open(d->base, d, &d->box));
     TRY(resolver_start(&settings, &d->resolver));

@@ -1,32 +1,254 @@
-/* See steward.h. */
+/* See steward.h.  News come from three sides: tick() once a second with what requests met, probed()
+ * with what probes found, steward_drain() with what the operator wants.  Each ends in publish(),
+ * which puts the verdict on the board and logs a change. */
 #include "proxy/steward.h"
 
 #include <stdlib.h>
 
+#include "config/diff.h"
+#include "proxy/admin.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
 #include "proxy/base/mem.h"
 #include "proxy/daemon.h"
+#include "proxy/steward_probes.h"
+#include "proxy/steward_samples.h"
 
-struct steward {
-    struct daemon *daemon; /* borrowed */
+/* One endpoint of the configuration. */
+struct watch {
+    struct judge judge;
+    struct tally_seen seen; /* of this assembly's sheets */
+    enum verdict_state told;
+    bool is_probed;
+    uint64_t probed_us;
+    struct probe_outcome outcome;
 };
 
-enum err steward_start(struct daemon *daemon, struct steward **out, struct buf *why)
+struct steward {
+    struct daemon *daemon;     /* borrowed */
+    struct assembly *assembly; /* counted reference */
+    struct watch *watches;     /* by endpoint number */
+    struct probes *probes;
+    struct samples *samples;
+    struct mailbox *box;
+    struct event *tick;
+    struct admin *admin;
+    uint32_t random;
+};
+
+static uint32_t next_random(struct steward *s)
 {
-    (void)why;
-    *out = mem_new(sizeof(**out));
-    (*out)->daemon = daemon;
+    s->random ^= s->random << 13;
+    s->random ^= s->random >> 17;
+    s->random ^= s->random << 5;
+    return s->random;
+}
+
+/* ---- verdicts ---- */
+
+/* What an operator calls half-open is a step on the way: told to those who look closely. */
+static enum log_level level_of(enum verdict_state state)
+{
+    switch (state) {
+    case VERDICT_DOWN:
+        return LOG_WARN;
+    case VERDICT_HALF_OPEN:
+        return LOG_DEBUG;
+    case VERDICT_UP:
+    case VERDICT_DRAINING:
+        break;
+    }
+    return LOG_INFO;
+}
+
+static void log_change(const struct endpoint_settings *e, const struct watch *w,
+                       const struct verdict *now)
+{
+    bool is_down = now->state == VERDICT_DOWN;
+    const char *words = is_down && w->outcome.reason == now->reason ? w->outcome.text : "";
+
+    log_event(level_of(now->state), "endpoint changed", log_text("endpoint", e->name),
+              log_text("pool", e->pool->name), log_number("shard", e->shard),
+              log_text("from", judge_state_name(w->told)),
+              log_text("to", judge_state_name(now->state)),
+              log_text("reason", now->reason == HEALTH_FINE ? "" : reason_text(now->reason)),
+              log_text("text", words));
+}
+
+static void publish(struct steward *s, uint32_t number)
+{
+    struct watch *w = &s->watches[number];
+    struct verdict verdict = judge_verdict(&w->judge, clock_now_us() / 1000);
+
+    board_put(s->assembly->board, number, &verdict);
+    if (verdict.state == w->told)
+        return;
+    log_change(&s->assembly->snapshot->endpoints[number], w, &verdict);
+    w->told = verdict.state;
+}
+
+static struct judge_settings settings_of(const struct endpoint_settings *e)
+{
+    const struct memory_pool *pool = e->pool;
+    const struct health_settings *h = &pool->health;
+    uint64_t most_ms = pool->backoff_max_ms;
+
+    return (struct judge_settings){
+        .rise = h->rise,
+        .fall = h->fall,
+        .breaker_failures = h->breaker_failures,
+        .backoff_first_ms = (uint32_t)h->breaker_open_ms,
+        .backoff_most_ms = (uint32_t)(most_ms > h->breaker_open_ms ? most_ms : h->breaker_open_ms),
+    };
+}
+
+/* ---- news ---- */
+
+static void judge_traffic(struct steward *s)
+{
+    const struct assembly *a = s->assembly;
+    uint64_t now_ms = clock_now_us() / 1000;
+
+    for (uint32_t i = 0; i < a->snapshot->endpoint_count; i++) {
+        struct watch *w = &s->watches[i];
+        struct judge_tally tally;
+
+        tally_collect(a->tallies, a->workers, i, &w->seen, &tally);
+        judge_tally(&w->judge, now_ms, &tally, next_random(s));
+        publish(s, i);
+    }
+}
+
+static void tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct steward *s = arg;
+
+    (void)fd;
+    (void)what;
+    samples_take(s->samples, clock_now_us());
+    judge_traffic(s);
+}
+
+/* A letter from the probes. */
+static void probed(void *owner, void *content)
+{
+    struct steward *s = owner;
+    struct probe_outcome outcome;
+    uint32_t number;
+
+    (void)content;
+    while (probes_next(s->probes, &number, &outcome)) {
+        struct watch *w = &s->watches[number];
+        uint64_t now_us = clock_now_us();
+
+        w->outcome = outcome;
+        w->is_probed = true;
+        w->probed_us = now_us;
+        judge_probe(&w->judge, now_us / 1000, outcome.reason, next_random(s));
+        publish(s, number);
+    }
+}
+
+bool steward_drain(struct steward *s, uint32_t number, bool draining)
+{
+    bool changed = judge_drain(&s->watches[number].judge, clock_now_us() / 1000, draining);
+
+    publish(s, number);
+    return changed;
+}
+
+struct steward_endpoint steward_endpoint(const struct steward *s, uint32_t number)
+{
+    const struct watch *w = &s->watches[number];
+
+    return (struct steward_endpoint){ .verdict = judge_verdict(&w->judge, clock_now_us() / 1000),
+                                      .is_drained = w->judge.draining,
+                                      .is_probed = w->is_probed,
+                                      .probed_us = w->probed_us,
+                                      .probe = &w->outcome };
+}
+
+const struct samples *steward_samples(const struct steward *s)
+{
+    return s->samples;
+}
+
+/* ---- life ---- */
+
+/* Endpoints that go on keep what is known of them; tallies begin anew with each assembly. */
+static void watch_all(struct steward *s, struct assembly *next, const uint32_t *was)
+{
+    uint32_t count = next->snapshot->endpoint_count;
+    struct watch *watches = mem_new(count * sizeof(*watches));
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct judge_settings settings = settings_of(&next->snapshot->endpoints[i]);
+
+        if (was != NULL && was[i] != DIFF_NONE) {
+            watches[i] = s->watches[was[i]];
+            watches[i].seen = (struct tally_seen){ 0 };
+            judge_configure(&watches[i].judge, &settings);
+        } else {
+            judge_init(&watches[i].judge, &settings, clock_now_us() / 1000);
+        }
+    }
+    free(s->watches);
+    s->watches = watches;
+    assembly_unref(&s->assembly);
+    s->assembly = assembly_ref(next);
+    for (uint32_t i = 0; i < count; i++)
+        publish(s, i);
+    probes_follow(s->probes, next, was);
+}
+
+enum err steward_follow(struct steward *s, struct assembly *next, const struct diff *diff,
+                        struct buf *why)
+{
+    TRY(admin_follow(s->admin, &next->snapshot->proxy, why));
+    watch_all(s, next, diff->endpoint_was);
     return ERR_NONE;
 }
 
-void steward_follow(struct steward *s, struct assembly *next, const struct diff *diff)
+static void begin_ticks(struct steward *s)
 {
-    (void)s;
-    (void)next;
-    (void)diff;
+    struct timeval second = { .tv_sec = 1 };
+
+    samples_take(s->samples, clock_now_us());
+    s->tick = event_new(s->daemon->base, -1, EV_PERSIST, tick, s);
+    event_add(s->tick, &second);
 }
 
-void steward_stop(struct steward **s)
+enum err steward_start(struct daemon *daemon, struct steward **out, struct buf *why)
 {
-    free(*s);
-    *s = NULL;
+    struct steward *s = mem_new(sizeof(*s));
+    struct daemon *d = daemon;
+
+    *out = s; /* steward_stop() frees what there is of it */
+    s->daemon = d;
+    s->random = (uint32_t)clock_now_us() | 1;
+    s->samples = samples_new();
+    TRY(mailbox_open(d->base, s, &s->box));
+    TRY(probes_start(d->resolver, s->box, probed, &s->probes));
+    watch_all(s, d->assembly, NULL);
+    begin_ticks(s);
+    TRY(admin_start(d, &s->admin));
+    return admin_follow(s->admin, &d->assembly->snapshot->proxy, why);
+}
+
+void steward_stop(struct steward **where)
+{
+    struct steward *s = *where;
+
+    *where = NULL;
+    if (s == NULL)
+        return;
+    admin_stop(&s->admin);
+    probes_stop(&s->probes);
+    mailbox_close(&s->box);
+    if (s->tick != NULL)
+        event_free(s->tick);
+    samples_free(&s->samples);
+    free(s->watches);
+    assembly_unref(&s->assembly);
+    free(s);
 }

@@ -27,6 +27,7 @@ struct stats_row *stats_row_of(const char *pool, const char *endpoint, uint32_t 
         row->endpoint = mem_text(endpoint);
         row->shard = shard;
         row->worker = worker;
+        row->number = shared.rows == NULL ? 0 : shared.rows->number + 1;
         row->next = shared.rows;
         shared.rows = row;
     }

@@ -11,6 +11,7 @@
 
 struct stats_row {
     struct stats_row *next; /* of all; the newest first */
+    uint32_t number;        /* 0, 1, ... in the order of making */
     char *pool;             /* owned, for ever, as the next */
     char *endpoint;         /* "": the row of the pool itself */
     uint32_t shard;
@@ -21,6 +22,7 @@ struct stats_row {
     struct counter timeouts, refusals, late_replies, upstreams_lost, upstreams_opened;
     struct counter bytes_in, bytes_out; /* from and to sessions, or from and to the endpoint */
     struct counter upstreams_open, upstreams_leased, requests_open;
+    struct counter sessions_open; /* pool only */
     struct histogram latency_us; /* pool: from parse to the last byte queued; shard: sent to reply */
 };
 

@@ -15,20 +15,22 @@
 
 struct dial {
     int fd;
+    int cancel_fd;          /* borrowed; 0: none */
     struct tls_stream *tls; /* NULL: plain */
 };
 
-static enum err wait_for(int fd, short events, uint64_t deadline_us)
+static enum err wait_for(const struct dial *d, short events, uint64_t deadline_us)
 {
-    struct pollfd p = { .fd = fd, .events = events };
+    struct pollfd p[] = { { .fd = d->fd, .events = events },
+                          { .fd = d->cancel_fd > 0 ? d->cancel_fd : -1, .events = POLLIN } };
 
     for (;;) {
         uint64_t now_us = clock_now_us();
         uint64_t left_ms = deadline_us > now_us ? (deadline_us - now_us + 999) / 1000 : 0;
-        int ready = poll(&p, 1, left_ms > 1000000 ? 1000000 : (int)left_ms);
+        int ready = poll(p, 2, left_ms > 1000000 ? 1000000 : (int)left_ms);
 
         if (ready > 0)
-            return ERR_NONE;
+            return p[1].revents != 0 ? ERR_TIMEOUT : ERR_NONE;
         if (ready < 0 && errno != EINTR)
             return ERR_SYSTEM;
         if (clock_now_us() >= deadline_us)
@@ -37,44 +39,44 @@ static enum err wait_for(int fd, short events, uint64_t deadline_us)
 }
 
 /* `system_error` gets the reason of an ERR_CONNECT. */
-static enum err connect_until(int fd, const struct sockaddr *at, socklen_t len,
+static enum err connect_until(const struct dial *d, const struct sockaddr *at, socklen_t len,
                               uint64_t deadline_us, int *system_error)
 {
     socklen_t size = sizeof(*system_error);
 
-    if (connect(fd, at, len) == 0)
+    if (connect(d->fd, at, len) == 0)
         return ERR_NONE;
     *system_error = errno;
     if (errno != EINPROGRESS)
         return ERR_CONNECT;
-    TRY(wait_for(fd, POLLOUT, deadline_us));
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, system_error, &size) != 0)
+    TRY(wait_for(d, POLLOUT, deadline_us));
+    if (getsockopt(d->fd, SOL_SOCKET, SO_ERROR, system_error, &size) != 0)
         *system_error = errno;
     return *system_error == 0 ? ERR_NONE : ERR_CONNECT;
 }
 
-static enum err connect_to(const struct sockaddr *at, socklen_t len, uint64_t deadline_us, int *fd,
-                           const char **reason)
+static enum err connect_to(struct dial *d, const struct sockaddr *at, socklen_t len,
+                           uint64_t deadline_us, const char **reason)
 {
-    int made = socket(at->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int system_error = 0;
     enum err err;
 
-    if (made < 0) {
+    d->fd = socket(at->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (d->fd < 0) {
         *reason = strerrordesc_np(errno);
         return ERR_CONNECT;
     }
-    err = connect_until(made, at, len, deadline_us, &system_error);
-    if (err == ERR_NONE) {
-        *fd = made;
+    err = connect_until(d, at, len, deadline_us, &system_error);
+    if (err == ERR_NONE)
         return ERR_NONE;
-    }
     *reason = err == ERR_CONNECT ? strerrordesc_np(system_error) : err_text(err);
-    close(made);
+    close(d->fd);
+    d->fd = -1;
     return err;
 }
 
-static enum err connect_unix(const char *path, uint64_t deadline_us, int *fd, const char **reason)
+static enum err connect_unix(struct dial *d, const char *path, uint64_t deadline_us,
+                             const char **reason)
 {
     struct sockaddr_un at = { .sun_family = AF_UNIX };
 
@@ -83,10 +85,10 @@ static enum err connect_unix(const char *path, uint64_t deadline_us, int *fd, co
         return ERR_CONNECT;
     }
     memcpy(at.sun_path, path, strlen(path));
-    return connect_to((struct sockaddr *)&at, sizeof(at), deadline_us, fd, reason);
+    return connect_to(d, (struct sockaddr *)&at, sizeof(at), deadline_us, reason);
 }
 
-static enum err connect_name(const struct dial_options *o, uint64_t deadline_us, int *fd,
+static enum err connect_name(struct dial *d, const struct dial_options *o, uint64_t deadline_us,
                              const char **reason)
 {
     struct resolve_list list;
@@ -94,7 +96,7 @@ static enum err connect_name(const struct dial_options *o, uint64_t deadline_us,
 
     TRY(resolve_wait(o->resolver, o->host, o->port, deadline_us, &list, reason));
     for (size_t i = 0; i < list.count; i++) {
-        err = connect_to(&list.item[i].at.any, list.item[i].len, deadline_us, fd, reason);
+        err = connect_to(d, &list.item[i].at.any, list.item[i].len, deadline_us, reason);
         if (err == ERR_NONE || err == ERR_TIMEOUT)
             break;
     }
@@ -104,7 +106,7 @@ static enum err connect_name(const struct dial_options *o, uint64_t deadline_us,
 /* After ERR_AGAIN of a TLS call: waits for what it wants. */
 static enum err wait_tls(const struct dial *d, uint64_t deadline_us)
 {
-    return wait_for(d->fd, tls_wants_write(d->tls) ? POLLOUT : POLLIN, deadline_us);
+    return wait_for(d, tls_wants_write(d->tls) ? POLLOUT : POLLIN, deadline_us);
 }
 
 static enum err begin_tls(struct dial *d, const struct dial_options *o, uint64_t deadline_us,
@@ -131,10 +133,11 @@ enum err dial_open(const struct dial_options *o, uint64_t deadline_us, struct di
     enum err err;
 
     d->fd = -1;
+    d->cancel_fd = o->cancel_fd;
     if (o->host != NULL)
-        err = connect_name(o, deadline_us, &d->fd, &reason);
+        err = connect_name(d, o, deadline_us, &reason);
     else
-        err = connect_unix(o->unix_path, deadline_us, &d->fd, &reason);
+        err = connect_unix(d, o->unix_path, deadline_us, &reason);
     if (err == ERR_NONE && o->tls != NULL)
         err = begin_tls(d, o, deadline_us, &reason);
     if (err == ERR_NONE) {
@@ -187,7 +190,7 @@ enum err dial_read(void *dial, void *at, size_t len, uint64_t deadline_us, size_
         if (d->tls != NULL)
             TRY(wait_tls(d, deadline_us));
         else
-            TRY(wait_for(d->fd, POLLIN, deadline_us));
+            TRY(wait_for(d, POLLIN, deadline_us));
     }
 }
 
@@ -205,6 +208,6 @@ enum err dial_write(void *dial, const void *at, size_t len, uint64_t deadline_us
         if (d->tls != NULL)
             TRY(wait_tls(d, deadline_us));
         else
-            TRY(wait_for(d->fd, POLLOUT, deadline_us));
+            TRY(wait_for(d, POLLOUT, deadline_us));
     }
 }

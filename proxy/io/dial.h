@@ -20,6 +20,7 @@ struct dial_options {
         *resolver; /* borrowed; NULL: names are looked up on the spot, without a deadline */
     struct tls_context *tls; /* borrowed; NULL: plain */
     const char *server_name; /* for TLS; NULL: host */
+    int cancel_fd; /* borrowed; once it is readable every wait ends with ERR_TIMEOUT; 0: none */
 };
 
 /* Deadlines are of the monotonic clock.  Tries each address of the name.  ERR_RESOLVE, ERR_CONNECT,

@@ -271,6 +271,7 @@ static void session_begin(struct session *base)
     s->window = MEMORY_WINDOW_FIRST;
     list_init(&s->leases);
     list_append(&side->sessions, &s->link);
+    counter_add(&side->stats->sessions_open, 1);
     enter_site(s);
     side->front->begin(&side->site, s->state);
     s->base.logged_in = s->state->logged_in;
@@ -299,6 +300,7 @@ static void session_end(struct session *base)
     s->side->front->end(s->state);
     memory_route_leave(s->side, &s->route);
     list_remove(&s->link);
+    counter_sub(&s->side->stats->sessions_open, 1);
 }
 
 /* A client that will say no more and waits in a blocking command has left: as Redis sees it too. */

@@ -140,7 +140,6 @@ static void what_only_a_start_changes_is_said(void)
     CHECK_TEXT(
         r.warnings,
         "t.ini:2: warning: workers changes with the next start, not with a reload\n"
-        "t.ini:2: warning: admin changes with the next start, not with a reload\n"
         "t.ini:2: warning: backlog changes for new listeners; the others keep theirs until the "
         "next start\n");
     end(&r);
