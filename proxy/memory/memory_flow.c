@@ -224,6 +224,7 @@ static void enter_site(struct memory_session *s)
     site->session = s;
     site->session_id = s->base.id;
     site->now_us = worker_now_us(s->base.worker);
+    site->wall_us = clock_wall_us();
 }
 
 static size_t session_input(struct session *base, struct slice in)

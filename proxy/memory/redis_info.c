@@ -66,7 +66,7 @@ static bool is_one_of(struct slice name, const char *const *names, size_t count)
     return false;
 }
 
-#define IS_ONE_OF(name, names) is_one_of(name, names, sizeof(names) / sizeof(names[0]))
+#define IS_ONE_OF(name, names) is_one_of(name, names, sizeof(names) / sizeof((names)[0]))
 
 /* Added over the shards; names that start with "total_" are, too. */
 static bool is_added(struct slice name)

@@ -197,18 +197,23 @@ static void merge_minimum(struct memory_merge *m)
 }
 
 /* The elements of one part, each with all that is in it. */
-static bool part_elements(struct memory_merge *m, const struct memory_part *part,
-                          struct slice **elements, uint64_t *count)
+struct elements {
+    struct slice *at; /* in the arena */
+    size_t count;
+};
+
+static bool read_elements(struct memory_merge *m, const struct memory_part *part,
+                          struct elements *out)
 {
     struct resp_reader reader = { part->reply };
     struct resp_item item;
 
     if (resp_read(&reader, &item) != ERR_NONE || strchr("*~%", item.type) == NULL)
         return false;
-    *count = item.count;
-    *elements = arena_new(m->arena, (item.count + 1) * sizeof(**elements));
-    for (uint64_t i = 0; i < item.count; i++)
-        if (resp_read_skip(&reader, &(*elements)[i]) != ERR_NONE)
+    out->count = item.count;
+    out->at = arena_new(m->arena, (out->count + 1) * sizeof(*out->at));
+    for (size_t i = 0; i < out->count; i++)
+        if (resp_read_skip(&reader, &out->at[i]) != ERR_NONE)
             return false;
     return true;
 }
@@ -216,24 +221,23 @@ static bool part_elements(struct memory_merge *m, const struct memory_part *part
 static void merge_by_key(struct memory_merge *m)
 {
     const struct redis_note *note = m->note;
-    struct slice **elements;
-    uint64_t count;
+    struct elements *elements;
 
     if (redis_merge_failed(m))
         return;
     elements = arena_new(m->arena, m->part_count * sizeof(*elements));
     for (uint32_t i = 0; i < m->part_count; i++)
-        if (!part_elements(m, &m->parts[i], &elements[i], &count) ||
-            count != note->split.parts[i].count) {
+        if (!read_elements(m, &m->parts[i], &elements[i]) ||
+            elements[i].count != note->split.parts[i].count) {
             redis_merge_out_of_step(m);
             return;
         }
     resp_put_array(m->out, note->key_count);
     for (uint32_t k = 0; k < note->key_count; k++)
-        buf_slice(m->out, elements[note->split.part[k]][note->split.place[k]]);
+        buf_slice(m->out, elements[note->split.part[k]].at[note->split.place[k]]);
 }
 
-/* A list of elements with some dropped, and what to write it as. */
+/* The elements of all parts in a row, and what to write them as. */
 struct joined {
     struct slice *at;
     size_t count;
@@ -242,19 +246,19 @@ struct joined {
 
 static bool join(struct memory_merge *m, struct joined *out)
 {
-    struct slice **elements = arena_new(m->arena, m->part_count * sizeof(*elements));
-    uint64_t *counts = arena_new(m->arena, m->part_count * sizeof(*counts)), total = 0;
+    struct elements *parts = arena_new(m->arena, m->part_count * sizeof(*parts));
+    size_t total = 0;
 
     for (uint32_t i = 0; i < m->part_count; i++) {
-        if (!part_elements(m, &m->parts[i], &elements[i], &counts[i]))
+        if (!read_elements(m, &m->parts[i], &parts[i]))
             return false;
-        total += counts[i];
+        total += parts[i].count;
     }
     *out = (struct joined){ .type = m->parts[0].reply.at[0] };
     out->at = arena_new(m->arena, (total + 1) * sizeof(*out->at));
     for (uint32_t i = 0; i < m->part_count; i++) {
-        memcpy(out->at + out->count, elements[i], counts[i] * sizeof(**elements));
-        out->count += counts[i];
+        memcpy(out->at + out->count, parts[i].at, parts[i].count * sizeof(*out->at));
+        out->count += parts[i].count;
     }
     return true;
 }

@@ -1,5 +1,7 @@
 /* Every command but the plainest: first what Redis itself checks of any command, in its order and
  * with its words, then the plan of the command's kind. */
+#include <string.h>
+
 #include "proxy/memory/redis_kinds.h"
 #include "proxy/memory/redis_transaction.h"
 #include "proxy/memory/redis_users.h"
@@ -87,8 +89,21 @@ static void plan_subscribe(struct redis_call *call)
 
 static void plan_refused(struct redis_call *call)
 {
-    redis_error(call, "ERR '%s' can't work through a pool of shards: it belongs to one server",
-                call->cmd->name);
+    static const struct {
+        const char *start, *reason;
+    } REASONS[] = {
+        { "client|tracking", "upstreams are shared, so nobody could be told of invalidations" },
+        { "client|caching", "client-side caching is off: see CLIENT TRACKING" },
+        { "cluster|", "this is no cluster, and its shards are set in the configuration" },
+        { "script|debug", "the debugger needs a server of its own" },
+        { "monitor", "it would show what all the pool's users do" },
+    };
+    const char *reason = "it belongs to one server";
+
+    for (size_t i = 0; i < sizeof(REASONS) / sizeof(REASONS[0]); i++)
+        if (strncmp(call->cmd->name, REASONS[i].start, strlen(REASONS[i].start)) == 0)
+            reason = REASONS[i].reason;
+    redis_error(call, "ERR '%s' can't work through a pool of shards: %s", call->cmd->name, reason);
 }
 
 static void plan_kind(struct redis_call *call)

@@ -153,8 +153,16 @@ static void add(struct redis_scripts *s, struct slice body, uint64_t hash)
     *bucket = script;
     list_append(&s->by_age, &script->by_age);
     s->bytes += body.len + SCRIPT_OVERHEAD_BYTES;
-    while (s->bytes > s->most_bytes)
-        drop(s, LIST_ITEM(list_first(&s->by_age), struct script, by_age));
+}
+
+/* Drops the oldest until another of `len` bytes has its place. */
+static void make_room(struct redis_scripts *s, size_t len)
+{
+    LIST_EACH (&s->by_age, link) {
+        if (s->bytes + len + SCRIPT_OVERHEAD_BYTES <= s->most_bytes)
+            return;
+        drop(s, LIST_ITEM(link, struct script, by_age));
+    }
 }
 
 void redis_scripts_remember(struct redis_scripts *s, struct slice body)
@@ -164,10 +172,12 @@ void redis_scripts_remember(struct redis_scripts *s, struct slice body)
 
     pthread_mutex_lock(&s->lock);
     script = find_body(s, body, hash);
-    if (script != NULL)
+    if (script != NULL) {
         touch(s, script);
-    else if (body.len > 0 && body.len + SCRIPT_OVERHEAD_BYTES <= s->most_bytes)
+    } else if (body.len > 0 && body.len + SCRIPT_OVERHEAD_BYTES <= s->most_bytes) {
+        make_room(s, body.len);
         add(s, body, hash);
+    }
     pthread_mutex_unlock(&s->lock);
 }
 

@@ -158,9 +158,8 @@ static void dangerous_administration_needs_the_word(void)
     stage_say("CONFIG SET maxmemory 1");
     CHECK_INT(op.way, MEMORY_PARTS);
     CHECK_INT(op.part_count, 2);
-    CHECK_ANSWER(
-        "MONITOR",
-        "-ERR 'monitor' can't work through a pool of shards: it belongs to one server\r\n");
+    CHECK_ANSWER("SYNC",
+                 "-ERR 'sync' can't work through a pool of shards: it belongs to one server\r\n");
     stage_end();
     stage_begin(2);
     stage_say("DEBUG SLEEP 1");
