@@ -1,46 +1,203 @@
-/* See commands.h. */
+/* See commands.h: check and route. */
 #include "proxy/commands.h"
 
+#include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "config/import_twemproxy.h"
 #include "config/load.h"
+#include "proxy/base/mem.h"
+#include "proxy/core/assembly.h"
 #include "proxy/vocabulary.h"
 
-int command_check(int count, char **words)
+/* ---- check ---- */
+
+/* All that is wrong goes to stderr. */
+static struct snapshot *load(const char *file)
 {
     struct snapshot *snapshot = NULL;
     struct problems problems = { 0 };
-    enum err err;
+    enum err err = config_load(file, vocabulary(), &snapshot, &problems);
 
-    if (count != 2)
-        return 2;
-    err = config_load(words[1], vocabulary(), &snapshot, &problems);
     problems_print(&problems, stderr);
     problems_fini(&problems);
-    if (err != ERR_NONE)
-        return 2;
+    return err == ERR_NONE ? snapshot : NULL;
+}
+
+static int check_file(const char *file)
+{
+    struct snapshot *snapshot = load(file);
+
+    if (snapshot == NULL)
+        return COMMANDS_USAGE;
     config_check_print(snapshot, stdout);
     snapshot_unref(&snapshot);
-    return 0;
+    return COMMANDS_FINE;
+}
+
+static int import(const char *file)
+{
+    struct problems problems = { 0 };
+    enum err err = import_twemproxy(file, stdout, &problems);
+
+    problems_print(&problems, stderr);
+    problems_fini(&problems);
+    return err == ERR_NONE ? COMMANDS_FINE : COMMANDS_USAGE;
+}
+
+int command_check(int count, char **words)
+{
+    if (count == 2 && strcmp(words[1], "--document") == 0) {
+        config_document(vocabulary(), stdout);
+        return COMMANDS_FINE;
+    }
+    if (count == 3 && strcmp(words[1], "--from-twemproxy") == 0)
+        return import(words[2]);
+    if (count == 2 && words[1][0] != '-')
+        return check_file(words[1]);
+    fputs("usage: sheaf check FILE                              all errors, or what it comes to\n"
+          "       sheaf check --document                        every option, as Markdown\n"
+          "       sheaf check --from-twemproxy nutcracker.yml   the same pools as a sheaf.ini\n",
+          stderr);
+    return COMMANDS_USAGE;
+}
+
+/* ---- route ---- */
+
+struct routing {
+    const struct memory_pool *pool;
+    struct shard_map *map;
+    bool is_hex;
+    struct buf key; /* decoded */
+};
+
+static int hex_digit(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return isxdigit(c) ? tolower(c) - 'a' + 10 : -1;
+}
+
+static bool decode(struct slice text, struct buf *out)
+{
+    buf_clear(out);
+    for (size_t i = 0; i + 1 < text.len; i += 2) {
+        int high = hex_digit(text.at[i]), low = hex_digit(text.at[i + 1]);
+        uint8_t byte = (uint8_t)(high * 16 + low);
+
+        if (high < 0 || low < 0)
+            return false;
+        buf_put(out, &byte, 1);
+    }
+    return text.len % 2 == 0;
+}
+
+static bool print_route(struct routing *r, struct slice given)
+{
+    struct slice key = given;
+    struct shard_place place;
+
+    if (r->is_hex) {
+        if (!decode(given, &r->key)) {
+            fprintf(stderr, "sheaf route: \"%.*s\" is not hex\n", (int)given.len,
+                    (const char *)given.at);
+            return false;
+        }
+        key = buf_all(&r->key);
+    }
+    place = shard_map_find(r->map, key);
+    fwrite(given.at, 1, given.len, stdout);
+    printf("\t%016llx\t", (unsigned long long)place.hash);
+    if (place.slot == SHARD_SLOT_NONE)
+        fputs("-", stdout);
+    else
+        printf("%u", place.slot);
+    printf("\t%u\t%s\n", place.shard, r->pool->shards[place.shard]->name);
+    return true;
+}
+
+static bool print_routes_of_stdin(struct routing *r)
+{
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t len;
+    bool good = true;
+
+    while (good && (len = getline(&line, &room, stdin)) >= 0) {
+        if (len > 0 && line[len - 1] == '\n')
+            len--;
+        good = print_route(r, slice_of(line, (size_t)len));
+    }
+    free(line);
+    return good;
+}
+
+static enum err make_map(const struct memory_pool *pool, struct shard_map **map)
+{
+    struct shard_map_member *members = mem_new(pool->shard_count * sizeof(*members));
+    struct shard_map_settings settings;
+    struct buf why = { 0 };
+    enum err err;
+
+    assembly_map_settings(pool, members, &settings);
+    err = shard_map_new(&settings, map, &why);
+    if (err != ERR_NONE)
+        fprintf(stderr, "sheaf route: pool %s: %.*s\n", pool->name, (int)why.len,
+                (const char *)why.at);
+    buf_fini(&why);
+    free(members);
+    return err;
+}
+
+static const struct memory_pool *find_pool(const struct snapshot *s, const char *name)
+{
+    const struct memory_pool *pool = snapshot_pool(s, name);
+
+    if (pool != NULL)
+        return pool;
+    fprintf(stderr, "sheaf route: there is no pool \"%s\"; pools:", name);
+    for (uint32_t i = 0; i < s->pool_count; i++)
+        fprintf(stderr, "%s %s", i == 0 ? "" : ",", s->pools[i].name);
+    fputs("\n", stderr);
+    return NULL;
+}
+
+static int route(const struct snapshot *s, const char *name, bool is_hex, char **keys, int count)
+{
+    struct routing r = { .pool = find_pool(s, name), .is_hex = is_hex };
+    bool good = true;
+
+    if (r.pool == NULL || make_map(r.pool, &r.map) != ERR_NONE)
+        return COMMANDS_USAGE;
+    for (int i = 0; good && i < count; i++)
+        good = strcmp(keys[i], "-") == 0 ? print_routes_of_stdin(&r)
+                                         : print_route(&r, slice_text(keys[i]));
+    shard_map_free(&r.map);
+    buf_fini(&r.key);
+    return good ? COMMANDS_FINE : COMMANDS_USAGE;
 }
 
 int command_route(int count, char **words)
 {
-    (void)count;
-    (void)words;
-    return 2;
-}
+    bool is_hex = count > 1 && strcmp(words[1], "--hex") == 0;
+    char **rest = words + 1 + is_hex;
+    int left = count - 1 - is_hex, code;
+    struct snapshot *snapshot;
 
-int command_status(int count, char **words)
-{
-    (void)count;
-    (void)words;
-    return 2;
-}
-
-int command_top(int count, char **words)
-{
-    (void)count;
-    (void)words;
-    return 2;
+    if (left < 3) {
+        fputs("usage: sheaf route [--hex] FILE POOL KEY...\n"
+              "Prints key, hash, slot, shard and endpoint, separated by tabs.  KEY - reads keys "
+              "from\n"
+              "standard input, one a line; with --hex keys are given, and printed, hex-coded.\n",
+              stderr);
+        return COMMANDS_USAGE;
+    }
+    snapshot = load(rest[0]);
+    if (snapshot == NULL)
+        return COMMANDS_USAGE;
+    code = route(snapshot, rest[1], is_hex, rest + 2, left - 2);
+    snapshot_unref(&snapshot);
+    return code;
 }

@@ -95,6 +95,15 @@ static enum err bind_listeners(const struct assembly *a, const uint32_t *was, in
     return ERR_NONE;
 }
 
+/* Socket files of listeners that end; `is` says which go on (NULL: none).  Done before the last
+ * connection ends, so that a successor may listen there by then. */
+static void remove_sockets(const struct snapshot *s, const uint32_t *is)
+{
+    for (uint32_t i = 0; i < s->listener_count; i++)
+        if (s->listeners[i].address.path != NULL && (is == NULL || is[i] == DIFF_NONE))
+            unlink(s->listeners[i].address.path);
+}
+
 static struct posting *posting_for(struct assembly *a, const uint32_t *was, const int *fds,
                                    uint32_t worker)
 {
@@ -134,6 +143,7 @@ static bool reload(struct daemon *d, struct buf *why)
                  steward_follow(d->steward, next, &diff, why) == ERR_NONE;
 
     if (bound) {
+        remove_sockets(d->assembly->snapshot, diff.listener_is);
         for (uint32_t i = 0; i < d->thread_count; i++)
             worker_thread_follow(&d->threads[i], posting_for(next, diff.listener_was, fds, i));
         follow_log_settings(next->snapshot);
@@ -195,6 +205,7 @@ void daemon_drain(struct daemon *d)
         return;
     }
     d->draining = true;
+    remove_sockets(d->assembly->snapshot, NULL);
     log_event(LOG_INFO, "shutting down", log_number("drain_timeout_ms", timeout_ms));
     for (uint32_t i = 0; i < d->thread_count; i++)
         worker_thread_drain(&d->threads[i]);

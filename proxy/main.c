@@ -7,8 +7,6 @@
 #include "proxy/commands.h"
 #include "proxy/daemon.h"
 
-enum { EXIT_USAGE = 2 };
-
 struct command {
     const char *name, *arguments, *help;
     int (*run)(int count, char **words); /* words[0] is the command */
@@ -16,22 +14,27 @@ struct command {
 
 static int serve(int count, char **words)
 {
-    if (count != 2) {
-        fprintf(stderr, "sheaf serve: name the configuration file: sheaf serve sheaf.ini\n");
-        return EXIT_USAGE;
-    }
-    return daemon_run(words[1]);
+    if (count == 2 && words[1][0] != '-')
+        return daemon_run(words[1]);
+    fputs(count < 2 ? "sheaf serve: name a configuration file; serving without one needs embedded "
+                      "shards, which this version does not have\n"
+                    : "",
+          stderr);
+    fputs("usage: sheaf serve FILE\n", stderr);
+    return COMMANDS_USAGE;
 }
 
 static const struct command COMMANDS[] = {
     { "serve", "FILE", "serve the pools of a configuration file", serve },
-    { "check", "[--document] FILE", "tell all errors, or print the effective configuration",
-      command_check },
+    { "check", "FILE", "tell all errors, or print the effective configuration", command_check },
+    { "check", "--document", "print every option, its values and its default", command_check },
+    { "check", "--from-twemproxy FILE", "print a nutcracker.yml as a sheaf.ini", command_check },
     { "route", "[--hex] FILE POOL KEY...",
       "tell hash, slot, shard and endpoint of keys; - reads them from standard input",
       command_route },
-    { "status", "[--json] [URL]", "print what a running sheaf says of itself", command_status },
-    { "top", "[URL]", "the same as a live screen", command_top },
+    { "status", "[--json] [URL or FILE]", "print what a running sheaf says of itself",
+      command_status },
+    { "top", "[URL or FILE]", "the same as a live screen", command_top },
 };
 
 static void usage(FILE *out)
@@ -48,7 +51,7 @@ int main(int argc, char **argv)
 {
     if (argc < 2) {
         usage(stderr);
-        return EXIT_USAGE;
+        return COMMANDS_USAGE;
     }
     for (size_t i = 0; i < sizeof(COMMANDS) / sizeof(COMMANDS[0]); i++)
         if (strcmp(argv[1], COMMANDS[i].name) == 0)
@@ -63,5 +66,5 @@ int main(int argc, char **argv)
         return 0;
     }
     fprintf(stderr, "sheaf: there is no command \"%s\"; sheaf --help lists them\n", argv[1]);
-    return EXIT_USAGE;
+    return COMMANDS_USAGE;
 }

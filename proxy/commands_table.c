@@ -1,0 +1,292 @@
+/* See commands_table.h.  Cells are gathered first, so that columns are as wide as they must be. */
+#include "proxy/commands_table.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "proxy/base/mem.h"
+
+enum { COLUMNS = 12, CELL_BYTES = 96 };
+
+enum colour { PLAIN, BOLD, GREEN, YELLOW, RED, DIM };
+
+struct row {
+    char cell[COLUMNS][CELL_BYTES];
+    enum colour state; /* of the state's column */
+    bool is_pool;
+};
+
+struct table {
+    struct row *rows; /* owned */
+    size_t count;
+    bool with_colours;
+    struct buf *out;
+};
+
+enum {
+    COLUMN_NAME,
+    COLUMN_STATE,
+    COLUMN_SINCE,
+    COLUMN_RATE,
+    COLUMN_FAILURES,
+    COLUMN_P50,
+    COLUMN_P99,
+    COLUMN_P999,
+    COLUMN_IN,
+    COLUMN_OUT,
+    COLUMN_OPEN,
+    COLUMN_NOTE,
+};
+
+static const struct {
+    const char *title;
+    bool is_left;
+} HEADS[COLUMNS] = {
+    [COLUMN_NAME] = { "POOL / SHARD", true }, [COLUMN_STATE] = { "STATE", true },
+    [COLUMN_SINCE] = { "FOR", false },        [COLUMN_RATE] = { "REQ/S", false },
+    [COLUMN_FAILURES] = { "FAIL/S", false },  [COLUMN_P50] = { "P50", false },
+    [COLUMN_P99] = { "P99", false },          [COLUMN_P999] = { "P99.9", false },
+    [COLUMN_IN] = { "IN/S", false },          [COLUMN_OUT] = { "OUT/S", false },
+    [COLUMN_OPEN] = { "OPEN", false },        [COLUMN_NOTE] = { "NOTE", true },
+};
+
+/* ---- values ---- */
+
+static const cJSON *at(const cJSON *json, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(json, name);
+}
+
+static double number(const cJSON *json, const char *name)
+{
+    const cJSON *item = at(json, name);
+
+    return cJSON_IsNumber(item) ? item->valuedouble : 0;
+}
+
+static const char *text(const cJSON *json, const char *name)
+{
+    const cJSON *item = at(json, name);
+
+    return cJSON_IsString(item) ? item->valuestring : "";
+}
+
+static void put_amount(char *cell, double value)
+{
+    static const char UNITS[] = " kMGT";
+    int unit = 0;
+
+    while (value >= 9999.5 && unit < 4) {
+        value /= 1000;
+        unit++;
+    }
+    if (value >= 99.95 || (unit == 0 && value == (double)(long)value))
+        snprintf(cell, CELL_BYTES, "%.0f", value);
+    else
+        snprintf(cell, CELL_BYTES, "%.1f", value);
+    if (unit > 0)
+        strncat(cell, &(char[]){ UNITS[unit], '\0' }[0], 1);
+}
+
+static void put_bytes(char *cell, double value)
+{
+    static const char *const UNITS[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+    int unit = 0;
+
+    while (value >= 1024 && unit < 4) {
+        value /= 1024;
+        unit++;
+    }
+    snprintf(cell, CELL_BYTES, value < 10 && unit > 0 ? "%.1f %s" : "%.0f %s", value, UNITS[unit]);
+}
+
+static void put_microseconds(char *cell, double us)
+{
+    if (us < 1000)
+        snprintf(cell, CELL_BYTES, "%.0f us", us);
+    else if (us < 1e6)
+        snprintf(cell, CELL_BYTES, us < 1e5 ? "%.1f ms" : "%.0f ms", us / 1e3);
+    else
+        snprintf(cell, CELL_BYTES, "%.2f s", us / 1e6);
+}
+
+static void put_seconds(char *cell, double s)
+{
+    unsigned long whole = (unsigned long)s;
+
+    if (whole < 120)
+        snprintf(cell, CELL_BYTES, "%lus", whole);
+    else if (whole < 7200)
+        snprintf(cell, CELL_BYTES, "%lum", whole / 60);
+    else if (whole < 172800)
+        snprintf(cell, CELL_BYTES, "%luh", whole / 3600);
+    else
+        snprintf(cell, CELL_BYTES, "%lud", whole / 86400);
+}
+
+/* ---- rows ---- */
+
+static struct row *add_row(struct table *t)
+{
+    t->rows = mem_resize(t->rows, (t->count + 1) * sizeof(*t->rows));
+    memset(&t->rows[t->count], 0, sizeof(*t->rows));
+    return &t->rows[t->count++];
+}
+
+static void put_figures(struct row *r, const cJSON *json)
+{
+    const cJSON *rates = at(json, "per_second"), *recent = at(at(json, "latency_us"), "recent");
+
+    put_amount(r->cell[COLUMN_RATE], number(rates, "requests"));
+    put_amount(r->cell[COLUMN_FAILURES], number(rates, "failures"));
+    put_bytes(r->cell[COLUMN_IN], number(rates, "received_bytes"));
+    put_bytes(r->cell[COLUMN_OUT], number(rates, "sent_bytes"));
+    if (number(recent, "count") == 0)
+        return;
+    put_microseconds(r->cell[COLUMN_P50], number(recent, "p50"));
+    put_microseconds(r->cell[COLUMN_P99], number(recent, "p99"));
+    put_microseconds(r->cell[COLUMN_P999], number(recent, "p999"));
+}
+
+static enum colour colour_of(const char *state)
+{
+    if (strcmp(state, "up") == 0)
+        return GREEN;
+    return strcmp(state, "down") == 0 ? RED : YELLOW;
+}
+
+static void put_shard(struct table *t, const cJSON *shard)
+{
+    const cJSON *health = at(shard, "health"), *probe = at(health, "probe");
+    struct row *r = add_row(t);
+    const char *reason = text(health, "text"), *words = text(probe, "text");
+
+    snprintf(r->cell[COLUMN_NAME], CELL_BYTES, "  %.0f  %.80s", number(shard, "index"),
+             text(shard, "endpoint"));
+    snprintf(r->cell[COLUMN_STATE], CELL_BYTES, "%s", text(health, "state"));
+    r->state = colour_of(r->cell[COLUMN_STATE]);
+    put_seconds(r->cell[COLUMN_SINCE], number(health, "for_s"));
+    put_figures(r, shard);
+    put_amount(r->cell[COLUMN_OPEN], number(shard, "upstreams_open"));
+    if (reason[0] != '\0')
+        snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%s", reason);
+    else if (words[0] != '\0')
+        snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "probe: %.80s", words);
+}
+
+static void put_pool(struct table *t, const cJSON *pool)
+{
+    const cJSON *shards = at(pool, "shards"), *shard;
+    size_t index = t->count;
+    unsigned up = 0, all = 0;
+    struct row *r = add_row(t);
+
+    cJSON_ArrayForEach(shard, shards)
+    {
+        put_shard(t, shard);
+        all++;
+        up += cJSON_IsTrue(at(at(shard, "health"), "up"));
+    }
+    r = &t->rows[index]; /* the rows may have moved */
+    r->is_pool = true;
+    snprintf(r->cell[COLUMN_NAME], CELL_BYTES, "%s", text(pool, "name"));
+    snprintf(r->cell[COLUMN_STATE], CELL_BYTES, "%u/%u up", up, all);
+    r->state = up == all ? GREEN : up == 0 ? RED : YELLOW;
+    put_figures(r, pool);
+    put_amount(r->cell[COLUMN_OPEN], number(pool, "sessions_open"));
+    snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%.40s, %.40s", text(pool, "hash"),
+             text(pool, "distribution"));
+}
+
+/* ---- drawing ---- */
+
+static void put_coloured(struct table *t, enum colour colour, const char *format, int width,
+                         const char *value)
+{
+    static const char *const CODES[] = {
+        [PLAIN] = "",          [BOLD] = "\033[1m",   [GREEN] = "\033[32m",
+        [YELLOW] = "\033[33m", [RED] = "\033[1;31m", [DIM] = "\033[2m",
+    };
+    bool is_on = t->with_colours && colour != PLAIN;
+
+    if (is_on)
+        buf_text(t->out, CODES[colour]);
+    buf_format(t->out, format[1] == '-' ? "%-*s" : "%*s", width, value);
+    if (is_on)
+        buf_text(t->out, "\033[0m");
+}
+
+static void put_cell(struct table *t, int column, int width, const char *value, enum colour colour)
+{
+    if (column == COLUMN_NOTE && value[0] == '\0')
+        return;
+    if (column > 0)
+        buf_text(t->out, "  ");
+    put_coloured(t, colour, HEADS[column].is_left ? "%-" : "%", column == COLUMN_NOTE ? 0 : width,
+                 value);
+}
+
+static void draw(struct table *t)
+{
+    int width[COLUMNS];
+
+    for (int c = 0; c < COLUMNS; c++) {
+        width[c] = (int)strlen(HEADS[c].title);
+        for (size_t i = 0; i < t->count; i++)
+            if ((int)strlen(t->rows[i].cell[c]) > width[c])
+                width[c] = (int)strlen(t->rows[i].cell[c]);
+    }
+    for (int c = 0; c < COLUMNS; c++)
+        put_cell(t, c, width[c], HEADS[c].title, DIM);
+    buf_text(t->out, "\n");
+    for (size_t i = 0; i < t->count; i++) {
+        const struct row *r = &t->rows[i];
+
+        for (int c = 0; c < COLUMNS; c++)
+            put_cell(t, c, width[c], r->cell[c],
+                     c == COLUMN_STATE                ? r->state
+                     : r->is_pool && c == COLUMN_NAME ? BOLD
+                                                      : PLAIN);
+        buf_text(t->out, "\n");
+    }
+}
+
+static void draw_head(struct table *t, const cJSON *json)
+{
+    const cJSON *memory = at(json, "memory"), *limits = at(json, "limits");
+    char uptime[CELL_BYTES], held[CELL_BYTES], most[CELL_BYTES], resident[CELL_BYTES];
+
+    put_seconds(uptime, number(json, "uptime_s"));
+    put_bytes(held, number(memory, "held_bytes"));
+    put_bytes(most, number(limits, "max_memory_bytes"));
+    put_bytes(resident, number(memory, "resident_bytes"));
+    put_coloured(t, BOLD, "%-", 0, "sheaf ");
+    buf_format(t->out, "%s  %s, up %s, configuration %.0f of %s\n", text(json, "version"),
+               text(json, "state"), uptime, number(json, "generation"), text(json, "file"));
+    buf_format(t->out,
+               "sessions %.0f of %.0f, buffers %s of %s, resident %s, %.0f workers, "
+               "%.0f open files\n\n",
+               number(at(json, "sessions"), "open"), number(limits, "max_sessions"), held, most,
+               resident, number(json, "workers"), number(at(json, "process"), "open_files"));
+}
+
+enum err commands_table_print(struct slice json, bool with_colours, struct buf *out)
+{
+    struct table t = { .with_colours = with_colours, .out = out };
+    cJSON *all = cJSON_ParseWithLength((const char *)json.at, json.len);
+    const cJSON *pools = at(all, "pools"), *pool;
+
+    if (!cJSON_IsArray(pools)) {
+        cJSON_Delete(all);
+        return ERR_SYNTAX;
+    }
+    draw_head(&t, all);
+    cJSON_ArrayForEach(pool, pools) put_pool(&t, pool);
+    draw(&t);
+    free(t.rows);
+    cJSON_Delete(all);
+    return ERR_NONE;
+}
