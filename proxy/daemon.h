@@ -1,5 +1,5 @@
-/* The process: configuration, workers, signals, reload, drain.  Its main thread is the steward's: it
- * moves no user's bytes. */
+/* The process: configuration, workers, signals, reload, drain.  Its main thread is the steward's:
+ * it moves no user's bytes. */
 #pragma once
 
 #include <event2/event.h>

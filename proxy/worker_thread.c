@@ -109,8 +109,7 @@ static void drain(void *owner, void *content)
     (void)content;
     w->draining = true;
     close_gates(t);
-    LIST_EACH(&w->sessions, link)
-    {
+    LIST_EACH (&w->sessions, link) {
         struct session *s = LIST_ITEM(link, struct session, link);
 
         if (s->open_requests > 0 && s->flow->session_half_closed != NULL)

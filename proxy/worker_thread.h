@@ -25,8 +25,8 @@ struct worker_thread {
 struct posting {
     struct assembly *assembly; /* counted reference, passes to the worker */
     uint32_t listener_count;
-    int *fds;                  /* owned; by listener number: new sockets; -1: goes on */
-    uint32_t *was;             /* owned; by listener number: its old number */
+    int *fds;      /* owned; by listener number: new sockets; -1: goes on */
+    uint32_t *was; /* owned; by listener number: its old number */
 };
 
 /* Makes the worker and its loop in this thread, with its first configuration. */

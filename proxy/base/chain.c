@@ -7,9 +7,9 @@
 #include "proxy/base/mem.h"
 
 enum {
-    CHUNK_BYTES = 2048 - 64,        /* room in a pooled chunk: some dozens of small replies */
-    CHUNK_LARGE_BYTES = 64 * 1024,  /* what a long queue grows by */
-    TAKE_FROM_BYTES = 8 * 1024,     /* shorter buffers are cheaper to copy than to keep */
+    CHUNK_BYTES = 2048 - 64,       /* room in a pooled chunk: some dozens of small replies */
+    CHUNK_LARGE_BYTES = 64 * 1024, /* what a long queue grows by */
+    TAKE_FROM_BYTES = 8 * 1024,    /* shorter buffers are cheaper to copy than to keep */
 };
 
 struct chunk {

@@ -15,10 +15,10 @@
 struct chunk;
 
 struct chunk_pool {
-    struct chunk *free;      /* owned */
+    struct chunk *free; /* owned */
     size_t free_count;
-    size_t free_lowest;      /* since the last trim: what was never needed */
-    size_t held_bytes;       /* in chains now */
+    size_t free_lowest; /* since the last trim: what was never needed */
+    size_t held_bytes;  /* in chains now */
 };
 
 struct chain {

@@ -14,7 +14,7 @@ enum err {
 #undef ERR
 };
 
-#define MUST_CHECK __attribute__((warn_unused_result))
+#define MUST_CHECK             __attribute__((warn_unused_result))
 #define PRINTF_LIKE(at, first) __attribute__((__format__(__printf__, at, first)))
 
 #define TRY(call)                                                                                  \

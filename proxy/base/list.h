@@ -1,5 +1,5 @@
-/* Doubly linked ring, embedded in its elements.  A link knows its neighbours, so it can leave a list
- * without being told which; a link that is on no list points to itself or is all zero. */
+/* Doubly linked ring, embedded in its elements.  A link knows its neighbours, so it can leave a
+ * list without being told which; a link that is on no list points to itself or is all zero. */
 #pragma once
 
 #include <stdbool.h>

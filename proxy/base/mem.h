@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-void *mem_new(size_t size);                  /* zeroed; free() */
-void *mem_resize(void *old, size_t size);    /* as realloc() */
-char *mem_text(const char *text);            /* a copy; free() */
+void *mem_new(size_t size);                    /* zeroed; free() */
+void *mem_resize(void *old, size_t size);      /* as realloc() */
+char *mem_text(const char *text);              /* a copy; free() */
 char *mem_text_of(const void *at, size_t len); /* a terminated copy; free() */

@@ -11,7 +11,7 @@ struct slab {
     size_t free_count, free_lowest, used;
 };
 
-void *slab_new(struct slab *s);          /* not zeroed */
+void *slab_new(struct slab *s); /* not zeroed */
 void slab_free(struct slab *s, void *object);
-size_t slab_trim(struct slab *s);        /* as chunk_pool_trim */
+size_t slab_trim(struct slab *s); /* as chunk_pool_trim */
 void slab_fini(struct slab *s);

@@ -1,6 +1,6 @@
-/* What is built once from a snapshot and then read by all threads: the maps of its pools, the stamps
- * its shards must carry, its TLS contexts, its health board.  Immutable but for the board, which has
- * the steward as its one writer. */
+/* What is built once from a snapshot and then read by all threads: the maps of its pools, the
+ * stamps its shards must carry, its TLS contexts, its health board.  Immutable but for the board,
+ * which has the steward as its one writer. */
 #pragma once
 
 #include <stdatomic.h>
@@ -23,8 +23,8 @@ struct assembly {
     struct tls_context **listener_tls; /* by listener number; NULL: plain */
     struct board *board;               /* by endpoint number */
     uint32_t workers;
-    struct tally_sheet **tallies;      /* by worker index: what its requests met; one writer each */
-    atomic_uint *leased;               /* by endpoint number: upstreams leased, in the process */
+    struct tally_sheet **tallies; /* by worker index: what its requests met; one writer each */
+    atomic_uint *leased;          /* by endpoint number: upstreams leased, in the process */
 };
 
 /* Takes over the caller's reference of the snapshot, also on failure; `why` says what is wrong. */

@@ -1,8 +1,9 @@
 /* The contract between the core, which moves bytes and knows nothing of what they mean, and a flow,
  * which knows what they mean and never touches a socket.
  *
- * A flow embeds `struct session` and `struct upstream` as the first member of its own structs.  All calls are made in the worker's thread.  A callback may close the
- * session or upstream it was called for, and others: they are freed at the end of the turn. */
+ * A flow embeds `struct session` and `struct upstream` as the first member of its own structs.  All
+ * calls are made in the worker's thread.  A callback may close the session or upstream it was
+ * called for, and others: they are freed at the end of the turn. */
 #pragma once
 
 #include <stddef.h>
@@ -24,7 +25,10 @@ struct flow {
     /* Bytes came.  Returns how many at the front are used up; the rest is shown again, with what
      * follows it.  May set s->need to what it takes at least, or pause the session. */
     size_t (*session_input)(struct session *s, struct slice in);
-    /* The client sends no more, and is owed replies: who waits for ever is let go.  May be absent. */
+    /* Of a throttled session: what it had not read is nearly all written now. */
+    void (*session_drained)(struct session *s);
+    /* The client sends no more, and is owed replies: who waits for ever is let go.  May be absent.
+     */
     void (*session_half_closed)(struct session *s);
     /* There are too many sessions: says so on the plain descriptor.  May be absent. */
     void (*turn_away)(const struct session_limits *limits, int fd);
@@ -35,8 +39,10 @@ struct flow {
     void (*upstream_connected)(struct upstream *u);
     /* As session_input. */
     size_t (*upstream_input)(struct upstream *u, struct slice in);
-    /* The connection is gone, or never came to be; the upstream is DOWN and can be started again. */
+    /* The connection is gone, or never came to be; the upstream is DOWN and can be started again.
+     */
     void (*upstream_lost)(struct upstream *u, enum err err, const char *why);
-    /* Bytes that the socket had held back went out; `before` is what had been written until then. */
+    /* Bytes that the socket had held back went out; `before` is what had been written until then.
+     */
     void (*upstream_drained)(struct upstream *u, uint64_t before);
 };

@@ -13,9 +13,9 @@
 
 enum {
     SESSION_IOVECS = 64,
-    SESSION_READ_BYTES = 64 * 1024,     /* what one read of a session may bring */
-    SESSION_COPY_BYTES = 4 * 1024,      /* a kept beginning up to this moves back into the scratch */
-    SESSION_RESUME_BYTES = 16 * 1024,   /* less than this unread: a paused session goes on */
+    SESSION_READ_BYTES = 64 * 1024,   /* what one read of a session may bring */
+    SESSION_COPY_BYTES = 4 * 1024,    /* a kept beginning up to this moves back into the scratch */
+    SESSION_RESUME_BYTES = 16 * 1024, /* less than this unread: a paused session goes on */
 };
 
 static uint32_t seconds(struct worker *w)
@@ -259,6 +259,8 @@ void session_flush(struct session *s)
         conn_watch(&s->conn, s->conn.watching_read, s->out.len > 0);
     if (s->state == SESSION_WAITING && s->out.len < SESSION_RESUME_BYTES)
         session_resume(s);
+    if (s->throttled && s->out.len < SESSION_RESUME_BYTES)
+        s->flow->session_drained(s);
     close_if_done(s);
 }
 
@@ -362,8 +364,8 @@ void session_tick(struct session *s)
     if (!s->logged_in && limits->handshake_timeout_ms > 0 &&
         (uint64_t)(now_s - s->opened_s) * 1000 > limits->handshake_timeout_ms)
         session_close(s, CLOSE_HANDSHAKE);
-    else if (limits->idle_timeout_ms > 0 && s->open_requests == 0 && s->out.len == 0 &&
-             !s->stays && (uint64_t)(now_s - s->active_s) * 1000 > limits->idle_timeout_ms)
+    else if (limits->idle_timeout_ms > 0 && s->open_requests == 0 && s->out.len == 0 && !s->stays &&
+             (uint64_t)(now_s - s->active_s) * 1000 > limits->idle_timeout_ms)
         session_close(s, CLOSE_IDLE);
 }
 

@@ -21,7 +21,8 @@
 
 enum session_state { SESSION_READING, SESSION_WAITING, SESSION_CLOSING };
 
-/* What a pool allows its sessions; lies in the flow's side of the pool, and changes with a reload. */
+/* What a pool allows its sessions; lies in the flow's side of the pool, and changes with a reload.
+ */
 struct session_limits {
     size_t session_bytes;          /* of the flow's struct for a session */
     uint64_t idle_timeout_ms;      /* 0: never */
@@ -39,18 +40,19 @@ struct session {
     const struct flow *flow;
     const struct session_limits *limits; /* borrowed from the flow's side of the pool */
     struct conn conn;
-    struct buf in;         /* the beginning of a request whose end has not come */
+    struct buf in; /* the beginning of a request whose end has not come */
     struct chain out;
-    size_t need;           /* bytes that `in` must reach before it is worth showing again */
+    size_t need; /* bytes that `in` must reach before it is worth showing again */
     uint64_t id;
     uint32_t opened_s, active_s; /* monotonic */
-    uint32_t open_requests;   /* kept by the flow: begun and not yet answered */
+    uint32_t open_requests;      /* kept by the flow: begun and not yet answered */
     enum session_state state;
-    bool ended;            /* the client sends no more */
-    bool last_words;       /* close when all is answered and written */
-    bool begun;            /* the flow knows it */
-    bool stays;            /* kept by the flow: idle_timeout does not apply (subscribers) */
-    bool logged_in;        /* kept by the flow; false: handshake_timeout applies */
+    bool ended;               /* the client sends no more */
+    bool last_words;          /* close when all is answered and written */
+    bool throttled;           /* set by the flow: session_drained is wanted */
+    bool begun;               /* the flow knows it */
+    bool stays;               /* kept by the flow: idle_timeout does not apply (subscribers) */
+    bool logged_in;           /* kept by the flow; false: handshake_timeout applies */
     enum close_reason reason; /* for last_words */
 };
 
@@ -70,8 +72,8 @@ static inline void session_wants_flush(struct session *s)
     if (!list_is_linked(&s->flush))
         list_append(&s->worker->to_flush_sessions, &s->flush);
 }
-/* Writes at once if nothing waits before it, and keeps the rest: for long replies, which need not be
- * copied then. */
+/* Writes at once if nothing waits before it, and keeps the rest: for long replies, which need not
+ * be copied then. */
 void session_write_through(struct session *s, struct slice bytes);
 
 /* For the worker: the end of a turn, and the clock. */

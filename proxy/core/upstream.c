@@ -65,7 +65,7 @@ static void disconnect(struct upstream *u)
     else
         chain_clear(&u->out, &w->chunks);
     u->out = (struct chain){ 0 };
-    u->blocked = false;
+    u->blocked = u->paused = false;
 }
 
 void upstream_fail(struct upstream *u, enum err err, const char *why)
@@ -136,8 +136,9 @@ static void connect_done(struct upstream *u)
         connected(u);
         return;
     }
-    conn_secure(&u->conn, tls_stream_new(tls, u->conn.fd, name != NULL ? name : u->endpoint->address.host,
-                                         &u->resume));
+    conn_secure(&u->conn,
+                tls_stream_new(tls, u->conn.fd, name != NULL ? name : u->endpoint->address.host,
+                               &u->resume));
     handshake(u);
 }
 
@@ -180,22 +181,28 @@ static bool is_connected(const struct upstream *u)
     return u->state == UPSTREAM_LOGGING_IN || u->state == UPSTREAM_READY;
 }
 
+static bool is_readable(const struct upstream *u)
+{
+    return is_connected(u) && !u->paused;
+}
+
 static void read_input(struct upstream *u)
 {
     enum { READS_PER_TURN = 4 };
     enum err err = ERR_NONE;
 
-    for (int i = 0; i < READS_PER_TURN && err == ERR_NONE && is_connected(u); i++)
+    for (int i = 0; i < READS_PER_TURN && err == ERR_NONE && is_readable(u); i++)
         err = read_once(u);
-    while (err == ERR_AGAIN && is_connected(u) && conn_has_pending(&u->conn))
+    while (err == ERR_AGAIN && is_readable(u) && conn_has_pending(&u->conn))
         err = read_once(u);
     if (!is_connected(u) || err == ERR_NONE || err == ERR_AGAIN)
         return;
     if (err == ERR_PROTOCOL)
         upstream_fail(u, err, "the server sends what is not of the protocol");
     else
-        upstream_fail(u, ERR_CLOSED, err == ERR_SYSTEM ? "the connection was reset by the server"
-                                                       : "the server closed the connection");
+        upstream_fail(u, ERR_CLOSED,
+                      err == ERR_SYSTEM ? "the connection was reset by the server"
+                                        : "the server closed the connection");
 }
 
 static void on_ready(struct conn *c, bool readable, bool writable)
@@ -211,8 +218,18 @@ static void on_ready(struct conn *c, bool readable, bool writable)
     }
     if (writable)
         upstream_flush(u);
-    if (readable && is_connected(u))
+    if (readable && is_readable(u))
         read_input(u);
+}
+
+void upstream_pause(struct upstream *u, bool pause)
+{
+    if (u->paused == pause || !is_connected(u))
+        return;
+    u->paused = pause;
+    conn_watch(&u->conn, !pause, u->blocked);
+    if (!pause && conn_has_pending(&u->conn))
+        event_active(&u->conn.event, EV_READ, 0); /* decrypted already: the socket won't tell */
 }
 
 static void try_address(struct upstream *u, const struct sockaddr *address, socklen_t len)
@@ -225,7 +242,8 @@ static void try_address(struct upstream *u, const struct sockaddr *address, sock
     try_next_address(u);
 }
 
-/* A failure must not reach the flow while it is still calling upstream_start(): the clock brings it. */
+/* A failure must not reach the flow while it is still calling upstream_start(): the clock brings
+ * it. */
 static void fail_soon(struct upstream *u, enum err err)
 {
     u->start_error = err;
@@ -382,7 +400,7 @@ void upstream_flush(struct upstream *u)
     }
     u->blocked = u->out.len > 0;
     if (u->blocked != u->conn.watching_write)
-        conn_watch(&u->conn, true, u->blocked);
+        conn_watch(&u->conn, !u->paused, u->blocked);
     if (was_blocked && u->flow->upstream_drained != NULL)
         u->flow->upstream_drained(u, before);
 }

@@ -6,8 +6,8 @@
  *      +--upstream_retire(): freed at the end of the turn
  *
  * What is put while it is not READY waits in `queue` and follows the login.  `put_bytes` and
- * `written_bytes` count the traffic's bytes for ever (the login's are not counted), so the flow knows
- * of each request whether any byte of it was sent. */
+ * `written_bytes` count the traffic's bytes for ever (the login's are not counted), so the flow
+ * knows of each request whether any byte of it was sent. */
 #pragma once
 
 #include <stdbool.h>
@@ -40,15 +40,16 @@ struct upstream {
     struct buf in;
     struct chain out, queue;
     uint64_t put_bytes, written_bytes;
-    uint64_t deadline_us;    /* of connect and login */
-    uint64_t ticket;         /* at the resolver; 0: none */
+    uint64_t deadline_us; /* of connect and login */
+    uint64_t ticket;      /* at the resolver; 0: none */
     struct resolve_list addresses;
-    uint32_t address_next;   /* to be tried */
+    uint32_t address_next; /* to be tried */
     struct tls_resume resume;
     enum upstream_state state;
-    enum err start_error;    /* the connect failed already; the next tick tells */
-    int connect_errno;       /* why */
-    bool blocked;            /* the socket took less than was there */
+    enum err start_error; /* the connect failed already; the next tick tells */
+    int connect_errno;    /* why */
+    bool paused;          /* it is not read from, see upstream_pause() */
+    bool blocked;         /* the socket took less than was there */
 };
 
 /* `size` bytes, zero behind the core's part; DOWN. */
@@ -66,12 +67,14 @@ void upstream_say(struct upstream *u, struct slice bytes);
 /* Traffic. */
 void upstream_put(struct upstream *u, struct slice bytes);
 void upstream_take(struct upstream *u, struct buf *bytes); /* as chain_take */
-/* Gives the connection up; upstream_lost is called.  What is queued and unsent stays queued: the flow
- * drops it (upstream_drop) or lets the next connection carry it. */
+/* Gives the connection up; upstream_lost is called.  What is queued and unsent stays queued: the
+ * flow drops it (upstream_drop) or lets the next connection carry it. */
 void upstream_fail(struct upstream *u, enum err err, const char *why);
 /* Forgets the oldest `len` queued bytes of traffic. */
 void upstream_drop(struct upstream *u, uint64_t len);
 void upstream_retire(struct upstream *u);
+/* Reads no more, or again: for one whose only session is slower than the server. */
+void upstream_pause(struct upstream *u, bool pause);
 
 /* For the worker. */
 void upstream_flush(struct upstream *u);

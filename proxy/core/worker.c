@@ -79,8 +79,7 @@ static void defend_memory(struct worker *w)
     while (worker_bytes(w) > w->max_bytes) {
         struct session *worst = NULL;
 
-        LIST_EACH(&w->sessions, link)
-        {
+        LIST_EACH (&w->sessions, link) {
             struct session *s = LIST_ITEM(link, struct session, link);
 
             if (worst == NULL || s->out.len + s->in.cap > worst->out.len + worst->in.cap)
@@ -101,15 +100,15 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    LIST_EACH(&w->upstreams, link)
-    upstream_tick(LIST_ITEM(link, struct upstream, link), now_us);
+    LIST_EACH (&w->upstreams, link)
+        upstream_tick(LIST_ITEM(link, struct upstream, link), now_us);
     if (w->flow_tick != NULL)
         w->flow_tick(w, housekeeping);
     defend_memory(w);
     if (housekeeping) {
         w->housekeeping_us = now_us;
-        LIST_EACH(&w->sessions, link)
-        session_tick(LIST_ITEM(link, struct session, link));
+        LIST_EACH (&w->sessions, link)
+            session_tick(LIST_ITEM(link, struct session, link));
         give_memory_back(w);
         counter_set(&w->shared.held_bytes, worker_bytes(w));
     }
@@ -171,11 +170,11 @@ void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assemb
 
 void worker_free_the_dead(struct worker *w)
 {
-    LIST_EACH(&w->dead_sessions, link)
-    session_free(LIST_ITEM(link, struct session, link));
+    LIST_EACH (&w->dead_sessions, link)
+        session_free(LIST_ITEM(link, struct session, link));
     list_init(&w->dead_sessions);
-    LIST_EACH(&w->dead_upstreams, link)
-    upstream_free(LIST_ITEM(link, struct upstream, link));
+    LIST_EACH (&w->dead_upstreams, link)
+        upstream_free(LIST_ITEM(link, struct upstream, link));
     list_init(&w->dead_upstreams);
 }
 

@@ -1,8 +1,8 @@
 /* A thread with a loop, and all that belongs to it alone.
  *
- * Work happens in turns: the loop waits, callbacks run for all sockets that are ready, and the end of
- * the turn writes what they queued: once per socket, for all requests together.  Objects that were
- * closed in a turn are freed when it is over, so no callback meets a dangling one. */
+ * Work happens in turns: the loop waits, callbacks run for all sockets that are ready, and the end
+ * of the turn writes what they queued: once per socket, for all requests together.  Objects that
+ * were closed in a turn are freed when it is over, so no callback meets a dangling one. */
 #pragma once
 
 #include <event2/event.h>
@@ -34,8 +34,8 @@ struct worker_counters {
 
 enum {
     WORKER_SCRATCH_BYTES = 256 * 1024,
-    WORKER_TICK_US = 20 * 1000,       /* while requests are under way */
-    WORKER_REST_US = 500 * 1000,      /* housekeeping otherwise */
+    WORKER_TICK_US = 20 * 1000,  /* while requests are under way */
+    WORKER_REST_US = 500 * 1000, /* housekeeping otherwise */
 };
 
 struct worker {
@@ -47,22 +47,22 @@ struct worker {
     uint64_t now_us;           /* of this turn; see worker_now_us() */
     bool now_is_known;
     struct chunk_pool chunks;
-    size_t held_bytes;         /* of buffers that are not chains: reported by worker_hold() */
-    size_t max_bytes;          /* this worker's share of max_memory */
+    size_t held_bytes; /* of buffers that are not chains: reported by worker_hold() */
+    size_t max_bytes;  /* this worker's share of max_memory */
     uint32_t session_count;
     uint64_t sessions_made;
-    struct list sessions;      /* all */
-    struct list upstreams;     /* all */
+    struct list sessions;  /* all */
+    struct list upstreams; /* all */
     struct list to_resume, to_flush_sessions, to_flush_upstreams, dead_sessions, dead_upstreams;
     struct event tick;
-    size_t freed_bytes;        /* to the allocator, since the system was last told */
-    bool tick_is_fast, busy;   /* busy: a request began since the last tick */
-    uint64_t housekeeping_us;  /* when it was last done */
+    size_t freed_bytes;       /* to the allocator, since the system was last told */
+    bool tick_is_fast, busy;  /* busy: a request began since the last tick */
+    uint64_t housekeeping_us; /* when it was last done */
     bool draining, stopped;
-    void *flows;               /* the flows' own memory of this worker; owned by memory_flow */
+    void *flows; /* the flows' own memory of this worker; owned by memory_flow */
     void (*flow_tick)(struct worker *w, bool housekeeping); /* the flows' timeouts */
     size_t (*flow_trim)(struct worker *w);
-    uint32_t random;           /* xorshift state for jitter */
+    uint32_t random; /* xorshift state for jitter */
     struct worker_counters shared;
 };
 

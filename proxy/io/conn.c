@@ -80,7 +80,8 @@ void conn_close(struct conn *c)
         event_del(&c->event);
     if (c->tls != NULL) {
         if (!c->handshaking)
-            (void)!tls_shutdown(c->tls); /* if it fails, the peer learns it from the closed socket */
+            (void)!tls_shutdown(
+                c->tls); /* if it fails, the peer learns it from the closed socket */
         tls_stream_free(&c->tls);
     }
     close(c->fd);

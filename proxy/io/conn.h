@@ -1,7 +1,7 @@
 /* A stream socket in a loop, plain or TLS: reads, writes and readiness, nothing about meaning.
  *
- * One libevent event for both directions.  Reading is watched while the owner wants it; writing only
- * after a write fell short.  The hot path is one recv() and one send() per turn and socket. */
+ * One libevent event for both directions.  Reading is watched while the owner wants it; writing
+ * only after a write fell short.  The hot path is one recv() and one send() per turn and socket. */
 #pragma once
 
 #include <event2/event.h>
@@ -20,7 +20,7 @@ struct conn;
 typedef void conn_ready_f(struct conn *c, bool readable, bool writable);
 
 struct conn {
-    int fd;                 /* owned; -1: closed */
+    int fd; /* owned; -1: closed */
     bool watching_read, watching_write, handshaking;
     struct tls_stream *tls; /* owned; NULL: plain */
     conn_ready_f *ready;

@@ -99,7 +99,8 @@ static enum err bind_tcp(const struct listener_options *o, int *fds, uint32_t co
     return ERR_NONE;
 }
 
-/* A socket file that nobody listens on any more is in the way, one that somebody does is not ours. */
+/* A socket file that nobody listens on any more is in the way, one that somebody does is not ours.
+ */
 static enum err clear_path(const struct sockaddr_un *address, const struct listener_options *o,
                            struct buf *why)
 {
@@ -201,8 +202,9 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
                 struct timeval rest = { .tv_usec = ACCEPT_REST_MS * 1000 };
 
-                log_event(LOG_ERROR, "cannot accept", log_text("reason", strerrordesc_np(errno)),
-                          log_text("hint", "raise the limit of open files (LimitNOFILE, ulimit -n)"));
+                log_event(
+                    LOG_ERROR, "cannot accept", log_text("reason", strerrordesc_np(errno)),
+                    log_text("hint", "raise the limit of open files (LimitNOFILE, ulimit -n)"));
                 event_del(&l->event);
                 event_assign(&l->event, l->base, -1, EV_PERSIST, on_event, l);
                 event_add(&l->event, &rest);

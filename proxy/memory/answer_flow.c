@@ -8,8 +8,8 @@
 
 /* ---- windows ---- */
 
-/* A session may have so many reads under way that their replies, if they are like the last ones, fit
- * the window: so a client that does not read can't make its pipeline fill the memory. */
+/* A session may have so many reads under way that their replies, if they are like the last ones,
+ * fit the window: so a client that does not read can't make its pipeline fill the memory. */
 static void window_after(struct memory_session *s, size_t reply_bytes)
 {
     uint32_t most = MEMORY_WINDOW_MOST, reckoned = s->reply_bytes;
@@ -21,8 +21,9 @@ static void window_after(struct memory_session *s, size_t reply_bytes)
     else
         reckoned -= (reckoned - (uint32_t)reply_bytes) / 8;
     s->reply_bytes = reckoned;
-    s->window = reckoned < s->side->window_bytes / most ? most
-                                                        : (uint32_t)(s->side->window_bytes / reckoned);
+    s->window = reckoned < s->side->window_bytes / most
+                    ? most
+                    : (uint32_t)(s->side->window_bytes / reckoned);
     if (s->window < 1)
         s->window = 1;
 }
@@ -145,6 +146,8 @@ void memory_session_advance(struct memory_session *s)
     }
     if (s->first != NULL)
         begin_streaming(s, s->first);
+    if (s->base.throttled)
+        memory_bulk_throttle(s);
     if (s->base.out.len + s->held_bytes > s->base.limits->max_bytes) {
         session_close(&s->base, CLOSE_SLOW_READER);
         return;

@@ -2,8 +2,8 @@
  *
  *     memory_attempt_start --put--> in the upstream's queue --reply--> memory_request_part_done
  *                  |                      |
- *                  +------ refused        +-- deadline, loss: memory_attempt_fail; in the queue it is
- *                                             a tombstone from then on
+ *                  +------ refused        +-- deadline, loss: memory_attempt_fail; in the queue it
+ * is a tombstone from then on
  */
 #include "proxy/memory/memory_flow.h"
 
@@ -111,6 +111,8 @@ static struct memory_upstream *upstream_for(struct memory_request *r, uint32_t s
     }
     if (r->lease != MEMORY_SHARED)
         return memory_upstream_lease(r->session, shard, r->resumes, refusal);
+    if (r->session->bulk)
+        return memory_bulk_upstream(r->session, shard, refusal);
     u = memory_upstream_shared(r->session, shard);
     return memory_upstream_refuses(u, refusal) ? NULL : u;
 }
@@ -182,7 +184,8 @@ static enum health_reason reason_of(const struct memory_back *back, struct slice
     if (reply.len == 0 || reply.at[0] != '-' || back->trouble == NULL)
         return HEALTH_FINE;
     word = back->trouble(reply);
-    for (enum health_reason reason = HEALTH_FINE + 1; word != NULL && reason < HEALTH_REASONS; reason++)
+    for (enum health_reason reason = HEALTH_FINE + 1; word != NULL && reason < HEALTH_REASONS;
+         reason++)
         if (strcmp(reason_word(reason), word) == 0)
             return reason;
     return HEALTH_FINE;
@@ -201,8 +204,8 @@ static void note_trouble(struct memory_upstream *u, struct slice reply, uint64_t
         tally_failure(sheet, endpoint, reason);
 }
 
-/* All replies of the part at the queue's front have come; `seen` is the last piece of them, `direct`
- * the same if it is all there is and may go to the session from where it lies. */
+/* All replies of the part at the queue's front have come; `seen` is the last piece of them,
+ * `direct` the same if it is all there is and may go to the session from where it lies. */
 static void answered(struct memory_upstream *u, struct slice seen, struct slice direct)
 {
     struct memory_attempt *a = u->first;
@@ -274,6 +277,8 @@ void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool do
     }
     if (a->replies_left == 0)
         answered(u, bytes, direct);
+    if (u->lessee != NULL && u->lessee->bulk)
+        memory_bulk_throttle(u->lessee);
 }
 
 /* ---- failing ---- */

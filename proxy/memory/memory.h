@@ -37,32 +37,37 @@ struct memory_state {
     bool closes;      /* set by the front: close the session once its answers are written */
     bool subscribed;  /* set by the subscription flow: the session receives pushes */
     bool transaction; /* set by the front: for status and CLIENT LIST only */
-    const char *name; /* what the session calls itself, who it is: set by the front, for status and */
+    const char
+        *name; /* what the session calls itself, who it is: set by the front, for status and */
     const char *user; /* CLIENT LIST only; NULL: nothing */
 };
 
 /* Questions of a front to the process around it; each appends text to `out`. */
 struct memory_host {
-    void (*session_list)(const struct memory_site *, struct buf *out); /* CLIENT LIST lines, all workers */
-    void (*session_line)(const struct memory_site *, struct buf *out); /* the asking session's line */
+    void (*session_list)(const struct memory_site *,
+                         struct buf *out); /* CLIENT LIST lines, all workers */
+    void (*session_line)(const struct memory_site *,
+                         struct buf *out); /* the asking session's line */
     /* Closes sessions by id (0: any) and "ip:port" (empty: any); returns how many were told to. */
     uint32_t (*session_kill)(const struct memory_site *, uint64_t id, struct slice address,
                              bool spare_self);
-    void (*describe)(const struct memory_site *, struct buf *out); /* "name:value\r\n" lines: # Sheaf of INFO */
-    void (*slow_list)(const struct memory_site *, uint32_t most, struct buf *out); /* SLOWLOG GET: a RESP array */
+    void (*describe)(const struct memory_site *,
+                     struct buf *out); /* "name:value\r\n" lines: # Sheaf of INFO */
+    void (*slow_list)(const struct memory_site *, uint32_t most,
+                      struct buf *out); /* SLOWLOG GET: a RESP array */
 };
 
 /* The place in which a front works: borrowed, valid during the call it is handed to. */
 struct memory_site {
     const struct memory_pool *pool; /* the configuration */
     const struct shard_map *map;    /* key -> shard */
-    void *shared;                   /* the front's own memory of this worker and pool, from shared_new */
+    void *shared; /* the front's own memory of this worker and pool, from shared_new */
     const struct memory_host *host;
-    void *session;                  /* for `host` only */
+    void *session; /* for `host` only */
     uint64_t session_id;
-    bool idle; /* all earlier requests of the session are answered; see operation.after_all */
-    uint64_t now_us;                /* monotonic */
-    int64_t wall_us;                /* since 1970 */
+    bool idle;       /* all earlier requests of the session are answered; see operation.after_all */
+    uint64_t now_us; /* monotonic */
+    int64_t wall_us; /* since 1970 */
 };
 
 /* One shard's share of an operation. */
@@ -70,8 +75,8 @@ struct memory_part {
     uint32_t shard;
     uint32_t replies;   /* how many its bytes will cause; at least 1 */
     struct slice bytes; /* as its server shall see them; in raw, the words or the arena */
-    struct slice reply; /* for the merge: all its replies, one after the other.  A part that failed has
-                           one error reply instead, made by `refuse` */
+    struct slice reply; /* for the merge: all its replies, one after the other.  A part that failed
+                           has one error reply instead, made by `refuse` */
     bool failed;        /* the reply is not the server's */
 };
 
@@ -86,11 +91,13 @@ enum memory_way {
 enum memory_lease {
     MEMORY_SHARED,     /* the worker's shared one */
     MEMORY_LEASE,      /* one of the session's own, kept after the reply (WATCH) */
-    MEMORY_LEASE_ONCE, /* one of the session's own; given back after the reply (EXEC after WATCH, BLPOP) */
+    MEMORY_LEASE_ONCE, /* one of the session's own; given back after the reply (EXEC after WATCH,
+                          BLPOP) */
 };
 
-/* Joins the replies of all parts into m->out.  Called once, when all have come; the session may have
- * left by then (m->state == NULL).  May ask for another round instead: sets m->again and m->parts. */
+/* Joins the replies of all parts into m->out.  Called once, when all have come; the session may
+ * have left by then (m->state == NULL).  May ask for another round instead: sets m->again and
+ * m->parts. */
 typedef void memory_merge_f(struct memory_merge *m);
 
 struct memory_merge {
@@ -101,7 +108,8 @@ struct memory_merge {
     uint32_t part_count;
     struct arena *arena; /* the request's */
     struct buf *out;
-    bool again; /* set: `parts` (new, in the arena) go to their shards first; then merge is called again */
+    bool again; /* set: `parts` (new, in the arena) go to their shards first; then merge is called
+                   again */
 };
 
 /* One request.  `parse` fills the upper half, `plan` the lower; all else is zero before. */
@@ -117,19 +125,20 @@ struct memory_operation {
     struct memory_part one;
     memory_merge_f *merge; /* NULL: one part, whose reply goes to the session as it comes */
     void *note;            /* for the merge; in the arena */
-    const char *name;      /* the command, static or living as long as the snapshot: for slow log and metrics */
-    struct slice key;      /* its first key, for the slow log */
+    const char
+        *name; /* the command, static or living as long as the snapshot: for slow log and metrics */
+    struct slice key; /* its first key, for the slow log */
     enum memory_lease lease;
-    bool after_all;      /* set only while !site->idle, and then nothing else is set or changed: parse and
-                            plan again once all earlier requests of the session are answered */
-    bool alone;          /* what follows waits until this one is answered */
-    bool no_deadline;    /* may wait for ever (BLPOP) */
-    bool silent;         /* its reply is swallowed (CLIENT REPLY OFF) */
-    bool resumes;        /* only a lease that the session has already will do (EXEC after WATCH): if it
-                            was lost, the part fails */
-    bool end_leases;     /* the session's leases and subscriptions are given back after the reply; one
-                            that may still be watched on is closed */
-    bool is_write;       /* for metrics */
+    bool after_all;   /* set only while !site->idle, and then nothing else is set or changed: parse
+                         and   plan again once all earlier requests of the session are answered */
+    bool alone;       /* what follows waits until this one is answered */
+    bool no_deadline; /* may wait for ever (BLPOP) */
+    bool silent;      /* its reply is swallowed (CLIENT REPLY OFF) */
+    bool resumes;     /* only a lease that the session has already will do (EXEC after WATCH): if it
+                         was lost, the part fails */
+    bool end_leases;  /* the session's leases and subscriptions are given back after the reply; one
+                         that may still be watched on is closed */
+    bool is_write;    /* for metrics */
     struct buf *answer;  /* MEMORY_ANSWERED writes here */
     struct arena *arena; /* the request's */
 };
@@ -153,10 +162,10 @@ struct memory_front {
     /* The front's memory of one worker and pool (a script cache): NULL members mean none. */
     void *(*shared_new)(const struct memory_pool *);
     void (*shared_free)(void *shared);
-    /* Looks for one request at the front of `in`.  DONE: op's upper half is filled, raw.len bytes are
-     * its own (words may live in the front's per-thread memory until the next call).  MORE: `*need`
-     * is how many bytes of `in` it takes at least.  BAD: the last words to the session are appended
-     * to `last_words`, then it is closed. */
+    /* Looks for one request at the front of `in`.  DONE: op's upper half is filled, raw.len bytes
+     * are its own (words may live in the front's per-thread memory until the next call).  MORE:
+     * `*need` is how many bytes of `in` it takes at least.  BAD: the last words to the session are
+     * appended to `last_words`, then it is closed. */
     enum parse (*parse)(const struct memory_site *, struct memory_state *, struct slice in,
                         struct memory_operation *op, size_t *need, struct buf *last_words);
     /* Decides what is to be done.  Called again, from the start, when it set after_all. */
@@ -167,18 +176,20 @@ struct memory_front {
     void (*refuse)(const struct memory_state *, const struct memory_refusal *, struct buf *out);
 };
 
-/* How a new upstream is made ready, one question at a time: each is awaited before the next is sent. */
+/* How a new upstream is made ready, one question at a time: each is awaited before the next is
+ * sent. */
 struct memory_hello {
     const struct endpoint_settings *endpoint;
     uint32_t database;
     uint8_t version;
-    bool leased;            /* not for sharing: its id at the server is asked for */
-    struct slice stamp;     /* the expected stamp's text; empty: stamps are off */
+    bool leased;        /* not for sharing: its id at the server is asked for */
+    struct slice stamp; /* the expected stamp's text; empty: stamps are off */
     struct slice stamp_key;
     /* filled on the way */
-    uint32_t step;          /* 0 at first; the driver's own counting */
-    uint64_t server_id;     /* of this upstream at its server (CLIENT ID); 0: unknown */
-    struct slice found_stamp; /* .at is set when the shard carries one: the flow judges it; borrowed from the reply */
+    uint32_t step;            /* 0 at first; the driver's own counting */
+    uint64_t server_id;       /* of this upstream at its server (CLIENT ID); 0: unknown */
+    struct slice found_stamp; /* .at is set when the shard carries one: the flow judges it; borrowed
+                                 from the reply */
 };
 
 struct memory_back {
@@ -188,9 +199,9 @@ struct memory_back {
      * an empty `out` and ERR_NONE means ready.  On error `why` says what the server answered.
      * ERR_STAMP is returned by the flow's judgement, not here. */
     enum err (*hello)(struct memory_hello *, struct slice reply, struct buf *out, struct buf *why);
-    /* Looks for the end of one reply; `scan` (scan_size bytes, all zero at a reply's start) remembers.
-     * DONE: *used bytes end it.  MORE: *used bytes are passed.  *out_of_band: it is a push, and
-     * answers nothing. */
+    /* Looks for the end of one reply; `scan` (scan_size bytes, all zero at a reply's start)
+     * remembers. DONE: *used bytes end it.  MORE: *used bytes are passed.  *out_of_band: it is a
+     * push, and answers nothing. */
     enum parse (*scan)(void *scan, struct slice in, size_t *used, bool *out_of_band);
     size_t scan_size; /* at most MEMORY_SCAN_BYTES */
     /* What a reply means for the health of its endpoint (LOADING, READONLY ...); NULL: nothing. */

@@ -77,7 +77,7 @@ static void give_parts(struct memory_request *r, const struct memory_operation *
     r->note = op->note;
     r->name = op->name;
     r->silent = op->silent;
-    r->alone = op->alone;
+    r->alone = op->alone || op->lease != MEMORY_SHARED || op->end_leases;
     r->no_deadline = op->no_deadline;
     r->end_leases = op->end_leases;
     r->lease = op->lease;
@@ -147,7 +147,7 @@ static void carry_out(struct memory_session *s, struct memory_request *r,
         give_parts(r, op);
         enqueue(s, r);
         s->open_reads += !r->is_write;
-        s->halted = op->alone;
+        s->halted = r->alone;
         memory_request_start(r);
         return;
     }
@@ -170,8 +170,13 @@ static void say_last_words(struct memory_session *s, const struct buf *words)
 static bool plan_request(struct memory_session *s, struct memory_operation *op)
 {
     struct memory_side *side = s->side;
-    struct memory_request *r = memory_request_new(s);
+    struct memory_request *r;
 
+    if (!memory_bulk_follow(s)) {
+        s->awaits_all = true;
+        return false;
+    }
+    r = memory_request_new(s);
     buf_clear(&side->answer);
     op->answer = &side->answer;
     op->arena = &r->arena;
@@ -213,8 +218,7 @@ static enum parse take_request(struct memory_session *s, struct slice in, size_t
 static bool may_take(const struct memory_session *s)
 {
     return s->open_reads < s->window && s->base.open_requests < s->side->settings->max_pipeline &&
-           !s->halted && !s->awaits_all &&
-           s->base.out.len + s->held_bytes < s->side->window_bytes;
+           !s->halted && !s->awaits_all && s->base.out.len + s->held_bytes < s->side->window_bytes;
 }
 
 static void enter_site(struct memory_session *s)
@@ -304,6 +308,11 @@ static void session_end(struct session *base)
     counter_sub(&s->side->stats->sessions_open, 1);
 }
 
+static void session_drained(struct session *base)
+{
+    memory_bulk_throttle((struct memory_session *)base);
+}
+
 /* A client that will say no more and waits in a blocking command has left: as Redis sees it too. */
 static void session_half_closed(struct session *base)
 {
@@ -332,6 +341,7 @@ const struct flow memory_flow = {
     .turn_away = turn_away,
     .session_begin = session_begin,
     .session_input = session_input,
+    .session_drained = session_drained,
     .session_half_closed = session_half_closed,
     .session_end = session_end,
     .upstream_connected = memory_upstream_connected,

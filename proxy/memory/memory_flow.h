@@ -4,16 +4,18 @@
  *     attempt_flow.c    one part on one upstream: sent, answered, failed, expired
  *     answer_flow.c     parts -> merge -> the session, in the order asked
  *     upstream_flow.c   upstreams: hello, replies, loss, leases, clocks
+ *     bulk_flow.c       sessions with large replies
  *     pool_flow.c       a worker's side of a pool: made, changed by a reload, taken away
  *     subscribe_flow.c  sessions that receive pushes
  *     host_flow.c       what a front asks of the process (CLIENT LIST, INFO ...)
  *
  * All of it belongs to one worker's thread.
  *
- * Order: a session's requests stand in its queue as they were asked and are answered from its front.
- * Each upstream has its own queue of attempts as they were sent; a reply belongs to the oldest.  An
- * attempt whose request was answered without it (its deadline passed, its session left) stays in the
- * upstream's queue as a tombstone and swallows the reply when it comes: so replies never cross. */
+ * Order: a session's requests stand in its queue as they were asked and are answered from its
+ * front. Each upstream has its own queue of attempts as they were sent; a reply belongs to the
+ * oldest.  An attempt whose request was answered without it (its deadline passed, its session left)
+ * stays in the upstream's queue as a tombstone and swallows the reply when it comes: so replies
+ * never cross. */
 #pragma once
 
 #include "proxy/base/slab.h"
@@ -25,11 +27,13 @@
 #include "proxy/memory/memory_works.h"
 
 enum {
-    MEMORY_SMALL_BYTES = 96,          /* a reply that waits its turn and is not longer costs no memory */
-    MEMORY_STREAM_BYTES = 64 * 1024,  /* a longer reply goes to the session as it comes */
-    MEMORY_WINDOW_FIRST = 4,          /* reads under way before the size of replies is known */
-    MEMORY_WINDOW_MOST = 64,          /* and at most: the next reply may be a large one */
+    MEMORY_SMALL_BYTES = 96, /* a reply that waits its turn and is not longer costs no memory */
+    MEMORY_STREAM_BYTES = 64 * 1024,       /* a longer reply goes to the session as it comes */
+    MEMORY_WINDOW_FIRST = 4,               /* reads under way before the size of replies is known */
+    MEMORY_WINDOW_MOST = 64,               /* and at most: the next reply may be a large one */
     MEMORY_WINDOW_BYTES = 4 * 1024 * 1024, /* replies under way, as far as can be foreseen */
+    MEMORY_BULK_BYTES = 64 * 1024, /* replies like this: the session gets upstreams of its own */
+    MEMORY_BULK_END_BYTES = 16 * 1024, /* and shares again when they are like this */
     MEMORY_KEY_BYTES = 48,
 };
 
@@ -45,10 +49,10 @@ struct memory_attempt {
     struct memory_shard *shard;     /* borrowed from the side, for its life */
     uint32_t part;                  /* index */
     uint32_t replies_left;
-    bool tombstone;                 /* its reply is swallowed */
-    bool queued;                    /* in an upstream's queue */
-    uint32_t kept_len;              /* in `small`; then in `kept` */
-    struct buf kept;                /* the reply so far */
+    bool tombstone;    /* its reply is swallowed */
+    bool queued;       /* in an upstream's queue */
+    uint32_t kept_len; /* in `small`; then in `kept` */
+    struct buf kept;   /* the reply so far */
     uint8_t small[MEMORY_SMALL_BYTES];
 };
 
@@ -60,18 +64,18 @@ struct memory_request {
     uint32_t refs;                  /* attempts in upstreams' queues, and 1 until it is answered */
     uint32_t parts_open;
     uint32_t part_count;
-    struct memory_part *parts;         /* &one_part, or in the arena */
-    struct memory_attempt *attempts;   /* &one, or in the arena */
+    struct memory_part *parts;       /* &one_part, or in the arena */
+    struct memory_attempt *attempts; /* &one, or in the arena */
     memory_merge_f *merge;
     void *note;
-    struct buf reply;               /* for the session, if it could not be handed out at once */
+    struct buf reply; /* for the session, if it could not be handed out at once */
     uint64_t began_us;
-    uint64_t streamed_bytes;        /* of the reply, handed to the session before it was whole */
+    uint64_t streamed_bytes; /* of the reply, handed to the session before it was whole */
     const char *name;
     bool done, silent, alone, no_deadline, end_leases, resumes, streaming, is_write, failed;
     enum memory_lease lease;
     uint8_t key_len;
-    uint8_t key[MEMORY_KEY_BYTES];  /* its beginning, for the slow log */
+    uint8_t key[MEMORY_KEY_BYTES]; /* its beginning, for the slow log */
     struct memory_part one_part;
     struct arena arena;
     struct memory_attempt one;
@@ -82,9 +86,10 @@ struct memory_route {
     struct list link; /* on side->routes */
     uint32_t database;
     uint8_t version;
-    uint32_t sessions;                 /* that use it */
-    uint64_t idle_since_us;            /* when the last of them left */
-    struct memory_upstream **shared;   /* [shard * side->settings->upstreams + which]; NULL: not yet */
+    uint32_t sessions;      /* that use it */
+    uint64_t idle_since_us; /* when the last of them left */
+    struct memory_upstream *
+        *shared; /* [shard * side->settings->upstreams + which]; NULL: not yet */
 };
 
 struct memory_session {
@@ -93,13 +98,17 @@ struct memory_session {
     struct memory_side *side;
     struct memory_route *route;
     struct memory_request *first, *last;
-    uint64_t held_bytes; /* replies that wait for their turn */
+    uint64_t held_bytes;  /* replies that wait for their turn */
     uint32_t open_reads;  /* of open_requests: whose replies may have any size */
     uint32_t window;      /* open_reads at most, see window_after() */
     uint32_t reply_bytes; /* the size of a read's reply to reckon with */
-    bool halted;         /* a request that must be alone is under way */
-    bool awaits_all;     /* paused until open_requests is 0 */
-    struct list leases;  /* memory_upstreams */
+    /* Its replies are large: it leases an upstream per shard, so that others' replies need not wait
+     * behind them, and its server can be made to wait for it (bulk_flow.c). */
+    bool bulk;
+    bool bulk_refused;  /* no more leases to be had: shards without one are shared */
+    bool halted;        /* a request that must be alone is under way */
+    bool awaits_all;    /* paused until open_requests is 0 */
+    struct list leases; /* memory_upstreams */
     struct memory_subscriber *subscriber; /* NULL: none; owned by subscribe_flow */
     struct memory_state *state;           /* behind this struct */
 };
@@ -112,18 +121,18 @@ struct memory_upstream {
     uint8_t version;
     const struct memory_back *back;
     struct memory_attempt *first, *last;
-    struct memory_attempt *oldest;   /* of those that are no tombstones */
+    struct memory_attempt *oldest; /* of those that are no tombstones */
     uint32_t queued;
-    uint64_t heard_us;               /* last byte from the server, or first byte sent after a rest */
-    struct memory_session *lessee;   /* NULL: shared, or idle */
-    struct list lease_link;          /* on the session's leases, or the shard's idle ones */
+    uint64_t heard_us;             /* last byte from the server, or first byte sent after a rest */
+    struct memory_session *lessee; /* NULL: shared, or idle */
+    struct list lease_link;        /* on the session's leases, or the shard's idle ones */
     struct memory_subscriber *subscriber; /* NULL: none; owned by subscribe_flow */
-    bool stood;                      /* became ready */
-    bool amid_reply;                 /* the reply at the queue's front has begun */
-    bool leased;                     /* made for leasing */
-    bool watching;                   /* the server remembers WATCHed keys for it */
-    bool blocked_command;            /* its lessee left while it waits in a blocking command */
-    bool ending;                     /* retired when its queue is empty */
+    bool stood;                           /* became ready */
+    bool amid_reply;                      /* the reply at the queue's front has begun */
+    bool leased;                          /* made for leasing */
+    bool watching;                        /* the server remembers WATCHed keys for it */
+    bool blocked_command;                 /* its lessee left while it waits in a blocking command */
+    bool ending;                          /* retired when its queue is empty */
     uint64_t idle_since_us;
     struct memory_hello hello;
     struct buf hello_reply;
@@ -132,13 +141,13 @@ struct memory_upstream {
 
 /* A shard as this worker sees it. */
 struct memory_shard {
-    struct list link;        /* on side->past_shards, once a reload took it out */
+    struct list link; /* on side->past_shards, once a reload took it out */
     uint32_t index;
     const struct endpoint_settings *endpoint; /* of side->assembly, while it is present */
-    char *identity;          /* the endpoint's, over reloads */
-    bool present;            /* in the configuration */
+    char *identity;                           /* the endpoint's, over reloads */
+    bool present;                             /* in the configuration */
     struct stats_row *stats;
-    bool failing;            /* requests are refused at once; the clock tries again */
+    bool failing; /* requests are refused at once; the clock tries again */
     enum err failure;
     char why[200];
     uint64_t retry_at_us;
@@ -148,23 +157,23 @@ struct memory_shard {
 
 /* A worker's own side of a memory pool. */
 struct memory_side {
-    struct list link;    /* on the worker's list of sides */
-    char *name;          /* of the pool */
+    struct list link; /* on the worker's list of sides */
+    char *name;       /* of the pool */
     struct worker *worker;
     struct assembly *assembly; /* counted reference */
     const struct memory_pool *settings;
     const struct memory_front *front;
     const struct memory_back *back;
     struct session_limits limits;
-    uint64_t window_bytes;     /* MEMORY_WINDOW_BYTES, or less if sessions may hold little */
+    uint64_t window_bytes; /* MEMORY_WINDOW_BYTES, or less if sessions may hold little */
     struct memory_site site;
     struct memory_shard **shards; /* owned */
     uint32_t shard_count;
-    struct list past_shards;      /* kept for what is still under way */
+    struct list past_shards; /* kept for what is still under way */
     struct list routes;
     struct list sessions;
     struct stats_row *stats;
-    struct buf answer;         /* what plan writes to */
+    struct buf answer; /* what plan writes to */
 };
 
 /* The memory flow's part of a worker: worker->flows. */
@@ -172,7 +181,6 @@ struct memory_works {
     struct list sides;
     struct slab requests;
 };
-
 
 /* memory_flow.c */
 void memory_session_continue(struct memory_session *s); /* one request less is under way */
@@ -184,7 +192,8 @@ void memory_request_start(struct memory_request *r);
 /* attempt_flow.c */
 void memory_attempt_start(struct memory_request *r, uint32_t part);
 void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool done);
-/* Answers its request with an error; the attempt stays in the queue as a tombstone if it is in one. */
+/* Answers its request with an error; the attempt stays in the queue as a tombstone if it is in one.
+ */
 void memory_attempt_fail(struct memory_attempt *a, const struct memory_refusal *refusal);
 void memory_attempt_pop(struct memory_upstream *u);
 /* Sends bytes on nobody's behalf; the one reply is swallowed. */
@@ -201,8 +210,8 @@ void memory_session_advance(struct memory_session *s);
 
 /* upstream_flow.c */
 struct memory_upstream *memory_upstream_shared(struct memory_session *s, uint32_t shard);
-struct memory_upstream *memory_upstream_lease(struct memory_session *s, uint32_t shard, bool resumes,
-                                              struct memory_refusal *refusal);
+struct memory_upstream *memory_upstream_lease(struct memory_session *s, uint32_t shard,
+                                              bool resumes, struct memory_refusal *refusal);
 void memory_upstream_give_back(struct memory_upstream *u);
 void memory_session_end_leases(struct memory_session *s);
 /* May requests be sent there?  If not, why. */
@@ -217,6 +226,15 @@ void memory_upstream_end(struct memory_upstream *u);
 void memory_upstream_retire(struct memory_upstream *u);
 void memory_upstream_tick(struct memory_upstream *u, uint64_t now_us);
 void memory_shard_tick(struct memory_side *side, struct memory_shard *shard, uint64_t now_us);
+
+/* bulk_flow.c */
+/* False: the session must change from shared to its own upstreams, or back, and has requests open.
+ */
+bool memory_bulk_follow(struct memory_session *s);
+struct memory_upstream *memory_bulk_upstream(struct memory_session *s, uint32_t shard,
+                                             struct memory_refusal *refusal);
+/* After replies came, or were read: lets its servers wait, or go on. */
+void memory_bulk_throttle(struct memory_session *s);
 
 /* pool_flow.c */
 struct memory_route *memory_route_of(struct memory_side *side, uint32_t database, uint8_t version);

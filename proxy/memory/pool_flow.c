@@ -20,9 +20,9 @@ static struct memory_side *side_of(struct list *link)
 
 static struct memory_side *find_side(struct worker *w, const char *pool)
 {
-    LIST_EACH(&works_of(w)->sides, link)
-    if (strcmp(side_of(link)->name, pool) == 0)
-        return side_of(link);
+    LIST_EACH (&works_of(w)->sides, link)
+        if (strcmp(side_of(link)->name, pool) == 0)
+            return side_of(link);
     return NULL;
 }
 
@@ -32,8 +32,7 @@ struct memory_route *memory_route_of(struct memory_side *side, uint32_t database
 {
     struct memory_route *route;
 
-    LIST_EACH(&side->routes, link)
-    {
+    LIST_EACH (&side->routes, link) {
         route = LIST_ITEM(link, struct memory_route, link);
         if (route->database == database && route->version == version) {
             route->sessions++;
@@ -72,8 +71,7 @@ static void end_idle_routes(struct memory_side *side, uint64_t now_us)
 {
     uint64_t timeout_us = side->settings->upstream_idle_timeout_ms * 1000;
 
-    LIST_EACH(&side->routes, link)
-    {
+    LIST_EACH (&side->routes, link) {
         struct memory_route *route = LIST_ITEM(link, struct memory_route, link);
 
         if (route->sessions == 0 && timeout_us > 0 && now_us > route->idle_since_us + timeout_us)
@@ -91,8 +89,7 @@ static struct memory_shard *shard_new(struct memory_side *side,
     list_init(&shard->link);
     list_init(&shard->idle_leases);
     shard->identity = mem_text(endpoint->identity);
-    shard->stats =
-        stats_row_of(side->name, endpoint->name, endpoint->shard, side->worker->index);
+    shard->stats = stats_row_of(side->name, endpoint->name, endpoint->shard, side->worker->index);
     return shard;
 }
 
@@ -151,8 +148,7 @@ static bool is_of(const struct upstream *u, const struct memory_side *side)
 
 static void follow_upstreams(struct memory_side *side, struct assembly *assembly)
 {
-    LIST_EACH(&side->worker->upstreams, link)
-    {
+    LIST_EACH (&side->worker->upstreams, link) {
         struct upstream *base = LIST_ITEM(link, struct upstream, link);
         struct memory_upstream *u = (struct memory_upstream *)base;
 
@@ -200,9 +196,8 @@ static struct memory_side *side_new(struct worker *w, const struct memory_pool *
 
     side->worker = w;
     side->name = mem_text(settings->name);
-    side->front = memory_front_find(settings->listener_count > 0
-                                        ? settings->listeners[0]->protocol
-                                        : settings->shards[0]->protocol);
+    side->front = memory_front_find(settings->listener_count > 0 ? settings->listeners[0]->protocol
+                                                                 : settings->shards[0]->protocol);
     side->back = memory_back_find(settings->shards[0]->protocol);
     list_init(&side->routes);
     list_init(&side->sessions);
@@ -239,15 +234,15 @@ static void follow_settings(struct memory_side *side, const struct memory_pool *
     side->site.pool = settings;
     side->site.map = w->assembly->maps[settings->number];
     follow_upstreams(side, side->assembly);
-    LIST_EACH(&side->routes, link)
-    follow_route(side, LIST_ITEM(link, struct memory_route, link), old_places, old_each);
+    LIST_EACH (&side->routes, link)
+        follow_route(side, LIST_ITEM(link, struct memory_route, link), old_places, old_each);
     assembly_unref(&old);
 }
 
 static void pool_is_gone(struct memory_side *side)
 {
-    LIST_EACH(&side->sessions, link)
-    session_finish(&LIST_ITEM(link, struct memory_session, link)->base, CLOSE_POOL_GONE);
+    LIST_EACH (&side->sessions, link)
+        session_finish(&LIST_ITEM(link, struct memory_session, link)->base, CLOSE_POOL_GONE);
 }
 
 void memory_works_follow(struct worker *w)
@@ -260,9 +255,9 @@ void memory_works_follow(struct worker *w)
         follow_settings(side == NULL ? side_new(w, &snapshot->pools[i]) : side,
                         &snapshot->pools[i]);
     }
-    LIST_EACH(&works_of(w)->sides, link)
-    if (snapshot_pool(snapshot, side_of(link)->name) == NULL)
-        pool_is_gone(side_of(link));
+    LIST_EACH (&works_of(w)->sides, link)
+        if (snapshot_pool(snapshot, side_of(link)->name) == NULL)
+            pool_is_gone(side_of(link));
 }
 
 const struct session_limits *memory_works_limits(struct worker *w, const char *pool)
@@ -278,15 +273,13 @@ static void tick(struct worker *w, bool housekeeping)
 {
     uint64_t now_us = worker_now_us(w);
 
-    LIST_EACH(&w->upstreams, link)
-    {
+    LIST_EACH (&w->upstreams, link) {
         struct upstream *u = LIST_ITEM(link, struct upstream, link);
 
         if (u->flow == &memory_flow)
             memory_upstream_tick((struct memory_upstream *)u, now_us);
     }
-    LIST_EACH(&works_of(w)->sides, link)
-    {
+    LIST_EACH (&works_of(w)->sides, link) {
         struct memory_side *side = side_of(link);
 
         for (uint32_t i = 0; i < side->shard_count; i++)
@@ -317,17 +310,17 @@ static void side_free(struct memory_side *side)
     while (!list_is_empty(&side->sessions))
         session_close(&LIST_ITEM(list_first(&side->sessions), struct memory_session, link)->base,
                       CLOSE_DRAINED);
-    LIST_EACH(&side->routes, link)
-    end_route(LIST_ITEM(link, struct memory_route, link),
-              side->shard_count * side->settings->upstreams);
+    LIST_EACH (&side->routes, link)
+        end_route(LIST_ITEM(link, struct memory_route, link),
+                  side->shard_count * side->settings->upstreams);
 }
 
 static void side_free_rest(struct memory_side *side)
 {
     for (uint32_t i = 0; i < side->shard_count; i++)
         shard_free(side->shards[i]);
-    LIST_EACH(&side->past_shards, link)
-    shard_free(LIST_ITEM(link, struct memory_shard, link));
+    LIST_EACH (&side->past_shards, link)
+        shard_free(LIST_ITEM(link, struct memory_shard, link));
     if (side->site.shared != NULL)
         side->front->shared_free(side->site.shared);
     assembly_unref(&side->assembly);
@@ -342,14 +335,14 @@ void memory_works_fini(struct worker *w)
 {
     struct memory_works *works = works_of(w);
 
-    LIST_EACH(&works->sides, link)
-    side_free(side_of(link));
+    LIST_EACH (&works->sides, link)
+        side_free(side_of(link));
     while (!list_is_empty(&w->upstreams))
         memory_upstream_retire(
             (struct memory_upstream *)LIST_ITEM(list_first(&w->upstreams), struct upstream, link));
     worker_free_the_dead(w);
-    LIST_EACH(&works->sides, link)
-    side_free_rest(side_of(link));
+    LIST_EACH (&works->sides, link)
+        side_free_rest(side_of(link));
     slab_fini(&works->requests);
     free(works);
     w->flows = NULL;

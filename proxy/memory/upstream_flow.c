@@ -1,8 +1,8 @@
 /* Upstreams of memory pools: login, replies to whom they belong, loss, leases, and the clock.
  *
  * A shard that can't be reached is `failing`: its requests are refused at once, and the clock tries
- * again after a back-off; the first upstream that becomes ready ends it.  An upstream that stands but
- * is silent refuses too, while a tombstone waits at its front. */
+ * again after a back-off; the first upstream that becomes ready ends it.  An upstream that stands
+ * but is silent refuses too, while a tombstone waits at its front. */
 #include "proxy/memory/memory_flow.h"
 
 #include <stdio.h>
@@ -84,8 +84,7 @@ struct memory_upstream *memory_upstream_shared(struct memory_session *s, uint32_
 
 static struct memory_upstream *idle_lease(struct memory_session *s, uint32_t shard)
 {
-    LIST_EACH(&s->side->shards[shard]->idle_leases, link)
-    {
+    LIST_EACH (&s->side->shards[shard]->idle_leases, link) {
         struct memory_upstream *u = LIST_ITEM(link, struct memory_upstream, lease_link);
 
         if (u->database == s->route->database && u->version == s->route->version &&
@@ -112,8 +111,7 @@ struct memory_upstream *memory_upstream_lease(struct memory_session *s, uint32_t
     struct memory_shard *place = s->side->shards[shard];
     struct memory_upstream *u;
 
-    LIST_EACH(&s->leases, link)
-    {
+    LIST_EACH (&s->leases, link) {
         u = LIST_ITEM(link, struct memory_upstream, lease_link);
         if (u->shard == place && u->database == s->route->database)
             return u;
@@ -211,15 +209,16 @@ static void let_go(struct memory_upstream *u, struct memory_session *s)
         return;
     }
     if (u->watching)
-        memory_upstream_retire(u); /* what it watches is the server's memory: only closing is certain */
+        memory_upstream_retire(
+            u); /* what it watches is the server's memory: only closing is certain */
     else
         memory_upstream_give_back(u);
 }
 
 void memory_session_end_leases(struct memory_session *s)
 {
-    LIST_EACH(&s->leases, link)
-    let_go(LIST_ITEM(link, struct memory_upstream, lease_link), s);
+    LIST_EACH (&s->leases, link)
+        let_go(LIST_ITEM(link, struct memory_upstream, lease_link), s);
 }
 
 /* ---- login ---- */
@@ -232,10 +231,11 @@ static enum err judge_stamp(struct memory_upstream *u, struct buf *why)
     if (text.len == 0 || stamp_read(u->hello.stamp, &expected) != ERR_NONE)
         return ERR_NONE;
     if (stamp_read(text, &found) != ERR_NONE) {
-        buf_format(why,
-                   "key %s on it is not a stamp of this version of Sheaf; if nothing else uses that "
-                   "key, delete it and the stamp is written again",
-                   SHARD_STAMP_KEY);
+        buf_format(
+            why,
+            "key %s on it is not a stamp of this version of Sheaf; if nothing else uses that "
+            "key, delete it and the stamp is written again",
+            SHARD_STAMP_KEY);
         return ERR_STAMP;
     }
     return stamp_agrees(&expected, &found, why) ? ERR_NONE : ERR_STAMP;
@@ -260,7 +260,8 @@ static void hello_step(struct memory_upstream *u, struct slice reply)
 
         if (shard->failing)
             log_event(LOG_INFO, "shard is back", log_text("endpoint", shard->endpoint->name),
-                      log_text("pool", u->side->settings->name), log_number("shard", u->shard->index));
+                      log_text("pool", u->side->settings->name),
+                      log_number("shard", u->shard->index));
         shard->failing = false;
         shard->backoff_ms = 0;
         u->stood = true;
@@ -277,12 +278,13 @@ void memory_upstream_connected(struct upstream *base)
 {
     struct memory_upstream *u = (struct memory_upstream *)base;
 
-    u->hello = (struct memory_hello){ .endpoint = base->endpoint,
-                                      .database = u->database,
-                                      .version = u->version,
-                                      .leased = u->leased,
-                                      .stamp = buf_all(&base->assembly->stamps[base->endpoint->number]),
-                                      .stamp_key = slice_text(SHARD_STAMP_KEY) };
+    u->hello =
+        (struct memory_hello){ .endpoint = base->endpoint,
+                               .database = u->database,
+                               .version = u->version,
+                               .leased = u->leased,
+                               .stamp = buf_all(&base->assembly->stamps[base->endpoint->number]),
+                               .stamp_key = slice_text(SHARD_STAMP_KEY) };
     memset(u->scan, 0, sizeof(u->scan));
     buf_clear(&u->hello_reply);
     hello_step(u, (struct slice){ 0 });
@@ -381,16 +383,16 @@ static void fail_attempts(struct memory_upstream *u, const struct memory_refusal
     }
 }
 
-/* It never stood: all that waits for it fails, and so does, at once, what comes until it is back. */
+/* It never stood: all that waits for it fails, and so does, at once, what comes until it is back.
+ */
 static void connect_failed(struct memory_upstream *u, enum err err, const char *why)
 {
     enum { PATIENT_FACTOR = 4 }; /* a wrong password or stamp is not mended by trying */
     struct memory_shard *shard = u->shard;
     const struct memory_pool *settings = u->side->settings;
-    struct memory_refusal refusal = { .err = err,
-                                      .shard = u->shard->index,
-                                      .endpoint = u->base.endpoint->name,
-                                      .text = shard->why };
+    struct memory_refusal refusal = {
+        .err = err, .shard = u->shard->index, .endpoint = u->base.endpoint->name, .text = shard->why
+    };
     uint64_t wait_ms;
 
     if (!shard->failing || strcmp(shard->why, why) != 0)
@@ -416,10 +418,9 @@ static void connect_failed(struct memory_upstream *u, enum err err, const char *
 static void stood_and_fell(struct memory_upstream *u, enum err err, const char *why)
 {
     char text[240];
-    struct memory_refusal refusal = { .err = err,
-                                      .shard = u->shard->index,
-                                      .endpoint = u->base.endpoint->name,
-                                      .text = text };
+    struct memory_refusal refusal = {
+        .err = err, .shard = u->shard->index, .endpoint = u->base.endpoint->name, .text = text
+    };
 
     snprintf(text, sizeof(text), "%s while the request was under way: it may have been carried out",
              why);
@@ -469,8 +470,9 @@ static void expire(struct memory_upstream *u, struct memory_attempt *a)
         .err = ERR_TIMEOUT,
         .shard = u->shard->index,
         .endpoint = u->base.endpoint->name,
-        .text = sent ? "no reply within timeout: the request may have been carried out"
-                     : "the request could not be sent within timeout: the server takes no more bytes"
+        .text = sent
+                    ? "no reply within timeout: the request may have been carried out"
+                    : "the request could not be sent within timeout: the server takes no more bytes"
     };
 
     counter_add(&u->shard->stats->timeouts, 1);
@@ -504,6 +506,11 @@ static void tick_ready(struct memory_upstream *u, uint64_t now_us)
 {
     const struct memory_pool *settings = u->side->settings;
 
+    if (u->base.paused) { /* it is its session that is slow, not the server */
+        memory_attempts_restamp(u, 0);
+        u->heard_us = now_us;
+        return;
+    }
     expire_attempts(u, now_us);
     if (u->base.state != UPSTREAM_READY)
         return;
@@ -560,8 +567,7 @@ void memory_shard_tick(struct memory_side *side, struct memory_shard *shard, uin
 {
     if (!shard->failing || now_us < shard->retry_at_us)
         return;
-    LIST_EACH(&side->routes, link)
-    {
+    LIST_EACH (&side->routes, link) {
         if (try_again(side, shard, LIST_ITEM(link, struct memory_route, link)))
             return;
     }

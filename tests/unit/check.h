@@ -1,5 +1,5 @@
-/* The unit tests' whole framework.  A test is a static function named by a sentence; main() runs each
- * with RUN and returns check_report(), which prints "N passed, N failed". */
+/* The unit tests' whole framework.  A test is a static function named by a sentence; main() runs
+ * each with RUN and returns check_report(), which prints "N passed, N failed". */
 #pragma once
 
 #include <stdio.h>
@@ -31,7 +31,7 @@ static int check_failures_here, check_passed, check_failed;
     do {                                                                                           \
         struct slice found_ = (found), expected_ = (expected);                                     \
         if (!slice_is(found_, expected_)) {                                                        \
-            printf("%s:%d: %s is\n  \"%.*s\", expected\n  \"%.*s\"\n", __FILE__, __LINE__, #found,  \
+            printf("%s:%d: %s is\n  \"%.*s\", expected\n  \"%.*s\"\n", __FILE__, __LINE__, #found, \
                    (int)found_.len, (const char *)found_.at, (int)expected_.len,                   \
                    (const char *)expected_.at);                                                    \
             check_failures_here++;                                                                 \
