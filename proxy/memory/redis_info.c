@@ -305,7 +305,8 @@ void redis_merge_info(struct memory_merge *m)
     struct buf *out = m->out, text = { 0 };
 
     if (count == 0) {
-        redis_merge_failed(m);
+        if (!redis_merge_failed(m))
+            redis_merge_out_of_step(m);
         return;
     }
     m->out = &text;

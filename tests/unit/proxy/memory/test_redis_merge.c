@@ -236,6 +236,14 @@ static void info_leaves_out_a_shard_that_is_down(void)
     stage_fail(0, "-ERR down\r\n");
     stage_fail(1, "-ERR down\r\n");
     CHECK_MERGED("-ERR down\r\n");
+    stage_say("INFO server");
+    stage_fail(0, "-ERR down\r\n");
+    stage_reply(1, "*0\r\n");
+    CHECK_MERGED("-ERR down\r\n");
+    stage_say("INFO server");
+    stage_reply(0, ":1\r\n");
+    stage_reply(1, "*0\r\n");
+    CHECK_MERGED("-ERR the shards' replies to this command do not fit together\r\n");
     stage_end();
 }
 
