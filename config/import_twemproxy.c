@@ -150,6 +150,9 @@ static void put_pool(const struct twemproxy_pool *p, struct buf *out)
         buf_text(out, "\n");
     }
     put_map(p, out);
+    if (p->is_sorted)
+        buf_text(out,
+                 "; twemproxy sorts servers by name, the shorter first, before it counts them\n");
     for (const struct twemproxy_server *s = p->servers; s != NULL; s = s->next)
         put_server(p, s, out);
     put_times(p, out);

@@ -31,7 +31,8 @@ struct twemproxy_pool {
     int64_t timeout_ms, backlog, client_connections, server_connections, server_retry_timeout_ms,
         server_failure_limit, redis_db;
     bool preconnect, tcpkeepalive, redis, auto_eject_hosts, reuseport;
-    struct twemproxy_server *servers, **servers_end;
+    struct twemproxy_server *servers; /* in twemproxy's own order */
+    bool is_sorted;                   /* which is not that of the file */
 };
 
 /* All pools in the order of the file, in the arena; what is not understood is in the problems. */

@@ -8,7 +8,7 @@
 #include "config/twemproxy.h"
 #include "proxy/base/buf.h"
 
-enum { SOCKET_PATH_BYTES = 107, HOST_BYTES = 253 };
+enum { SOCKET_PATH_BYTES = 107, HOST_BYTES = 253, MEMCACHED_PORT = 11211 };
 
 struct reading {
     yaml_document_t document;
@@ -151,6 +151,47 @@ static void take_listen(struct reading *r, struct twemproxy_pool *pool, struct p
                        text);
 }
 
+/* What twemproxy calls a server that has no name: its port is left out where it is memcached's. */
+static const char *name_of(struct arena *arena, const struct twemproxy_server *server)
+{
+    const struct address *a = &server->address;
+    struct buf text = { 0 };
+    const char *name;
+
+    if (server->label != NULL)
+        return server->label;
+    if (a->path != NULL)
+        return a->path;
+    if (a->port == MEMCACHED_PORT)
+        return a->host;
+    buf_format(&text, "%s:%u", a->host, a->port);
+    name = arena_text(arena, buf_all(&text));
+    buf_fini(&text);
+    return name;
+}
+
+static bool comes_before(const char *a, const char *b)
+{
+    size_t a_len = strlen(a), b_len = strlen(b);
+
+    return a_len != b_len ? a_len < b_len : strcmp(a, b) < 0;
+}
+
+/* Twemproxy sorts the servers by name, the shorter first, before it counts them: their order in the
+ * file means nothing to it, and the order of ours is the map. */
+static void insert_server(struct reading *r, struct twemproxy_pool *pool,
+                          struct twemproxy_server *server)
+{
+    const char *name = name_of(r->arena, server);
+    struct twemproxy_server **at = &pool->servers;
+
+    while (*at != NULL && !comes_before(name, name_of(r->arena, *at)))
+        at = &(*at)->next;
+    pool->is_sorted = pool->is_sorted || *at != NULL;
+    server->next = *at;
+    *at = server;
+}
+
 /* "host:port:weight", or "/path:weight"; perhaps with a name behind it. */
 static void take_server(struct reading *r, struct twemproxy_pool *pool, const yaml_node_t *node)
 {
@@ -180,8 +221,7 @@ static void take_server(struct reading *r, struct twemproxy_pool *pool, const ya
         return;
     }
     server->weight = (uint32_t)weight;
-    *pool->servers_end = server;
-    pool->servers_end = &server->next;
+    insert_server(r, pool, server);
 }
 
 static void take_servers(struct reading *r, struct twemproxy_pool *pool, const yaml_node_t *node)
@@ -288,8 +328,7 @@ static void take_pool(struct reading *r, const yaml_node_pair_t *pair)
                                      .server_connections = -1,
                                      .server_retry_timeout_ms = -1,
                                      .server_failure_limit = -1,
-                                     .redis_db = -1,
-                                     .servers_end = &pool->servers };
+                                     .redis_db = -1 };
     pool->place = place_of(r, name);
     if (pool->name == NULL || options == NULL || options->type != YAML_MAPPING_NODE) {
         problems_error(r->problems, pool->place, "a pool is a name and its options");

@@ -104,7 +104,7 @@ static void passwords_sockets_tags_and_weights_are_taken_over(void)
     s = loaded("a b:\n  listen: 0.0.0.0:1\n  redis: true\n  redis_auth: 'p$/@w'\n"
                "  redis_db: 2\n  hash: md5\n  hash_tag: \"$$\"\n  timeout: 40000\n"
                "  distribution: modula\n  client_connections: 20000\n"
-               "  servers:\n   - /run/ab.sock:7 n:1\n   - h:1:1\n"
+               "  servers:\n   - /run/ab.sock:7 n:1\n   - host:1:1\n"
                "open:\n  listen: 0.0.0.0:2\n  redis: true\n  servers:\n   - h:1:1\n"
                "unix:\n  listen: /tmp/x 0666\n  redis: true\n  servers:\n   - h:1:1\n");
     if (s == NULL)
@@ -203,8 +203,32 @@ static void a_file_that_is_not_there_is_named(void)
     free(found);
 }
 
+static void servers_are_in_the_order_in_which_twemproxy_counts_them(void)
+{
+    static const char *const NAMES[] = { "b:9", "/s/x", "b:10", "h:80", "a:100", "z:11211" };
+    struct snapshot *s =
+        loaded("p:\n  listen: 127.0.0.1:1\n  redis: true\n  distribution: modula\n  servers:\n"
+               "   - a:100:1\n   - b:10:1\n   - b:9:1\n   - h:80:1 node\n   - z:11211:1 abcde\n"
+               "   - /s/x:1\n");
+
+    if (s == NULL)
+        return;
+    for (uint32_t i = 0; i < s->pools[0].shard_count; i++)
+        CHECK_TEXT(s->pools[0].shards[i]->name, NAMES[i]);
+    snapshot_unref(&s);
+
+    s = loaded("p:\n  listen: 127.0.0.1:1\n  redis: true\n  servers:\n   - h:1:1\n"
+               "   - host:11211:1\n   - h1:1:1\n");
+    if (s == NULL)
+        return;
+    CHECK_TEXT(s->pools[0].shards[1]->name, "h1:1"); /* "host", without its port, comes last */
+    CHECK_TEXT(s->pools[0].shards[2]->name, "host:11211");
+    snapshot_unref(&s);
+}
+
 int main(void)
 {
+    RUN(servers_are_in_the_order_in_which_twemproxy_counts_them);
     RUN(a_pool_is_written_out_with_what_behaves_otherwise);
     RUN(what_twemproxy_presumes_is_said);
     RUN(passwords_sockets_tags_and_weights_are_taken_over);
