@@ -52,6 +52,7 @@ static void chunk_free(struct chunk_pool *pool, struct chunk *k)
         pool->free_count++;
         return;
     }
+    pool->freed_bytes += k->cap;
     if (k->foreign)
         free(k->at);
     free(k);
@@ -143,8 +144,9 @@ void chain_clear(struct chain *c, struct chunk_pool *pool)
 
 size_t chunk_pool_trim(struct chunk_pool *pool)
 {
-    size_t given_back = 0;
+    size_t given_back = pool->freed_bytes;
 
+    pool->freed_bytes = 0;
     for (size_t n = pool->free_lowest; n > 0; n--) {
         struct chunk *k = pool->free;
 

@@ -19,6 +19,7 @@ struct chunk_pool {
     size_t free_count;
     size_t free_lowest; /* since the last trim: what was never needed */
     size_t held_bytes;  /* in chains now */
+    size_t freed_bytes; /* of large chunks, given back to the allocator since the last trim */
 };
 
 struct chain {
@@ -40,6 +41,7 @@ static inline void chain_slice(struct chain *c, struct chunk_pool *pool, struct 
     chain_put(c, pool, s.at, s.len);
 }
 
-/* Frees the chunks that were not needed since the last trim; returns the bytes given back. */
+/* Frees the chunks that were not needed since the last trim; returns all bytes that were given back
+ * to the allocator since then. */
 size_t chunk_pool_trim(struct chunk_pool *pool);
 void chunk_pool_fini(struct chunk_pool *pool);

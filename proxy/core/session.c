@@ -375,8 +375,9 @@ void session_address(const struct session *s, char *text, size_t size)
     socklen_t len = sizeof(peer);
     char host[INET6_ADDRSTRLEN] = "";
 
-    if (getpeername(s->conn.fd, (struct sockaddr *)&peer, &len) != 0 ||
-        (peer.ss_family != AF_INET && peer.ss_family != AF_INET6)) {
+    if (getpeername(s->conn.fd, (struct sockaddr *)&peer, &len) != 0) {
+        snprintf(text, size, "gone:0"); /* it was reset */
+    } else if (peer.ss_family != AF_INET && peer.ss_family != AF_INET6) {
         snprintf(text, size, "unix:0");
     } else if (peer.ss_family == AF_INET) {
         const struct sockaddr_in *v4 = (const struct sockaddr_in *)&peer;

@@ -81,6 +81,7 @@ static inline void worker_hold(struct worker *w, size_t bytes)
 static inline void worker_release(struct worker *w, size_t bytes)
 {
     w->held_bytes -= bytes;
+    w->freed_bytes += bytes;
 }
 static inline size_t worker_bytes(const struct worker *w)
 {
