@@ -26,7 +26,7 @@ static void on_accepted(void *arg, int fd)
     struct worker *w = gate->worker;
     const struct listener_settings *settings = &w->assembly->snapshot->listeners[gate->number];
 
-    session_open(w, fd, &memory_flow, memory_works_limits(w, settings->pool->name),
+    session_open(w, fd, memory_works_limits(w, settings->pool->name),
                  w->assembly->listener_tls[gate->number]);
 }
 
@@ -112,8 +112,8 @@ static void drain(void *owner, void *content)
     LIST_EACH (&w->sessions, link) {
         struct session *s = LIST_ITEM(link, struct session, link);
 
-        if (s->open_requests > 0 && s->flow->session_half_closed != NULL)
-            s->flow->session_half_closed(s);
+        if (s->open_requests > 0 && s->limits->flow->session_half_closed != NULL)
+            s->limits->flow->session_half_closed(s);
         session_finish(s, CLOSE_DRAINED);
     }
 }

@@ -47,8 +47,7 @@ void session_close(struct session *s, enum close_reason reason)
     }
     s->state = SESSION_CLOSING;
     conn_close(&s->conn);
-    list_remove(&s->flush);
-    list_remove(&s->resume);
+    list_remove(&s->due);
     list_remove(&s->link);
     list_append(&w->dead_sessions, &s->link);
     worker_dismiss_session(w);
@@ -56,7 +55,7 @@ void session_close(struct session *s, enum close_reason reason)
     counter_sub(&w->shared.sessions_open, 1);
     counter_add(&w->shared.closed[reason], 1);
     if (s->begun)
-        s->flow->session_end(s);
+        s->limits->flow->session_end(s);
 }
 
 void session_free(struct session *s)
@@ -95,7 +94,7 @@ static void show(struct session *s, struct slice bytes, bool kept)
     size_t used;
 
     s->need = 0;
-    used = s->flow->session_input(s, bytes);
+    used = s->limits->flow->session_input(s, bytes);
     if (s->state == SESSION_CLOSING)
         return;
     assert(used <= bytes.len);
@@ -176,8 +175,8 @@ static void input_ended(struct session *s, enum err err)
     /* Half-closed: what was asked is still answered. */
     s->ended = true;
     conn_watch(&s->conn, false, s->conn.watching_write);
-    if (s->open_requests > 0 && s->flow->session_half_closed != NULL)
-        s->flow->session_half_closed(s);
+    if (s->open_requests > 0 && s->limits->flow->session_half_closed != NULL)
+        s->limits->flow->session_half_closed(s);
     if (s->state != SESSION_CLOSING)
         close_if_done(s);
 }
@@ -212,12 +211,15 @@ void session_pause(struct session *s)
 
 void session_resume(struct session *s)
 {
-    if (s->state == SESSION_WAITING && !list_is_linked(&s->resume))
-        list_append(&s->worker->to_resume, &s->resume);
+    if (s->state != SESSION_WAITING)
+        return;
+    s->resumes = true;
+    session_wants_flush(s);
 }
 
 void session_feed(struct session *s)
 {
+    s->resumes = false;
     if (s->state != SESSION_WAITING)
         return;
     s->state = SESSION_READING;
@@ -260,7 +262,7 @@ void session_flush(struct session *s)
     if (s->state == SESSION_WAITING && s->out.len < SESSION_RESUME_BYTES)
         session_resume(s);
     if (s->throttled && s->out.len < SESSION_RESUME_BYTES)
-        s->flow->session_drained(s);
+        s->limits->flow->session_drained(s);
     close_if_done(s);
 }
 
@@ -289,7 +291,7 @@ static void begin(struct session *s)
 {
     s->begun = true;
     conn_watch(&s->conn, true, false);
-    s->flow->session_begin(s);
+    s->limits->flow->session_begin(s);
 }
 
 static void on_ready(struct conn *c, bool readable, bool writable)
@@ -324,26 +326,24 @@ static bool admit(struct worker *w, const struct session_limits *limits)
     return false;
 }
 
-void session_open(struct worker *w, int fd, const struct flow *flow,
-                  const struct session_limits *limits, struct tls_context *tls)
+void session_open(struct worker *w, int fd, const struct session_limits *limits,
+                  struct tls_context *tls)
 {
     struct session *s;
 
     if (w->draining || !admit(w, limits)) {
-        if (!w->draining && tls == NULL && flow->turn_away != NULL)
-            flow->turn_away(limits, fd);
+        if (!w->draining && tls == NULL && limits->flow->turn_away != NULL)
+            limits->flow->turn_away(limits, fd);
         counter_add(&w->shared.closed[w->draining ? CLOSE_DRAINED : CLOSE_TOO_MANY], 1);
         close(fd);
         return;
     }
     s = mem_new(limits->session_bytes);
     s->worker = w;
-    s->flow = flow;
     s->limits = limits;
     s->id = ++w->sessions_made * w->count + w->index;
     s->opened_s = s->active_s = seconds(w);
-    list_init(&s->flush);
-    list_init(&s->resume);
+    list_init(&s->due);
     list_append(&w->sessions, &s->link);
     counter_add(&w->shared.sessions_opened, 1);
     counter_add(&w->shared.sessions_open, 1);

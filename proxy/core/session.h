@@ -24,6 +24,7 @@ enum session_state { SESSION_READING, SESSION_WAITING, SESSION_CLOSING };
 /* What a pool allows its sessions; lies in the flow's side of the pool, and changes with a reload.
  */
 struct session_limits {
+    const struct flow *flow;
     size_t session_bytes;          /* of the flow's struct for a session */
     uint64_t idle_timeout_ms;      /* 0: never */
     uint64_t handshake_timeout_ms; /* 0: never */
@@ -34,10 +35,8 @@ struct session_limits {
 
 struct session {
     struct list link;      /* on worker->sessions, or dead_sessions */
-    struct list flush;     /* on worker->to_flush_sessions */
-    struct list resume;    /* on worker->to_resume */
+    struct list due;       /* on worker->due_sessions: has something to do when the turn ends */
     struct worker *worker; /* borrowed */
-    const struct flow *flow;
     const struct session_limits *limits; /* borrowed from the flow's side of the pool */
     struct conn conn;
     struct buf in; /* the beginning of a request whose end has not come */
@@ -49,6 +48,7 @@ struct session {
     enum session_state state;
     bool ended;               /* the client sends no more */
     bool last_words;          /* close when all is answered and written */
+    bool resumes;          /* is to be fed at the end of the turn */
     bool throttled;           /* set by the flow: session_drained is wanted */
     bool begun;               /* the flow knows it */
     bool stays;               /* kept by the flow: idle_timeout does not apply (subscribers) */
@@ -57,8 +57,8 @@ struct session {
 };
 
 /* Takes an accepted descriptor. */
-void session_open(struct worker *w, int fd, const struct flow *flow,
-                  const struct session_limits *limits, struct tls_context *tls);
+void session_open(struct worker *w, int fd, const struct session_limits *limits,
+                  struct tls_context *tls);
 /* Closes now; what is unwritten is lost. */
 void session_close(struct session *s, enum close_reason reason);
 /* Reads no more, and closes when the flow has answered everything and all is written. */
@@ -69,8 +69,8 @@ void session_resume(struct session *s);
 /* To be called when something was put into s->out. */
 static inline void session_wants_flush(struct session *s)
 {
-    if (!list_is_linked(&s->flush))
-        list_append(&s->worker->to_flush_sessions, &s->flush);
+    if (!list_is_linked(&s->due))
+        list_append(&s->worker->due_sessions, &s->due);
 }
 /* Writes at once if nothing waits before it, and keeps the rest: for long replies, which need not
  * be copied then. */

@@ -158,8 +158,7 @@ void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assemb
     w->random = (uint32_t)clock_now_us() * 2654435761u + index * 40503u + 1;
     list_init(&w->sessions);
     list_init(&w->upstreams);
-    list_init(&w->to_resume);
-    list_init(&w->to_flush_sessions);
+    list_init(&w->due_sessions);
     list_init(&w->to_flush_upstreams);
     list_init(&w->dead_sessions);
     list_init(&w->dead_upstreams);
@@ -190,22 +189,32 @@ void worker_fini(struct worker *w)
 
 /* ---- turns ---- */
 
-/* Upstreams are written before sessions, so that servers work while clients are answered. */
+/* Sessions that may go on are fed first; then upstreams are written, so that servers work while
+ * clients are answered; then sessions. */
 static void end_turn(struct worker *w)
 {
-    struct list *link;
+    struct list fed, *link;
 
-    while ((link = list_first(&w->to_resume)) != NULL) {
+    list_init(&fed);
+    while ((link = list_first(&w->due_sessions)) != NULL) {
+        struct session *s = LIST_ITEM(link, struct session, due);
+
         list_remove(link);
-        session_feed(LIST_ITEM(link, struct session, resume));
+        list_append(&fed, link);
+        if (s->resumes)
+            session_feed(s);
     }
     while ((link = list_first(&w->to_flush_upstreams)) != NULL) {
         list_remove(link);
         upstream_flush(LIST_ITEM(link, struct upstream, flush));
     }
-    while ((link = list_first(&w->to_flush_sessions)) != NULL) {
+    while ((link = list_first(&fed)) != NULL) {
+        struct session *s = LIST_ITEM(link, struct session, due);
+
         list_remove(link);
-        session_flush(LIST_ITEM(link, struct session, flush));
+        session_flush(s);
+        if (s->resumes && s->state == SESSION_WAITING)
+            session_wants_flush(s); /* its turn comes */
     }
     worker_free_the_dead(w);
     counter_add(&w->shared.turns, 1);
@@ -213,8 +222,7 @@ static void end_turn(struct worker *w)
 
 void worker_turn(struct worker *w)
 {
-    bool more = !list_is_empty(&w->to_resume) || !list_is_empty(&w->to_flush_upstreams) ||
-                !list_is_empty(&w->to_flush_sessions);
+    bool more = !list_is_empty(&w->due_sessions) || !list_is_empty(&w->to_flush_upstreams);
 
     w->now_is_known = false;
     event_base_loop(w->base, more ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);

@@ -53,7 +53,7 @@ struct worker {
     uint64_t sessions_made;
     struct list sessions;  /* all */
     struct list upstreams; /* all */
-    struct list to_resume, to_flush_sessions, to_flush_upstreams, dead_sessions, dead_upstreams;
+    struct list due_sessions, to_flush_upstreams, dead_sessions, dead_upstreams;
     struct event tick;
     size_t freed_bytes;       /* to the allocator, since the system was last told */
     bool tick_is_fast, busy;  /* busy: a request began since the last tick */

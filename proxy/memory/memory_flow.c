@@ -275,7 +275,6 @@ static void session_begin(struct session *base)
     s->state = (struct memory_state *)(s + 1);
     s->window = MEMORY_WINDOW_FIRST;
     list_init(&s->leases);
-    list_append(&side->sessions, &s->link);
     counter_add(&side->stats->sessions_open, 1);
     enter_site(s);
     side->front->begin(&side->site, s->state);
@@ -304,7 +303,6 @@ static void session_end(struct session *base)
     memory_session_end_leases(s);
     s->side->front->end(s->state);
     memory_route_leave(s->side, &s->route);
-    list_remove(&s->link);
     counter_sub(&s->side->stats->sessions_open, 1);
 }
 

@@ -94,7 +94,6 @@ struct memory_route {
 
 struct memory_session {
     struct session base; /* first */
-    struct list link;    /* on side->sessions */
     struct memory_side *side;
     struct memory_route *route;
     struct memory_request *first, *last;
@@ -171,7 +170,6 @@ struct memory_side {
     uint32_t shard_count;
     struct list past_shards; /* kept for what is still under way */
     struct list routes;
-    struct list sessions;
     struct stats_row *stats;
     struct buf answer; /* what plan writes to */
 };

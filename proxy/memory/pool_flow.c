@@ -200,7 +200,6 @@ static struct memory_side *side_new(struct worker *w, const struct memory_pool *
                                                                  : settings->shards[0]->protocol);
     side->back = memory_back_find(settings->shards[0]->protocol);
     list_init(&side->routes);
-    list_init(&side->sessions);
     list_init(&side->past_shards);
     side->stats = stats_row_of(settings->name, "", 0, w->index);
     if (side->front->shared_new != NULL)
@@ -221,6 +220,7 @@ static void follow_settings(struct memory_side *side, const struct memory_pool *
     side->assembly = assembly_ref(w->assembly);
     side->settings = settings;
     side->limits = (struct session_limits){
+        .flow = &memory_flow,
         .session_bytes = sizeof(struct memory_session) + side->front->state_size,
         .idle_timeout_ms = settings->idle_timeout_ms,
         .handshake_timeout_ms = settings->handshake_timeout_ms,
@@ -241,8 +241,12 @@ static void follow_settings(struct memory_side *side, const struct memory_pool *
 
 static void pool_is_gone(struct memory_side *side)
 {
-    LIST_EACH (&side->sessions, link)
-        session_finish(&LIST_ITEM(link, struct memory_session, link)->base, CLOSE_POOL_GONE);
+    LIST_EACH (&side->worker->sessions, link) {
+        struct session *s = LIST_ITEM(link, struct session, link);
+
+        if (s->limits == &side->limits)
+            session_finish(s, CLOSE_POOL_GONE);
+    }
 }
 
 void memory_works_follow(struct worker *w)
@@ -305,17 +309,14 @@ void memory_works_init(struct worker *w)
     w->flow_trim = trim;
 }
 
-static void side_free(struct memory_side *side)
+static void end_routes(struct memory_side *side)
 {
-    while (!list_is_empty(&side->sessions))
-        session_close(&LIST_ITEM(list_first(&side->sessions), struct memory_session, link)->base,
-                      CLOSE_DRAINED);
     LIST_EACH (&side->routes, link)
         end_route(LIST_ITEM(link, struct memory_route, link),
                   side->shard_count * side->settings->upstreams);
 }
 
-static void side_free_rest(struct memory_side *side)
+static void side_free(struct memory_side *side)
 {
     for (uint32_t i = 0; i < side->shard_count; i++)
         shard_free(side->shards[i]);
@@ -335,14 +336,16 @@ void memory_works_fini(struct worker *w)
 {
     struct memory_works *works = works_of(w);
 
+    while (!list_is_empty(&w->sessions))
+        session_close(LIST_ITEM(list_first(&w->sessions), struct session, link), CLOSE_DRAINED);
     LIST_EACH (&works->sides, link)
-        side_free(side_of(link));
+        end_routes(side_of(link));
     while (!list_is_empty(&w->upstreams))
         memory_upstream_retire(
             (struct memory_upstream *)LIST_ITEM(list_first(&w->upstreams), struct upstream, link));
     worker_free_the_dead(w);
     LIST_EACH (&works->sides, link)
-        side_free_rest(side_of(link));
+        side_free(side_of(link));
     slab_fini(&works->requests);
     free(works);
     w->flows = NULL;
