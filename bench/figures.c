@@ -29,7 +29,7 @@ void figures_note(struct figures_text table[static FIGURES_TEXTS], struct slice 
         memcpy(row->text, text.at, text.len);
         row->text[text.len] = '\0';
     } else if (!slice_is_text(text, row->text)) {
-        strcpy(row->text, "others");
+        memcpy(row->text, "others", sizeof("others"));
     }
     row->count += count;
 }

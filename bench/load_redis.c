@@ -60,7 +60,7 @@ static void add_piece(struct shape *s, enum piece_kind kind, size_t at, size_t l
         last->len += len;
         return;
     }
-    if (s->count == s->cap) {
+    if (s->pieces == NULL || s->count == s->cap) {
         s->cap = s->cap * 2 + 8;
         s->pieces = mem_resize(s->pieces, s->cap * sizeof(*s->pieces));
     }

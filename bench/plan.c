@@ -364,8 +364,8 @@ static enum plan_next read_options(struct plan *p, int count, char **arguments)
 
     make_getopt(longs, letters);
     opterr = 0;
-    while ((found = getopt_long(count, arguments, letters, longs, NULL)) !=
-           -1) { // NOLINT(concurrency-mt-unsafe)
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): no thread runs yet
+    while ((found = getopt_long(count, arguments, letters, longs, NULL)) != -1) {
         const struct plan_option *o;
 
         if (found == 'h') {

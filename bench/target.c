@@ -107,7 +107,7 @@ static enum err take_unix_path(struct target *t, struct slice rest)
     if (t->path[0] != '/' || strlen(t->path) >= sizeof(address->sun_path))
         return ERR_SYNTAX;
     address->sun_family = AF_UNIX;
-    strcpy(address->sun_path, t->path);
+    memcpy(address->sun_path, t->path, strlen(t->path) + 1);
     t->address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(t->path) + 1);
     snprintf(t->label, sizeof(t->label), "%s", t->path);
     return ERR_NONE;
@@ -167,7 +167,7 @@ enum err target_open(struct target *t, const char *url, char problem[static TARG
     *t = (struct target){ .url = url };
     if (colon != NULL)
         t->driver = driver_of(slice_of(url, (size_t)(colon - url)), &is_unix);
-    if (t->driver == NULL) {
+    if (colon == NULL || t->driver == NULL) {
         snprintf(problem, TARGET_PROBLEM_BYTES,
                  "\"%.60s\": expected a URL such as redis://127.0.0.1:6379 or "
                  "redis+unix:///run/redis.sock",

@@ -10,7 +10,7 @@ import tempfile
 
 from . import loads, peers as kinds, picture, setup, tables
 from .memory import IdleSessions, SlowReader
-from .processes import Cpus, Failed, Processes, raise_descriptor_limit
+from .processes import Cpus, Gone, Processes, raise_descriptor_limit
 from .results import Results
 from .shown import FIXED_RATE, SMALL_RATE, FixedRate, IdleEffect, TwoWorkers
 from .throughput import WORKLOADS, Throughput
@@ -126,14 +126,17 @@ class Bench:
             setup.install(self.say)
         if not self.options.no_build:
             setup.build(self.root, self.say)
+        complete = True
         with tempfile.TemporaryDirectory(prefix="sheaf-bench-") as folder:
             processes = Processes(folder)
             try:
                 self.start(processes)
                 self.measure()
-            except (KeyboardInterrupt, SystemExit):
-                print("\nstopped; what was measured so far:", file=sys.stderr)
+            except (KeyboardInterrupt, SystemExit, Gone) as reason:
+                complete = False
+                print(f"\nstopped{f': {reason}' * isinstance(reason, Gone)}; what was measured so far:",
+                      file=sys.stderr)
             finally:
                 processes.stop_all()
         self.tell()
-        return 1 if self.results.failed() else 0
+        return 1 if self.results.failed() or not complete else 0

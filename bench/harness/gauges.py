@@ -69,10 +69,12 @@ class Perf:
         with tempfile.NamedTemporaryFile("r") as out:
             perf = subprocess.Popen(["perf", "stat", "-x,", "-o", out.name, "-e",
                                      "raw_syscalls:sys_enter", "-p", str(self.pid)])
-            time.sleep(0.3)     # perf says nowhere that it has begun; the process is idle meanwhile
-            run()
-            perf.send_signal(signal.SIGINT)
-            perf.wait()
+            try:
+                time.sleep(0.3)     # perf does not say that it has begun; the process is idle
+                run()
+            finally:
+                perf.send_signal(signal.SIGINT)
+                perf.wait()
             found = re.search(r"(?m)^(\d+),", out.read())
         if not found:
             raise Failed("perf counted nothing")
@@ -85,10 +87,12 @@ def strace_count(pid, run):
     with tempfile.NamedTemporaryFile("r") as out:
         strace = subprocess.Popen(["strace", "-c", "-f", "-o", out.name, "-p", str(pid)],
                                   stderr=subprocess.DEVNULL)
-        time.sleep(0.5)
-        run()
-        strace.send_signal(signal.SIGINT)
-        strace.wait()
+        try:
+            time.sleep(0.5)
+            run()
+        finally:
+            strace.send_signal(signal.SIGINT)
+            strace.wait()
         found = re.search(r"(?m)^100\.00\s+\S+\s+(?:\d+\s+)?(\d+)(?:\s+\d+)? total", out.read())
     if not found:
         raise Failed("strace counted nothing")

@@ -43,8 +43,7 @@ class SlowReader:
                 self.after.add(peer.name, after / 1024)
 
     def measure(self, peer):
-        if peer.problem:
-            raise Failed(peer.problem)
+        peer.check()
         warm(peer)
         before = memory_kib(peer.pid)[0]
         reader = socket.socket()
@@ -110,8 +109,7 @@ class IdleSessions:
 
     def into(self, row, peer, measure):
         try:
-            if peer.problem:
-                raise Failed(peer.problem)
+            peer.check()
             row.add(peer.name, measure(peer))
         except (Failed, OSError) as problem:
             row.problems[peer.name] = str(problem)

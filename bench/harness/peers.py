@@ -6,7 +6,7 @@ connections out in turn.
 """
 import os
 
-from .processes import Failed, free_ports, pin, wait_until_it_answers
+from .processes import Failed, Gone, free_ports, last_lines, pin, wait_until_it_answers
 from .setup import find
 
 SHARDS = 4
@@ -25,6 +25,11 @@ class Servers:
             self.processes.append(processes.start(f"redis-{port}", command, cpus.servers))
         for process, port in zip(self.processes, self.ports):
             wait_until_it_answers(process, port)
+
+    def check(self):
+        for process, port in zip(self.processes, self.ports):
+            if process.poll() is not None:
+                raise Gone(f"the Redis server on port {port} ended with code {process.returncode}")
 
 
 class Peer:
@@ -63,6 +68,17 @@ class Peer:
         if self.can_restart:
             self.stop()
             self.start(cpus)
+
+    def check(self):
+        """Failed if there is nothing to measure, or not any more."""
+        self.servers.check()
+        if self.problem is None and not os.path.isdir(f"/proc/{self.pid}"):
+            self.problem = f"process {self.pid} is gone"
+        if self.problem is None and self.process is not None and self.process.poll() is not None:
+            self.problem = (f"ended with code {self.process.returncode}: "
+                            f"{last_lines(self.process.log)}")
+        if self.problem:
+            raise Failed(self.problem)
 
     def measured(self):
         """A context in which the peer stands where the proxy under test belongs."""

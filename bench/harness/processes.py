@@ -16,6 +16,10 @@ class Failed(Exception):
     """Something could not be started or measured; the text says what, for the user."""
 
 
+class Gone(Exception):
+    """Without this nothing more can be measured."""
+
+
 class Cpus:
     """Which CPUs carry what: the proxy under test has the first one for itself."""
 

@@ -25,8 +25,7 @@ class FixedRate:
             for peer in self.bench.peers:
                 self.bench.say(f"{self.group}: round {n + 1} of {self.bench.rounds}: {peer.title}")
                 try:
-                    if peer.problem:
-                        raise Failed(peer.problem)
+                    peer.check()
                     with peer.measured():
                         result = self.measure(peer)
                     for key, row in self.rows.items():
@@ -65,8 +64,7 @@ class IdleEffect:
         for peer in self.bench.peers:
             self.bench.say(f"beside idle sessions: {peer.title}")
             try:
-                if peer.problem:
-                    raise Failed(peer.problem)
+                peer.check()
                 with peer.measured():
                     self.measure(peer)
             except (Failed, OSError) as problem:

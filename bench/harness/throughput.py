@@ -34,6 +34,7 @@ class Throughput:
 
     def __init__(self, bench, workload):
         self.bench, self.workload, self.results = bench, workload, bench.results
+        self.given_up = {}      # peer -> why its further rounds are not tried
         self.counts = {}        # (generator, peer) -> operations that take about a round's time
 
     def run(self):
@@ -77,17 +78,22 @@ class Throughput:
             self.counts[generator.name, peer.name] = known
         return known
 
+    def check(self, peer):
+        peer.check()
+        if peer.name in self.given_up:
+            raise Failed(self.given_up[peer.name])
+
     def one_round(self, peer, generator):
         rows = self.rows(generator)
         try:
-            if peer.problem:
-                raise Failed(peer.problem)
+            self.check(peer)
             with peer.measured():
                 count = self.count_for(peer, generator)
                 before = cpu_ns(peer.pid)
                 result = generator(peer.port, self.workload.call, count)
                 cpu_us = (cpu_ns(peer.pid) - before) / 1000 / count
         except (Failed, OSError) as problem:
+            self.given_up[peer.name] = str(problem)
             for row in rows.values():
                 row.add(peer.name, None)
                 row.problems[peer.name] = str(problem)
@@ -100,8 +106,7 @@ class Throughput:
         row = self.results.row(f"{w.name}.system_calls", w.title,
                                "system calls per operation (redis-benchmark)", "", w.calls_bar)
         try:
-            if peer.problem:
-                raise Failed(peer.problem)
+            self.check(peer)
             generator = self.bench.redis_benchmark
             with peer.measured():
                 count = max(64, self.count_for(peer, generator) // 3)
