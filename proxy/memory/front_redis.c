@@ -24,10 +24,10 @@ static void end(struct memory_state *state)
     struct redis_session *session = redis_session_of(state);
 
     redis_transaction_free(&session->transaction);
-    free(session->name);
+    free(session->base.name);
     free(session->library);
     free(session->library_version);
-    free(session->user);
+    free(session->base.user);
 }
 
 static void *shared_new(const struct memory_pool *pool)

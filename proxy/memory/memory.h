@@ -37,9 +37,8 @@ struct memory_state {
     bool closes;      /* set by the front: close the session once its answers are written */
     bool subscribed;  /* set by the subscription flow: the session receives pushes */
     bool transaction; /* set by the front: for status and CLIENT LIST only */
-    const char
-        *name; /* what the session calls itself, who it is: set by the front, for status and */
-    const char *user; /* CLIENT LIST only; NULL: nothing */
+    char *name; /* what the session calls itself; NULL: not told.  The front's, as is `user` */
+    char *user; /* as whom it is logged in; NULL: not at all, or the pool has no users */
 };
 
 /* Questions of a front to the process around it; each appends text to `out`. */

@@ -35,9 +35,8 @@ enum redis_special {
 struct redis_session {
     struct memory_state base;
     struct resp_progress progress;
-    struct redis_transaction *transaction;  /* NULL: neither MULTI nor WATCH */
-    char *name, *library, *library_version; /* NULL: not told */
-    char *user;                             /* NULL: not logged in, or the pool has no users */
+    struct redis_transaction *transaction; /* NULL: neither MULTI nor WATCH */
+    char *library, *library_version;       /* NULL: not told */
     uint32_t user_index; /* where it stood in the pool's list; see redis_user_of() */
     uint32_t special;    /* enum redis_special */
 };

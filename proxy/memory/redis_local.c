@@ -205,8 +205,7 @@ static void plan_hello(struct redis_call *call)
         return;
     }
     if (w.names) {
-        redis_local_set(&session->name, w.name);
-        session->base.name = session->name;
+        redis_local_set(&session->base.name, w.name);
     }
     session->base.version = (uint8_t)w.version;
     put_greeting(call);
@@ -222,8 +221,7 @@ static void plan_reset(struct redis_call *call)
     session->special = 0;
     session->base.version = 2;
     session->base.database = 0;
-    redis_local_set(&session->name, slice_of("", 0));
-    session->base.name = NULL;
+    redis_local_set(&session->base.name, slice_of("", 0));
     redis_user_begin(call->site, session);
     call->op->end_leases = true;
     buf_text(redis_answer(call), "+RESET\r\n");

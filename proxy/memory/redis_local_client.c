@@ -15,10 +15,10 @@ static void plan_getname(struct redis_call *call)
 {
     struct buf *out = redis_answer(call);
 
-    if (call->session->name == NULL)
+    if (call->session->base.name == NULL)
         resp_put_null(out, redis_version(call));
     else
-        resp_put_bulk_text(out, call->session->name);
+        resp_put_bulk_text(out, call->session->base.name);
 }
 
 static void plan_setname(struct redis_call *call)
@@ -27,8 +27,7 @@ static void plan_setname(struct redis_call *call)
         redis_error(call, "ERR Client names %s", BAD_NAME);
         return;
     }
-    redis_local_set(&call->session->name, call->args[2]);
-    call->session->base.name = call->session->name;
+    redis_local_set(&call->session->base.name, call->args[2]);
     redis_answer_ok(call);
 }
 

@@ -133,7 +133,7 @@ static void plan_role(struct redis_call *call)
 static void plan_whoami(struct redis_call *call)
 {
     resp_put_bulk_text(redis_answer(call),
-                       call->session->user == NULL ? "default" : call->session->user);
+                       call->session->base.user == NULL ? "default" : call->session->base.user);
 }
 
 static void put_categories(struct buf *out)

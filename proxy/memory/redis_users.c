@@ -22,10 +22,9 @@ static const struct user_settings *find(const struct memory_pool *pool, struct s
 static void become(struct redis_session *session, const struct memory_pool *pool,
                    const struct user_settings *user)
 {
-    free(session->user);
-    session->user = user == NULL ? NULL : mem_text(user->name);
+    free(session->base.user);
+    session->base.user = user == NULL ? NULL : mem_text(user->name);
     session->user_index = user == NULL ? 0 : (uint32_t)(user - pool->users);
-    session->base.user = session->user;
 }
 
 static void set_logged_in(struct redis_session *session, bool logged_in)
@@ -46,11 +45,11 @@ const struct user_settings *redis_user_of(const struct memory_site *site,
     *logged_out = false;
     if (pool->user_count == 0)
         return NULL;
-    if (session->user != NULL) {
+    if (session->base.user != NULL) {
         if (session->user_index < pool->user_count &&
-            strcmp(pool->users[session->user_index].name, session->user) == 0)
+            strcmp(pool->users[session->user_index].name, session->base.user) == 0)
             return &pool->users[session->user_index];
-        user = find(pool, slice_text(session->user));
+        user = find(pool, slice_text(session->base.user));
         become(session, pool, user);
         if (user != NULL)
             return user;
@@ -71,7 +70,7 @@ void redis_user_begin(const struct memory_site *site, struct redis_session *sess
         return;
     }
     become(session, pool, user != NULL && user->nopass ? user : NULL);
-    if (session->user == NULL)
+    if (session->base.user == NULL)
         set_logged_in(session, false);
 }
 
