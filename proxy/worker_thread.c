@@ -8,6 +8,7 @@
 #include "config/diff.h"
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/core/crew.h"
 #include "proxy/core/session.h"
 #include "proxy/io/listener.h"
 #include "proxy/memory/memory_works.h"
@@ -151,6 +152,7 @@ enum err worker_thread_init(struct worker_thread *t, uint32_t index, uint32_t co
     worker_init(w, index, count, posting->assembly);
     memory_works_init(w);
     TRY(mailbox_open(w->base, t, &t->box));
+    crew_join(w, t->box);
     TRY(resolve_desk_open(resolver, w->base, &w->desk));
     memory_works_follow(w);
     t->gates = mem_new(posting->listener_count * sizeof(struct gate *));
@@ -167,6 +169,8 @@ static void *run(void *arg)
 
     while (!w->stopped && !(w->draining && w->session_count == 0))
         worker_turn(w);
+    crew_leave(w);
+    event_base_loop(w->base, EVLOOP_NONBLOCK); /* letters that came before it left go on */
     mailbox_post(t->daemon, t->ended, NULL);
     return NULL;
 }
@@ -191,6 +195,7 @@ void worker_thread_join(struct worker_thread *t)
         return;
     close_gates(t);
     free(t->gates);
+    crew_leave(w);
     memory_works_fini(w);
     if (w->desk != NULL)
         resolve_desk_close(&w->desk);

@@ -369,25 +369,41 @@ void session_tick(struct session *s)
         session_close(s, CLOSE_IDLE);
 }
 
-void session_address(const struct session *s, char *text, size_t size)
+static void put_address(const struct sockaddr_storage *at, char *text, size_t size)
 {
-    struct sockaddr_storage peer;
-    socklen_t len = sizeof(peer);
     char host[INET6_ADDRSTRLEN] = "";
 
-    if (getpeername(s->conn.fd, (struct sockaddr *)&peer, &len) != 0) {
-        snprintf(text, size, "gone:0"); /* it was reset */
-    } else if (peer.ss_family != AF_INET && peer.ss_family != AF_INET6) {
-        snprintf(text, size, "unix:0");
-    } else if (peer.ss_family == AF_INET) {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&peer;
+    if (at->ss_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)at;
 
         inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
         snprintf(text, size, "%s:%u", host, ntohs(v4->sin_port));
-    } else {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&peer;
+    } else if (at->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)at;
 
         inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
         snprintf(text, size, "[%s]:%u", host, ntohs(v6->sin6_port));
+    } else {
+        snprintf(text, size, "unix:0");
     }
+}
+
+void session_address(const struct session *s, char *text, size_t size)
+{
+    struct sockaddr_storage peer = { 0 };
+    socklen_t len = sizeof(peer);
+
+    if (getpeername(s->conn.fd, (struct sockaddr *)&peer, &len) == 0)
+        put_address(&peer, text, size);
+    else
+        snprintf(text, size, "gone:0"); /* it was reset */
+}
+
+void session_local_address(const struct session *s, char *text, size_t size)
+{
+    struct sockaddr_storage own = { 0 };
+    socklen_t len = sizeof(own);
+
+    (void)!getsockname(s->conn.fd, (struct sockaddr *)&own, &len);
+    put_address(&own, text, size);
 }

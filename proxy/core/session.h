@@ -84,3 +84,5 @@ void session_forget_buffers(struct session *s);
 void session_tick(struct session *s);
 /* "127.0.0.1:50412", or "unix". */
 void session_address(const struct session *s, char *text, size_t size);
+/* The same of our own side of the connection. */
+void session_local_address(const struct session *s, char *text, size_t size);

@@ -40,6 +40,12 @@ static void note_slow(const struct memory_request *r, uint64_t took_us)
     snprintf(entry.pool, sizeof(entry.pool), "%s", r->side->settings->name);
     snprintf(entry.command, sizeof(entry.command), "%s", r->name == NULL ? "" : r->name);
     snprintf(entry.endpoint, sizeof(entry.endpoint), "%s", shard->endpoint->name);
+    if (r->session != NULL) {
+        const char *name = r->session->state->name;
+
+        session_address(&r->session->base, entry.client, sizeof(entry.client));
+        snprintf(entry.name, sizeof(entry.name), "%s", name == NULL ? "" : name);
+    }
     memcpy(entry.key, r->key, r->key_len);
     entry.key_len = r->key_len;
     slow_note(&entry);
@@ -144,6 +150,8 @@ void memory_session_advance(struct memory_session *s)
             return;
         leave_queue(s);
     }
+    if (s->subscriber != NULL)
+        memory_subscriber_release(s);
     if (s->first != NULL)
         begin_streaming(s, s->first);
     if (s->base.throttled)

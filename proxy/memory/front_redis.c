@@ -126,6 +126,15 @@ static bool is_down(enum err err)
            err == ERR_TLS || err == ERR_STAMP || err == ERR_SYSTEM;
 }
 
+static void portray(const struct memory_state *state, struct memory_portrait *out)
+{
+    const struct redis_session *session = (const struct redis_session *)state;
+
+    out->library = session->library;
+    out->library_version = session->library_version;
+    out->queued = redis_transaction_queued(session);
+}
+
 /* A shard that still loads is a thing that clients know how to wait for. */
 static void refuse(const struct memory_state *state, const struct memory_refusal *why,
                    struct buf *out)
@@ -159,5 +168,6 @@ const struct memory_front memory_front_redis = {
     .shared_free = shared_free,
     .parse = parse,
     .plan = plan,
+    .portray = portray,
     .refuse = refuse,
 };

@@ -32,24 +32,18 @@ struct memory_site;
  * flow reads these fields after each plan: parts go over upstreams of that database and version. */
 struct memory_state {
     uint32_t database;
-    uint8_t version;  /* of the protocol, as the upstream must speak it: RESP 2 or 3 */
-    bool logged_in;   /* set by the front: it may ask for more than login, or need not log in */
-    bool closes;      /* set by the front: close the session once its answers are written */
-    bool subscribed;  /* set by the subscription flow: the session receives pushes */
-    bool transaction; /* set by the front: for status and CLIENT LIST only */
-    char *name; /* what the session calls itself; NULL: not told.  The front's, as is `user` */
-    char *user; /* as whom it is logged in; NULL: not at all, or the pool has no users */
+    uint8_t version; /* of the protocol, as the upstream must speak it: RESP 2 or 3 */
+    bool logged_in;  /* set by the front: it may ask for more than login, or need not log in */
+    bool closes;     /* set by the front: close the session once its answers are written */
+    bool subscribed; /* set by the subscription flow: the session receives pushes */
+    char *name;      /* what the session calls itself; NULL: not told.  The front's, as is `user` */
+    char *user;      /* as whom it is logged in; NULL: not at all, or the pool has no users */
 };
 
 /* Questions of a front to the process around it; each appends text to `out`. */
 struct memory_host {
-    void (*session_list)(const struct memory_site *,
-                         struct buf *out); /* CLIENT LIST lines, all workers */
     void (*session_line)(const struct memory_site *,
                          struct buf *out); /* the asking session's line */
-    /* Closes sessions by id (0: any) and "ip:port" (empty: any); returns how many were told to. */
-    uint32_t (*session_kill)(const struct memory_site *, uint64_t id, struct slice address,
-                             bool spare_self);
     void (*describe)(const struct memory_site *,
                      struct buf *out); /* "name:value\r\n" lines: # Sheaf of INFO */
     void (*slow_list)(const struct memory_site *, uint32_t most,
@@ -62,7 +56,7 @@ struct memory_site {
     const struct shard_map *map;    /* key -> shard */
     void *shared; /* the front's own memory of this worker and pool, from shared_new */
     const struct memory_host *host;
-    void *session; /* for `host` only */
+    void *session; /* for `host` only; NULL in a merge whose session is gone */
     uint64_t session_id;
     bool idle;       /* all earlier requests of the session are answered; see operation.after_all */
     uint64_t now_us; /* monotonic */
@@ -84,6 +78,8 @@ enum memory_way {
     MEMORY_ANSWERED,  /* the whole reply is in `answer` (which may stay empty: a silent command) */
     MEMORY_PARTS,     /* `parts` go to their shards */
     MEMORY_SUBSCRIBE, /* a subscription command: the subscription flow takes the words */
+    MEMORY_INQUIRY,   /* all workers are asked `inquiry`; `merge` is handed their answer as one part
+                       */
 };
 
 /* Which upstream carries the parts. */
@@ -111,6 +107,15 @@ struct memory_merge {
                    again */
 };
 
+/* About the sessions of this pool, on all workers. */
+struct memory_inquiry {
+    bool kills;           /* they are closed, and the answer is their number; else the answer is a
+                             line for each, as in CLIENT LIST, ended by "\n" */
+    uint64_t id;          /* this one only; 0: any */
+    struct slice address; /* "ip:port" of the client; empty: any */
+    bool spare_self;      /* not the session that asks */
+};
+
 /* One request.  `parse` fills the upper half, `plan` the lower; all else is zero before. */
 struct memory_operation {
     struct slice raw;          /* all its bytes as they came */
@@ -135,9 +140,12 @@ struct memory_operation {
     bool silent;      /* its reply is swallowed (CLIENT REPLY OFF) */
     bool resumes;     /* only a lease that the session has already will do (EXEC after WATCH): if it
                          was lost, the part fails */
-    bool end_leases;  /* the session's leases and subscriptions are given back after the reply; one
-                         that may still be watched on is closed */
-    bool is_write;    /* for metrics */
+    bool end_leases;  /* the session's leases are given back after the reply; one that may still be
+                         watched on is closed */
+    bool end_subscriptions; /* MEMORY_ANSWERED only */
+    const struct memory_inquiry
+        *inquiry;        /* MEMORY_INQUIRY: valid until plan returns, or in the arena */
+    bool is_write;       /* for metrics */
     struct buf *answer;  /* MEMORY_ANSWERED writes here */
     struct arena *arena; /* the request's */
 };
@@ -149,6 +157,12 @@ struct memory_refusal {
     const char *endpoint; /* NULL: none in particular */
     const char *pool;     /* NULL: not told */
     const char *text;     /* the sentence; no newline */
+};
+
+/* What a session looks like to people; a text that is NULL was not told. */
+struct memory_portrait {
+    const char *library, *library_version;
+    int64_t queued; /* commands since MULTI; -1: none is open */
 };
 
 struct memory_front {
@@ -171,6 +185,7 @@ struct memory_front {
     void (*plan)(const struct memory_site *, struct memory_state *, struct memory_operation *op);
     /* Appends what a client is told that comes when there are too many already. */
     void (*turn_away)(struct buf *out);
+    void (*portray)(const struct memory_state *, struct memory_portrait *out);
     /* Appends an error reply. */
     void (*refuse)(const struct memory_state *, const struct memory_refusal *, struct buf *out);
 };

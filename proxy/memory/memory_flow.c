@@ -127,6 +127,19 @@ static void follow_state(struct memory_session *s)
         session_finish(&s->base, CLOSE_CLIENT_QUIT);
 }
 
+/* A request without parts, which is done when the flow has found its reply. */
+static void carry_alone(struct memory_session *s, struct memory_request *r,
+                        const struct memory_operation *op)
+{
+    r->merge = op->merge;
+    r->note = op->note;
+    r->name = op->name;
+    r->silent = op->silent && op->way != MEMORY_SUBSCRIBE; /* pushes are not replies */
+    r->alone = true;
+    enqueue(s, r);
+    s->halted = true;
+}
+
 static void carry_out(struct memory_session *s, struct memory_request *r,
                       struct memory_operation *op)
 {
@@ -137,11 +150,17 @@ static void carry_out(struct memory_session *s, struct memory_request *r,
     case MEMORY_ANSWERED:
         if (op->end_leases)
             memory_session_end_leases(s);
+        if (op->end_subscriptions)
+            memory_subscriber_end(s);
         give_answer(s, r, op->answer, op->silent);
         return;
     case MEMORY_SUBSCRIBE:
-        memory_request_unref(r);
-        memory_subscribe(s, op);
+        carry_alone(s, r, op);
+        memory_subscribe(s, r, op);
+        return;
+    case MEMORY_INQUIRY:
+        carry_alone(s, r, op);
+        memory_inquire(s, r, op->inquiry);
         return;
     case MEMORY_PARTS:
         give_parts(r, op);
@@ -187,6 +206,7 @@ static bool plan_request(struct memory_session *s, struct memory_operation *op)
         s->awaits_all = true;
         return false;
     }
+    s->command = op->name == NULL ? s->command : op->name;
     counter_add(&side->stats->requests, op->way != MEMORY_NOTHING);
     counter_add(&side->stats->bytes_in, op->raw.len);
     carry_out(s, r, op);
@@ -287,8 +307,7 @@ static void session_end(struct session *base)
 {
     struct memory_session *s = (struct memory_session *)base;
 
-    if (s->subscriber != NULL)
-        memory_subscriber_end(s);
+    memory_subscriber_end(s);
     while (s->first != NULL) {
         struct memory_request *r = s->first;
 

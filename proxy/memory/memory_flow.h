@@ -110,6 +110,7 @@ struct memory_session {
     struct list leases; /* memory_upstreams */
     struct memory_subscriber *subscriber; /* NULL: none; owned by subscribe_flow */
     struct memory_state *state;           /* behind this struct */
+    const char *command;                  /* the last one's name; NULL: none yet */
 };
 
 struct memory_upstream {
@@ -125,13 +126,13 @@ struct memory_upstream {
     uint64_t heard_us;             /* last byte from the server, or first byte sent after a rest */
     struct memory_session *lessee; /* NULL: shared, or idle */
     struct list lease_link;        /* on the session's leases, or the shard's idle ones */
-    struct memory_subscriber *subscriber; /* NULL: none; owned by subscribe_flow */
-    bool stood;                           /* became ready */
-    bool amid_reply;                      /* the reply at the queue's front has begun */
-    bool leased;                          /* made for leasing */
-    bool watching;                        /* the server remembers WATCHed keys for it */
-    bool blocked_command;                 /* its lessee left while it waits in a blocking command */
-    bool ending;                          /* retired when its queue is empty */
+    struct memory_feed *feed; /* it carries a session's subscriptions; owned by subscribe_flow */
+    bool stood;               /* became ready */
+    bool amid_reply;          /* the reply at the queue's front has begun */
+    bool leased;              /* made for leasing */
+    bool watching;            /* the server remembers WATCHed keys for it */
+    bool blocked_command;     /* its lessee left while it waits in a blocking command */
+    bool ending;              /* retired when its queue is empty */
     uint64_t idle_since_us;
     struct memory_hello hello;
     struct buf hello_reply;
@@ -210,6 +211,9 @@ void memory_session_advance(struct memory_session *s);
 struct memory_upstream *memory_upstream_shared(struct memory_session *s, uint32_t shard);
 struct memory_upstream *memory_upstream_lease(struct memory_session *s, uint32_t shard,
                                               bool resumes, struct memory_refusal *refusal);
+/* One besides those that the session has; it stands on its list of leases. */
+struct memory_upstream *memory_upstream_lease_new(struct memory_session *s, uint32_t shard,
+                                                  struct memory_refusal *refusal);
 void memory_upstream_give_back(struct memory_upstream *u);
 void memory_session_end_leases(struct memory_session *s);
 /* May requests be sent there?  If not, why. */
@@ -237,12 +241,30 @@ void memory_bulk_throttle(struct memory_session *s);
 /* pool_flow.c */
 struct memory_route *memory_route_of(struct memory_side *side, uint32_t database, uint8_t version);
 void memory_route_leave(struct memory_side *side, struct memory_route **route);
+/* NULL: this worker has no such pool. */
+struct memory_side *memory_side_find(struct worker *w, const char *pool);
 
 /* subscribe_flow.c */
-void memory_subscribe(struct memory_session *s, struct memory_operation *op);
+
+/* One of the six commands: `r` is alone in the session's queue, and will be done. */
+void memory_subscribe(struct memory_session *s, struct memory_request *r,
+                      const struct memory_operation *op);
+/* For upstreams with a feed: all that they send, their loss, the clock.  These may close the
+ * session and end the upstream. */
 size_t memory_subscriber_input(struct memory_upstream *u, struct slice in);
 void memory_subscriber_lost(struct memory_upstream *u, const char *why);
+void memory_subscriber_tick(struct memory_upstream *u, uint64_t now_us);
+/* Messages that were held may go now, if nothing is in the way; the session has a subscriber. */
+void memory_subscriber_release(struct memory_session *s);
+/* Ends all subscriptions, without a word to the client. */
 void memory_subscriber_end(struct memory_session *s);
+/* After a reload: sessions whose subscriptions stand on the wrong shards now are closed. */
+void memory_subscribers_follow(struct memory_side *side);
+/* Of channels, patterns, shard channels. */
+void memory_subscriber_count(const struct memory_session *s, size_t counts[3]);
 
 /* host_flow.c */
 extern const struct memory_host memory_flow_host;
+/* Asks all workers; `r` stands in its session's queue, and will be done. */
+void memory_inquire(struct memory_session *s, struct memory_request *r,
+                    const struct memory_inquiry *inquiry);

@@ -18,7 +18,7 @@ static struct memory_side *side_of(struct list *link)
     return LIST_ITEM(link, struct memory_side, link);
 }
 
-static struct memory_side *find_side(struct worker *w, const char *pool)
+struct memory_side *memory_side_find(struct worker *w, const char *pool)
 {
     LIST_EACH (&works_of(w)->sides, link)
         if (strcmp(side_of(link)->name, pool) == 0)
@@ -236,6 +236,7 @@ static void follow_settings(struct memory_side *side, const struct memory_pool *
     follow_upstreams(side, side->assembly);
     LIST_EACH (&side->routes, link)
         follow_route(side, LIST_ITEM(link, struct memory_route, link), old_places, old_each);
+    memory_subscribers_follow(side);
     assembly_unref(&old);
 }
 
@@ -254,7 +255,7 @@ void memory_works_follow(struct worker *w)
     const struct snapshot *snapshot = w->assembly->snapshot;
 
     for (uint32_t i = 0; i < snapshot->pool_count; i++) {
-        struct memory_side *side = find_side(w, snapshot->pools[i].name);
+        struct memory_side *side = memory_side_find(w, snapshot->pools[i].name);
 
         follow_settings(side == NULL ? side_new(w, &snapshot->pools[i]) : side,
                         &snapshot->pools[i]);
@@ -266,7 +267,7 @@ void memory_works_follow(struct worker *w)
 
 const struct session_limits *memory_works_limits(struct worker *w, const char *pool)
 {
-    struct memory_side *side = find_side(w, pool);
+    struct memory_side *side = memory_side_find(w, pool);
 
     return side == NULL ? NULL : &side->limits;
 }

@@ -204,9 +204,8 @@ static void plan_hello(struct redis_call *call)
                     "ERR Client names cannot contain spaces, newlines or special characters.");
         return;
     }
-    if (w.names) {
+    if (w.names)
         redis_local_set(&session->base.name, w.name);
-    }
     session->base.version = (uint8_t)w.version;
     put_greeting(call);
 }
@@ -223,7 +222,7 @@ static void plan_reset(struct redis_call *call)
     session->base.database = 0;
     redis_local_set(&session->base.name, slice_of("", 0));
     redis_user_begin(call->site, session);
-    call->op->end_leases = true;
+    call->op->end_leases = call->op->end_subscriptions = true;
     buf_text(redis_answer(call), "+RESET\r\n");
 }
 

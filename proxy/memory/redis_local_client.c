@@ -59,11 +59,35 @@ static void plan_info(struct redis_call *call)
     buf_fini(&text);
 }
 
-/* Is this line of CLIENT LIST about one of the ids args[3...]? */
-static bool is_listed(struct redis_call *call, struct slice line)
+/* What the merge must know of the question: its words, which outlive it in the arena. */
+struct question {
+    enum resp_version version;
+    const struct slice *ids;
+    size_t id_count;
+    bool by_address; /* the old form of CLIENT KILL, which answers with OK */
+};
+
+static struct question *ask_workers(struct redis_call *call, const struct memory_inquiry *inquiry,
+                                    memory_merge_f *merge)
 {
-    for (size_t i = 3; i < call->count; i++) {
-        struct slice id = call->args[i];
+    struct memory_operation *op = call->op;
+    struct question *question = arena_new(op->arena, sizeof(*question));
+    struct memory_inquiry *copy = arena_new(op->arena, sizeof(*copy));
+
+    *copy = *inquiry;
+    question->version = redis_version(call);
+    op->way = MEMORY_INQUIRY;
+    op->inquiry = copy;
+    op->merge = merge;
+    op->note = question;
+    return question;
+}
+
+/* Is this line of CLIENT LIST about one of the ids that were asked for? */
+static bool is_listed(const struct question *question, struct slice line)
+{
+    for (size_t i = 0; i < question->id_count; i++) {
+        struct slice id = question->ids[i];
 
         if (line.len > 3 + id.len && memcmp(line.at, "id=", 3) == 0 &&
             memcmp(line.at + 3, id.at, id.len) == 0 && line.at[3 + id.len] == ' ')
@@ -72,28 +96,37 @@ static bool is_listed(struct redis_call *call, struct slice line)
     return false;
 }
 
-static void keep_listed(struct redis_call *call, struct buf *text)
+static void keep_listed(const struct question *question, struct slice rest, struct buf *kept)
 {
-    struct buf kept = { 0 };
-    struct slice rest = buf_all(text);
-
     while (rest.len > 0) {
         const uint8_t *end = memchr(rest.at, '\n', rest.len);
         size_t len = end == NULL ? rest.len : (size_t)(end - rest.at) + 1;
 
-        if (is_listed(call, slice_of(rest.at, len)))
-            buf_put(&kept, rest.at, len);
+        if (is_listed(question, slice_of(rest.at, len)))
+            buf_put(kept, rest.at, len);
         rest = slice_from(rest, len);
     }
-    buf_fini(text);
-    *text = kept;
+}
+
+static void merge_list(struct memory_merge *m)
+{
+    const struct question *question = m->note;
+    struct buf text = { 0 };
+
+    if (question->id_count > 0)
+        keep_listed(question, m->parts[0].reply, &text);
+    else
+        buf_slice(&text, m->parts[0].reply);
+    resp_put_verbatim(m->out, question->version, "txt", buf_all(&text));
+    buf_fini(&text);
 }
 
 static void plan_list(struct redis_call *call)
 {
     bool by_id = call->count > 3 && slice_is_word(call->args[2], "id");
     bool by_type = call->count == 4 && slice_is_word(call->args[2], "type");
-    struct buf text = { 0 };
+    struct question *question;
+    struct slice *ids;
 
     if (call->count > 2 && !by_id && !by_type) {
         redis_error(call, "ERR syntax error");
@@ -103,24 +136,19 @@ static void plan_list(struct redis_call *call)
         redis_error(call, "ERR CLIENT LIST TYPE knows only 'normal' here");
         return;
     }
-    if (call->site->host->session_list != NULL)
-        call->site->host->session_list(call->site, &text);
-    if (by_id)
-        keep_listed(call, &text);
-    resp_put_verbatim(redis_answer(call), redis_version(call), "txt", buf_all(&text));
-    buf_fini(&text);
+    question = ask_workers(call, &(struct memory_inquiry){ 0 }, merge_list);
+    if (!by_id)
+        return;
+    question->id_count = call->count - 3;
+    ids = arena_new(call->op->arena, question->id_count * sizeof(*ids));
+    for (size_t i = 0; i < question->id_count; i++)
+        ids[i] = arena_copy(call->op->arena, call->args[i + 3]);
+    question->ids = ids;
 }
 
-/* Whom CLIENT KILL means. */
-struct victims {
-    uint64_t id;
-    struct slice address;
-    bool spare_self;
-};
-
-static bool read_victims(struct redis_call *call, struct victims *v)
+static bool read_victims(struct redis_call *call, struct memory_inquiry *v)
 {
-    *v = (struct victims){ .address = slice_of("", 0), .spare_self = true };
+    v->spare_self = true;
     if (call->count % 2 != 0)
         goto fail;
     for (size_t i = 2; i < call->count; i += 2) {
@@ -145,27 +173,29 @@ fail:
     return false;
 }
 
-static uint32_t kill_sessions(struct redis_call *call, const struct victims *v)
+static void merge_kill(struct memory_merge *m)
 {
-    const struct memory_host *host = call->site->host;
+    const struct question *question = m->note;
+    int64_t killed = 0;
 
-    if (host->session_kill == NULL)
-        return 0;
-    return host->session_kill(call->site, v->id, v->address, v->spare_self);
+    (void)slice_to_i64(m->parts[0].reply, &killed);
+    if (!question->by_address)
+        resp_put_integer(m->out, killed);
+    else if (killed > 0)
+        resp_put_simple(m->out, slice_text("OK"));
+    else
+        resp_put_error_text(m->out, "ERR No such client");
 }
 
 static void plan_kill(struct redis_call *call)
 {
-    struct victims v = { 0 };
+    struct memory_inquiry v = { .kills = true };
 
     if (call->count == 3) {
         v.address = call->args[2];
-        if (kill_sessions(call, &v) > 0)
-            redis_answer_ok(call);
-        else
-            redis_error(call, "ERR No such client");
+        ask_workers(call, &v, merge_kill)->by_address = true;
     } else if (read_victims(call, &v)) {
-        resp_put_integer(redis_answer(call), kill_sessions(call, &v));
+        ask_workers(call, &v, merge_kill);
     }
 }
 

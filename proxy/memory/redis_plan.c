@@ -83,6 +83,8 @@ static void plan_subscribe(struct redis_call *call)
 {
     struct redis_keys channels;
 
+    if (redis_must_wait(call)) /* a message must not come between it and earlier replies */
+        return;
     if (redis_call_keys(call, &channels))
         call->op->way = MEMORY_SUBSCRIBE;
 }

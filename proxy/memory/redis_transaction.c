@@ -56,7 +56,6 @@ void redis_transaction_forget(struct redis_session *session)
 {
     redis_transaction_free(&session->transaction);
     session->special &= ~(uint32_t)REDIS_SPECIAL_MULTI;
-    session->base.transaction = false;
 }
 
 void redis_transaction_spoil(struct redis_session *session)
@@ -108,6 +107,11 @@ void redis_transaction_queue(struct redis_call *call)
     keep(call, &keys, words, count);
 }
 
+int64_t redis_transaction_queued(const struct redis_session *session)
+{
+    return is_in_multi(session) ? (int64_t)session->transaction->count : -1;
+}
+
 bool redis_transaction_queues(const struct redis_call *call)
 {
     return is_in_multi(call->session) && call->cmd->plan != REDIS_TRANSACTION &&
@@ -124,7 +128,6 @@ static void plan_multi(struct redis_call *call)
     }
     transaction_of(call->session);
     call->session->special |= REDIS_SPECIAL_MULTI;
-    call->session->base.transaction = true;
     redis_answer_ok(call);
 }
 

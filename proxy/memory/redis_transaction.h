@@ -8,6 +8,8 @@
 /* Does the session stand in MULTI, and is this command one that is kept for EXEC? */
 bool redis_transaction_queues(const struct redis_call *call);
 void redis_transaction_queue(struct redis_call *call);
+/* How many commands it has queued; -1: it does not stand in MULTI. */
+int64_t redis_transaction_queued(const struct redis_session *session);
 /* An error was answered: within MULTI, EXEC must refuse. */
 void redis_transaction_spoil(struct redis_session *session);
 /* RESET: as if it had never begun.  The upstream that watches is given back by op->end_leases. */

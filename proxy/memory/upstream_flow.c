@@ -109,10 +109,10 @@ struct memory_upstream *memory_upstream_lease(struct memory_session *s, uint32_t
                                               bool resumes, struct memory_refusal *refusal)
 {
     struct memory_shard *place = s->side->shards[shard];
-    struct memory_upstream *u;
 
     LIST_EACH (&s->leases, link) {
-        u = LIST_ITEM(link, struct memory_upstream, lease_link);
+        struct memory_upstream *u = LIST_ITEM(link, struct memory_upstream, lease_link);
+
         if (u->shard == place && u->database == s->route->database)
             return u;
     }
@@ -121,6 +121,14 @@ struct memory_upstream *memory_upstream_lease(struct memory_session *s, uint32_t
         refusal->text = "the connection that WATCH was said on is lost";
         return NULL;
     }
+    return memory_upstream_lease_new(s, shard, refusal);
+}
+
+struct memory_upstream *memory_upstream_lease_new(struct memory_session *s, uint32_t shard,
+                                                  struct memory_refusal *refusal)
+{
+    struct memory_upstream *u;
+
     if (memory_upstream_refuses(memory_upstream_shared(s, shard), refusal))
         return NULL;
     u = idle_lease(s, shard);
@@ -135,7 +143,7 @@ struct memory_upstream *memory_upstream_lease(struct memory_session *s, uint32_t
     list_remove(&u->lease_link);
     list_append(&s->leases, &u->lease_link);
     u->lessee = s;
-    counter_add(&place->stats->upstreams_leased, 1);
+    counter_add(&u->shard->stats->upstreams_leased, 1);
     return u;
 }
 
@@ -149,6 +157,10 @@ static void end_lease(struct memory_upstream *u)
 
 void memory_upstream_retire(struct memory_upstream *u)
 {
+    if (u->base.state == UPSTREAM_RETIRED)
+        return;
+    if (u->feed != NULL)
+        memory_subscriber_lost(u, "its endpoint was taken out of the configuration");
     if (u->base.state == UPSTREAM_RETIRED)
         return;
     end_lease(u);
@@ -332,7 +344,7 @@ size_t memory_upstream_input(struct upstream *base, struct slice in)
     size_t used = 0;
 
     u->heard_us = worker_now_us(base->worker);
-    if (u->subscriber != NULL)
+    if (u->feed != NULL && base->state == UPSTREAM_READY)
         return memory_subscriber_input(u, in);
     while (used < in.len && base->state == UPSTREAM_READY) {
         struct slice rest = slice_from(in, used);
@@ -444,7 +456,7 @@ void memory_upstream_lost(struct upstream *base, enum err err, const char *why)
     tally_loss(u, err, !stood);
     u->stood = u->amid_reply = false;
     memset(u->scan, 0, sizeof(u->scan));
-    if (u->subscriber != NULL)
+    if (u->feed != NULL)
         memory_subscriber_lost(u, why);
     if (stood)
         stood_and_fell(u, err, why);
@@ -511,6 +523,8 @@ static void tick_ready(struct memory_upstream *u, uint64_t now_us)
         u->heard_us = now_us;
         return;
     }
+    if (u->feed != NULL)
+        memory_subscriber_tick(u, now_us);
     expire_attempts(u, now_us);
     if (u->base.state != UPSTREAM_READY)
         return;

@@ -48,11 +48,16 @@ static void hello_greets_as_redis_does(void)
 
 static void names_are_kept_and_judged(void)
 {
+    struct memory_portrait portrait;
+
     stage_begin(2);
     CHECK_ANSWER("CLIENT GETNAME", "$-1\r\n");
     CHECK_ANSWER("CLIENT SETNAME me", "+OK\r\n");
     CHECK_ANSWER("CLIENT GETNAME", "$2\r\nme\r\n");
+    memory_front_redis.portray(state, &portrait);
     CHECK_TEXT(state->name, "me");
+    CHECK(portrait.library == NULL);
+    CHECK_INT(portrait.queued, -1);
     CHECK_ANSWER("CLIENT SETNAME a\nb",
                  "-ERR Client names cannot contain spaces, newlines or special characters.\r\n");
     CHECK_ANSWER("CLIENT SETINFO lib-name redis-py", "+OK\r\n");
@@ -66,43 +71,55 @@ static void names_are_kept_and_judged(void)
     stage_end();
 }
 
-static void session_list(const struct memory_site *unused, struct buf *out)
+/* The answer of all workers to the inquiry that was planned. */
+static void workers_answer(const char *text)
 {
-    (void)unused;
-    buf_text(out, "id=7 addr=a\nid=71 addr=b\nid=8 addr=c\n");
+    CHECK_INT(op.way, MEMORY_INQUIRY);
+    op.parts = &op.one;
+    op.part_count = 1;
+    stage_reply(0, text);
 }
 
-static uint64_t killed_id;
-static char killed_address[32];
-static bool spared_self;
-
-static uint32_t session_kill(const struct memory_site *unused, uint64_t id, struct slice address,
-                             bool spare_self)
+static void lists_are_of_the_sessions_asked_for(void)
 {
-    (void)unused;
-    killed_id = id;
-    snprintf(killed_address, sizeof(killed_address), "%.*s", (int)address.len, address.at);
-    spared_self = spare_self;
-    return id == 9 ? 0 : 1;
+    const char *all = "id=7 addr=a\nid=71 addr=b\nid=8 addr=c\n";
+
+    stage_begin(2);
+    stage_say("CLIENT LIST");
+    CHECK(!op.inquiry->kills);
+    workers_answer(all);
+    CHECK_MERGED("$37\r\nid=7 addr=a\nid=71 addr=b\nid=8 addr=c\n\r\n");
+    stage_say("CLIENT LIST ID 7 8");
+    workers_answer(all);
+    CHECK_MERGED("$24\r\nid=7 addr=a\nid=8 addr=c\n\r\n");
+    state->version = 3;
+    stage_say("CLIENT LIST ID 8");
+    workers_answer(all);
+    CHECK_MERGED("=16\r\ntxt:id=8 addr=c\n\r\n");
+    stage_end();
 }
 
-static void clients_are_the_pools_sessions(void)
+static void sessions_are_killed_by_address_or_number(void)
 {
     stage_begin(2);
-    host.session_list = session_list;
-    host.session_kill = session_kill;
-    CHECK_ANSWER("CLIENT LIST", "$37\r\nid=7 addr=a\nid=71 addr=b\nid=8 addr=c\n\r\n");
-    CHECK_ANSWER("CLIENT LIST ID 7 8", "$24\r\nid=7 addr=a\nid=8 addr=c\n\r\n");
-    state->version = 3;
-    CHECK_ANSWER("CLIENT LIST ID 8", "=16\r\ntxt:id=8 addr=c\n\r\n");
-    CHECK_ANSWER("CLIENT KILL 1.2.3.4:5", "+OK\r\n");
-    CHECK_TEXT(killed_address, "1.2.3.4:5");
-    CHECK(!spared_self);
-    CHECK_ANSWER("CLIENT KILL ID 8", ":1\r\n");
-    CHECK_INT(killed_id, 8);
-    CHECK(spared_self);
-    CHECK_ANSWER("CLIENT KILL ID 9 SKIPME no", ":0\r\n");
-    CHECK(!spared_self);
+    stage_say("CLIENT KILL 1.2.3.4:5");
+    CHECK(op.inquiry->kills);
+    CHECK_BYTES(op.inquiry->address, bytes("1.2.3.4:5"));
+    CHECK(!op.inquiry->spare_self);
+    workers_answer("1");
+    CHECK_MERGED("+OK\r\n");
+    stage_say("CLIENT KILL 1.2.3.4:5");
+    workers_answer("0");
+    CHECK_MERGED("-ERR No such client\r\n");
+    stage_say("CLIENT KILL ID 8");
+    CHECK_INT(op.inquiry->id, 8);
+    CHECK(op.inquiry->spare_self);
+    workers_answer("1");
+    CHECK_MERGED(":1\r\n");
+    stage_say("CLIENT KILL ID 9 SKIPME no");
+    CHECK(!op.inquiry->spare_self);
+    workers_answer("0");
+    CHECK_MERGED(":0\r\n");
     CHECK_ANSWER("CLIENT KILL ID x", "-ERR client-id should be greater than 0\r\n");
     CHECK_ANSWER("CLIENT KILL FOO x", "-ERR syntax error\r\n");
     stage_end();
@@ -241,7 +258,8 @@ int main(void)
     RUN(select_stays_within_the_databases_and_waits_for_earlier_requests);
     RUN(hello_greets_as_redis_does);
     RUN(names_are_kept_and_judged);
-    RUN(clients_are_the_pools_sessions);
+    RUN(lists_are_of_the_sessions_asked_for);
+    RUN(sessions_are_killed_by_address_or_number);
     RUN(replies_are_swallowed_on_wish);
     RUN(tracking_is_off_and_stays_so);
     RUN(a_pool_is_a_server_of_its_own);
