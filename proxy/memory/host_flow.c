@@ -123,10 +123,10 @@ static void add_sessions(struct worker *w, struct letter *letter)
 
     if (side == NULL)
         return;
-    LIST_EACH (&side->sessions, link) {
-        struct memory_session *s = LIST_ITEM(link, struct memory_session, link);
+    LIST_EACH (&w->sessions, link) {
+        struct memory_session *s = (struct memory_session *)LIST_ITEM(link, struct session, link);
 
-        if (!is_meant(letter, s))
+        if (s->base.limits != &side->limits || !s->base.begun || !is_meant(letter, s))
             continue;
         letter->killed++;
         if (!letter->kills)

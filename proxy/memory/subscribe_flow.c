@@ -734,10 +734,11 @@ static bool is_misplaced(const struct memory_subscriber *sub)
 
 void memory_subscribers_follow(struct memory_side *side)
 {
-    LIST_EACH (&side->sessions, link) {
-        struct memory_session *s = LIST_ITEM(link, struct memory_session, link);
+    LIST_EACH (&side->worker->sessions, link) {
+        struct memory_session *s = (struct memory_session *)LIST_ITEM(link, struct session, link);
 
-        if (s->subscriber == NULL || !is_misplaced(s->subscriber))
+        if (s->base.limits != &side->limits || s->subscriber == NULL ||
+            !is_misplaced(s->subscriber))
             continue;
         if (s->subscriber->request != NULL) {
             session_close(&s->base, CLOSE_MAP_CHANGED);
