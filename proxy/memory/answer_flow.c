@@ -81,6 +81,8 @@ static void leave_queue(struct memory_session *s)
         s->open_reads -= !r->is_write;
         measure(r);
     }
+    for (uint32_t i = 0; i < r->part_count; i++) /* while the session can still be told */
+        memory_attempt_forget(&r->attempts[i]);
     r->next = NULL;
     r->session = NULL;
     memory_request_unref(r);

@@ -49,6 +49,12 @@ class SplitAndMerged(Case):
         self.assertEqual(self.ask("UNLINK", *self.keys[:30]), 30)
         self.assertEqual(self.ask("DEL", *self.keys), 30)
 
+    def test_merged_replies_are_no_longer_counted_once_they_are_sent(self):
+        value = b"x" * 20_000
+        self.ask("MSET", *[word for key in self.keys for word in (key, value)])
+        for _ in range(100):                        # 120 MB in all, twice what a session may hold
+            self.assertEqual(self.ask("MGET", *self.keys), [value] * 60)
+
     def test_a_key_of_another_type_is_a_null_as_in_redis(self):
         a, b, c = self.keys[:3]
         self.ask("MSET", a, "1", c, "3")
