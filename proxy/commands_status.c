@@ -105,12 +105,21 @@ static void put_screen(struct slice text, struct winsize size, struct buf *out)
     buf_text(out, "\033[J");
 }
 
+/* A terminal that does not know its size is taken for an old one. */
+static struct winsize size_of_screen(void)
+{
+    struct winsize size = { 0 };
+
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0)
+        size = (struct winsize){ .ws_row = 24, .ws_col = 80 };
+    return size;
+}
+
 static void draw_top(struct commands_fetch *f)
 {
-    struct winsize size = { .ws_row = 24, .ws_col = 80 };
+    struct winsize size = size_of_screen();
     struct buf body = { 0 }, text = { 0 }, out = { 0 };
 
-    (void)ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
     if (!commands_fetch_get(f, PATH, &body, &text))
         buf_text(&text, "\n\nIt is asked again every second; q leaves.\n");
     else if (commands_table_print(buf_all(&body), true, &text) != ERR_NONE)

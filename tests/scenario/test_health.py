@@ -1,0 +1,206 @@
+#!/usr/bin/python3
+"""Health: what happens to a server is seen, judged, told with its reason, and forgotten when it is over."""
+import json
+
+from lib import *
+
+FAST = {"probe_interval": "50ms", "probe_timeout": "150ms", "rise": 2, "fall": 3, "breaker_open": "50ms",
+        "backoff_max": "200ms"}
+
+
+class HealthCase(Case):
+    shards = 2
+
+    def serve(self, redis=None, **options):
+        self.redis = redis or [RedisServer(self) for _ in range(self.shards)]
+        self.sheaf = Sheaf(self, pool(self.redis, **{**FAST, **options}))
+        return self.sheaf
+
+    def health(self, shard=0, name="main"):
+        pools = {p["name"]: p for p in self.sheaf.status()["pools"]}
+        return pools[name]["shards"][shard]["health"]
+
+    def await_state(self, state, shard=0, reason=None, **more):
+        def is_so():
+            health = self.health(shard, **more)
+            return health["state"] == state and (reason is None or health["reason"] == reason)
+        try:
+            wait_until(is_so, what=f"shard {shard} to be {state}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.health(shard, **more)}\n{self.sheaf.log}") from None
+
+    def await_probes(self):
+        """All shards have been probed, so that what comes next is news."""
+        for shard in range(len(self.redis)):
+            wait_until(lambda s=shard: (self.health(s)["probe"] or {}).get("ok"), what="the first probes")
+
+
+class Verdicts(HealthCase):
+    def test_all_is_well_from_the_start(self):
+        self.serve()
+        self.await_probes()
+        for shard in range(2):
+            health = self.health(shard)
+            self.assertEqual((health["state"], health["reason"], health["drained"]), ("up", "", False))
+            self.assertEqual(health["weight_percent"], 100)
+            self.assertEqual(health["probe"]["flavor"], "redis")
+            self.assertRegex(health["probe"]["version"], r"^\d+\.\d+\.\d+$")
+            self.assertEqual(health["probe"]["role"], "primary")
+            self.assertGreater(health["probe"]["used_memory_bytes"], 100_000)
+
+    def test_a_killed_server_is_down_as_refusing_and_up_again_when_restarted(self):
+        self.serve()
+        self.await_probes()
+        self.redis[0].kill9()
+        self.await_state("down", reason="connect_refused")
+        health = self.health()
+        self.assertIn("refused", health["text"])
+        self.assertFalse(health["up"])
+        self.assertEqual(self.health(1)["state"], "up")
+        self.redis[0].restart()
+        self.await_state("up", reason="")
+        self.assertGreater(self.health()["since"], 1_600_000_000)
+
+    def test_a_server_that_stands_still_is_down_as_not_answering(self):
+        self.serve()
+        self.await_probes()
+        self.redis[1].stop()
+        self.await_state("down", 1, "response_timeout")
+        self.assertEqual(self.health(0)["state"], "up")
+        self.redis[1].cont()
+        self.await_state("up", 1)
+
+    def test_a_change_is_logged_once_with_what_and_why(self):
+        self.serve()
+        self.await_probes()
+        self.redis[0].kill9()
+        self.await_state("down")
+        self.redis[0].restart()
+        self.await_state("up")
+        lines = [x for x in self.sheaf.log.splitlines() if "endpoint changed" in x]
+        downs = [x for x in lines if " to=down" in x]
+        self.assertEqual(len(downs), 1, lines)
+        for word in (f"endpoint={self.redis[0].address}", "pool=main", "shard=0", "from=up", "refused"):
+            self.assertIn(word, downs[0])
+        self.assertEqual(sum(" to=up" in x for x in lines), 1, lines)
+
+    def test_one_bad_probe_is_not_enough_and_fall_is_counted(self):
+        redis = [RedisServer(self) for _ in range(2)]
+        wires = [Faults(self, ("127.0.0.1", r.port)) for r in redis]
+        self.serve(wires, fall=1000, breaker_failures=1000)
+        self.await_probes()
+        wires[0].black_hole = True
+        wait_until(lambda: self.health()["probe"]["reason"] == "response_timeout", what="a bad probe")
+        self.assertEqual(self.health()["state"], "up")
+        wires[0].heal()
+        wait_until(lambda: self.health()["probe"]["ok"], what="a good probe")
+        self.assertNotIn("endpoint changed", self.sheaf.log)
+
+    def test_rise_is_counted_after_a_restart(self):
+        self.serve(rise=1000, fall=1)
+        self.await_probes()
+        self.redis[0].kill9()
+        self.await_state("down")
+        self.redis[0].restart()
+        wait_until(lambda: self.health()["probe"]["ok"], what="a good probe")
+        self.assertEqual(self.health()["state"], "down")
+
+    def test_a_wrong_password_is_told_as_such(self):
+        redis = [RedisServer(self, {"requirepass": "right"}) for _ in range(2)]
+        self.serve([f"redis://:right@{redis[0].address}", f"redis://:wrong@{redis[1].address}"])
+        self.await_state("down", 1, "login_refused")
+        self.assertIn("WRONGPASS", self.health(1)["probe"]["text"])
+        self.assertNotIn("wrong@", json.dumps(self.sheaf.status()))
+        self.assertEqual(self.health(0)["state"], "up")
+
+    def test_a_replica_is_up_and_noted_as_read_only(self):
+        primary = RedisServer(self)
+        replica = RedisServer(self, {"replicaof": f"127.0.0.1 {primary.port}"})
+        self.serve([primary, replica], stamp="off")
+        self.await_state("up", 1, "readonly")
+        self.assertEqual(self.health(1)["probe"]["role"], "replica")
+
+    def test_garbage_is_told_as_such(self):
+        redis = RedisServer(self)
+        wire = Faults(self, ("127.0.0.1", redis.port))
+        self.serve([wire, redis.url + "/1"], stamp="off", fall=1)
+        wait_until(lambda: (self.health()["probe"] or {}).get("ok"))
+        wire.garbage = b"what is this?\r\n"
+        self.await_state("down", reason="protocol_error")
+        self.await_state("up")
+
+    def test_a_name_that_cannot_be_resolved_is_told_as_such(self):
+        self.serve([RedisServer(self), f"redis://no.such.name.invalid:{free_port()}"], probe_timeout="1s")
+        self.await_state("down", 1, "resolve_failed")
+
+    def test_a_unix_socket_is_probed_too(self):
+        redis = [RedisServer(self) for _ in range(2)]
+        self.serve([f"redis+unix://{r.socket}" for r in redis])
+        self.redis = redis
+        self.await_probes()
+        redis[0].kill9()
+        self.await_state("down")
+        redis[0].restart()
+        self.await_state("up")
+
+    def test_without_probes_traffic_is_judged(self):
+        self.serve(probe="no", breaker_failures=2, timeout="100ms")
+        key = keys_on_shards(2)[0][0]
+        self.assertEqual(self.sheaf.ask("SET", key, "1"), "OK")
+        self.assertIsNone(self.health()["probe"])
+        self.redis[0].kill9()
+        wait_until(lambda: isinstance(self.sheaf.ask("GET", key), Failure)
+                   and self.health()["state"] != "up", what="traffic to tell")
+        self.redis[0].restart()
+        wait_until(lambda: not isinstance(self.sheaf.ask("GET", key), Failure)
+                   and self.health()["state"] == "up", what="traffic to tell that it is over")
+
+
+class Reloads(HealthCase):
+    def test_verdicts_and_drained_endpoints_survive_a_reload(self):
+        self.serve()
+        self.await_probes()
+        self.redis[0].kill9()
+        self.await_state("down")
+        since = self.health()["since"]
+        code, text = self.sheaf.http("/api/v1/drain?pool=main&shard=1", "POST")
+        self.assertEqual((code, json.loads(text)["state"]), (200, "draining"))
+        kind, options = pool(self.redis, **FAST)
+        options["listen"] = self.sheaf.listeners["main"][0]
+        other = pool([RedisServer(self)], name="aaa", **FAST)
+        self.sheaf.reload(other, (kind, options))
+        wait_until(lambda: self.sheaf.status()["generation"] == 2, what="the reload")
+        health = self.health(0)
+        self.assertEqual(health["state"], "down")
+        self.assertLessEqual(abs(health["since"] - since), 1)
+        self.assertTrue(self.health(1)["drained"])
+        self.assertEqual(self.health(0, name="aaa")["state"], "up")
+        self.redis[0].restart()
+        self.await_state("up")
+        self.assertEqual(self.health(1)["state"], "draining")
+
+    def test_new_settings_count_from_the_reload_on(self):
+        self.serve(fall=1000)
+        self.await_probes()
+        self.redis[0].kill9()
+        wait_until(lambda: self.health()["probe"]["reason"] == "connect_refused", what="a bad probe")
+        kind, options = pool(self.redis, **{**FAST, "fall": 1})
+        self.sheaf.reload((kind, {**options, "listen": self.sheaf.listeners["main"][0]}))
+        self.await_state("down")
+
+    def test_probes_end_with_the_pool_and_with_the_process(self):
+        redis = [RedisServer(self) for _ in range(2)]
+        wires = [Faults(self, ("127.0.0.1", r.port)) for r in redis]
+        self.sheaf = Sheaf(self, pool(wires[:1], name="stays", **FAST),
+                           pool(wires[1:], name="goes", **{**FAST, "probe_timeout": "60s"}))
+        wait_until(lambda: (self.health(name="goes")["probe"] or {}).get("ok"), what="a probe")
+        wires[1].black_hole = True  # the next probe waits for a minute
+        wait_until(lambda: self.health(name="goes")["probe"]["age_s"] > 0.3, what="the probe to wait")
+        self.sheaf.reload(pool(wires[:1], name="stays", **FAST))
+        wait_until(lambda: [p["name"] for p in self.sheaf.status()["pools"]] == ["stays"])
+        self.sheaf.terminate()
+        self.assertEqual(self.sheaf.wait(5), 0)
+
+
+if __name__ == "__main__":
+    main()
