@@ -131,7 +131,7 @@ struct memory_pool {
 
     uint32_t upstreams;          /* shared ones per worker and endpoint */
     uint32_t max_upstreams;      /* leased ones per endpoint, for the whole process */
-    uint32_t max_queue;          /* requests waiting for a lease, per endpoint and worker */
+    uint32_t max_queue;          /* requests under way at one upstream */
     uint32_t max_sessions;       /* of this pool; 0: only the process's limit */
     uint32_t max_pipeline;       /* requests of a session under way; then it is not read from */
     uint64_t max_request_bytes;  /* a request, all its arguments */

@@ -61,7 +61,7 @@ void session_close(struct session *s, enum close_reason reason)
 void session_free(struct session *s)
 {
     session_forget_buffers(s);
-    free(s);
+    slab_free(s->limits->slab, s);
 }
 
 /* Has a session that reads no more said all it owes? */
@@ -294,10 +294,12 @@ static void begin(struct session *s)
     s->limits->flow->session_begin(s);
 }
 
-static void on_ready(struct conn *c, bool readable, bool writable)
+static void on_ready(evutil_socket_t fd, short what, void *arg)
 {
+    struct conn *c = arg;
     struct session *s = LIST_ITEM(c, struct session, conn);
 
+    (void)fd;
     if (c->handshaking) {
         enum err err = conn_handshake(c);
 
@@ -307,11 +309,11 @@ static void on_ready(struct conn *c, bool readable, bool writable)
             session_close(s, CLOSE_TLS_FAILED);
         if (err != ERR_NONE || !conn_has_pending(c))
             return;
-        readable = true;
+        what = EV_READ;
     }
-    if (writable)
+    if (what & EV_WRITE)
         session_flush(s);
-    if (readable && s->state == SESSION_READING)
+    if ((what & EV_READ) && s->state == SESSION_READING)
         read_input(s);
 }
 
@@ -338,7 +340,7 @@ void session_open(struct worker *w, int fd, const struct session_limits *limits,
         close(fd);
         return;
     }
-    s = mem_new(limits->session_bytes);
+    s = memset(slab_new(limits->slab), 0, limits->slab->size);
     s->worker = w;
     s->limits = limits;
     s->id = ++w->sessions_made * w->count + w->index;
@@ -353,7 +355,7 @@ void session_open(struct worker *w, int fd, const struct session_limits *limits,
         return;
     }
     conn_secure(&s->conn, tls_stream_new(tls, fd, NULL, NULL));
-    on_ready(&s->conn, true, false);
+    on_ready(fd, EV_READ, &s->conn);
 }
 
 void session_tick(struct session *s)

@@ -15,6 +15,7 @@
 #include "proxy/base/buf.h"
 #include "proxy/base/chain.h"
 #include "proxy/base/list.h"
+#include "proxy/base/slab.h"
 #include "proxy/core/flow.h"
 #include "proxy/core/worker.h"
 #include "proxy/io/conn.h"
@@ -25,7 +26,7 @@ enum session_state { SESSION_READING, SESSION_WAITING, SESSION_CLOSING };
  */
 struct session_limits {
     const struct flow *flow;
-    size_t session_bytes;          /* of the flow's struct for a session */
+    struct slab *slab;             /* of this worker, for the flow's structs of this pool's sessions */
     uint64_t idle_timeout_ms;      /* 0: never */
     uint64_t handshake_timeout_ms; /* 0: never */
     uint32_t max_sessions;         /* 0: only the process's limit */
@@ -45,7 +46,8 @@ struct session {
     uint64_t id;
     uint32_t opened_s, active_s; /* monotonic */
     uint32_t open_requests;      /* kept by the flow: begun and not yet answered */
-    enum session_state state;
+    enum session_state state : 8;
+    enum close_reason reason : 8; /* for last_words */
     bool ended;               /* the client sends no more */
     bool last_words;          /* close when all is answered and written */
     bool resumes;          /* is to be fed at the end of the turn */
@@ -53,7 +55,6 @@ struct session {
     bool begun;               /* the flow knows it */
     bool stays;               /* kept by the flow: idle_timeout does not apply (subscribers) */
     bool logged_in;           /* kept by the flow; false: handshake_timeout applies */
-    enum close_reason reason; /* for last_words */
 };
 
 /* Takes an accepted descriptor. */

@@ -205,10 +205,12 @@ static void read_input(struct upstream *u)
                                         : "the server closed the connection");
 }
 
-static void on_ready(struct conn *c, bool readable, bool writable)
+static void on_ready(evutil_socket_t fd, short what, void *arg)
 {
+    struct conn *c = arg;
     struct upstream *u = LIST_ITEM(c, struct upstream, conn);
 
+    (void)fd;
     if (u->state == UPSTREAM_CONNECTING) {
         if (c->handshaking)
             handshake(u);
@@ -216,9 +218,9 @@ static void on_ready(struct conn *c, bool readable, bool writable)
             connect_done(u);
         return;
     }
-    if (writable)
+    if (what & EV_WRITE)
         upstream_flush(u);
-    if (readable && is_readable(u))
+    if ((what & EV_READ) && is_readable(u))
         read_input(u);
 }
 

@@ -35,7 +35,7 @@ struct worker_counters {
 enum {
     WORKER_SCRATCH_BYTES = 256 * 1024,
     WORKER_TICK_US = 20 * 1000,  /* while requests are under way */
-    WORKER_REST_US = 500 * 1000, /* housekeeping otherwise */
+    WORKER_REST_US = 250 * 1000, /* housekeeping otherwise */
 };
 
 struct worker {

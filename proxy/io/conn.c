@@ -7,14 +7,6 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
-static void on_event(evutil_socket_t fd, short what, void *arg)
-{
-    struct conn *c = arg;
-
-    (void)fd;
-    c->ready(c, (what & EV_READ) != 0, (what & EV_WRITE) != 0);
-}
-
 void conn_open(struct conn *c, struct event_base *base, int fd, conn_ready_f *ready)
 {
     int one = 1;
@@ -22,9 +14,8 @@ void conn_open(struct conn *c, struct event_base *base, int fd, conn_ready_f *re
     c->fd = fd;
     c->watching_read = c->watching_write = c->handshaking = false;
     c->tls = NULL;
-    c->ready = ready;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* Unix sockets refuse: fine */
-    event_assign(&c->event, base, fd, EV_READ | EV_PERSIST, on_event, c);
+    event_assign(&c->event, base, fd, EV_READ | EV_PERSIST, ready, c);
 }
 
 void conn_secure(struct conn *c, struct tls_stream *stream)
@@ -92,6 +83,7 @@ void conn_close(struct conn *c)
 void conn_watch(struct conn *c, bool read, bool write)
 {
     struct event_base *base = event_get_base(&c->event);
+    conn_ready_f *ready = event_get_callback(&c->event);
 
     if (read == c->watching_read && write == c->watching_write)
         return;
@@ -102,7 +94,7 @@ void conn_watch(struct conn *c, bool read, bool write)
     if (!read && !write)
         return;
     event_assign(&c->event, base, c->fd,
-                 (short)((read ? EV_READ : 0) | (write ? EV_WRITE : 0) | EV_PERSIST), on_event, c);
+                 (short)((read ? EV_READ : 0) | (write ? EV_WRITE : 0) | EV_PERSIST), ready, c);
     event_add(&c->event, NULL);
 }
 

@@ -16,14 +16,14 @@
 
 struct conn;
 
-/* Runs in the loop.  May close the conn. */
-typedef void conn_ready_f(struct conn *c, bool readable, bool writable);
+/* An event callback: runs in the loop, `what` has EV_READ or EV_WRITE, `arg` is the conn.  May close
+ * the conn. */
+typedef void conn_ready_f(evutil_socket_t fd, short what, void *arg);
 
 struct conn {
     int fd; /* owned; -1: closed */
     bool watching_read, watching_write, handshaking;
     struct tls_stream *tls; /* owned; NULL: plain */
-    conn_ready_f *ready;
     struct event event;
 };
 

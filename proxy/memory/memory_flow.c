@@ -292,7 +292,6 @@ static void session_begin(struct session *base)
     struct memory_side *side = LIST_ITEM(base->limits, struct memory_side, limits);
 
     s->side = side;
-    s->state = (struct memory_state *)(s + 1);
     s->window = MEMORY_WINDOW_FIRST;
     list_init(&s->leases);
     counter_add(&side->stats->sessions_open, 1);

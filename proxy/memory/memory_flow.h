@@ -109,8 +109,8 @@ struct memory_session {
     bool awaits_all;    /* paused until open_requests is 0 */
     struct list leases; /* memory_upstreams */
     struct memory_subscriber *subscriber; /* NULL: none; owned by subscribe_flow */
-    struct memory_state *state;           /* behind this struct */
     const char *command;                  /* the last one's name; NULL: none yet */
+    struct memory_state state[];          /* one, of front->state_size bytes */
 };
 
 struct memory_upstream {
@@ -165,6 +165,7 @@ struct memory_side {
     const struct memory_front *front;
     const struct memory_back *back;
     struct session_limits limits;
+    struct slab session_slab;
     uint64_t window_bytes; /* MEMORY_WINDOW_BYTES, or less if sessions may hold little */
     struct memory_site site;
     struct memory_shard **shards; /* owned */

@@ -199,6 +199,7 @@ static struct memory_side *side_new(struct worker *w, const struct memory_pool *
     side->front = memory_front_find(settings->listener_count > 0 ? settings->listeners[0]->protocol
                                                                  : settings->shards[0]->protocol);
     side->back = memory_back_find(settings->shards[0]->protocol);
+    side->session_slab.size = sizeof(struct memory_session) + side->front->state_size;
     list_init(&side->routes);
     list_init(&side->past_shards);
     side->stats = stats_row_of(settings->name, "", 0, w->index);
@@ -221,7 +222,7 @@ static void follow_settings(struct memory_side *side, const struct memory_pool *
     side->settings = settings;
     side->limits = (struct session_limits){
         .flow = &memory_flow,
-        .session_bytes = sizeof(struct memory_session) + side->front->state_size,
+        .slab = &side->session_slab,
         .idle_timeout_ms = settings->idle_timeout_ms,
         .handshake_timeout_ms = settings->handshake_timeout_ms,
         .max_sessions = settings->max_sessions,
@@ -296,7 +297,11 @@ static void tick(struct worker *w, bool housekeeping)
 
 static size_t trim(struct worker *w)
 {
-    return slab_trim(&works_of(w)->requests);
+    size_t given_back = slab_trim(&works_of(w)->requests);
+
+    LIST_EACH (&works_of(w)->sides, link)
+        given_back += slab_trim(&side_of(link)->session_slab);
+    return given_back;
 }
 
 void memory_works_init(struct worker *w)
@@ -325,6 +330,7 @@ static void side_free(struct memory_side *side)
         shard_free(LIST_ITEM(link, struct memory_shard, link));
     if (side->site.shared != NULL)
         side->front->shared_free(side->site.shared);
+    slab_fini(&side->session_slab);
     assembly_unref(&side->assembly);
     buf_fini(&side->answer);
     free(side->shards);

@@ -223,7 +223,7 @@ static enum parse judge_arg(struct judge *j)
         return refuse_size(j, end + 2);
     if (j->in.len >= end + 2) /* all of it is there, so what was wrong is its CR LF */
         return refuse(j->why, "%s", BULK_WORDS.invalid);
-    progress->need = end + 2;
+    progress->need = (uint32_t)(end + 2);
     return PARSE_MORE;
 }
 
@@ -442,7 +442,7 @@ enum parse resp_request_parse(struct resp_progress *progress, struct slice in,
     struct judge judge = { progress, in, limits, why };
     enum parse parse;
 
-    assert(in.len >= progress->at);
+    assert(in.len >= progress->at && limits->max_request_bytes <= UINT32_MAX);
     if (in.len == 0 || in.len < progress->need)
         return PARSE_MORE;
     if (in.at[0] == '*')

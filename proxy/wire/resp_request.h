@@ -47,8 +47,8 @@ void resp_args_fini(struct resp_args *args);
 
 /* Zero stands at a request's start.  PARSE_DONE and PARSE_BAD set it to zero again. */
 struct resp_progress {
-    uint64_t at;       /* bytes up to the end of the last complete argument */
-    uint64_t need;     /* after PARSE_MORE: bytes the request has at least; 0 is unknown.  A peer's
+    uint32_t at;       /* bytes up to the end of the last complete argument */
+    uint32_t need;     /* after PARSE_MORE: bytes the request has at least; 0 is unknown.  A peer's
                           word: bounded by the limits, not by what was sent */
     uint32_t left;     /* arguments after `at`; 0 before the first line is complete */
     uint32_t searched; /* bytes after `at` in which no line ends */

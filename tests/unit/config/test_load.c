@@ -85,7 +85,7 @@ static void every_option_has_its_default(void)
     CHECK_INT(p->backoff_max_ms, 2000);
     CHECK_INT(p->upstreams, 1);
     CHECK_INT(p->max_upstreams, 128);
-    CHECK_INT(p->max_queue, 1024);
+    CHECK_INT(p->max_queue, 100000);
     CHECK_INT(p->max_sessions, 0);
     CHECK_INT(p->max_pipeline, 1024);
     CHECK_INT(p->max_request_bytes, 64 << 20);

@@ -91,8 +91,8 @@ static void lines_that_are_wrong_are_named(void)
           "t.ini:4: timeout: must be 1ms to 1d, not \"99999999999999999d\"\n" },
         { POOL "max_request = 12\n",
           "t.ini:4: max_request: must be a size with its unit (b, kb, mb, gb, "
-          "tb), 1kb to 4gb, not \"12\"\n" },
-        { POOL "max_request = 12b\n", "t.ini:4: max_request: must be 1kb to 4gb, not \"12b\"\n" },
+          "tb), 1kb to 2gb, not \"12\"\n" },
+        { POOL "max_request = 12b\n", "t.ini:4: max_request: must be 1kb to 2gb, not \"12b\"\n" },
         { POOL "databases = -1\n", "t.ini:4: databases: must be 1 to 65536, not \"-1\"\n" },
         { POOL "hash_tag = {\n", "t.ini:4: hash_tag: must be two characters, or off, not \"{\"\n" },
         { POOL "[proxy]\nworkers = many\n",
