@@ -67,7 +67,7 @@ static void put_line(struct memory_session *s, struct buf *out)
                base->in.cap - base->in.len);
     buf_format(out, "argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=%llu tot-mem=%llu ",
                (unsigned long long)unread,
-               (unsigned long long)(base->limits->session_bytes + base->in.cap + unread));
+               (unsigned long long)(base->limits->slab->size + base->in.cap + unread));
     buf_format(out, "events=%s cmd=%s user=%s redir=-1 resp=%u lib-name=%s lib-ver=%s\n",
                base->conn.watching_write ? "rw" : "r", text_or(s->command, "NULL"),
                text_or(s->state->user, "default"), s->state->version, text_or(portrait.library, ""),
