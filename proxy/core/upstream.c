@@ -83,12 +83,12 @@ void upstream_retire(struct upstream *u)
         return;
     disconnect(u);
     u->state = UPSTREAM_RETIRED;
-    list_remove(&u->link);
-    list_append(&u->worker->dead_upstreams, &u->link);
+    list_append(&u->worker->dead_upstreams, &u->flush);
 }
 
 void upstream_free(struct upstream *u)
 {
+    list_remove(&u->link);
     chain_clear(&u->queue, &u->worker->chunks);
     tls_resume_fini(&u->resume);
     assembly_unref(&u->assembly);

@@ -30,8 +30,9 @@ enum upstream_state {
 };
 
 struct upstream {
-    struct list link;  /* on worker->upstreams, or dead_upstreams */
-    struct list flush; /* on worker->to_flush_upstreams */
+    struct list
+        link; /* on worker->upstreams, until it is freed: who walks the list may retire any */
+    struct list flush; /* on worker->to_flush_upstreams, or dead_upstreams */
     struct worker *worker;
     const struct flow *flow;
     const struct endpoint_settings *endpoint; /* of `assembly` */

@@ -173,7 +173,7 @@ void worker_free_the_dead(struct worker *w)
         session_free(LIST_ITEM(link, struct session, link));
     list_init(&w->dead_sessions);
     LIST_EACH (&w->dead_upstreams, link)
-        upstream_free(LIST_ITEM(link, struct upstream, link));
+        upstream_free(LIST_ITEM(link, struct upstream, flush));
     list_init(&w->dead_upstreams);
 }
 

@@ -90,8 +90,9 @@ struct letter {
     uint64_t asker_id;              /* of the session */
     char *pool;
     bool kills, spare_self;
-    uint64_t id;      /* 0: any */
-    char address[64]; /* "": any */
+    uint64_t id; /* 0: any */
+    enum memory_kind kind;
+    char address[64], local_address[64], user[64]; /* "": any */
     uint64_t killed;
     struct buf lines;
 };
@@ -103,18 +104,42 @@ static void letter_free(struct letter *letter)
     free(letter);
 }
 
+static bool is_of_kind(const struct memory_session *s, enum memory_kind kind)
+{
+    switch (kind) {
+    case MEMORY_KIND_ANY:
+        return true;
+    case MEMORY_KIND_PLAIN:
+        return !s->state->subscribed;
+    case MEMORY_KIND_SUBSCRIBER:
+        return s->state->subscribed;
+    case MEMORY_KIND_NONE:
+        return false;
+    }
+    return false;
+}
+
 static bool is_meant(const struct letter *letter, const struct memory_session *s)
 {
-    char address[64];
+    char address[64] = "", local[64] = "";
 
     if (letter->id != 0 && letter->id != s->base.id)
         return false;
-    if (letter->address[0] != '\0') {
+    if (letter->address[0] != '\0')
         session_address(&s->base, address, sizeof(address));
-        if (strcmp(address, letter->address) != 0)
-            return false;
-    }
-    return !letter->spare_self || s->base.id != letter->asker_id;
+    if (letter->local_address[0] != '\0')
+        session_local_address(&s->base, local, sizeof(local));
+    if (strcmp(address, letter->address) != 0 || strcmp(local, letter->local_address) != 0)
+        return false;
+    if (letter->user[0] != '\0' && strcmp(letter->user, text_or(s->state->user, "default")) != 0)
+        return false;
+    return is_of_kind(s, letter->kind) && (!letter->spare_self || s->base.id != letter->asker_id);
+}
+
+static void copy_text(char text[64], struct slice from)
+{
+    snprintf(text, 64, "%.*s", (int)(from.len < 64 ? from.len : 63),
+             from.len == 0 ? "" : (const char *)from.at);
 }
 
 static void add_sessions(struct worker *w, struct letter *letter)
@@ -201,8 +226,10 @@ void memory_inquire(struct memory_session *s, struct memory_request *r,
     letter->kills = inquiry->kills;
     letter->spare_self = inquiry->spare_self;
     letter->id = inquiry->id;
-    snprintf(letter->address, sizeof(letter->address), "%.*s", (int)inquiry->address.len,
-             inquiry->address.len == 0 ? "" : (const char *)inquiry->address.at);
+    letter->kind = inquiry->kind;
+    copy_text(letter->address, inquiry->address);
+    copy_text(letter->local_address, inquiry->local_address);
+    copy_text(letter->user, inquiry->user);
     add_sessions(w, letter);
     if (w->count == 1)
         come_home(letter);

@@ -107,13 +107,19 @@ struct memory_merge {
                    again */
 };
 
+/* Who receives pushes, and who does not. */
+enum memory_kind { MEMORY_KIND_ANY, MEMORY_KIND_PLAIN, MEMORY_KIND_SUBSCRIBER, MEMORY_KIND_NONE };
+
 /* About the sessions of this pool, on all workers. */
 struct memory_inquiry {
     bool kills;           /* they are closed, and the answer is their number; else the answer is a
                              line for each, as in CLIENT LIST, ended by "\n" */
     uint64_t id;          /* this one only; 0: any */
     struct slice address; /* "ip:port" of the client; empty: any */
-    bool spare_self;      /* not the session that asks */
+    struct slice local_address; /* of our side; empty: any */
+    struct slice user;          /* logged in as; empty: any */
+    enum memory_kind kind;
+    bool spare_self; /* not the session that asks */
 };
 
 /* One request.  `parse` fills the upper half, `plan` the lower; all else is zero before. */

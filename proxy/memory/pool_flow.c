@@ -143,7 +143,8 @@ static void follow_shards(struct memory_side *side, const struct memory_pool *se
 
 static bool is_of(const struct upstream *u, const struct memory_side *side)
 {
-    return u->flow == &memory_flow && ((const struct memory_upstream *)u)->side == side;
+    return u->flow == &memory_flow && u->state != UPSTREAM_RETIRED &&
+           ((const struct memory_upstream *)u)->side == side;
 }
 
 static void follow_upstreams(struct memory_side *side, struct assembly *assembly)
@@ -347,9 +348,8 @@ void memory_works_fini(struct worker *w)
         session_close(LIST_ITEM(list_first(&w->sessions), struct session, link), CLOSE_DRAINED);
     LIST_EACH (&works->sides, link)
         end_routes(side_of(link));
-    while (!list_is_empty(&w->upstreams))
-        memory_upstream_retire(
-            (struct memory_upstream *)LIST_ITEM(list_first(&w->upstreams), struct upstream, link));
+    LIST_EACH (&w->upstreams, link)
+        memory_upstream_retire((struct memory_upstream *)LIST_ITEM(link, struct upstream, link));
     worker_free_the_dead(w);
     LIST_EACH (&works->sides, link)
         side_free(side_of(link));

@@ -121,10 +121,32 @@ static void merge_list(struct memory_merge *m)
     buf_fini(&text);
 }
 
+/* Replicas there are none, nor a master.  False: answered with an error. */
+static bool read_kind(struct redis_call *call, struct slice word, enum memory_kind *out)
+{
+    static const struct {
+        const char *word;
+        enum memory_kind kind;
+    } KINDS[] = { { "normal", MEMORY_KIND_PLAIN },
+                  { "pubsub", MEMORY_KIND_SUBSCRIBER },
+                  { "master", MEMORY_KIND_NONE },
+                  { "replica", MEMORY_KIND_NONE },
+                  { "slave", MEMORY_KIND_NONE } };
+
+    for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++)
+        if (slice_is_word(word, KINDS[i].word)) {
+            *out = KINDS[i].kind;
+            return true;
+        }
+    redis_error(call, "ERR Unknown client type '%.*s'", (int)word.len, (const char *)word.at);
+    return false;
+}
+
 static void plan_list(struct redis_call *call)
 {
     bool by_id = call->count > 3 && slice_is_word(call->args[2], "id");
     bool by_type = call->count == 4 && slice_is_word(call->args[2], "type");
+    struct memory_inquiry inquiry = { 0 };
     struct question *question;
     struct slice *ids;
 
@@ -132,11 +154,9 @@ static void plan_list(struct redis_call *call)
         redis_error(call, "ERR syntax error");
         return;
     }
-    if (by_type && !slice_is_word(call->args[3], "normal")) {
-        redis_error(call, "ERR CLIENT LIST TYPE knows only 'normal' here");
+    if (by_type && !read_kind(call, call->args[3], &inquiry.kind))
         return;
-    }
-    question = ask_workers(call, &(struct memory_inquiry){ 0 }, merge_list);
+    question = ask_workers(call, &inquiry, merge_list);
     if (!by_id)
         return;
     question->id_count = call->count - 3;
@@ -146,31 +166,55 @@ static void plan_list(struct redis_call *call)
     question->ids = ids;
 }
 
+static bool is_user(const struct memory_pool *pool, struct slice name)
+{
+    for (uint32_t i = 0; i < pool->user_count; i++)
+        if (slice_is_text(name, pool->users[i].name))
+            return true;
+    return slice_is_text(name, "default");
+}
+
+/* One of the pairs of words that say whom CLIENT KILL means.  False: answered with an error. */
+static bool read_victim(struct redis_call *call, struct slice word, struct slice value,
+                        struct memory_inquiry *v)
+{
+    if (slice_is_word(word, "id") && (!slice_to_u64(value, &v->id) || v->id == 0)) {
+        redis_error(call, "ERR client-id should be greater than 0");
+        return false;
+    }
+    if (slice_is_word(word, "user") && !is_user(call->site->pool, value)) {
+        redis_error(call, "ERR No such user '%.*s'", (int)value.len, (const char *)value.at);
+        return false;
+    }
+    if (slice_is_word(word, "type"))
+        return read_kind(call, value, &v->kind);
+    if (slice_is_word(word, "addr"))
+        v->address = value;
+    else if (slice_is_word(word, "laddr"))
+        v->local_address = value;
+    else if (slice_is_word(word, "user"))
+        v->user = value;
+    else if (slice_is_word(word, "skipme") &&
+             (slice_is_word(value, "yes") || slice_is_word(value, "no")))
+        v->spare_self = slice_is_word(value, "yes");
+    else if (!slice_is_word(word, "id")) {
+        redis_error(call, "ERR syntax error");
+        return false;
+    }
+    return true;
+}
+
 static bool read_victims(struct redis_call *call, struct memory_inquiry *v)
 {
     v->spare_self = true;
-    if (call->count % 2 != 0)
-        goto fail;
-    for (size_t i = 2; i < call->count; i += 2) {
-        struct slice word = call->args[i], value = call->args[i + 1];
-
-        if (slice_is_word(word, "id")) {
-            if (!slice_to_u64(value, &v->id) || v->id == 0) {
-                redis_error(call, "ERR client-id should be greater than 0");
-                return false;
-            }
-        } else if (slice_is_word(word, "addr")) {
-            v->address = value;
-        } else if (slice_is_word(word, "skipme")) {
-            v->spare_self = slice_is_word(value, "yes");
-        } else if (!slice_is_word(word, "type") || !slice_is_word(value, "normal")) {
-            goto fail;
-        }
+    if (call->count % 2 != 0) {
+        redis_error(call, "ERR syntax error");
+        return false;
     }
+    for (size_t i = 2; i < call->count; i += 2)
+        if (!read_victim(call, call->args[i], call->args[i + 1], v))
+            return false;
     return true;
-fail:
-    redis_error(call, "ERR syntax error");
-    return false;
 }
 
 static void merge_kill(struct memory_merge *m)

@@ -486,6 +486,8 @@ static void deliver(struct memory_subscriber *sub, struct slice frame)
     struct chain *out = hold ? &sub->held : &s->base.out;
     char first = redis_push_first_byte(s->state->version);
 
+    if (s->base.last_words || s->base.ended) /* it goes when what it was owed is written */
+        return;
     chain_put(out, chunks, &first, 1);
     chain_slice(out, chunks, slice_from(frame, 1));
     counter_add(&s->side->stats->bytes_out, frame.len);

@@ -171,6 +171,19 @@ class Sessions(Case):
         self.assertEqual(stranger.ask("PING"), "PONG")
         self.assertEqual(set(self.listed(asking)), {asking.id})
 
+    def test_sessions_are_told_apart_by_type_and_user_and_our_address(self):
+        plain, subscribed, asking = self.connect(), self.connect(3), self.connect()
+        subscribed.ask("SUBSCRIBE", "type")
+        self.assertEqual(set(self.listed(asking, "TYPE", "pubsub")), {subscribed.id})
+        self.assertNotIn(subscribed.id, self.listed(asking, "TYPE", "normal"))
+        self.assertEqual(self.listed(asking, "TYPE", "replica"), {})
+        here = "%s:%d" % plain.socket.getpeername()
+        self.assertEqual(asking.ask("CLIENT", "KILL", "LADDR", "127.0.0.1:1"), 0)
+        self.assertEqual(asking.ask("CLIENT", "KILL", "TYPE", "pubsub", "USER", "default", "LADDR", here), 1)
+        self.assertTrue(subscribed.at_end())
+        self.assertEqual(plain.ask("PING"), "PONG")
+        self.assertEqual(asking.ask("CLIENT", "KILL", "USER", "nobody"), "ERR No such user 'nobody'")
+
     def test_sessions_that_wait_or_subscribe_can_be_killed(self):
         waiting, subscribed, asking = self.connect(), self.connect(), self.connect()
         waiting.send(encode("BLPOP", "kill:list", "0"))

@@ -122,6 +122,15 @@ static void sessions_are_killed_by_address_or_number(void)
     CHECK_MERGED(":0\r\n");
     CHECK_ANSWER("CLIENT KILL ID x", "-ERR client-id should be greater than 0\r\n");
     CHECK_ANSWER("CLIENT KILL FOO x", "-ERR syntax error\r\n");
+    CHECK_ANSWER("CLIENT KILL ID 8 TYPE", "-ERR syntax error\r\n");
+    CHECK_ANSWER("CLIENT KILL SKIPME maybe", "-ERR syntax error\r\n");
+    CHECK_ANSWER("CLIENT KILL TYPE foo", "-ERR Unknown client type 'foo'\r\n");
+    CHECK_ANSWER("CLIENT KILL USER foo", "-ERR No such user 'foo'\r\n");
+    CHECK_ANSWER("CLIENT LIST TYPE foo", "-ERR Unknown client type 'foo'\r\n");
+    stage_say("CLIENT KILL USER default TYPE pubsub LADDR 1.2.3.4:6379");
+    CHECK_BYTES(op.inquiry->user, bytes("default"));
+    CHECK_BYTES(op.inquiry->local_address, bytes("1.2.3.4:6379"));
+    CHECK_INT(op.inquiry->kind, MEMORY_KIND_SUBSCRIBER);
     stage_end();
 }
 
