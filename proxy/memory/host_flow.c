@@ -50,6 +50,7 @@ static void put_line(struct memory_session *s, struct buf *out)
     const struct session *base = &s->base;
     uint32_t now_s = (uint32_t)(worker_now_us(base->worker) / 1000000);
     uint64_t unread = base->out.len + s->held_bytes;
+    uint64_t all = base->limits->slab->size + base->in.cap + unread;
     char address[64], local[64], flags[8];
     size_t counts[3];
 
@@ -66,8 +67,7 @@ static void put_line(struct memory_session *s, struct buf *out)
                counts[1], counts[2], (long long)portrait.queued, base->in.len,
                base->in.cap - base->in.len);
     buf_format(out, "argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=%llu tot-mem=%llu ",
-               (unsigned long long)unread,
-               (unsigned long long)(base->limits->slab->size + base->in.cap + unread));
+               (unsigned long long)unread, (unsigned long long)all);
     buf_format(out, "events=%s cmd=%s user=%s redir=-1 resp=%u lib-name=%s lib-ver=%s\n",
                base->conn.watching_write ? "rw" : "r", text_or(s->command, "NULL"),
                text_or(s->state->user, "default"), s->state->version, text_or(portrait.library, ""),
