@@ -59,8 +59,7 @@ static void the_order_is_that_of_coming(void)
 
     for (int i = 0; i < 100; i++)
         redis_channels_add(&set, numbered(text, sizeof(text), i));
-    LIST_EACH(&set.order, link)
-    {
+    LIST_EACH (&set.order, link) {
         CHECK_BYTES(redis_channel_name(LIST_ITEM(link, struct redis_channel, link)),
                     numbered(text, sizeof(text), number));
         number++;
