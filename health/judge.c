@@ -218,8 +218,10 @@ bool judge_probe(struct judge *j, uint64_t now_ms, enum health_reason outcome, u
         j->bad_run = 0;
         j->good_run++;
         j->note = outcome;
-        /* Nobody asked while it was half open: then the probes are all the evidence there is. */
-        if (j->state == VERDICT_HALF_OPEN && j->good_run >= j->settings.rise)
+        /* Nobody asked while it was half open: then the probes are all the evidence there is.  What
+         * is fatal they do not see: only a request can tell that it is over. */
+        if (j->state == VERDICT_HALF_OPEN && j->good_run >= j->settings.rise &&
+            !reason_is_fatal(j->reason))
             rise(j, now_ms);
     }
     pass_time(j, now_ms);

@@ -15,9 +15,10 @@
  *        +-------------------------------------------------- HALF_OPEN --+
  *                                        back-off over, and `rise` probes good (if there are any)
  *
- * Good probes alone do not close a breaker: requests may fail where probes do not.  The back-off
- * doubles with every fall and starts afresh after a calm time up, so one that flaps stays out
- * longer each time.  Back in, its weight grows in steps (slow start). */
+ * Good probes alone do not close a breaker: requests may fail where probes do not.  Least of all
+ * after what is fatal, such as a wrong stamp: only a good request ends that.  The back-off doubles
+ * with every fall and starts afresh after a calm time up, so one that flaps stays out longer each
+ * time.  Back in, its weight grows in steps (slow start). */
 #pragma once
 
 #include <stdbool.h>

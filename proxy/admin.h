@@ -31,4 +31,4 @@ enum err admin_start(struct daemon *daemon, struct admin **out) MUST_CHECK;
 /* Listens where the settings say, and no longer where earlier ones did; on failure as before. */
 enum err admin_follow(struct admin *a, const struct proxy_settings *settings, struct buf *why)
     MUST_CHECK;
-void admin_stop(struct admin **a);
+void admin_stop(struct admin **where);

@@ -10,13 +10,17 @@
 #include "proxy/daemon.h"
 #include "proxy/worker_thread.h"
 
+double admin_gather_age_s(uint64_t monotonic_us)
+{
+    return ((double)clock_now_us() - (double)monotonic_us) / 1e6;
+}
+
 double admin_gather_wall_s(uint64_t monotonic_us)
 {
     struct timespec wall;
 
     clock_gettime(CLOCK_REALTIME, &wall);
-    return (double)wall.tv_sec + (double)wall.tv_nsec / 1e9 -
-           ((double)clock_now_us() - (double)monotonic_us) / 1e6;
+    return (double)wall.tv_sec + (double)wall.tv_nsec / 1e9 - admin_gather_age_s(monotonic_us);
 }
 
 const char *admin_gather_close_word(enum close_reason reason)
@@ -43,7 +47,7 @@ static uint64_t count_open_files(void)
 
     if (folder == NULL)
         return 0;
-    while (readdir(folder) != NULL)
+    while (readdir(folder) != NULL) /* NOLINT(concurrency-mt-unsafe): a folder of our own */
         count++;
     closedir(folder);
     return count > 3 ? count - 3 : 0; /* ".", ".." and the folder itself */
@@ -85,7 +89,7 @@ static void gather_worker(struct admin_gather *g, const struct worker_counters *
 
 struct admin_gather admin_gather(const struct daemon *d)
 {
-    struct admin_gather g = { .uptime_s = (double)(clock_now_us() - d->started_us) / 1e6,
+    struct admin_gather g = { .uptime_s = admin_gather_age_s(d->started_us),
                               .started_wall_s = admin_gather_wall_s(d->started_us) };
 
     for (uint32_t i = 0; i < d->thread_count; i++)

@@ -20,6 +20,8 @@ struct admin_gather {
     double started_wall_s; /* seconds since 1970 */
 };
 
+/* How long ago that was. */
+double admin_gather_age_s(uint64_t monotonic_us);
 struct admin_gather admin_gather(const struct daemon *d);
 /* "client_left": valid until the next call of the thread. */
 const char *admin_gather_close_word(enum close_reason reason);

@@ -8,14 +8,16 @@
 
 #include "proxy/io/resolve.h"
 
-/* Without port and brackets; false: too long to be a name. */
+/* Without port and brackets; false: it is no host, or too long to be one. */
 static bool cut_host(const char *host, char *name, size_t size)
 {
-    const char *end = host[0] == '[' ? strchr(host, ']') : strrchr(host, ':');
+    bool in_brackets = host[0] == '[';
+    const char *end = in_brackets ? strchr(host, ']') : strrchr(host, ':');
     size_t len;
 
-    if (host[0] == '[')
-        host++;
+    if (in_brackets && (end == NULL || (end[1] != '\0' && end[1] != ':')))
+        return false;
+    host += in_brackets;
     len = end != NULL ? (size_t)(end - host) : strlen(host);
     if (len >= size)
         return false;

@@ -232,7 +232,7 @@ static bool figure_drained(const struct steward_endpoint *known, double *value)
 
 static bool figure_age(const struct steward_endpoint *known, double *value)
 {
-    *value = (double)(clock_now_us() / 1000 - known->verdict.since_ms) / 1e3;
+    *value = admin_gather_age_s(known->verdict.since_ms * 1000);
     return true;
 }
 

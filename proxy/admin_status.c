@@ -118,7 +118,7 @@ static void put_probe(cJSON *object, const struct steward_endpoint *known)
     put_text(probe, "reason", o->reason == HEALTH_FINE ? "" : reason_word(o->reason));
     put_text(probe, "text", o->text);
     put_number(probe, "latency_us", (double)o->latency_us);
-    put_number(probe, "age_s", (double)(clock_now_us() - known->probed_us) / 1e6);
+    put_number(probe, "age_s", admin_gather_age_s(known->probed_us));
     if (!o->info.is_known)
         return;
     put_text(probe, "flavor", o->info.flavor);
@@ -143,7 +143,7 @@ static void put_health(cJSON *object, const struct daemon *d, uint32_t endpoint)
     put_text(health, "reason", v->reason == HEALTH_FINE ? "" : reason_word(v->reason));
     put_text(health, "text", v->reason == HEALTH_FINE ? "" : reason_text(v->reason));
     put_number(health, "since", (double)(int64_t)admin_gather_wall_s(v->since_ms * 1000));
-    put_number(health, "for_s", (double)(clock_now_us() / 1000 - v->since_ms) / 1e3);
+    put_number(health, "for_s", admin_gather_age_s(v->since_ms * 1000));
     put_number(health, "weight_percent", v->weight_percent);
     put_probe(health, &known);
 }

@@ -23,6 +23,7 @@ static void say(const char *command, const struct buf *why)
 
 static bool wants_colours(void)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
     return isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL;
 }
 

@@ -182,8 +182,9 @@ static void put_pool(struct table *t, const cJSON *pool)
     const cJSON *shards = at(pool, "shards"), *shard;
     size_t index = t->count;
     unsigned up = 0, all = 0;
-    struct row *r = add_row(t);
+    struct row *r;
 
+    add_row(t);
     cJSON_ArrayForEach(shard, shards)
     {
         put_shard(t, shard);

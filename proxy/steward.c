@@ -17,8 +17,8 @@
 /* One endpoint of the configuration. */
 struct watch {
     struct judge judge;
-    struct tally_seen seen; /* of this assembly's sheets */
-    enum verdict_state told;
+    struct tally_seen seen;  /* of this assembly's sheets */
+    enum verdict_state told; /* in the log */
     bool is_probed;
     uint64_t probed_us;
     struct probe_outcome outcome;
@@ -46,28 +46,13 @@ static uint32_t next_random(struct steward *s)
 
 /* ---- verdicts ---- */
 
-/* What an operator calls half-open is a step on the way: told to those who look closely. */
-static enum log_level level_of(enum verdict_state state)
-{
-    switch (state) {
-    case VERDICT_DOWN:
-        return LOG_WARN;
-    case VERDICT_HALF_OPEN:
-        return LOG_DEBUG;
-    case VERDICT_UP:
-    case VERDICT_DRAINING:
-        break;
-    }
-    return LOG_INFO;
-}
-
 static void log_change(const struct endpoint_settings *e, const struct watch *w,
                        const struct verdict *now)
 {
     bool is_down = now->state == VERDICT_DOWN;
     const char *words = is_down && w->outcome.reason == now->reason ? w->outcome.text : "";
 
-    log_event(level_of(now->state), "endpoint changed", log_text("endpoint", e->name),
+    log_event(is_down ? LOG_WARN : LOG_INFO, "endpoint changed", log_text("endpoint", e->name),
               log_text("pool", e->pool->name), log_number("shard", e->shard),
               log_text("from", judge_state_name(w->told)),
               log_text("to", judge_state_name(now->state)),
@@ -81,7 +66,8 @@ static void publish(struct steward *s, uint32_t number)
     struct verdict verdict = judge_verdict(&w->judge, clock_now_us() / 1000);
 
     board_put(s->assembly->board, number, &verdict);
-    if (verdict.state == w->told)
+    /* Half-open is a trial on the way up, or down again: its outcome is told. */
+    if (verdict.state == w->told || verdict.state == VERDICT_HALF_OPEN)
         return;
     log_change(&s->assembly->snapshot->endpoints[number], w, &verdict);
     w->told = verdict.state;

@@ -22,7 +22,7 @@ enum err steward_start(struct daemon *daemon, struct steward **out, struct buf *
  * Fails if the admin endpoint cannot listen where it should; then nothing has changed. */
 enum err steward_follow(struct steward *s, struct assembly *next, const struct diff *diff,
                         struct buf *why) MUST_CHECK;
-void steward_stop(struct steward **s);
+void steward_stop(struct steward **where);
 
 /* What is known of an endpoint of the newest configuration. */
 struct steward_endpoint {

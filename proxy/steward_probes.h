@@ -23,4 +23,4 @@ void probes_follow(struct probes *p, struct assembly *assembly, const uint32_t *
 /* One finding, of an endpoint of the assembly followed last; false: there is none. */
 bool probes_next(struct probes *p, uint32_t *endpoint, struct probe_outcome *outcome);
 /* Cuts short what is under way. */
-void probes_stop(struct probes **p);
+void probes_stop(struct probes **where);

@@ -39,7 +39,7 @@ struct samples_row;
 struct samples;
 
 struct samples *samples_new(void);
-void samples_free(struct samples **s);
+void samples_free(struct samples **where);
 void samples_take(struct samples *s, uint64_t now_us);
 /* NULL: no worker has worked for it yet; the functions below take that for zeros. */
 const struct samples_row *samples_find(const struct samples *s, const char *pool,

@@ -156,6 +156,28 @@ class Verdicts(HealthCase):
                    and self.health()["state"] == "up", what="traffic to tell that it is over")
 
 
+    def test_a_wrong_stamp_is_told_as_such_and_stays_told(self):
+        self.serve()
+        keys = [keys[0] for keys in keys_on_shards(2)]
+        self.assertEqual([self.sheaf.ask("SET", k, "1") for k in keys], ["OK", "OK"])
+        self.sheaf.terminate()
+        self.sheaf.wait()
+        self.sheaf = Sheaf(self, pool(self.redis[::-1], **FAST))
+        for key in keys:
+            self.assertIsInstance(self.sheaf.ask("GET", key), Failure)
+        self.await_state("down", 0, "stamp_mismatch")
+        seen, ages = set(), [self.health()["probe"]["age_s"]]
+
+        def fifteen_probes_later():
+            health = self.health()
+            seen.add((health["up"], health["reason"]))
+            ages.append(health["probe"]["age_s"])
+            return sum(later < age for age, later in zip(ages, ages[1:])) > 15
+        wait_until(fifteen_probes_later)
+        self.assertEqual(seen, {(False, "stamp_mismatch")})
+        self.assertEqual(self.sheaf.log.count("to=down"), 2, self.sheaf.log)
+
+
 class Reloads(HealthCase):
     def test_verdicts_and_drained_endpoints_survive_a_reload(self):
         self.serve()

@@ -100,6 +100,16 @@ static void one_wrong_stamp_is_enough(void)
     PLAY(&j, ASKED(1000, 900, 1, STAMP_MISMATCH, DOWN, STAMP_MISMATCH));
 }
 
+static void only_a_good_request_ends_what_probes_do_not_see(void)
+{
+    struct judge j = fresh();
+
+    PLAY(&j, ASKED(1000, 0, 1, STAMP_MISMATCH, DOWN, STAMP_MISMATCH),
+         GOOD_PROBE(2000, DOWN, STAMP_MISMATCH), GOOD_PROBE(3000, HALF_OPEN, STAMP_MISMATCH),
+         GOOD_PROBE(4000, HALF_OPEN, STAMP_MISMATCH), GOOD_PROBE(5000, HALF_OPEN, STAMP_MISMATCH),
+         ASKED(6000, 1, 0, FINE, UP, FINE));
+}
+
 static void requests_that_fail_open_the_breaker_and_good_probes_do_not_close_it(void)
 {
     struct judge j = fresh();
@@ -316,9 +326,9 @@ static void new_settings_keep_the_state(void)
 {
     struct judge j = fresh();
 
-    PLAY(&j, BAD_PROBE(1000, STAMP_MISMATCH, DOWN, STAMP_MISMATCH));
+    PLAY(&j, ASKED(1000, 0, 5, CLOSED, DOWN, CLOSED));
     judge_configure(&j, &(struct judge_settings){ .rise = 1 });
-    PLAY(&j, GOOD_PROBE(2000, HALF_OPEN, STAMP_MISMATCH), GOOD_PROBE(3000, UP, FINE));
+    PLAY(&j, GOOD_PROBE(2000, HALF_OPEN, CLOSED), GOOD_PROBE(3000, UP, FINE));
     CHECK_INT(j.settings.fall, 3);
 }
 
@@ -327,6 +337,7 @@ int main(void)
     RUN(a_single_bad_probe_changes_nothing);
     RUN(three_bad_probes_take_it_out_with_the_last_reason);
     RUN(one_wrong_stamp_is_enough);
+    RUN(only_a_good_request_ends_what_probes_do_not_see);
     RUN(requests_that_fail_open_the_breaker_and_good_probes_do_not_close_it);
     RUN(few_failures_among_many_requests_are_borne);
     RUN(where_few_ask_failures_add_up_over_intervals);

@@ -1,0 +1,80 @@
+/* A status as JSON, and the lines that people see. */
+#include "proxy/commands_table.h"
+
+#include "tests/unit/check.h"
+
+static const char STATUS[] =
+    "{\"version\":\"1.2.3\",\"state\":\"serving\",\"uptime_s\":7300,\"generation\":4,"
+    "\"file\":\"s.ini\",\"workers\":2,\"sessions\":{\"open\":12},\"process\":{\"open_files\":30},"
+    "\"memory\":{\"held_bytes\":1536,\"resident_bytes\":10485760},"
+    "\"limits\":{\"max_sessions\":10000,\"max_memory_bytes\":1073741824},"
+    "\"pools\":[{\"name\":\"main\",\"hash\":\"xxh3\",\"distribution\":\"modulo\","
+    "\"sessions_open\":12,\"per_second\":{\"requests\":12345,\"failures\":0.5,"
+    "\"received_bytes\":2048,\"sent_bytes\":10},"
+    "\"latency_us\":{\"recent\":{\"count\":9,\"p50\":99,\"p99\":1500,\"p999\":2000000}},"
+    "\"shards\":[{\"index\":0,\"endpoint\":\"10.0.0.1:6379\",\"upstreams_open\":2,"
+    "\"health\":{\"state\":\"up\",\"up\":true,\"text\":\"\",\"for_s\":61}},"
+    "{\"index\":1,\"endpoint\":\"10.0.0.2:6379\",\"upstreams_open\":0,"
+    "\"health\":{\"state\":\"down\",\"up\":false,\"text\":\"connection refused\","
+    "\"for_s\":5}}]}]}";
+
+static const char TABLE[] =
+    "sheaf 1.2.3  serving, up 2h, configuration 4 of s.ini\n"
+    "sessions 12 of 10000, buffers 1.5 KiB of 1.0 GiB, resident 10 MiB, 2 workers, 30 open files\n"
+    "\n"
+    "POOL / SHARD        STATE   FOR  REQ/S  FAIL/S    P50     P99   P99.9     IN/S  OUT/S  OPEN  "
+    "NOTE\n"
+    "main                1/2 up       12.3k     0.5  99 us  1.5 ms  2.00 s  2.0 KiB   10 B    12  "
+    "xxh3, modulo\n"
+    "  0  10.0.0.1:6379  up      61s      0       0                             0 B    0 B     2\n"
+    "  1  10.0.0.2:6379  down     5s      0       0                             0 B    0 B     0  "
+    "connection refused\n";
+
+static void columns_are_as_wide_as_they_must_be(void)
+{
+    struct buf out = { 0 };
+
+    CHECK_INT(commands_table_print(slice_text(STATUS), false, &out), ERR_NONE);
+    CHECK_BYTES(buf_all(&out), slice_text(TABLE));
+    buf_fini(&out);
+}
+
+static void colours_change_nothing_else(void)
+{
+    struct buf out = { 0 }, plain = { 0 };
+    bool in_escape = false;
+
+    CHECK_INT(commands_table_print(slice_text(STATUS), true, &out), ERR_NONE);
+    for (size_t i = 0; i < out.len; i++) {
+        in_escape = in_escape || out.at[i] == '\033';
+        if (!in_escape)
+            buf_put(&plain, &out.at[i], 1);
+        if (out.at[i] == 'm')
+            in_escape = false;
+    }
+    CHECK(out.len > plain.len);
+    CHECK_BYTES(buf_all(&plain), slice_text(TABLE));
+    buf_fini(&out);
+    buf_fini(&plain);
+}
+
+static void what_is_no_status_is_refused(void)
+{
+    static const char *const OTHERS[] = { "", "<html>", "[]", "{}", "{\"pools\":1}", "null" };
+    struct buf out = { 0 };
+
+    for (size_t i = 0; i < sizeof(OTHERS) / sizeof(OTHERS[0]); i++)
+        CHECK_INT(commands_table_print(slice_text(OTHERS[i]), false, &out), ERR_SYNTAX);
+    CHECK_INT(out.len, 0);
+    CHECK_INT(commands_table_print(slice_text("{\"pools\":[1,{\"shards\":[null]}]}"), false, &out),
+              ERR_NONE);
+    buf_fini(&out);
+}
+
+int main(void)
+{
+    RUN(columns_are_as_wide_as_they_must_be);
+    RUN(colours_change_nothing_else);
+    RUN(what_is_no_status_is_refused);
+    return check_report();
+}
