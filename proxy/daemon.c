@@ -330,6 +330,7 @@ int daemon_run(const char *file)
     int code = 0;
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); /* until there is something to reload */
     raise_file_limit();
     if (load(&d, 0, &d.assembly, &why) != ERR_NONE) {
         if (why.len > 0)

@@ -115,7 +115,7 @@ static void drain(void *owner, void *content)
 
         if (s->open_requests > 0 && s->limits->flow->session_half_closed != NULL)
             s->limits->flow->session_half_closed(s);
-        session_finish(s, CLOSE_DRAINED);
+        session_wind_down(s, CLOSE_DRAINED);
     }
 }
 

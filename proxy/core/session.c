@@ -48,8 +48,7 @@ void session_close(struct session *s, enum close_reason reason)
     s->state = SESSION_CLOSING;
     conn_close(&s->conn);
     list_remove(&s->due);
-    list_remove(&s->link);
-    list_append(&w->dead_sessions, &s->link);
+    list_append(&w->dead_sessions, &s->due);
     worker_dismiss_session(w);
     atomic_fetch_sub(s->limits->sessions, 1);
     counter_sub(&w->shared.sessions_open, 1);
@@ -61,6 +60,7 @@ void session_close(struct session *s, enum close_reason reason)
 void session_free(struct session *s)
 {
     session_forget_buffers(s);
+    list_remove(&s->link);
     slab_free(s->limits->slab, s);
 }
 
@@ -70,10 +70,34 @@ static bool is_done(const struct session *s)
     return (s->ended || s->last_words) && s->open_requests == 0 && s->out.len == 0;
 }
 
+/* Has a session that winds down nothing to say, and its client asked nothing more? */
+static bool is_quiet(const struct session *s)
+{
+    return s->winds_down && s->open_requests == 0 && s->out.len == 0 && s->in.len == 0 &&
+           !conn_has_input(&s->conn);
+}
+
 static void close_if_done(struct session *s)
 {
-    if (s->state != SESSION_CLOSING && is_done(s))
+    if (s->state == SESSION_CLOSING)
+        return;
+    if (is_done(s))
         session_close(s, s->last_words ? s->reason : CLOSE_CLIENT_LEFT);
+    else if (is_quiet(s))
+        session_close(s, s->reason);
+}
+
+void session_wind_down(struct session *s, enum close_reason reason)
+{
+    if (s->state == SESSION_CLOSING || s->last_words || s->winds_down)
+        return;
+    if (!s->begun) {
+        session_finish(s, reason);
+        return;
+    }
+    s->winds_down = true;
+    s->reason = reason;
+    session_wants_flush(s); /* which closes it, if it is quiet */
 }
 
 void session_finish(struct session *s, enum close_reason reason)
@@ -181,24 +205,37 @@ static void input_ended(struct session *s, enum err err)
         close_if_done(s);
 }
 
+static bool may_go_on(const struct session *s, enum err err)
+{
+    return err == ERR_NONE || (err == ERR_AGAIN && conn_has_pending(&s->conn));
+}
+
+/* Of bytes that TLS has taken from the socket already the loop would not tell. */
+static void read_on(struct session *s)
+{
+    if (!conn_has_pending(&s->conn))
+        return;
+    s->resumes = true;
+    session_wants_flush(s);
+}
+
 static void read_input(struct session *s)
 {
     enum { READS_PER_TURN = 4 }; /* others have a turn too */
     enum err err = ERR_NONE;
 
     s->active_s = seconds(s->worker);
-    for (int i = 0; i < READS_PER_TURN && err == ERR_NONE; i++) {
-        err = read_once(s);
-        if (s->state != SESSION_READING || s->last_words)
-            return;
-    }
-    while (err == ERR_AGAIN && conn_has_pending(&s->conn)) {
+    for (int i = 0; i < READS_PER_TURN && may_go_on(s, err); i++) {
         err = read_once(s);
         if (s->state != SESSION_READING || s->last_words)
             return;
     }
     if (err != ERR_NONE && err != ERR_AGAIN)
         input_ended(s, err);
+    else
+        read_on(s);
+    if (s->winds_down)
+        session_wants_flush(s);
 }
 
 void session_pause(struct session *s)
@@ -220,6 +257,8 @@ void session_resume(struct session *s)
 void session_feed(struct session *s)
 {
     s->resumes = false;
+    if (s->state == SESSION_READING && conn_has_pending(&s->conn))
+        read_input(s);
     if (s->state != SESSION_WAITING)
         return;
     s->state = SESSION_READING;
@@ -227,6 +266,8 @@ void session_feed(struct session *s)
         show(s, buf_all(&s->in), true);
     if (s->state == SESSION_READING && !s->ended && !s->last_words)
         conn_watch(&s->conn, true, s->conn.watching_write);
+    if (s->state == SESSION_READING && !s->ended && !s->last_words)
+        read_on(s);
     if (s->state == SESSION_READING && s->ended)
         close_if_done(s);
 }
@@ -254,6 +295,7 @@ void session_flush(struct session *s)
             return;
         }
         chain_skip(&s->out, &s->worker->chunks, put);
+        s->active_s = seconds(s->worker);
         if (put < all)
             break;
     }
@@ -358,16 +400,22 @@ void session_open(struct worker *w, int fd, const struct session_limits *limits,
     on_ready(fd, EV_READ, &s->conn);
 }
 
+/* Both ends of a time in whole seconds: never too early. */
+static bool has_passed(uint32_t seconds_passed, uint64_t timeout_ms)
+{
+    return seconds_passed > (timeout_ms + 999) / 1000;
+}
+
 void session_tick(struct session *s)
 {
     uint32_t now_s = seconds(s->worker);
     const struct session_limits *limits = s->limits;
 
     if (!s->logged_in && limits->handshake_timeout_ms > 0 &&
-        (uint64_t)(now_s - s->opened_s) * 1000 > limits->handshake_timeout_ms)
+        has_passed(now_s - s->opened_s, limits->handshake_timeout_ms))
         session_close(s, CLOSE_HANDSHAKE);
     else if (limits->idle_timeout_ms > 0 && s->open_requests == 0 && s->out.len == 0 && !s->stays &&
-             (uint64_t)(now_s - s->active_s) * 1000 > limits->idle_timeout_ms)
+             has_passed(now_s - s->active_s, limits->idle_timeout_ms))
         session_close(s, CLOSE_IDLE);
 }
 

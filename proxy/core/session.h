@@ -26,8 +26,8 @@ enum session_state { SESSION_READING, SESSION_WAITING, SESSION_CLOSING };
  */
 struct session_limits {
     const struct flow *flow;
-    struct slab *slab;             /* of this worker, for the flow's structs of this pool's sessions */
-    uint64_t idle_timeout_ms;      /* 0: never */
+    struct slab *slab;        /* of this worker, for the flow's structs of this pool's sessions */
+    uint64_t idle_timeout_ms; /* 0: never */
     uint64_t handshake_timeout_ms; /* 0: never */
     uint32_t max_sessions;         /* 0: only the process's limit */
     atomic_uint *sessions;         /* of all workers; borrowed, for the life of the process */
@@ -35,26 +35,28 @@ struct session_limits {
 };
 
 struct session {
-    struct list link;      /* on worker->sessions, or dead_sessions */
+    struct list link;      /* on worker->sessions until it is freed, so that a walk survives it */
     struct list due;       /* on worker->due_sessions: has something to do when the turn ends */
     struct worker *worker; /* borrowed */
     const struct session_limits *limits; /* borrowed from the flow's side of the pool */
     struct conn conn;
     struct buf in; /* the beginning of a request whose end has not come */
     struct chain out;
-    size_t need; /* bytes that `in` must reach before it is worth showing again */
+    size_t need;       /* bytes that `in` must reach before it is worth showing again */
+    size_t held_bytes; /* kept by the flow: replies that wait for their turn */
     uint64_t id;
     uint32_t opened_s, active_s; /* monotonic */
     uint32_t open_requests;      /* kept by the flow: begun and not yet answered */
     enum session_state state : 8;
     enum close_reason reason : 8; /* for last_words */
-    bool ended;               /* the client sends no more */
-    bool last_words;          /* close when all is answered and written */
-    bool resumes;          /* is to be fed at the end of the turn */
-    bool throttled;           /* set by the flow: session_drained is wanted */
-    bool begun;               /* the flow knows it */
-    bool stays;               /* kept by the flow: idle_timeout does not apply (subscribers) */
-    bool logged_in;           /* kept by the flow; false: handshake_timeout applies */
+    bool ended;                   /* the client sends no more */
+    bool last_words;              /* close when all is answered and written */
+    bool resumes;                 /* is to be fed, or read on, at the end of the turn */
+    bool throttled;               /* set by the flow: session_drained is wanted */
+    bool winds_down;              /* close when the client has asked nothing more */
+    bool begun;                   /* the flow knows it */
+    bool stays;                   /* kept by the flow: idle_timeout does not apply (subscribers) */
+    bool logged_in;               /* kept by the flow; false: handshake_timeout applies */
 };
 
 /* Takes an accepted descriptor. */
@@ -64,6 +66,8 @@ void session_open(struct worker *w, int fd, const struct session_limits *limits,
 void session_close(struct session *s, enum close_reason reason);
 /* Reads no more, and closes when the flow has answered everything and all is written. */
 void session_finish(struct session *s, enum close_reason reason);
+/* Goes on until its client has nothing under way, then closes: what was sent is still answered. */
+void session_wind_down(struct session *s, enum close_reason reason);
 void session_pause(struct session *s);
 /* At the end of the turn the kept input is shown again; reading goes on. */
 void session_resume(struct session *s);

@@ -65,16 +65,19 @@ static void disconnect(struct upstream *u)
     else
         chain_clear(&u->out, &w->chunks);
     u->out = (struct chain){ 0 };
-    u->blocked = u->paused = false;
+    u->blocked = u->paused = u->reads_on = false;
 }
 
 void upstream_fail(struct upstream *u, enum err err, const char *why)
 {
+    char kept[256]; /* `why` may lie in what ends here */
+
     if (u->state == UPSTREAM_DOWN || u->state == UPSTREAM_RETIRED)
         return;
+    snprintf(kept, sizeof(kept), "%s", why);
     disconnect(u);
     u->state = UPSTREAM_DOWN;
-    u->flow->upstream_lost(u, err, why);
+    u->flow->upstream_lost(u, err, kept);
 }
 
 void upstream_retire(struct upstream *u)
@@ -88,10 +91,10 @@ void upstream_retire(struct upstream *u)
 
 void upstream_free(struct upstream *u)
 {
-    list_remove(&u->link);
     chain_clear(&u->queue, &u->worker->chunks);
     tls_resume_fini(&u->resume);
     assembly_unref(&u->assembly);
+    list_remove(&u->link);
     free(u);
 }
 
@@ -186,15 +189,31 @@ static bool is_readable(const struct upstream *u)
     return is_connected(u) && !u->paused;
 }
 
+static bool may_go_on(const struct upstream *u, enum err err)
+{
+    return err == ERR_NONE || (err == ERR_AGAIN && conn_has_pending(&u->conn));
+}
+
+/* Of bytes that TLS has taken from the socket already the loop would not tell. */
+static void read_on(struct upstream *u)
+{
+    if (u->paused || !conn_has_pending(&u->conn))
+        return;
+    u->reads_on = true;
+    if (!list_is_linked(&u->flush))
+        list_append(&u->worker->to_flush_upstreams, &u->flush);
+}
+
 static void read_input(struct upstream *u)
 {
-    enum { READS_PER_TURN = 4 };
+    enum { READS_PER_TURN = 4, RECORDS_PER_TURN = 64 }; /* of TLS, which gives one at a time */
+    int most = u->conn.tls == NULL ? READS_PER_TURN : RECORDS_PER_TURN;
     enum err err = ERR_NONE;
 
-    for (int i = 0; i < READS_PER_TURN && err == ERR_NONE && is_readable(u); i++)
+    for (int i = 0; i < most && is_readable(u) && may_go_on(u, err); i++)
         err = read_once(u);
-    while (err == ERR_AGAIN && is_readable(u) && conn_has_pending(&u->conn))
-        err = read_once(u);
+    if (is_connected(u) && (err == ERR_NONE || err == ERR_AGAIN))
+        read_on(u);
     if (!is_connected(u) || err == ERR_NONE || err == ERR_AGAIN)
         return;
     if (err == ERR_PROTOCOL)
@@ -384,6 +403,13 @@ void upstream_flush(struct upstream *u)
     bool was_blocked = u->blocked;
     uint64_t before = u->written_bytes;
 
+    if (u->reads_on) {
+        u->reads_on = false;
+        if (is_readable(u))
+            read_input(u);
+        if (!is_connected(u))
+            return;
+    }
     while (u->out.len > 0) {
         int n = chain_peek(&u->out, places, UPSTREAM_IOVECS);
         size_t put = 0, all = 0;

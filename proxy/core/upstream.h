@@ -30,8 +30,7 @@ enum upstream_state {
 };
 
 struct upstream {
-    struct list
-        link; /* on worker->upstreams, until it is freed: who walks the list may retire any */
+    struct list link;  /* on worker->upstreams until it is freed, so that a walk survives it */
     struct list flush; /* on worker->to_flush_upstreams, or dead_upstreams */
     struct worker *worker;
     const struct flow *flow;
@@ -51,6 +50,7 @@ struct upstream {
     int connect_errno;    /* why */
     bool paused;          /* it is not read from, see upstream_pause() */
     bool blocked;         /* the socket took less than was there */
+    bool reads_on;        /* there is more to read than the socket tells */
 };
 
 /* `size` bytes, zero behind the core's part; DOWN. */

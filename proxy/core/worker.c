@@ -73,6 +73,11 @@ static void give_memory_back(struct worker *w)
     }
 }
 
+static size_t session_bytes(const struct session *s)
+{
+    return s->out.len + s->in.cap + s->held_bytes;
+}
+
 /* The session that holds most goes when all together hold too much. */
 static void defend_memory(struct worker *w)
 {
@@ -82,10 +87,11 @@ static void defend_memory(struct worker *w)
         LIST_EACH (&w->sessions, link) {
             struct session *s = LIST_ITEM(link, struct session, link);
 
-            if (worst == NULL || s->out.len + s->in.cap > worst->out.len + worst->in.cap)
+            if (s->state != SESSION_CLOSING &&
+                (worst == NULL || session_bytes(s) > session_bytes(worst)))
                 worst = s;
         }
-        if (worst == NULL || worst->out.len + worst->in.cap == 0)
+        if (worst == NULL || session_bytes(worst) == 0)
             return;
         session_close(worst, CLOSE_MEMORY);
         session_forget_buffers(worst);
@@ -170,7 +176,7 @@ void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assemb
 void worker_free_the_dead(struct worker *w)
 {
     LIST_EACH (&w->dead_sessions, link)
-        session_free(LIST_ITEM(link, struct session, link));
+        session_free(LIST_ITEM(link, struct session, due));
     list_init(&w->dead_sessions);
     LIST_EACH (&w->dead_upstreams, link)
         upstream_free(LIST_ITEM(link, struct upstream, flush));
@@ -193,9 +199,10 @@ void worker_fini(struct worker *w)
  * clients are answered; then sessions. */
 static void end_turn(struct worker *w)
 {
-    struct list fed, *link;
+    struct list fed, written, *link;
 
     list_init(&fed);
+    list_init(&written);
     while ((link = list_first(&w->due_sessions)) != NULL) {
         struct session *s = LIST_ITEM(link, struct session, due);
 
@@ -206,6 +213,10 @@ static void end_turn(struct worker *w)
     }
     while ((link = list_first(&w->to_flush_upstreams)) != NULL) {
         list_remove(link);
+        list_append(&written, link);
+    }
+    while ((link = list_first(&written)) != NULL) { /* some come again, in the next turn */
+        list_remove(link);
         upstream_flush(LIST_ITEM(link, struct upstream, flush));
     }
     while ((link = list_first(&fed)) != NULL) {
@@ -213,7 +224,7 @@ static void end_turn(struct worker *w)
 
         list_remove(link);
         session_flush(s);
-        if (s->resumes && s->state == SESSION_WAITING)
+        if (s->resumes && s->state != SESSION_CLOSING)
             session_wants_flush(s); /* its turn comes */
     }
     worker_free_the_dead(w);

@@ -114,6 +114,13 @@ enum err conn_read(struct conn *c, void *at, size_t len, size_t *got)
     return errno == EAGAIN || errno == EINTR ? ERR_AGAIN : ERR_SYSTEM;
 }
 
+bool conn_has_input(const struct conn *c)
+{
+    uint8_t byte;
+
+    return conn_has_pending(c) || recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 static enum err write_secured(struct conn *c, const struct iovec *places, int count, size_t *put)
 {
     size_t sum = 0;

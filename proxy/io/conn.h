@@ -16,8 +16,8 @@
 
 struct conn;
 
-/* An event callback: runs in the loop, `what` has EV_READ or EV_WRITE, `arg` is the conn.  May close
- * the conn. */
+/* An event callback: runs in the loop, `what` has EV_READ or EV_WRITE, `arg` is the conn.  May
+ * close the conn. */
 typedef void conn_ready_f(evutil_socket_t fd, short what, void *arg);
 
 struct conn {
@@ -46,6 +46,8 @@ void conn_watch(struct conn *c, bool read, bool write);
 enum err conn_read(struct conn *c, void *at, size_t len, size_t *got) MUST_CHECK;
 /* ERR_NONE with *put possibly short of all; ERR_AGAIN; ERR_CLOSED, ERR_TLS. */
 enum err conn_write(struct conn *c, const struct iovec *places, int count, size_t *put) MUST_CHECK;
+/* Has the peer sent bytes that were not read yet? */
+bool conn_has_input(const struct conn *c);
 /* May a further read give bytes at once, though the socket looks idle? (TLS records) */
 static inline bool conn_has_pending(const struct conn *c)
 {

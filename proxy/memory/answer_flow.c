@@ -39,7 +39,7 @@ static void note_slow(const struct memory_request *r, uint64_t took_us)
 
     snprintf(entry.pool, sizeof(entry.pool), "%s", r->side->settings->name);
     snprintf(entry.command, sizeof(entry.command), "%s", r->name == NULL ? "" : r->name);
-    snprintf(entry.endpoint, sizeof(entry.endpoint), "%s", shard->endpoint->name);
+    snprintf(entry.endpoint, sizeof(entry.endpoint), "%s", shard->name);
     if (r->session != NULL) {
         const char *name = r->session->state->name;
 
@@ -69,6 +69,7 @@ static void leave_queue(struct memory_session *s)
 {
     struct memory_request *r = s->first;
     bool end_leases = r->end_leases;
+    bool gives_back = r->lease == MEMORY_LEASE_ONCE;
 
     s->first = r->next;
     if (s->first == NULL)
@@ -79,6 +80,7 @@ static void leave_queue(struct memory_session *s)
         s->halted = false;
     if (r->part_count > 0) {
         s->open_reads -= !r->is_write;
+        s->asked_bytes -= r->asked_bytes;
         measure(r);
     }
     for (uint32_t i = 0; i < r->part_count; i++) /* while the session can still be told */
@@ -88,6 +90,8 @@ static void leave_queue(struct memory_session *s)
     memory_request_unref(r);
     if (end_leases)
         memory_session_end_leases(s);
+    else if (gives_back && !s->bulk)
+        memory_session_give_back(s);
 }
 
 /* Puts the reply where it is written from; `direct` is it, or else what was kept. */
@@ -112,7 +116,7 @@ static void hand_out(struct memory_session *s, struct memory_request *r, struct 
             chain_slice(&s->base.out, chunks, direct);
     } else if (a != NULL && a->kept.at != NULL) {
         len = a->kept.len;
-        s->held_bytes -= a->kept.len;
+        s->base.held_bytes -= a->kept.len;
         worker_release(s->base.worker, a->kept.cap);
         chain_take(&s->base.out, chunks, &a->kept);
     } else if (a != NULL && a->kept_len > 0) {
@@ -138,7 +142,7 @@ static void begin_streaming(struct memory_session *s, struct memory_request *r)
         return;
     r->streaming = true;
     r->streamed_bytes = a->kept.len;
-    s->held_bytes -= a->kept.len;
+    s->base.held_bytes -= a->kept.len;
     worker_release(s->base.worker, a->kept.cap);
     chain_take(&s->base.out, &s->base.worker->chunks, &a->kept);
     session_wants_flush(&s->base);
@@ -158,7 +162,7 @@ void memory_session_advance(struct memory_session *s)
         begin_streaming(s, s->first);
     if (s->base.throttled)
         memory_bulk_throttle(s);
-    if (s->base.out.len + s->held_bytes > s->base.limits->max_bytes) {
+    if (s->base.out.len + s->base.held_bytes > s->base.limits->max_bytes) {
         session_close(&s->base, CLOSE_SLOW_READER);
         return;
     }

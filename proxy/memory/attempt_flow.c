@@ -24,7 +24,7 @@ void memory_attempt_forget(struct memory_attempt *a)
     if (a->kept.at != NULL) {
         worker_release(a->request->side->worker, a->kept.cap);
         if (a->request->session != NULL)
-            a->request->session->held_bytes -= a->kept.len;
+            a->request->session->base.held_bytes -= a->kept.len;
         buf_fini(&a->kept);
     }
     a->kept_len = 0;
@@ -42,13 +42,13 @@ static void keep(struct memory_attempt *a, struct slice bytes)
     }
     if (a->kept.at == NULL && a->kept_len > 0) {
         buf_put(&a->kept, a->small, a->kept_len);
-        s->held_bytes += a->kept_len;
+        s->base.held_bytes += a->kept_len;
         a->kept_len = 0;
     }
     buf_slice(&a->kept, bytes);
-    s->held_bytes += bytes.len;
+    s->base.held_bytes += bytes.len;
     worker_hold(s->base.worker, a->kept.cap - had);
-    if (s->held_bytes + s->base.out.len > s->base.limits->max_bytes)
+    if (s->base.held_bytes + s->base.out.len > s->base.limits->max_bytes)
         session_close(&s->base, CLOSE_SLOW_READER);
 }
 
@@ -146,11 +146,13 @@ void memory_attempt_start(struct memory_request *r, uint32_t part)
     struct memory_side *side = r->side;
     struct memory_part *p = &r->parts[part];
     struct memory_attempt *a = &r->attempts[part];
-    struct memory_shard *shard = side->shards[p->shard];
+    bool present = p->shard < side->shard_count; /* a reload may have taken it away meanwhile */
+    struct memory_shard *shard = side->shards[present ? p->shard : 0];
     struct memory_refusal refusal = { .err = ERR_DOWN,
                                       .shard = p->shard,
-                                      .endpoint = shard->endpoint->name };
-    struct memory_upstream *u = upstream_for(r, p->shard, &refusal);
+                                      .endpoint = present ? shard->name : NULL,
+                                      .text = "the shard was taken out of the configuration" };
+    struct memory_upstream *u = present ? upstream_for(r, p->shard, &refusal) : NULL;
 
     a->request = r;
     a->shard = shard;
@@ -166,7 +168,10 @@ void memory_attempt_start(struct memory_request *r, uint32_t part)
     a->begin_byte = u->base.put_bytes;
     counter_add(&shard->stats->requests, 1);
     counter_add(&shard->stats->bytes_out, p->bytes.len);
-    u->watching = r->lease == MEMORY_LEASE;
+    if (r->lease == MEMORY_LEASE)
+        u->watching = true;
+    else if (r->end_leases)
+        u->watching = false; /* EXEC and UNWATCH end it at the server */
     push(u, a);
     put(u, r->session, p->bytes);
     worker_be_busy(side->worker);
@@ -204,8 +209,8 @@ static void note_trouble(struct memory_upstream *u, struct slice reply, uint64_t
         tally_failure(sheet, endpoint, reason);
 }
 
-/* All replies of the part at the queue's front have come; `seen` is the last piece of them,
- * `direct` the same if it is all there is and may go to the session from where it lies. */
+/* All replies of the part at the queue's front have come; `seen` is them, if they came in one
+ * piece, `direct` the same if it is all there is and may go to the session from where it lies. */
 static void answered(struct memory_upstream *u, struct slice seen, struct slice direct)
 {
     struct memory_attempt *a = u->first;
@@ -259,10 +264,12 @@ void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool do
     struct memory_attempt *a = u->first;
     struct memory_request *r = a->request;
     struct slice direct = { 0 };
+    bool whole = a->kept_len == 0 && a->kept.at == NULL && !r->streaming;
 
     counter_add(&u->shard->stats->bytes_in, bytes.len);
     if (done)
         a->replies_left--;
+    r->refs++; /* to write may be to find the client gone, which ends its lease of `u` */
     if (!a->tombstone && r->session != NULL) {
         bool last = done && a->replies_left == 0;
 
@@ -275,8 +282,9 @@ void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool do
         else
             keep(a, bytes);
     }
-    if (a->replies_left == 0)
-        answered(u, bytes, direct);
+    if (a->replies_left == 0 && u->first == a)
+        answered(u, whole ? bytes : (struct slice){ 0 }, direct);
+    memory_request_unref(r);
     if (u->lessee != NULL && u->lessee->bulk)
         memory_bulk_throttle(u->lessee);
 }

@@ -51,7 +51,7 @@ static bool must_wait(const struct memory_session *s, const struct memory_upstre
 
     if (s->base.out.len >= limit)
         return true;
-    return s->base.out.len + s->held_bytes >= limit && u->first != NULL &&
+    return s->base.out.len + s->base.held_bytes >= limit && u->first != NULL &&
            u->first->request != s->first;
 }
 

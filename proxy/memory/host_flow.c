@@ -49,7 +49,7 @@ static void put_line(struct memory_session *s, struct buf *out)
     struct memory_portrait portrait = { .queued = -1 };
     const struct session *base = &s->base;
     uint32_t now_s = (uint32_t)(worker_now_us(base->worker) / 1000000);
-    uint64_t unread = base->out.len + s->held_bytes;
+    uint64_t unread = base->out.len + base->held_bytes;
     uint64_t all = base->limits->slab->size + base->in.cap + unread;
     char address[64], local[64], flags[8];
     size_t counts[3];
@@ -151,7 +151,8 @@ static void add_sessions(struct worker *w, struct letter *letter)
     LIST_EACH (&w->sessions, link) {
         struct memory_session *s = (struct memory_session *)LIST_ITEM(link, struct session, link);
 
-        if (s->base.limits != &side->limits || !s->base.begun || !is_meant(letter, s))
+        if (s->base.limits != &side->limits || !s->base.begun || s->base.state == SESSION_CLOSING ||
+            !is_meant(letter, s))
             continue;
         letter->killed++;
         if (!letter->kills)

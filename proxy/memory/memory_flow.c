@@ -94,6 +94,8 @@ static void give_parts(struct memory_request *r, const struct memory_operation *
         r->parts = op->parts;
         r->attempts = arena_new(&r->arena, op->part_count * sizeof(*r->attempts));
     }
+    for (uint32_t i = 0; i < r->part_count; i++)
+        r->asked_bytes += r->parts[i].bytes.len;
 }
 
 /* The front answered by itself: its reply stands in line like any other. */
@@ -166,6 +168,7 @@ static void carry_out(struct memory_session *s, struct memory_request *r,
         give_parts(r, op);
         enqueue(s, r);
         s->open_reads += !r->is_write;
+        s->asked_bytes += r->asked_bytes;
         s->halted = r->alone;
         memory_request_start(r);
         return;
@@ -201,6 +204,10 @@ static bool plan_request(struct memory_session *s, struct memory_operation *op)
     op->arena = &r->arena;
     side->site.idle = s->base.open_requests == 0;
     side->front->plan(&side->site, s->state, op);
+    if (s->base.state == SESSION_CLOSING) {
+        memory_request_unref(r);
+        return true;
+    }
     if (op->after_all) {
         memory_request_unref(r);
         s->awaits_all = true;
@@ -238,7 +245,8 @@ static enum parse take_request(struct memory_session *s, struct slice in, size_t
 static bool may_take(const struct memory_session *s)
 {
     return s->open_reads < s->window && s->base.open_requests < s->side->settings->max_pipeline &&
-           !s->halted && !s->awaits_all && s->base.out.len + s->held_bytes < s->side->window_bytes;
+           !s->halted && !s->awaits_all && s->asked_bytes < s->side->window_bytes &&
+           s->base.out.len + s->base.held_bytes < s->side->window_bytes;
 }
 
 static void enter_site(struct memory_session *s)

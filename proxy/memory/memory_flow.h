@@ -70,6 +70,7 @@ struct memory_request {
     void *note;
     struct buf reply; /* for the session, if it could not be handed out at once */
     uint64_t began_us;
+    uint64_t asked_bytes;    /* of its parts, at first */
     uint64_t streamed_bytes; /* of the reply, handed to the session before it was whole */
     const char *name;
     bool done, silent, alone, no_deadline, end_leases, resumes, streaming, is_write, failed;
@@ -97,7 +98,7 @@ struct memory_session {
     struct memory_side *side;
     struct memory_route *route;
     struct memory_request *first, *last;
-    uint64_t held_bytes;  /* replies that wait for their turn */
+    uint64_t asked_bytes; /* of open_requests: what was sent for them */
     uint32_t open_reads;  /* of open_requests: whose replies may have any size */
     uint32_t window;      /* open_reads at most, see window_after() */
     uint32_t reply_bytes; /* the size of a read's reply to reckon with */
@@ -126,13 +127,15 @@ struct memory_upstream {
     uint64_t heard_us;             /* last byte from the server, or first byte sent after a rest */
     struct memory_session *lessee; /* NULL: shared, or idle */
     struct list lease_link;        /* on the session's leases, or the shard's idle ones */
-    struct memory_feed *feed; /* it carries a session's subscriptions; owned by subscribe_flow */
-    bool stood;               /* became ready */
-    bool amid_reply;          /* the reply at the queue's front has begun */
-    bool leased;              /* made for leasing */
-    bool watching;            /* the server remembers WATCHed keys for it */
-    bool blocked_command;     /* its lessee left while it waits in a blocking command */
-    bool ending;              /* retired when its queue is empty */
+    struct memory_feed *feed;  /* it carries a session's subscriptions; owned by subscribe_flow */
+    bool stood;                /* became ready */
+    bool amid_reply;           /* the reply at the queue's front has begun */
+    bool leased;               /* made for leasing */
+    bool watching;             /* the server remembers WATCHed keys for it */
+    bool blocked_command;      /* its lessee left while it waits in a blocking command */
+    bool ending;               /* retired when its queue is empty */
+    uint64_t refused_until_us; /* its login was refused while others stand: as `why` says */
+    char *why;                 /* owned */
     uint64_t idle_since_us;
     struct memory_hello hello;
     struct buf hello_reply;
@@ -143,6 +146,8 @@ struct memory_upstream {
 struct memory_shard {
     struct list link; /* on side->past_shards, once a reload took it out */
     uint32_t index;
+    uint32_t ready, leased; /* upstreams that stand; those leased to sessions now */
+    char *name;             /* of the endpoint, for those who outlive its configuration */
     const struct endpoint_settings *endpoint; /* of side->assembly, while it is present */
     char *identity;                           /* the endpoint's, over reloads */
     bool present;                             /* in the configuration */
@@ -150,6 +155,7 @@ struct memory_shard {
     bool failing; /* requests are refused at once; the clock tries again */
     enum err failure;
     char why[200];
+    struct memory_upstream *trial; /* tries for all; borrowed, until it stands, fails or ends */
     uint64_t retry_at_us;
     uint64_t backoff_ms;
     struct list idle_leases; /* memory_upstreams */
@@ -159,6 +165,7 @@ struct memory_shard {
 struct memory_side {
     struct list link; /* on the worker's list of sides */
     char *name;       /* of the pool */
+    bool gone;        /* the configuration has it no more: freed when nothing is left of it */
     struct worker *worker;
     struct assembly *assembly; /* counted reference */
     const struct memory_pool *settings;
@@ -217,12 +224,16 @@ struct memory_upstream *memory_upstream_lease_new(struct memory_session *s, uint
                                                   struct memory_refusal *refusal);
 void memory_upstream_give_back(struct memory_upstream *u);
 void memory_session_end_leases(struct memory_session *s);
+/* Those that nothing is watched on. */
+void memory_session_give_back(struct memory_session *s);
 /* May requests be sent there?  If not, why. */
 bool memory_upstream_refuses(struct memory_upstream *u, struct memory_refusal *refusal);
 void memory_upstream_connected(struct upstream *base);
 size_t memory_upstream_input(struct upstream *base, struct slice in);
 void memory_upstream_lost(struct upstream *base, enum err err, const char *why);
 void memory_upstream_drained(struct upstream *base, uint64_t before);
+/* The shard's endpoint in another snapshot. */
+void memory_upstream_adopt(struct memory_upstream *u, struct assembly *assembly);
 /* No request goes there any more; it ends when the last is answered. */
 void memory_upstream_end(struct memory_upstream *u);
 /* Ends it now; its attempts have been failed, or nobody waits for them. */

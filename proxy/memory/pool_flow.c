@@ -81,22 +81,42 @@ static void end_idle_routes(struct memory_side *side, uint64_t now_us)
 
 /* ---- shards ---- */
 
-static struct memory_shard *shard_new(struct memory_side *side,
-                                      const struct endpoint_settings *endpoint)
+static struct memory_shard *shard_new(const struct endpoint_settings *endpoint)
 {
     struct memory_shard *shard = mem_new(sizeof(*shard));
 
     list_init(&shard->link);
     list_init(&shard->idle_leases);
     shard->identity = mem_text(endpoint->identity);
-    shard->stats = stats_row_of(side->name, endpoint->name, endpoint->shard, side->worker->index);
     return shard;
+}
+
+/* What status shows of it moves with it when its place or name changes. */
+static void follow_endpoint(struct memory_side *side, struct memory_shard *shard,
+                            const struct endpoint_settings *endpoint)
+{
+    struct stats_row *row =
+        stats_row_of(side->name, endpoint->name, endpoint->shard, side->worker->index);
+
+    if (shard->stats != NULL && shard->stats != row) {
+        counter_sub(&shard->stats->upstreams_open, shard->ready);
+        counter_sub(&shard->stats->upstreams_leased, shard->leased);
+        counter_add(&row->upstreams_open, shard->ready);
+        counter_add(&row->upstreams_leased, shard->leased);
+    }
+    shard->stats = row;
+    shard->index = endpoint->shard;
+    shard->endpoint = endpoint;
+    shard->present = true;
+    free(shard->name);
+    shard->name = mem_text(endpoint->name);
 }
 
 static void shard_free(struct memory_shard *shard)
 {
     list_remove(&shard->link);
     free(shard->identity);
+    free(shard->name);
     free(shard);
 }
 
@@ -124,10 +144,8 @@ static void follow_shards(struct memory_side *side, const struct memory_pool *se
 
         shards[i] = take_shard(side->shards, side->shard_count, endpoint->identity);
         if (shards[i] == NULL)
-            shards[i] = shard_new(side, endpoint);
-        shards[i]->index = i;
-        shards[i]->endpoint = endpoint;
-        shards[i]->present = true;
+            shards[i] = shard_new(endpoint);
+        follow_endpoint(side, shards[i], endpoint);
     }
     for (uint32_t i = 0; i < side->shard_count; i++)
         if (side->shards[i] != NULL) {
@@ -147,6 +165,13 @@ static bool is_of(const struct upstream *u, const struct memory_side *side)
            ((const struct memory_upstream *)u)->side == side;
 }
 
+/* If its server's place in the map is another one now, its stamp must be read again. */
+static bool has_same_stamp(const struct memory_upstream *u, const struct assembly *assembly)
+{
+    return slice_is(buf_all(&u->base.assembly->stamps[u->base.endpoint->number]),
+                    buf_all(&assembly->stamps[u->shard->endpoint->number]));
+}
+
 static void follow_upstreams(struct memory_side *side, struct assembly *assembly)
 {
     LIST_EACH (&side->worker->upstreams, link) {
@@ -155,7 +180,7 @@ static void follow_upstreams(struct memory_side *side, struct assembly *assembly
 
         if (!is_of(base, side))
             continue;
-        if (!u->shard->present) {
+        if (!u->shard->present || !has_same_stamp(u, assembly)) {
             memory_upstream_end(u);
             continue;
         }
@@ -163,7 +188,7 @@ static void follow_upstreams(struct memory_side *side, struct assembly *assembly
             atomic_fetch_sub(&base->assembly->leased[base->endpoint->number], 1);
             atomic_fetch_add(&assembly->leased[u->shard->endpoint->number], 1);
         }
-        upstream_adopt(base, assembly, u->shard->endpoint);
+        memory_upstream_adopt(u, assembly);
     }
 }
 
@@ -180,7 +205,7 @@ static void follow_route(struct memory_side *side, struct memory_route *route, u
 
         if (u == NULL)
             continue;
-        if (u->shard->present && which < each)
+        if (u->shard->present && which < each && !u->ending)
             shared[u->shard->index * each + which] = u;
         else
             memory_upstream_end(u);
@@ -218,6 +243,7 @@ static void follow_settings(struct memory_side *side, const struct memory_pool *
     uint32_t old_each = side->settings == NULL ? 1 : side->settings->upstreams;
     uint32_t old_places = side->shard_count * old_each;
 
+    side->gone = false;
     follow_shards(side, settings);
     side->assembly = assembly_ref(w->assembly);
     side->settings = settings;
@@ -242,13 +268,15 @@ static void follow_settings(struct memory_side *side, const struct memory_pool *
     assembly_unref(&old);
 }
 
+/* Its sessions are told goodbye; what is left ends when they have (see end_gone). */
 static void pool_is_gone(struct memory_side *side)
 {
+    side->gone = true;
     LIST_EACH (&side->worker->sessions, link) {
         struct session *s = LIST_ITEM(link, struct session, link);
 
         if (s->limits == &side->limits)
-            session_finish(s, CLOSE_POOL_GONE);
+            session_wind_down(s, CLOSE_POOL_GONE);
     }
 }
 
@@ -276,46 +304,6 @@ const struct session_limits *memory_works_limits(struct worker *w, const char *p
 
 /* ---- clock and life ---- */
 
-static void tick(struct worker *w, bool housekeeping)
-{
-    uint64_t now_us = worker_now_us(w);
-
-    LIST_EACH (&w->upstreams, link) {
-        struct upstream *u = LIST_ITEM(link, struct upstream, link);
-
-        if (u->flow == &memory_flow)
-            memory_upstream_tick((struct memory_upstream *)u, now_us);
-    }
-    LIST_EACH (&works_of(w)->sides, link) {
-        struct memory_side *side = side_of(link);
-
-        for (uint32_t i = 0; i < side->shard_count; i++)
-            memory_shard_tick(side, side->shards[i], now_us);
-        if (housekeeping)
-            end_idle_routes(side, now_us);
-    }
-}
-
-static size_t trim(struct worker *w)
-{
-    size_t given_back = slab_trim(&works_of(w)->requests);
-
-    LIST_EACH (&works_of(w)->sides, link)
-        given_back += slab_trim(&side_of(link)->session_slab);
-    return given_back;
-}
-
-void memory_works_init(struct worker *w)
-{
-    struct memory_works *works = mem_new(sizeof(*works));
-
-    works->requests.size = sizeof(struct memory_request);
-    list_init(&works->sides);
-    w->flows = works;
-    w->flow_tick = tick;
-    w->flow_trim = trim;
-}
-
 static void end_routes(struct memory_side *side)
 {
     LIST_EACH (&side->routes, link)
@@ -340,12 +328,77 @@ static void side_free(struct memory_side *side)
     free(side);
 }
 
+/* Of a pool that was taken out of the configuration: the upstreams go after the sessions, and it
+ * goes itself when nothing refers to it any more. */
+static void end_gone(struct memory_side *side)
+{
+    bool used = false;
+
+    LIST_EACH (&side->worker->sessions, link)
+        if (LIST_ITEM(link, struct session, link)->limits == &side->limits)
+            return;
+    end_routes(side);
+    LIST_EACH (&side->worker->upstreams, link) {
+        struct upstream *base = LIST_ITEM(link, struct upstream, link);
+
+        if (!is_of(base, side))
+            continue;
+        used = true;
+        memory_upstream_end((struct memory_upstream *)base);
+    }
+    if (!used)
+        side_free(side);
+}
+
+static void tick(struct worker *w, bool housekeeping)
+{
+    uint64_t now_us = worker_now_us(w);
+
+    LIST_EACH (&w->upstreams, link) {
+        struct upstream *u = LIST_ITEM(link, struct upstream, link);
+
+        if (u->flow == &memory_flow)
+            memory_upstream_tick((struct memory_upstream *)u, now_us);
+    }
+    LIST_EACH (&works_of(w)->sides, link) {
+        struct memory_side *side = side_of(link);
+
+        for (uint32_t i = 0; i < side->shard_count; i++)
+            memory_shard_tick(side, side->shards[i], now_us);
+        if (!housekeeping)
+            continue;
+        end_idle_routes(side, now_us);
+        if (side->gone)
+            end_gone(side);
+    }
+}
+
+static size_t trim(struct worker *w)
+{
+    size_t given_back = slab_trim(&works_of(w)->requests);
+
+    LIST_EACH (&works_of(w)->sides, link)
+        given_back += slab_trim(&side_of(link)->session_slab);
+    return given_back;
+}
+
+void memory_works_init(struct worker *w)
+{
+    struct memory_works *works = mem_new(sizeof(*works));
+
+    works->requests.size = sizeof(struct memory_request);
+    list_init(&works->sides);
+    w->flows = works;
+    w->flow_tick = tick;
+    w->flow_trim = trim;
+}
+
 void memory_works_fini(struct worker *w)
 {
     struct memory_works *works = works_of(w);
 
-    while (!list_is_empty(&w->sessions))
-        session_close(LIST_ITEM(list_first(&w->sessions), struct session, link), CLOSE_DRAINED);
+    LIST_EACH (&w->sessions, link)
+        session_close(LIST_ITEM(link, struct session, link), CLOSE_DRAIN_CUT);
     LIST_EACH (&works->sides, link)
         end_routes(side_of(link));
     LIST_EACH (&w->upstreams, link)

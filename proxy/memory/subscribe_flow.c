@@ -493,7 +493,7 @@ static void deliver(struct memory_subscriber *sub, struct slice frame)
     counter_add(&s->side->stats->bytes_out, frame.len);
     if (!hold)
         session_wants_flush(&s->base);
-    if (s->base.out.len + sub->held.len + s->held_bytes > s->base.limits->max_bytes)
+    if (s->base.out.len + sub->held.len + s->base.held_bytes > s->base.limits->max_bytes)
         session_close(&s->base, CLOSE_SLOW_READER);
 }
 

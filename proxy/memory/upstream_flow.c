@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "proxy/base/log.h"
+#include "proxy/base/mem.h"
 #include "shard/stamp.h"
 
 static void tally_loss(const struct memory_upstream *u, enum err err, bool connecting)
@@ -25,21 +26,36 @@ static bool is_silent(const struct memory_upstream *u)
            worker_now_us(u->base.worker) - u->heard_us > u->side->settings->timeout_ms * 1000;
 }
 
+/* Nobody has tried for long though it was time, since no session was there: the next request does.
+ */
+static bool is_forgotten(const struct memory_shard *shard, uint64_t now_us)
+{
+    enum { LONG_US = 1000 * 1000 };
+
+    return shard->trial == NULL && now_us > shard->retry_at_us + LONG_US;
+}
+
 bool memory_upstream_refuses(struct memory_upstream *u, struct memory_refusal *refusal)
 {
     const struct memory_shard *shard = u->shard;
     struct verdict verdict = board_get(u->base.assembly->board, u->base.endpoint->number);
 
-    if (shard->failing) {
+    if (shard->failing && !is_forgotten(shard, worker_now_us(u->base.worker))) {
         refusal->err = shard->failure;
         refusal->text = shard->why;
     } else if (verdict.state == VERDICT_DRAINING) {
         refusal->text = "drained by the operator";
+    } else if (u->why != NULL && worker_now_us(u->base.worker) < u->refused_until_us) {
+        refusal->err = ERR_LOGIN;
+        refusal->text = u->why;
     } else if (is_silent(u)) {
         refusal->err = ERR_TIMEOUT;
         refusal->text = "it takes requests but has not answered for longer than timeout";
     } else if (verdict.state == VERDICT_DOWN && u->base.state != UPSTREAM_READY) {
         refusal->text = reason_text(verdict.reason);
+    } else if (u->base.put_bytes - u->base.written_bytes > u->base.worker->max_bytes / 2) {
+        refusal->err = ERR_LIMIT;
+        refusal->text = "it takes no more bytes, and half of max_memory waits for it already";
     } else if (u->queued >= u->side->settings->max_queue) {
         refusal->err = ERR_LIMIT;
         refusal->text = "max_queue requests wait for it already";
@@ -143,6 +159,7 @@ struct memory_upstream *memory_upstream_lease_new(struct memory_session *s, uint
     list_remove(&u->lease_link);
     list_append(&s->leases, &u->lease_link);
     u->lessee = s;
+    u->shard->leased++;
     counter_add(&u->shard->stats->upstreams_leased, 1);
     return u;
 }
@@ -150,13 +167,35 @@ struct memory_upstream *memory_upstream_lease_new(struct memory_session *s, uint
 static void end_lease(struct memory_upstream *u)
 {
     list_remove(&u->lease_link);
-    if (u->lessee != NULL)
+    if (u->lessee != NULL) {
+        u->shard->leased--;
         counter_sub(&u->shard->stats->upstreams_leased, 1);
+    }
     u->lessee = NULL;
+}
+
+static void fail_attempts(struct memory_upstream *u, const struct memory_refusal *refusal,
+                          uint64_t before_byte)
+{
+    while (u->first != NULL && u->first->begin_byte < before_byte) {
+        struct memory_attempt *a = u->first;
+        struct memory_request *r = a->request;
+
+        r->refs++;
+        memory_attempt_fail(a, refusal);
+        if (u->first == a) /* else failing it ended its session, and with it the upstream's lease */
+            memory_attempt_pop(u);
+        memory_request_unref(r);
+    }
 }
 
 void memory_upstream_retire(struct memory_upstream *u)
 {
+    struct memory_refusal refusal = { .err = ERR_CLOSED,
+                                      .shard = u->shard->index,
+                                      .endpoint = u->shard->name,
+                                      .text = "its connection was given up" };
+
     if (u->base.state == UPSTREAM_RETIRED)
         return;
     if (u->feed != NULL)
@@ -164,16 +203,21 @@ void memory_upstream_retire(struct memory_upstream *u)
     if (u->base.state == UPSTREAM_RETIRED)
         return;
     end_lease(u);
-    if (u->base.state == UPSTREAM_READY)
+    if (u->base.state == UPSTREAM_READY) {
         counter_sub(&u->shard->stats->upstreams_open, 1);
+        u->shard->ready--;
+    }
     if (u->leased)
         atomic_fetch_sub(&u->base.assembly->leased[u->base.endpoint->number], 1);
-    while (u->first != NULL) {
-        u->first->tombstone = true;
-        memory_attempt_pop(u);
+    if (u->shard->trial == u) {
+        u->shard->trial = NULL;
+        u->shard->retry_at_us = 0;
     }
-    buf_fini(&u->hello_reply);
     upstream_retire(&u->base);
+    fail_attempts(u, &refusal, UINT64_MAX);
+    buf_fini(&u->hello_reply);
+    free(u->why);
+    u->why = NULL;
 }
 
 /* Its session left while it waits in a blocking command: the server is told over another upstream,
@@ -229,8 +273,18 @@ static void let_go(struct memory_upstream *u, struct memory_session *s)
 
 void memory_session_end_leases(struct memory_session *s)
 {
-    LIST_EACH (&s->leases, link)
-        let_go(LIST_ITEM(link, struct memory_upstream, lease_link), s);
+    while (!list_is_empty(&s->leases))
+        let_go(LIST_ITEM(list_first(&s->leases), struct memory_upstream, lease_link), s);
+}
+
+void memory_session_give_back(struct memory_session *s)
+{
+    LIST_EACH (&s->leases, link) {
+        struct memory_upstream *u = LIST_ITEM(link, struct memory_upstream, lease_link);
+
+        if (!u->watching && u->first == NULL)
+            memory_upstream_give_back(u);
+    }
 }
 
 /* ---- login ---- */
@@ -277,6 +331,8 @@ static void hello_step(struct memory_upstream *u, struct slice reply)
         shard->failing = false;
         shard->backoff_ms = 0;
         u->stood = true;
+        shard->trial = NULL;
+        shard->ready++;
         counter_add(&shard->stats->upstreams_open, 1);
         counter_add(&shard->stats->upstreams_opened, 1);
         memory_attempts_restamp(u, 0);
@@ -300,6 +356,15 @@ void memory_upstream_connected(struct upstream *base)
     memset(u->scan, 0, sizeof(u->scan));
     buf_clear(&u->hello_reply);
     hello_step(u, (struct slice){ 0 });
+}
+
+void memory_upstream_adopt(struct memory_upstream *u, struct assembly *assembly)
+{
+    const struct endpoint_settings *endpoint = u->shard->endpoint;
+
+    upstream_adopt(&u->base, assembly, endpoint);
+    u->hello.endpoint = endpoint; /* a login may be under way */
+    u->hello.stamp = buf_all(&assembly->stamps[endpoint->number]);
 }
 
 /* Replies to the login's questions are collected whole. */
@@ -382,22 +447,9 @@ size_t memory_upstream_input(struct upstream *base, struct slice in)
 
 /* ---- loss ---- */
 
-static void fail_attempts(struct memory_upstream *u, const struct memory_refusal *refusal,
-                          uint64_t before_byte)
-{
-    while (u->first != NULL && u->first->begin_byte < before_byte) {
-        struct memory_request *r = u->first->request;
-
-        r->refs++;
-        memory_attempt_fail(u->first, refusal);
-        memory_attempt_pop(u);
-        memory_request_unref(r);
-    }
-}
-
 /* It never stood: all that waits for it fails, and so does, at once, what comes until it is back.
  */
-static void connect_failed(struct memory_upstream *u, enum err err, const char *why)
+static void shard_failed(struct memory_upstream *u, enum err err, const char *why)
 {
     enum { PATIENT_FACTOR = 4 }; /* a wrong password or stamp is not mended by trying */
     struct memory_shard *shard = u->shard;
@@ -421,7 +473,34 @@ static void connect_failed(struct memory_upstream *u, enum err err, const char *
         shard->backoff_ms = settings->backoff_max_ms;
     wait_ms = shard->backoff_ms / 2 + worker_random(u->base.worker) % (shard->backoff_ms / 2 + 1);
     shard->retry_at_us = worker_now_us(u->base.worker) + wait_ms * 1000;
+    shard->trial = NULL;
     fail_attempts(u, &refusal, UINT64_MAX);
+}
+
+/* Others stand, so it is not the shard that fails but this login (a database that the server does
+ * not have, too many clients): only its own requests are refused, for a while. */
+static void login_failed(struct memory_upstream *u, enum err err, const char *why)
+{
+    const struct memory_pool *settings = u->side->settings;
+    struct memory_refusal refusal = { .err = err,
+                                      .shard = u->shard->index,
+                                      .endpoint = u->shard->name };
+
+    log_event(LOG_WARN, "upstream refused", log_text("endpoint", u->shard->name),
+              log_text("pool", settings->name), log_number("database", u->database),
+              log_text("reason", why));
+    free(u->why);
+    refusal.text = u->why = mem_text(why);
+    u->refused_until_us = worker_now_us(u->base.worker) + settings->backoff_max_ms * 1000;
+    fail_attempts(u, &refusal, UINT64_MAX);
+}
+
+static void connect_failed(struct memory_upstream *u, enum err err, const char *why)
+{
+    if (u->shard->ready > 0)
+        login_failed(u, err, why);
+    else
+        shard_failed(u, err, why);
     upstream_drop(&u->base, u->base.put_bytes - u->base.written_bytes);
 }
 
@@ -436,12 +515,13 @@ static void stood_and_fell(struct memory_upstream *u, enum err err, const char *
 
     snprintf(text, sizeof(text), "%s while the request was under way: it may have been carried out",
              why);
+    u->shard->ready--;
     counter_sub(&u->shard->stats->upstreams_open, 1);
     counter_add(&u->shard->stats->upstreams_lost, 1);
     log_event(LOG_WARN, "upstream lost", log_text("endpoint", u->base.endpoint->name),
               log_text("pool", u->side->settings->name), log_text("reason", why),
               log_number("requests", u->queued));
-    fail_attempts(u, &refusal, u->leased ? UINT64_MAX : u->base.written_bytes);
+    fail_attempts(u, &refusal, u->leased || u->ending ? UINT64_MAX : u->base.written_bytes);
     if (u->first == NULL)
         upstream_drop(&u->base, u->base.put_bytes - u->base.written_bytes);
     else
@@ -482,9 +562,10 @@ static void expire(struct memory_upstream *u, struct memory_attempt *a)
         .err = ERR_TIMEOUT,
         .shard = u->shard->index,
         .endpoint = u->base.endpoint->name,
-        .text = sent
-                    ? "no reply within timeout: the request may have been carried out"
-                    : "the request could not be sent within timeout: the server takes no more bytes"
+        .text = sent ? "no reply within timeout: the request may have been carried out"
+                     : "the request could not be sent within timeout, for the server takes no more "
+                       "bytes; "
+                       "it may be carried out when it does"
     };
 
     counter_add(&u->shard->stats->timeouts, 1);
@@ -561,7 +642,7 @@ void memory_upstream_end(struct memory_upstream *u)
 }
 
 /* One upstream tries for all. */
-static bool try_again(struct memory_side *side, const struct memory_shard *shard,
+static bool try_again(struct memory_side *side, struct memory_shard *shard,
                       struct memory_route *route)
 {
     uint32_t each = side->settings->upstreams;
@@ -569,7 +650,8 @@ static bool try_again(struct memory_side *side, const struct memory_shard *shard
     for (uint32_t i = shard->index * each; i < (shard->index + 1) * each; i++) {
         struct memory_upstream *u = route->shared[i];
 
-        if (u != NULL) {
+        if (u != NULL && u->base.state != UPSTREAM_RETIRED) {
+            shard->trial = u;
             upstream_start(&u->base); /* nothing, if it is on its way already */
             return true;
         }
@@ -579,7 +661,7 @@ static bool try_again(struct memory_side *side, const struct memory_shard *shard
 
 void memory_shard_tick(struct memory_side *side, struct memory_shard *shard, uint64_t now_us)
 {
-    if (!shard->failing || now_us < shard->retry_at_us)
+    if (!shard->failing || shard->trial != NULL || now_us < shard->retry_at_us)
         return;
     LIST_EACH (&side->routes, link) {
         if (try_again(side, shard, LIST_ITEM(link, struct memory_route, link)))
