@@ -314,13 +314,13 @@ bool redis_command_reads_foreign_keys(const struct redis_command *cmd, const str
     return false;
 }
 
-/* A client's word inside of an error line: one line, and not endless. */
+/* A client's word inside of an error line: one line, not endless, and up to a zero as in Redis. */
 static void put_word(struct buf *out, struct slice word, size_t limit, bool upper)
 {
-    for (size_t i = 0; i < word.len && i < limit; i++) {
+    for (size_t i = 0; i < word.len && i < limit && word.at[i] != '\0'; i++) {
         char c = (char)word.at[i];
 
-        if (c == '\r' || c == '\n' || c == '\0')
+        if (c == '\r' || c == '\n')
             c = ' ';
         if (upper)
             c = (char)toupper((unsigned char)c);

@@ -154,13 +154,14 @@ static void plan_kind(struct redis_call *call)
 void redis_plan_checked(struct redis_call *call)
 {
     struct memory_operation *op = call->op;
+    size_t answered = op->answer->len;
 
     op->name = call->cmd->name;
     op->is_write = (call->cmd->flags & REDIS_COMMAND_WRITE) != 0;
     if (!redis_command_arity_is_right(call->cmd, call->count))
         redis_error_of_words(call);
-    else if (!is_allowed(call))
-        return;
+    if (op->answer->len > answered || !is_allowed(call))
+        redis_transaction_rejected(call, answered);
     else if (redis_transaction_queues(call))
         redis_transaction_queue(call);
     else

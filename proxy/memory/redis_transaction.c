@@ -64,6 +64,26 @@ void redis_transaction_spoil(struct redis_session *session)
         session->transaction->spoilt = true;
 }
 
+void redis_transaction_rejected(struct redis_call *call, size_t answered)
+{
+    struct buf *answer = call->op->answer;
+    struct buf reply = { 0 };
+    struct slice error;
+
+    if (!slice_is_text(slice_text(call->cmd->name), "exec"))
+        return;
+    error = slice_from(buf_all(answer), answered + 1); /* behind the dash */
+    if (slice_starts(error, slice_text("ERR ")))
+        error = slice_from(error, 4);
+    buf_text(&reply, "-EXECABORT Transaction discarded because of: ");
+    buf_slice(&reply, error);
+    answer->len = answered;
+    buf_slice(answer, buf_all(&reply));
+    buf_fini(&reply);
+    redis_transaction_forget(call->session);
+    call->op->end_leases = true;
+}
+
 /* Keeps the words for EXEC if they are of the transaction's shard. */
 static void keep(struct redis_call *call, const struct redis_keys *keys, const struct slice *words,
                  size_t count)

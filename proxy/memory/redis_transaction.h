@@ -12,6 +12,9 @@ void redis_transaction_queue(struct redis_call *call);
 int64_t redis_transaction_queued(const struct redis_session *session);
 /* An error was answered: within MULTI, EXEC must refuse. */
 void redis_transaction_spoil(struct redis_session *session);
+/* The command was refused before anything of it was done, with the error at `answered` in the
+ * answer: if it was EXEC, its transaction is over. */
+void redis_transaction_rejected(struct redis_call *call, size_t answered);
 /* RESET: as if it had never begun.  The upstream that watches is given back by op->end_leases. */
 void redis_transaction_forget(struct redis_session *session);
 void redis_transaction_free(struct redis_transaction **transaction);

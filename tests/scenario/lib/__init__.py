@@ -27,9 +27,10 @@ from lib.process import Process
 from lib.redis_server import RedisServer
 from lib.resp import Failure, Push, RespSession, Status, Verbatim, encode
 from lib.sheaf import Sheaf, ini, pool
+from lib.twin import Twin
 
 __all__ = [
     "Case", "eventually", "main", "wait_until", "REPOSITORY", "SLOW", "Certificates", "Faults", "Load",
     "keys_on_shards", "shard_of", "free_port", "Process", "RedisServer", "Failure", "Push",
-    "RespSession", "Status", "Verbatim", "encode", "Sheaf", "ini", "pool",
+    "RespSession", "Status", "Verbatim", "encode", "Sheaf", "ini", "pool", "Twin",
 ]
