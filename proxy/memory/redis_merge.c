@@ -270,16 +270,27 @@ static void put_joined(struct memory_merge *m, const struct joined *all)
         buf_slice(m->out, all->at[i]);
 }
 
-size_t redis_merge_drop_stamp(struct slice *elements, size_t count)
+static bool is_hidden(const struct redis_note *note, struct slice key)
+{
+    if (note->hide_stamp && redis_is_stamp_key(key))
+        return true;
+    for (uint32_t i = 0; i < note->prefix_count; i++)
+        if (slice_starts(key, note->prefixes[i]))
+            return false;
+    return note->prefix_count > 0;
+}
+
+size_t redis_merge_drop_hidden(const struct redis_note *note, struct slice *elements, size_t count)
 {
     size_t kept = 0;
 
+    if (!note->hide_stamp && note->prefix_count == 0)
+        return count;
     for (size_t i = 0; i < count; i++) {
         struct resp_reader reader = { elements[i] };
         struct resp_item item;
 
-        if (resp_read(&reader, &item) == ERR_NONE && item.type == '$' &&
-            redis_is_stamp_key(item.text))
+        if (resp_read(&reader, &item) == ERR_NONE && item.type == '$' && is_hidden(note, item.text))
             continue;
         elements[kept++] = elements[i];
     }
@@ -297,8 +308,7 @@ static void merge_concat(struct memory_merge *m)
         redis_merge_out_of_step(m);
         return;
     }
-    if (note->hide_stamp)
-        all.count = redis_merge_drop_stamp(all.at, all.count);
+    all.count = redis_merge_drop_hidden(note, all.at, all.count);
     put_joined(m, &all);
 }
 

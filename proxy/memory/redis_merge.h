@@ -8,8 +8,10 @@
 struct redis_note {
     const struct redis_command *cmd;
     enum resp_version version;
-    bool hide_stamp;    /* the elements are keys, and one of them may be it */
-    struct split split; /* BY_KEY */
+    bool hide_stamp;              /* the elements are keys, and one of them may be it */
+    const struct slice *prefixes; /* and only such keys are shown; in the arena */
+    uint32_t prefix_count;        /* 0: all are */
+    struct split split;           /* BY_KEY */
     uint32_t key_count;
     memory_merge_f *inner; /* of what is planned within a merge */
     void *inner_note;
@@ -28,8 +30,9 @@ bool redis_merge_failed(struct memory_merge *m);
 
 /* The error for replies that no server of ours gives. */
 void redis_merge_out_of_step(struct memory_merge *m);
-/* Leaves out those that are the stamp's key; returns how many are left. */
-size_t redis_merge_drop_stamp(struct slice *elements, size_t count);
+/* Leaves out the stamp's key, if the note says so, and those that the note's prefixes do not cover;
+ * returns how many are left. */
+size_t redis_merge_drop_hidden(const struct redis_note *note, struct slice *elements, size_t count);
 
 /* Is the part's shard still there?  The pool may have been reloaded since it was planned; then
  * there is no other round. */

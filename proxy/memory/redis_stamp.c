@@ -20,11 +20,37 @@ static bool must_hide(struct redis_call *call)
     return redis_has_stamp(call->site, &call->session->base);
 }
 
+/* What must not be seen in a list of keys: the stamp, and what the user may not touch. */
+static void hide(struct redis_call *call, struct redis_note *note)
+{
+    const struct user_settings *user = call->user;
+    struct slice *prefixes;
+
+    note->hide_stamp = must_hide(call);
+    if (user == NULL || user->key_prefix_count == 0)
+        return;
+    prefixes = arena_new(call->op->arena, user->key_prefix_count * sizeof(*prefixes));
+    for (uint32_t i = 0; i < user->key_prefix_count; i++)
+        prefixes[i] = arena_copy(call->op->arena, user->key_prefixes[i]);
+    note->prefixes = prefixes;
+    note->prefix_count = user->key_prefix_count;
+}
+
+/* True: answered, for this user has keys of his own only. */
+static bool is_bound(struct redis_call *call)
+{
+    if (call->user == NULL || call->user->key_prefix_count == 0)
+        return false;
+    redis_error(call, "NOPERM '%s' reaches any key, so a user with key prefixes may not run it",
+                call->cmd->name);
+    return true;
+}
+
 void redis_stamp_plan_keys(struct redis_call *call)
 {
     struct redis_note *note = redis_note_new(call);
 
-    note->hide_stamp = must_hide(call);
+    hide(call, note);
     redis_plan_all(call, redis_call_bytes(call), 1, redis_merge_of(REDIS_MERGE_CONCAT), note);
 }
 
@@ -64,7 +90,8 @@ void redis_stamp_plan_dbsize(struct redis_call *call)
 }
 
 /* Of one shard's replies the first that is a key of the clients. */
-static bool find_random_key(const struct memory_part *part, struct slice *key, bool *saw_stamp)
+static bool find_random_key(const struct memory_part *part, bool hide_stamp, struct slice *key,
+                            bool *saw_stamp)
 {
     struct resp_reader reader = { part->reply };
     struct resp_item item;
@@ -73,7 +100,7 @@ static bool find_random_key(const struct memory_part *part, struct slice *key, b
     while (reader.in.len > 0 && resp_read(&reader, &item) == ERR_NONE) {
         if (item.type != '$' || item.is_null)
             continue;
-        if (!redis_is_stamp_key(item.text)) {
+        if (!hide_stamp || !redis_is_stamp_key(item.text)) {
             *key = item.text;
             return true;
         }
@@ -111,9 +138,9 @@ static void merge_randomkey(struct memory_merge *m)
 
     if (redis_merge_failed(m))
         return;
-    if (find_random_key(part, &key, &saw_stamp) && (!note->hide_stamp || key.len > 0)) {
+    if (find_random_key(part, note->hide_stamp, &key, &saw_stamp)) {
         resp_put_bulk(m->out, key);
-    } else if (saw_stamp && note->hide_stamp && part->replies == 1 && redis_merge_has_shard(m, 0)) {
+    } else if (saw_stamp && part->replies == 1 && redis_merge_has_shard(m, 0)) {
         draw_again(m);
     } else if (++note->round < shard_map_count(m->site->map)) {
         part->shard = (part->shard + 1) % shard_map_count(m->site->map);
@@ -138,8 +165,11 @@ void redis_stamp_plan_randomkey(struct redis_call *call)
     struct redis_shared *shared = redis_shared_of(call->site);
     uint32_t shard = (uint32_t)(next_random(&shared->random) % shard_map_count(call->site->map));
     struct memory_operation *op = call->op;
-    struct redis_note *note = redis_note_new(call);
+    struct redis_note *note;
 
+    if (is_bound(call))
+        return;
+    note = redis_note_new(call);
     note->hide_stamp = must_hide(call);
     redis_plan_one(call, shard, redis_call_bytes(call));
     op->parts = arena_new(op->arena, sizeof(*op->parts));
@@ -203,6 +233,8 @@ void redis_stamp_plan_flush(struct redis_call *call)
     bool all = strcmp(call->cmd->name, "flushall") == 0;
     struct slice bytes = redis_call_bytes(call);
 
+    if (is_bound(call))
+        return;
     redis_plan_all(call, bytes, 1, merge_flush, redis_note_new(call));
     if (!call->site->pool->stamp || (!all && call->session->base.database != 0))
         return;
@@ -245,8 +277,7 @@ static void merge_scan(struct memory_merge *m)
             redis_merge_out_of_step(m);
             return;
         }
-    if (note->hide_stamp)
-        count = redis_merge_drop_stamp(keys, count);
+    count = redis_merge_drop_hidden(note, keys, count);
     resp_put_array(m->out, 2);
     snprintf(number, sizeof(number), "%" PRIu64, next);
     resp_put_bulk_text(m->out, number);
@@ -276,7 +307,7 @@ void redis_plan_scan(struct redis_call *call)
     words[1] = slice_text(number);
     redis_plan_one(call, cursor.shard, redis_encode(op->arena, words, call->count));
     note = redis_note_new(call);
-    note->hide_stamp = must_hide(call);
+    hide(call, note);
     op->merge = merge_scan;
     op->note = note;
 }
