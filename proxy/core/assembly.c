@@ -107,6 +107,7 @@ enum err assembly_new(struct snapshot *snapshot, uint32_t workers, struct assemb
     for (uint32_t i = 0; i < workers; i++)
         a->tallies[i] = tally_new(snapshot->endpoint_count);
     a->leased = mem_new(snapshot->endpoint_count * sizeof(*a->leased));
+    a->wanted_us = mem_new(snapshot->endpoint_count * sizeof(*a->wanted_us));
     err = build(a, why);
     if (err != ERR_NONE)
         assembly_unref(&a);
@@ -140,6 +141,7 @@ void assembly_unref(struct assembly **where)
         tally_free(&a->tallies[i]);
     free(a->tallies);
     free(a->leased);
+    free(a->wanted_us);
     board_free(&a->board);
     free(a->maps);
     free(a->stamps);

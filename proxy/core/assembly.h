@@ -25,6 +25,7 @@ struct assembly {
     uint32_t workers;
     struct tally_sheet **tallies; /* by worker index: what its requests met; one writer each */
     atomic_uint *leased;          /* by endpoint number: upstreams leased, in the process */
+    atomic_ullong *wanted_us;     /* by endpoint number: when a lease was last in vain asked for */
 };
 
 /* Takes over the caller's reference of the snapshot, also on failure; `why` says what is wrong. */

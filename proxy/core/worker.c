@@ -57,6 +57,11 @@ void worker_hurry_tick(struct worker *w)
     arm_tick(w, WORKER_TICK_US);
 }
 
+void worker_tick_now(struct worker *w)
+{
+    event_active(&w->tick, EV_TIMEOUT, 0);
+}
+
 /* Gives memory back that a burst needed and nothing has needed since.  The system is told only when
  * it is worth the call. */
 static void give_memory_back(struct worker *w)

@@ -100,6 +100,8 @@ static inline uint64_t worker_now_us(struct worker *w)
 
 /* Has timeouts looked at soon; called when a request begins to wait. */
 void worker_hurry_tick(struct worker *w);
+/* And now, as soon as this turn is over. */
+void worker_tick_now(struct worker *w);
 static inline void worker_be_busy(struct worker *w)
 {
     w->busy = true;

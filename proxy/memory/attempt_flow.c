@@ -21,6 +21,7 @@ struct slice memory_attempt_kept(const struct memory_attempt *a)
 
 void memory_attempt_forget(struct memory_attempt *a)
 {
+    memory_wait_end(a);
     if (a->kept.at != NULL) {
         worker_release(a->request->side->worker, a->kept.cap);
         if (a->request->session != NULL)
@@ -141,6 +142,30 @@ void memory_attempts_restamp(struct memory_upstream *u, uint64_t from_byte)
             a->since_us = now_us;
 }
 
+bool memory_attempt_put(struct memory_attempt *a, struct memory_refusal *refusal)
+{
+    struct memory_request *r = a->request;
+    struct memory_part *p = &r->parts[a->part];
+    struct memory_upstream *u = upstream_for(r, a->shard->index, refusal);
+
+    if (u == NULL)
+        return false;
+    a->since_us = worker_now_us(r->side->worker);
+    a->begin_byte = u->base.put_bytes;
+    counter_add(&a->shard->stats->requests, 1);
+    counter_add(&a->shard->stats->bytes_out, p->bytes.len);
+    if (r->lease == MEMORY_LEASE)
+        u->watching = true;
+    else if (r->end_leases)
+        u->watching = false; /* EXEC and UNWATCH end it at the server */
+    push(u, a);
+    put(u, r->session, p->bytes);
+    worker_be_busy(r->side->worker);
+    if (u->base.state == UPSTREAM_DOWN)
+        upstream_start(&u->base);
+    return true;
+}
+
 void memory_attempt_start(struct memory_request *r, uint32_t part)
 {
     struct memory_side *side = r->side;
@@ -152,31 +177,18 @@ void memory_attempt_start(struct memory_request *r, uint32_t part)
                                       .shard = p->shard,
                                       .endpoint = present ? shard->name : NULL,
                                       .text = "the shard was taken out of the configuration" };
-    struct memory_upstream *u = present ? upstream_for(r, p->shard, &refusal) : NULL;
 
     a->request = r;
     a->shard = shard;
     a->part = part;
     a->replies_left = p->replies;
     a->tombstone = false;
-    if (u == NULL) {
-        counter_add(&shard->stats->refusals, 1);
-        memory_attempt_fail(a, &refusal);
+    if (present && memory_attempt_put(a, &refusal))
         return;
-    }
-    a->since_us = worker_now_us(side->worker);
-    a->begin_byte = u->base.put_bytes;
-    counter_add(&shard->stats->requests, 1);
-    counter_add(&shard->stats->bytes_out, p->bytes.len);
-    if (r->lease == MEMORY_LEASE)
-        u->watching = true;
-    else if (r->end_leases)
-        u->watching = false; /* EXEC and UNWATCH end it at the server */
-    push(u, a);
-    put(u, r->session, p->bytes);
-    worker_be_busy(side->worker);
-    if (u->base.state == UPSTREAM_DOWN)
-        upstream_start(&u->base);
+    if (refusal.err == ERR_AGAIN && memory_wait_begin(a))
+        return;
+    counter_add(&shard->stats->refusals, 1);
+    memory_attempt_fail(a, &refusal);
 }
 
 /* ---- replies ---- */

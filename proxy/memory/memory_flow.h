@@ -4,6 +4,7 @@
  *     attempt_flow.c    one part on one upstream: sent, answered, failed, expired
  *     answer_flow.c     parts -> merge -> the session, in the order asked
  *     upstream_flow.c   upstreams: hello, replies, loss, leases, clocks
+ *     wait_flow.c       requests that wait for a lease
  *     bulk_flow.c       sessions with large replies
  *     pool_flow.c       a worker's side of a pool: made, changed by a reload, taken away
  *     subscribe_flow.c  sessions that receive pushes
@@ -45,8 +46,9 @@ struct memory_attempt {
     struct memory_attempt *next;    /* in the upstream's order */
     struct memory_request *request; /* owns it */
     uint64_t begin_byte;            /* of the upstream's traffic: its first */
-    uint64_t since_us;              /* when it was sent */
+    uint64_t since_us;              /* when it was sent, or began to wait for a lease */
     struct memory_shard *shard;     /* borrowed from the side, for its life */
+    struct list wait_link;          /* on the shard's list of those that wait for a lease */
     uint32_t part;                  /* index */
     uint32_t replies_left;
     bool tombstone;    /* its reply is swallowed */
@@ -159,6 +161,8 @@ struct memory_shard {
     uint64_t retry_at_us;
     uint64_t backoff_ms;
     struct list idle_leases; /* memory_upstreams */
+    struct list waiters;     /* memory_attempts that need a lease; the first came first */
+    uint32_t waiter_count;
 };
 
 /* A worker's own side of a memory pool. */
@@ -198,6 +202,8 @@ void memory_request_start(struct memory_request *r);
 
 /* attempt_flow.c */
 void memory_attempt_start(struct memory_request *r, uint32_t part);
+/* Puts it on an upstream.  False: `refusal` says why not; ERR_AGAIN: no lease is free. */
+bool memory_attempt_put(struct memory_attempt *a, struct memory_refusal *refusal);
 void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool done);
 /* Answers its request with an error; the attempt stays in the queue as a tombstone if it is in one.
  */
@@ -210,6 +216,17 @@ void memory_attempt_send_unasked(struct memory_request *r, struct memory_upstrea
 void memory_attempts_restamp(struct memory_upstream *u, uint64_t from_byte);
 struct slice memory_attempt_kept(const struct memory_attempt *a);
 void memory_attempt_forget(struct memory_attempt *a);
+
+/* wait_flow.c */
+/* False: there are max_queue of them already. */
+bool memory_wait_begin(struct memory_attempt *a);
+void memory_wait_end(struct memory_attempt *a); /* nothing, if it does not wait */
+/* Those that wait get what is free now; idle leases that other workers want are given up. */
+void memory_wait_tick(struct memory_side *side, struct memory_shard *shard, uint64_t now_us);
+/* A lease became free: those that wait are looked at when this turn is over. */
+void memory_wait_hurry(struct memory_side *side, const struct memory_shard *shard);
+/* Does another worker want this one's lease? */
+bool memory_wait_is_elsewhere(const struct memory_upstream *u);
 
 /* answer_flow.c */
 void memory_request_part_done(struct memory_request *r, struct slice direct);

@@ -87,6 +87,7 @@ static struct memory_shard *shard_new(const struct endpoint_settings *endpoint)
 
     list_init(&shard->link);
     list_init(&shard->idle_leases);
+    list_init(&shard->waiters);
     shard->identity = mem_text(endpoint->identity);
     return shard;
 }
@@ -365,6 +366,8 @@ static void tick(struct worker *w, bool housekeeping)
 
         for (uint32_t i = 0; i < side->shard_count; i++)
             memory_shard_tick(side, side->shards[i], now_us);
+        LIST_EACH (&side->past_shards, past)
+            memory_wait_tick(side, LIST_ITEM(past, struct memory_shard, link), now_us);
         if (!housekeeping)
             continue;
         end_idle_routes(side, now_us);

@@ -121,6 +121,22 @@ static bool take_budget(struct memory_side *side, uint32_t shard)
     return false;
 }
 
+/* An idle one of another database or version makes room; if there is none, other workers are told.
+ */
+static bool make_room(struct memory_side *side, uint32_t shard)
+{
+    struct list *idle = list_first(&side->shards[shard]->idle_leases);
+
+    if (idle != NULL) {
+        memory_upstream_retire(LIST_ITEM(idle, struct memory_upstream, lease_link));
+        if (take_budget(side, shard))
+            return true;
+    }
+    atomic_store_explicit(&side->assembly->wanted_us[side->shards[shard]->endpoint->number],
+                          worker_now_us(side->worker), memory_order_relaxed);
+    return false;
+}
+
 struct memory_upstream *memory_upstream_lease(struct memory_session *s, uint32_t shard,
                                               bool resumes, struct memory_refusal *refusal)
 {
@@ -129,12 +145,14 @@ struct memory_upstream *memory_upstream_lease(struct memory_session *s, uint32_t
     LIST_EACH (&s->leases, link) {
         struct memory_upstream *u = LIST_ITEM(link, struct memory_upstream, lease_link);
 
-        if (u->shard == place && u->database == s->route->database)
+        if (u->shard == place && u->database == s->route->database &&
+            u->version == s->route->version)
             return u;
     }
     if (resumes) {
         refusal->err = ERR_CLOSED;
-        refusal->text = "the connection that WATCH was said on is lost";
+        refusal->text = "the connection that WATCH was said on is lost, or the session left it by "
+                        "SELECT or HELLO";
         return NULL;
     }
     return memory_upstream_lease_new(s, shard, refusal);
@@ -149,8 +167,8 @@ struct memory_upstream *memory_upstream_lease_new(struct memory_session *s, uint
         return NULL;
     u = idle_lease(s, shard);
     if (u == NULL) {
-        if (!take_budget(s->side, shard)) {
-            refusal->err = ERR_LIMIT;
+        if (!take_budget(s->side, shard) && !make_room(s->side, shard)) {
+            refusal->err = ERR_AGAIN;
             refusal->text = "max_upstreams upstreams are leased to other sessions already";
             return NULL;
         }
@@ -209,6 +227,7 @@ void memory_upstream_retire(struct memory_upstream *u)
     }
     if (u->leased)
         atomic_fetch_sub(&u->base.assembly->leased[u->base.endpoint->number], 1);
+    memory_wait_hurry(u->side, u->shard);
     if (u->shard->trial == u) {
         u->shard->trial = NULL;
         u->shard->retry_at_us = 0;
@@ -246,12 +265,15 @@ static bool unblock(struct memory_upstream *u, struct memory_session *s)
 void memory_upstream_give_back(struct memory_upstream *u)
 {
     end_lease(u);
-    if (u->base.state != UPSTREAM_READY || u->first != NULL || u->ending) {
+    /* What it watches is the server's memory: only closing is certain. */
+    if (u->base.state != UPSTREAM_READY || u->first != NULL || u->ending || u->watching ||
+        memory_wait_is_elsewhere(u)) {
         memory_upstream_retire(u);
         return;
     }
     u->idle_since_us = worker_now_us(u->base.worker);
     list_append(&u->shard->idle_leases, &u->lease_link);
+    memory_wait_hurry(u->side, u->shard);
 }
 
 /* Unanswered: it can't be used again, unless it is certain to be answered soon. */
@@ -264,11 +286,7 @@ static void let_go(struct memory_upstream *u, struct memory_session *s)
         u->heard_us = worker_now_us(u->base.worker);
         return;
     }
-    if (u->watching)
-        memory_upstream_retire(
-            u); /* what it watches is the server's memory: only closing is certain */
-    else
-        memory_upstream_give_back(u);
+    memory_upstream_give_back(u);
 }
 
 void memory_session_end_leases(struct memory_session *s)
@@ -661,6 +679,7 @@ static bool try_again(struct memory_side *side, struct memory_shard *shard,
 
 void memory_shard_tick(struct memory_side *side, struct memory_shard *shard, uint64_t now_us)
 {
+    memory_wait_tick(side, shard, now_us);
     if (!shard->failing || shard->trial != NULL || now_us < shard->retry_at_us)
         return;
     LIST_EACH (&side->routes, link) {

@@ -1,0 +1,378 @@
+#!/usr/bin/python3
+"""Commands that wait at the server: nobody else waits for them, and no element is lost by who leaves."""
+import signal
+import socket
+import struct
+import time
+
+from lib import *
+
+# Each waits on {q}k; then something arrives, told in the second column.  All keys have one tag.
+FAMILY = (
+    ("BLPOP {q}k 0", "RPUSH {q}k a b"),
+    ("BRPOP {q}k 0", "RPUSH {q}k a b"),
+    ("BLPOP {q}no {q}k {q}no2 0", "RPUSH {q}k a"),
+    ("BRPOPLPUSH {q}k {q}to 0", "RPUSH {q}k a b"),
+    ("BLMOVE {q}k {q}to RIGHT LEFT 0", "RPUSH {q}k a b"),
+    ("BLMPOP 0 2 {q}no {q}k LEFT COUNT 10", "RPUSH {q}k a b c"),
+    ("BZPOPMIN {q}k 0", "ZADD {q}k 1.5 a 2 b"),
+    ("BZPOPMAX {q}no {q}k 0", "ZADD {q}k 1.5 a 2 b"),
+    ("BZMPOP 0 1 {q}k MAX COUNT 2", "ZADD {q}k 1 a 2 b 3 c"),
+    ("XREAD BLOCK 0 STREAMS {q}k $", "XADD {q}k 7-1 f v"),
+    ("XREAD COUNT 2 BLOCK 0 STREAMS {q}no {q}k $ 0", "XADD {q}k 7-1 f v"),
+    ("XREADGROUP GROUP g me BLOCK 0 STREAMS {q}g >", "XADD {q}g 7-1 f v"),
+)
+TIMED = (
+    "BLPOP {q}no 0.01", "BRPOP {q}no {q}no2 0.01", "BRPOPLPUSH {q}no {q}to 0.01", "BLMOVE {q}no {q}to LEFT LEFT 0.01",
+    "BLMPOP 0.01 1 {q}no LEFT", "BZPOPMIN {q}no 0.01", "BZPOPMAX {q}no 0.01", "BZMPOP 0.01 1 {q}no MIN",
+    "XREAD BLOCK 10 STREAMS {q}no $", "XREADGROUP GROUP g me BLOCK 10 STREAMS {q}g >")
+WRONG = (
+    "BLPOP {q}k", "BLPOP {q}k x", "BLPOP {q}k -1", "BLMOVE {q}k {q}to UP LEFT 0", "BLMPOP 0 0 {q}k LEFT",
+    "BLMPOP 0 x {q}k LEFT", "BZMPOP 0 1 {q}k MID", "XREAD BLOCK -1 STREAMS {q}k $", "XREAD BLOCK x STREAMS {q}k $",
+    "XREAD BLOCK 0 STREAMS {q}k", "BLPOP {q}string 0", "BZPOPMIN {q}string 0", "BRPOPLPUSH {q}string {q}to 0",
+    "XREADGROUP GROUP nosuch me BLOCK 0 STREAMS {q}g >")
+
+
+def blocked(redis):
+    """How many clients wait at the server."""
+    text = redis.ask("INFO", "clients").decode()
+    return int(text.split("blocked_clients:")[1].split()[0])
+
+
+class AsRedisDoes(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.redis = [RedisServer(cls) for _ in range(2)]
+        cls.plain = RedisServer(cls)
+        cls.sheaf = Sheaf(cls, pool(cls.redis))
+        cls.home = cls.redis[shard_of("{q}", 2)]
+
+    def each(self, proto):
+        one, other = Twin(self, self.sheaf, self.plain, proto), Twin(self, self.sheaf, self.plain, proto)
+        other.ask("FLUSHALL")
+        other.ask("XGROUP", "CREATE", "{q}g", "g", "$", "MKSTREAM")
+        other.ask("SET", "{q}string", "x")
+        return one, other
+
+    def test_what_arrives_is_the_reply_of_redis(self):
+        for proto in (2, 3):
+            for waits, arrives in FAMILY:
+                with self.subTest(waits, proto=proto):
+                    one, other = self.each(proto)
+                    one.send(*waits.split())
+                    wait_until(lambda: blocked(self.home) == 1 and blocked(self.plain) == 1)
+                    other.ask(*arrives.split())
+                    one.reply(waits)
+                    other.ask("EXISTS", "{q}k", "{q}to", "{q}g")
+                    one.close()
+                    other.close()
+
+    def test_what_is_there_already_is_answered_at_once(self):
+        for proto in (2, 3):
+            for waits, arrives in FAMILY:
+                with self.subTest(waits, proto=proto):
+                    one, other = self.each(proto)
+                    other.ask(*arrives.split())
+                    one.ask(*waits.replace("$", "0").split())
+                    one.ask("PING")
+                    one.close()
+                    other.close()
+
+    def test_timeouts_and_errors_are_those_of_redis(self):
+        for proto in (2, 3):
+            one, _ = self.each(proto)
+            for words in WRONG:
+                one.ask(*words.split())
+            one.ask_all(*(words.split() for words in TIMED + WRONG))
+
+    def test_a_pipeline_goes_on_behind_one_that_waits(self):
+        one, other = self.each(2)
+        commands = (("SET", "{q}s", "1"), ("BLPOP", "{q}k", "0"), ("GET", "{q}s"), ("PING",), ("BLPOP", "{q}k", "0"),
+                    ("LLEN", "{q}k"))
+        for session in (one.here, one.there):
+            session.send(b"".join(encode(*c) for c in commands))
+        one.reply()
+        wait_until(lambda: blocked(self.home) == 1 and blocked(self.plain) == 1)
+        other.ask("SET", "{q}s", "2")
+        other.ask("RPUSH", "{q}k", "a", "b", "c")
+        self.assertEqual([one.reply(c) for c in commands[1:]], [[b"{q}k", b"a"], b"2", "PONG", [b"{q}k", b"b"], 1])
+
+
+class Waiting(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.redis = [RedisServer(cls) for _ in range(2)]
+        cls.sheaf = Sheaf(cls, pool(cls.redis, timeout="200ms"))
+        cls.here, cls.there = (k[0] for k in keys_on_shards(2, prefix="wait"))
+
+    def setUp(self):
+        self.session = self.sheaf.connect()
+        self.addCleanup(self.session.close)
+        self.session.ask("FLUSHALL")
+        wait_until(lambda: blocked(self.redis[0]) == 0)
+
+    def waiter(self, *words, at=1):
+        """A client that waits in BLPOP, at the server already; `at`: how many then wait there."""
+        session = self.sheaf.connect()
+        self.addCleanup(session.close)
+        session.send(encode(*words))
+        wait_until(lambda: blocked(self.redis[0]) == at)
+        return session
+
+    def test_who_waits_is_not_answered_when_the_timeout_for_replies_is_over(self):
+        waiter = self.waiter("BLPOP", self.here, "0")
+        stream = self.waiter("XREAD", "BLOCK", "0", "STREAMS", self.here + ":x", "$", at=2)
+        self.assertTrue(waiter.silent(0.6))
+        self.assertTrue(stream.silent(0.01))
+        self.session.ask("RPUSH", self.here, "a")
+        self.assertEqual(waiter.reply(), [self.here.encode(), b"a"])
+
+    def test_who_came_first_is_served_first(self):
+        waiters = [self.waiter("BLPOP", self.here, "0", at=n + 1) for n in range(20)]
+        for number, waiter in enumerate(waiters):
+            self.session.ask("RPUSH", self.here, number)
+            self.assertEqual(waiter.reply(), [self.here.encode(), b"%d" % number])
+
+    def test_many_wait_and_each_element_goes_to_one(self):
+        waiters = [self.waiter("BLPOP", self.here, "0", at=n + 1) for n in range(60)]
+        self.assertEqual(self.session.ask("RPUSH", self.here, *range(70)), 70)
+        got = sorted(int(w.reply()[1]) for w in waiters)
+        self.assertEqual(got, list(range(60)))
+        self.assertEqual(self.session.ask("LLEN", self.here), 10)
+
+    def test_others_of_the_shard_do_not_wait(self):
+        waiters = [self.waiter("BLPOP", self.here, "0", at=n + 1) for n in range(10)]
+        with self.sheaf.connect() as other:
+            for number in range(500):
+                self.assertEqual(other.ask("SET", f"{{{self.here}}}{number}", number), "OK")
+        self.assertEqual(blocked(self.redis[0]), 10)
+        for waiter in waiters:
+            self.session.ask("RPUSH", self.here, "x")
+            self.assertEqual(waiter.reply()[1], b"x")
+
+    def test_keys_on_two_shards_are_refused_at_once(self):
+        self.assertEqual(self.session.ask("BLPOP", self.here, self.there, "0"),
+                         "CROSSSLOT Keys in request don't hash to the same slot")
+
+    def test_a_connection_is_used_again_by_the_next_who_waits(self):
+        before = int(self.redis[0].ask("INFO", "stats").decode().split("total_connections_received:")[1].split()[0])
+        self.session.ask("RPUSH", self.here, *range(100))
+        for number in range(100):
+            with self.sheaf.connect() as session:
+                self.assertEqual(session.ask("BLPOP", self.here, "0")[1], b"%d" % number)
+        after = int(self.redis[0].ask("INFO", "stats").decode().split("total_connections_received:")[1].split()[0])
+        self.assertLess(after - before, 20)
+
+
+class WhoLeaves(Case):
+    """What arrives after a client left is still there for the next."""
+
+    ROUNDS = 300
+
+    def leave(self, workers, how, waits="BLPOP", element=("RPUSH", "x"), noticed=False, database=0, rounds=ROUNDS):
+        redis = RedisServer(self)
+        sheaf = Sheaf(self, pool([redis]), proxy={"workers": workers})
+        count = {"RPUSH": "LLEN", "ZADD": "ZCARD"}[element[0]]
+        with sheaf.connect() as session, sheaf.connect() as pusher:
+            pusher.ask("SELECT", database)
+            for number in range(rounds):
+                waiter = sheaf.connect()
+                if database:
+                    waiter.ask("SELECT", database)
+                key = f"left:{number}"
+                waiter.send(encode(*(waits.replace("KEY", key).split() if " " in waits else (waits, key, "0"))))
+                wait_until(lambda: blocked(redis) == 1)
+                how(waiter)
+                if noticed:
+                    wait_until(lambda: blocked(redis) == 0, what="Sheaf to see that the client left")
+                self.assertEqual(pusher.ask(element[0], key, *element[1:]), 1)
+                self.assertEqual(pusher.ask(count, key), 1, f"round {number}: the element is gone")
+                waiter.close()
+            self.assertEqual(session.ask("PING"), "PONG")
+        return redis
+
+    @staticmethod
+    def close(waiter):
+        waiter.close()
+
+    @staticmethod
+    def half_close(waiter):
+        waiter.socket.shutdown(socket.SHUT_WR)
+
+    @staticmethod
+    def kill(waiter):
+        waiter.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        waiter.close()
+
+    def test_by_closing_costs_no_element(self):
+        redis = self.leave(1, self.close)
+        made = int(redis.ask("INFO", "stats").decode().split("total_connections_received:")[1].split()[0])
+        self.assertLess(made, 2 * self.ROUNDS, "waiting connections are not closed, but used again")
+
+    def test_by_half_closing_costs_no_element(self):
+        self.leave(1, self.half_close, rounds=100)
+
+    def test_by_being_killed_costs_no_element(self):
+        self.leave(1, self.kill, rounds=100)
+
+    def test_from_another_worker_costs_no_element(self):
+        self.leave(2, self.close, noticed=True)
+
+    def test_in_another_database_costs_no_element(self):
+        self.leave(1, self.close, database=3, rounds=100)
+
+    def test_from_the_other_commands_costs_no_element(self):
+        for waits, element in (("BRPOP KEY 0", ("RPUSH", "x")), ("BLMOVE KEY {KEY}to LEFT LEFT 0", ("RPUSH", "x")),
+                               ("BLMPOP 0 1 KEY LEFT", ("RPUSH", "x")), ("BZPOPMIN KEY 0", ("ZADD", "1", "x"))):
+            with self.subTest(waits):
+                self.leave(1, self.close, waits, element, rounds=20)
+
+    def test_among_others_who_wait_costs_nothing(self):
+        redis = RedisServer(self)
+        sheaf = Sheaf(self, pool([redis]), proxy={"workers": 1})
+        with sheaf.connect() as pusher:
+            for number in range(50):
+                waiters = []
+                for n in range(3):
+                    waiters.append(sheaf.connect())
+                    waiters[-1].send(encode("BLPOP", "among", "0"))
+                    wait_until(lambda: blocked(redis) == n + 1)
+                waiters[0].close()
+                waiters[2].close()
+                pusher.ask("RPUSH", "among", number)
+                self.assertEqual(waiters[1].reply(), [b"among", b"%d" % number])
+                waiters[1].close()
+                wait_until(lambda: blocked(redis) == 0)
+            self.assertEqual(pusher.ask("LLEN", "among"), 0)
+
+    def test_all_clients_killed_at_once_costs_no_element(self):
+        redis = RedisServer(self)
+        sheaf = Sheaf(self, pool([redis]), proxy={"workers": 2})
+        for _ in range(5):
+            waiters = [sheaf.connect() for _ in range(40)]
+            for waiter in waiters:
+                waiter.send(encode("BLPOP", "all", "0"))
+            wait_until(lambda: blocked(redis) == 40)
+            for waiter in waiters:
+                self.kill(waiter)
+            wait_until(lambda: blocked(redis) == 0)
+            self.assertEqual(sheaf.ask("RPUSH", "all", *range(40)), 40)
+            self.assertEqual(sheaf.ask("LLEN", "all"), 40)
+            sheaf.ask("DEL", "all")
+
+
+class Faulty(Case):
+    def setUp(self):
+        self.redis = [RedisServer(self), RedisServer(self)]
+        self.pool = pool(self.redis, max_upstreams=3, timeout="500ms", queue_timeout="300ms")
+        self.sheaf = Sheaf(self, self.pool)
+        self.lives, self.dies = (k[0] for k in keys_on_shards(2))
+
+    def waiter(self, key, at):
+        session = self.sheaf.connect()
+        self.addCleanup(session.close)
+        session.send(encode("BLPOP", key, "0"))
+        wait_until(lambda: blocked(self.redis[1]) == at)
+        return session
+
+    def test_a_server_that_is_killed_answers_those_who_wait_with_an_error(self):
+        waiters = [self.waiter(self.dies, n + 1) for n in range(3)]
+        self.redis[1].kill9()
+        for waiter in waiters:
+            reply = waiter.reply()
+            self.assertIsInstance(reply, Failure)
+            self.assertIn(self.redis[1].address, reply)
+            self.assertEqual(waiter.ask("PING"), "PONG")
+            self.assertIsInstance(waiter.ask("BLPOP", self.dies, "0"), Failure)
+        self.redis[1].restart()
+        with self.sheaf.connect() as session:
+            wait_until(lambda: isinstance(session.ask("LLEN", self.dies), int))
+            waiters[0].send(encode("BLPOP", self.dies, "0"))
+            wait_until(lambda: blocked(self.redis[1]) == 1)
+            session.ask("RPUSH", self.dies, "x")
+            self.assertEqual(waiters[0].reply()[1], b"x")
+
+    def test_a_client_that_leaves_while_its_server_stands_still_costs_no_element(self):
+        waiter = self.waiter(self.dies, 1)
+        self.redis[1].stop()
+        waiter.close()
+        wait_until(lambda: self.sheaf.status() and self.sheaf.ask("GET", self.dies).code == "ERR")
+        self.redis[1].cont()
+        with self.sheaf.connect() as session:
+            wait_until(lambda: isinstance(session.ask("LLEN", self.dies), int))
+            wait_until(lambda: blocked(self.redis[1]) == 0)
+            self.assertEqual(session.ask("RPUSH", self.dies, "x"), 1)
+            self.assertEqual(session.ask("LLEN", self.dies), 1)
+
+    def test_more_who_wait_than_upstreams_are_told_so(self):
+        waiters = [self.waiter(self.dies, n + 1) for n in range(3)]
+        with self.sheaf.connect() as late:
+            began = time.monotonic()
+            refusal = late.ask("BLPOP", self.dies, "0")
+            self.assertIsInstance(refusal, Failure)
+            self.assertIn("max_upstreams", refusal)
+            self.assertIn("queue_timeout", refusal)
+            self.assertGreater(time.monotonic() - began, 0.19)
+            self.assertEqual(late.ask("SET", f"{{{self.dies}}}", "1"), "OK")
+            self.assertIsNone(late.ask("BLPOP", self.lives, "0.01"))
+            late.ask("RPUSH", self.dies, "x")
+            self.assertEqual(waiters[0].reply()[1], b"x")
+            self.assertIsNone(late.ask("BLPOP", self.dies, "0.01"))
+
+    def test_who_waits_for_an_upstream_gets_the_next_that_is_free(self):
+        """Over workers, databases and protocol versions, and in their order."""
+        waiters = [self.waiter(self.dies, n + 1) for n in range(3)]
+        with self.sheaf.connect() as session:
+            for number in range(30):
+                late = self.sheaf.connect()
+                self.addCleanup(late.close)
+                late.ask("HELLO", 2 + number % 2)
+                late.ask("SELECT", number % 3)
+                late.send(encode("BLPOP", self.dies, "0") + encode("PING"))
+                session.ask("SELECT", 0 if number < 3 else (number - 3) % 3)
+                session.ask("RPUSH", self.dies, number)
+                self.assertEqual(waiters[0].reply()[1], b"%d" % number)
+                if number >= 3:
+                    self.assertEqual(waiters[0].reply(), "PONG")
+                waiters = waiters[1:] + [late]
+                wait_until(lambda: blocked(self.redis[1]) == 3)
+
+    def test_who_leaves_while_he_waits_for_an_upstream_is_forgotten(self):
+        waiters = [self.waiter(self.dies, n + 1) for n in range(3)]
+        for _ in range(20):
+            with self.sheaf.connect() as late:
+                late.send(encode("BLPOP", self.dies, "0"))
+        with self.sheaf.connect() as session:
+            for number, waiter in enumerate(waiters):
+                session.ask("RPUSH", self.dies, number)
+                self.assertEqual(waiter.reply()[1], b"%d" % number)
+            session.ask("RPUSH", self.dies, "kept")
+            self.assertEqual(session.ask("LLEN", self.dies), 1)
+
+    def test_who_waits_for_an_upstream_of_a_server_that_dies_is_told(self):
+        waiters = [self.waiter(self.dies, n + 1) for n in range(3)]
+        with self.sheaf.connect() as late:
+            late.send(encode("BLPOP", self.dies, "0"))
+            self.redis[1].kill9()
+            self.assertIn(self.redis[1].address, late.reply())
+            for waiter in waiters:
+                self.assertIn(self.redis[1].address, waiter.reply())
+
+    def test_reload_and_the_end_of_sheaf_do_not_wait_for_those_who_wait(self):
+        waiter = self.waiter(self.dies, 1)
+        self.sheaf.reload(self.pool, pool(self.redis[:1], name="another"))
+        wait_until(lambda: len(self.sheaf.status()["pools"]) == 2)
+        with self.sheaf.connect() as session:
+            session.ask("RPUSH", self.dies, "over a reload")
+        self.assertEqual(waiter.reply()[1], b"over a reload")
+        waiter.send(encode("BLPOP", self.dies, "0"))
+        wait_until(lambda: blocked(self.redis[1]) == 1)
+        began = time.monotonic()
+        self.sheaf.process.signal(signal.SIGTERM)
+        self.assertEqual(self.sheaf.wait(), 0)
+        self.assertLess(time.monotonic() - began, 8 * SLOW)
+        wait_until(lambda: blocked(self.redis[1]) == 0)
+
+
+if __name__ == "__main__":
+    main()
