@@ -157,11 +157,37 @@ static void a_peer_that_does_not_answer_tls_is_told(void)
     buf_fini(&why);
 }
 
+static void a_readable_cancel_fd_ends_every_wait_before_its_deadline(void)
+{
+    uint64_t begun_us = clock_now_us(), far_us = begun_us + 60 * (uint64_t)1000000;
+    struct buf why = { 0 };
+    struct dial *d = NULL;
+    uint16_t port;
+    int listening = listen_somewhere(&port), ends[2];
+    struct dial_options options = { .host = "127.0.0.1", .port = port };
+    char at[8];
+    size_t len = 0;
+
+    CHECK_INT(pipe(ends), 0);
+    options.cancel_fd = ends[0];
+    CHECK_INT(dial_open(&options, far_us, &d, &why), ERR_NONE);
+    CHECK_INT(dial_read(d, at, sizeof(at), clock_now_us() + 2000, &len), ERR_TIMEOUT);
+    CHECK_INT(write(ends[1], "", 1), 1);
+    CHECK_INT(dial_read(d, at, sizeof(at), far_us, &len), ERR_TIMEOUT);
+    CHECK(clock_now_us() < far_us - 30 * (uint64_t)1000000);
+    dial_close(&d);
+    close(listening);
+    close(ends[0]);
+    close(ends[1]);
+    buf_fini(&why);
+}
+
 int main(void)
 {
     RUN(bytes_go_both_ways_over_tcp_and_unix_sockets);
     RUN(failures_say_what_happened);
     RUN(a_full_backlog_is_a_timeout);
     RUN(a_peer_that_does_not_answer_tls_is_told);
+    RUN(a_readable_cancel_fd_ends_every_wait_before_its_deadline);
     return check_report();
 }
