@@ -1,0 +1,348 @@
+#!/usr/bin/python3
+"""Reload and drain while clients work: what did not change does not notice, what did changes whole."""
+import signal
+import threading
+import time
+
+from lib import *
+
+
+def upstreams(redis):
+    """The numbers of the TCP connections that a server has, Sheaf's probes left out."""
+    text = redis.ask("CLIENT", "LIST", "TYPE", "normal").decode()
+    return {line.split()[0] for line in text.splitlines() if " addr=127.0.0.1:" in line}
+
+
+class ReloadCase(Case):
+    def setUp(self):
+        self.redis = [RedisServer(self) for _ in range(2)]
+        self.keys = [keys[0] for keys in keys_on_shards(2)]
+        self.first = pool(self.redis, name="first", backoff_max="200ms", probe="no")
+        self.sheaf = Sheaf(self, self.first)
+        self.reloads = 0
+
+    def reload(self, *pools, **more):
+        """Returns when the new configuration is in force."""
+        self.reloads += 1
+        self.sheaf.reload(*pools, **more)
+        wait_until(lambda: self.sheaf.log.count("configuration reloaded") >= self.reloads,
+                   what="the reload")
+
+    def changed(self, **options):
+        return (self.first[0], {**self.first[1], **options})
+
+    def ask(self, name, *words):
+        with self.sheaf.connect(name) as session:
+            return session.ask(*words)
+
+    def try_sets(self, name, key="x"):
+        return lambda: self.ask(name, "SET", key, "1") == "OK"
+
+
+class Pools(ReloadCase):
+    def test_a_pool_that_stays_keeps_every_upstream_while_others_come_change_and_go(self):
+        others = [RedisServer(self) for _ in range(3)]
+        with Load(self.sheaf, 2, name="first") as load:
+            wait_until(load.ops(1000), what="load")
+            before = [upstreams(r) for r in self.redis]
+            url = f"redis://127.0.0.1:{free_port()}"
+            for turn in range(6):
+                self.reload(self.first, pool(others[:1 + turn % 3], name="second", stamp="no", listen=url,
+                                             timeout=f"{turn + 1}s", upstreams=1 + turn % 2))
+                wait_until(self.try_sets("second"), what="the other pool")
+                wait_until(load.ops(300), what="load")
+                if turn % 2:
+                    self.reload(self.first)
+            load.stop()
+            load.check(self)
+            self.assertEqual(load.errors, [[], []])
+            self.assertEqual([upstreams(r) for r in self.redis], before)
+
+    def test_a_pool_that_goes_takes_its_upstreams_with_it_and_may_come_again(self):
+        second = RedisServer(self)
+        section = pool([second], name="second", probe="no")
+        for _ in range(3):
+            self.reload(self.first, section)
+            self.assertEqual(self.ask("second", "SET", "a", "1"), "OK")
+            self.assertNotEqual(upstreams(second), set())
+            self.reload(self.first)
+            wait_until(lambda: not upstreams(second), what="its connections to be closed")
+
+    def test_a_pool_that_goes_answers_what_it_was_asked(self):
+        second = RedisServer(self)
+        section = pool([second], name="second", timeout="20s", probe="no")
+        self.reload(self.first, section)
+        with self.sheaf.connect("second") as session:
+            session.ask("SET", "a", "1")
+            second.stop()
+            session.send(encode("GET", "a") + encode("SET", "a", "2"))
+            self.reload(self.first)
+            second.cont()
+            self.assertEqual([session.reply(), session.reply()], [b"1", "OK"])
+            self.assertTrue(session.at_end())
+
+    def test_a_pool_that_comes_again_while_it_goes_serves_on(self):
+        section = pool([RedisServer(self)], name="second", timeout="20s", probe="no")
+        self.reload(self.first, section)
+        self.assertEqual(self.ask("second", "SET", "a", "1"), "OK")
+        for _ in range(5):
+            self.reload(self.first)
+            self.reload(self.first, section)
+            wait_until(self.try_sets("second"), what="the pool")
+
+    def test_listeners_move_between_pools_and_the_sessions_stay(self):
+        second = RedisServer(self)
+        a, b = (f"redis://127.0.0.1:{free_port()}" for _ in range(2))
+        both = [pool([self.redis[0]], name="first", listen=a, stamp="no"), pool([second], name="second", listen=b)]
+        self.reload(*both)
+        with self.sheaf.connect("first") as old:
+            self.assertEqual(old.ask("SET", "who", "first"), "OK")
+            self.assertEqual(self.ask("second", "SET", "who", "second"), "OK")
+            self.reload(pool([self.redis[0]], name="first", listen=b, stamp="no"),
+                        pool([second], name="second", listen=a))
+            self.assertEqual(old.ask("GET", "who"), b"first")
+        self.assertEqual(self.ask("first", "GET", "who"), b"first")
+        self.assertEqual(self.ask("second", "GET", "who"), b"second")
+
+    def test_the_number_of_upstreams_changes_under_load(self):
+        with Load(self.sheaf, 2, name="first", threads=6) as load:
+            for each in (3, 1, 5, 2, 1):
+                wait_until(load.ops(800), what="load")
+                self.reload(self.changed(upstreams=each))
+            wait_until(load.ops(800), what="load")
+            load.stop()
+            load.check(self)
+            self.assertEqual(load.errors, [[], []])
+
+    def test_many_reloads_leave_nothing_behind(self):
+        for turn in range(3):
+            self.reload(self.first, pool([RedisServer(self)], name=f"p{turn}", probe="no"))
+            wait_until(self.try_sets(f"p{turn}"))
+        before = self.sheaf.process.open_files()
+        others = RedisServer(self)
+        for turn in range(12):
+            self.reload(self.first, pool([others], name=f"q{turn}", stamp="no", probe="no"))
+            wait_until(self.try_sets(f"q{turn}"))
+        wait_until(lambda: self.sheaf.process.open_files() <= before + 8, what="what went to be closed")
+
+
+class Shards(ReloadCase):
+    def test_a_swapped_map_is_refused_even_where_connections_stand(self):
+        with self.sheaf.connect() as session:
+            for key in self.keys:
+                self.assertEqual(session.ask("SET", key, key), "OK")
+            self.reload(self.changed(shard=[r.url for r in reversed(self.redis)]))
+            for key in self.keys:
+                reply = session.ask("GET", key)
+                self.assertIsInstance(reply, Failure, "or it would be the other shard's")
+                self.assertIn("stamp", reply)
+            self.reload(self.first)
+            for key in self.keys:
+                wait_until(lambda k=key: session.ask("GET", k) == k.encode(), what="the right map")
+
+    def test_another_hash_is_refused_where_connections_stand(self):
+        with self.sheaf.connect() as session:
+            self.assertEqual(session.ask("MSET", self.keys[0], "1", self.keys[1], "2"), "OK")
+            self.reload(self.changed(hash="md5"))
+            self.assertIsInstance(session.ask("GET", "anything"), Failure)
+
+    def test_a_shard_that_is_added_to_an_unstamped_pool_takes_its_keys(self):
+        more = RedisServer(self)
+        self.reload(self.changed(stamp="no"))
+        self.reload(self.changed(stamp="no", shard=[r.url for r in [*self.redis, more]]))
+        keys = [k[0] for k in keys_on_shards(3, prefix="added")]
+        with self.sheaf.connect() as session:
+            for key, redis in zip(keys, [*self.redis, more]):
+                self.assertEqual(session.ask("SET", key, "1"), "OK")
+                self.assertEqual(redis.ask("GET", key), b"1")
+
+    def test_shards_come_and_go_under_load_and_every_request_is_answered(self):
+        more = RedisServer(self)
+        wrong, stop = [], threading.Event()
+
+        def work(number):
+            try:
+                with self.sheaf.connect("first") as session:
+                    while not stop.is_set():
+                        keys = [f"w{number}:{n}" for n in range(20)]
+                        replies = session.ask_all(*[("SET", k, k) for k in keys], ("MGET", *keys),
+                                                  *[("GET", k) for k in keys])
+                        wrong.extend(r for r in replies if isinstance(r, Failure))
+                        found = replies[20] + replies[21:]
+                        wrong.extend(x for x, k in zip(found, keys * 2) if x not in (None, k.encode()))
+            except Exception as error:  # pylint: disable=broad-except
+                wrong.append(repr(error))
+
+        self.reload(self.changed(stamp="no"))
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(3)]
+        for thread in threads:
+            thread.start()
+        for turn in range(10):
+            servers = [*self.redis, more] if turn % 2 == 0 else self.redis[::-1] if turn % 3 else self.redis
+            self.reload(self.changed(stamp="no", shard=[r.url for r in servers]))
+        stop.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(wrong[:3], [])
+
+    def test_a_shard_that_goes_answers_what_it_was_asked(self):
+        self.reload(self.changed(stamp="no", timeout="20s"))
+        with self.sheaf.connect() as session:
+            self.assertEqual(session.ask("SET", self.keys[1], "1"), "OK")
+            self.redis[1].stop()
+            session.send(encode("GET", self.keys[1]) * 3)
+            self.reload(self.changed(stamp="no", timeout="20s", shard=self.redis[0].url))
+            self.redis[1].cont()
+            self.assertEqual([session.reply() for _ in range(3)], [b"1"] * 3)
+            self.assertIsNone(session.ask("GET", self.keys[1]), "it is asked elsewhere now")
+
+    def test_a_shard_that_goes_and_is_lost_tells_who_waits(self):
+        faults = [Faults(self, ("127.0.0.1", r.port)) for r in self.redis]
+        urls = [f.url for f in faults]
+        self.reload(self.changed(stamp="no", timeout="20s", shard=urls))
+        with self.sheaf.connect() as session:
+            self.assertEqual(session.ask("SET", self.keys[1], "1"), "OK")
+            self.redis[1].stop()
+            # More than the sockets hold, so that some of it is never sent.
+            session.send(encode("SET", self.keys[1], b"x" * 3_000_000) + encode("GET", self.keys[1]) * 3)
+            self.reload(self.changed(stamp="no", timeout="20s", shard=urls[:1]))
+            faults[1].close()
+            for _ in range(4):
+                self.assertIsInstance(session.reply(), (Failure, Status))
+            self.assertEqual(session.ask("PING"), "PONG")
+        self.redis[1].cont()
+
+    def test_transactions_and_waiting_clients_live_through_a_reload(self):
+        with self.sheaf.connect() as watcher, self.sheaf.connect() as waiter:
+            self.assertEqual(watcher.ask("WATCH", self.keys[0]), "OK")
+            waiter.send(encode("BLPOP", "{%s}list" % self.keys[1], "0"))
+            self.reload(self.changed(timeout="3s"), pool(self.redis[:1], name="second", stamp="no"))
+            self.assertEqual(watcher.ask("MULTI"), "OK")
+            self.assertEqual(watcher.ask("SET", self.keys[0], "1"), "QUEUED")
+            self.assertEqual(watcher.ask("EXEC"), ["OK"])
+            self.ask("first", "RPUSH", "{%s}list" % self.keys[1], "x")
+            self.assertEqual(waiter.reply()[1], b"x")
+
+    def test_reloads_while_upstreams_log_in(self):
+        faults = [Faults(self, ("127.0.0.1", r.port)) for r in self.redis]
+        for fault in faults:
+            fault.delay = 0.05
+        section = self.changed(shard=[f.url for f in faults], stamp="no", connect_timeout="5s")
+        with Load(self.sheaf, 2, name="first", threads=2, depth=4) as load:
+            for turn in range(8):
+                self.reload((section[0], {**section[1], "timeout": f"{turn + 5}s"}))
+                for fault in faults:
+                    fault.cut()
+            for fault in faults:
+                fault.heal()
+            wait_until(load.ops(200), what="load")
+            load.stop()
+            load.check(self, lost=False)
+
+
+class BadFiles(ReloadCase):
+    def test_nothing_changes_and_every_reason_is_told(self):
+        files = self.sheaf.process.open_files()
+        with Load(self.sheaf, 2, name="first", threads=2) as load:
+            wait_until(load.ops(500), what="load")
+            before = [upstreams(r) for r in self.redis]
+            for wrong in ("timeot = 1s", "timeout = 1", "listen = redis://0.0.0.0:7000", "[memory x]"):
+                told = self.sheaf.log.count("reload refused")
+                good = self.sheaf.text
+                self.sheaf.reload(text=good + wrong + "\n")
+                wait_until(lambda t=told: self.sheaf.log.count("reload refused") > t, what="the refusal")
+                self.sheaf.write(text=good)
+                wait_until(load.ops(200), what="load")
+            load.stop()
+            load.check(self)
+            self.assertEqual(load.errors, [[], []])
+            self.assertEqual([upstreams(r) for r in self.redis], before)
+        wait_until(lambda: self.sheaf.process.open_files() <= files + 6)
+
+    def test_an_address_that_others_have_refuses_the_whole_reload(self):
+        taken = self.redis[0].port
+        self.sheaf.reload(self.changed(timeout="3s"),
+                          pool(self.redis[:1], name="second", listen=f"redis://127.0.0.1:{taken}"))
+        wait_until(lambda: "reload refused" in self.sheaf.log, what="the refusal")
+        self.assertIn(str(taken), self.sheaf.log)
+        self.sheaf.write(self.first)
+        self.assertEqual(self.sheaf.ask("SET", "a", "1"), "OK")
+
+    def test_the_number_of_workers_stays_and_that_is_told(self):
+        threads = self.threads()
+        self.reload(self.first, proxy={"workers": 3})
+        self.assertIn("workers", self.sheaf.log)
+        self.assertEqual(self.threads(), threads)
+        self.assertEqual(self.sheaf.ask("SET", "a", "1"), "OK")
+
+    def threads(self):
+        import os
+        return len(os.listdir(f"/proc/{self.sheaf.process.pid}/task"))
+
+
+class Drain(ReloadCase):
+    def test_a_pipeline_that_was_sent_is_answered_whole(self):
+        """Also what had not been read from the socket yet when SIGTERM came."""
+        count = 20_000
+        with self.sheaf.connect() as session:
+            session.ask("SET", self.keys[0], "1")
+            self.redis[0].stop()
+            sender = threading.Thread(target=session.send, args=(encode("INCR", self.keys[0]) * count,))
+            sender.start()
+            wait_until(lambda: self.sheaf.status()["pools"][0]["requests_open"] > 0
+                       if "requests_open" in str(self.sheaf.status()) else True)
+            self.redis[0].cont()
+            self.assertEqual(session.reply(), 2)
+            self.sheaf.terminate()
+            for number in range(3, count + 2):
+                self.assertEqual(session.reply(), number)
+            sender.join()
+            self.assertTrue(session.at_end())
+        self.assertEqual(self.sheaf.wait(), 0)
+
+    def test_under_load_no_reply_is_cut(self):
+        broken, ended = [], []
+
+        def work(number):
+            session = self.sheaf.connect()
+            done = 0
+            try:
+                while True:
+                    session.send(encode("SET", f"d{number}", done) + encode("GET", f"d{number}"))
+                    if session.reply() != "OK" or session.reply() != b"%d" % done:
+                        broken.append(number)
+                    done += 1
+            except (EOFError, ConnectionError):
+                if session._buffer:  # pylint: disable=protected-access
+                    broken.append(session._buffer)  # pylint: disable=protected-access
+                ended.append(done)
+            except Exception as error:  # pylint: disable=broad-except
+                broken.append(repr(error))
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: int(self.redis[0].ask("INFO", "stats").decode()
+                               .split("total_commands_processed:")[1].split()[0]) > 500)
+        began = time.monotonic()
+        self.sheaf.process.signal(signal.SIGTERM)
+        self.assertEqual(self.sheaf.wait(), 0)
+        self.assertLess(time.monotonic() - began, 2 * SLOW, "nobody was busy for so long")
+        for thread in threads:
+            thread.join()
+        self.assertEqual(broken[:3], [])
+        self.assertEqual(len(ended), 8)
+
+    def test_idle_and_waiting_sessions_do_not_hold_it_up(self):
+        with self.sheaf.connect() as idle, self.sheaf.connect() as waiter, self.sheaf.connect() as listener:
+            idle.ask("PING")
+            waiter.send(encode("BLPOP", "nothing", "0"))
+            self.assertEqual(listener.ask("SUBSCRIBE", "channel")[0], b"subscribe")
+            began = time.monotonic()
+            self.sheaf.terminate()
+            self.assertEqual(self.sheaf.wait(), 0)
+            self.assertLess(time.monotonic() - began, 1.5 * SLOW)
+
+
+if __name__ == "__main__":
+    main()
