@@ -82,8 +82,8 @@ class Sessions(LimitCase):
             self.assertEqual(session.reply(), b"1")
         self.nothing_is_held()
         if SLOW == 1:
-            wait_until(lambda: (self.sheaf.process.memory_kib() - before) / 2000 < 0.75,
-                       what="less than 0.75 KiB for an idle session")
+            wait_until(lambda: (self.sheaf.process.memory_kib() - before) / 2000 < 1.25,
+                       what="less than 1.25 KiB for an idle session")
         for session in made:
             session.close()
         wait_until(lambda: self.sheaf.process.open_files() < 120, what="them to be closed")
