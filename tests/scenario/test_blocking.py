@@ -286,7 +286,8 @@ class Faulty(Case):
             self.assertIsInstance(waiter.ask("BLPOP", self.dies, "0"), Failure)
         self.redis[1].restart()
         with self.sheaf.connect() as session:
-            wait_until(lambda: isinstance(session.ask("LLEN", self.dies), int))
+            for each in (session, waiters[0]):  # two workers, perhaps: each finds out for itself
+                wait_until(lambda: isinstance(each.ask("LLEN", self.dies), int))
             waiters[0].send(encode("BLPOP", self.dies, "0"))
             wait_until(lambda: blocked(self.redis[1]) == 1)
             session.ask("RPUSH", self.dies, "x")
