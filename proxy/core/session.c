@@ -46,7 +46,6 @@ void session_close(struct session *s, enum close_reason reason)
                   log_text("address", address), log_number("session", s->id));
     }
     s->state = SESSION_CLOSING;
-    conn_close(&s->conn);
     list_remove(&s->due);
     list_append(&w->dead_sessions, &s->due);
     worker_dismiss_session(w);
@@ -55,6 +54,7 @@ void session_close(struct session *s, enum close_reason reason)
     counter_add(&w->shared.closed[reason], 1);
     if (s->begun)
         s->limits->flow->session_end(s);
+    conn_close(&s->conn); /* last: until then the flow's other threads may ask who left */
 }
 
 void session_free(struct session *s)

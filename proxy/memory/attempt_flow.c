@@ -83,6 +83,7 @@ void memory_attempt_pop(struct memory_upstream *u)
         u->oldest = a->next;
     u->queued--;
     a->queued = false;
+    memory_blocked_end(u);
     memory_request_unref(a->request);
 }
 
@@ -150,6 +151,8 @@ bool memory_attempt_put(struct memory_attempt *a, struct memory_refusal *refusal
 
     if (u == NULL)
         return false;
+    if (r->may_write && a->shard->leavers != NULL)
+        memory_blocked_tell(r->session, u);
     a->since_us = worker_now_us(r->side->worker);
     a->begin_byte = u->base.put_bytes;
     counter_add(&a->shard->stats->requests, 1);
@@ -159,6 +162,8 @@ bool memory_attempt_put(struct memory_attempt *a, struct memory_refusal *refusal
     else if (r->end_leases)
         u->watching = false; /* EXEC and UNWATCH end it at the server */
     push(u, a);
+    if (r->no_deadline)
+        memory_blocked_begin(u);
     put(u, r->session, p->bytes);
     worker_be_busy(r->side->worker);
     if (u->base.state == UPSTREAM_DOWN)

@@ -152,6 +152,7 @@ struct memory_operation {
     const struct memory_inquiry
         *inquiry;        /* MEMORY_INQUIRY: valid until plan returns, or in the arena */
     bool is_write;       /* for metrics */
+    bool may_write;      /* a script: what waits at its server may be answered by it */
     struct buf *answer;  /* MEMORY_ANSWERED writes here */
     struct arena *arena; /* the request's */
 };

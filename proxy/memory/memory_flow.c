@@ -83,6 +83,7 @@ static void give_parts(struct memory_request *r, const struct memory_operation *
     r->lease = op->lease;
     r->resumes = op->resumes;
     r->is_write = op->is_write;
+    r->may_write = op->is_write || op->may_write;
     r->key_len = (uint8_t)(op->key.len < MEMORY_KEY_BYTES ? op->key.len : MEMORY_KEY_BYTES);
     if (r->key_len > 0)
         memcpy(r->key, op->key.at, r->key_len);

@@ -5,6 +5,7 @@
  *     answer_flow.c     parts -> merge -> the session, in the order asked
  *     upstream_flow.c   upstreams: hello, replies, loss, leases, clocks
  *     wait_flow.c       requests that wait for a lease
+ *     blocked_flow.c    sessions that leave while they wait in a blocking command
  *     bulk_flow.c       sessions with large replies
  *     pool_flow.c       a worker's side of a pool: made, changed by a reload, taken away
  *     subscribe_flow.c  sessions that receive pushes
@@ -20,6 +21,7 @@
 #pragma once
 
 #include "proxy/base/slab.h"
+#include "proxy/core/leavers.h"
 #include "proxy/core/session.h"
 #include "proxy/core/slow.h"
 #include "proxy/core/stats.h"
@@ -76,6 +78,7 @@ struct memory_request {
     uint64_t streamed_bytes; /* of the reply, handed to the session before it was whole */
     const char *name;
     bool done, silent, alone, no_deadline, end_leases, resumes, streaming, is_write, failed;
+    bool may_write; /* or is_write */
     enum memory_lease lease;
     uint8_t key_len;
     uint8_t key[MEMORY_KEY_BYTES]; /* its beginning, for the slow log */
@@ -129,13 +132,16 @@ struct memory_upstream {
     uint64_t heard_us;             /* last byte from the server, or first byte sent after a rest */
     struct memory_session *lessee; /* NULL: shared, or idle */
     struct list lease_link;        /* on the session's leases, or the shard's idle ones */
-    struct memory_feed *feed;  /* it carries a session's subscriptions; owned by subscribe_flow */
-    bool stood;                /* became ready */
-    bool amid_reply;           /* the reply at the queue's front has begun */
-    bool leased;               /* made for leasing */
-    bool watching;             /* the server remembers WATCHed keys for it */
-    bool blocked_command;      /* its lessee left while it waits in a blocking command */
-    bool ending;               /* retired when its queue is empty */
+    struct memory_feed *feed; /* it carries a session's subscriptions; owned by subscribe_flow */
+    bool stood;               /* became ready */
+    bool amid_reply;          /* the reply at the queue's front has begun */
+    bool leased;              /* made for leasing */
+    bool watching;            /* the server remembers WATCHed keys for it */
+    bool blocked_command;     /* its lessee left while it waits in a blocking command */
+    struct leaver
+        *leaver; /* its lessee waits in a blocking command; NULL: no, or nobody need know */
+    bool spoilt; /* never to be leased again */
+    bool ending; /* retired when its queue is empty */
     uint64_t refused_until_us; /* its login was refused while others stand: as `why` says */
     char *why;                 /* owned */
     uint64_t idle_since_us;
@@ -161,6 +167,7 @@ struct memory_shard {
     uint64_t retry_at_us;
     uint64_t backoff_ms;
     struct list idle_leases; /* memory_upstreams */
+    struct leavers *leavers; /* counted; NULL: there is one worker only */
     struct list waiters;     /* memory_attempts that need a lease; the first came first */
     uint32_t waiter_count;
 };
@@ -227,6 +234,14 @@ void memory_wait_tick(struct memory_side *side, struct memory_shard *shard, uint
 void memory_wait_hurry(struct memory_side *side, const struct memory_shard *shard);
 /* Does another worker want this one's lease? */
 bool memory_wait_is_elsewhere(const struct memory_upstream *u);
+
+/* blocked_flow.c */
+void memory_blocked_begin(struct memory_upstream *u); /* nothing, if it is not so */
+void memory_blocked_end(struct memory_upstream *u);
+/* False: the server can't be told; the upstream must be closed. */
+bool memory_blocked_leave(struct memory_upstream *u, struct memory_session *s);
+/* Before what `over` is given next, its server learns which of its clients left. */
+void memory_blocked_tell(struct memory_session *s, struct memory_upstream *over);
 
 /* answer_flow.c */
 void memory_request_part_done(struct memory_request *r, struct slice direct);

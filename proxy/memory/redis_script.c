@@ -67,6 +67,7 @@ void redis_plan_script(struct redis_call *call)
 
     if (!redis_script_admits(call))
         return;
+    op->may_write = true;
     redis_plan_keyed(call);
     if (op->way != MEMORY_PARTS || !names_sha(call->cmd) ||
         !redis_scripts_find(redis_shared_of(call->site)->scripts, call->args[1], op->arena, &body))

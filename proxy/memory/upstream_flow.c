@@ -239,35 +239,12 @@ void memory_upstream_retire(struct memory_upstream *u)
     u->why = NULL;
 }
 
-/* Its session left while it waits in a blocking command: the server is told over another upstream,
- * in order before all that others send there, so that no element is popped for nobody. */
-static bool unblock(struct memory_upstream *u, struct memory_session *s)
-{
-    struct memory_upstream *other;
-    struct memory_request *r;
-    struct memory_refusal refusal = { 0 };
-    struct buf bytes = { 0 };
-
-    if (u->hello.server_id == 0 || u->back->unblock == NULL || s->route == NULL)
-        return false;
-    other = memory_upstream_shared(s, u->shard->index);
-    if (other->base.state != UPSTREAM_READY || memory_upstream_refuses(other, &refusal))
-        return false;
-    u->back->unblock(u->hello.server_id, &bytes);
-    r = memory_request_new(s);
-    r->session = NULL;
-    memory_attempt_send_unasked(r, other, buf_all(&bytes));
-    memory_request_unref(r);
-    buf_fini(&bytes);
-    return true;
-}
-
 void memory_upstream_give_back(struct memory_upstream *u)
 {
     end_lease(u);
     /* What it watches is the server's memory: only closing is certain. */
     if (u->base.state != UPSTREAM_READY || u->first != NULL || u->ending || u->watching ||
-        memory_wait_is_elsewhere(u)) {
+        u->spoilt || memory_wait_is_elsewhere(u)) {
         memory_upstream_retire(u);
         return;
     }
@@ -280,7 +257,7 @@ void memory_upstream_give_back(struct memory_upstream *u)
 static void let_go(struct memory_upstream *u, struct memory_session *s)
 {
     if (u->first != NULL && u->base.state == UPSTREAM_READY && u->first->request->no_deadline &&
-        unblock(u, s)) {
+        memory_blocked_leave(u, s)) {
         end_lease(u);
         u->blocked_command = true;
         u->heard_us = worker_now_us(u->base.worker);
@@ -355,6 +332,7 @@ static void hello_step(struct memory_upstream *u, struct slice reply)
         counter_add(&shard->stats->upstreams_opened, 1);
         memory_attempts_restamp(u, 0);
         upstream_become_ready(&u->base);
+        memory_blocked_begin(u);
     }
     buf_fini(&question);
     buf_fini(&why);

@@ -165,31 +165,28 @@ class Waiting(Case):
 
 
 class WhoLeaves(Case):
-    """What arrives after a client left is still there for the next."""
+    """What arrives after a client left is still there for the next, over whichever worker it comes."""
 
-    ROUNDS = 300
+    PUSH = ("RPUSH", "<key>", "x")
 
-    def leave(self, workers, how, waits="BLPOP", element=("RPUSH", "x"), noticed=False, database=0, rounds=ROUNDS):
+    def leave(self, how, rounds, waits="BLPOP <key> 0", push=PUSH, count="LLEN", workers=2, database=0):
         redis = RedisServer(self)
         sheaf = Sheaf(self, pool([redis]), proxy={"workers": workers})
-        count = {"RPUSH": "LLEN", "ZADD": "ZCARD"}[element[0]]
-        with sheaf.connect() as session, sheaf.connect() as pusher:
-            pusher.ask("SELECT", database)
-            for number in range(rounds):
-                waiter = sheaf.connect()
-                if database:
-                    waiter.ask("SELECT", database)
-                key = f"left:{number}"
-                waiter.send(encode(*(waits.replace("KEY", key).split() if " " in waits else (waits, key, "0"))))
-                wait_until(lambda: blocked(redis) == 1)
-                how(waiter)
-                if noticed:
-                    wait_until(lambda: blocked(redis) == 0, what="Sheaf to see that the client left")
-                self.assertEqual(pusher.ask(element[0], key, *element[1:]), 1)
-                self.assertEqual(pusher.ask(count, key), 1, f"round {number}: the element is gone")
-                waiter.close()
-            self.assertEqual(session.ask("PING"), "PONG")
-        return redis
+        pushers = [sheaf.connect() for _ in range(4)]
+        for session in pushers:
+            self.addCleanup(session.close)
+            session.ask("SELECT", database)
+        for number in range(rounds):
+            waiter, key, pusher = sheaf.connect(), f"left:{number}", pushers[number % len(pushers)]
+            waiter.ask("SELECT", database)
+            waiter.send(encode(*waits.replace("<key>", key).split()))
+            wait_until(lambda: blocked(redis) == 1)
+            how(waiter)
+            reply = pusher.ask(*(w.replace("<key>", key) for w in push))
+            self.assertNotIsInstance(reply, Failure)
+            self.assertEqual(pusher.ask(count, key), 1, f"round {number}: the element is gone")
+            waiter.close()
+            wait_until(lambda: blocked(redis) == 0)
 
     @staticmethod
     def close(waiter):
@@ -205,27 +202,45 @@ class WhoLeaves(Case):
         waiter.close()
 
     def test_by_closing_costs_no_element(self):
-        redis = self.leave(1, self.close)
-        made = int(redis.ask("INFO", "stats").decode().split("total_connections_received:")[1].split()[0])
-        self.assertLess(made, 2 * self.ROUNDS, "waiting connections are not closed, but used again")
+        self.leave(self.close, 300)
+
+    def test_by_closing_costs_no_element_of_a_single_worker(self):
+        self.leave(self.close, 100, workers=1)
+
+    def test_by_closing_costs_no_element_among_four_workers(self):
+        self.leave(self.close, 100, workers=4)
 
     def test_by_half_closing_costs_no_element(self):
-        self.leave(1, self.half_close, rounds=100)
+        self.leave(self.half_close, 100)
 
     def test_by_being_killed_costs_no_element(self):
-        self.leave(1, self.kill, rounds=100)
-
-    def test_from_another_worker_costs_no_element(self):
-        self.leave(2, self.close, noticed=True)
+        self.leave(self.kill, 100)
 
     def test_in_another_database_costs_no_element(self):
-        self.leave(1, self.close, database=3, rounds=100)
+        self.leave(self.close, 50, database=3)
 
     def test_from_the_other_commands_costs_no_element(self):
-        for waits, element in (("BRPOP KEY 0", ("RPUSH", "x")), ("BLMOVE KEY {KEY}to LEFT LEFT 0", ("RPUSH", "x")),
-                               ("BLMPOP 0 1 KEY LEFT", ("RPUSH", "x")), ("BZPOPMIN KEY 0", ("ZADD", "1", "x"))):
-            with self.subTest(waits):
-                self.leave(1, self.close, waits, element, rounds=20)
+        for waits in ("BRPOP <key> 0", "BLMOVE <key> {<key>}to LEFT LEFT 0", "BLMPOP 0 1 <key> LEFT", "BRPOPLPUSH <key> {<key>}to 0"):
+            self.leave(self.close, 20, waits)
+        self.leave(self.close, 20, "BZPOPMIN <key> 0", ("ZADD", "<key>", "1", "x"), "ZCARD")
+        self.leave(self.close, 20, "BZMPOP 0 1 <key> MAX", ("ZADD", "<key>", "1", "x"), "ZCARD")
+
+    def test_costs_nothing_of_what_a_script_brings(self):
+        self.leave(self.close, 50, push=("EVAL", "return redis.call('RPUSH', KEYS[1], 'x')", "1", "<key>"))
+
+    def test_costs_nothing_of_what_a_transaction_brings(self):
+        redis = RedisServer(self)
+        sheaf = Sheaf(self, pool([redis]))
+        with sheaf.connect() as pusher:
+            for number in range(50):
+                waiter = sheaf.connect()
+                waiter.send(encode("BLPOP", number, "0"))
+                wait_until(lambda: blocked(redis) == 1)
+                waiter.close()
+                words = (("WATCH", number),) if number % 2 else ()
+                replies = pusher.ask_all(*words, ("MULTI",), ("RPUSH", number, "x"), ("EXEC",), ("LLEN", number))
+                self.assertEqual(replies[-2:], [[1], 1])
+                wait_until(lambda: blocked(redis) == 0)
 
     def test_among_others_who_wait_costs_nothing(self):
         redis = RedisServer(self)

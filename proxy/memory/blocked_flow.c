@@ -1,0 +1,72 @@
+/* Upstreams whose sessions wait in a blocking command, and what is done when such a session leaves:
+ * the server is told, over another upstream, before anything that could answer the command.
+ *
+ *     memory_blocked_begin   the command was sent: other workers can see if its client leaves
+ *     memory_blocked_leave   its session ended: the server is told, the upstream awaits the answer
+ *     memory_blocked_end     the command was answered, or the upstream is lost
+ *     memory_blocked_tell    something is about to be sent that may end a wait
+ */
+#include "proxy/memory/memory_flow.h"
+
+#include <stdlib.h>
+
+#include "proxy/base/mem.h"
+
+void memory_blocked_begin(struct memory_upstream *u)
+{
+    if (u->shard->leavers == NULL || u->leaver != NULL || u->lessee == NULL || u->first == NULL ||
+        !u->first->request->no_deadline || u->base.state != UPSTREAM_READY ||
+        u->hello.server_id == 0 || u->back->unblock == NULL)
+        return;
+    u->leaver = leavers_watch(u->shard->leavers, u->lessee->base.conn.fd, u->hello.server_id);
+}
+
+void memory_blocked_end(struct memory_upstream *u)
+{
+    if (u->leaver != NULL && leavers_forget(u->shard->leavers, &u->leaver))
+        u->spoilt = true;
+}
+
+static void say_unblock(struct memory_session *s, struct memory_upstream *over, uint64_t server_id)
+{
+    struct memory_request *r = memory_request_new(s);
+    struct buf bytes = { 0 };
+
+    over->back->unblock(server_id, &bytes);
+    r->session = NULL;
+    memory_attempt_send_unasked(r, over, buf_all(&bytes));
+    memory_request_unref(r);
+    buf_fini(&bytes);
+}
+
+void memory_blocked_tell(struct memory_session *s, struct memory_upstream *over)
+{
+    size_t most = leavers_count(over->shard->leavers), found;
+    uint64_t *ids;
+
+    if (most == 0)
+        return;
+    ids = mem_new(most * sizeof(*ids));
+    found = leavers_find(over->shard->leavers, ids, most);
+    for (size_t i = 0; i < found; i++)
+        say_unblock(s, over, ids[i]);
+    free(ids);
+}
+
+bool memory_blocked_leave(struct memory_upstream *u, struct memory_session *s)
+{
+    struct memory_upstream *other;
+    struct memory_refusal refusal = { 0 };
+
+    if (u->hello.server_id == 0 || u->back->unblock == NULL || s->route == NULL)
+        return false;
+    other = memory_upstream_shared(s, u->shard->index);
+    if (other->base.state != UPSTREAM_READY || memory_upstream_refuses(other, &refusal))
+        return false;
+    if (u->leaver != NULL)
+        leavers_note(u->shard->leavers, u->leaver);
+    /* The server may be told late, when another's command waits there: so it is not used again. */
+    u->spoilt = true;
+    say_unblock(s, other, u->hello.server_id);
+    return true;
+}
