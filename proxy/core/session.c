@@ -406,6 +406,14 @@ static bool has_passed(uint32_t seconds_passed, uint64_t timeout_ms)
     return seconds_passed > (timeout_ms + 999) / 1000;
 }
 
+/* A session that is not read from does not see its client leave: who waits for ever is looked at.
+ */
+static bool is_left(const struct session *s)
+{
+    return s->state == SESSION_WAITING && s->open_requests > 0 &&
+           s->limits->flow->session_half_closed != NULL && conn_is_left(&s->conn);
+}
+
 void session_tick(struct session *s)
 {
     uint32_t now_s = seconds(s->worker);
@@ -417,6 +425,8 @@ void session_tick(struct session *s)
     else if (limits->idle_timeout_ms > 0 && s->open_requests == 0 && s->out.len == 0 && !s->stays &&
              has_passed(now_s - s->active_s, limits->idle_timeout_ms))
         session_close(s, CLOSE_IDLE);
+    else if (is_left(s))
+        limits->flow->session_half_closed(s);
 }
 
 static void put_address(const struct sockaddr_storage *at, char *text, size_t size)

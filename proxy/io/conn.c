@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <unistd.h>
 
 void conn_open(struct conn *c, struct event_base *base, int fd, conn_ready_f *ready)
@@ -119,6 +120,13 @@ bool conn_has_input(const struct conn *c)
     uint8_t byte;
 
     return conn_has_pending(c) || recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+bool conn_is_left(const struct conn *c)
+{
+    struct pollfd p = { .fd = c->fd, .events = POLLRDHUP };
+
+    return poll(&p, 1, 0) == 1;
 }
 
 static enum err write_secured(struct conn *c, const struct iovec *places, int count, size_t *put)

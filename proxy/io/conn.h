@@ -48,6 +48,8 @@ enum err conn_read(struct conn *c, void *at, size_t len, size_t *got) MUST_CHECK
 enum err conn_write(struct conn *c, const struct iovec *places, int count, size_t *put) MUST_CHECK;
 /* Has the peer sent bytes that were not read yet? */
 bool conn_has_input(const struct conn *c);
+/* Will the peer send no more, or is it gone, whatever it sent before? */
+bool conn_is_left(const struct conn *c);
 /* May a further read give bytes at once, though the socket looks idle? (TLS records) */
 static inline bool conn_has_pending(const struct conn *c)
 {

@@ -222,7 +222,7 @@ class Chaos(Case):
 
     def lines(self, word):
         return [line for line in self.sheaf.http("/metrics")[1].splitlines()
-                if not line.startswith("#") and word in line.split("{")[0].split(" ")[0]]
+                if not line.startswith("#") and line.split("{")[0].split(" ")[0].endswith(word)]
 
     def gauge(self, word):
         return sum(float(line.rsplit(" ", 1)[1]) for line in self.lines(word))
@@ -265,6 +265,19 @@ class OneClientsTrouble(Case):
             self.addCleanup(session.close)
             self.assertEqual(session.ask("RPUSH", "q", "x"), 1)
             self.assertEqual(session.ask("BLPOP", "q", "0"), [b"q", b"x"])
+
+    def test_who_leaves_while_waiting_is_noticed_though_more_was_asked_behind(self):
+        redis = RedisServer(self)
+        sheaf = Sheaf(self, pool([redis]), proxy={"workers": 1})
+        for leave in (lambda s: s.close(), lambda s: s.socket.shutdown(socket.SHUT_WR)):
+            session = sheaf.connect()
+            self.addCleanup(session.close)
+            session.send(encode("BLPOP", "q", "0") + encode("GET", "a") * 3)
+            wait_until(lambda: "blocked_clients:1" in redis.ask("INFO", "clients").decode(), what="BLPOP to wait")
+            leave(session)
+            wait_until(lambda: "blocked_clients:0" in redis.ask("INFO", "clients").decode(), what="it to be let go")
+        self.assertEqual(sheaf.ask("RPUSH", "q", "x"), 1)
+        self.assertEqual(sheaf.ask("LPOP", "q"), b"x")
 
     def test_who_leaves_in_the_middle_of_a_transactions_reply_disturbs_nobody(self):
         faults = Faults(self, ("127.0.0.1", RedisServer(self).port))
