@@ -48,6 +48,8 @@ struct memory_host {
                      struct buf *out); /* "name:value\r\n" lines: # Sheaf of INFO */
     void (*slow_list)(const struct memory_site *, uint32_t most,
                       struct buf *out); /* SLOWLOG GET: a RESP array */
+    /* Changes when the shard may have restarted, as far as this worker can know. */
+    uint64_t (*shard_epoch)(const struct memory_site *, uint32_t shard);
 };
 
 /* The place in which a front works: borrowed, valid during the call it is handed to. */

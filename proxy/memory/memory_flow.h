@@ -167,6 +167,7 @@ struct memory_shard {
     uint64_t retry_at_us;
     uint64_t backoff_ms;
     struct list idle_leases; /* memory_upstreams */
+    uint64_t epoch;          /* counts what may mean that the server began anew */
     struct leavers *leavers; /* counted; NULL: there is one worker only */
     struct list waiters;     /* memory_attempts that need a lease; the first came first */
     uint32_t waiter_count;

@@ -41,15 +41,23 @@ struct redis_session {
     uint32_t special;    /* enum redis_special */
 };
 
-enum { REDIS_LEARNED_MOST = 16 };
+enum { REDIS_LEARNED_MOST = 16, REDIS_RAN_PLACES = 256 };
+
+/* A script that a shard has run, and so has, unless it began anew since. */
+struct redis_ran {
+    uint64_t sha; /* its first half */
+    uint64_t epoch;
+    uint32_t shard;
+};
 
 /* Of one worker and pool. */
 struct redis_shared {
     struct resp_args args; /* of the request parsed last, whosever it is */
     struct redis_learned *learned[REDIS_LEARNED_MOST]; /* the newest last; see redis_learn.c */
     uint32_t learned_count;
-    uint64_t learned_us;           /* when servers were asked last; 0: never */
-    struct redis_scripts *scripts; /* counted */
+    uint64_t learned_us;                    /* when servers were asked last; 0: never */
+    struct redis_scripts *scripts;          /* counted */
+    struct redis_ran ran[REDIS_RAN_PLACES]; /* by sha and shard; what is not there is not known */
     uint64_t random;
 };
 

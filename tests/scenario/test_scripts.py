@@ -108,9 +108,9 @@ class Scripts(Case):
             redis.ask("SCRIPT", "FLUSH")
         self.ask("SET", self.keys[1], "0")
         replies = self.session.ask_all(*(c for _ in range(100) for c in (
-            ("EVALSHA", sha, "1", self.keys[1]), ("PING",))))
-        self.assertEqual(sorted(replies[::2]), list(range(1, 101)))
-        self.assertEqual(self.ask("GET", self.keys[1]), b"100")
+            ("EVALSHA", sha, "1", self.keys[1]), ("GET", self.keys[1]), ("PING",))))
+        self.assertEqual(replies[::3], list(range(1, 101)))
+        self.assertEqual(replies[1::3], [b"%d" % n for n in range(1, 101)])
 
     def test_large_scripts_and_arguments(self):
         body = f"return #ARGV[1] --{'x' * 500_000}"
@@ -170,6 +170,11 @@ class Restarted(Case):
         for key in self.keys:
             self.assertEqual(self.session.ask("EVALSHA", sha1(SET), "1", key, "after"), "OK")
             self.assertEqual(self.session.ask("EVALSHA_RO", sha1(GET), "1", key), b"after")
+        for number in range(3):
+            self.restart()
+            replies = self.session.ask_all(*(c for key in self.keys for c in (
+                ("EVALSHA", sha1(SET), "1", key, number), ("GET", key), ("EVALSHA", sha1(GET), "1", key))))
+            self.assertEqual(replies, ["OK", b"%d" % number, b"%d" % number] * 2)
 
     def test_they_run_on_after_a_reload_too(self):
         self.session.ask("EVAL", SET, "1", self.keys[0], "v")
