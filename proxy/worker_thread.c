@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 
 #include "config/diff.h"
 #include "proxy/base/log.h"
@@ -167,6 +168,7 @@ static void *run(void *arg)
     struct worker_thread *t = arg;
     struct worker *w = &t->worker;
 
+    prctl(PR_SET_TIMERSLACK, 1000UL); /* batch_wait_us is as short as the default slack */
     while (!w->stopped && !(w->draining && w->session_count == 0))
         worker_turn(w);
     crew_leave(w);

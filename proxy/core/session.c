@@ -48,6 +48,8 @@ void session_close(struct session *s, enum close_reason reason)
     s->state = SESSION_CLOSING;
     list_remove(&s->due);
     list_append(&w->dead_sessions, &s->due);
+    w->active_sessions -= s->open_requests > 0;
+    s->open_requests = 0;
     worker_dismiss_session(w);
     atomic_fetch_sub(s->limits->sessions, 1);
     counter_sub(&w->shared.sessions_open, 1);

@@ -81,6 +81,16 @@ static inline void session_wants_flush(struct session *s)
  * be copied then. */
 void session_write_through(struct session *s, struct slice bytes);
 
+/* The flow counts here what is under way. */
+static inline void session_request_begins(struct session *s)
+{
+    s->worker->active_sessions += s->open_requests++ == 0;
+}
+static inline void session_request_ends(struct session *s)
+{
+    s->worker->active_sessions -= --s->open_requests == 0;
+}
+
 /* For the worker: the end of a turn, and the clock. */
 void session_flush(struct session *s);
 void session_feed(struct session *s);

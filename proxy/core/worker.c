@@ -236,10 +236,32 @@ static void end_turn(struct worker *w)
     counter_add(&w->shared.turns, 1);
 }
 
+/* While many sessions wait for answers, turns that follow one another at once find a socket or two
+ * ready each, and what they write wakes a server or client each time: most of the cost of a small
+ * request.  So a turn then begins a little after the last one, and serves together what came
+ * meanwhile.  A saturated worker never waits here: its turns take longer anyway. */
+static void space_turns(struct worker *w)
+{
+    uint64_t now_us, from_us = w->turn_us + w->assembly->snapshot->proxy.batch_wait_us;
+
+    if (w->active_sessions < WORKER_SPACED_SESSIONS)
+        return;
+    now_us = clock_now_us();
+    if (now_us < from_us) {
+        struct timespec rest = { .tv_nsec = (long)(from_us - now_us) * 1000 };
+
+        nanosleep(&rest, NULL);
+        now_us = from_us;
+    }
+    w->turn_us = now_us;
+}
+
 void worker_turn(struct worker *w)
 {
     bool more = !list_is_empty(&w->due_sessions) || !list_is_empty(&w->to_flush_upstreams);
 
+    if (!more)
+        space_turns(w);
     w->now_is_known = false;
     event_base_loop(w->base, more ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);
     end_turn(w);

@@ -34,6 +34,7 @@ struct worker_counters {
 
 enum {
     WORKER_SCRATCH_BYTES = 256 * 1024,
+    WORKER_SPACED_SESSIONS = 8,  /* with so many that wait for answers, turns are spaced */
     WORKER_TICK_US = 20 * 1000,  /* while requests are under way */
     WORKER_REST_US = 250 * 1000, /* housekeeping otherwise */
 };
@@ -46,10 +47,12 @@ struct worker {
     uint8_t *scratch;          /* what one read may bring */
     uint64_t now_us;           /* of this turn; see worker_now_us() */
     bool now_is_known;
+    uint64_t turn_us; /* when the last turn began that was spaced, or could have been */
     struct chunk_pool chunks;
     size_t held_bytes; /* of buffers that are not chains: reported by worker_hold() */
     size_t max_bytes;  /* this worker's share of max_memory */
     uint32_t session_count;
+    uint32_t active_sessions; /* of them, those with requests open */
     uint64_t sessions_made;
     struct list sessions;  /* all */
     struct list upstreams; /* all */

@@ -74,7 +74,7 @@ static void leave_queue(struct memory_session *s)
     s->first = r->next;
     if (s->first == NULL)
         s->last = NULL;
-    s->base.open_requests--;
+    session_request_ends(&s->base);
     counter_sub(&s->side->stats->requests_open, 1);
     if (r->alone)
         s->halted = false;

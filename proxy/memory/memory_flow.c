@@ -53,7 +53,7 @@ static void enqueue(struct memory_session *s, struct memory_request *r)
     else
         s->last->next = r;
     s->last = r;
-    s->base.open_requests++;
+    session_request_begins(&s->base);
     counter_add(&s->side->stats->requests_open, 1);
 }
 
