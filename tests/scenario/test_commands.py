@@ -40,7 +40,8 @@ class Words:
         ZADD %z %f %w %f %w|ZADD %z NX %f %w|ZADD %z XX CH %f %w|ZADD %z GT CH %f %w|ZADD %z INCR %f %w|ZADD %z NX INCR 1 %w
         ZREM %z %w|ZCARD %z|ZSCORE %z %w|ZMSCORE %z %w nosuch|ZINCRBY %z %f %w|ZRANK %z %w|ZREVRANK %z %w|ZCOUNT %z %f +inf
         ZRANGE %z %i %i|ZRANGE %z 0 -1 WITHSCORES|ZREVRANGE %z 0 %i WITHSCORES|ZRANGEBYSCORE %z -inf %f WITHSCORES LIMIT 0 5
-        ZREVRANGEBYSCORE %z +inf %f|ZRANGE %z (%f +inf BYSCORE LIMIT 1 3|ZRANGE %z - + BYLEX|ZRANGEBYLEX %z [a (z|ZLEXCOUNT %z - +
+        ZREVRANGEBYSCORE %z +inf %f|ZRANGE %z (%f +inf BYSCORE LIMIT 1 3|ZADD {tag}lex 0 %w 0 %w|ZREM {tag}lex %w
+        ZRANGE {tag}lex - + BYLEX|ZRANGEBYLEX {tag}lex [a (z|ZLEXCOUNT {tag}lex - +|ZREMRANGEBYLEX {tag}lex [f [g
         ZPOPMIN %z|ZPOPMAX %z 2|ZPOPMIN %z 0|ZMPOP 1 %z MIN COUNT 2|BZPOPMIN %z %z 0.001|BZPOPMAX %z 0.001|BZMPOP 0.001 1 %z MAX
         ZRANGESTORE %z %z 0 10|ZUNIONSTORE %z 2 %z %S WEIGHTS 2 1|ZINTERSTORE %z 2 %z %z AGGREGATE MAX|ZDIFFSTORE %z 2 %z %z
         ZUNION 2 %z %z WITHSCORES|ZINTER 2 %z %z|ZDIFF 2 %z %z WITHSCORES|ZINTERCARD 2 %z %z|ZREMRANGEBYRANK %z 8 -1
