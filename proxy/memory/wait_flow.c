@@ -75,8 +75,10 @@ void memory_wait_hurry(struct memory_side *side, const struct memory_shard *shar
 
 void memory_wait_tick(struct memory_side *side, struct memory_shard *shard, uint64_t now_us)
 {
-    LIST_EACH (&shard->waiters, link)
-        if (!serve(LIST_ITEM(link, struct memory_attempt, wait_link), now_us))
+    struct list *first;
+
+    while ((first = list_first(&shard->waiters)) != NULL) /* others may leave with the one served */
+        if (!serve(LIST_ITEM(first, struct memory_attempt, wait_link), now_us))
             break;
     if (!list_is_empty(&shard->waiters))
         worker_be_busy(side->worker);
