@@ -61,12 +61,15 @@ bool memory_blocked_leave(struct memory_upstream *u, struct memory_session *s)
     if (u->hello.server_id == 0 || u->back->unblock == NULL || s->route == NULL)
         return false;
     other = memory_upstream_shared(s, u->shard->index);
-    if (other->base.state != UPSTREAM_READY || memory_upstream_refuses(other, &refusal))
+    if (memory_upstream_refuses(other, &refusal))
         return false;
     if (u->leaver != NULL)
         leavers_note(u->shard->leavers, u->leaver);
     /* The server may be told late, when another's command waits there: so it is not used again. */
     u->spoilt = true;
     say_unblock(s, other, u->hello.server_id);
+    if (other->base.state ==
+        UPSTREAM_DOWN) /* to close `u` would be quicker, and be seen too late */
+        upstream_start(&other->base);
     return true;
 }
