@@ -18,11 +18,10 @@ struct figures_text {
 struct figures {
     struct counter calls; /* answered, errors included, within the measured time */
     struct counter misses, errors;
-    struct counter foreign, lost; /* verify: in the whole run */
-    struct counter filled, audited,
-        unread;                /* keys written before, read back after, or not readable */
-    struct counter unanswered; /* calls on connections that ended or timed out */
-    struct counter unsent;     /* fixed rate: due within the time, but there was never room */
+    struct counter foreign, lost;           /* verify: in the whole run */
+    struct counter filled, audited, unread; /* keys written before, read back after, unreadable */
+    struct counter unanswered;              /* calls on connections that ended or timed out */
+    struct counter unsent; /* fixed rate: due within the time, but there was never room */
     struct counter reconnects, idle_lost;
     struct counter bytes_in, bytes_out;
     struct histogram latency[MIX_MAX]; /* microseconds, per entry of the mix */

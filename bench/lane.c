@@ -1,6 +1,10 @@
-/* See lane.h.  CLOSED --lane_open--> CONNECTING --connected--> GREETING --greeted--> READY, and
- * from each lose() --> CLOSED.  Events are registered for reading all the time, for writing only
- * while the socket is full. */
+/* See lane.h.
+ *
+ *     CLOSED --lane_open--> CONNECTING --connected--> GREETING --greeted--> READY
+ *        ^                      |                        |                    |
+ *        +----------------------+------ lose() ----------+--------------------+
+ *
+ * Events are registered for reading all the time, for writing only while the socket is full. */
 #include "bench/lane.h"
 
 #include <assert.h>

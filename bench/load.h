@@ -68,8 +68,7 @@ struct load_scan {
 typedef enum err load_prepare_f(const struct load *load, struct mix_entry *entry, char *why,
                                 size_t why_size);
 typedef void load_release_f(struct mix_entry *entry);
-/* What to say after connecting: the requests, and how many replies they have.  0: nothing to say.
- */
+/* What to say after connecting: the requests, and how many replies they have; 0: nothing. */
 typedef uint32_t load_greet_f(const struct load *load, struct buf *out);
 typedef void load_encode_f(const struct load *load, const struct load_call *call, struct buf *out);
 /* Finds the end of the first reply in `in`, which always begins at a reply's start. */

@@ -1,8 +1,8 @@
 /* sheaf-bench: puts load on an endpoint, or on two in turn, and tells how they did.
  *
- *     plan.c (what is asked for) -> crew.c (threads) -> hand.c (one thread) -> lane.c (one
- * connection)
- *     -> load_*.c (the protocol), and back: figures.c (counted) -> summary.c (told)
+ *     plan.c (what is asked for) -> crew.c (threads) -> hand.c (one thread)
+ *         -> lane.c (one connection) -> load_*.c (the protocol)
+ *     and back: figures.c (counted) -> summary.c (told)
  */
 #include <errno.h>
 #include <signal.h>

@@ -1,5 +1,4 @@
-/* The summary as JSON: settings, then for each target its medians, rounds, commands and troubles.
- */
+/* The summary as JSON: settings, then each target's medians, rounds, commands and troubles. */
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdio.h>

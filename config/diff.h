@@ -16,12 +16,10 @@ struct diff {
      * database, TLS); each of the old ones continues at most once. */
     uint32_t *endpoint_was; /* [new number] -> old number */
     uint32_t *endpoint_is;  /* [old number] -> new number */
-    /* Listeners are the same if they listen at one address; their pool, protocol or TLS may differ.
-     */
+    /* Listeners are the same if they listen at one address; pool, protocol or TLS may differ. */
     uint32_t *listener_was, *listener_is;
-    uint32_t *pool_was, *pool_is; /* by name */
-    enum diff_change
-        *pool_change; /* [new number]: SAME if nothing at all differs, users included */
+    uint32_t *pool_was, *pool_is;  /* by name */
+    enum diff_change *pool_change; /* [new number]: SAME if nothing differs, users included */
     bool proxy_changed;
 };
 

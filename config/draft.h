@@ -1,7 +1,6 @@
 /* A configuration while it is being loaded: what load.c read, section by section, before
  * draft_build.c makes listeners, endpoints and users of it and draft_check.c looks at the whole.
- * Private to config/.
- */
+ * Private to config/. */
 #pragma once
 
 #include "config/lines.h"
@@ -28,8 +27,7 @@ struct draft {
     void *settings;             /* the pool below, or the snapshot's proxy settings */
     struct memory_pool *pool;   /* NULL for [proxy] */
     struct draft_line *lines, **lines_end;
-    struct place
-        seen[DRAFT_OPTIONS_MOST]; /* where each option of the table was given; line 0: not */
+    struct place seen[DRAFT_OPTIONS_MOST]; /* where each option was given; line 0: not */
 };
 
 struct loading {

@@ -16,8 +16,7 @@
 #include "proxy/base/buf.h"
 #include "proxy/base/err.h"
 
-/* A scheme of URLs.  "+unix" at the end takes a path instead of a host; TLS comes from the table.
- */
+/* A scheme of URLs.  "+unix" at the end takes a path for a host; TLS comes from the table. */
 struct config_scheme {
     const char *name;     /* "redis", "rediss", "redis+unix" */
     const char *protocol; /* "redis" */

@@ -29,7 +29,7 @@ enum option_type {
     OPTION_NAME,     /* const char *: one of the vocabulary's words, see `words_from` */
     OPTION_TEXT,     /* const char *, NULL if not given and without preset; `zero` stands for "" */
     OPTION_FILE,     /* const char *: as text, relative to the file that says it, absolute after */
-    OPTION_LINES, /* repeatable lines with a form of their own, taken by whoever owns the table */
+    OPTION_LINES,    /* repeatable lines of a form of their own, taken by the table's owner */
 };
 
 /* Word lists that the configuration is told, as it may not ask the layers that know them. */

@@ -1,4 +1,4 @@
-/* Parts of config_check_print() that others compare with. Private to config/. */
+/* Parts of config_check_print() that others compare with.  Private to config/. */
 #pragma once
 
 #include "config/snapshot.h"

@@ -1,5 +1,4 @@
-/* See snapshot.h.  Built by load.c in one thread; afterwards only the count of references changes.
- */
+/* See snapshot.h.  Built by load.c in one thread; then only the count of references changes. */
 #include "config/snapshot.h"
 
 #include <arpa/inet.h>

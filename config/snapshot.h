@@ -3,8 +3,7 @@
  *
  * Everything in it is owned by the snapshot's arena.  Durations end in _ms, sizes in _bytes; 0
  * means "no limit" or "never" where the comment says so.  Every option's default, range and
- * description stands in config/tables.c.
- */
+ * description stands in config/tables.c. */
 #pragma once
 
 #include <stdatomic.h>
@@ -41,11 +40,13 @@ struct tls_settings {
 struct memory_pool;
 
 struct endpoint_settings {
-    uint32_t number;      /* index in snapshot.endpoints and on the health board */
-    const char *name;     /* "10.0.0.1:6379", "10.0.0.1:6379/2", "/run/redis.sock?db=2": for logs,
-                             errors     and metrics; never has the password */
-    const char *identity; /* equal text = same server, login and TLS: matched over a reload.
-                             Holds the password: never print it */
+    uint32_t number; /* index in snapshot.endpoints and on the health board */
+    /* "10.0.0.1:6379", "10.0.0.1:6379/2", "/run/redis.sock?db=2": for logs, errors and metrics;
+     * never has the password. */
+    const char *name;
+    /* Equal text = same server, login and TLS: matched over a reload.  Holds the password: never
+     * print it. */
+    const char *identity;
     const char *scheme;   /* "redis", "rediss", "redis+unix" */
     const char *protocol; /* the back's name: the scheme without TLS and Unix: "redis" */
     struct address address;

@@ -1,7 +1,10 @@
 /* URLs as the configuration writes them:
- * SCHEME://[USER:PASSWORD@]HOST[:PORT][/PATH][?NAME=VALUE&...], or
- * SCHEME+unix://[USER:PASSWORD@]/PATH[?...].  Percent-coded; IPv6 addresses in brackets; ${NAME} in
- * any part is taken as it is, whatever letters the environment's value has. */
+ *
+ *     SCHEME://[USER:PASSWORD@]HOST[:PORT][/PATH][?NAME=VALUE&...]
+ *     SCHEME+unix://[USER:PASSWORD@]/PATH[?...]
+ *
+ * Percent-coded; IPv6 addresses in brackets; ${NAME} in any part is taken as it is, whatever
+ * letters the environment's value has. */
 #pragma once
 
 #include <stdbool.h>
@@ -28,8 +31,7 @@ struct url {
     unsigned query_count;
 };
 
-/* All texts go to the arena.  On failure `why` holds what is wrong, never with the password in it.
- */
+/* All texts go to the arena.  On failure `why` holds what is wrong, never with the password. */
 enum err url_parse(const char *text, struct arena *arena, struct url *out, struct buf *why)
     MUST_CHECK;
 

@@ -3,9 +3,13 @@
  *     NAME PASSWORD [WORD...]     words with spaces between them
  *
  * PASSWORD is its text, #SHA256 (64 hex digits), or nopass.  The further words:
- * password=... another password; prefix=app: keys must begin so, may repeat;
- * allow=@read,get  only these; deny=flushall,config|set  not these; admin  dangerous
- * administration.
+ *
+ *     password=...                another password
+ *     prefix=app:                 keys must begin so; may repeat
+ *     allow=@read,get             only these commands
+ *     deny=flushall,config|set    not these
+ *     admin                       dangerous administration
+ *
  * ${NAME} in any word is taken as it is, spaces and all. */
 #pragma once
 

@@ -54,8 +54,8 @@ static void become(struct judge *j, uint64_t now_ms, enum verdict_state state)
     j->slow_run = 0;
 }
 
-/* Half of the back-off is certain, half is chance, so that many proxies do not come back at once.
- */
+/* Half of the back-off is certain, half is chance, so that many proxies do not come back at
+ * once. */
 static uint64_t backoff_ms(const struct judge *j, uint32_t random)
 {
     uint64_t whole = (uint64_t)j->settings.backoff_first_ms << j->backoff_level;

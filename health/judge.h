@@ -1,8 +1,9 @@
 /* From what happened to an endpoint to a verdict about it.  Pure: handed the time, random numbers
  * and events.  The steward has one judge an endpoint and gives it
  *
- *     judge_tally()   once an interval, what the workers' requests met there, also when that is
- * nothing judge_probe()   the outcome of each probe judge_drain()   what the operator wants
+ *     judge_tally()   once an interval, what the workers' requests met there, be it nothing
+ *     judge_probe()   the outcome of each probe
+ *     judge_drain()   what the operator wants
  *
  * and publishes judge_verdict() on the board.
  *
@@ -31,9 +32,8 @@ enum verdict_state { VERDICT_UP, VERDICT_DOWN, VERDICT_HALF_OPEN, VERDICT_DRAINI
 struct verdict {
     enum verdict_state state;
     enum health_reason reason; /* DOWN: why; UP: a note, or HEALTH_FINE */
-    uint8_t
-        weight_percent; /* of its configured share: 100, less in slow start, 0 if it gets none */
-    uint64_t since_ms;  /* of the monotonic clock; the state's beginning */
+    uint8_t weight_percent;    /* of its configured share: less in slow start, 0 if it gets none */
+    uint64_t since_ms;         /* of the monotonic clock; the state's beginning */
 };
 
 /* Zero in any member means the default in its comment. */
@@ -47,7 +47,7 @@ struct judge_settings {
     uint32_t backoff_most_ms;  /* 30000 */
     uint32_t calm_ms;          /* 60000 up, until the back-off is forgotten */
     uint32_t slow_start_ms;    /* off */
-    uint32_t slow_us; /* off; typical latency above which it is told as slow and gets half */
+    uint32_t slow_us;          /* off; a typical latency above it is told, and gets half */
 };
 
 /* What requests met at one endpoint in one interval. */

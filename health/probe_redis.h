@@ -4,7 +4,7 @@
  *
  *     probe_redis_login(&stream, &login, deadline_us, &outcome);      once a connection
  *     probe_redis_check(&stream, with_info, deadline_us, &outcome);   as often as it is probed,
- * with the same outcome
+ *                                                                     with the same outcome
  *
  * After any outcome whose `connection_is_good` is false the stream is to be closed. */
 #pragma once

@@ -42,6 +42,6 @@ static inline void tally_failure(struct tally_sheet *sheet, size_t endpoint,
 }
 
 /* Adds up the endpoint's counters over all sheets, says what is new since `seen`, and remembers it
- * there. The latency is the mean. */
+ * there.  The latency is the mean. */
 void tally_collect(struct tally_sheet *const *sheets, size_t count, size_t endpoint,
                    struct tally_seen *seen, struct judge_tally *tally);

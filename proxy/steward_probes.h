@@ -13,8 +13,7 @@
 
 struct probes;
 
-/* `news` is posted to `box` after each probe, with no content; probes_next() then has the findings.
- */
+/* `news` is posted to `box` after each probe, without content; probes_next() has the findings. */
 enum err probes_start(struct resolver *resolver, struct mailbox *box, mail_f *news,
                       struct probes **out) MUST_CHECK;
 /* What is to be probed from now on; was[new endpoint] is the old one that it continues, or

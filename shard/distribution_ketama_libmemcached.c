@@ -1,6 +1,5 @@
 /* libmemcached's ketama without weights (its "consistent" distribution).  A weight above 1 would
- * switch libmemcached to its weighted ring: that is ketama_weighted, and weights are refused here.
- */
+ * switch libmemcached to its weighted ring: that is ketama_weighted; here weights are refused. */
 #include "shard/ring.h"
 
 static void *build(const struct shard_map_settings *settings, const struct shard_hash *hash,

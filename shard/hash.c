@@ -10,8 +10,8 @@
 
 #include "shard/md5.h"
 
-/* The CRC tables' 256 entries are each the sum of one for the low and one for the high four bits.
- */
+/* The CRC tables' 256 entries are each the sum of one for the low and one for the high four
+ * bits. */
 static const uint16_t CRC16_LOW[16] = {
     0x0000, 0x1021, 0x2042, 0x3063, 0x4084, 0x50a5, 0x60c6, 0x70e7,
     0x8108, 0x9129, 0xa14a, 0xb16b, 0xc18c, 0xd1ad, 0xe1ce, 0xf1ef,

@@ -152,8 +152,8 @@ static uint64_t digest_of(const struct shard_map *map, const struct shard_map_se
     return digest;
 }
 
-/* The names as the distribution knows them, in one block with their bytes; NULL if it knows none.
- */
+/* The names as the distribution knows them, in one block with their bytes; NULL if it knows
+ * none. */
 static struct slice *names_of(const struct shard_map_settings *settings,
                               shard_distribution_name_f *name_of, struct buf *bytes)
 {

@@ -24,8 +24,7 @@
 
 /* What a pool does with a command. */
 enum redis_plan {
-    REDIS_KEYED,       /* all keys on one shard (else -CROSSSLOT): forwarded as it came; without
-                        * keys: the first shard */
+    REDIS_KEYED,       /* all keys on one shard (else -CROSSSLOT), without keys on the first one */
     REDIS_SPLIT,       /* once per shard with the keys that live there, then merged */
     REDIS_EVERY_SHARD, /* sent to all shards as it came, then merged */
     REDIS_ANY_SHARD,   /* touches no data: whichever shard answers is right */
@@ -36,8 +35,8 @@ enum redis_plan {
     REDIS_SUBSCRIBE,   /* (P|S)(UN)SUBSCRIBE; redis_command_keys() gives the channels */
     REDIS_PUBLISH,     /* PUBLISH SPUBLISH: to the shard of the channel, given as the key */
     REDIS_SCRIPT,      /* EVAL FCALL and kin: keyed; without keys: the first shard */
-    REDIS_ADMIN,   /* refused unless the user may; then keyed if it has keys, else every shard */
-    REDIS_REFUSED, /* cannot work behind a pool, whoever asks */
+    REDIS_ADMIN,       /* refused unless the user may; then keyed if it has keys, else all shards */
+    REDIS_REFUSED,     /* cannot work behind a pool, whoever asks */
 };
 
 /* How the shards' replies become one.  For all but ANY_OK an error in any part is the reply. */
@@ -65,8 +64,7 @@ enum redis_keys_rule {
     REDIS_KEYS_RANGE,    /* first, last (negative: counted from the end, -1 the last), step */
     REDIS_KEYS_PAIRS,    /* first, value, next...: to the end, and none without value: MSET */
     REDIS_KEYS_CHANNELS, /* as RANGE, but the words are channels or patterns, not keys */
-    REDIS_KEYS_COUNTED,  /* at `first_key` the number of keys, then the keys, each `key_step` words
-                          */
+    REDIS_KEYS_COUNTED,  /* at `first_key` how many, then the keys, each `key_step` words */
     REDIS_KEYS_SCRIPT,   /* as COUNTED, and none at all is fine: EVAL */
     REDIS_KEYS_DESTINATION_COUNTED, /* a key at 1, then as COUNTED: ZUNIONSTORE */
     REDIS_KEYS_STREAMS,             /* after the word STREAMS the first half of the rest: XREAD */
@@ -84,8 +82,7 @@ enum redis_command_flag {
     REDIS_COMMAND_ADMIN = 1 << 4,
     REDIS_COMMAND_PUBSUB = 1 << 5,
     REDIS_COMMAND_NOSCRIPT = 1 << 6,
-    REDIS_COMMAND_BLOCKING =
-        1 << 7, /* may block; redis_command_plan() tells whether this one does */
+    REDIS_COMMAND_BLOCKING = 1 << 7, /* may block; redis_command_plan() tells if this one does */
     REDIS_COMMAND_NO_AUTH = 1 << 8,  /* allowed before the login */
     REDIS_COMMAND_NO_MULTI = 1 << 9, /* an error inside MULTI, as Redis has it */
     REDIS_COMMAND_MOVABLE_KEYS = 1 << 10,
@@ -135,8 +132,7 @@ static inline bool redis_command_has_subcommands(const struct redis_command *cmd
     return (cmd->flags & REDIS_COMMAND_CONTAINER) != 0;
 }
 
-/* The short way of the common case: the only key is args[1], which is there if the arity is right.
- */
+/* The short way of the common case: the only key is args[1], there if the arity is right. */
 static inline bool redis_command_has_one_key(const struct redis_command *cmd)
 {
     return cmd->keys == REDIS_KEYS_RANGE && cmd->first_key == 1 && cmd->last_key == 1;

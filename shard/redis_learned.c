@@ -226,8 +226,8 @@ static enum err keep(struct redis_learned *learned, struct slice name, struct re
 /* The fields that every version has. */
 enum { FIELDS = 6, CATEGORIES = 6, SUBCOMMANDS = 9 };
 
-/* Reads one command; `subcommands` is how many follow it in the bytes, then `rest` further values.
- */
+/* Reads one command; `subcommands` is how many follow it in the bytes, then `rest` further
+ * values. */
 static enum err read_command(struct reader *r, struct redis_learned *learned, uint64_t *subcommands,
                              uint64_t *rest)
 {

@@ -15,8 +15,7 @@ struct ring_point {
 };
 
 struct ring {
-    const uint32_t
-        *firsts; /* borrowed, the block itself: hash >> shift -> first point to look at */
+    const uint32_t *firsts; /* borrowed, the block itself: hash >> shift -> where to begin */
     unsigned shift;
     struct ring_point points[];
 };
@@ -26,8 +25,7 @@ struct ring {
 struct ring *ring_new(struct ring_point *points, size_t count);
 
 /* The ring that twemproxy and libmemcached's weighted ketama share: about 160 points for each
- * shard, four from each MD5 of "NAME-0", "NAME-1", ...  Warns of shards that are too light for any.
- */
+ * shard, four from each MD5 of "NAME-0", "NAME-1", ...  Warns of shards too light for any. */
 struct ring *ring_new_md5(const struct shard_map_settings *settings,
                           shard_distribution_name_f *name_of, struct buf *why);
 /* libmemcached's other ring: 100 points for each shard, the key's own hash of "NAME-0", ... */

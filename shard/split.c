@@ -1,5 +1,4 @@
-/* One walk to number the parts and count their keys, one to fill them.  All memory is the arena's.
- */
+/* One walk to number the parts and count their keys, one to fill them; in the arena's memory. */
 #include "shard/split.h"
 
 #include <assert.h>

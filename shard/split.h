@@ -2,9 +2,10 @@
  * (a key and its value).  Pure; the work is in proportion to keys and shards.
  *
  *     split_by_shard(&arena, shard_of_key, key_count, shard_count, &split);
- *     for each part: build the command from args[keys[part->keys[i]]], and for MSET the next word
- * too in merging BY_KEY: key k is element split.place[k] of the reply of part split.part[k]
- */
+ *
+ * Then for each part the command is built from args[keys[part->keys[i]]], and for MSET from the
+ * next word, too.  In merging BY_KEY, key k is element split.place[k] of the reply of part
+ * split.part[k]. */
 #pragma once
 
 #include <stddef.h>
@@ -14,9 +15,8 @@
 
 struct split_part {
     uint32_t shard;
-    uint32_t count; /* of keys, at least one */
-    const uint32_t
-        *keys; /* which keys, rising: 0 is the first key of the request; borrowed: arena */
+    uint32_t count;       /* of keys, at least one */
+    const uint32_t *keys; /* rising; 0 is the first key of the request; borrowed: arena */
 };
 
 /* All pointers are borrowed: from the arena. */

@@ -1,9 +1,8 @@
 /* What a shard says of itself: one line of text that it keeps under SHARD_STAMP_KEY, written when
  * it is first used and compared each time it is connected.  Placement depends on the order and
- * number of shards, so a shard that carries another stamp must not be used (promise 4).
+ * number of shards, so a shard that carries another stamp must not be used.
  *
- *     sheaf-stamp 1 pool=sessions shard=0/2 hash=xxh3 distribution=modulo map=0123456789abcdef
- * epoch=1
+ *     sheaf-stamp 1 pool=main shard=0/2 hash=xxh3 distribution=modulo map=0123456789abcdef epoch=1
  */
 #pragma once
 

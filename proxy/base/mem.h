@@ -6,9 +6,11 @@
 #include <stddef.h>
 
 void *mem_new(size_t size);                    /* zeroed; free() */
-/* Pages of the system's own, aligned to their size (a power of two); mem_unmap() gives them back. */
-void *mem_map(size_t size);
-void mem_unmap(void *memory, size_t size);
 void *mem_resize(void *old, size_t size);      /* as realloc() */
 char *mem_text(const char *text);              /* a copy; free() */
 char *mem_text_of(const void *at, size_t len); /* a terminated copy; free() */
+
+/* Pages of the system's own, aligned to their size, which is a power of two; they go back to it by
+ * mem_unmap(). */
+void *mem_map(size_t size);
+void mem_unmap(void *memory, size_t size);

@@ -31,7 +31,7 @@ static inline void counter_sub(struct counter *c, uint64_t less)
 }
 
 /* Buckets are exact up to 63 and then 32 to each power of two: a value is told 3 % too high at
- * most. Values above the last bucket (71 minutes, in microseconds) are counted in it. */
+ * most.  Values above the last bucket (71 minutes, in microseconds) are counted in it. */
 enum {
     HISTOGRAM_SUB_BITS = 5,
     HISTOGRAM_SUB = 1 << HISTOGRAM_SUB_BITS,

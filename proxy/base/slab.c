@@ -45,8 +45,8 @@ static struct block *block_new(struct slab *s)
 {
     struct block *b = mem_map(BLOCK_BYTES);
 
-    *b = (struct block){ .new = (unsigned char *)b + ((sizeof(*b) + ALIGNMENT - 1) &
-                                                      ~(size_t)(ALIGNMENT - 1)) };
+    *b = (struct block){ .new = (unsigned char *)b +
+                                ((sizeof(*b) + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1)) };
     if (s->open.next == NULL)
         list_init(&s->open);
     list_append(&s->open, &b->link);

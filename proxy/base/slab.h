@@ -1,6 +1,6 @@
 /* Objects of one size, recycled within a thread: the most recently freed is handed out first.  They
- * lie in blocks of their own, so that what outlives a burst elsewhere does not keep its memory, and a
- * block whose objects are all free can be given back. */
+ * lie in blocks of their own, so that what outlives a burst elsewhere does not keep its memory, and
+ * a block whose objects are all free can be given back. */
 #pragma once
 
 #include <stddef.h>

@@ -27,8 +27,8 @@ struct flow {
     size_t (*session_input)(struct session *s, struct slice in);
     /* Of a throttled session: what it had not read is nearly all written now. */
     void (*session_drained)(struct session *s);
-    /* The client sends no more, and is owed replies: who waits for ever is let go.  May be absent.
-     */
+    /* The client sends no more, and is owed replies: who waits for ever is let go.  May be
+     * absent. */
     void (*session_half_closed)(struct session *s);
     /* There are too many sessions: says so on the plain descriptor.  May be absent. */
     void (*turn_away)(const struct session_limits *limits, int fd);
@@ -39,10 +39,9 @@ struct flow {
     void (*upstream_connected)(struct upstream *u);
     /* As session_input. */
     size_t (*upstream_input)(struct upstream *u, struct slice in);
-    /* The connection is gone, or never came to be; the upstream is DOWN and can be started again.
-     */
+    /* The connection is gone, or never came to be; the upstream is DOWN and can be started
+     * again. */
     void (*upstream_lost)(struct upstream *u, enum err err, const char *why);
-    /* Bytes that the socket had held back went out; `before` is what had been written until then.
-     */
+    /* Bytes that the socket had held back went out; `before`: what had been written until then. */
     void (*upstream_drained)(struct upstream *u, uint64_t before);
 };

@@ -1,7 +1,6 @@
 /* See leavers.h.  The kernel is asked who left, by an epoll of its own for each endpoint, which any
  * worker may poll without waiting.  Everything is under the endpoint's lock, that call too: so an
- * answer never speaks of somebody who is forgotten already, and it takes less than a microsecond.
- */
+ * answer never speaks of somebody who is forgotten already; it takes less than a microsecond. */
 #include "proxy/core/leavers.h"
 
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* Clients that left while their request waits at a server, as all workers must know it at once.
  *
  * A client blocks in BLPOP over one worker and disconnects; then another pushes over another
- * worker. The worker of the first may learn of it later than the push is sent, and the element
+ * worker.  The worker of the first may learn of it later than the push is sent, and the element
  * would be popped for nobody.  So whoever sends something that may end a wait looks here first, and
  * before it tells the server, on the same connection, which of its clients wait for nobody.
  *

@@ -408,8 +408,8 @@ static bool has_passed(uint32_t seconds_passed, uint64_t timeout_ms)
     return seconds_passed > (timeout_ms + 999) / 1000;
 }
 
-/* A session that is not read from does not see its client leave: who waits for ever is looked at.
- */
+/* A session that is not read from does not see its client leave: who waits for ever is looked
+ * at. */
 static bool is_left(const struct session *s)
 {
     return s->state == SESSION_WAITING && s->open_requests > 0 &&

@@ -22,8 +22,7 @@
 
 enum session_state { SESSION_READING, SESSION_WAITING, SESSION_CLOSING };
 
-/* What a pool allows its sessions; lies in the flow's side of the pool, and changes with a reload.
- */
+/* What a pool allows its sessions; lies in the flow's side of the pool, changes with a reload. */
 struct session_limits {
     const struct flow *flow;
     struct slab *slab;        /* of this worker, for the flow's structs of this pool's sessions */

@@ -17,16 +17,15 @@ struct stats_row {
     char *endpoint;         /* "": the row of the pool itself */
     uint32_t shard;
     uint32_t worker;
-    atomic_uint
-        sessions; /* of a pool's row of no worker: open ones, in the process; all write it */
+    atomic_uint sessions;    /* of a pool's row of no worker: open in the process; all write it */
     struct counter requests; /* pool: of sessions; shard: parts sent */
     struct counter failures; /* answered by Sheaf with an error of its own */
     struct counter timeouts, refusals, late_replies, upstreams_lost, upstreams_opened;
     struct counter bytes_in, bytes_out; /* from and to sessions, or from and to the endpoint */
     struct counter upstreams_open, upstreams_leased, requests_open;
     struct counter sessions_open; /* pool only */
-    struct histogram
-        latency_us; /* pool: from parse to the last byte queued; shard: sent to reply */
+    /* Pool: from parse to the last byte queued; shard: from the sending to the reply. */
+    struct histogram latency_us;
 };
 
 #define STATS_NO_WORKER UINT32_MAX /* a row that all workers share */

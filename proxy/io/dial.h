@@ -16,11 +16,10 @@ struct dial_options {
     const char *host; /* name or literal; NULL: unix_path is used */
     uint16_t port;
     const char *unix_path;
-    struct resolver
-        *resolver; /* borrowed; NULL: names are looked up on the spot, without a deadline */
-    struct tls_context *tls; /* borrowed; NULL: plain */
-    const char *server_name; /* for TLS; NULL: host */
-    int cancel_fd; /* borrowed; once it is readable every wait ends with ERR_TIMEOUT; 0: none */
+    struct resolver *resolver; /* borrowed; NULL: looked up on the spot, without a deadline */
+    struct tls_context *tls;   /* borrowed; NULL: plain */
+    const char *server_name;   /* for TLS; NULL: host */
+    int cancel_fd;             /* borrowed; readable: waits end with ERR_TIMEOUT; 0: none */
 };
 
 /* Deadlines are of the monotonic clock.  Tries each address of the name.  ERR_RESOLVE, ERR_CONNECT,

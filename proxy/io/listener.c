@@ -99,8 +99,8 @@ static enum err bind_tcp(const struct listener_options *o, int *fds, uint32_t co
     return ERR_NONE;
 }
 
-/* A socket file that nobody listens on any more is in the way, one that somebody does is not ours.
- */
+/* A socket file that nobody listens on any more is in the way, one that somebody does is not
+ * ours. */
 static enum err clear_path(const struct sockaddr_un *address, const struct listener_options *o,
                            struct buf *why)
 {

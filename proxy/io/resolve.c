@@ -38,8 +38,8 @@ struct name {
     bool is_queued;           /* or being looked up */
 };
 
-/* One ask that waits for a name's first answer; afterwards the answer itself, in the desk's inbox.
- */
+/* One ask that waits for a name's first answer; afterwards the answer itself, in the desk's
+ * inbox. */
 struct wait {
     struct list link;          /* of name.waiting, then desk.shared.inbox */
     struct resolve_desk *desk; /* borrowed: closing a desk takes its waits away */

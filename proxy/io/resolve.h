@@ -6,12 +6,11 @@
  *
  *     err = resolve_ask(desk, "redis-1.internal", 6379, &list, done, upstream, &ticket);
  *     ERR_NONE:  `list` is filled: a literal, or a name that is known
- *     ERR_AGAIN: done() will be called in this loop, unless resolve_cancel(desk, ticket) comes
- * first
+ *     ERR_AGAIN: done() will be called in this loop, if resolve_cancel(desk, ticket) is not first
  *
  * So only the first asking for a name waits.  A known name older than its ttl is answered at once
  * from what is known and looked up again behind the scenes; when that fails the last good answer
- * stays. After a failed connect, resolve_refresh() has the name looked up before its ttl. */
+ * stays.  After a failed connect, resolve_refresh() has the name looked up before its ttl. */
 #pragma once
 
 #include <event2/event.h>

@@ -2,9 +2,11 @@
  * what it can and says ERR_AGAIN when the descriptor must be waited for, for reading, or for
  * writing if tls_wants_write().
  *
- *     TRY(tls_context_new(&(struct tls_options){ .side = TLS_CONNECT, .ca_file = ca }, &tls,
- * &why)); stream = tls_stream_new(tls, fd, "db.example.org", &resume); err = tls_handshake(stream);
- * again and again while ERR_AGAIN err = tls_read(stream, at, sizeof(at), &got);
+ *     struct tls_options options = { .side = TLS_CONNECT, .ca_file = ca };
+ *     TRY(tls_context_new(&options, &tls, &why));
+ *     stream = tls_stream_new(tls, fd, "db.example.org", &resume);
+ *     err = tls_handshake(stream);                      again and again while ERR_AGAIN
+ *     err = tls_read(stream, at, sizeof(at), &got);
  *
  * TLS 1.2 or newer, no ALPN, no renegotiation.  On upstreams the server's certificate and name are
  * verified unless the options say otherwise.  A peer that is gone raises no SIGPIPE. */

@@ -2,8 +2,8 @@
  *
  *     memory_attempt_start --put--> in the upstream's queue --reply--> memory_request_part_done
  *                  |                      |
- *                  +------ refused        +-- deadline, loss: memory_attempt_fail; in the queue it
- * is a tombstone from then on
+ *                  +------ refused        +-- deadline, loss: memory_attempt_fail; in the queue
+ *                                             it is a tombstone from then on
  */
 #include "proxy/memory/memory_flow.h"
 

@@ -42,12 +42,12 @@ struct memory_state {
 
 /* Questions of a front to the process around it; each appends text to `out`. */
 struct memory_host {
-    void (*session_line)(const struct memory_site *,
-                         struct buf *out); /* the asking session's line */
-    void (*describe)(const struct memory_site *,
-                     struct buf *out); /* "name:value\r\n" lines: # Sheaf of INFO */
-    void (*slow_list)(const struct memory_site *, uint32_t most,
-                      struct buf *out); /* SLOWLOG GET: a RESP array */
+    /* The asking session's line of CLIENT LIST. */
+    void (*session_line)(const struct memory_site *, struct buf *out);
+    /* "name:value\r\n" lines: the section "# Sheaf" of INFO. */
+    void (*describe)(const struct memory_site *, struct buf *out);
+    /* SLOWLOG GET: a RESP array. */
+    void (*slow_list)(const struct memory_site *, uint32_t most, struct buf *out);
     /* Changes when the shard may have restarted, as far as this worker can know. */
     uint64_t (*shard_epoch)(const struct memory_site *, uint32_t shard);
 };
@@ -70,9 +70,10 @@ struct memory_part {
     uint32_t shard;
     uint32_t replies;   /* how many its bytes will cause; at least 1 */
     struct slice bytes; /* as its server shall see them; in raw, the words or the arena */
-    struct slice reply; /* for the merge: all its replies, one after the other.  A part that failed
-                           has one error reply instead, made by `refuse` */
-    bool failed;        /* the reply is not the server's */
+    /* For the merge: all its replies, one after the other.  A part that failed has one error reply
+     * instead, made by `refuse`. */
+    struct slice reply;
+    bool failed; /* the reply is not the server's */
 };
 
 enum memory_way {
@@ -80,16 +81,14 @@ enum memory_way {
     MEMORY_ANSWERED,  /* the whole reply is in `answer` (which may stay empty: a silent command) */
     MEMORY_PARTS,     /* `parts` go to their shards */
     MEMORY_SUBSCRIBE, /* a subscription command: the subscription flow takes the words */
-    MEMORY_INQUIRY,   /* all workers are asked `inquiry`; `merge` is handed their answer as one part
-                       */
+    MEMORY_INQUIRY,   /* all workers are asked `inquiry`; `merge` gets their answer as one part */
 };
 
 /* Which upstream carries the parts. */
 enum memory_lease {
     MEMORY_SHARED,     /* the worker's shared one */
     MEMORY_LEASE,      /* one of the session's own, kept after the reply (WATCH) */
-    MEMORY_LEASE_ONCE, /* one of the session's own; given back after the reply (EXEC after WATCH,
-                          BLPOP) */
+    MEMORY_LEASE_ONCE, /* the same, given back after the reply (EXEC after WATCH, BLPOP) */
 };
 
 /* Joins the replies of all parts into m->out.  Called once, when all have come; the session may
@@ -105,8 +104,7 @@ struct memory_merge {
     uint32_t part_count;
     struct arena *arena; /* the request's */
     struct buf *out;
-    bool again; /* set: `parts` (new, in the arena) go to their shards first; then merge is called
-                   again */
+    bool again; /* set: `parts` (new, in the arena) go out first, then merge is called again */
 };
 
 /* Who receives pushes, and who does not. */
@@ -114,10 +112,11 @@ enum memory_kind { MEMORY_KIND_ANY, MEMORY_KIND_PLAIN, MEMORY_KIND_SUBSCRIBER, M
 
 /* About the sessions of this pool, on all workers. */
 struct memory_inquiry {
-    bool kills;           /* they are closed, and the answer is their number; else the answer is a
-                             line for each, as in CLIENT LIST, ended by "\n" */
-    uint64_t id;          /* this one only; 0: any */
-    struct slice address; /* "ip:port" of the client; empty: any */
+    /* They are closed, and the answer is their number; else the answer is a line for each, as in
+     * CLIENT LIST, ended by "\n". */
+    bool kills;
+    uint64_t id;                /* this one only; 0: any */
+    struct slice address;       /* "ip:port" of the client; empty: any */
     struct slice local_address; /* of our side; empty: any */
     struct slice user;          /* logged in as; empty: any */
     enum memory_kind kind;
@@ -137,22 +136,22 @@ struct memory_operation {
     struct memory_part one;
     memory_merge_f *merge; /* NULL: one part, whose reply goes to the session as it comes */
     void *note;            /* for the merge; in the arena */
-    const char
-        *name; /* the command, static or living as long as the snapshot: for slow log and metrics */
+    const char *name; /* the command, living as long as the snapshot: for slow log and metrics */
     struct slice key; /* its first key, for the slow log */
     enum memory_lease lease;
-    bool after_all;   /* set only while !site->idle, and then nothing else is set or changed: parse
-                         and   plan again once all earlier requests of the session are answered */
+    /* Set only while !site->idle, and then nothing else is set or changed: parse and plan again
+     * once all earlier requests of the session are answered. */
+    bool after_all;
     bool alone;       /* what follows waits until this one is answered */
     bool no_deadline; /* may wait for ever (BLPOP) */
     bool silent;      /* its reply is swallowed (CLIENT REPLY OFF) */
-    bool resumes;     /* only a lease that the session has already will do (EXEC after WATCH): if it
-                         was lost, the part fails */
-    bool end_leases;  /* the session's leases are given back after the reply; one that may still be
-                         watched on is closed */
+    bool resumes;     /* takes a lease that the session has (EXEC after WATCH), or fails */
+    /* The session's leases are given back after the reply; one that may still be watched on is
+     * closed. */
+    bool end_leases;
     bool end_subscriptions; /* MEMORY_ANSWERED only */
-    const struct memory_inquiry
-        *inquiry;        /* MEMORY_INQUIRY: valid until plan returns, or in the arena */
+    /* MEMORY_INQUIRY: valid until plan returns, or in the arena. */
+    const struct memory_inquiry *inquiry;
     bool is_write;       /* for metrics */
     bool may_write;      /* a script: what waits at its server may be answered by it */
     struct buf *answer;  /* MEMORY_ANSWERED writes here */
@@ -211,8 +210,7 @@ struct memory_hello {
     /* filled on the way */
     uint32_t step;            /* 0 at first; the driver's own counting */
     uint64_t server_id;       /* of this upstream at its server (CLIENT ID); 0: unknown */
-    struct slice found_stamp; /* .at is set when the shard carries one: the flow judges it; borrowed
-                                 from the reply */
+    struct slice found_stamp; /* .at is set if the shard carries one; borrowed from the reply */
 };
 
 struct memory_back {
@@ -223,7 +221,7 @@ struct memory_back {
      * ERR_STAMP is returned by the flow's judgement, not here. */
     enum err (*hello)(struct memory_hello *, struct slice reply, struct buf *out, struct buf *why);
     /* Looks for the end of one reply; `scan` (scan_size bytes, all zero at a reply's start)
-     * remembers. DONE: *used bytes end it.  MORE: *used bytes are passed.  *out_of_band: it is a
+     * remembers.  DONE: *used bytes end it.  MORE: *used bytes are passed.  *out_of_band: it is a
      * push, and answers nothing. */
     enum parse (*scan)(void *scan, struct slice in, size_t *used, bool *out_of_band);
     size_t scan_size; /* at most MEMORY_SCAN_BYTES */

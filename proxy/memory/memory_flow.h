@@ -14,7 +14,7 @@
  * All of it belongs to one worker's thread.
  *
  * Order: a session's requests stand in its queue as they were asked and are answered from its
- * front. Each upstream has its own queue of attempts as they were sent; a reply belongs to the
+ * front.  Each upstream has its own queue of attempts as they were sent; a reply belongs to the
  * oldest.  An attempt whose request was answered without it (its deadline passed, its session left)
  * stays in the upstream's queue as a tombstone and swallows the reply when it comes: so replies
  * never cross. */
@@ -92,10 +92,9 @@ struct memory_route {
     struct list link; /* on side->routes */
     uint32_t database;
     uint8_t version;
-    uint32_t sessions;      /* that use it */
-    uint64_t idle_since_us; /* when the last of them left */
-    struct memory_upstream *
-        *shared; /* [shard * side->settings->upstreams + which]; NULL: not yet */
+    uint32_t sessions;               /* that use it */
+    uint64_t idle_since_us;          /* when the last of them left */
+    struct memory_upstream **shared; /* [shard * settings->upstreams + which]; NULL: not yet */
 };
 
 struct memory_session {
@@ -132,16 +131,15 @@ struct memory_upstream {
     uint64_t heard_us;             /* last byte from the server, or first byte sent after a rest */
     struct memory_session *lessee; /* NULL: shared, or idle */
     struct list lease_link;        /* on the session's leases, or the shard's idle ones */
-    struct memory_feed *feed; /* it carries a session's subscriptions; owned by subscribe_flow */
-    bool stood;               /* became ready */
-    bool amid_reply;          /* the reply at the queue's front has begun */
-    bool leased;              /* made for leasing */
-    bool watching;            /* the server remembers WATCHed keys for it */
-    bool blocked_command;     /* its lessee left while it waits in a blocking command */
-    struct leaver
-        *leaver; /* its lessee waits in a blocking command; NULL: no, or nobody need know */
-    bool spoilt; /* never to be leased again */
-    bool ending; /* retired when its queue is empty */
+    struct memory_feed *feed;  /* it carries a session's subscriptions; owned by subscribe_flow */
+    bool stood;                /* became ready */
+    bool amid_reply;           /* the reply at the queue's front has begun */
+    bool leased;               /* made for leasing */
+    bool watching;             /* the server remembers WATCHed keys for it */
+    bool blocked_command;      /* its lessee left while it waits in a blocking command */
+    struct leaver *leaver;     /* its lessee waits in a blocking command; NULL: nobody need know */
+    bool spoilt;               /* never to be leased again */
+    bool ending;               /* retired when its queue is empty */
     uint64_t refused_until_us; /* its login was refused while others stand: as `why` says */
     char *why;                 /* owned */
     uint64_t idle_since_us;
@@ -213,8 +211,7 @@ void memory_attempt_start(struct memory_request *r, uint32_t part);
 /* Puts it on an upstream.  False: `refusal` says why not; ERR_AGAIN: no lease is free. */
 bool memory_attempt_put(struct memory_attempt *a, struct memory_refusal *refusal);
 void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool done);
-/* Answers its request with an error; the attempt stays in the queue as a tombstone if it is in one.
- */
+/* Answers its request with an error; an attempt in a queue stays there as a tombstone. */
 void memory_attempt_fail(struct memory_attempt *a, const struct memory_refusal *refusal);
 void memory_attempt_pop(struct memory_upstream *u);
 /* Sends bytes on nobody's behalf; the one reply is swallowed. */
@@ -275,8 +272,8 @@ void memory_upstream_tick(struct memory_upstream *u, uint64_t now_us);
 void memory_shard_tick(struct memory_side *side, struct memory_shard *shard, uint64_t now_us);
 
 /* bulk_flow.c */
-/* False: the session must change from shared to its own upstreams, or back, and has requests open.
- */
+/* False: the session must change from shared to its own upstreams, or back, while requests are
+ * open. */
 bool memory_bulk_follow(struct memory_session *s);
 struct memory_upstream *memory_bulk_upstream(struct memory_session *s, uint32_t shard,
                                              struct memory_refusal *refusal);

@@ -4,10 +4,16 @@
  *     front_redis.c          parsing, the short way of one-key commands, refusals
  *     redis_plan.c           every other command: checks in Redis's order, then by its kind
  *     redis_split.c          MGET, MSET, DEL ...: once per shard
- *     redis_every_shard.c    commands of all shards; redis_stamp.c: those that would show the stamp
- *     redis_merge.c          many replies into one; redis_info.c: INFO
- *     redis_transaction.c    MULTI, EXEC, WATCH; redis_script.c: EVAL; redis_users.c: who may what
+ *     redis_every_shard.c    commands of all shards
+ *     redis_stamp.c          those of them that would show the stamp
+ *     redis_merge.c          many replies into one
+ *     redis_info.c           INFO, the one merge that is long
+ *     redis_transaction.c    MULTI, EXEC, WATCH; redis_queue.c: what may stand in between
+ *     redis_script.c         EVAL and its kin; redis_scripts.c: the bodies that are remembered
+ *     redis_learn.c          commands that only the servers know
+ *     redis_users.c          who may what
  *     redis_local*.c         what is answered here
+ *     redis_call.c           what all of them need
  *
  * A plan function leaves the operation either answered or with its parts.  It may set op->after_all
  * and return at once (redis_must_wait()): then nothing may be changed, for it is called again. */
@@ -103,8 +109,7 @@ void redis_error_of_words(struct redis_call *call);
 /* True: leave, the plan is made later. */
 bool redis_must_wait(struct redis_call *call);
 
-/* The whole request as a server must see it; valid until the plan returns, or as long as the arena.
- */
+/* The whole request as a server must see it; valid until the plan returns, if not longer. */
 struct slice redis_call_bytes(struct redis_call *call);
 /* Words as a request, in the arena.  The texts of the other form are terminated by a NULL. */
 struct slice redis_encode(struct arena *arena, const struct slice *words, size_t count);
@@ -116,8 +121,7 @@ void redis_plan_one(struct redis_call *call, uint32_t shard, struct slice bytes)
 void redis_plan_all(struct redis_call *call, struct slice bytes, uint32_t replies,
                     memory_merge_f *merge, void *note);
 
-/* The keys of the request.  False: answered with an error (not readable, not allowed, the stamp).
- */
+/* The keys of the request.  False: answered with an error (unreadable, not allowed, the stamp). */
 struct redis_keys {
     const uint32_t *at; /* places in args; borrowed: the arena */
     size_t count;

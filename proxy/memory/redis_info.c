@@ -1,6 +1,6 @@
 /* INFO of many servers as one: counters are added, databases joined, the rest is the first
- * server's. A shard that does not answer is left out, for libraries ask INFO whether they may begin
- * at all; what is missing stands in the section "# Sheaf". */
+ * server's.  A shard that does not answer is left out, for libraries ask INFO whether they may
+ * begin at all; what is missing stands in the section "# Sheaf". */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

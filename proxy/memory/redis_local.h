@@ -1,5 +1,4 @@
-/* What the pool answers by itself: each file has a table of commands, redis_local.c looks them up.
- */
+/* What the pool answers by itself: each file has a table of commands, redis_local.c looks in it. */
 #pragma once
 
 #include "proxy/memory/redis_front.h"

@@ -1,5 +1,4 @@
-/* Many replies into one, by the table's kinds of merge.  What the merges read stands in the note.
- */
+/* Many replies into one, by the table's kinds of merge.  What merges read stands in the note. */
 #pragma once
 
 #include "proxy/memory/redis_front.h"

@@ -9,9 +9,10 @@
  * commands run one at a time, when all earlier requests are answered:
  *
  *     memory_subscribe   begin() or end() notes for each feed what it must be told
- * --send_names()--> take_frame         confirmations are counted; the last of the last feed
- * --conclude()--> conclude           the session's own confirmations are its reply, in its own
- * order and count; or what was begun is undone, and the reply is the first error
+ *       send_names()     each feed is told it, once it is ready
+ *       take_frame()     confirmations are counted, until the last of the last feed
+ *       conclude()       the session's own confirmations are its reply, in its own order and
+ *                        count; or what was begun is undone, and the reply is the first error
  *
  * Messages pass as they come, but never inside of another reply, and never between a SUBSCRIBE and
  * its confirmations: those are held.

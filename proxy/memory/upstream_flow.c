@@ -26,8 +26,8 @@ static bool is_silent(const struct memory_upstream *u)
            worker_now_us(u->base.worker) - u->heard_us > u->side->settings->timeout_ms * 1000;
 }
 
-/* Nobody has tried for long though it was time, since no session was there: the next request does.
- */
+/* Nobody has tried for long though it was time, since no session was there: the next request
+ * does. */
 static bool is_forgotten(const struct memory_shard *shard, uint64_t now_us)
 {
     enum { LONG_US = 1000 * 1000 };
@@ -121,8 +121,8 @@ static bool take_budget(struct memory_side *side, uint32_t shard)
     return false;
 }
 
-/* An idle one of another database or version makes room; if there is none, other workers are told.
- */
+/* An idle one of another database or version makes room; if there is none, other workers are
+ * told. */
 static bool make_room(struct memory_side *side, uint32_t shard)
 {
     struct list *idle = list_first(&side->shards[shard]->idle_leases);
@@ -445,8 +445,8 @@ size_t memory_upstream_input(struct upstream *base, struct slice in)
 
 /* ---- loss ---- */
 
-/* It never stood: all that waits for it fails, and so does, at once, what comes until it is back.
- */
+/* It never stood: all that waits for it fails, and so does, at once, what comes until it is
+ * back. */
 static void shard_failed(struct memory_upstream *u, enum err err, const char *why)
 {
     enum { PATIENT_FACTOR = 4 }; /* a wrong password or stamp is not mended by trying */

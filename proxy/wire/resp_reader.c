@@ -1,5 +1,4 @@
-/* Elements of a reply that is whole.  The scanner of resp_reply.h passes what nobody wants to see.
- */
+/* Elements of a reply that is whole.  The scanner of resp_reply.h passes what nobody wants. */
 #include "proxy/wire/resp_reader.h"
 
 #include "proxy/wire/resp_reply.h"
@@ -64,8 +63,8 @@ static enum err read_integer(struct slice line, struct resp_item *item)
     return slice_to_i64(line, &item->integer) ? ERR_NONE : ERR_PROTOCOL;
 }
 
-/* The element, or the first line of the aggregate, at the front of `in`; attributes are items here.
- */
+/* The element, or the first line of the aggregate, at the front of `in`; attributes are items
+ * here. */
 static enum err read_item(struct slice in, struct resp_item *item)
 {
     struct slice line;

@@ -1,7 +1,7 @@
 /* Reads one complete reply, element by element, for those that merge or inspect replies.
  *
- *     struct resp_reader reader = { reply };            bytes that resp_reply_scan() found to be
- * whole struct resp_item item;
+ *     struct resp_reader reader = { reply };            which resp_reply_scan() found to be whole
+ *     struct resp_item item;
  *
  *     TRY(resp_read(&reader, &item));                   e.g. '*' with item.count elements
  *     for (uint64_t i = 0; i < item.count; i++)
@@ -24,8 +24,9 @@ struct resp_reader {
 struct resp_item {
     struct slice raw;  /* the element's bytes; of an aggregate: its first line only */
     struct slice text; /* bulk, verbatim (with its "txt:"), simple, error, double, big number */
-    uint64_t count; /* aggregates: the elements that follow, two for each pair of a map.  Never more
-                       than the bytes to come can hold, so it may size an array */
+    /* Aggregates: the elements that follow, two for each pair of a map.  Never more than the bytes
+     * to come can hold, so it may size an array. */
+    uint64_t count;
     int64_t integer; /* ':', and '#' as 0 or 1 */
     uint8_t type;    /* '+' '-' ':' '$' '*' '%' '~' '>' '_' '#' ',' '(' '!' '=' */
     bool is_null;    /* "_", "$-1", "*-1" */

@@ -3,9 +3,9 @@
  * remembered, as a counter says how many elements are missing: each element takes one off, an
  * aggregate adds its own, an attribute adds its own without taking one off.
  *
- *     before a line  --"$5"-->  in a body  --CR LF-->  before a line  --none left-->  a reply's
- * start ^  |
- *          +--+  "+OK", "*2", ...
+ *     before a line --"$5"--> in a body --CR LF--> before a line --none left--> a reply's start
+ *       ^  |
+ *       +--+  "+OK", "*2", ...
  */
 #include "proxy/wire/resp_reply.h"
 

@@ -5,14 +5,14 @@
  *         switch (resp_reply_scan(&scan, in, &used)) {
  *         case PARSE_DONE:    the reply ends after `used` bytes; scan.type says what it was
  *         case PARSE_MORE:    `used` bytes are passed and not to be shown again; what remains is
- * less than a line, and is to be shown again with what follows it case PARSE_BAD:     not RESP: the
- * connection is out of step
+ *                             less than a line, and is to be shown again with what follows it
+ *         case PARSE_BAD:     not RESP: the connection is out of step
  *         }
  *
  * resp_reply_fast() may only be asked at a reply's start: scan.left == 0.  Nesting costs nothing: a
  * counter of the elements that are still to come, no stack.  Memory is constant, bodies of bulks
  * are not touched.  Streamed aggregates and strings ("$?"), which no server sends, are not RESP
- * here.  */
+ * here. */
 #pragma once
 
 #include <stdbool.h>
@@ -32,9 +32,10 @@ struct resp_scan {
     uint64_t left;      /* elements to come, the one begun included; 0: at a reply's start */
     uint64_t body_left; /* bytes to come of the bulk begun, its CR LF included */
     uint32_t searched;  /* bytes of the partial line in which it does not end */
-    uint8_t type; /* first byte of the reply, once seen: '+', '$', '>', ...  An attribute before
-                     the reply shows as '|' until the reply itself begins */
-    bool begun;   /* the reply's own first line is passed */
+    /* First byte of the reply, once seen: '+', '$', '>', ...  An attribute before the reply shows
+     * as '|' until the reply itself begins. */
+    uint8_t type;
+    bool begun; /* the reply's own first line is passed */
 };
 
 enum parse resp_reply_scan(struct resp_scan *scan, struct slice in, size_t *used);
@@ -51,8 +52,7 @@ static inline uint64_t resp_scan_body_left(const struct resp_scan *scan)
     return scan->body_left > 2 ? scan->body_left - 2 : 0;
 }
 
-/* The length of the bulk at the front of `in`, which begins with '$'; 0: partial, or not so simple.
- */
+/* The length of the bulk at the front of `in`, which begins with '$'; 0: partial, or not simple. */
 static inline size_t resp_reply_fast_bulk(struct slice in)
 {
     enum { MAX_DIGITS = 9 };

@@ -5,14 +5,17 @@
  *
  *     switch (resp_request_parse(&progress, in, &RESP_LIMITS_DEFAULT, &args, &len, &why)) {
  *     case PARSE_DONE:    args.at[0 .. args.count - 1] is the request, in.at[0 .. len - 1] its
- * bytes; count 0 (an empty line, "*0", "*-1") is to be passed over in silence case PARSE_MORE: show
- * the same bytes again, from the request's start, when more have come; progress.need says how many
- * the request has at least, if that is known case PARSE_BAD:     send "-ERR " and why.text, then
- * close; see TOO_LARGE for the one other way
+ *                         bytes; count 0 (an empty line, "*0", "*-1") is to be passed over in
+ *                         silence
+ *     case PARSE_MORE:    show the same bytes again, from the request's start, when more have
+ *                         come; progress.need says how many the request has at least, if that is
+ *                         known
+ *     case PARSE_BAD:     send "-ERR " and why.text, then close; see TOO_LARGE for the one other
+ *                         way
  *     }
  *
  * Partial requests cost no second pass: `progress` remembers where the last complete argument
- * ended. Accepted is what Redis 7 accepts, but for one thing: where Redis passes over two bytes
+ * ended.  Accepted is what Redis 7 accepts, but for one thing: where Redis passes over two bytes
  * unseen, at the ends of lines and of bulks, these must be CR LF.  Bytes that two readers could
  * understand differently are not to be forwarded on a connection that many share. */
 #pragma once
@@ -47,9 +50,10 @@ void resp_args_fini(struct resp_args *args);
 
 /* Zero stands at a request's start.  PARSE_DONE and PARSE_BAD set it to zero again. */
 struct resp_progress {
-    uint32_t at;       /* bytes up to the end of the last complete argument */
-    uint32_t need;     /* after PARSE_MORE: bytes the request has at least; 0 is unknown.  A peer's
-                          word: bounded by the limits, not by what was sent */
+    uint32_t at; /* bytes up to the end of the last complete argument */
+    /* After PARSE_MORE: bytes the request has at least; 0 is unknown.  A peer's word: bounded by
+     * the limits, not by what was sent. */
+    uint32_t need;
     uint32_t left;     /* arguments after `at`; 0 before the first line is complete */
     uint32_t searched; /* bytes after `at` in which no line ends */
 };
@@ -57,8 +61,7 @@ struct resp_progress {
 enum resp_problem_kind {
     RESP_PROBLEM_PROTOCOL,
     /* Well formed so far, but above max_request_bytes.  A caller that wants to keep the session
-     * gives the request's bytes, from its start, to resp_reply_scan(): it passes requests as well.
-     */
+     * gives the request's bytes, from its start, to resp_reply_scan(): it passes requests, too. */
     RESP_PROBLEM_TOO_LARGE,
 };
 

@@ -1,6 +1,6 @@
 /* Prints the index of shard/redis_command.def: a hash table with open addressing, as the
- * initialiser of an array of command numbers counted from 1, 0 for a free slot.  Run by the build.
- */
+ * initialiser of an array of command numbers counted from 1, 0 for a free slot.  Run by the
+ * build. */
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>

@@ -19,8 +19,8 @@ static char *print(const struct snapshot *s)
     return text;
 }
 
-/* Values from the environment may hold what no line can, so only files without them must survive.
- */
+/* Values from the environment may hold what no line can, so only files without them must
+ * survive. */
 static void load_again(const struct snapshot *s)
 {
     struct problems problems = { 0 };

@@ -2,8 +2,8 @@
  *
  *     place HASH DISTRIBUTION HASH_TAG HOST,PORT,WEIGHT[,NAME]... < keys
  *
- * Keys come hex-coded, one a line.  HASH_TAG may be empty; a HOST that begins with '/' is a socket.
- */
+ * Keys come hex-coded, one a line.  HASH_TAG may be empty; a HOST that begins with '/' is a
+ * socket. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -25,7 +25,8 @@ static void strings(redisContext *redis)
     ask(redis, REDIS_REPLY_STRING, "1", "GET hi:a");
     ask(redis, REDIS_REPLY_NIL, NULL, "GET hi:none");
     ask(redis, REDIS_REPLY_STATUS, "OK", "MSET hi:a x hi:b y hi:c z");
-    redisReply *all = expect(redisCommand(redis, "MGET hi:c hi:none hi:a"), REDIS_REPLY_ARRAY, NULL, "MGET");
+    redisReply *all =
+        expect(redisCommand(redis, "MGET hi:c hi:none hi:a"), REDIS_REPLY_ARRAY, NULL, "MGET");
     expect(all->element[0], REDIS_REPLY_STRING, "z", "MGET, first");
     expect(all->element[1], REDIS_REPLY_NIL, NULL, "MGET, second");
     expect(all->element[2], REDIS_REPLY_STRING, "x", "MGET, third");

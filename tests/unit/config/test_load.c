@@ -1,5 +1,5 @@
-/* What is right is loaded as it is meant: defaults, URLs, users, long lines, environment, includes.
- */
+/* What is right is loaded as it is meant: defaults, URLs, users, long lines, environment,
+ * includes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

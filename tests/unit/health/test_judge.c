@@ -1,5 +1,5 @@
-/* The judge, told what happened and when, in tables: each row is an event and the verdict after it.
- */
+/* The judge, told what happened and when, in tables: each row is an event and the verdict after
+ * it. */
 #include "health/judge.h"
 
 #include "tests/unit/check.h"

@@ -6,8 +6,8 @@
 #include "proxy/base/mem.h"
 #include "tests/unit/check.h"
 
-/* A command as servers have told it since 7.0: ten fields; `flags`, `sub`: how many and the values.
- */
+/* A command as servers have told it since 7.0: ten fields; `flags`, `sub`: how many and the
+ * values. */
 #define TELL(name, arity, flags, first, last, step, sub)                                           \
     "*10\r\n" name ":" arity "\r\n*" flags ":" first "\r\n:" last "\r\n:" step                     \
     "\r\n*1\r\n+@read\r\n*0\r\n*1\r\n%1\r\n$5\r\nflags\r\n~1\r\n+RO\r\n*" sub

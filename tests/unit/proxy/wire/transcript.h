@@ -1,5 +1,5 @@
-/* Reads golden transcripts of tests/wire: "> request" and "< reply" lines, bytes escaped as in C.
- */
+/* Reads golden transcripts of tests/wire: "> request" and "< reply" lines, bytes escaped as in
+ * C. */
 #pragma once
 
 #include <stdio.h>
