@@ -50,7 +50,19 @@ enum health_reason reason_of_err(enum err err, bool connecting)
         return HEALTH_STAMP_MISMATCH;
     case ERR_PROTOCOL:
         return HEALTH_PROTOCOL_ERROR;
-    default: /* rule 26 does not hold: errors that no connection has are told as its loss */
-        return connecting ? HEALTH_CONNECT_REFUSED : HEALTH_CLOSED;
+    case ERR_CLOSED:
+    case ERR_CONNECT:
+    case ERR_SYSTEM:
+    case ERR_DOWN:
+    case ERR_MORE: /* from here on errors that no connection has: told as its loss */
+    case ERR_AGAIN:
+    case ERR_LIMIT:
+    case ERR_CONFIG:
+    case ERR_NOT_FOUND:
+    case ERR_RANGE:
+    case ERR_SYNTAX:
+    case ERR_UNSUPPORTED:
+        break;
     }
+    return connecting ? HEALTH_CONNECT_REFUSED : HEALTH_CLOSED;
 }

@@ -59,7 +59,7 @@ int main(int argc, char **argv)
 {
     if (argc != 2)
         return 2;
-    redisContext *redis = redisConnect("127.0.0.1", atoi(argv[1]));
+    redisContext *redis = redisConnect("127.0.0.1", (int)strtol(argv[1], NULL, 10));
     if (redis == NULL || redis->err != 0)
         return 1;
     strings(redis);

@@ -6,7 +6,11 @@
 #include "tests/unit/check.h"
 #include "tests/unit/config/vocabulary.h"
 
-#define A    "[memory a]\nlisten = redis://127.0.0.1:1\nshard = redis://:x@h:1\nshard = redis://h:2\n"
+#define A                                                                                          \
+    "[memory a]\n"                                                                                 \
+    "listen = redis://127.0.0.1:1\n"                                                               \
+    "shard = redis://:x@h:1\n"                                                                     \
+    "shard = redis://h:2\n"
 #define B    "[memory b]\nlisten = redis://127.0.0.1:2\nshard = redis://h:1\n"
 #define NONE DIFF_NONE
 

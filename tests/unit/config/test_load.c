@@ -305,7 +305,7 @@ static char *long_text(size_t len)
     memcpy(text, POOL, at);
     memcpy(text + at, START, sizeof(START) - 1);
     memset(text + at + sizeof(START) - 1, 'x', len - (sizeof(START) - 1));
-    strcpy(text + at + len, "\n");
+    memcpy(text + at + len, "\n", 2);
     return text;
 }
 

@@ -118,7 +118,7 @@ static void lines_that_are_wrong_are_named(void)
 #define SHARD(url)  "[memory a]\nlisten = redis://127.0.0.1:7000\nshard = " url "\n"
 #define LISTEN(url) "[memory a]\nlisten = " url "\nshard = redis://10.0.0.1\n"
 
-static void urls_that_are_wrong_are_named_without_their_passwords(void)
+static void urls_of_shards_that_are_wrong_are_named_without_their_passwords(void)
 {
     static const struct mistake MISTAKES[] = {
         { SHARD("10.0.0.1:6379"),
@@ -167,6 +167,15 @@ static void urls_that_are_wrong_are_named_without_their_passwords(void)
           "t.ini:3: shard: a Unix socket has no host: redis+unix:///run/redis.sock\n" },
         { SHARD("redis+unix://"),
           "t.ini:3: shard: a Unix socket needs an absolute path: redis+unix:///run/redis.sock\n" },
+        { 0 },
+    };
+
+    check_mistakes(MISTAKES);
+}
+
+static void urls_of_listeners_that_are_wrong_are_named(void)
+{
+    static const struct mistake MISTAKES[] = {
         { LISTEN("redis://:pw@127.0.0.1:1"),
           "t.ini:2: listen: a listener's URL has no user, password or path (clients log in as "
           "\"password\" and \"user\" lines say)\n" },
@@ -305,7 +314,8 @@ int main(void)
 {
     RUN(sections_that_are_wrong_are_named);
     RUN(lines_that_are_wrong_are_named);
-    RUN(urls_that_are_wrong_are_named_without_their_passwords);
+    RUN(urls_of_shards_that_are_wrong_are_named_without_their_passwords);
+    RUN(urls_of_listeners_that_are_wrong_are_named);
     RUN(users_that_are_wrong_are_named_without_their_passwords);
     RUN(what_only_the_whole_tells_is_named);
     RUN(all_problems_are_told_in_the_order_of_the_lines);

@@ -220,81 +220,83 @@ static void the_table_agrees_with_itself(void)
     }
 }
 
+/* What stands where in `line`, counted from 0; or "syntax". */
+static const struct {
+    const char *line, *keys;
+} KEY_CASES[] = {
+    { "get k", "1" },
+    { "ping", "" },
+    { "mget a b a", "1 2 3" },
+    { "mset a 1 b 2", "1 3" },
+    { "mset a 1 b", "syntax" },
+    { "mset", "syntax" },
+    { "msetex 2 a 1 b 2 NX", "2 4" },
+    { "msetex 2 a 1 b", "syntax" },
+    { "blpop a b 0", "1 2" },
+    { "blpop 0", "syntax" },
+    { "bitop AND d a b", "2 3 4" },
+    { "object encoding k", "2" },
+    { "xgroup create k g 0", "2" },
+    { "eval s 0 a", "" },
+    { "eval s 1 a", "3" },
+    { "eval s 2 a b c", "3 4" },
+    { "eval s 2 a", "syntax" },
+    { "eval s -1 a", "syntax" },
+    { "eval s x a", "syntax" },
+    { "eval s 18446744073709551615 a", "syntax" },
+    { "eval s 9223372036854775807 a", "syntax" },
+    { "eval s", "syntax" },
+    { "zunionstore d 2 a b WEIGHTS 1 2", "1 3 4" },
+    { "zunionstore d 0 a", "syntax" },
+    { "sintercard 2 a b LIMIT 1", "2 3" },
+    { "sintercard 0 a", "syntax" },
+    { "blmpop 0 2 a b LEFT", "3 4" },
+    { "xread STREAMS a 0", "2" },
+    { "xread COUNT 2 BLOCK 0 STREAMS a b 0 0", "6 7" },
+    { "xread COUNT streams STREAMS a 0", "4" },
+    { "xread STREAMS STREAMS 0", "2" },
+    { "xread STREAMS", "syntax" },
+    { "xread COUNT", "syntax" },
+    { "xread COUNT 1", "syntax" },
+    { "xread STREAMS a 0 b", "syntax" },
+    { "xread NEWER 1 STREAMS a 0", "syntax" },
+    { "xreadgroup GROUP g c NOACK STREAMS a >", "6" },
+    { "sort k", "1" },
+    { "sort k STORE d", "1 3" },
+    { "sort k BY store GET STORE STORE d", "1 7" },
+    { "sort k LIMIT STORE STORE STORE d", "1 6" },
+    { "sort k STORE d STORE e", "1 3 5" },
+    { "sort k STORE", "syntax" },
+    { "sort k NEWER x", "syntax" },
+    { "sort_ro k STORE d", "syntax" },
+    { "georadius k 1 2 3 m STORE d", "1 7" },
+    { "georadius k 1 2 3 m STORE d STOREDIST e", "1 7 9" },
+    { "georadius k 1 2 3 m STORE", "syntax" },
+    { "georadius store store store store m", "1" },
+    { "georadiusbymember k m 3 km STOREDIST d", "1 6" },
+    { "migrate h 1 k 0 9", "3" },
+    { "migrate h 1 - 0 9 COPY AUTH keys KEYS a b", "10 11" },
+    { "migrate h 1 k 0 9 KEYS a", "syntax" },
+    { "migrate h 1 - 0 9 KEYS", "syntax" },
+    { "migrate h 1 - 0 9 AUTH2 u", "syntax" },
+    { "debug object k", "2" },
+    { "debug sleep 0", "" },
+    { "subscribe a b", "1 2" },
+    { "unsubscribe", "" },
+    { "publish c m", "1" },
+    { "watch a b", "1 2" },
+};
+
 static void keys_are_where_the_rules_say(void)
 {
-    static const struct {
-        const char *line, *keys;
-    } cases[] = {
-        { "get k", "1" },
-        { "ping", "" },
-        { "mget a b a", "1 2 3" },
-        { "mset a 1 b 2", "1 3" },
-        { "mset a 1 b", "syntax" },
-        { "mset", "syntax" },
-        { "msetex 2 a 1 b 2 NX", "2 4" },
-        { "msetex 2 a 1 b", "syntax" },
-        { "blpop a b 0", "1 2" },
-        { "blpop 0", "syntax" },
-        { "bitop AND d a b", "2 3 4" },
-        { "object encoding k", "2" },
-        { "xgroup create k g 0", "2" },
-        { "eval s 0 a", "" },
-        { "eval s 1 a", "3" },
-        { "eval s 2 a b c", "3 4" },
-        { "eval s 2 a", "syntax" },
-        { "eval s -1 a", "syntax" },
-        { "eval s x a", "syntax" },
-        { "eval s 18446744073709551615 a", "syntax" },
-        { "eval s 9223372036854775807 a", "syntax" },
-        { "eval s", "syntax" },
-        { "zunionstore d 2 a b WEIGHTS 1 2", "1 3 4" },
-        { "zunionstore d 0 a", "syntax" },
-        { "sintercard 2 a b LIMIT 1", "2 3" },
-        { "sintercard 0 a", "syntax" },
-        { "blmpop 0 2 a b LEFT", "3 4" },
-        { "xread STREAMS a 0", "2" },
-        { "xread COUNT 2 BLOCK 0 STREAMS a b 0 0", "6 7" },
-        { "xread COUNT streams STREAMS a 0", "4" },
-        { "xread STREAMS STREAMS 0", "2" },
-        { "xread STREAMS", "syntax" },
-        { "xread COUNT", "syntax" },
-        { "xread COUNT 1", "syntax" },
-        { "xread STREAMS a 0 b", "syntax" },
-        { "xread NEWER 1 STREAMS a 0", "syntax" },
-        { "xreadgroup GROUP g c NOACK STREAMS a >", "6" },
-        { "sort k", "1" },
-        { "sort k STORE d", "1 3" },
-        { "sort k BY store GET STORE STORE d", "1 7" },
-        { "sort k LIMIT STORE STORE STORE d", "1 6" },
-        { "sort k STORE d STORE e", "1 3 5" },
-        { "sort k STORE", "syntax" },
-        { "sort k NEWER x", "syntax" },
-        { "sort_ro k STORE d", "syntax" },
-        { "georadius k 1 2 3 m STORE d", "1 7" },
-        { "georadius k 1 2 3 m STORE d STOREDIST e", "1 7 9" },
-        { "georadius k 1 2 3 m STORE", "syntax" },
-        { "georadius store store store store m", "1" },
-        { "georadiusbymember k m 3 km STOREDIST d", "1 6" },
-        { "migrate h 1 k 0 9", "3" },
-        { "migrate h 1 - 0 9 COPY AUTH keys KEYS a b", "10 11" },
-        { "migrate h 1 k 0 9 KEYS a", "syntax" },
-        { "migrate h 1 - 0 9 KEYS", "syntax" },
-        { "migrate h 1 - 0 9 AUTH2 u", "syntax" },
-        { "debug object k", "2" },
-        { "debug sleep 0", "" },
-        { "subscribe a b", "1 2" },
-        { "unsubscribe", "" },
-        { "publish c m", "1" },
-        { "watch a b", "1 2" },
-    };
     char text[256];
 
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        const char *found = keys_of(cases[i].line, text, sizeof(text));
+    for (size_t i = 0; i < sizeof(KEY_CASES) / sizeof(KEY_CASES[0]); i++) {
+        const char *found = keys_of(KEY_CASES[i].line, text, sizeof(text));
 
-        if (strcmp(found, cases[i].keys) != 0)
-            printf("of: %s\n", cases[i].line);
-        CHECK_TEXT(found, cases[i].keys);
+        if (strcmp(found, KEY_CASES[i].keys) != 0)
+            printf("of: %s\n", KEY_CASES[i].line);
+        CHECK_TEXT(found, KEY_CASES[i].keys);
     }
 }
 
