@@ -1,12 +1,14 @@
-/* See arena.h.  Blocks double in size, so an arena of n bytes costs O(log n) allocations. */
+/* See arena.h.  The first blocks are small and come from a slab, if there is one; then they double,
+ * so an arena of n bytes costs O(log n) allocations. */
 #include "proxy/base/arena.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "proxy/base/mem.h"
+#include "proxy/base/slab.h"
 
-enum { FIRST_BLOCK_BYTES = 1024, LAST_BLOCK_BYTES = 256 * 1024, ALIGNMENT = 16 };
+enum { SMALL_BLOCKS = 4, LAST_BLOCK_BYTES = 256 * 1024, ALIGNMENT = 16 };
 
 struct arena_block {
     struct arena_block *older; /* owned */
@@ -14,33 +16,56 @@ struct arena_block {
     _Alignas(ALIGNMENT) unsigned char bytes[];
 };
 
-void *arena_new(struct arena *a, size_t size)
+enum { SMALL_ROOM = ARENA_BLOCK_BYTES - sizeof(struct arena_block) };
+
+static size_t next_room(const struct arena *a)
+{
+    size_t room = a->held < SMALL_BLOCKS * SMALL_ROOM ? SMALL_ROOM : a->held;
+
+    return room < LAST_BLOCK_BYTES ? room : LAST_BLOCK_BYTES;
+}
+
+static struct arena_block *block_new(struct arena *a, size_t room)
+{
+    struct arena_block *block = room == SMALL_ROOM && a->slab != NULL
+                                    ? slab_new(a->slab)
+                                    : mem_resize(NULL, sizeof(*block) + room);
+
+    *block = (struct arena_block){ .older = a->blocks, .size = room };
+    return block;
+}
+
+/* As arena_new(), but not zeroed. */
+static void *take(struct arena *a, size_t size)
 {
     void *memory;
 
     size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
     if (a->blocks == NULL || a->blocks->size - a->used < size) {
-        size_t room = a->blocks == NULL ? FIRST_BLOCK_BYTES : a->blocks->size * 2;
-        struct arena_block *block;
+        size_t room = next_room(a) < size ? size : next_room(a);
 
-        if (room > LAST_BLOCK_BYTES)
-            room = LAST_BLOCK_BYTES;
-        if (room < size)
-            room = size;
-        block = mem_resize(NULL, sizeof(*block) + room);
-        *block = (struct arena_block){ .older = a->blocks, .size = room };
-        a->blocks = block;
+        a->blocks = block_new(a, room);
         a->used = 0;
         a->held += room;
     }
     memory = a->blocks->bytes + a->used;
     a->used += size;
-    return memset(memory, 0, size);
+    return memory;
+}
+
+void *arena_new(struct arena *a, size_t size)
+{
+    return memset(take(a, size), 0, size);
+}
+
+void *arena_bytes(struct arena *a, size_t size)
+{
+    return take(a, size);
 }
 
 struct slice arena_copy(struct arena *a, struct slice s)
 {
-    uint8_t *copy = arena_new(a, s.len == 0 ? 1 : s.len);
+    uint8_t *copy = take(a, s.len == 0 ? 1 : s.len);
 
     if (s.len > 0)
         memcpy(copy, s.at, s.len);
@@ -49,10 +74,11 @@ struct slice arena_copy(struct arena *a, struct slice s)
 
 char *arena_text(struct arena *a, struct slice s)
 {
-    char *copy = arena_new(a, s.len + 1);
+    char *copy = take(a, s.len + 1);
 
     if (s.len > 0)
         memcpy(copy, s.at, s.len);
+    copy[s.len] = '\0';
     return copy;
 }
 
@@ -62,7 +88,10 @@ void arena_fini(struct arena *a)
         struct arena_block *block = a->blocks;
 
         a->blocks = block->older;
-        free(block);
+        if (block->size == SMALL_ROOM && a->slab != NULL)
+            slab_free(a->slab, block);
+        else
+            free(block);
     }
-    *a = (struct arena){ 0 };
+    *a = (struct arena){ .slab = a->slab };
 }

@@ -174,15 +174,21 @@ void memory_session_advance(struct memory_session *s)
 
 /* ---- joining ---- */
 
-static void join_replies(struct memory_request *r)
+/* Returns the bytes of all replies. */
+static size_t join_replies(struct memory_request *r)
 {
-    for (uint32_t i = 0; i < r->part_count; i++)
-        if (!r->parts[i].failed)
+    size_t all = 0;
+
+    for (uint32_t i = 0; i < r->part_count; i++) {
+        if (!r->parts[i].failed && !r->attempts[i].settled)
             r->parts[i].reply = memory_attempt_kept(&r->attempts[i]);
+        all += r->parts[i].reply.len;
+    }
+    return all;
 }
 
-/* True: the request's reply is made.  False: it goes another round. */
-static bool merge(struct memory_request *r)
+/* True: the request's reply is made, in `out`.  False: it goes another round. */
+static bool merge(struct memory_request *r, struct buf *out)
 {
     struct memory_site *site = &r->side->site;
     struct memory_merge m = { .site = site,
@@ -191,7 +197,7 @@ static bool merge(struct memory_request *r)
                               .parts = r->parts,
                               .part_count = r->part_count,
                               .arena = &r->arena,
-                              .out = &r->reply };
+                              .out = out };
 
     site->session = r->session;
     site->session_id = r->session == NULL ? 0 : r->session->base.id;
@@ -203,9 +209,24 @@ static bool merge(struct memory_request *r)
     r->parts = m.parts;
     r->part_count = m.part_count;
     r->attempts = arena_new(&r->arena, m.part_count * sizeof(*r->attempts));
-    buf_clear(&r->reply);
+    buf_clear(out);
     memory_request_start(r);
     return false;
+}
+
+/* True: all is merged; *direct is the reply, if it could be made where it can be handed out from.
+ */
+static bool merge_replies(struct memory_request *r, struct slice *direct)
+{
+    struct buf *answer = &r->side->answer; /* lies there for all; it must not grow for ever */
+
+    if (join_replies(r) > MEMORY_STREAM_BYTES || r->session->first != r)
+        return merge(r, &r->reply);
+    buf_clear(answer);
+    if (!merge(r, answer))
+        return false;
+    *direct = buf_all(answer);
+    return true;
 }
 
 void memory_request_part_done(struct memory_request *r, struct slice direct)
@@ -214,11 +235,8 @@ void memory_request_part_done(struct memory_request *r, struct slice direct)
 
     if (--r->parts_open > 0)
         return;
-    if (r->merge != NULL) {
-        join_replies(r);
-        if (!merge(r))
-            return;
-    }
+    if (r->merge != NULL && !merge_replies(r, &direct))
+        return;
     if (s->first != r) {
         r->done = true;
         return;

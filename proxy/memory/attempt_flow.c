@@ -53,6 +53,16 @@ static void keep(struct memory_attempt *a, struct slice bytes)
         session_close(&s->base, CLOSE_SLOW_READER);
 }
 
+/* A short reply that came in one piece and waits for others to be merged with: it lives as long as
+ * they do. */
+static void settle(struct memory_attempt *a, struct slice bytes)
+{
+    struct memory_request *r = a->request;
+
+    r->parts[a->part].reply = arena_copy(&r->arena, bytes);
+    a->settled = true;
+}
+
 /* ---- queue ---- */
 
 static void push(struct memory_upstream *u, struct memory_attempt *a)
@@ -296,6 +306,8 @@ void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool do
             direct = bytes;
         else if (bytes.len + a->kept.len >= MEMORY_STREAM_BYTES && may_stream(a))
             stream(a, bytes);
+        else if (last && whole && r->merge != NULL && bytes.len <= MEMORY_SETTLED_BYTES)
+            settle(a, bytes);
         else
             keep(a, bytes);
     }

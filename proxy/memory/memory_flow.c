@@ -15,20 +15,22 @@
 
 /* ---- requests ---- */
 
-static struct slab *requests_of(struct worker *w)
+static struct memory_works *works_of(struct worker *w)
 {
-    return &((struct memory_works *)w->flows)->requests;
+    return w->flows;
 }
 
 struct memory_request *memory_request_new(struct memory_session *s)
 {
-    struct memory_request *r = slab_new(requests_of(s->base.worker));
+    struct memory_works *works = works_of(s->base.worker);
+    struct memory_request *r = slab_new(&works->requests);
 
     /* All but the small store at the end, which needs no zeros. */
     memset(r, 0, offsetof(struct memory_request, one) + offsetof(struct memory_attempt, small));
     r->session = s;
     r->side = s->side;
     r->refs = 1;
+    r->arena.slab = &works->blocks;
     r->began_us = worker_now_us(s->base.worker);
     return r;
 }
@@ -43,7 +45,7 @@ void memory_request_unref(struct memory_request *r)
         buf_fini(&r->reply);
     if (r->arena.blocks != NULL)
         arena_fini(&r->arena);
-    slab_free(requests_of(r->side->worker), r);
+    slab_free(&works_of(r->side->worker)->requests, r);
 }
 
 static void enqueue(struct memory_session *s, struct memory_request *r)

@@ -37,6 +37,7 @@ enum {
     MEMORY_WINDOW_BYTES = 4 * 1024 * 1024, /* replies under way, as far as can be foreseen */
     MEMORY_BULK_BYTES = 64 * 1024, /* replies like this: the session gets upstreams of its own */
     MEMORY_BULK_END_BYTES = 16 * 1024, /* and shares again when they are like this */
+    MEMORY_SETTLED_BYTES = 1024, /* a reply to be merged that is not longer lies in the arena */
     MEMORY_KEY_BYTES = 48,
 };
 
@@ -54,6 +55,7 @@ struct memory_attempt {
     uint32_t part;                  /* index */
     uint32_t replies_left;
     bool tombstone;    /* its reply is swallowed */
+    bool settled;      /* its reply is where the merge looks for it */
     bool queued;       /* in an upstream's queue */
     uint32_t kept_len; /* in `small`; then in `kept` */
     struct buf kept;   /* the reply so far */
@@ -197,6 +199,7 @@ struct memory_side {
 struct memory_works {
     struct list sides;
     struct slab requests;
+    struct slab blocks; /* of their arenas */
 };
 
 /* memory_flow.c */

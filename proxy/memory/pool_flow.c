@@ -382,7 +382,7 @@ static void tick(struct worker *w, bool housekeeping)
 
 static size_t trim(struct worker *w)
 {
-    size_t given_back = slab_trim(&works_of(w)->requests);
+    size_t given_back = slab_trim(&works_of(w)->requests) + slab_trim(&works_of(w)->blocks);
 
     LIST_EACH (&works_of(w)->sides, link)
         given_back += slab_trim(&side_of(link)->session_slab);
@@ -394,6 +394,7 @@ void memory_works_init(struct worker *w)
     struct memory_works *works = mem_new(sizeof(*works));
 
     works->requests.size = sizeof(struct memory_request);
+    works->blocks.size = ARENA_BLOCK_BYTES;
     list_init(&works->sides);
     w->flows = works;
     w->flow_tick = tick;
@@ -414,6 +415,7 @@ void memory_works_fini(struct worker *w)
     LIST_EACH (&works->sides, link)
         side_free(side_of(link));
     slab_fini(&works->requests);
+    slab_fini(&works->blocks);
     free(works);
     w->flows = NULL;
 }

@@ -94,7 +94,7 @@ struct slice redis_encode(struct arena *arena, const struct slice *words, size_t
 
     for (size_t i = 0; i < count; i++)
         size += 5 + digits_of(words[i].len) + words[i].len;
-    start = arena_new(arena, size);
+    start = arena_bytes(arena, size);
     at = put_header(start, '*', count);
     for (size_t i = 0; i < count; i++) {
         at = put_header(at, '$', words[i].len);
@@ -123,7 +123,7 @@ struct slice redis_encode_texts(struct arena *arena, const char *const *texts)
 
 struct slice redis_join(struct arena *arena, struct slice a, struct slice b)
 {
-    uint8_t *both = arena_new(arena, a.len + b.len);
+    uint8_t *both = arena_bytes(arena, a.len + b.len);
 
     memcpy(both, a.at, a.len);
     memcpy(both + a.len, b.at, b.len);

@@ -138,9 +138,9 @@ enum err resp_read(struct resp_reader *reader, struct resp_item *out)
 enum err resp_read_skip(struct resp_reader *reader, struct slice *raw)
 {
     struct resp_scan scan = { 0 };
-    size_t used;
+    size_t used = resp_reply_fast(reader->in);
 
-    if (resp_reply_scan(&scan, reader->in, &used) != PARSE_DONE)
+    if (used == 0 && resp_reply_scan(&scan, reader->in, &used) != PARSE_DONE)
         return ERR_PROTOCOL;
     *raw = slice_of(reader->in.at, used);
     reader->in = slice_from(reader->in, used);
