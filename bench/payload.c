@@ -9,7 +9,8 @@
 enum { PAYLOAD_TAG_EXTRA = 10, PAYLOAD_SIZE_MAX = 512 << 20 };
 #define PAYLOAD_STEP UINT64_C(0x9e3779b97f4a7c15)
 
-bool payload_bytes(const char *text, size_t len, uint32_t *out)
+/* A size such as 64, 4K, 1M; true if the whole text was one. */
+static bool read_size(const char *text, size_t len, uint32_t *out)
 {
     uint64_t number, unit = 1;
 
@@ -40,10 +41,10 @@ static enum err parse_size(struct payload_size *size, const char *text, size_t l
         return ERR_RANGE;
     size->weight = (uint32_t)weight;
     dash = memchr(text, '-', len);
-    if (!payload_bytes(text, dash == NULL ? len : (size_t)(dash - text), &size->low))
+    if (!read_size(text, dash == NULL ? len : (size_t)(dash - text), &size->low))
         return ERR_SYNTAX;
     size->high = size->low;
-    if (dash != NULL && !payload_bytes(dash + 1, (size_t)(text + len - dash - 1), &size->high))
+    if (dash != NULL && !read_size(dash + 1, (size_t)(text + len - dash - 1), &size->high))
         return ERR_SYNTAX;
     return size->low <= size->high ? ERR_NONE : ERR_RANGE;
 }

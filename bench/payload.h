@@ -30,5 +30,3 @@ void payload_put(const struct payload *p, struct buf *out, struct slice key, uin
                  size_t size);
 /* Is this a whole value that was written for this key?  Tells the version. */
 MUST_CHECK bool payload_check(struct slice key, struct slice value, uint32_t *version);
-/* A size such as 64, 4K, 1M; true if the whole text was one. */
-bool payload_bytes(const char *text, size_t len, uint32_t *out);

@@ -101,8 +101,8 @@ struct health_settings {
     uint64_t interval_ms; /* between probes, +-10 % */
     uint64_t timeout_ms;  /* of a probe, login included */
     uint32_t rise, fall;  /* probes in a row that bring it up, take it down */
-    uint32_t breaker_failures; /* failures of traffic in a row that open a worker's breaker */
-    uint64_t breaker_open_ms;  /* before one request may try again */
+    uint32_t breaker_failures; /* of requests in a second, half of all at least: it is down */
+    uint64_t breaker_open_ms;  /* how long at first, before it is tried again */
 };
 
 struct memory_pool {
@@ -127,12 +127,12 @@ struct memory_pool {
     uint64_t tombstone_timeout_ms; /* how long an expired request's late reply is waited for */
     uint64_t idle_timeout_ms;      /* of a session without requests; 0: never */
     uint64_t handshake_timeout_ms; /* of a session: TLS, and the first login where one is needed */
-    uint64_t upstream_idle_timeout_ms;       /* of an upstream that nobody has leased; 0: never */
+    uint64_t upstream_idle_timeout_ms;       /* of an upstream that nobody uses; 0: never */
     uint64_t backoff_min_ms, backoff_max_ms; /* between attempts to connect to a failing endpoint */
 
     uint32_t upstreams;          /* shared ones per worker and endpoint */
     uint32_t max_upstreams;      /* leased ones per endpoint, for the whole process */
-    uint32_t max_queue;          /* requests under way at one upstream */
+    uint32_t max_queue;          /* requests under way at an upstream, or waiting for a lease */
     uint32_t max_sessions;       /* of this pool; 0: only the process's limit */
     uint32_t max_pipeline;       /* requests of a session under way; then it is not read from */
     uint64_t max_request_bytes;  /* a request, all its arguments */
@@ -159,7 +159,7 @@ struct proxy_settings {
     uint32_t backlog;             /* of listening sockets */
     uint64_t resolve_interval_ms; /* names are looked up again */
     uint32_t batch_wait_us;       /* least time between turns while many sessions wait; 0: off */
-    uint32_t slow_requests;       /* how many of the slowest /api/v1/slow keeps */
+    uint32_t slow_requests;       /* how many slow ones /api/v1/slow keeps */
     uint64_t slow_time_ms;        /* requests faster than this are not looked at */
     enum log_level log_level;     /* LOG_ERROR ... LOG_DEBUG */
     enum log_format log_format;

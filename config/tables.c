@@ -42,12 +42,11 @@ const struct option tables_proxy[] = {
     { "resolve_interval", OPTION_DURATION, AT(resolve_interval_ms), "30s", .min = SECONDS(1),
       .max = HOURS(24), .text = "how often host names are looked up again" },
     { "batch_wait_us", OPTION_INTEGER, AT(batch_wait_us), "200", .max = 1000,
-      .text =
-          "microseconds: while 8 or more clients of a worker wait for answers, it looks at its "
-          "sockets "
-          "at most so often, and serves together what came; 0 looks at once, at a higher cost" },
-    { "slow_requests", OPTION_INTEGER, AT(slow_requests), "128", .max = 10000,
-      .text = "how many of the slowest recent requests are kept" },
+      .text = "microseconds: while 8 or more clients of a worker wait for answers, it looks at "
+              "its sockets at most so often, and serves together what came; 0 looks at once, at a "
+              "higher cost" },
+    { "slow_requests", OPTION_INTEGER, AT(slow_requests), "128", .max = 1024,
+      .text = "how many requests that were slow are remembered" },
     { "slow_time", OPTION_DURATION, AT(slow_time_ms), "10ms", .max = HOURS(1),
       .text = "requests that take less are not among the slow ones" },
     { "log_level", OPTION_WORD, AT(log_level), "info", .words = LOG_LEVELS,
@@ -97,7 +96,9 @@ const struct option tables_memory[] = {
       .text = "how long the late reply of an expired request is waited for, before "
               "its connection is given up" },
     { "idle_timeout", OPTION_DURATION, AT(idle_timeout_ms), "never", .min = 1, .max = HOURS(8760),
-      .zero = "never", .text = "a client that asks nothing for so long is disconnected" },
+      .zero = "never",
+      .text =
+          "a client that asks nothing for so long is disconnected, unless it has subscriptions" },
     { "handshake_timeout", OPTION_DURATION, AT(handshake_timeout_ms), "10s", .min = 1,
       .max = HOURS(1), .text = "for a client's TLS handshake, and its login where one is needed" },
     { "upstream_idle_timeout", OPTION_DURATION, AT(upstream_idle_timeout_ms), "5m", .min = 1,
@@ -114,7 +115,8 @@ const struct option tables_memory[] = {
       .text = "server connections per shard, in the whole process, for transactions, blocking "
               "commands and subscriptions" },
     { "max_queue", OPTION_INTEGER, AT(max_queue), "100000", .min = 1, .max = 10000000,
-      .text = "requests under way per worker and shard; more are refused at once" },
+      .text = "requests under way per worker and shard, and as many that wait for a server "
+              "connection of their own; more are refused at once" },
     { "max_sessions", OPTION_INTEGER, AT(max_sessions), "unlimited", .min = 1, .max = 10000000,
       .zero = "unlimited",
       .text = "client connections of this pool; the process has its own limit" },
@@ -126,8 +128,7 @@ const struct option tables_memory[] = {
       .max = GB(64),
       .text = "what may be held for one client; then its replies wait at the servers" },
     { "script_cache", OPTION_SIZE, AT(script_cache_bytes), "16mb", .max = GB(1),
-      .text = "bodies of scripts that are remembered per worker, to run them on servers that "
-              "forgot them" },
+      .text = "bodies of scripts that are remembered, to run them on servers that forgot them" },
     { "databases", OPTION_INTEGER, AT(databases), "16", .min = 1, .max = 65536,
       .text = "SELECT takes 0 to one less than this" },
     { "tcp_keepalive", OPTION_FLAG, AT(tcp_keepalive), "yes",
@@ -168,9 +169,10 @@ const struct option tables_memory[] = {
     { "fall", OPTION_INTEGER, AT(health.fall), "3", .min = 1, .max = 1000,
       .text = "bad probes in a row after which a server is down" },
     { "breaker_failures", OPTION_INTEGER, AT(health.breaker_failures), "5", .min = 1, .max = 10000,
-      .text = "failures of traffic in a row after which a worker sends a server nothing" },
+      .text = "failed requests after which a server is down, if half of all within a second "
+              "failed" },
     { "breaker_open", OPTION_DURATION, AT(health.breaker_open_ms), "1s", .min = 1, .max = HOURS(1),
-      .text = "how long, before one request may try" },
+      .text = "how long at first, before it is tried again; doubles up to backoff_max" },
     { 0 },
 };
 

@@ -15,7 +15,6 @@
 struct session;
 struct session_limits;
 struct upstream;
-struct worker;
 
 struct flow {
     const char *name;

@@ -5,10 +5,11 @@
  *        ^ \--session_pause()--> WAITING --session_resume()--+
  *        +---------------------------------------------------+
  *
- * WAITING: nothing is read, because too much is under way or unread.  An idle session holds no
- * buffer. */
+ * WAITING: nothing is read, because too much is under way or unread; it may be closed from there,
+ * too.  An idle session holds no buffer. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 

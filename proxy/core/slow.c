@@ -46,10 +46,3 @@ size_t slow_copy(struct slow_entry *out, size_t most)
     pthread_mutex_unlock(&shared.lock);
     return n;
 }
-
-void slow_forget(void)
-{
-    pthread_mutex_lock(&shared.lock);
-    shared.forgotten = shared.noted;
-    pthread_mutex_unlock(&shared.lock);
-}

@@ -1,10 +1,8 @@
-/* The slowest recent requests, for people: a small table that all workers write to, rarely. */
+/* Recent requests that were slow, for people: a small table that all workers write to, rarely. */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
-
-#include "proxy/base/slice.h"
 
 enum { SLOW_KEY_BYTES = 48, SLOW_ENTRIES_MOST = 1024 };
 
@@ -19,9 +17,8 @@ struct slow_entry {
     size_t key_len;
 };
 
-/* The settings of the snapshot; fewer entries forget the oldest. */
+/* How many are kept; when that changes, those noted before are forgotten. */
 void slow_configure(uint32_t entries);
 void slow_note(const struct slow_entry *entry);
 /* The newest first; returns how many were copied. */
 size_t slow_copy(struct slow_entry *out, size_t most);
-void slow_forget(void);

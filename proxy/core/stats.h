@@ -5,7 +5,7 @@
  * rows. */
 #pragma once
 
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "proxy/base/metric.h"

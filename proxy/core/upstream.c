@@ -17,13 +17,6 @@ enum {
 
 static void try_next_address(struct upstream *u);
 
-const char *upstream_state_name(enum upstream_state state)
-{
-    static const char *const NAMES[] = { "down", "connecting", "logging-in", "ready", "retired" };
-
-    return NAMES[state];
-}
-
 struct upstream *upstream_new(struct worker *w, size_t size, const struct flow *flow,
                               struct assembly *assembly, const struct endpoint_settings *endpoint)
 {

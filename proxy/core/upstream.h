@@ -81,4 +81,3 @@ void upstream_pause(struct upstream *u, bool pause);
 void upstream_flush(struct upstream *u);
 void upstream_free(struct upstream *u);
 void upstream_tick(struct upstream *u, uint64_t now_us);
-const char *upstream_state_name(enum upstream_state state);

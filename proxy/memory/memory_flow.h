@@ -226,7 +226,7 @@ struct slice memory_attempt_kept(const struct memory_attempt *a);
 void memory_attempt_forget(struct memory_attempt *a);
 
 /* wait_flow.c */
-/* False: there are max_queue of them already. */
+/* False: max_queue of this worker wait at the shard already. */
 bool memory_wait_begin(struct memory_attempt *a);
 void memory_wait_end(struct memory_attempt *a); /* nothing, if it does not wait */
 /* Those that wait get what is free now; idle leases that other workers want are given up. */
@@ -259,7 +259,7 @@ void memory_upstream_give_back(struct memory_upstream *u);
 void memory_session_end_leases(struct memory_session *s);
 /* Those that nothing is watched on. */
 void memory_session_give_back(struct memory_session *s);
-/* May requests be sent there?  If not, why. */
+/* True: nothing may be sent there now, and `refusal` says why. */
 bool memory_upstream_refuses(struct memory_upstream *u, struct memory_refusal *refusal);
 void memory_upstream_connected(struct upstream *base);
 size_t memory_upstream_input(struct upstream *base, struct slice in);

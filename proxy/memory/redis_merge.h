@@ -12,8 +12,6 @@ struct redis_note {
     uint32_t prefix_count;        /* 0: all are */
     struct split split;           /* BY_KEY */
     uint32_t key_count;
-    memory_merge_f *inner; /* of what is planned within a merge */
-    void *inner_note;
     uint32_t shard, round; /* of those that ask several times */
     struct redis_ran ran;  /* EVALSHA: what is known if it succeeds */
     struct slice words[4]; /* what they ask with, in the arena */
