@@ -613,9 +613,10 @@ static void tick_ready(struct memory_upstream *u, uint64_t now_us)
         uint64_t since_us = u->heard_us > a->since_us ? u->heard_us : a->since_us;
 
         worker_be_busy(u->base.worker);
-        if ((a->tombstone || a->request->session == NULL) &&
-            (!a->request->no_deadline || u->blocked_command) &&
-            now_us > since_us + settings->tombstone_timeout_ms * 1000)
+        if (u->blocked_command && now_us > since_us + settings->timeout_ms * 1000)
+            memory_upstream_retire(u); /* the server was not told, it seems: by this it is */
+        else if ((a->tombstone || a->request->session == NULL) && !a->request->no_deadline &&
+                 now_us > since_us + settings->tombstone_timeout_ms * 1000)
             upstream_fail(&u->base, ERR_TIMEOUT, "nothing was heard from it for tombstone_timeout");
         else if (u->amid_reply && now_us > since_us + settings->timeout_ms * 1000)
             upstream_fail(&u->base, ERR_TIMEOUT, "it stopped in the middle of a reply");
