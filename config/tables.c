@@ -132,7 +132,7 @@ const struct option tables_memory[] = {
     { "databases", OPTION_INTEGER, AT(databases), "16", .min = 1, .max = 65536,
       .text = "SELECT takes 0 to one less than this" },
     { "tcp_keepalive", OPTION_FLAG, AT(tcp_keepalive), "yes",
-      .text = "lets the system notice peers that vanished" },
+      .text = "lets the system notice peers that vanished, within ten minutes" },
 
     { "insecure_listen", OPTION_WORD, AT(insecure_listen), "no", .words = INSECURE,
       .text = "lets this pool listen beyond loopback without password and TLS" },

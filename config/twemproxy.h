@@ -25,7 +25,6 @@ struct twemproxy_pool {
     struct place place;
     struct address listen;
     const char *listen_mode; /* of a Unix socket, octal; NULL: none */
-    struct place listen_place;
     const char *hash, *distribution, *hash_tag, *redis_auth;
     struct place auth_place;
     int64_t timeout_ms, backlog, client_connections, server_connections, server_retry_timeout_ms,

@@ -135,7 +135,6 @@ static void take_listen(struct reading *r, struct twemproxy_pool *pool, struct p
 {
     size_t len = strcspn(text, " ");
 
-    pool->listen_place = place;
     if (text[len] == ' ' && text[0] == '/')
         pool->listen_mode = text + len + strspn(text + len, " ");
     else

@@ -32,6 +32,7 @@ struct session_limits {
     uint32_t max_sessions;         /* 0: only the process's limit */
     atomic_uint *sessions;         /* of all workers; borrowed, for the life of the process */
     uint64_t max_bytes;            /* unread replies and unfinished requests */
+    bool tcp_keepalive;
 };
 
 struct session {

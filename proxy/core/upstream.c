@@ -128,6 +128,8 @@ static void connect_done(struct upstream *u)
         try_next_address(u);
         return;
     }
+    if (u->endpoint->pool->tcp_keepalive)
+        conn_keep_alive(&u->conn);
     if (tls == NULL) {
         connected(u);
         return;

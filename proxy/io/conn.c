@@ -19,6 +19,17 @@ void conn_open(struct conn *c, struct event_base *base, int fd, conn_ready_f *re
     event_assign(&c->event, base, fd, EV_READ | EV_PERSIST, ready, c);
 }
 
+void conn_keep_alive(struct conn *c)
+{
+    /* Redis's own: after five minutes, and a peer that says nothing for five more is gone. */
+    int one = 1, idle_s = 300, interval_s = 100, count = 3;
+
+    setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+    setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+    setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
+    setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+}
+
 void conn_secure(struct conn *c, struct tls_stream *stream)
 {
     c->tls = stream;

@@ -39,6 +39,8 @@ enum err conn_connect(struct conn *c, struct event_base *base, const struct sock
 /* What became of the connect, once writable; 0 or an errno. */
 int conn_connect_result(const struct conn *c);
 void conn_close(struct conn *c);
+/* Has the system ask a silent peer whether it is still there; a Unix socket's always is. */
+void conn_keep_alive(struct conn *c);
 
 void conn_watch(struct conn *c, bool read, bool write);
 

@@ -260,6 +260,7 @@ static void follow_settings(struct memory_side *side, const struct memory_pool *
         .max_sessions = settings->max_sessions,
         .sessions = &stats_row_of(side->name, "", 0, STATS_NO_WORKER)->sessions,
         .max_bytes = settings->max_session_bytes,
+        .tcp_keepalive = settings->tcp_keepalive,
     };
     side->window_bytes = settings->max_session_bytes / 2 < MEMORY_WINDOW_BYTES
                              ? settings->max_session_bytes / 2

@@ -43,6 +43,24 @@ class Sessions(LimitCase):
         wait_until(lambda: self.sheaf.ask("PING") == "PONG", what="the place to be free")
         self.assertEqual([s.ask("PING") for s in made[1:]], ["PONG"] * 4)
 
+    @staticmethod
+    def timers(**ports):
+        """Which timer of the system runs for each established connection: 2 is that of keepalive."""
+        with open("/proc/net/tcp") as table:
+            rows = [line.split() for line in table.readlines()[1:]]
+        return [int(row[5].split(":")[0]) for row in rows if row[3] == "01"
+                and all(int(row[column].split(":")[1], 16) == ports[which]
+                        for column, which in ((1, "local"), (2, "remote")) if which in ports)]
+
+    def test_the_system_asks_silent_peers_whether_they_are_there_unless_told_otherwise(self):
+        for keepalive, timer in (("yes", 2), ("no", 0)):
+            self.start(shards=1, tcp_keepalive=keepalive, probe="no")
+            session, = self.sessions(1)
+            self.assertEqual(session.ask("SET", self.keys[0], "1"), "OK")
+            near, far = session.socket.getpeername()[1], session.socket.getsockname()[1]
+            wait_until(lambda: self.timers(local=near, remote=far) == [timer], what="the session's")
+            wait_until(lambda: self.timers(remote=self.redis[0].port) == [timer], what="the upstream's")
+
     def test_the_process_has_its_own_limit_over_all_pools(self):
         redis = [RedisServer(self), RedisServer(self)]
         self.sheaf = Sheaf(self, pool(redis[:1], name="one"), pool(redis[1:], name="two"),
