@@ -71,7 +71,8 @@ struct worker {
 
 void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assembly *assembly);
 void worker_fini(struct worker *w);
-/* Waits for events, lets them run, ends the turn.  Returns when one turn is over. */
+/* Waits for events, and while many sessions wait a little longer, so that more come together; lets
+ * them run, ends the turn.  Returns when one turn is over. */
 void worker_turn(struct worker *w);
 void worker_free_the_dead(struct worker *w);
 /* Its share of the process's limits, from the snapshot. */

@@ -214,8 +214,8 @@ static bool merge(struct memory_request *r, struct buf *out)
     return false;
 }
 
-/* True: all is merged; *direct is the reply, if it could be made where it can be handed out from.
- */
+/* True: all is merged; *direct is the reply, if it could be made where it can be handed out
+ * from. */
 static bool merge_replies(struct memory_request *r, struct slice *direct)
 {
     struct buf *answer = &r->side->answer; /* lies there for all; it must not grow for ever */
