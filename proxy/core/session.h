@@ -52,6 +52,7 @@ struct session {
     enum close_reason reason : 8; /* for last_words */
     bool ended;                   /* the client sends no more */
     bool last_words;              /* close when all is answered and written */
+    uint8_t crowd_mark;           /* when it was counted last, see worker->crowd */
     bool resumes;                 /* is to be fed, or read on, at the end of the turn */
     bool throttled;               /* set by the flow: session_drained is wanted */
     bool winds_down;              /* close when the client has asked nothing more */
@@ -85,7 +86,11 @@ void session_write_through(struct session *s, struct slice bytes);
 /* The flow counts here what is under way. */
 static inline void session_request_begins(struct session *s)
 {
-    s->worker->active_sessions += s->open_requests++ == 0;
+    struct worker *w = s->worker;
+
+    w->active_sessions += s->open_requests++ == 0;
+    w->crowd_now += s->crowd_mark != w->crowd_mark;
+    s->crowd_mark = w->crowd_mark;
 }
 static inline void session_request_ends(struct session *s)
 {

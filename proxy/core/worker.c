@@ -123,6 +123,9 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         give_memory_back(w);
         counter_set(&w->shared.held_bytes, worker_bytes(w));
     }
+    w->crowd = w->crowd_now;
+    w->crowd_now = 0;
+    w->crowd_mark++;
     arm_tick(w, w->busy ? WORKER_TICK_US : WORKER_REST_US);
     w->busy = false;
 }
@@ -239,10 +242,13 @@ static void end_turn(struct worker *w)
 /* While many sessions wait for answers, turns that follow one another at once find a socket or two
  * ready each, and what they write wakes a server or client each time: most of the cost of a small
  * request.  So a turn then begins a little after the last one, and serves together what came
- * meanwhile.  A saturated worker never waits here: its turns take longer anyway. */
+ * meanwhile.  The wait is shorter than serving all who asked lately would take, so clients that ask
+ * again at once keep the worker busy, and one that is busy never waits: its turns take longer. */
 static void space_turns(struct worker *w)
 {
-    uint64_t now_us, from_us = w->turn_us + w->assembly->snapshot->proxy.batch_wait_us;
+    uint64_t most_us = w->assembly->snapshot->proxy.batch_wait_us;
+    uint64_t wait_us = (uint64_t)w->crowd * WORKER_SPACING_US;
+    uint64_t now_us, from_us = w->turn_us + (wait_us < most_us ? wait_us : most_us);
 
     if (w->active_sessions < WORKER_SPACED_SESSIONS)
         return;
