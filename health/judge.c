@@ -1,5 +1,5 @@
-/* See judge.h for the diagram.  become() is the one function that changes the state; fall() and its
- * callers are the ways down, climb() and trial() the ways up. */
+/* See judge.h for the diagram.  become() is the one function that changes the state: fall() goes
+ * down, pass_time() half opens when the back-off is over, rise() goes up. */
 #include "health/judge.h"
 
 #include <assert.h>
