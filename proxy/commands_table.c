@@ -76,7 +76,7 @@ static const char *text(const cJSON *json, const char *name)
 
 static void put_amount(char *cell, double value)
 {
-    static const char UNITS[] = " kMGT";
+    static const char *const UNITS[] = { "", "k", "M", "G", "T" };
     int unit = 0;
 
     while (value >= 9999.5 && unit < 4) {
@@ -84,11 +84,9 @@ static void put_amount(char *cell, double value)
         unit++;
     }
     if (value >= 99.95 || (unit == 0 && value == (double)(long)value))
-        snprintf(cell, CELL_BYTES, "%.0f", value);
+        snprintf(cell, CELL_BYTES, "%.0f%s", value, UNITS[unit]);
     else
-        snprintf(cell, CELL_BYTES, "%.1f", value);
-    if (unit > 0)
-        strncat(cell, &(char[]){ UNITS[unit], '\0' }[0], 1);
+        snprintf(cell, CELL_BYTES, "%.1f%s", value, UNITS[unit]);
 }
 
 static void put_bytes(char *cell, double value)

@@ -89,6 +89,7 @@ static inline void session_request_begins(struct session *s)
     struct worker *w = s->worker;
 
     w->active_sessions += s->open_requests++ == 0;
+    w->requests_now++;
     w->crowd_now += s->crowd_mark != w->crowd_mark;
     s->crowd_mark = w->crowd_mark;
 }

@@ -3,6 +3,7 @@
 
 #include <malloc.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
@@ -123,8 +124,10 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         give_memory_back(w);
         counter_set(&w->shared.held_bytes, worker_bytes(w));
     }
+    if (w->tick_is_fast)
+        spacing_tick(&w->spacing, w->requests_now, w->crowd_now);
     w->crowd = w->crowd_now;
-    w->crowd_now = 0;
+    w->crowd_now = w->requests_now = 0;
     w->crowd_mark++;
     arm_tick(w, w->busy ? WORKER_TICK_US : WORKER_REST_US);
     w->busy = false;
@@ -168,7 +171,9 @@ void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assemb
     event_config_set_flag(config, EVENT_BASE_FLAG_NO_CACHE_TIME);
     w->base = event_base_new_with_config(config);
     event_config_free(config);
-    w->scratch = mem_resize(NULL, WORKER_SCRATCH_BYTES);
+    w->scratch = mem_new(WORKER_SCRATCH_BYTES);
+    memset(w->scratch, 1,
+           WORKER_SCRATCH_BYTES); /* the system gives it now, not in the first burst */
     w->random = (uint32_t)clock_now_us() * 2654435761u + index * 40503u + 1;
     list_init(&w->sessions);
     list_init(&w->upstreams);
@@ -239,18 +244,13 @@ static void end_turn(struct worker *w)
     counter_add(&w->shared.turns, 1);
 }
 
-/* While many sessions wait for answers, turns that follow one another at once find a socket or two
- * ready each, and what they write wakes a server or client each time: most of the cost of a small
- * request.  So a turn then begins a little after the last one, and serves together what came
- * meanwhile.  The wait is shorter than serving all who asked lately would take, so clients that ask
- * again at once keep the worker busy, and one that is busy never waits: its turns take longer. */
+/* See spacing.h.  A worker that is busy never waits: its turns take longer anyway. */
 static void space_turns(struct worker *w)
 {
     uint64_t most_us = w->assembly->snapshot->proxy.batch_wait_us;
-    uint64_t wait_us = (uint64_t)w->crowd * WORKER_SPACING_US;
-    uint64_t now_us, from_us = w->turn_us + (wait_us < most_us ? wait_us : most_us);
+    uint64_t now_us, from_us = w->turn_us + spacing_wait_us(&w->spacing, w->crowd, most_us);
 
-    if (w->active_sessions < WORKER_SPACED_SESSIONS)
+    if (w->active_sessions < SPACING_CROWD)
         return;
     now_us = clock_now_us();
     if (now_us < from_us) {

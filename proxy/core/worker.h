@@ -15,6 +15,7 @@
 #include "proxy/base/list.h"
 #include "proxy/base/metric.h"
 #include "proxy/core/assembly.h"
+#include "proxy/core/spacing.h"
 #include "proxy/io/resolve.h"
 
 enum close_reason {
@@ -34,8 +35,6 @@ struct worker_counters {
 
 enum {
     WORKER_SCRATCH_BYTES = 256 * 1024,
-    WORKER_SPACED_SESSIONS = 8,  /* with so many that wait for answers, turns are spaced */
-    WORKER_SPACING_US = 5,       /* by this for each of them: about half of what it costs */
     WORKER_TICK_US = 20 * 1000,  /* while requests are under way */
     WORKER_REST_US = 250 * 1000, /* housekeeping otherwise */
 };
@@ -55,7 +54,9 @@ struct worker {
     uint32_t session_count;
     uint32_t active_sessions;  /* of them, those with requests open */
     uint32_t crowd, crowd_now; /* those that asked something between the last two ticks; since */
-    uint8_t crowd_mark;        /* of this time between ticks: whom it was counted for */
+    uint32_t requests_now;     /* begun since the last tick */
+    struct spacing spacing;
+    uint8_t crowd_mark; /* of this time between ticks: whom it was counted for */
     uint64_t sessions_made;
     struct list sessions;  /* all */
     struct list upstreams; /* all */
