@@ -97,7 +97,7 @@ enum err assembly_new(struct snapshot *snapshot, uint32_t workers, struct assemb
 
     a->refs = 1;
     a->snapshot = snapshot;
-    a->maps = mem_new(snapshot->pool_count * sizeof(*a->maps));
+    a->maps = mem_new(snapshot->pool_count * sizeof(struct shard_map *));
     a->stamps = mem_new(snapshot->endpoint_count * sizeof(*a->stamps));
     a->endpoint_tls = mem_new(snapshot->endpoint_count * sizeof(struct tls_context *));
     a->listener_tls = mem_new(snapshot->listener_count * sizeof(struct tls_context *));

@@ -32,7 +32,7 @@ struct assembly {
 enum err assembly_new(struct snapshot *snapshot, uint32_t workers, struct assembly **out,
                       struct buf *why) MUST_CHECK;
 struct assembly *assembly_ref(struct assembly *a);
-void assembly_unref(struct assembly **a);
+void assembly_unref(struct assembly **where);
 /* The settings of a map from those of a pool: for checks and tools too.  `members` has room for
  * pool->shard_count. */
 void assembly_map_settings(const struct memory_pool *pool, struct shard_map_member *members,

@@ -162,7 +162,7 @@ enum err listener_bind(const struct listener_options *options, int *fds, uint32_
 
 uint16_t listener_port(int fd)
 {
-    struct sockaddr_storage at;
+    struct sockaddr_storage at = { 0 };
     socklen_t len = sizeof(at);
 
     if (getsockname(fd, (struct sockaddr *)&at, &len) != 0)

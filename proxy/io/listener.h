@@ -32,4 +32,4 @@ typedef void listener_accepted_f(void *arg, int fd);
 struct listener *listener_open(struct event_base *base, int fd, listener_accepted_f *accepted,
                                void *arg);
 /* Takes in who had connected already, then closes. */
-void listener_close(struct listener **listener);
+void listener_close(struct listener **where);

@@ -15,6 +15,6 @@ typedef void mail_f(void *owner, void *content);
 /* `owner` is handed to each letter: what the thread works on. */
 enum err mailbox_open(struct event_base *base, void *owner, struct mailbox **out) MUST_CHECK;
 /* Letters that were not carried out are dropped. */
-void mailbox_close(struct mailbox **box);
+void mailbox_close(struct mailbox **where);
 /* Any thread.  `content` passes to the letter's function. */
 void mailbox_post(struct mailbox *box, mail_f *run, void *content);

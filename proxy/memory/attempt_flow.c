@@ -300,11 +300,9 @@ void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool do
     if (!a->tombstone && r->session != NULL) {
         bool last = done && a->replies_left == 0;
 
-        if (r->streaming)
-            stream(a, bytes);
-        else if (last && a->kept_len == 0 && a->kept.at == NULL && may_stream(a))
+        if (last && whole && may_stream(a))
             direct = bytes;
-        else if (bytes.len + a->kept.len >= MEMORY_STREAM_BYTES && may_stream(a))
+        else if (r->streaming || (bytes.len + a->kept.len >= MEMORY_STREAM_BYTES && may_stream(a)))
             stream(a, bytes);
         else if (last && whole && r->merge != NULL && bytes.len <= MEMORY_SETTLED_BYTES)
             settle(a, bytes);

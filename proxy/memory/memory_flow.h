@@ -285,7 +285,7 @@ void memory_bulk_throttle(struct memory_session *s);
 
 /* pool_flow.c */
 struct memory_route *memory_route_of(struct memory_side *side, uint32_t database, uint8_t version);
-void memory_route_leave(struct memory_side *side, struct memory_route **route);
+void memory_route_leave(struct memory_side *side, struct memory_route **where);
 /* NULL: this worker has no such pool. */
 struct memory_side *memory_side_find(struct worker *w, const char *pool);
 

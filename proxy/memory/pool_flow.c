@@ -43,7 +43,8 @@ struct memory_route *memory_route_of(struct memory_side *side, uint32_t database
     route->database = database;
     route->version = version;
     route->sessions = 1;
-    route->shared = mem_new(side->shard_count * side->settings->upstreams * sizeof(*route->shared));
+    route->shared =
+        mem_new(side->shard_count * side->settings->upstreams * sizeof(struct memory_upstream *));
     list_append(&side->routes, &route->link);
     return route;
 }
@@ -202,7 +203,8 @@ static void follow_route(struct memory_side *side, struct memory_route *route, u
                          uint32_t old_each)
 {
     uint32_t each = side->settings->upstreams;
-    struct memory_upstream **shared = mem_new(side->shard_count * each * sizeof(*shared));
+    struct memory_upstream **shared =
+        mem_new(side->shard_count * each * sizeof(struct memory_upstream *));
 
     for (uint32_t i = 0; i < old_places; i++) {
         struct memory_upstream *u = route->shared[i];

@@ -72,6 +72,22 @@ static __attribute__((cold)) enum parse PRINTF_LIKE(2, 3)
     return PARSE_BAD;
 }
 
+/* The length in "$5": the place behind its digits, or NULL if this is not the usual form of one. */
+static inline const uint8_t *take_length(const uint8_t *p, const uint8_t *end, uint64_t *size)
+{
+    const uint8_t *q = p + 2, *stop;
+
+    *size = (uint8_t)(p[1] - '0');
+    if (p[0] != '$' || *size > 9 || (*size == 0 && *q != '\r'))
+        return NULL;
+    if (*q == '\r')
+        return q;
+    stop = end - p - 1 > LENGTH_MAX_DIGITS ? p + 1 + LENGTH_MAX_DIGITS : end;
+    for (; q < stop && (uint8_t)(*q - '0') < 10; q++)
+        *size = *size * 10 + (uint8_t)(*q - '0');
+    return q;
+}
+
 /* Takes arguments from `*at` on while they are whole and well formed, `count` at most; returns how
  * many.  With `out` NULL they are only passed. */
 static inline size_t take_args(struct slice in, size_t *at, size_t count,
@@ -82,19 +98,11 @@ static inline size_t take_args(struct slice in, size_t *at, size_t count,
     size_t i;
 
     for (i = 0; i < count && end - p >= SMALLEST_ARG_BYTES; i++) {
-        const uint8_t *q = p + 2, *stop;
-        uint64_t size = (uint8_t)(p[1] - '0');
+        uint64_t size;
+        const uint8_t *q = take_length(p, end, &size);
 
-        if (p[0] != '$' || size > 9)
-            break;
-        if (*q != '\r') {
-            if (size == 0)
-                break;
-            stop = end - p - 1 > LENGTH_MAX_DIGITS ? p + 1 + LENGTH_MAX_DIGITS : end;
-            for (; q < stop && (uint8_t)(*q - '0') < 10; q++)
-                size = size * 10 + (uint8_t)(*q - '0');
-        }
-        if (size > limits->max_bulk_bytes || end - q < 4 || size > (uint64_t)(end - q) - 4)
+        if (q == NULL || size > limits->max_bulk_bytes || end - q < 4 ||
+            size > (uint64_t)(end - q) - 4)
             break;
         if (q[0] != '\r' || q[1] != '\n' || q[2 + size] != '\r' || q[3 + size] != '\n')
             break;
@@ -171,7 +179,7 @@ static enum parse take_line(struct judge *j, const struct length_words *words, s
 static enum parse judge_count(struct judge *j, size_t *count, size_t *at)
 {
     const struct resp_limits *limits = j->limits;
-    struct slice text;
+    struct slice text = { 0 };
     int64_t value;
     enum parse parse = take_line(j, &COUNT_WORDS, &text);
 
@@ -201,7 +209,7 @@ static enum parse judge_arg(struct judge *j)
 {
     struct resp_progress *progress = j->progress;
     const struct resp_limits *limits = j->limits;
-    struct slice text;
+    struct slice text = { 0 };
     int64_t size;
     uint64_t end;
     enum parse parse;
