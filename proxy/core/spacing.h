@@ -5,10 +5,10 @@
  * request.  So a turn then begins a little after the last one, and serves together what came
  * meanwhile.  The wait is shorter than serving all who asked lately would take.
  *
- * It can cost throughput all the same, where clients are so quick that they would keep the worker busy
- * without it.  So the worker now and then tries for a moment what happens without the wait (or with
- * it), and keeps what serves more; where both serve the same, it waits, which is cheaper.  A trial that
- * changes nothing makes the next one rarer. */
+ * It can cost throughput all the same, where clients are so quick that they would keep the worker
+ * busy without it.  So the worker now and then tries for a moment what happens without the wait (or
+ * with it), and keeps what serves more; where both serve the same, it waits, which is cheaper.  A
+ * trial that changes nothing makes the next one rarer. */
 #pragma once
 
 #include <stdbool.h>
