@@ -25,8 +25,8 @@ struct leaver {
 struct leavers {
     struct list link; /* on `all` */
     char *identity;
-    uint32_t refs; /* all_lock */
-    atomic_size_t count;
+    uint32_t refs;        /* all_lock */
+    atomic_size_t count;  /* changed under the lock */
     pthread_mutex_t lock; /* of the leavers and what follows */
     int epoll;
     struct list gone;
@@ -91,8 +91,8 @@ struct leaver *leavers_watch(struct leavers *l, int fd, uint64_t server_id)
     leaver->server_id = server_id;
     pthread_mutex_lock(&l->lock);
     leaver->fd = epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? fd : -1;
-    pthread_mutex_unlock(&l->lock);
     atomic_fetch_add(&l->count, 1);
+    pthread_mutex_unlock(&l->lock);
     return leaver;
 }
 
@@ -122,8 +122,8 @@ bool leavers_forget(struct leavers *l, struct leaver **where)
     unwatch(l, leaver);
     list_remove(&leaver->link);
     told = leaver->told;
-    pthread_mutex_unlock(&l->lock);
     atomic_fetch_sub(&l->count, 1);
+    pthread_mutex_unlock(&l->lock);
     free(leaver);
     return told;
 }
@@ -151,18 +151,19 @@ static size_t ask_kernel(struct leavers *l, uint64_t *server_ids, size_t most)
     return found < 0 ? 0 : (size_t)found;
 }
 
-size_t leavers_find(struct leavers *l, uint64_t *server_ids, size_t most)
+uint64_t *leavers_find(struct leavers *l, size_t *found)
 {
-    size_t found = 0;
+    uint64_t *ids;
+    size_t most;
 
-    if (most == 0)
-        return 0;
     pthread_mutex_lock(&l->lock);
+    most = atomic_load(&l->count);
+    ids = mem_new((most + 1) * sizeof(*ids));
+    *found = 0;
     LIST_EACH (&l->gone, link)
-        if (found < most)
-            server_ids[found++] = LIST_ITEM(link, struct leaver, link)->server_id;
-    if (found < most)
-        found += ask_kernel(l, server_ids + found, most - found);
+        ids[(*found)++] = LIST_ITEM(link, struct leaver, link)->server_id;
+    if (*found < most)
+        *found += ask_kernel(l, ids + *found, most - *found);
     pthread_mutex_unlock(&l->lock);
-    return found;
+    return ids;
 }

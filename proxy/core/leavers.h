@@ -1,9 +1,10 @@
 /* Clients that left while their request waits at a server, as all workers must know it at once.
  *
- * A client blocks in BLPOP over one worker and disconnects; then another pushes over another
- * worker.  The worker of the first may learn of it later than the push is sent, and the element
- * would be popped for nobody.  So whoever sends something that may end a wait looks here first, and
- * before it tells the server, on the same connection, which of its clients wait for nobody.
+ * A client blocks in BLPOP and disconnects; then another pushes.  The worker of the first may learn
+ * of it later than the push is sent: the other has another worker, or the first is not read from,
+ * since it asked more behind BLPOP.  The element would be popped for nobody.  So whoever sends
+ * something that may end a wait looks here first, and before it tells the server, on the same
+ * connection, which of its clients wait for nobody.
  *
  * One for each endpoint of the process, shared by its workers; see the lock in the .c. */
 #pragma once
@@ -30,5 +31,5 @@ bool leavers_forget(struct leavers *l, struct leaver **where);
 
 /* How many wait, gone or not: 0 is the rule, and costs nothing. */
 size_t leavers_count(const struct leavers *l);
-/* The ids of those that are gone, `most` of them (leavers_count() is enough). */
-size_t leavers_find(struct leavers *l, uint64_t *server_ids, size_t most);
+/* The ids of all that are gone, *found of them; the caller's. */
+uint64_t *leavers_find(struct leavers *l, size_t *found);

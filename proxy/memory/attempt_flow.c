@@ -93,7 +93,8 @@ void memory_attempt_pop(struct memory_upstream *u)
         u->oldest = a->next;
     u->queued--;
     a->queued = false;
-    memory_blocked_end(u);
+    if (u->first == NULL)
+        memory_blocked_end(u);
     memory_request_unref(a->request);
 }
 
@@ -161,7 +162,7 @@ bool memory_attempt_put(struct memory_attempt *a, struct memory_refusal *refusal
 
     if (u == NULL)
         return false;
-    if (r->may_write && a->shard->leavers != NULL)
+    if (r->may_write)
         memory_blocked_tell(r->session, u);
     a->since_us = worker_now_us(r->side->worker);
     a->begin_byte = u->base.put_bytes;

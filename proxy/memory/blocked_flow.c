@@ -1,7 +1,7 @@
 /* Upstreams whose sessions wait in a blocking command, and what is done when such a session leaves:
  * the server is told, over another upstream, before anything that could answer the command.
  *
- *     memory_blocked_begin   the command was sent: other workers can see if its client leaves
+ *     memory_blocked_begin   the command is sent: all who write can see if its client leaves
  *     memory_blocked_leave   its session ended: the server is told, the upstream awaits the answer
  *     memory_blocked_end     the command was answered, or the upstream is lost
  *     memory_blocked_tell    something is about to be sent that may end a wait
@@ -10,13 +10,16 @@
 
 #include <stdlib.h>
 
-#include "proxy/base/mem.h"
+/* The command is the last: what stands before it tells the server who else left. */
+static bool has_command(const struct memory_upstream *u)
+{
+    return u->last != NULL && u->last->request->no_deadline;
+}
 
 void memory_blocked_begin(struct memory_upstream *u)
 {
-    if (u->shard->leavers == NULL || u->leaver != NULL || u->lessee == NULL || u->first == NULL ||
-        !u->first->request->no_deadline || u->base.state != UPSTREAM_READY ||
-        u->hello.server_id == 0 || u->back->unblock == NULL)
+    if (u->leaver != NULL || u->lessee == NULL || !has_command(u) ||
+        u->base.state != UPSTREAM_READY || u->hello.server_id == 0 || u->back->unblock == NULL)
         return;
     u->leaver = leavers_watch(u->shard->leavers, u->lessee->base.conn.fd, u->hello.server_id);
 }
@@ -41,13 +44,12 @@ static void say_unblock(struct memory_session *s, struct memory_upstream *over, 
 
 void memory_blocked_tell(struct memory_session *s, struct memory_upstream *over)
 {
-    size_t most = leavers_count(over->shard->leavers), found;
+    size_t found;
     uint64_t *ids;
 
-    if (most == 0)
+    if (leavers_count(over->shard->leavers) == 0)
         return;
-    ids = mem_new(most * sizeof(*ids));
-    found = leavers_find(over->shard->leavers, ids, most);
+    ids = leavers_find(over->shard->leavers, &found);
     for (size_t i = 0; i < found; i++)
         say_unblock(s, over, ids[i]);
     free(ids);
@@ -58,7 +60,7 @@ bool memory_blocked_leave(struct memory_upstream *u, struct memory_session *s)
     struct memory_upstream *other;
     struct memory_refusal refusal = { 0 };
 
-    if (u->hello.server_id == 0 || u->back->unblock == NULL || s->route == NULL)
+    if (!has_command(u) || u->hello.server_id == 0 || u->back->unblock == NULL || s->route == NULL)
         return false;
     other = memory_upstream_shared(s, u->shard->index);
     if (memory_upstream_refuses(other, &refusal))

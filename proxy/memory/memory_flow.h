@@ -168,7 +168,7 @@ struct memory_shard {
     uint64_t backoff_ms;
     struct list idle_leases; /* memory_upstreams */
     uint64_t epoch;          /* counts what may mean that the server began anew */
-    struct leavers *leavers; /* counted; NULL: there is one worker only */
+    struct leavers *leavers; /* counted */
     struct list waiters;     /* memory_attempts that need a lease; the first came first */
     uint32_t waiter_count;
 };
@@ -239,7 +239,7 @@ bool memory_wait_is_elsewhere(const struct memory_upstream *u);
 /* blocked_flow.c */
 void memory_blocked_begin(struct memory_upstream *u); /* nothing, if it is not so */
 void memory_blocked_end(struct memory_upstream *u);
-/* False: the server can't be told; the upstream must be closed. */
+/* False: no such command waits there, or the server can't be told: the upstream is as any other. */
 bool memory_blocked_leave(struct memory_upstream *u, struct memory_session *s);
 /* Before what `over` is given next, its server learns which of its clients left. */
 void memory_blocked_tell(struct memory_session *s, struct memory_upstream *over);

@@ -82,8 +82,7 @@ static void end_idle_routes(struct memory_side *side, uint64_t now_us)
 
 /* ---- shards ---- */
 
-static struct memory_shard *shard_new(const struct memory_side *side,
-                                      const struct endpoint_settings *endpoint)
+static struct memory_shard *shard_new(const struct endpoint_settings *endpoint)
 {
     struct memory_shard *shard = mem_new(sizeof(*shard));
 
@@ -91,8 +90,7 @@ static struct memory_shard *shard_new(const struct memory_side *side,
     list_init(&shard->idle_leases);
     list_init(&shard->waiters);
     shard->identity = mem_text(endpoint->identity);
-    if (side->worker->count > 1)
-        shard->leavers = leavers_open(shard->identity);
+    shard->leavers = leavers_open(shard->identity);
     return shard;
 }
 
@@ -150,7 +148,7 @@ static void follow_shards(struct memory_side *side, const struct memory_pool *se
 
         shards[i] = take_shard(side->shards, side->shard_count, endpoint->identity);
         if (shards[i] == NULL)
-            shards[i] = shard_new(side, endpoint);
+            shards[i] = shard_new(endpoint);
         follow_endpoint(side, shards[i], endpoint);
     }
     for (uint32_t i = 0; i < side->shard_count; i++)

@@ -256,8 +256,7 @@ void memory_upstream_give_back(struct memory_upstream *u)
 /* Unanswered: it can't be used again, unless it is certain to be answered soon. */
 static void let_go(struct memory_upstream *u, struct memory_session *s)
 {
-    if (u->first != NULL && u->base.state == UPSTREAM_READY && u->first->request->no_deadline &&
-        memory_blocked_leave(u, s)) {
+    if (u->base.state == UPSTREAM_READY && memory_blocked_leave(u, s)) {
         end_lease(u);
         u->blocked_command = true;
         u->heard_us = worker_now_us(u->base.worker);

@@ -33,7 +33,13 @@ void memory_wait_end(struct memory_attempt *a)
     a->shard->waiter_count--;
 }
 
-/* True: it waits no more. */
+/* A session that is not read from did not see its client leave, who may not be given an element. */
+static bool is_left(const struct memory_request *r)
+{
+    return r->no_deadline && r->session != NULL && conn_is_left(&r->session->base.conn);
+}
+
+/* True: it waits no more, and may not be there any more. */
 static bool serve(struct memory_attempt *a, uint64_t now_us)
 {
     struct memory_shard *shard = a->shard;
@@ -41,6 +47,10 @@ static bool serve(struct memory_attempt *a, uint64_t now_us)
                                       .shard = shard->index,
                                       .endpoint = shard->name };
 
+    if (is_left(a->request)) {
+        session_close(&a->request->session->base, CLOSE_CLIENT_LEFT);
+        return true;
+    }
     if (!shard->present) {
         refusal.text = "it was taken out of the configuration";
     } else if (memory_attempt_put(a, &refusal)) {

@@ -169,7 +169,7 @@ class WhoLeaves(Case):
 
     PUSH = ("RPUSH", "<key>", "x")
 
-    def leave(self, how, rounds, waits="BLPOP <key> 0", push=PUSH, count="LLEN", workers=2, database=0):
+    def leave(self, how, rounds, waits="BLPOP <key> 0", push=PUSH, count="LLEN", workers=2, database=0, more=b""):
         redis = RedisServer(self)
         sheaf = Sheaf(self, pool([redis]), proxy={"workers": workers})
         pushers = [sheaf.connect() for _ in range(4)]
@@ -179,7 +179,7 @@ class WhoLeaves(Case):
         for number in range(rounds):
             waiter, key, pusher = sheaf.connect(), f"left:{number}", pushers[number % len(pushers)]
             waiter.ask("SELECT", database)
-            waiter.send(encode(*waits.replace("<key>", key).split()))
+            waiter.send(encode(*waits.replace("<key>", key).split()) + more)
             wait_until(lambda: blocked(redis) == 1)
             how(waiter)
             reply = pusher.ask(*(w.replace("<key>", key) for w in push))
@@ -215,6 +215,52 @@ class WhoLeaves(Case):
 
     def test_by_being_killed_costs_no_element(self):
         self.leave(self.kill, 100)
+
+    def test_behind_whom_more_was_asked_costs_no_element(self):
+        """Sheaf does not read from such a client."""
+        for workers in (1, 2):
+            self.leave(self.close, 30, "BLPOP <key> 0", more=encode("PING"), workers=workers)
+
+    def test_soon_after_another_costs_no_element(self):
+        """What tells the server of the other stands before the command, on the same connection."""
+        for idle in (False, True):
+            redis = RedisServer(self)
+            sheaf = Sheaf(self, pool([redis]), proxy={"workers": 1})
+            with sheaf.connect() as pusher, sheaf.connect() as first, sheaf.connect() as second:
+                first.send(encode("BLPOP", "first", "0"))
+                wait_until(lambda: blocked(redis) == 1)
+                if idle:
+                    second.send(encode("BLPOP", "idle", "0"))
+                    wait_until(lambda: blocked(redis) == 2)
+                    pusher.ask("RPUSH", "idle", "x")
+                    second.reply()
+                redis.stop()
+                first.close()
+                second.send(encode("BRPOP", "second", "0") + encode("PING"))
+                wait_until(lambda: b"cmd=brpop" in pusher.ask("CLIENT", "LIST"))
+                redis.cont()
+                wait_until(lambda: b"cmd=brpop" in redis.ask("CLIENT", "LIST") and blocked(redis) == 1)
+                second.close()
+                self.assertEqual(pusher.ask("RPUSH", "second", "x"), 1)
+                self.assertEqual(pusher.ask("LLEN", "second"), 1)
+
+    def test_while_it_waits_for_an_upstream_costs_no_element(self):
+        redis = RedisServer(self)
+        sheaf = Sheaf(self, pool([redis], max_upstreams=1), proxy={"workers": 1})
+        with sheaf.connect() as pusher, sheaf.connect() as first, sheaf.connect() as last:
+            for number in range(20):
+                first.send(encode("BLPOP", "k", "0"))
+                wait_until(lambda: blocked(redis) == 1)
+                late = sheaf.connect()
+                late.send(encode("BLPOP", "k", "0") + encode("PING"))
+                wait_until(lambda: pusher.ask("CLIENT", "LIST").count(b"cmd=blpop") == 2)
+                last.send(encode("BRPOP", "k", "0"))
+                wait_until(lambda: b"cmd=brpop" in pusher.ask("CLIENT", "LIST"))
+                late.close()
+                pusher.ask("RPUSH", "k", number, "next")
+                self.assertEqual(first.reply(), [b"k", b"%d" % number])
+                self.assertEqual(last.reply(), [b"k", b"next"])
+                last.ask("PING")
 
     def test_in_another_database_costs_no_element(self):
         self.leave(self.close, 50, database=3)
