@@ -122,7 +122,7 @@ struct memory_pool {
     enum on_shard_down on_shard_down;
 
     uint64_t timeout_ms;           /* of a request: from sending it to its reply */
-    uint64_t connect_timeout_ms;   /* of an upstream, login and TLS included */
+    uint64_t connect_timeout_ms;   /* of an upstream, all addresses, TLS and login included */
     uint64_t queue_timeout_ms;     /* waiting for a leased upstream */
     uint64_t tombstone_timeout_ms; /* how long an expired request's late reply is waited for */
     uint64_t idle_timeout_ms;      /* of a session without requests; 0: never */

@@ -88,7 +88,8 @@ const struct option tables_memory[] = {
     { "timeout", OPTION_DURATION, AT(timeout_ms), "2s", .min = 1, .max = HOURS(24),
       .text = "for a request: from sending it to its reply" },
     { "connect_timeout", OPTION_DURATION, AT(connect_timeout_ms), "1s", .min = 1, .max = HOURS(1),
-      .text = "for a connection to a server, with TLS and login" },
+      .text =
+          "for a connection to a server, with TLS and login; the addresses of a name share it" },
     { "queue_timeout", OPTION_DURATION, AT(queue_timeout_ms), "1s", .min = 1, .max = HOURS(1),
       .text = "for a request that waits for a server connection of its own" },
     { "tombstone_timeout", OPTION_DURATION, AT(tombstone_timeout_ms), "30s", .min = 1,

@@ -275,8 +275,13 @@ static void try_next_address(struct upstream *u)
         fail_soon(u, ERR_CONNECT);
         return;
     }
-    const struct resolve_address *a = &u->addresses.item[u->address_next++];
+    /* Each gets its share of what is left: a silent one must not hide the next. */
+    uint64_t now_us = worker_now_us(u->worker);
+    uint64_t left_us = u->deadline_us > now_us ? u->deadline_us - now_us : 0;
+    const struct resolve_address *a;
 
+    u->next_deadline_us = now_us + left_us / (u->addresses.count - u->address_next);
+    a = &u->addresses.item[u->address_next++];
     try_address(u, &a->at.any, a->len);
 }
 
@@ -340,6 +345,13 @@ void upstream_become_ready(struct upstream *u)
         list_append(&u->worker->to_flush_upstreams, &u->flush);
 }
 
+static bool is_next_due(const struct upstream *u, uint64_t now_us)
+{
+    return u->state == UPSTREAM_CONNECTING && u->conn.fd >= 0 && !u->conn.handshaking &&
+           u->endpoint->address.path == NULL && u->address_next < u->addresses.count &&
+           now_us >= u->next_deadline_us;
+}
+
 void upstream_tick(struct upstream *u, uint64_t now_us)
 {
     if (u->state != UPSTREAM_CONNECTING && u->state != UPSTREAM_LOGGING_IN)
@@ -353,6 +365,10 @@ void upstream_tick(struct upstream *u, uint64_t now_us)
         upstream_fail(u, ERR_TIMEOUT,
                       u->state == UPSTREAM_CONNECTING ? "connect_timeout passed while connecting"
                                                       : "connect_timeout passed while logging in");
+    } else if (is_next_due(u, now_us)) {
+        conn_close(&u->conn);
+        u->connect_errno = ETIMEDOUT;
+        try_next_address(u);
     }
 }
 

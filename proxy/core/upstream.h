@@ -43,7 +43,8 @@ struct upstream {
     uint64_t deadline_us; /* of connect and login */
     uint64_t ticket;      /* at the resolver; 0: none */
     struct resolve_list addresses;
-    uint32_t address_next; /* to be tried */
+    uint32_t address_next;     /* to be tried */
+    uint64_t next_deadline_us; /* when it is, if the one before it is silent */
     struct tls_resume resume;
     enum upstream_state state;
     enum err start_error; /* the connect failed already; the next tick tells */

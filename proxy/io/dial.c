@@ -96,8 +96,13 @@ static enum err connect_name(struct dial *d, const struct dial_options *o, uint6
 
     TRY(resolve_wait(o->resolver, o->host, o->port, deadline_us, &list, reason));
     for (size_t i = 0; i < list.count; i++) {
-        err = connect_to(d, &list.item[i].at.any, list.item[i].len, deadline_us, reason);
-        if (err == ERR_NONE || err == ERR_TIMEOUT)
+        /* Each gets its share of what is left: a silent one must not hide the next. */
+        uint64_t now_us = clock_now_us();
+        uint64_t left_us = deadline_us > now_us ? deadline_us - now_us : 0;
+
+        err = connect_to(d, &list.item[i].at.any, list.item[i].len,
+                         now_us + left_us / (list.count - i), reason);
+        if (err == ERR_NONE)
             break;
     }
     return err;

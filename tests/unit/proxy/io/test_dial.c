@@ -137,6 +137,52 @@ static void a_full_backlog_is_a_timeout(void)
     buf_fini(&why);
 }
 
+/* 127.0.0.2, then 127.0.0.1. */
+static enum err two_addresses(const char *host, struct resolve_list *list, const char **why)
+{
+    (void)host;
+    (void)why;
+    *list = (struct resolve_list){ .count = 2 };
+    for (uint8_t i = 0; i < 2; i++) {
+        list->item[i].at.v4 = (struct sockaddr_in){ .sin_family = AF_INET,
+                                                    .sin_addr.s_addr = htonl(0x7f000002u - i) };
+        list->item[i].len = sizeof(list->item[i].at.v4);
+    }
+    return ERR_NONE;
+}
+
+static void a_silent_address_does_not_hide_the_next(void)
+{
+    struct resolver *resolver = NULL;
+    struct buf why = { 0 };
+    struct dial *d = NULL;
+    uint16_t port;
+    int listening = listen_somewhere(&port), silent = socket(AF_INET, SOCK_STREAM, 0), fds[4];
+    struct sockaddr_in at = { .sin_family = AF_INET,
+                              .sin_port = htons(port),
+                              .sin_addr.s_addr = htonl(0x7f000002u) };
+
+    CHECK_INT(bind(silent, (struct sockaddr *)&at, sizeof(at)), 0);
+    CHECK_INT(listen(silent, 0), 0);
+    for (int i = 0; i < 4; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)!connect(fds[i], (struct sockaddr *)&at, sizeof(at));
+    }
+    CHECK_INT(resolver_start(&(struct resolve_settings){ .lookup = two_addresses }, &resolver),
+              ERR_NONE);
+    CHECK_INT(
+        dial_open(&(struct dial_options){ .host = "redis", .port = port, .resolver = resolver },
+                  clock_now_us() + 400000, &d, &why),
+        ERR_NONE);
+    dial_close(&d);
+    resolver_stop(&resolver);
+    for (int i = 0; i < 4; i++)
+        close(fds[i]);
+    close(silent);
+    close(listening);
+    buf_fini(&why);
+}
+
 static void a_peer_that_does_not_answer_tls_is_told(void)
 {
     struct tls_context *tls = NULL;
@@ -187,6 +233,7 @@ int main(void)
     RUN(bytes_go_both_ways_over_tcp_and_unix_sockets);
     RUN(failures_say_what_happened);
     RUN(a_full_backlog_is_a_timeout);
+    RUN(a_silent_address_does_not_hide_the_next);
     RUN(a_peer_that_does_not_answer_tls_is_told);
     RUN(a_readable_cancel_fd_ends_every_wait_before_its_deadline);
     return check_report();
