@@ -45,7 +45,7 @@ SCRIPTS = {
     "scripts": "MULTI|EVAL return{KEYS[1],ARGV[1]} 1 {t}a x|EVALSHA 0000000000000000000000000000000000000000 1 {t}a|EXEC",
     "RESET ends it": "WATCH {t}a|MULTI|SET {t}a 1|RESET|GET {t}a|EXEC",
     "what may not be in it": "MULTI|WATCH {t}a|EXEC|GET {t}a",
-    "an expired key": "SET {t}a 1 PX 1|WATCH {t}a|MULTI|SET {t}b 1|EXEC",
+    "an expired key": "SET {t}a 1 PXAT 1|WATCH {t}a|MULTI|SET {t}b 1|EXEC",
 }
 
 
