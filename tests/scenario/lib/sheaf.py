@@ -90,10 +90,13 @@ class Sheaf:
     # --- life
 
     def start(self):
+        self._knocks = 0
         self.process = Process([BINARY, "serve", self.file], env={**_SANITIZERS, **self._env},
                                cwd=self.folder)
         try:
             wait_until(self._ready, seconds=15, what="sheaf to be ready")
+            if "max_sessions" in self.text and self._proxy["admin"] != "off":
+                wait_until(self._alone, what="the session that asked whether it is ready to be gone")
         except AssertionError:
             self.process.kill()
             raise
@@ -106,6 +109,7 @@ class Sheaf:
         family = socket.AF_UNIX if isinstance(target, str) else socket.AF_INET
         with socket.socket(family) as probe:
             probe.connect(target)
+            self._knocks += 1
         try:
             return self._proxy["admin"] == "off" or self.http("/readyz")[0] == 200
         except urllib.error.URLError:
@@ -117,6 +121,10 @@ class Sheaf:
             code, log = self.process.wait(), self.log
             self.start()
             raise AssertionError(f"sheaf died with {code}:\n{log[-8000:]}")
+
+    def _alone(self):
+        sessions = json.loads(self.http("/api/v1/status")[1])["sessions"]
+        return sessions["opened"] >= self._knocks and sessions["open"] == 0
 
     def terminate(self):
         self.process.signal(signal.SIGTERM)
