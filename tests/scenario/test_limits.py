@@ -12,12 +12,6 @@ class LimitCase(Case):
         self.redis = [RedisServer(self) for _ in range(shards)]
         self.keys = [keys[0] for keys in keys_on_shards(shards)]
         self.sheaf = Sheaf(self, pool(self.redis, **options), proxy=proxy)
-        wait_until(self.first_look_is_over)
-
-    def first_look_is_over(self):
-        """Whoever saw that Sheaf is ready was a session, too."""
-        sessions = self.sheaf.status()["sessions"]
-        return sessions["opened"] > 0 and sessions["open"] == 0
 
     def sessions(self, count):
         made = [self.sheaf.connect() for _ in range(count)]
