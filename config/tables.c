@@ -41,7 +41,7 @@ const struct option tables_proxy[] = {
       .text = "connections that may wait to be accepted, per listener and worker" },
     { "resolve_interval", OPTION_DURATION, AT(resolve_interval_ms), "30s", .min = SECONDS(1),
       .max = HOURS(24), .text = "how often host names are looked up again" },
-    { "batch_wait_us", OPTION_INTEGER, AT(batch_wait_us), "400", .max = 1000,
+    { "batch_wait_us", OPTION_INTEGER, AT(batch_wait_us), "300", .max = 1000,
       .text = "microseconds: while 8 or more clients of a worker wait for answers, it lets at most "
               "so much time pass between looks at its sockets (less if few ask), and serves "
               "together what came; 0 looks at once, at a higher cost" },

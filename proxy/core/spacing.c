@@ -1,12 +1,12 @@
 /* See spacing.h.  Pure: handed counts, never a clock. */
 #include "proxy/core/spacing.h"
 
-/* Without the wait more must be served, by this much, to be worth its cost; with it as much. */
+/* Without the wait a quarter more must be served, to be worth its cost; with it about as much. */
 static bool trial_won(const struct spacing *s)
 {
     if (s->without)
         return s->requests * 100 >= s->before * 95;
-    return s->requests * 100 > s->before * 110;
+    return s->requests * 100 > s->before * 125;
 }
 
 static void end_trial(struct spacing *s)

@@ -16,7 +16,7 @@
 
 enum {
     SPACING_CROWD = 8,        /* sessions that wait for answers: fewer are served at once */
-    SPACING_EACH_US = 8,      /* what one of a crowd lengthens the wait by: about what it costs */
+    SPACING_EACH_US = 5,      /* what one of a crowd lengthens the wait by: less than it costs */
     SPACING_EPOCH_TICKS = 5,  /* of the worker's fast clock: what is compared */
     SPACING_FIRST_EPOCHS = 3, /* before the first trial */
     SPACING_MOST_EPOCHS = 64,
