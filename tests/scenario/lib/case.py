@@ -78,10 +78,10 @@ class _Result(unittest.TextTestResult):
         super().startTest(test)
         self._began = time.monotonic()
 
-    def _tell(self, word, test):
+    def _tell(self, word, test, why=""):
         seconds = time.monotonic() - self._began
         name = test.id().removeprefix("__main__.") if hasattr(test, "id") else str(test)
-        print(f"{word:7} {seconds:6.2f} s  {name}", flush=True)
+        print(f"{word:7} {seconds:6.2f} s  {name}{why and ': '}{why}", flush=True)
 
     def addSuccess(self, test):
         super().addSuccess(test)
@@ -103,7 +103,7 @@ class _Result(unittest.TextTestResult):
 
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
-        self._tell("skipped", test)
+        self._tell("skipped", test, reason)
 
 
 def main():

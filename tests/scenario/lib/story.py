@@ -5,13 +5,14 @@ without users; one whose user `app` (password `app-secret`) may use keys that be
 pool over TLS, with the file of the authority; what its own keys begin with; 2 or 3.  It makes its client
 with the library's default settings and prints "ok CHECK" for each of CHECKS, or "failed CHECK: why".
 """
-from lib.case import Case
+from lib.case import Case, REPOSITORY
 from lib.certificates import Certificates
 from lib.ports import free_port
 from lib.process import run
 from lib.redis_server import RedisServer
 from lib.sheaf import Sheaf, pool
 
+CLIENTS = REPOSITORY / "tests/scenario/clients"
 CHECKS = (
     "connect",         # its own handshake, PING, and that RESP is what it should be
     "strings",         # SET GET MSET MGET DEL over several shards, nulls, bytes that are no text
