@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """The clients that people use, as they come from their packages, with their default settings."""
+import json
 import os
 import unittest
 
@@ -42,6 +43,33 @@ class Clients(Case):
     @unittest.skipUnless(NODE_MODULES.exists(), "tests/run installs the packages")
     def test_node_redis_with_resp3(self):
         self.run_client("node", CLIENTS / "node_redis.js", self.sheaf.port, "3")
+
+    # --- the admin endpoint's page
+
+    @unittest.skipUnless(NODE_MODULES.exists(), "tests/run installs the packages")
+    def test_the_page_draws_what_is_there_and_says_what_is_wrong(self):
+        shards = [RedisServer(self) for _ in range(2)]
+        sheaf = Sheaf(self, pool(shards, name="carts", probe_interval="50ms"), proxy={"slow_time": "0ms"})
+        with sheaf.connect() as session:
+            for n in range(50):
+                session.ask("SET", f"<b>{n}", n)
+        wait_until(lambda: sheaf.status()["pools"][0]["totals"]["requests"] == 50)
+
+        def draw():
+            return json.loads(self.run_client("node", CLIENTS / "page.js", f"http://127.0.0.1:{sheaf.admin_port}/"))
+        page = draw()
+        self.assertEqual(page["trouble"], "")
+        self.assertEqual(page["title"], "Sheaf")
+        self.assertIn(f"configuration 1 of {sheaf.file}", page["about"])
+        self.assertIn("2 of 2 shards up", page["pools"])
+        self.assertIn("<b>", page["slow"])
+        self.assertGreater(page["bars"], 0)
+        shards[1].kill9()
+        wait_until(lambda: not sheaf.status()["pools"][0]["shards"][1]["health"]["up"])
+        page = draw()
+        self.assertIn(f"pool carts, shard 1 (127.0.0.1:{shards[1].port}) is down since", page["trouble"])
+        self.assertEqual(page["title"], "(1) Sheaf")
+        self.assertIn("1 of 2 shards up", page["pools"])
 
     # --- redis-cli
 
