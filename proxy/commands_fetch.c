@@ -98,15 +98,14 @@ static size_t take_in(char *at, size_t size, size_t count, void *arg)
     return size * count;
 }
 
-bool commands_fetch_get(struct commands_fetch *f, const char *path, struct buf *body,
-                        struct buf *why)
+bool commands_fetch_status(struct commands_fetch *f, struct buf *body, struct buf *why)
 {
     const char *where = f->path != NULL ? f->path : f->url;
     struct buf url = { 0 };
     long status = 0;
     CURLcode code;
 
-    buf_format(&url, "%s%s", f->url, path);
+    buf_format(&url, "%s/api/v1/status", f->url);
     buf_put(&url, "", 1);
     curl_easy_setopt(f->curl, CURLOPT_URL, url.at);
     curl_easy_setopt(f->curl, CURLOPT_UNIX_SOCKET_PATH, f->path);

@@ -14,7 +14,6 @@ struct commands_fetch {
 /* `source` is a URL, a configuration file that names one, or NULL for the default.  False: it was
  * said on stderr why there is none. */
 bool commands_fetch_open(struct commands_fetch *f, const char *source);
-/* GET; false: `why` says it, a sentence without a stop. */
-bool commands_fetch_get(struct commands_fetch *f, const char *path, struct buf *body,
-                        struct buf *why);
+/* GET of the status; false: `why` says it, a sentence without a stop. */
+bool commands_fetch_status(struct commands_fetch *f, struct buf *body, struct buf *why);
 void commands_fetch_close(struct commands_fetch *f);

@@ -23,6 +23,7 @@ struct table {
     struct row *rows; /* owned */
     size_t count;
     bool with_colours;
+    unsigned width; /* 0: no limit */
     struct buf *out;
 };
 
@@ -67,11 +68,27 @@ static double number(const cJSON *json, const char *name)
     return cJSON_IsNumber(item) ? item->valuedouble : 0;
 }
 
+/* Control letters, of ASCII and beyond ("C1"), which UTF-8 writes as two bytes. */
+static size_t control_len(const char *letter)
+{
+    uint8_t first = (uint8_t)letter[0], second = first == '\0' ? 0 : (uint8_t)letter[1];
+
+    if (first == 0xc2 && second >= 0x80 && second < 0xa0)
+        return 2;
+    return first < ' ' || first == 0x7f;
+}
+
+/* Some of it was said by a server: nothing in it may steer the terminal. */
 static const char *text(const cJSON *json, const char *name)
 {
     const cJSON *item = at(json, name);
 
-    return cJSON_IsString(item) ? item->valuestring : "";
+    if (!cJSON_IsString(item))
+        return "";
+    for (char *letter = item->valuestring; *letter != '\0'; letter++)
+        for (size_t len = control_len(letter); len > 0; len--)
+            letter[len - 1] = '?';
+    return item->valuestring;
 }
 
 static void put_amount(char *cell, double value)
@@ -228,29 +245,56 @@ static void put_cell(struct table *t, int column, int width, const char *value, 
                  value);
 }
 
-static void draw(struct table *t)
+static void measure(const struct table *t, int *width)
 {
-    int width[COLUMNS];
-
     for (int c = 0; c < COLUMNS; c++) {
         width[c] = (int)strlen(HEADS[c].title);
         for (size_t i = 0; i < t->count; i++)
             if ((int)strlen(t->rows[i].cell[c]) > width[c])
                 width[c] = (int)strlen(t->rows[i].cell[c]);
     }
-    for (int c = 0; c < COLUMNS; c++)
-        put_cell(t, c, width[c], HEADS[c].title, DIM);
-    buf_text(t->out, "\n");
-    for (size_t i = 0; i < t->count; i++) {
-        const struct row *r = &t->rows[i];
+}
 
-        for (int c = 0; c < COLUMNS; c++)
+/* What is left out has width 0.  A note that is cut says enough with 30 letters. */
+static void fit(const struct table *t, int *width)
+{
+    static const int LEAST_FIRST[] = { COLUMN_OUT, COLUMN_IN,   COLUMN_P999,
+                                       COLUMN_P50, COLUMN_OPEN, COLUMN_P99 };
+    int all = width[COLUMN_NOTE] > 30 ? 30 : width[COLUMN_NOTE];
+
+    for (int c = 0; c < COLUMN_NOTE; c++)
+        all += width[c] + 2;
+    for (size_t i = 0; i < sizeof(LEAST_FIRST) / sizeof(LEAST_FIRST[0]); i++) {
+        if (t->width == 0 || all <= (int)t->width)
+            return;
+        all -= width[LEAST_FIRST[i]] + 2;
+        width[LEAST_FIRST[i]] = 0;
+    }
+}
+
+static void draw_row(struct table *t, const struct row *r, const int *width)
+{
+    for (int c = 0; c < COLUMNS; c++)
+        if (width[c] > 0)
             put_cell(t, c, width[c], r->cell[c],
                      c == COLUMN_STATE                ? r->state
                      : r->is_pool && c == COLUMN_NAME ? BOLD
                                                       : PLAIN);
-        buf_text(t->out, "\n");
-    }
+    buf_text(t->out, "\n");
+}
+
+static void draw(struct table *t)
+{
+    int width[COLUMNS];
+
+    measure(t, width);
+    fit(t, width);
+    for (int c = 0; c < COLUMNS; c++)
+        if (width[c] > 0)
+            put_cell(t, c, width[c], HEADS[c].title, DIM);
+    buf_text(t->out, "\n");
+    for (size_t i = 0; i < t->count; i++)
+        draw_row(t, &t->rows[i], width);
 }
 
 static void draw_head(struct table *t, const cJSON *json)
@@ -272,9 +316,9 @@ static void draw_head(struct table *t, const cJSON *json)
                resident, number(json, "workers"), number(at(json, "process"), "open_files"));
 }
 
-enum err commands_table_print(struct slice json, bool with_colours, struct buf *out)
+enum err commands_table_print(struct slice json, bool with_colours, unsigned width, struct buf *out)
 {
-    struct table t = { .with_colours = with_colours, .out = out };
+    struct table t = { .with_colours = with_colours, .width = width, .out = out };
     cJSON *all = cJSON_ParseWithLength((const char *)json.at, json.len);
     const cJSON *pools = at(all, "pools"), *pool;
 

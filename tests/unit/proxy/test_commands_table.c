@@ -1,6 +1,8 @@
 /* A status as JSON, and the lines that people see. */
 #include "proxy/commands_table.h"
 
+#include <string.h>
+
 #include "tests/unit/check.h"
 
 static const char STATUS[] =
@@ -34,7 +36,7 @@ static void columns_are_as_wide_as_they_must_be(void)
 {
     struct buf out = { 0 };
 
-    CHECK_INT(commands_table_print(slice_text(STATUS), false, &out), ERR_NONE);
+    CHECK_INT(commands_table_print(slice_text(STATUS), false, 0, &out), ERR_NONE);
     CHECK_BYTES(buf_all(&out), slice_text(TABLE));
     buf_fini(&out);
 }
@@ -44,7 +46,7 @@ static void colours_change_nothing_else(void)
     struct buf out = { 0 }, plain = { 0 };
     bool in_escape = false;
 
-    CHECK_INT(commands_table_print(slice_text(STATUS), true, &out), ERR_NONE);
+    CHECK_INT(commands_table_print(slice_text(STATUS), true, 0, &out), ERR_NONE);
     for (size_t i = 0; i < out.len; i++) {
         in_escape = in_escape || out.at[i] == '\033';
         if (!in_escape)
@@ -58,16 +60,50 @@ static void colours_change_nothing_else(void)
     buf_fini(&plain);
 }
 
+static void a_narrow_terminal_shows_what_matters_most(void)
+{
+    static const char NARROW[] = "POOL / SHARD        STATE   FOR  REQ/S  FAIL/S     P99  NOTE\n"
+                                 "main                1/2 up       12.3k     0.5  1.5 ms  "
+                                 "xxh3, modulo\n"
+                                 "  0  10.0.0.1:6379  up      61s      0       0        \n"
+                                 "  1  10.0.0.2:6379  down     5s      0       0          "
+                                 "connection refused\n";
+    struct buf out = { 0 };
+    const char *table;
+
+    CHECK_INT(commands_table_print(slice_text(STATUS), false, 75, &out), ERR_NONE);
+    buf_put(&out, "", 1);
+    table = strstr((const char *)out.at, "POOL");
+    CHECK(table != NULL);
+    CHECK_BYTES(slice_text(table), slice_text(NARROW));
+    buf_fini(&out);
+}
+
+static void what_a_server_says_does_not_steer_the_terminal(void)
+{
+    static const char HOSTILE[] =
+        "{\"pools\":[{\"name\":\"p\",\"shards\":[{\"index\":0,\"endpoint\":\"e\",\"health\":"
+        "{\"state\":\"up\",\"probe\":{\"text\":\"\\u001b[2Ja\\u009bb\\u00e9\\n\"}}}]}]}";
+    struct buf out = { 0 };
+
+    CHECK_INT(commands_table_print(slice_text(HOSTILE), false, 0, &out), ERR_NONE);
+    buf_put(&out, "", 1);
+    CHECK(strchr((const char *)out.at, '\033') == NULL);
+    CHECK(strstr((const char *)out.at, "probe: ?[2Ja??b\xc3\xa9?\n") != NULL);
+    buf_fini(&out);
+}
+
 static void what_is_no_status_is_refused(void)
 {
     static const char *const OTHERS[] = { "", "<html>", "[]", "{}", "{\"pools\":1}", "null" };
     struct buf out = { 0 };
 
     for (size_t i = 0; i < sizeof(OTHERS) / sizeof(OTHERS[0]); i++)
-        CHECK_INT(commands_table_print(slice_text(OTHERS[i]), false, &out), ERR_SYNTAX);
+        CHECK_INT(commands_table_print(slice_text(OTHERS[i]), false, 0, &out), ERR_SYNTAX);
     CHECK_INT(out.len, 0);
-    CHECK_INT(commands_table_print(slice_text("{\"pools\":[1,{\"shards\":[null]}]}"), false, &out),
-              ERR_NONE);
+    CHECK_INT(
+        commands_table_print(slice_text("{\"pools\":[1,{\"shards\":[null]}]}"), false, 0, &out),
+        ERR_NONE);
     buf_fini(&out);
 }
 
@@ -75,6 +111,8 @@ int main(void)
 {
     RUN(columns_are_as_wide_as_they_must_be);
     RUN(colours_change_nothing_else);
+    RUN(a_narrow_terminal_shows_what_matters_most);
+    RUN(what_a_server_says_does_not_steer_the_terminal);
     RUN(what_is_no_status_is_refused);
     return check_report();
 }
