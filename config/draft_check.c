@@ -1,10 +1,12 @@
 /* See draft.h.  What only the whole tells: pools that are empty, addresses given twice, limits that
  * contradict each other, listeners open to the world, files that TLS needs. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "config/draft.h"
+#include "config/tables.h"
 #include "config/url.h"
 
 static const char INSECURE_WORDS[] = "insecure_listen = anyone may connect";
@@ -34,16 +36,38 @@ static void check_lines(struct loading *l, const struct draft *d)
 struct order {
     const char *small_name, *large_name;
     uint64_t small, large;
+    bool is_over_pools; /* the larger one is of [proxy] */
 };
 
-static void check_order(struct loading *l, const struct draft *d, const struct order *order)
+static void print_option(const struct option *table, const void *settings, const char *name,
+                         struct buf *out)
 {
-    struct place small = draft_place(d, order->small_name);
-    struct place large = draft_place(d, order->large_name);
+    buf_format(out, " (");
+    option_print(option_find(table, name), settings, out);
+    buf_text(out, ")");
+}
 
-    if (order->small > order->large)
-        problems_error(l->problems, large.order > small.order ? large : small,
-                       "%s may not be less than %s", order->large_name, order->small_name);
+static void check_order(struct loading *l, const struct draft *d, const struct order *o)
+{
+    struct place small = draft_place(d, o->small_name), place = small;
+    struct buf text = { 0 };
+
+    if (o->small <= o->large)
+        return;
+    buf_text(&text, o->large_name);
+    if (o->is_over_pools) {
+        buf_text(&text, " of [proxy]");
+        print_option(tables_proxy, &l->snapshot->proxy, o->large_name, &text);
+    } else {
+        struct place large = draft_place(d, o->large_name);
+
+        place = large.order > small.order ? large : small;
+        print_option(d->table, d->settings, o->large_name, &text);
+    }
+    buf_format(&text, " may not be less than %s", o->small_name);
+    print_option(d->table, d->settings, o->small_name, &text);
+    problems_error(l->problems, place, "%.*s", (int)text.len, (const char *)text.at);
+    buf_fini(&text);
 }
 
 static void check_limits(struct loading *l, const struct draft *d)
@@ -51,19 +75,15 @@ static void check_limits(struct loading *l, const struct draft *d)
     const struct memory_pool *p = d->pool;
     const struct proxy_settings *proxy = &l->snapshot->proxy;
     const struct order orders[] = {
-        { "timeout", "tombstone_timeout", p->timeout_ms, p->tombstone_timeout_ms },
-        { "backoff_min", "backoff_max", p->backoff_min_ms, p->backoff_max_ms },
-        { "max_request", "max_session_memory", p->max_request_bytes, p->max_session_bytes },
+        { "timeout", "tombstone_timeout", p->timeout_ms, p->tombstone_timeout_ms, false },
+        { "backoff_min", "backoff_max", p->backoff_min_ms, p->backoff_max_ms, false },
+        { "max_request", "max_session_memory", p->max_request_bytes, p->max_session_bytes, false },
+        { "max_session_memory", "max_memory", p->max_session_bytes, proxy->max_memory_bytes, true },
+        { "max_sessions", "max_sessions", p->max_sessions, proxy->max_sessions, true },
     };
 
     for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++)
         check_order(l, d, &orders[i]);
-    if (p->max_session_bytes > proxy->max_memory_bytes)
-        problems_error(l->problems, draft_place(d, "max_session_memory"),
-                       "max_session_memory may not be more than max_memory of [proxy]");
-    if (p->max_sessions > proxy->max_sessions)
-        problems_error(l->problems, draft_place(d, "max_sessions"),
-                       "max_sessions may not be more than max_sessions of [proxy]");
 }
 
 static void check_shards(struct loading *l, const struct memory_pool *p)
@@ -100,17 +120,46 @@ static void check_file(struct loading *l, struct place place, const char *line, 
                        strerrordesc_np(errno));
 }
 
+/* What a callback said: an error, or a warning in each line. */
+static void tell(struct loading *l, struct place place, const char *name, enum err err,
+                 const struct buf *why)
+{
+    struct slice line, rest = buf_all(why);
+
+    if (err != ERR_NONE) {
+        problems_error(l->problems, place, "%s: %.*s", name, (int)rest.len, (const char *)rest.at);
+        return;
+    }
+    for (; rest.len > 0; rest = slice_from(rest, line.len)) {
+        const uint8_t *end = memchr(rest.at, '\n', rest.len);
+
+        line = slice_of(rest.at, end == NULL ? rest.len : (size_t)(end - rest.at) + 1);
+        problems_warn(l->problems, place, "%s: %.*s", name, (int)(line.len - (end != NULL)),
+                      (const char *)line.at);
+    }
+}
+
 static void check_tls(struct loading *l, struct place place, const char *line,
                       const struct tls_settings *tls)
 {
+    size_t errors = l->problems->errors;
+    struct buf why = { 0 };
+    enum err err;
+
     if (!tls->on)
         return;
     if ((tls->cert_file == NULL) != (tls->key_file == NULL))
-        problems_error(l->problems, place, "%s: a TLS certificate and its key must both be given",
-                       line);
+        problems_error(l->problems, place, "%s: a TLS %s is given, its %s is missing", line,
+                       tls->cert_file != NULL ? "certificate" : "key",
+                       tls->cert_file != NULL ? "key" : "certificate");
     check_file(l, place, line, "certificate", tls->cert_file);
     check_file(l, place, line, "key", tls->key_file);
     check_file(l, place, line, "certificates of authorities", tls->ca_file);
+    if (l->problems->errors > errors || l->lines.no_files || l->vocabulary->check_tls == NULL)
+        return;
+    err = l->vocabulary->check_tls(tls, strcmp(line, "listen") == 0, &why);
+    tell(l, place, line, err, &why);
+    buf_fini(&why);
 }
 
 static bool asks_for_password(const struct memory_pool *p)
@@ -119,6 +168,20 @@ static bool asks_for_password(const struct memory_pool *p)
         if (p->users[i].nopass)
             return false;
     return p->user_count > 0;
+}
+
+/* Whether one socket keeps the other from listening: "::" takes IPv4 too. */
+static bool is_shared(const struct address *a, const struct address *b)
+{
+    if (a->path != NULL || b->path != NULL || a->port == 0 || a->port != b->port)
+        return address_is(a, b) && a->path != NULL;
+    if (strcmp(a->host, "::") == 0 || strcmp(b->host, "::") == 0)
+        return true;
+    if (strcmp(a->host, "0.0.0.0") == 0)
+        return strchr(b->host, ':') == NULL;
+    if (strcmp(b->host, "0.0.0.0") == 0)
+        return strchr(a->host, ':') == NULL;
+    return address_is(a, b);
 }
 
 static void check_listener(struct loading *l, const struct memory_pool *p,
@@ -130,6 +193,10 @@ static void check_listener(struct loading *l, const struct memory_pool *p,
     if (n->tls.on && n->tls.client != TLS_CLIENT_NONE && n->tls.ca_file == NULL)
         problems_error(l->problems, n->place,
                        "listen: certificates of clients are asked for, so tls_client_ca is needed");
+    if (n->tls.on && n->tls.client == TLS_CLIENT_NONE && n->tls.ca_file != NULL)
+        problems_error(l->problems, n->place,
+                       "listen: tls_client_ca is given, but nobody is asked for a certificate: "
+                       "tls_client must be optional or required");
     check_tls(l, n->place, "listen", &n->tls);
     if (!n->tls.on && !asks_for_password(p) && !p->insecure_listen &&
         !address_is_local(&n->address))
@@ -140,10 +207,15 @@ static void check_listener(struct loading *l, const struct memory_pool *p,
     for (uint32_t i = 0; i < n->number; i++) {
         const struct listener_settings *other = &l->snapshot->listeners[i];
 
-        if (address_is(&n->address, &other->address) &&
-            (n->address.path != NULL || n->address.port != 0))
+        if (!is_shared(&n->address, &other->address))
+            continue;
+        if (address_is(&n->address, &other->address))
             problems_error(l->problems, n->place, "listen: %s is already taken (%s:%u)", n->name,
                            FIRST(other->place));
+        else
+            problems_error(l->problems, n->place, "listen: %s overlaps with %s (%s:%u)", n->name,
+                           other->name, FIRST(other->place));
+        return;
     }
 }
 
@@ -170,25 +242,17 @@ static void check_unused_tls(struct loading *l, const struct draft *d)
 }
 
 /* What another layer says of the pool; only asked when all else is right with it. */
-static void check_by_callback(struct loading *l, const struct memory_pool *p)
+static void check_by_callback(struct loading *l, const struct draft *d)
 {
+    char name[96];
     struct buf why = { 0 };
-    struct slice line, rest;
+    enum err err;
 
     if (l->vocabulary->check_pool == NULL)
         return;
-    if (l->vocabulary->check_pool(p, &why) != ERR_NONE) {
-        problems_error(l->problems, p->place, "[memory %s]: %.*s", p->name, (int)why.len,
-                       (char *)why.at);
-        buf_clear(&why);
-    }
-    for (rest = buf_all(&why); rest.len > 0; rest = slice_from(rest, line.len)) {
-        const uint8_t *end = memchr(rest.at, '\n', rest.len);
-
-        line = slice_of(rest.at, end == NULL ? rest.len : (size_t)(end - rest.at) + 1);
-        problems_warn(l->problems, p->place, "[memory %s]: %.*s", p->name,
-                      (int)(line.len - (end != NULL)), (const char *)line.at);
-    }
+    snprintf(name, sizeof(name), "[%s]", d->title);
+    err = l->vocabulary->check_pool(d->pool, &why);
+    tell(l, d->place, name, err, &why);
     buf_fini(&why);
 }
 
@@ -215,7 +279,7 @@ static void check_pool(struct loading *l, const struct draft *d)
     for (uint32_t i = 0; i < p->listener_count; i++)
         check_listener(l, p, p->listeners[i]);
     if (l->problems->errors == errors && p->shard_count > 0)
-        check_by_callback(l, p);
+        check_by_callback(l, d);
 }
 
 static struct place admin_place(const struct loading *l)
@@ -229,11 +293,19 @@ static struct place admin_place(const struct loading *l)
 static enum err parse_admin(struct loading *l, const char *text, struct address *out,
                             struct buf *why)
 {
+    static const char *const WORDS[] = { "off", "http", "http+unix", NULL };
+    const char *colon = strstr(text, "://");
+    struct slice scheme = slice_of(text, colon == NULL ? strlen(text) : (size_t)(colon - text));
+    const char *word = arena_text(l->arena, scheme);
     struct url url;
 
+    if (colon == NULL || (strcmp(word, "http") != 0 && strcmp(word, "http+unix") != 0)) {
+        buf_format(why, "must be http://HOST:PORT, http+unix:///PATH, or off, not \"%s\"", text);
+        option_suggest_word(WORDS, word, why);
+        return ERR_SYNTAX;
+    }
     TRY(url_parse(text, l->arena, &url, why));
-    if ((strcmp(url.scheme, "http") != 0 && strcmp(url.scheme, "http+unix") != 0) ||
-        url.password != NULL || url.query_count > 0 || (url.path != NULL && url.path[0] != '\0')) {
+    if (url.password != NULL || url.query_count > 0 || (url.path != NULL && url.path[0] != '\0')) {
         buf_text(why, "must be http://HOST:PORT, http+unix:///PATH, or off");
         return ERR_SYNTAX;
     }
@@ -267,10 +339,9 @@ static void check_admin(struct loading *l)
     for (uint32_t i = 0; i < l->snapshot->listener_count; i++) {
         const struct listener_settings *n = &l->snapshot->listeners[i];
 
-        if (address_is(&n->address, &proxy->admin_address) &&
-            (n->address.path != NULL || n->address.port != 0))
-            problems_error(l->problems, n->place, "listen: %s is already the admin endpoint's",
-                           n->name);
+        if (is_shared(&n->address, &proxy->admin_address))
+            problems_error(l->problems, n->place, "listen: %s is already the admin endpoint's, %s",
+                           n->name, proxy->admin);
     }
 }
 

@@ -160,7 +160,9 @@ static int take_line(void *user, const char *section, const char *name, const ch
 
     (void)section;
     f->is_waiting = false;
-    if (strcmp(name, "include") == 0)
+    if (name[0] == '\0')
+        problems_error(f->lines->problems, f->place, "the name in front of the \"=\" is missing");
+    else if (strcmp(name, "include") == 0)
         include(f, value);
     else
         f->lines->line(f->lines->owner, f->section, f->place, name, value);

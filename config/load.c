@@ -146,13 +146,23 @@ static void *begin_section(void *owner, struct place place, const char *text)
     return d;
 }
 
+/* An option that is right elsewhere is told so; of others the nearest one of this section. */
 static void refuse_name(struct loading *l, const struct draft *d, struct place place,
                         const char *name)
 {
     struct buf text = { 0 };
 
     buf_format(&text, "unknown option \"%s\" in [%s]", name, d->title);
-    option_suggest(d->table, name, &text);
+    if (option_find(tables_proxy, name) != NULL)
+        buf_text(&text, "; it belongs to [proxy]");
+    else if (option_find(tables_memory, name) != NULL)
+        buf_text(&text, "; it belongs to a pool, [memory NAME]");
+    else if (option_find(tables_shard_url, name) != NULL)
+        buf_text(&text, "; it belongs to the URL of a shard, behind a \"?\"");
+    else if (option_find(tables_listen_url, name) != NULL)
+        buf_text(&text, "; it belongs to the URL of a listener, behind a \"?\"");
+    else
+        option_suggest(d->table, name, &text);
     problems_error(l->problems, place, "%.*s", (int)text.len, (char *)text.at);
     buf_fini(&text);
 }

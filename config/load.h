@@ -27,12 +27,15 @@ struct config_scheme {
 /* Checks what only other layers know of a pool that is right otherwise.  On failure `why` holds one
  * sentence; on success a line for each thing that is allowed but hardly meant: a warning. */
 typedef enum err config_check_pool_f(const struct memory_pool *pool, struct buf *why);
+/* The same of the files that TLS is to use, by a listener or by a shard. */
+typedef enum err config_check_tls_f(const struct tls_settings *tls, bool listens, struct buf *why);
 
 /* The words that the configuration is told, because it may not ask the layers that know them. */
 struct config_vocabulary {
     const char *const *hashes, *const *distributions; /* NULL-terminated */
     const struct config_scheme *fronts, *backs; /* what listens, what is a shard; end: no name */
     config_check_pool_f *check_pool;            /* NULL: nothing more to check */
+    config_check_tls_f *check_tls;              /* likewise */
 };
 
 /* ERR_CONFIG and the problems, all of them in the order of the lines; or a snapshot with one

@@ -28,7 +28,8 @@ static void report(const struct problems *problems)
 /* A start has told them on stderr; who asks for a reload may be elsewhere. */
 static void say_why(const struct daemon *d, const struct problems *problems, struct buf *why)
 {
-    buf_format(why, "%zu errors in %s", problems->errors, d->file);
+    buf_format(why, "%zu %s in %s", problems->errors, problems->errors == 1 ? "error" : "errors",
+               d->file);
     for (size_t i = 0; i < problems->count && d->assembly != NULL; i++)
         if (!problems->list[i].is_warning)
             buf_format(why, "; %s:%u: %s", problems->list[i].file, problems->list[i].line,

@@ -1,9 +1,9 @@
 /* The command line: the only file that sees everything. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/option.h"
 #include "proxy/commands.h"
 #include "proxy/daemon.h"
 
@@ -37,34 +37,72 @@ static const struct command COMMANDS[] = {
     { "top", "[URL or FILE]", "the same as a live screen", command_top },
 };
 
-static void usage(FILE *out)
+enum { COMMAND_COUNT = sizeof(COMMANDS) / sizeof(COMMANDS[0]) };
+
+/* Of one command, or of all. */
+static void usage(FILE *out, const char *command)
 {
-    fprintf(out, "sheaf " SHEAF_VERSION ": binds pools of servers into single endpoints\n\n");
-    for (size_t i = 0; i < sizeof(COMMANDS) / sizeof(COMMANDS[0]); i++)
-        fprintf(out, "  sheaf %s %s\n        %s\n", COMMANDS[i].name, COMMANDS[i].arguments,
-                COMMANDS[i].help);
-    fprintf(out, "  sheaf --version\n\nExit codes: 0 fine, 1 failed at run time, 2 usage or "
-                 "configuration.\n");
+    if (command == NULL)
+        fprintf(out, "sheaf " SHEAF_VERSION ": binds pools of servers into single endpoints\n\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (command == NULL || strcmp(command, COMMANDS[i].name) == 0)
+            fprintf(out, "  sheaf %s %s\n        %s\n", COMMANDS[i].name, COMMANDS[i].arguments,
+                    COMMANDS[i].help);
+    if (command == NULL)
+        fprintf(out, "  sheaf --version\n\nExit codes: 0 fine, 1 failed at run time, 2 usage or "
+                     "configuration.\n");
+}
+
+static bool asks_for_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+/* What was to be printed may not have got anywhere: a full disk. */
+static int written(int code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    perror("sheaf: standard output");
+    return code == COMMANDS_FINE ? COMMANDS_FAILED : code;
+}
+
+static int refuse(const char *word)
+{
+    const char *words[COMMAND_COUNT + 3] = { "--version", "--help" };
+    struct buf text = { 0 };
+
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        words[i + 2] = COMMANDS[i].name;
+    option_suggest_word(words, word, &text);
+    fprintf(stderr, "sheaf: there is no command \"%s\"%.*s%s\n", word, (int)text.len,
+            (const char *)text.at, text.len > 0 ? "" : "; sheaf --help lists them");
+    buf_fini(&text);
+    return COMMANDS_USAGE;
 }
 
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        usage(stderr);
+        usage(stderr, NULL);
         return COMMANDS_USAGE;
     }
-    for (size_t i = 0; i < sizeof(COMMANDS) / sizeof(COMMANDS[0]); i++)
-        if (strcmp(argv[1], COMMANDS[i].name) == 0)
-            return COMMANDS[i].run(argc - 1, argv + 1);
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
         printf("sheaf " SHEAF_VERSION "\n");
         return 0;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0) {
-        usage(stdout);
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(argv[1], COMMANDS[i].name) != 0)
+            continue;
+        if (argc == 3 && asks_for_help(argv[2])) {
+            usage(stdout, argv[1]);
+            return 0;
+        }
+        return written(COMMANDS[i].run(argc - 1, argv + 1));
+    }
+    if (asks_for_help(argv[1]) || strcmp(argv[1], "help") == 0) {
+        usage(stdout, NULL);
         return 0;
     }
-    fprintf(stderr, "sheaf: there is no command \"%s\"; sheaf --help lists them\n", argv[1]);
-    return COMMANDS_USAGE;
+    return refuse(argv[1]);
 }

@@ -52,6 +52,18 @@ static enum err check_pool(const struct memory_pool *pool, struct buf *why)
     return err;
 }
 
+/* What only OpenSSL knows of the files. */
+static enum err check_tls(const struct tls_settings *tls, bool listens, struct buf *why)
+{
+    struct tls_options options = assembly_tls_options(tls, listens ? TLS_ACCEPT : TLS_CONNECT);
+    struct tls_context *context = NULL;
+
+    TRY(tls_context_new(&options, &context, why));
+    tls_context_warn(context, why);
+    tls_context_unref(&context);
+    return ERR_NONE;
+}
+
 static void gather(void)
 {
     for (size_t i = 0; i < WORDS_MOST - 1 && shard_hash_at(i) != NULL; i++)
@@ -66,7 +78,8 @@ static void gather(void)
                                             .distributions = table.distributions,
                                             .fronts = table.fronts,
                                             .backs = table.backs,
-                                            .check_pool = check_pool };
+                                            .check_pool = check_pool,
+                                            .check_tls = check_tls };
 }
 
 const struct config_vocabulary *vocabulary(void)

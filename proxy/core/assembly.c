@@ -48,7 +48,7 @@ static enum err make_stamp(struct assembly *a, const struct endpoint_settings *e
     return ERR_NONE;
 }
 
-static struct tls_options tls_options_of(const struct tls_settings *t, enum tls_side side)
+struct tls_options assembly_tls_options(const struct tls_settings *t, enum tls_side side)
 {
     return (struct tls_options){ .side = side,
                                  .cert_file = t->cert_file,
@@ -63,14 +63,14 @@ static enum err make_tls(struct assembly *a, struct buf *why)
 {
     for (uint32_t i = 0; i < a->snapshot->endpoint_count; i++) {
         const struct tls_settings *t = &a->snapshot->endpoints[i].tls;
-        struct tls_options options = tls_options_of(t, TLS_CONNECT);
+        struct tls_options options = assembly_tls_options(t, TLS_CONNECT);
 
         if (t->on)
             TRY(tls_context_new(&options, &a->endpoint_tls[i], why));
     }
     for (uint32_t i = 0; i < a->snapshot->listener_count; i++) {
         const struct tls_settings *t = &a->snapshot->listeners[i].tls;
-        struct tls_options options = tls_options_of(t, TLS_ACCEPT);
+        struct tls_options options = assembly_tls_options(t, TLS_ACCEPT);
 
         if (t->on)
             TRY(tls_context_new(&options, &a->listener_tls[i], why));

@@ -37,3 +37,5 @@ void assembly_unref(struct assembly **where);
  * pool->shard_count. */
 void assembly_map_settings(const struct memory_pool *pool, struct shard_map_member *members,
                            struct shard_map_settings *out);
+/* The same of what a TLS context is made of; it borrows the names of the files. */
+struct tls_options assembly_tls_options(const struct tls_settings *t, enum tls_side side);

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "proxy/base/mem.h"
 
@@ -265,6 +266,28 @@ enum err tls_context_new(const struct tls_options *options, struct tls_context *
     atomic_init(&made->shared.references, 1);
     *context = made;
     return ERR_NONE;
+}
+
+static void say_time(const ASN1_TIME *at, const char *what, struct buf *why)
+{
+    char text[32] = "a time that is none";
+    struct tm tm;
+
+    if (ASN1_TIME_to_tm(at, &tm) == 1)
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    buf_format(why, "the certificate %s %s\n", what, text);
+}
+
+void tls_context_warn(const struct tls_context *context, struct buf *why)
+{
+    const X509 *own = SSL_CTX_get0_certificate(context->ssl);
+
+    if (own == NULL)
+        return;
+    if (X509_cmp_current_time(X509_get0_notAfter(own)) < 0)
+        say_time(X509_get0_notAfter(own), "has expired at", why);
+    else if (X509_cmp_current_time(X509_get0_notBefore(own)) > 0)
+        say_time(X509_get0_notBefore(own), "is not valid before", why);
 }
 
 struct tls_context *tls_context_ref(struct tls_context *context)

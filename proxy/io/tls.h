@@ -46,6 +46,8 @@ struct tls_resume {
  * `why` has a sentence with the file's name appended.  A context may be used by all threads. */
 MUST_CHECK enum err tls_context_new(const struct tls_options *options, struct tls_context **context,
                                     struct buf *why);
+/* A line if its own certificate is not valid now. */
+void tls_context_warn(const struct tls_context *context, struct buf *why);
 struct tls_context *tls_context_ref(struct tls_context *context);
 void tls_context_unref(struct tls_context **context);
 

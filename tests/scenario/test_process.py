@@ -3,10 +3,12 @@
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
 
 from lib import *
+from lib.sheaf import BINARY
 
 
 class CommandLine(Case):
@@ -20,6 +22,25 @@ class CommandLine(Case):
             code, out, err = Sheaf.command(*words)
             self.assertEqual((code, out), (2, ""), words)
             self.assertIn("sheaf", err, words)
+
+    def test_what_cannot_be_printed_is_no_success(self):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run([BINARY, "check", "--document"], stdout=full, stderr=subprocess.PIPE, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"No space left", done.stderr)
+
+    def test_help_on_a_command_is_no_mistake(self):
+        for command in ("serve", "check", "route", "status", "top"):
+            code, out, err = Sheaf.command(command, "--help")
+            self.assertEqual((code, err), (0, ""), command)
+            self.assertIn(f"sheaf {command} ", out)
+            self.assertNotIn("--version", out)
+
+    def test_a_command_that_is_mistyped_is_told_the_nearest_one(self):
+        for typed, meant in (("chekc", "check"), ("--verison", "--version"), ("stauts", "status")):
+            code, out, err = Sheaf.command(typed)
+            self.assertEqual((code, out), (2, ""))
+            self.assertIn(f'did you mean "{meant}"?', err)
 
     def test_help_is_for_people_and_goes_to_standard_output(self):
         code, out, _ = Sheaf.command("--help")
@@ -118,6 +139,26 @@ class Configuration(ConfigurationCase):
                 code, _, serve_err = Sheaf.command("serve", path)
                 self.assertEqual(code, 2)
                 self.assertIn(f"{path}:{number}:", serve_err)
+
+    def test_files_of_tls_are_tried(self):
+        own = Certificates(self.folder() / "tls")
+        own.issue("other")
+        own.issue("expired", days=-1)
+        garbage = own.folder / "garbage"
+        garbage.write_text("garbage\n")
+        for code, cert, key, ca, word in (
+                (0, own.cert("server"), own.key("server"), own.ca, ""),
+                (2, own.cert("server"), own.key("other"), own.ca, "key values mismatch"),
+                (2, garbage, own.key("server"), own.ca, f"certificate {garbage}"),
+                (2, own.cert("server"), garbage, own.ca, f"key {garbage}"),
+                (2, own.cert("server"), own.key("server"), garbage, f"CA file {garbage}"),
+                (0, own.cert("expired"), own.key("expired"), own.ca, "warning: listen: the certificate has expired at")):
+            with self.subTest(word):
+                path = self.file("[memory main]\nlisten = rediss://127.0.0.1:7001\nshard = redis://127.0.0.1:7002\n"
+                                 f"tls_cert = {cert}\ntls_key = {key}\ntls_client = required\ntls_client_ca = {ca}\n")
+                found, _, err = Sheaf.command("check", path)
+                self.assertEqual(found, code, err)
+                self.assertEqual(err.startswith(f"{path}:2: ") and word in err, word != "", err)
 
     def test_errors_of_a_whole_section_are_told(self):
         for what, text, word in (

@@ -187,11 +187,12 @@ static void an_endpoints_identity_tells_its_logins_apart(void)
 
 static void listeners_say_where_and_how(void)
 {
-    struct snapshot *s = test_load("[memory a]\nshard = redis://h\n"
-                                   "listen = redis+unix:///run/s.sock?mode=0660\n"
-                                   "listen = rediss://127.0.0.1?client=required\n"
-                                   "tls_cert = c.pem\ntls_key = /k.pem\ntls_client_ca = ca.pem\n"
-                                   "tls_min_version = 1.3\n");
+    struct snapshot *s = test_load(
+        "[memory a]\nshard = redis://h\n"
+        "listen = redis+unix:///run/s.sock?mode=0660\n"
+        "listen = rediss://127.0.0.1?client=required\n"
+        "tls_cert = c.pem\ntls_key = /k.pem\ntls_client_ca = ca.pem\ntls_client = optional\n"
+        "tls_min_version = 1.3\n");
     const struct listener_settings *n;
 
     CHECK(s != NULL && s->listener_count == 2);

@@ -67,6 +67,16 @@ static void lines_that_are_wrong_are_named(void)
         { POOL "distributon = modulo\n", "t.ini:4: unknown option \"distributon\" in [memory a]; "
                                          "did you mean \"distribution\"?\n" },
         { POOL "colour = red\n", "t.ini:4: unknown option \"colour\" in [memory a]\n" },
+        { POOL "workers = 1\n",
+          "t.ini:4: unknown option \"workers\" in [memory a]; it belongs to [proxy]\n" },
+        { POOL "[proxy]\ntimeout = 1s\n", "t.ini:5: unknown option \"timeout\" in [proxy]; it "
+                                          "belongs to a pool, [memory NAME]\n" },
+        { POOL "weight = 2\n",
+          "t.ini:4: unknown option \"weight\" in [memory a]; it belongs to the "
+          "URL of a shard, behind a \"?\"\n" },
+        { POOL "mode = 0700\n", "t.ini:4: unknown option \"mode\" in [memory a]; it belongs to the "
+                                "URL of a listener, behind a \"?\"\n" },
+        { POOL "= 1\n", "t.ini:4: the name in front of the \"=\" is missing\n" },
         { POOL "nonsense\n",
           "t.ini:4: not understood: a line is \"NAME = VALUE\", \"[SECTION]\" or a comment\n" },
         { POOL "one\n two ; x = y\n\n; three\n",
@@ -184,9 +194,14 @@ static void urls_of_listeners_that_are_wrong_are_named(void)
         { LISTEN("rediss://127.0.0.1:1"),
           "t.ini:2: listen: rediss:// needs tls_cert and tls_key\n" },
         { LISTEN("rediss://127.0.0.1:1?cert=c"),
-          "t.ini:2: listen: a TLS certificate and its key must both be given\n" },
+          "t.ini:2: listen: a TLS certificate is given, its key is missing\n" },
+        { LISTEN("rediss://127.0.0.1:1") "tls_key = k\n",
+          "t.ini:2: listen: a TLS key is given, its certificate is missing\n" },
         { LISTEN("rediss://127.0.0.1:1?cert=c&key=k&client=required"),
           "t.ini:2: listen: certificates of clients are asked for, so tls_client_ca is needed\n" },
+        { LISTEN("rediss://127.0.0.1:1?cert=c&key=k") "tls_client_ca = a\n",
+          "t.ini:2: listen: tls_client_ca is given, but nobody is asked for a certificate: "
+          "tls_client must be optional or required\n" },
         { 0 },
     };
 
@@ -245,9 +260,23 @@ static void what_only_the_whole_tells_is_named(void)
           "t.ini:4: listen: redis://127.0.0.1:7000 is already taken (t.ini:2)\n" },
         { POOL "[memory b]\nlisten = redis://127.0.0.1:7000\nshard = redis://10.0.0.1\n",
           "t.ini:5: listen: redis://127.0.0.1:7000 is already taken (t.ini:2)\n" },
+        { POOL "listen = redis://127.0.0.1:7000\nlisten = redis://127.0.0.1:7000\n",
+          "t.ini:4: listen: redis://127.0.0.1:7000 is already taken (t.ini:2)\n"
+          "t.ini:5: listen: redis://127.0.0.1:7000 is already taken (t.ini:2)\n" },
+        { POOL "password = x\nlisten = redis://0.0.0.0:7000\nlisten = redis://[::1]:7000\n",
+          "t.ini:5: listen: redis://0.0.0.0:7000 overlaps with redis://127.0.0.1:7000 "
+          "(t.ini:2)\n" },
+        { POOL "password = x\nlisten = redis://[::]:7000\n",
+          "t.ini:5: listen: redis://[::]:7000 overlaps with redis://127.0.0.1:7000 (t.ini:2)\n" },
+        { POOL "password = x\nlisten = redis://0.0.0.0:9070\n",
+          "t.ini:5: listen: redis://0.0.0.0:9070 is already the admin endpoint's, "
+          "http://127.0.0.1:9070\n" },
+        { POOL "listen = redis+unix:///s\nlisten = redis+unix:///t\nlisten = redis+unix:///s\n",
+          "t.ini:6: listen: redis+unix:///s is already taken (t.ini:4)\n" },
         { POOL "listen = redis://127.0.0.1:0\nlisten = redis://127.0.0.1:0\n", "" },
         { LISTEN("redis://127.0.0.1:9070"),
-          "t.ini:2: listen: redis://127.0.0.1:9070 is already the admin endpoint's\n" },
+          "t.ini:2: listen: redis://127.0.0.1:9070 is already the admin endpoint's, "
+          "http://127.0.0.1:9070\n" },
         { LISTEN("redis://0.0.0.0:1"), OPEN("redis://0.0.0.0:1") },
         { LISTEN("redis://[::]"), OPEN("redis://[::]:6379") },
         { LISTEN("redis://cache.local"), OPEN("redis://cache.local:6379") },
@@ -266,15 +295,26 @@ static void what_only_the_whole_tells_is_named(void)
           "allow "
           "it in words: \"insecure_listen = anyone may connect\"\n" },
         { POOL "[proxy]\nadmin = ftp://x\n",
+          "t.ini:5: admin: must be http://HOST:PORT, http+unix:///PATH, or off, not "
+          "\"ftp://x\"\n" },
+        { POOL "[proxy]\nadmin = of\n", "t.ini:5: admin: must be http://HOST:PORT, "
+                                        "http+unix:///PATH, or off, not \"of\"; did you "
+                                        "mean \"off\"?\n" },
+        { POOL "[proxy]\nadmin = htp://127.0.0.1:9070\n",
+          "t.ini:5: admin: must be http://HOST:PORT, http+unix:///PATH, or off, not "
+          "\"htp://127.0.0.1:9070\"; did you mean \"http\"?\n" },
+        { POOL "[proxy]\nadmin = http://127.0.0.1:9070/x\n",
           "t.ini:5: admin: must be http://HOST:PORT, http+unix:///PATH, or off\n" },
         { POOL "max_request = 65mb\n",
-          "t.ini:4: max_session_memory may not be less than max_request\n" },
-        { POOL "backoff_max = 20ms\n", "t.ini:4: backoff_max may not be less than backoff_min\n" },
-        { POOL "timeout = 40s\n", "t.ini:4: tombstone_timeout may not be less than timeout\n" },
+          "t.ini:4: max_session_memory (64mb) may not be less than max_request (65mb)\n" },
+        { POOL "backoff_max = 20ms\n",
+          "t.ini:4: backoff_max (20ms) may not be less than backoff_min (50ms)\n" },
+        { POOL "timeout = 40s\n",
+          "t.ini:4: tombstone_timeout (30s) may not be less than timeout (40s)\n" },
         { POOL "max_session_memory = 2gb\n",
-          "t.ini:4: max_session_memory may not be more than max_memory of [proxy]\n" },
+          "t.ini:4: max_memory of [proxy] (1gb) may not be less than max_session_memory (2gb)\n" },
         { POOL "max_sessions = 10001\n",
-          "t.ini:4: max_sessions may not be more than max_sessions of [proxy]\n" },
+          "t.ini:4: max_sessions of [proxy] (10000) may not be less than max_sessions (10001)\n" },
         { POOL "tls_cert = x\nshard_tls_ca = y\n",
           "t.ini:4: warning: tls_cert has no effect: no \"listen\" line has a TLS URL (rediss://)\n"
           "t.ini:5: warning: shard_tls_ca has no effect: no \"shard\" line has a TLS URL "
