@@ -1,5 +1,5 @@
-/* A text on a terminal that may be smaller: its first lines stay, the others move, the last row says
- * how to get about.  Knows no terminal: bytes come out. */
+/* A text on a terminal that may be smaller: its first lines stay, the others move, the last row
+ * says how to get about.  Knows no terminal: bytes come out. */
 #pragma once
 
 #include "proxy/base/buf.h"
@@ -13,5 +13,5 @@ struct commands_screen {
 /* Escape sequences that end with "m" take no room; a row ends with plain letters. */
 void commands_screen_draw(struct commands_screen *s, struct slice text, struct buf *out);
 
-/* What the keys typed ask for: 'q' to leave, else 0 after moving `first`.  A page is what is seen. */
+/* What the keys typed ask for: 'q' to leave, else 0 after moving `first`.  A page: what is seen. */
 char commands_screen_keys(struct commands_screen *s, struct slice typed);

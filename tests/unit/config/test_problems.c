@@ -67,15 +67,6 @@ static void lines_that_are_wrong_are_named(void)
         { POOL "distributon = modulo\n", "t.ini:4: unknown option \"distributon\" in [memory a]; "
                                          "did you mean \"distribution\"?\n" },
         { POOL "colour = red\n", "t.ini:4: unknown option \"colour\" in [memory a]\n" },
-        { POOL "workers = 1\n",
-          "t.ini:4: unknown option \"workers\" in [memory a]; it belongs to [proxy]\n" },
-        { POOL "[proxy]\ntimeout = 1s\n", "t.ini:5: unknown option \"timeout\" in [proxy]; it "
-                                          "belongs to a pool, [memory NAME]\n" },
-        { POOL "weight = 2\n",
-          "t.ini:4: unknown option \"weight\" in [memory a]; it belongs to the "
-          "URL of a shard, behind a \"?\"\n" },
-        { POOL "mode = 0700\n", "t.ini:4: unknown option \"mode\" in [memory a]; it belongs to the "
-                                "URL of a listener, behind a \"?\"\n" },
         { POOL "= 1\n", "t.ini:4: the name in front of the \"=\" is missing\n" },
         { POOL "nonsense\n",
           "t.ini:4: not understood: a line is \"NAME = VALUE\", \"[SECTION]\" or a comment\n" },
@@ -119,6 +110,24 @@ static void lines_that_are_wrong_are_named(void)
         { POOL "hash = ${a b}\n",
           "t.ini:4: hash: \"${\" must be followed by the name of an environment "
           "variable and \"}\"\n" },
+        { 0 },
+    };
+
+    check_mistakes(MISTAKES);
+}
+
+static void options_that_are_right_elsewhere_are_told_so(void)
+{
+    static const struct mistake MISTAKES[] = {
+        { POOL "workers = 1\n",
+          "t.ini:4: unknown option \"workers\" in [memory a]; it belongs to [proxy]\n" },
+        { POOL "[proxy]\ntimeout = 1s\n", "t.ini:5: unknown option \"timeout\" in [proxy]; it "
+                                          "belongs to a pool, [memory NAME]\n" },
+        { POOL "weight = 2\n",
+          "t.ini:4: unknown option \"weight\" in [memory a]; it belongs to the "
+          "URL of a shard, behind a \"?\"\n" },
+        { POOL "mode = 0700\n", "t.ini:4: unknown option \"mode\" in [memory a]; it belongs to the "
+                                "URL of a listener, behind a \"?\"\n" },
         { 0 },
     };
 
@@ -256,6 +265,32 @@ static void what_only_the_whole_tells_is_named(void)
         { POOL "shard = redis://10.0.0.1/1\n", "" },
         { POOL "shard = redis://b?name=x\nshard = redis://c?name=x\n",
           "t.ini:5: shard: the name \"x\" is already given (t.ini:4)\n" },
+        { POOL "max_request = 65mb\n",
+          "t.ini:4: max_session_memory (64mb) may not be less than max_request (65mb)\n" },
+        { POOL "backoff_max = 20ms\n",
+          "t.ini:4: backoff_max (20ms) may not be less than backoff_min (50ms)\n" },
+        { POOL "timeout = 40s\n",
+          "t.ini:4: tombstone_timeout (30s) may not be less than timeout (40s)\n" },
+        { POOL "max_session_memory = 2gb\n",
+          "t.ini:4: max_memory of [proxy] (1gb) may not be less than max_session_memory (2gb)\n" },
+        { POOL "max_sessions = 10001\n",
+          "t.ini:4: max_sessions of [proxy] (10000) may not be less than max_sessions (10001)\n" },
+        { POOL "tls_cert = x\nshard_tls_ca = y\n",
+          "t.ini:4: warning: tls_cert has no effect: no \"listen\" line has a TLS URL (rediss://)\n"
+          "t.ini:5: warning: shard_tls_ca has no effect: no \"shard\" line has a TLS URL "
+          "(rediss://)\n" },
+        { SHARD("rediss://h?verify=no"), "t.ini:3: warning: shard: the certificate of h:6379 is "
+                                         "not verified: anyone between could read "
+                                         "and change all\n" },
+        { 0 },
+    };
+
+    check_mistakes(MISTAKES);
+}
+
+static void where_clients_and_operators_connect_is_told_once_and_is_safe(void)
+{
+    static const struct mistake MISTAKES[] = {
         { POOL "listen = redis://127.0.0.1:7000\n",
           "t.ini:4: listen: redis://127.0.0.1:7000 is already taken (t.ini:2)\n" },
         { POOL "[memory b]\nlisten = redis://127.0.0.1:7000\nshard = redis://10.0.0.1\n",
@@ -290,6 +325,15 @@ static void what_only_the_whole_tells_is_named(void)
         { LISTEN("redis://localhost"), "" },
         { LISTEN("redis+unix:///s"), "" },
         { LISTEN("rediss://0.0.0.0?cert=c&key=k"), "" },
+        { 0 },
+    };
+
+    check_mistakes(MISTAKES);
+}
+
+static void the_admin_endpoint_is_a_url_of_its_own(void)
+{
+    static const struct mistake MISTAKES[] = {
         { POOL "[proxy]\nadmin = http://0.0.0.0:1\n",
           "t.ini:5: admin: http://0.0.0.0:1 is open beyond this machine, without password and TLS; "
           "allow "
@@ -305,23 +349,6 @@ static void what_only_the_whole_tells_is_named(void)
           "\"htp://127.0.0.1:9070\"; did you mean \"http\"?\n" },
         { POOL "[proxy]\nadmin = http://127.0.0.1:9070/x\n",
           "t.ini:5: admin: must be http://HOST:PORT, http+unix:///PATH, or off\n" },
-        { POOL "max_request = 65mb\n",
-          "t.ini:4: max_session_memory (64mb) may not be less than max_request (65mb)\n" },
-        { POOL "backoff_max = 20ms\n",
-          "t.ini:4: backoff_max (20ms) may not be less than backoff_min (50ms)\n" },
-        { POOL "timeout = 40s\n",
-          "t.ini:4: tombstone_timeout (30s) may not be less than timeout (40s)\n" },
-        { POOL "max_session_memory = 2gb\n",
-          "t.ini:4: max_memory of [proxy] (1gb) may not be less than max_session_memory (2gb)\n" },
-        { POOL "max_sessions = 10001\n",
-          "t.ini:4: max_sessions of [proxy] (10000) may not be less than max_sessions (10001)\n" },
-        { POOL "tls_cert = x\nshard_tls_ca = y\n",
-          "t.ini:4: warning: tls_cert has no effect: no \"listen\" line has a TLS URL (rediss://)\n"
-          "t.ini:5: warning: shard_tls_ca has no effect: no \"shard\" line has a TLS URL "
-          "(rediss://)\n" },
-        { SHARD("rediss://h?verify=no"), "t.ini:3: warning: shard: the certificate of h:6379 is "
-                                         "not verified: anyone between could read "
-                                         "and change all\n" },
         { 0 },
     };
 
@@ -357,6 +384,9 @@ int main(void)
     RUN(urls_of_shards_that_are_wrong_are_named_without_their_passwords);
     RUN(urls_of_listeners_that_are_wrong_are_named);
     RUN(users_that_are_wrong_are_named_without_their_passwords);
+    RUN(options_that_are_right_elsewhere_are_told_so);
+    RUN(where_clients_and_operators_connect_is_told_once_and_is_safe);
+    RUN(the_admin_endpoint_is_a_url_of_its_own);
     RUN(what_only_the_whole_tells_is_named);
     RUN(all_problems_are_told_in_the_order_of_the_lines);
     return check_report();
