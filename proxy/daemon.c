@@ -14,6 +14,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/core/slow.h"
 #include "proxy/io/listener.h"
+#include "proxy/notify.h"
 #include "proxy/steward.h"
 #include "proxy/vocabulary.h"
 #include "proxy/worker_thread.h"
@@ -206,6 +207,7 @@ void daemon_drain(struct daemon *d)
         return;
     }
     d->draining = true;
+    notify("STOPPING=1");
     remove_sockets(d->assembly->snapshot, NULL);
     log_event(LOG_INFO, "shutting down", log_number("drain_timeout_ms", timeout_ms));
     for (uint32_t i = 0; i < d->thread_count; i++)
@@ -304,6 +306,7 @@ static void run_loop(struct daemon *d)
     event_add(events[SIGNAL_COUNT], &second);
     log_event(LOG_INFO, "sheaf is ready", log_text("file", d->file),
               log_number("workers", d->thread_count));
+    notify("READY=1");
     event_base_dispatch(d->base);
     for (int i = 0; i <= SIGNAL_COUNT; i++)
         event_free(events[i]);

@@ -338,6 +338,17 @@ class Life(Case):
             thread.join()
         self.assertEqual(wrong[:3], [])
 
+    def test_a_service_manager_is_told_when_it_is_ready_and_when_it_ends(self):
+        for path in (str(self.folder() / "notify"), "@" + str(self.folder() / "notify")):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+                manager.bind(path.replace("@", "\0"))
+                manager.settimeout(10 * SLOW)
+                sheaf = Sheaf(self, pool(self.redis), env={"NOTIFY_SOCKET": path})
+                self.assertEqual(manager.recv(100), b"READY=1")
+                sheaf.terminate()
+                self.assertEqual(manager.recv(100), b"STOPPING=1")
+                self.assertEqual(sheaf.wait(), 0)
+
     def test_a_unix_socket_listens_and_is_gone_afterwards(self):
         path = self.folder() / "sheaf.sock"
         sheaf = Sheaf(self, pool(self.redis, listen=f"redis+unix://{path}"))
