@@ -299,7 +299,8 @@ enum err admin_follow(struct admin *a, const struct proxy_settings *settings, st
                                         .host = at->host,
                                         .port = at->port,
                                         .backlog = BACKLOG,
-                                        .socket_mode = SOCKET_MODE };
+                                        .socket_mode = SOCKET_MODE,
+                                        .port_is_ours = daemon_has_port(a->daemon, at->port) };
     int fd = -1;
 
     if (is_there(a, settings))

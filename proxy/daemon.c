@@ -73,9 +73,22 @@ static void close_all(int *fds, uint32_t count)
             close(fds[i]);
 }
 
+bool daemon_has_port(const struct daemon *d, uint16_t port)
+{
+    const struct snapshot *s = d->assembly->snapshot;
+    const struct address *admin = &s->proxy.admin_address;
+
+    if (s->generation == d->generation || port == 0) /* it is the first: nothing was before it */
+        return false;
+    for (uint32_t i = 0; i < s->listener_count; i++)
+        if (s->listeners[i].address.path == NULL && s->listeners[i].address.port == port)
+            return true;
+    return s->proxy.admin_on && admin->path == NULL && admin->port == port;
+}
+
 /* Opens the listeners that `was` does not know; fds[listener * workers + worker]. */
-static enum err bind_listeners(const struct assembly *a, const uint32_t *was, int *fds,
-                               struct buf *why)
+static enum err bind_listeners(const struct daemon *d, const struct assembly *a,
+                               const uint32_t *was, int *fds, struct buf *why)
 {
     const struct snapshot *s = a->snapshot;
 
@@ -85,7 +98,8 @@ static enum err bind_listeners(const struct assembly *a, const uint32_t *was, in
                                             .host = l->address.host,
                                             .port = l->address.port,
                                             .backlog = s->proxy.backlog,
-                                            .socket_mode = l->socket_mode };
+                                            .socket_mode = l->socket_mode,
+                                            .port_is_ours = daemon_has_port(d, l->address.port) };
 
         if (was != NULL && was[i] != DIFF_NONE)
             continue;
@@ -141,7 +155,7 @@ static bool reload(struct daemon *d, struct buf *why)
     diff_init(&diff, d->assembly->snapshot, next->snapshot, &warnings);
     report(&warnings);
     problems_fini(&warnings);
-    bool bound = bind_listeners(next, diff.listener_was, fds, why) == ERR_NONE &&
+    bool bound = bind_listeners(d, next, diff.listener_was, fds, why) == ERR_NONE &&
                  steward_follow(d->steward, next, &diff, why) == ERR_NONE;
 
     if (bound) {
@@ -167,11 +181,13 @@ bool daemon_reload(struct daemon *d, struct buf *why)
 
     if (d->draining)
         buf_text(&reason, "sheaf is shutting down");
+    d->reloads++; /* first in the line: who asks a second time is answered a second time */
     if (done)
-        log_event(LOG_INFO, "configuration reloaded", log_text("file", d->file),
-                  log_number("generation", d->generation));
+        log_event(LOG_INFO, "configuration reloaded", log_number("reload", d->reloads),
+                  log_text("file", d->file), log_number("generation", d->generation));
     else
-        log_event(LOG_ERROR, "reload refused: nothing was changed", log_text("file", d->file),
+        log_event(LOG_ERROR, "reload refused: nothing was changed",
+                  log_number("reload", d->reloads), log_text("file", d->file),
                   log_slice("reason", buf_all(&reason)));
     if (why != NULL)
         buf_slice(why, buf_all(&reason));
@@ -262,7 +278,7 @@ static enum err start_threads(struct daemon *d, struct buf *why)
     struct assembly *a = d->assembly;
     uint32_t sockets = a->snapshot->listener_count * a->workers;
     int *fds = mem_new(sockets * sizeof(*fds));
-    enum err err = bind_listeners(a, NULL, fds, why);
+    enum err err = bind_listeners(d, a, NULL, fds, why);
 
     d->threads = mem_new(a->workers * sizeof(*d->threads));
     for (uint32_t i = 0; err == ERR_NONE && i < a->workers; i++) {

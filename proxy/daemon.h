@@ -20,7 +20,7 @@ struct daemon {
     struct assembly *assembly; /* counted reference: the newest */
     struct worker_thread *threads;
     uint32_t thread_count, threads_ended;
-    uint64_t generation;
+    uint64_t generation, reloads;
     uint64_t started_us;
     bool draining;
     struct steward *steward; /* owned */
@@ -31,5 +31,7 @@ struct daemon {
 int daemon_run(const char *file);
 /* Reads the configuration again.  False: nothing was changed, `why` says it (it is logged too). */
 bool daemon_reload(struct daemon *d, struct buf *why);
+/* Whether we listen on the port now: what comes there by a reload may share it with what goes. */
+bool daemon_has_port(const struct daemon *d, uint16_t port);
 /* Finishes what is under way, and ends; a second call ends at once. */
 void daemon_drain(struct daemon *d);

@@ -87,7 +87,7 @@ static enum err bind_tcp(const struct listener_options *o, int *fds, uint32_t co
     }
     struct resolve_address *a = &list.item[0];
 
-    if (o->port != 0)
+    if (o->port != 0 && !o->port_is_ours)
         TRY(check_free(a, o, why));
     for (; *made < count; ++*made) {
         TRY(bind_one(&a->at.any, a->len, o, &fds[*made], why));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <event2/event.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "proxy/base/buf.h"
@@ -14,6 +15,7 @@ struct listener_options {
     uint16_t port; /* 0: the system chooses one for all */
     uint32_t backlog;
     uint32_t socket_mode; /* of a Unix socket's file */
+    bool port_is_ours;    /* we listen on it already, at another address: it may be shared */
 };
 
 /* Opens `count` sockets at one address: with SO_REUSEPORT, or one Unix socket duplicated.  On

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Reload and drain while clients work: what did not change does not notice, what did changes whole."""
+import http.client
 import signal
 import threading
 import time
@@ -102,6 +103,32 @@ class Pools(ReloadCase):
             self.assertEqual(old.ask("GET", "who"), b"first")
         for name in ("first", "second"):
             wait_until(lambda n=name: self.ask(n, "GET", "who") == n.encode(), what="the listener")
+
+    def test_a_listener_widens_and_narrows_its_address_on_its_port(self):
+        port = self.sheaf.target("first")[1]
+        with self.sheaf.connect("first") as session:
+            for generation, host in ((2, "0.0.0.0"), (3, "127.0.0.1"), (4, "0.0.0.0")):
+                self.sheaf.reload((self.first[0], {**self.first[1], "listen": f"redis://{host}:{port}",
+                                                   "insecure_listen": "anyone may connect"}))
+                wait_until(lambda g=generation: self.sheaf.status()["generation"] == g)
+                self.assertEqual(session.ask("PING"), "PONG")
+                with RespSession(("127.0.0.1", port)) as another:
+                    self.assertEqual(another.ask("PING"), "PONG")
+
+    def test_the_admin_endpoint_and_a_listener_change_places(self):
+        admin, port = self.sheaf.admin_port, self.sheaf.target("first")[1]
+        self.sheaf.admin_port = port
+        self.sheaf.reload((self.first[0], {**self.first[1], "listen": f"redis://127.0.0.1:{admin}"}),
+                          proxy={"admin": f"http://127.0.0.1:{port}"})
+        wait_until(lambda: "configuration reloaded" in self.sheaf.log)
+        wait_until(lambda: self.try_status() == 2, what="the admin endpoint at its new port")
+        wait_until(lambda: self.ask("first", "PING") == "PONG")
+
+    def try_status(self):
+        try:
+            return self.sheaf.status()["generation"]
+        except (OSError, ValueError, http.client.HTTPException):
+            return None
 
     def test_the_number_of_upstreams_changes_under_load(self):
         with Load(self.sheaf, 2, name="first", threads=6) as load:
@@ -273,6 +300,14 @@ class BadFiles(ReloadCase):
         self.assertIn(str(taken), self.sheaf.log)
         self.sheaf.write(self.first)
         self.assertEqual(self.sheaf.ask("SET", "a", "1"), "OK")
+
+    def test_each_reload_is_answered_in_the_log_however_soon_it_follows(self):
+        taken = pool(self.redis[:1], name="second", listen=f"redis://127.0.0.1:{self.redis[0].port}")
+        for turn in (1, 2, 3):
+            self.sheaf.reload(self.first, taken)
+            wait_until(lambda n=turn: f"nothing was changed reload={2 * n - 1} " in self.sheaf.log)
+            self.sheaf.reload(self.first)
+            wait_until(lambda n=turn: f"configuration reloaded reload={2 * n} " in self.sheaf.log)
 
     def test_the_number_of_workers_stays_and_that_is_told(self):
         threads = self.threads()
