@@ -57,11 +57,24 @@ static enum err load(struct daemon *d, uint32_t workers, struct assembly **out, 
     return assembly_new(snapshot, workers, out, why);
 }
 
-static void follow_log_settings(const struct snapshot *s)
+/* Every session is an open file, and so is what serves them. */
+static void check_file_limit(const struct snapshot *s)
+{
+    uint64_t needed = s->proxy.max_sessions + 2 * (uint64_t)s->endpoint_count + 64;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < needed)
+        log_event(LOG_WARN, "the system allows fewer open files than max_sessions needs",
+                  log_number("allowed", limit.rlim_cur), log_number("needed", needed),
+                  log_text("hint", "raise LimitNOFILE or ulimit -n, or lower max_sessions"));
+}
+
+static void follow_settings(const struct snapshot *s)
 {
     log_setup(&(struct log_settings){ .level = s->proxy.log_level,
                                       .json = s->proxy.log_format == LOG_FORMAT_JSON });
     slow_configure(s->proxy.slow_requests);
+    check_file_limit(s);
 }
 
 /* ---- listening ---- */
@@ -162,7 +175,7 @@ static bool reload(struct daemon *d, struct buf *why)
         remove_sockets(d->assembly->snapshot, diff.listener_is);
         for (uint32_t i = 0; i < d->thread_count; i++)
             worker_thread_follow(&d->threads[i], posting_for(next, diff.listener_was, fds, i));
-        follow_log_settings(next->snapshot);
+        follow_settings(next->snapshot);
         assembly_unref(&d->assembly);
         d->assembly = next;
     } else {
@@ -358,7 +371,7 @@ int daemon_run(const char *file)
         buf_fini(&why);
         return 2;
     }
-    follow_log_settings(d.assembly->snapshot);
+    follow_settings(d.assembly->snapshot);
     d.base = event_base_new();
     if (start(&d, &why) == ERR_NONE) {
         run_loop(&d);

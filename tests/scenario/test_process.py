@@ -338,6 +338,15 @@ class Life(Case):
             thread.join()
         self.assertEqual(wrong[:3], [])
 
+    def test_a_limit_of_open_files_that_is_too_low_is_told(self):
+        for most, told in ((50, False), (500, True)):
+            file = self.folder() / f"sessions{most}.ini"
+            file.write_text(ini(("proxy", {"max_sessions": most, "admin": "off"}), pool(self.redis)))
+            sheaf = Process(["prlimit", "--nofile=200:200", BINARY, "serve", file])
+            self.addCleanup(sheaf.kill)
+            wait_until(lambda s=sheaf: "sheaf is ready" in s.err)
+            self.assertEqual("fewer open files" in sheaf.err, told)
+
     def test_a_service_manager_is_told_when_it_is_ready_and_when_it_ends(self):
         for path in (str(self.folder() / "notify"), "@" + str(self.folder() / "notify")):
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
