@@ -246,3 +246,16 @@ void user_print(const struct user_settings *user, bool secrets, struct buf *out)
     if (user->admin)
         buf_text(out, " admin");
 }
+
+bool user_may_the_same(const struct user_settings *a, const struct user_settings *b)
+{
+    struct buf a_text = { 0 }, b_text = { 0 };
+    bool same;
+
+    user_print(a, false, &a_text);
+    user_print(b, false, &b_text);
+    same = slice_is(buf_all(&a_text), buf_all(&b_text));
+    buf_fini(&a_text);
+    buf_fini(&b_text);
+    return same;
+}

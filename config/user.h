@@ -24,5 +24,7 @@ enum err user_parse(const char *line, struct arena *arena, struct user_settings 
 /* The user `default` with one password. */
 enum err user_parse_password(const char *password, struct arena *arena, struct user_settings *out,
                              struct buf *why) MUST_CHECK;
+/* Whether both may do the same: all but the passwords themselves. */
+bool user_may_the_same(const struct user_settings *a, const struct user_settings *b);
 /* The line again; passwords are *** unless `secrets`. */
 void user_print(const struct user_settings *user, bool secrets, struct buf *out);

@@ -304,7 +304,7 @@ void memory_subscriber_release(struct memory_session *s);
 /* Ends all subscriptions, without a word to the client. */
 void memory_subscriber_end(struct memory_session *s);
 /* After a reload: sessions whose subscriptions stand on the wrong shards now are closed. */
-void memory_subscribers_follow(struct memory_side *side);
+void memory_subscribers_follow(struct memory_side *side, const struct memory_pool *was);
 /* Of channels, patterns, shard channels. */
 void memory_subscriber_count(const struct memory_session *s, size_t counts[3]);
 

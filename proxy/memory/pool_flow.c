@@ -244,8 +244,9 @@ static struct memory_side *side_new(struct worker *w, const struct memory_pool *
 static void follow_settings(struct memory_side *side, const struct memory_pool *settings)
 {
     struct worker *w = side->worker;
-    struct assembly *old = side->assembly;
-    uint32_t old_each = side->settings == NULL ? 1 : side->settings->upstreams;
+    struct assembly *old = side->assembly; /* keeps what `was` points to */
+    const struct memory_pool *was = side->settings;
+    uint32_t old_each = was == NULL ? 1 : was->upstreams;
     uint32_t old_places = side->shard_count * old_each;
 
     side->gone = false;
@@ -270,7 +271,7 @@ static void follow_settings(struct memory_side *side, const struct memory_pool *
     follow_upstreams(side, side->assembly);
     LIST_EACH (&side->routes, link)
         follow_route(side, LIST_ITEM(link, struct memory_route, link), old_places, old_each);
-    memory_subscribers_follow(side);
+    memory_subscribers_follow(side, was);
     assembly_unref(&old);
 }
 

@@ -22,7 +22,9 @@
  * whether it is still there.  An UNSUBSCRIBE can't fail: a feed that does not confirm it in time
  * `owes` confirmations, which are swallowed when they come, as are messages that nobody wants. */
 #include <stdlib.h>
+#include <string.h>
 
+#include "config/user.h"
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
 #include "proxy/memory/memory_flow.h"
@@ -735,20 +737,50 @@ static bool is_misplaced(const struct memory_subscriber *sub)
            sub->map_digest != shard_map_digest(side->site.map);
 }
 
-void memory_subscribers_follow(struct memory_side *side)
+static const struct user_settings *find_user(const struct memory_pool *pool, const char *name)
+{
+    for (uint32_t i = 0; i < pool->user_count; i++)
+        if (strcmp(pool->users[i].name, name) == 0)
+            return &pool->users[i];
+    return NULL;
+}
+
+/* Other sessions are refused with their next command; subscribers need none to be told more. */
+static bool has_lost_rights(const struct memory_session *s, const struct memory_pool *was)
+{
+    const struct memory_pool *is = s->side->settings;
+    const struct user_settings *old, *new;
+
+    if (was == NULL || is->user_count == 0)
+        return false;
+    if (s->state->user == NULL)
+        return true; /* nobody had to log in */
+    old = find_user(was, s->state->user);
+    new = find_user(is, s->state->user);
+    return old == NULL || new == NULL || !user_may_the_same(old, new);
+}
+
+static void end_session(struct memory_session *s, enum close_reason reason)
+{
+    if (s->subscriber->request != NULL) {
+        session_close(&s->base, reason);
+        return;
+    }
+    memory_subscriber_end(s);
+    session_finish(&s->base, reason);
+}
+
+void memory_subscribers_follow(struct memory_side *side, const struct memory_pool *was)
 {
     LIST_EACH (&side->worker->sessions, link) {
         struct memory_session *s = (struct memory_session *)LIST_ITEM(link, struct session, link);
 
-        if (s->base.limits != &side->limits || s->subscriber == NULL ||
-            !is_misplaced(s->subscriber))
+        if (s->base.limits != &side->limits || s->subscriber == NULL)
             continue;
-        if (s->subscriber->request != NULL) {
-            session_close(&s->base, CLOSE_MAP_CHANGED);
-            continue;
-        }
-        memory_subscriber_end(s);
-        session_finish(&s->base, CLOSE_MAP_CHANGED);
+        if (is_misplaced(s->subscriber))
+            end_session(s, CLOSE_MAP_CHANGED);
+        else if (has_lost_rights(s, was))
+            end_session(s, CLOSE_RIGHTS_CHANGED);
     }
 }
 

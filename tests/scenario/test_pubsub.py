@@ -563,6 +563,26 @@ class Faulty(Case):
         self.assertTrue(session.at_end())
         self.assertEqual(self.sheaf.ask("PING"), "PONG")
 
+    def test_a_user_who_may_no_longer_listen_hears_nothing_more(self):
+        users = {name: f"{name} pw prefix=news:" for name in ("kept", "gone", "changed")}
+        self.start(user=[*users.values(), "editor pw"])
+        listeners = {name: self.connect() for name in users}
+        for name, session in listeners.items():
+            self.assertEqual(session.ask("AUTH", name, "pw"), "OK")
+            session.ask("SUBSCRIBE", "news:1")
+        editor = self.connect()
+        self.assertEqual(editor.ask("AUTH", "editor", "pw"), "OK")
+        self.sheaf.reload(pool(self.redis, listen=self.sheaf.listeners["main"],
+                               user=["kept other prefix=news:", "changed pw prefix=olds:", "editor pw"]))
+        self.assertTrue(listeners["gone"].at_end())
+        self.assertTrue(listeners["changed"].at_end())
+        wait_until(lambda: editor.ask("PUBLISH", "news:1", "x") == 1)
+        self.assertEqual(listeners["kept"].reply(), [b"message", b"news:1", b"x"])
+        self.sheaf.reload(pool(self.redis, listen=self.sheaf.listeners["main"]))
+        wait_until(lambda: "generation=3" in self.sheaf.log)
+        self.assertEqual(editor.ask("PUBLISH", "news:1", "y"), 1)
+        self.assertEqual(listeners["kept"].reply()[2], b"y")
+
     @unittest.skipUnless(os.environ.get("SHEAF_LONG") == "1", "takes 20 s")
     def test_a_shard_that_stands_still_ends_its_subscribers_who_else_would_wait_for_ever(self):
         self.start(tombstone_timeout="1s")
