@@ -224,6 +224,19 @@ static void on_drain_timeout(evutil_socket_t fd, short what, void *arg)
     stop_threads(arg);
 }
 
+/* A service manager that waits less long than a drain may take would cut it off. */
+static void say_stopping(uint64_t drain_timeout_ms)
+{
+    enum { END_MS = 5000 };
+    struct buf state = { 0 };
+
+    buf_format(&state, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
+               (unsigned long long)(drain_timeout_ms + END_MS) * 1000);
+    buf_put(&state, "", 1);
+    notify((const char *)state.at);
+    buf_fini(&state);
+}
+
 void daemon_drain(struct daemon *d)
 {
     uint64_t timeout_ms = d->assembly->snapshot->proxy.drain_timeout_ms;
@@ -236,7 +249,7 @@ void daemon_drain(struct daemon *d)
         return;
     }
     d->draining = true;
-    notify("STOPPING=1");
+    say_stopping(timeout_ms);
     remove_sockets(d->assembly->snapshot, NULL);
     log_event(LOG_INFO, "shutting down", log_number("drain_timeout_ms", timeout_ms));
     for (uint32_t i = 0; i < d->thread_count; i++)

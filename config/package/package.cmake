@@ -3,6 +3,7 @@
 #     bin/sheaf, bin/sheaf-bench
 #     share/man/man1/sheaf.1.gz, share/man/man1/sheaf-bench.1.gz, share/man/man5/sheaf.ini.5.gz
 #     share/doc/sheaf/examples/sheaf.ini, share/doc/sheaf/copyright, share/doc/sheaf/changelog.gz
+#     share/bash-completion/completions/sheaf
 #     lib/systemd/system/sheaf.service, lib/sysusers.d/sheaf.conf: the user that it runs as
 #
 # The .deb adds /etc/sheaf/sheaf.ini, which stays the operator's own.
@@ -56,6 +57,8 @@ compressed(${PROJECT_BINARY_DIR}/changelog ${CMAKE_INSTALL_DATADIR}/doc/sheaf)
 install(FILES ${PROJECT_SOURCE_DIR}/config/example.ini OPTIONAL
     DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/sheaf/examples RENAME sheaf.ini)
 install(FILES ${CMAKE_CURRENT_LIST_DIR}/sheaf.service DESTINATION lib/systemd/system)
+install(FILES ${CMAKE_CURRENT_LIST_DIR}/completion.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
+    RENAME sheaf)
 install(FILES ${CMAKE_CURRENT_LIST_DIR}/sysusers.conf DESTINATION lib/sysusers.d RENAME sheaf.conf)
 install(FILES ${CMAKE_CURRENT_LIST_DIR}/copyright DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/sheaf)
 install(FILES ${CMAKE_CURRENT_LIST_DIR}/sheaf.ini DESTINATION /etc/sheaf

@@ -33,6 +33,12 @@ class Installation(Case):
         for page in ("man1/sheaf.1.gz", "man1/sheaf-bench.1.gz"):
             with gzip.open(root / "usr/share/man" / page, "rt") as file:
                 self.assertNotRegex(file.read(), r"@\w+@")
+        for typed, found in ((["st"], ["status"]), (["status", "--j"], ["--json"]),
+                             (["route", str(root / "usr/share/doc/sheaf/examples/sheaf.ini"), "s"], ["sessions"])):
+            words = " ".join(["sheaf", *typed])
+            script = (f"source {root}/usr/share/bash-completion/completions/sheaf; COMP_WORDS=({words}); "
+                      f"COMP_CWORD={len(typed)}; _sheaf; echo ${{COMPREPLY[@]}}")
+            self.assertEqual(run(["bash", "-c", script], "", 10)[1].split(), found)
         unit = (root / "usr/lib/systemd/system/sheaf.service").read_text()
         self.assertIn("ExecStart=sheaf serve /etc/sheaf/sheaf.ini", unit)
         self.assertIn("sheaf", (root / "usr/lib/sysusers.d/sheaf.conf").read_text())

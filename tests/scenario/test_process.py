@@ -355,7 +355,7 @@ class Life(Case):
                 sheaf = Sheaf(self, pool(self.redis), env={"NOTIFY_SOCKET": path})
                 self.assertEqual(manager.recv(100), b"READY=1")
                 sheaf.terminate()
-                self.assertEqual(manager.recv(100), b"STOPPING=1")
+                self.assertEqual(manager.recv(100), b"STOPPING=1\nEXTEND_TIMEOUT_USEC=7000000")
                 self.assertEqual(sheaf.wait(), 0)
 
     def test_a_unix_socket_listens_and_is_gone_afterwards(self):
