@@ -150,7 +150,7 @@ void memory_attempts_restamp(struct memory_upstream *u, uint64_t from_byte)
     uint64_t now_us = worker_now_us(u->base.worker);
 
     for (struct memory_attempt *a = u->first; a != NULL; a = a->next)
-        if (a->begin_byte >= from_byte)
+        if ((a->next != NULL ? a->next->begin_byte : u->base.put_bytes) > from_byte)
             a->since_us = now_us;
 }
 

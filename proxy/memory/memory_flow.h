@@ -220,7 +220,7 @@ void memory_attempt_pop(struct memory_upstream *u);
 /* Sends bytes on nobody's behalf; the one reply is swallowed. */
 void memory_attempt_send_unasked(struct memory_request *r, struct memory_upstream *u,
                                  struct slice bytes);
-/* What begins at this byte of the traffic or later is only being sent now. */
+/* What ends behind this byte of the traffic is only being sent now. */
 void memory_attempts_restamp(struct memory_upstream *u, uint64_t from_byte);
 struct slice memory_attempt_kept(const struct memory_attempt *a);
 void memory_attempt_forget(struct memory_attempt *a);

@@ -160,6 +160,14 @@ class Servers(FaultCase):
             self.assertTrue(reply == b"1" or isinstance(reply, Failure), reply)
             wait_until(lambda: slow.ask("ECHO", "x") == b"x" and slow.ask("GET", "a") == b"1")
 
+    def test_the_deadline_of_a_big_request_begins_when_the_last_of_it_is_sent(self):
+        faults = Faults(self, ("127.0.0.1", RedisServer(self).port), unix=True)
+        sheaf = Sheaf(self, pool([faults], timeout=f"{int(300 * SLOW)}ms", probe="no"), proxy={"workers": 1})
+        with sheaf.connect() as session:
+            self.assertEqual(session.ask("SET", "a", "1"), "OK")
+            faults.ask_delay = 0.01
+            self.assertEqual(session.ask("SET", "big", b"x" * int(4_000_000 * SLOW)), "OK")
+
     def test_garbage_from_a_server_is_never_given_to_a_client(self):
         for garbage in (b"garbage\r\n", b"\x00\xff\x00\xff", b"$-7\r\n", b"*9999999999\r\n", b":12a\r\n",
                         b"HTTP/1.1 400 Bad Request\r\n\r\n", b"$3\r\nabcde\r\n", b"+" + b"x" * 200_000):

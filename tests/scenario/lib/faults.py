@@ -1,6 +1,8 @@
 """A faulty wire between Sheaf and a server: bytes may be late, cut off, wrong, or swallowed."""
 import contextlib
+import os
 import socket
+import tempfile
 import threading
 import time
 
@@ -21,10 +23,14 @@ class Faults:
         garbage         bytes put in place of the next piece of a reply, once,
         garbage_after   where the last request held these bytes; so probes do not take it
         one_byte        replies pass byte by byte
+        ask_delay       seconds by which each piece of a request, of at most 64 KiB, is late
+
+    `unix`: it listens at a Unix socket, which holds some 100 KiB on the way and no more.
     """
 
-    def __init__(self, owner, target):
+    def __init__(self, owner, target, unix=False):
         self.delay = 0
+        self.ask_delay = 0
         self.black_hole = False
         self.garbage = None
         self.garbage_after = b""
@@ -37,6 +43,10 @@ class Faults:
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.url = f"redis://{self.address}"
+        self._path = None
+        if unix:
+            self._path = f"{tempfile.gettempdir()}/sheaf-faults-{self.port}.sock"
+            self.url = f"redis+unix://{self._path}"
         self._listener = None
         self.open()
         ends_with(owner, self.close)
@@ -60,7 +70,12 @@ class Faults:
 
     def open(self):
         """Takes connections (again)."""
-        self._listener = socket.create_server(("127.0.0.1", self.port), reuse_port=False)
+        if self._path:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(self._path)
+            self._listener.listen(128)
+        else:
+            self._listener = socket.create_server(("127.0.0.1", self.port), reuse_port=False)
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def refuse(self):
@@ -71,6 +86,8 @@ class Faults:
                 self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
             self._listener = None
+            if self._path:
+                os.unlink(self._path)
 
     def cut(self):
         """Closes all connections now."""
@@ -124,7 +141,8 @@ class _Wire:
         self.passed = 0
         self.asked = b""
         for side in (near, far):
-            side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if side.family == socket.AF_INET:
+                side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def start(self):
         threading.Thread(target=self._run, args=(self._ask,), daemon=True).start()
@@ -146,6 +164,8 @@ class _Wire:
     def _ask(self):
         while data := self.near.recv(65536):
             self.asked = data
+            if self.faults.ask_delay:
+                time.sleep(self.faults.ask_delay)
             if not self.faults.black_hole:
                 self.far.sendall(data)
 
