@@ -153,6 +153,20 @@ static void try_out(struct judge *j, uint64_t now_ms, const struct judge_tally *
         rise(j, now_ms);
 }
 
+/* Replies such as -OOM are good ones, and news. */
+static void listen(struct judge *j, const struct judge_tally *tally)
+{
+    uint64_t most = 0;
+
+    if (tally->successes > 0)
+        j->heard = HEALTH_FINE;
+    for (int i = 0; i < HEALTH_REASONS; i++)
+        if (!reason_is_failure((enum health_reason)i) && tally->failures[i] > most) {
+            most = tally->failures[i];
+            j->heard = (enum health_reason)i;
+        }
+}
+
 static void notice_slowness(struct judge *j, const struct judge_tally *tally)
 {
     if (tally->latency_us == 0)
@@ -170,6 +184,7 @@ bool judge_tally(struct judge *j, uint64_t now_ms, const struct judge_tally *tal
     enum verdict_state before = j->state;
     struct failures failed = failures_of(tally);
 
+    listen(j, tally);
     switch (j->state) {
     case VERDICT_UP:
         notice_slowness(j, tally);
@@ -269,6 +284,7 @@ struct verdict judge_verdict(const struct judge *j, uint64_t now_ms)
                                  .since_ms = j->draining_since_ms };
     if (j->state == VERDICT_UP)
         reason = j->note != HEALTH_FINE            ? j->note
+                 : j->heard != HEALTH_FINE         ? j->heard
                  : j->slow_run >= j->settings.fall ? HEALTH_SLOW
                                                    : HEALTH_FINE;
     return (struct verdict){ .state = j->state,

@@ -53,7 +53,7 @@ struct judge_settings {
 /* What requests met at one endpoint in one interval. */
 struct judge_tally {
     uint64_t successes;
-    uint64_t failures[HEALTH_REASONS]; /* notes may be counted here too and do no harm */
+    uint64_t failures[HEALTH_REASONS]; /* notes too: their replies count as successes as well */
     uint64_t latency_us;               /* typical, such as the median; 0: not known */
 };
 
@@ -62,6 +62,7 @@ struct judge {
     enum verdict_state state;       /* never DRAINING: that is `draining` */
     enum health_reason reason;      /* why it is down */
     enum health_reason note;        /* what the last good probe added */
+    enum health_reason heard;       /* what replies said of it in the last interval that had some */
     uint64_t since_ms;
     uint64_t retry_at_ms;   /* while down */
     uint32_t backoff_level; /* falls without calm between them */

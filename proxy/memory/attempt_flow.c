@@ -231,9 +231,9 @@ static void note_trouble(struct memory_upstream *u, struct slice reply, uint64_t
     uint32_t endpoint = u->base.endpoint->number;
     enum health_reason reason = reason_of(u->back, reply);
 
-    if (reason == HEALTH_FINE)
+    if (!reason_is_failure(reason))
         tally_success(sheet, endpoint, took_us);
-    else
+    if (reason != HEALTH_FINE)
         tally_failure(sheet, endpoint, reason);
 }
 

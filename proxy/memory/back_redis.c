@@ -168,24 +168,38 @@ static bool has_code(struct slice text, const char *code)
            (text.len == len || text.at[len] == ' ' || text.at[len] == '\r');
 }
 
-/* Errors that speak of the server, not of the request. */
-static const char *code_of_trouble(struct slice text)
-{
-    static const char *const CODES[] = { "LOADING", "READONLY",   "MASTERDOWN",  "OOM",
-                                         "BUSY",    "MISCONF",    "CLUSTERDOWN", "TRYAGAIN",
-                                         "NOAUTH",  "NOREPLICAS", "MOVED" };
+/* Errors that speak of the server, not of the request, and health's words for them. */
+static const struct trouble {
+    const char *code, *word;
+} TROUBLES[] = {
+    { "LOADING", "loading" },
+    { "READONLY", "readonly" },
+    { "MASTERDOWN", "masterdown" },
+    { "OOM", "oom" },
+    { "BUSY", "busy" },
+    { "MISCONF", "writes_refused" },
+    { "NOREPLICAS", "writes_refused" },
+    { "NOAUTH", "login_refused" },
+    { "CLUSTERDOWN", "in_cluster" },
+    { "TRYAGAIN", "in_cluster" },
+    { "MOVED", "in_cluster" },
+};
 
-    for (size_t i = 0; i < sizeof(CODES) / sizeof(CODES[0]); i++)
-        if (has_code(text, CODES[i]))
-            return CODES[i];
+static const struct trouble *find_trouble(struct slice text)
+{
+    for (size_t i = 0; i < sizeof(TROUBLES) / sizeof(TROUBLES[0]); i++)
+        if (has_code(text, TROUBLES[i].code))
+            return &TROUBLES[i];
     return NULL;
 }
 
 static const char *trouble(struct slice reply)
 {
-    if (reply.len < 4 || reply.at[0] != '-')
-        return NULL;
-    return code_of_trouble(slice_from(reply, 1));
+    const struct trouble *found = NULL;
+
+    if (reply.len >= 4 && reply.at[0] == '-')
+        found = find_trouble(slice_from(reply, 1));
+    return found == NULL ? NULL : found->word;
 }
 
 /* The server would not: an answer that will be the same tomorrow, or one that may not? */
@@ -204,9 +218,9 @@ static enum err refused(const struct memory_hello *h, struct slice text, struct 
                    (const char *)h->stamp_key.at, (int)text.len, (const char *)text.at);
     else
         buf_slice(why, text);
-    if (has_code(text, "NOAUTH") || code_of_trouble(text) == NULL)
-        return ERR_LOGIN;
-    return ERR_DOWN;
+    if (find_trouble(text) != NULL && !has_code(text, "NOAUTH"))
+        return ERR_DOWN;
+    return h->step == STEP_DATABASE ? ERR_RANGE : ERR_LOGIN;
 }
 
 static enum err take_answer(struct memory_hello *h, struct slice reply, struct buf *why)

@@ -217,7 +217,8 @@ struct memory_back {
     const char *name;
     uint16_t default_port;
     /* Handed the whole reply to the last question (empty at first), appends the next one to `out`;
-     * an empty `out` and ERR_NONE means ready.  On error `why` says what the server answered.
+     * an empty `out` and ERR_NONE means ready.  On error `why` says what the server answered:
+     * ERR_RANGE if it is well and logged in to, but does not have the session's database.
      * ERR_STAMP is returned by the flow's judgement, not here. */
     enum err (*hello)(struct memory_hello *, struct slice reply, struct buf *out, struct buf *why);
     /* Looks for the end of one reply; `scan` (scan_size bytes, all zero at a reply's start)
@@ -225,7 +226,8 @@ struct memory_back {
      * push, and answers nothing. */
     enum parse (*scan)(void *scan, struct slice in, size_t *used, bool *out_of_band);
     size_t scan_size; /* at most MEMORY_SCAN_BYTES */
-    /* What a reply means for the health of its endpoint (LOADING, READONLY ...); NULL: nothing. */
+    /* What a reply means for the health of its endpoint, a word of health/reason.def; NULL:
+     * nothing. */
     const char *(*trouble)(struct slice reply);
     /* Bytes that make the blocked upstream `server_id` answer, to be sent over another one. */
     void (*unblock)(uint64_t server_id, struct buf *out);

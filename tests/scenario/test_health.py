@@ -155,6 +155,25 @@ class Verdicts(HealthCase):
         wait_until(lambda: not isinstance(self.sheaf.ask("GET", key), Failure)
                    and self.health()["state"] == "up", what="traffic to tell that it is over")
 
+    def test_what_servers_say_of_themselves_in_their_replies_is_news(self):
+        self.serve(probe="no", breaker_failures=2)
+        key = keys_on_shards(2)[0][0]
+        with self.sheaf.connect() as session:
+            def is_told(words, code, state, reason):
+                def asked():
+                    self.assertEqual(session.ask(*words).code, code)
+                    return (self.health()["state"], self.health()["reason"]) == (state, reason)
+                return asked
+            self.assertEqual(session.ask("SET", key, "1"), "OK")
+            self.redis[0].ask("CONFIG", "SET", "maxmemory", "1")
+            wait_until(is_told(("SET", key, "2"), "OOM", "up", "oom"), what="OOM to be told")
+            self.redis[0].ask("CONFIG", "SET", "maxmemory", "0")
+            wait_until(lambda: session.ask("GET", key) == b"1" and self.health()["reason"] == "", what="its end")
+            self.redis[0].ask("CONFIG", "SET", "replica-serve-stale-data", "no")
+            self.redis[0].ask("REPLICAOF", "127.0.0.1", "1")
+            wait_until(is_told(("GET", key), "MASTERDOWN", "down", "masterdown"), what="MASTERDOWN to be told")
+            self.redis[0].ask("REPLICAOF", "NO", "ONE")
+            wait_until(lambda: session.ask("GET", key) == b"1" and self.health()["state"] == "up", what="its end")
 
     def test_a_wrong_stamp_is_told_as_such_and_stays_told(self):
         self.serve()

@@ -163,9 +163,17 @@ static void errors_that_are_only_notes_take_nothing_out(void)
 {
     struct judge j = fresh();
 
-    PLAY(&j, ASKED(1000, 0, 1000, OOM, UP, FINE), ASKED(2000, 0, 1000, READONLY, UP, FINE),
-         BAD_PROBE(3000, READONLY, UP, READONLY), BAD_PROBE(4000, READONLY, UP, READONLY),
+    PLAY(&j, BAD_PROBE(3000, READONLY, UP, READONLY), BAD_PROBE(4000, READONLY, UP, READONLY),
          BAD_PROBE(5000, READONLY, UP, READONLY), GOOD_PROBE(6000, UP, FINE));
+}
+
+static void what_replies_say_of_a_server_is_told_until_they_say_it_no_more(void)
+{
+    struct judge j = fresh();
+
+    PLAY(&j, ASKED(1000, 1000, 1000, OOM, UP, OOM), GOOD_PROBE(1500, UP, OOM),
+         ASKED(2000, 0, 0, OOM, UP, OOM), ASKED(3000, 1000, 1, READONLY, UP, READONLY),
+         ASKED(4000, 1, 0, FINE, UP, FINE));
 }
 
 static void a_restart_is_told_as_refused_then_loading_then_comes_back_in_steps(void)
@@ -343,6 +351,7 @@ int main(void)
     RUN(where_few_ask_failures_add_up_over_intervals);
     RUN(the_commonest_reason_is_told);
     RUN(errors_that_are_only_notes_take_nothing_out);
+    RUN(what_replies_say_of_a_server_is_told_until_they_say_it_no_more);
     RUN(a_restart_is_told_as_refused_then_loading_then_comes_back_in_steps);
     RUN(where_nobody_asks_probes_alone_bring_it_back);
     RUN(one_bad_probe_while_half_open_is_enough);

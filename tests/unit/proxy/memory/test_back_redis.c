@@ -1,4 +1,5 @@
 /* How an upstream is made ready, and what its replies are. */
+#include "health/reason.h"
 #include "tests/unit/proxy/memory/redis_stage.h"
 
 extern const struct memory_back memory_back_redis;
@@ -195,11 +196,29 @@ static void every_prefix_of_a_reply_asks_for_more(void)
 
 static void some_errors_are_news_of_the_server(void)
 {
-    CHECK_TEXT(memory_back_redis.trouble(bytes("-LOADING Redis is loading\r\n")), "LOADING");
-    CHECK_TEXT(memory_back_redis.trouble(bytes("-OOM\r\n")), "OOM");
+    CHECK_TEXT(memory_back_redis.trouble(bytes("-LOADING Redis is loading\r\n")), "loading");
+    CHECK_TEXT(memory_back_redis.trouble(bytes("-OOM\r\n")), "oom");
     CHECK(memory_back_redis.trouble(bytes("-OOMPH\r\n")) == NULL);
     CHECK(memory_back_redis.trouble(bytes("-ERR x\r\n")) == NULL);
     CHECK(memory_back_redis.trouble(bytes("$7\r\nLOADING\r\n")) == NULL);
+}
+
+static void all_news_of_the_server_are_in_healths_words(void)
+{
+    static const char *const REPLIES[] = {
+        "-LOADING x\r\n",     "-READONLY x\r\n", "-MASTERDOWN x\r\n", "-OOM x\r\n",
+        "-BUSY x\r\n",        "-MISCONF x\r\n",  "-NOREPLICAS x\r\n", "-NOAUTH x\r\n",
+        "-CLUSTERDOWN x\r\n", "-TRYAGAIN x\r\n", "-MOVED 1 x\r\n"
+    };
+
+    for (size_t i = 0; i < sizeof(REPLIES) / sizeof(REPLIES[0]); i++) {
+        const char *word = memory_back_redis.trouble(slice_text(REPLIES[i]));
+        bool known = false;
+
+        for (int reason = 0; reason < HEALTH_REASONS; reason++)
+            known = known || strcmp(reason_word((enum health_reason)reason), word) == 0;
+        CHECK(known);
+    }
 }
 
 static void an_upstream_is_unblocked_by_its_id(void)
@@ -221,6 +240,7 @@ int main(void)
     RUN(replies_end_where_they_end);
     RUN(every_prefix_of_a_reply_asks_for_more);
     RUN(some_errors_are_news_of_the_server);
+    RUN(all_news_of_the_server_are_in_healths_words);
     RUN(an_upstream_is_unblocked_by_its_id);
     return check_report();
 }
