@@ -142,8 +142,9 @@ struct memory_upstream {
     struct leaver *leaver;     /* its lessee waits in a blocking command; NULL: nobody need know */
     bool spoilt;               /* never to be leased again */
     bool ending;               /* retired when its queue is empty */
-    uint64_t refused_until_us; /* its login was refused while others stand: as `why` says */
-    char *why;                 /* owned */
+    uint64_t refused_until_us; /* its login was refused, not the shard's: as `why` says */
+    enum err why_err;
+    char *why; /* owned */
     uint64_t idle_since_us;
     struct memory_hello hello;
     struct buf hello_reply;
@@ -166,6 +167,7 @@ struct memory_shard {
     struct memory_upstream *trial; /* tries for all; borrowed, until it stands, fails or ends */
     uint64_t retry_at_us;
     uint64_t backoff_ms;
+    uint64_t stood_us;       /* when it last logged an upstream in */
     struct list idle_leases; /* memory_upstreams */
     uint64_t epoch;          /* counts what may mean that the server began anew */
     struct leavers *leavers; /* counted */

@@ -22,7 +22,7 @@ static void tally_loss(const struct memory_upstream *u, enum err err, bool conne
 
 static bool is_silent(const struct memory_upstream *u)
 {
-    return u->first != NULL && u->first->tombstone && !u->leased &&
+    return u->first != NULL && u->first->tombstone &&
            worker_now_us(u->base.worker) - u->heard_us > u->side->settings->timeout_ms * 1000;
 }
 
@@ -35,24 +35,46 @@ static bool is_forgotten(const struct memory_shard *shard, uint64_t now_us)
     return shard->trial == NULL && now_us > shard->retry_at_us + LONG_US;
 }
 
+static struct verdict verdict_of(const struct memory_upstream *u)
+{
+    return board_get(u->base.assembly->board, u->base.endpoint->number);
+}
+
+static bool refuses_as_silent(const struct memory_upstream *u, struct memory_refusal *refusal)
+{
+    if (!is_silent(u))
+        return false;
+    refusal->err = ERR_TIMEOUT;
+    refusal->text = "it takes requests but has not answered for longer than timeout";
+    return true;
+}
+
+/* A new connection would only be waited for in vain, unless one has stood since it was judged. */
+static bool refuses_new(const struct memory_upstream *u, struct memory_refusal *refusal)
+{
+    struct verdict verdict = verdict_of(u);
+
+    if (verdict.state != VERDICT_DOWN || u->shard->stood_us > verdict.since_ms * 1000)
+        return false;
+    refusal->text = reason_text(verdict.reason);
+    return true;
+}
+
 bool memory_upstream_refuses(struct memory_upstream *u, struct memory_refusal *refusal)
 {
     const struct memory_shard *shard = u->shard;
-    struct verdict verdict = board_get(u->base.assembly->board, u->base.endpoint->number);
 
     if (shard->failing && !is_forgotten(shard, worker_now_us(u->base.worker))) {
         refusal->err = shard->failure;
         refusal->text = shard->why;
-    } else if (verdict.state == VERDICT_DRAINING) {
+    } else if (verdict_of(u).state == VERDICT_DRAINING) {
         refusal->text = "drained by the operator";
     } else if (u->why != NULL && worker_now_us(u->base.worker) < u->refused_until_us) {
-        refusal->err = ERR_LOGIN;
+        refusal->err = u->why_err;
         refusal->text = u->why;
-    } else if (is_silent(u)) {
-        refusal->err = ERR_TIMEOUT;
-        refusal->text = "it takes requests but has not answered for longer than timeout";
-    } else if (verdict.state == VERDICT_DOWN && u->base.state != UPSTREAM_READY) {
-        refusal->text = reason_text(verdict.reason);
+    } else if (refuses_as_silent(u, refusal) ||
+               (u->base.state != UPSTREAM_READY && refuses_new(u, refusal))) {
+        return true;
     } else if (u->base.put_bytes - u->base.written_bytes > u->base.worker->max_bytes / 2) {
         refusal->err = ERR_LIMIT;
         refusal->text = "it takes no more bytes, and half of max_memory waits for it already";
@@ -147,7 +169,7 @@ struct memory_upstream *memory_upstream_lease(struct memory_session *s, uint32_t
 
         if (u->shard == place && u->database == s->route->database &&
             u->version == s->route->version)
-            return u;
+            return refuses_as_silent(u, refusal) ? NULL : u;
     }
     if (resumes) {
         refusal->err = ERR_CLOSED;
@@ -161,12 +183,15 @@ struct memory_upstream *memory_upstream_lease(struct memory_session *s, uint32_t
 struct memory_upstream *memory_upstream_lease_new(struct memory_session *s, uint32_t shard,
                                                   struct memory_refusal *refusal)
 {
+    struct memory_upstream *shared = memory_upstream_shared(s, shard);
     struct memory_upstream *u;
 
-    if (memory_upstream_refuses(memory_upstream_shared(s, shard), refusal))
+    if (memory_upstream_refuses(shared, refusal))
         return NULL;
     u = idle_lease(s, shard);
     if (u == NULL) {
+        if (refuses_new(shared, refusal))
+            return NULL;
         if (!take_budget(s->side, shard) && !make_room(s->side, shard)) {
             refusal->err = ERR_AGAIN;
             refusal->text = "max_upstreams upstreams are leased to other sessions already";
@@ -301,6 +326,20 @@ static enum err judge_stamp(struct memory_upstream *u, struct buf *why)
     return stamp_agrees(&expected, &found, why) ? ERR_NONE : ERR_STAMP;
 }
 
+/* Its server logged somebody in: it is there. */
+static void shard_stands(const struct memory_upstream *u)
+{
+    struct memory_shard *shard = u->shard;
+
+    if (shard->failing)
+        log_event(LOG_INFO, "shard is back", log_text("endpoint", shard->name),
+                  log_text("pool", u->side->name), log_number("shard", shard->index));
+    shard->failing = false;
+    shard->backoff_ms = 0;
+    shard->trial = NULL;
+    shard->stood_us = worker_now_us(u->base.worker);
+}
+
 static void hello_step(struct memory_upstream *u, struct slice reply)
 {
     struct buf question = { 0 }, why = { 0 };
@@ -318,14 +357,8 @@ static void hello_step(struct memory_upstream *u, struct slice reply)
     } else {
         struct memory_shard *shard = u->shard;
 
-        if (shard->failing)
-            log_event(LOG_INFO, "shard is back", log_text("endpoint", shard->endpoint->name),
-                      log_text("pool", u->side->settings->name),
-                      log_number("shard", u->shard->index));
-        shard->failing = false;
-        shard->backoff_ms = 0;
+        shard_stands(u);
         u->stood = true;
-        shard->trial = NULL;
         shard->ready++;
         counter_add(&shard->stats->upstreams_open, 1);
         counter_add(&shard->stats->upstreams_opened, 1);
@@ -474,8 +507,8 @@ static void shard_failed(struct memory_upstream *u, enum err err, const char *wh
     fail_attempts(u, &refusal, UINT64_MAX);
 }
 
-/* Others stand, so it is not the shard that fails but this login (a database that the server does
- * not have, too many clients): only its own requests are refused, for a while. */
+/* It is not the shard that fails but this login (a database that the server does not have, or too
+ * many clients while others stand): only its own requests are refused, for a while. */
 static void login_failed(struct memory_upstream *u, enum err err, const char *why)
 {
     const struct memory_pool *settings = u->side->settings;
@@ -487,6 +520,7 @@ static void login_failed(struct memory_upstream *u, enum err err, const char *wh
               log_text("pool", settings->name), log_number("database", u->database),
               log_text("reason", why));
     free(u->why);
+    u->why_err = err;
     refusal.text = u->why = mem_text(why);
     u->refused_until_us = worker_now_us(u->base.worker) + settings->backoff_max_ms * 1000;
     fail_attempts(u, &refusal, UINT64_MAX);
@@ -494,7 +528,9 @@ static void login_failed(struct memory_upstream *u, enum err err, const char *wh
 
 static void connect_failed(struct memory_upstream *u, enum err err, const char *why)
 {
-    if (u->shard->ready > 0)
+    if (err == ERR_RANGE)
+        shard_stands(u);
+    if (u->shard->ready > 0 || err == ERR_RANGE)
         login_failed(u, err, why);
     else
         shard_failed(u, err, why);
@@ -531,7 +567,8 @@ void memory_upstream_lost(struct upstream *base, enum err err, const char *why)
     struct memory_upstream *u = (struct memory_upstream *)base;
     bool stood = u->stood;
 
-    tally_loss(u, err, !stood);
+    if (err != ERR_RANGE)
+        tally_loss(u, err, !stood);
     u->stood = u->amid_reply = false;
     memset(u->scan, 0, sizeof(u->scan));
     if (u->feed != NULL)

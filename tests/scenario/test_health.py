@@ -197,6 +197,46 @@ class Verdicts(HealthCase):
         self.assertEqual(self.sheaf.log.count("to=down"), 2, self.sheaf.log)
 
 
+class DeadShards(HealthCase):
+    """What needs a new connection is refused at once, too, and served as soon as there can be one."""
+
+    def setUp(self):
+        self.key = keys_on_shards(2)[0][0]
+
+    def ask_in_all_ways(self):
+        with self.sheaf.connect() as session, self.sheaf.connect() as modern, self.sheaf.connect() as listener:
+            self.assertIsInstance(modern.ask("HELLO", "3"), dict)
+            return [session.ask("BLPOP", "{%s}none" % self.key, "0.01"), session.ask("WATCH", self.key),
+                    modern.ask("GET", self.key), listener.ask("SSUBSCRIBE", self.key)]
+
+    def serve_alone(self, **options):
+        self.redis = [RedisServer(self) for _ in range(2)]
+        self.sheaf = Sheaf(self, pool(self.redis, **{**FAST, **options}), proxy={"workers": 1})
+        self.await_probes()
+
+    def test_a_server_that_stands_still_costs_no_new_connection_its_timeout(self):
+        self.serve_alone(connect_timeout="1h")
+        self.assertEqual(self.sheaf.ask("SET", self.key, "1"), "OK")
+        self.redis[0].stop()
+        self.await_state("down", reason="response_timeout")
+        for reply in self.ask_in_all_ways():
+            self.assertIsInstance(reply, Failure)
+            self.assertIn(self.redis[0].address, reply)
+        self.redis[0].cont()
+
+    def test_a_connection_that_stands_is_worth_more_than_an_older_verdict(self):
+        self.serve_alone(breaker_open="1h", breaker_failures=1, fall=1000)
+        self.redis[0].kill9()
+        self.assertIsInstance(self.sheaf.ask("GET", self.key), Failure)  # so it is tried again by who asked
+        self.await_state("down")
+        for reply in self.ask_in_all_ways():
+            self.assertIsInstance(reply, Failure)
+        self.redis[0].restart()
+        wait_until(lambda: self.sheaf.ask("SET", self.key, "1") == "OK", what="the shard to be tried again")
+        self.assertEqual(self.health()["state"], "down")
+        self.assertEqual(self.ask_in_all_ways()[:3], [None, "OK", b"1"])
+
+
 class Reloads(HealthCase):
     def test_verdicts_and_drained_endpoints_survive_a_reload(self):
         self.serve()

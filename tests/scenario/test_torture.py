@@ -245,6 +245,22 @@ class OneClientsTrouble(Case):
                     self.assertEqual(bad.ask("SELECT", "3"), "OK")
                     self.assertIsNone(bad.ask("GET", key))
 
+    def test_a_database_that_the_servers_lack_is_no_ones_error_when_it_is_the_first_that_is_asked_for(self):
+        redis = RedisServer(self, {"databases": "4"})
+        sheaf = Sheaf(self, pool([redis], probe="no", breaker_failures=1), proxy={"workers": 1})
+        with sheaf.connect() as bad, sheaf.connect() as good:
+            self.assertEqual(bad.ask("SELECT", "9"), "OK")
+            for _ in range(3):
+                reply = bad.ask("GET", "a")
+                self.assertIn("out of range", reply)
+                self.assertNotIn("is down", reply)
+            self.assertEqual(good.ask("SET", "a", "1"), "OK")
+            redis.restart()
+            wait_until(lambda: "upstream lost" in sheaf.log, what="the restart to be seen")
+            self.assertIn("out of range", bad.ask("GET", "a"))
+            self.assertIsNone(good.ask("GET", "a"))
+            self.assertEqual(sheaf.status()["pools"][0]["shards"][0]["health"]["state"], "up")
+
     def test_a_server_without_room_for_more_connections_serves_those_that_stand(self):
         redis = RedisServer(self)
         sheaf = Sheaf(self, pool([redis], probe="no", backoff_max="100ms"), proxy={"workers": 1})
