@@ -241,3 +241,23 @@ void probe_redis_check(const struct probe_stream *s, bool with_info, uint64_t de
     if (o->reason == HEALTH_FINE && o->info.role == PROBE_ROLE_REPLICA)
         o->reason = HEALTH_READONLY;
 }
+
+bool probe_redis_keep_mark(const struct probe_stream *s, struct probe_redis_mark *mark,
+                           uint64_t deadline_us, struct probe_outcome *o)
+{
+    redisReply *reply = ask(s, 2, (const char *[]){ "GET", mark->key }, deadline_us, o);
+    bool is_gone, is_written;
+
+    if (reply == NULL)
+        return false;
+    is_gone = reply->type == REDIS_REPLY_NIL && mark->was_there;
+    if (reply->type == REDIS_REPLY_STRING)
+        mark->was_there = slice_is(slice_of(reply->str, reply->len), slice_text(mark->text));
+    freeReplyObject(reply);
+    if (!is_gone)
+        return false;
+    reply = ask(s, 4, (const char *[]){ "SET", mark->key, mark->text, "NX" }, deadline_us, o);
+    is_written = reply != NULL && reply->type == REDIS_REPLY_STATUS;
+    freeReplyObject(reply);
+    return is_written;
+}

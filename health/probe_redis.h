@@ -5,6 +5,7 @@
  *     probe_redis_login(&stream, &login, deadline_us, &outcome);      once a connection
  *     probe_redis_check(&stream, with_info, deadline_us, &outcome);   as often as it is probed,
  *                                                                     with the same outcome
+ *     probe_redis_keep_mark(&stream, &mark, deadline_us, &outcome);   after a good check, if wanted
  *
  * After any outcome whose `connection_is_good` is false the stream is to be closed. */
 #pragma once
@@ -27,6 +28,12 @@ struct probe_redis_login {
     const char *user;     /* NULL: none */
     const char *password; /* NULL: no AUTH is sent */
     uint32_t db;          /* SELECT is sent if it is not 0 */
+};
+
+/* A key that the server is to keep. */
+struct probe_redis_mark {
+    const char *key, *text;
+    bool was_there; /* zero at first */
 };
 
 enum probe_role { PROBE_ROLE_UNKNOWN, PROBE_ROLE_PRIMARY, PROBE_ROLE_REPLICA };
@@ -55,3 +62,7 @@ void probe_redis_login(const struct probe_stream *stream, const struct probe_red
 /* The same, but the outcome keeps the info of earlier checks until a newer comes. */
 void probe_redis_check(const struct probe_stream *stream, bool with_info, uint64_t deadline_us,
                        struct probe_outcome *outcome);
+/* Writes the mark again if an earlier call saw it and it is gone now; true if it did.  Never the
+ * first to write it, and never over another one. */
+bool probe_redis_keep_mark(const struct probe_stream *stream, struct probe_redis_mark *mark,
+                           uint64_t deadline_us, struct probe_outcome *outcome);

@@ -13,8 +13,10 @@
 
 #include "config/diff.h"
 #include "proxy/base/clock.h"
+#include "proxy/base/log.h"
 #include "proxy/base/mem.h"
 #include "proxy/io/dial.h"
+#include "shard/stamp.h"
 
 enum { THREADS_MOST = 8, INFO_EVERY = 10 /* probes */, FIRST_WITHIN_US = 100000 };
 
@@ -23,6 +25,8 @@ struct probe {
     const struct endpoint_settings *endpoint;
     struct dial *dial; /* NULL: not connected */
     struct probe_outcome outcome;
+    char *stamp;                  /* owned; NULL: off */
+    struct probe_redis_mark mark; /* of it */
     uint32_t rounds;
     uint64_t due_us; /* lock, as all below */
     bool busy, gone, has_news;
@@ -49,6 +53,7 @@ static void probe_free(struct probe *p)
 {
     dial_close(&p->dial);
     assembly_unref(&p->assembly);
+    free(p->stamp);
     free(p);
 }
 
@@ -59,11 +64,26 @@ static struct probe_stream stream_of(const struct probe *p)
     return (struct probe_stream){ .state = p->dial, .read = dial_read, .write = dial_write };
 }
 
+/* Upstreams that stand do not see that the stamp went, by a FLUSHALL past Sheaf or in a script; but
+ * the next start must find it. */
+static void keep_stamp(struct probe *p, const struct probe_stream *stream, uint64_t deadline_us)
+{
+    if (p->stamp == NULL || p->outcome.reason != HEALTH_FINE)
+        return;
+    if (probe_redis_keep_mark(stream, &p->mark, deadline_us, &p->outcome))
+        log_event(LOG_WARN, "the stamp was gone and is written again",
+                  log_text("endpoint", p->endpoint->name),
+                  log_text("pool", p->endpoint->pool->name),
+                  log_number("shard", p->endpoint->shard));
+}
+
 static void check(struct probe *p, bool with_info, uint64_t deadline_us)
 {
     struct probe_stream stream = stream_of(p);
 
     probe_redis_check(&stream, with_info, deadline_us, &p->outcome);
+    if (with_info)
+        keep_stamp(p, &stream, deadline_us);
 }
 
 static void note_no_connection(struct probe *p, enum err err, const struct buf *why)
@@ -237,6 +257,7 @@ enum err probes_start(struct resolver *resolver, struct mailbox *box, mail_f *ne
 static struct probe *probe_new(struct probes *all, struct assembly *assembly, uint32_t number)
 {
     const struct endpoint_settings *e = &assembly->snapshot->endpoints[number];
+    struct slice stamp = buf_all(&assembly->stamps[number]);
     struct probe *p;
 
     if (!e->pool->health.probe || strcmp(e->protocol, "redis") != 0)
@@ -244,6 +265,9 @@ static struct probe *probe_new(struct probes *all, struct assembly *assembly, ui
     p = mem_new(sizeof(*p));
     p->assembly = assembly_ref(assembly);
     p->endpoint = e;
+    if (stamp.len > 0)
+        p->stamp = mem_text_of(stamp.at, stamp.len);
+    p->mark = (struct probe_redis_mark){ .key = SHARD_STAMP_KEY, .text = p->stamp };
     p->due_us = clock_now_us() + next_random(all) % FIRST_WITHIN_US;
     return p;
 }
@@ -261,6 +285,8 @@ static void continue_probe(struct probes *all, struct probe *is, struct probe *w
     is->dial = was->dial;
     is->outcome = was->outcome;
     is->rounds = was->rounds;
+    is->mark.was_there = was->mark.was_there && is->stamp != NULL && was->stamp != NULL &&
+                         strcmp(is->stamp, was->stamp) == 0;
     was->dial = NULL;
 }
 

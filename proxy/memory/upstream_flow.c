@@ -313,7 +313,7 @@ static enum err judge_stamp(struct memory_upstream *u, struct buf *why)
     struct stamp expected, found;
     struct slice text = u->hello.found_stamp;
 
-    if (text.len == 0 || stamp_read(u->hello.stamp, &expected) != ERR_NONE)
+    if (text.at == NULL || stamp_read(u->hello.stamp, &expected) != ERR_NONE)
         return ERR_NONE;
     if (stamp_read(text, &found) != ERR_NONE) {
         buf_format(

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """The stamp: a small key on each shard that says its place in the map.  A wrong map is refused before
 it does harm, with what was found and what was expected; a right one is served wherever it moved."""
+import re
+
 from lib import *
 
 
@@ -94,6 +96,11 @@ class WrongMaps(StampCase):
             self.assertIn("stamp", reply)
         self.assertEqual(self.redis[0].ask("GET", self.stamp_key()), b"something of mine")
 
+    def test_an_empty_stamp_is_none_either(self):
+        self.redis[0].ask("SET", self.stamp_key(), "")
+        with self.serve() as sheaf:
+            self.assertIn("stamp", str(sheaf.ask("GET", self.keys[0])))
+
     def stamp_key(self):
         return next(k for k in self.redis[0].ask("KEYS", "*") if k.decode() not in self.keys)
 
@@ -143,6 +150,62 @@ class RightMaps(StampCase):
         self.assertEqual([r.ask("DBSIZE") for r in self.redis], [1, 1, 1])
         with self.serve(shard=self.urls((1, 0, 2))) as sheaf:
             self.assertIsInstance(sheaf.ask("GET", self.keys[0]), Failure)
+
+    def in_database(self, redis, database, *words):
+        with redis.connect() as session:
+            self.assertEqual(session.ask("SELECT", database), "OK")
+            return session.ask(*words)
+
+    def test_a_stamp_lies_in_the_database_of_its_url_and_flushall_from_another_writes_it_there(self):
+        fresh = [RedisServer(self) for _ in range(2)]
+        urls = [f"{r.url}/2" for r in fresh]
+        key = keys_on_shards(2)[0][0]
+        with self.serve(shard=urls) as sheaf, sheaf.connect() as session:
+            self.assertEqual(session.ask("SELECT", "1"), "OK")
+            for words in (("FLUSHDB",), ("FLUSHALL",)):
+                self.assertEqual(session.ask("SET", key, "1"), "OK")
+                self.assertEqual(self.in_database(fresh[0], 3, "GET", key), b"1")
+                self.assertEqual(session.ask(*words), "OK")
+                self.assertIsNone(session.ask("GET", key))
+                self.assertEqual([self.in_database(r, 2, "DBSIZE") for r in fresh], [1, 1])
+                self.assertEqual([self.in_database(r, 3, "DBSIZE") for r in fresh], [0, 0])
+            self.assertEqual(sheaf.ask("DBSIZE"), 0)
+        with self.serve(shard=urls[::-1]) as sheaf:
+            self.assertIsInstance(sheaf.ask("GET", key), Failure)
+
+    def test_two_pools_may_share_servers_if_they_do_not_share_databases(self):
+        fresh = [RedisServer(self) for _ in range(2)]
+
+        def pools(second):
+            return (pool(fresh, name="one", databases=1),
+                    pool([f"{r.url}/{second}" for r in fresh], name="two", databases=1))
+        sheaf = Once(self, *pools(1))
+        with sheaf, sheaf.connect("one") as one, sheaf.connect("two") as two:
+            self.assertEqual([one.ask("SET", "a", "1"), two.ask("SET", "a", "2")], ["OK", "OK"])
+            self.assertEqual([one.ask("GET", "a"), two.ask("GET", "a")], [b"1", b"2"])
+        sheaf = Once(self, *pools(0))
+        with sheaf, sheaf.connect("one") as one, sheaf.connect("two") as two:
+            self.assertEqual(one.ask("GET", "a"), b"1")
+            self.assertRegex(two.ask("GET", "a"), '"one".*"two"')
+
+    def test_after_a_flush_past_sheaf_or_in_a_script_the_stamps_come_back(self):
+        with self.serve(probe_interval="10ms") as sheaf:
+            self.assertEqual(sheaf.ask("MGET", *self.keys), [k.encode() for k in self.keys])
+            flushes = (lambda: self.redis[0].ask("FLUSHALL"),
+                       lambda: sheaf.ask("EVAL", "return redis.call('FLUSHALL')", "1", self.keys[0]))
+            for turn, flush in enumerate(flushes):
+                # The probes must have seen it before.
+                wait_until(lambda: self.probes(sheaf) > 30 * (turn + 1), what="probes")
+                self.assertEqual(flush(), "OK")
+                wait_until(lambda: self.redis[0].ask("KEYS", "*"), what="the stamp")
+            self.assertIn("the stamp was gone", sheaf.log)
+        with self.serve(shard=self.urls((1, 0, 2))) as sheaf:
+            self.assertIsInstance(sheaf.ask("GET", self.keys[1]), Failure)
+
+    def probes(self, sheaf):
+        """How many PINGs shard 0 has had."""
+        found = re.search(r"cmdstat_ping:calls=(\d+)", self.redis[0].ask("INFO", "commandstats").decode())
+        return int(found[1]) if found else 0
 
     def test_without_stamps_nothing_is_written_and_the_operator_is_trusted(self):
         fresh = [RedisServer(self) for _ in range(2)]

@@ -191,6 +191,37 @@ static void who_may_not_ask_for_info_is_fine(void)
     CHECK(!o.info.is_known);
 }
 
+#define GET_MARK "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
+
+/* `was_there` and the result are `there` and `written` afterwards. */
+static void expect_mark(struct probe_redis_mark *mark, const char *answer, const char *said,
+                        bool there, bool written)
+{
+    struct script s = { .answer = slice_text(answer), .piece = 1 };
+    struct probe_stream stream = { &s, script_read, script_write };
+    struct probe_outcome o = { .connection_is_good = true };
+
+    CHECK_INT(probe_redis_keep_mark(&stream, mark, 0, &o), written);
+    CHECK_BYTES(slice_of(s.said, s.sent), slice_text(said));
+    CHECK_INT(mark->was_there, there);
+    CHECK(o.connection_is_good);
+}
+
+static void a_mark_is_written_again_but_never_first_and_never_over_another(void)
+{
+    const char *set = GET_MARK "*4\r\n$3\r\nSET\r\n$1\r\nk\r\n$2\r\nme\r\n$2\r\nNX\r\n";
+    struct probe_redis_mark mark = { .key = "k", .text = "me" };
+
+    expect_mark(&mark, "$-1\r\n", GET_MARK, false, false);
+    expect_mark(&mark, "$2\r\nme\r\n", GET_MARK, true, false);
+    expect_mark(&mark, "-NOPERM no\r\n", GET_MARK, true, false);
+    expect_mark(&mark, "$-1\r\n+OK\r\n", set, true, true);
+    expect_mark(&mark, "$-1\r\n$-1\r\n", set, true, false);
+    expect_mark(&mark, "$-1\r\n-OOM no\r\n", set, true, false);
+    expect_mark(&mark, "$3\r\nyou\r\n", GET_MARK, false, false);
+    expect_mark(&mark, "$-1\r\n", GET_MARK, false, false);
+}
+
 /* --- a real server --- */
 
 static char folder[] = "/tmp/sheaf-probe-XXXXXX";
@@ -410,6 +441,7 @@ int main(void)
     RUN(a_password_that_is_repeated_by_the_server_is_not_kept);
     RUN(info_is_read_and_kept_until_the_next);
     RUN(who_may_not_ask_for_info_is_fine);
+    RUN(a_mark_is_written_again_but_never_first_and_never_over_another);
     if (system("command -v redis-server >/dev/null") == 0)
         run_with_a_server();
     else
