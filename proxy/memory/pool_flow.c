@@ -241,6 +241,17 @@ static struct memory_side *side_new(struct worker *w, const struct memory_pool *
     return side;
 }
 
+/* What a session asks next may go another way than what it asked before; so it waits for that. */
+static void let_sessions_wait(struct memory_side *side)
+{
+    LIST_EACH (&side->worker->sessions, link) {
+        struct session *s = LIST_ITEM(link, struct session, link);
+
+        if (s->limits == &side->limits && s->open_requests > 0)
+            ((struct memory_session *)s)->awaits_all = true;
+    }
+}
+
 static void follow_settings(struct memory_side *side, const struct memory_pool *settings)
 {
     struct worker *w = side->worker;
@@ -271,6 +282,7 @@ static void follow_settings(struct memory_side *side, const struct memory_pool *
     follow_upstreams(side, side->assembly);
     LIST_EACH (&side->routes, link)
         follow_route(side, LIST_ITEM(link, struct memory_route, link), old_places, old_each);
+    let_sessions_wait(side);
     memory_subscribers_follow(side, was);
     assembly_unref(&old);
 }

@@ -140,6 +140,24 @@ class Pools(ReloadCase):
             load.check(self)
             self.assertEqual(load.errors, [[], []])
 
+    def test_who_is_given_another_upstream_does_not_overtake_itself(self):
+        faults = Faults(self, ("127.0.0.1", self.redis[0].port))
+        self.reload(self.changed(shard=faults.url, stamp="no"))
+        sessions = [self.sheaf.connect() for _ in range(8)]
+        for n, session in enumerate(sessions):
+            self.addCleanup(session.close)
+            self.assertEqual(session.ask("SET", f"k{n}", "old"), "OK")
+        faults.ask_delay = 0.3
+        for n, session in enumerate(sessions):
+            session.send(encode("SET", f"k{n}", "new"))
+        wait_until(lambda: faults.late_asks > 0, what="a request to be late")
+        self.reload(self.changed(shard=faults.url, stamp="no", upstreams=3))
+        faults.ask_delay = 0
+        for n, session in enumerate(sessions):
+            session.send(encode("GET", f"k{n}"))
+        for session in sessions:
+            self.assertEqual([session.reply(), session.reply()], ["OK", b"new"])
+
     def test_many_reloads_leave_nothing_behind(self):
         for turn in range(3):
             self.reload(self.first, pool([RedisServer(self)], name=f"p{turn}", probe="no"))

@@ -23,14 +23,15 @@ class Faults:
         garbage         bytes put in place of the next piece of a reply, once,
         garbage_after   where the last request held these bytes; so probes do not take it
         one_byte        replies pass byte by byte
-        ask_delay       seconds by which each piece of a request, of at most 64 KiB, is late
+        ask_delay       seconds by which each piece of a request, of at most 64 KiB, is late;
+                        `late_asks` counts them
 
     `unix`: it listens at a Unix socket, which holds some 100 KiB on the way and no more.
     """
 
     def __init__(self, owner, target, unix=False):
         self.delay = 0
-        self.ask_delay = 0
+        self.ask_delay = self.late_asks = 0
         self.black_hole = False
         self.garbage = None
         self.garbage_after = b""
@@ -165,6 +166,7 @@ class _Wire:
         while data := self.near.recv(65536):
             self.asked = data
             if self.faults.ask_delay:
+                self.faults.late_asks += 1
                 time.sleep(self.faults.ask_delay)
             if not self.faults.black_hole:
                 self.far.sendall(data)
