@@ -1,6 +1,7 @@
 /* See daemon.h. */
 #include "proxy/daemon.h"
 
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,6 +153,26 @@ static struct posting *posting_for(struct assembly *a, const uint32_t *was, cons
 
 /* ---- reload ---- */
 
+/* Returns when all of them have: what is told of the reload is then so for every session.  They are
+ * between two turns at the latest when their present one is over. */
+static void let_workers_follow(struct daemon *d, struct assembly *next, const uint32_t *was,
+                               const int *fds)
+{
+    sem_t followed;
+
+    sem_init(&followed, 0, 0);
+    for (uint32_t i = 0; i < d->thread_count; i++) {
+        struct posting *p = posting_for(next, was, fds, i);
+
+        p->followed = &followed;
+        worker_thread_follow(&d->threads[i], p);
+    }
+    for (uint32_t i = 0; i < d->thread_count; i++)
+        while (sem_wait(&followed) != 0)
+            continue; /* a signal, whose turn comes */
+    sem_destroy(&followed);
+}
+
 static bool reload(struct daemon *d, struct buf *why)
 {
     struct assembly *next = NULL;
@@ -173,8 +194,7 @@ static bool reload(struct daemon *d, struct buf *why)
 
     if (bound) {
         remove_sockets(d->assembly->snapshot, diff.listener_is);
-        for (uint32_t i = 0; i < d->thread_count; i++)
-            worker_thread_follow(&d->threads[i], posting_for(next, diff.listener_was, fds, i));
+        let_workers_follow(d, next, diff.listener_was, fds);
         follow_settings(next->snapshot);
         assembly_unref(&d->assembly);
         d->assembly = next;

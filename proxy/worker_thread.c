@@ -91,6 +91,7 @@ static void follow(void *owner, void *content)
     struct worker *w = &t->worker;
     struct assembly *old = w->assembly;
     struct gate **gates = follow_gates(t, p);
+    sem_t *followed = p->followed;
 
     free(t->gates);
     t->gates = gates;
@@ -101,6 +102,7 @@ static void follow(void *owner, void *content)
     open_gates(t, p);
     assembly_unref(&old);
     posting_free(p);
+    sem_post(followed);
 }
 
 static void drain(void *owner, void *content)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdint.h>
 
 #include "proxy/core/worker.h"
@@ -25,8 +26,9 @@ struct worker_thread {
 struct posting {
     struct assembly *assembly; /* counted reference, passes to the worker */
     uint32_t listener_count;
-    int *fds;      /* owned; by listener number: new sockets; -1: goes on */
-    uint32_t *was; /* owned; by listener number: its old number */
+    int *fds;        /* owned; by listener number: new sockets; -1: goes on */
+    uint32_t *was;   /* owned; by listener number: its old number */
+    sem_t *followed; /* borrowed until it is posted, when the worker has followed */
 };
 
 /* Makes the worker and its loop in this thread, with its first configuration. */

@@ -22,7 +22,7 @@ class ReloadCase(Case):
         self.sheaf = Sheaf(self, self.first)
 
     def reload(self, *pools, **more):
-        """Returns when the workers have been sent the new configuration."""
+        """Returns when all workers follow the new configuration."""
         before = self.sheaf.status()["generation"]
         self.sheaf.reload(*pools, **more)
         wait_until(lambda: self.sheaf.status()["generation"] > before, what="the reload")
@@ -88,6 +88,19 @@ class Pools(ReloadCase):
             self.reload(self.first)
             self.reload(self.first, section)
             wait_until(self.try_sets("second"), what="the pool")
+
+    def test_a_reload_is_told_when_all_workers_have_followed(self):
+        told = []
+        with self.sheaf.process.stopped_thread("worker 1"):
+            self.sheaf.write(self.changed(databases=1))
+            asking = threading.Thread(target=lambda: told.append(self.sheaf.http("/api/v1/reload", "POST")[0]))
+            asking.start()
+            asking.join(0.1)
+            self.assertEqual(told, [], "one of the workers stands still")
+        asking.join()
+        self.assertEqual(told, [200])
+        with self.sheaf.connect() as session:
+            self.assertIn("out of range", session.ask("SELECT", 5))
 
     def test_listeners_move_between_pools_and_the_sessions_stay(self):
         second = RedisServer(self)

@@ -1,14 +1,20 @@
 """A program under test or beside it: started, watched, and ended by its own process number."""
+import contextlib
 import ctypes
 import os
+import pathlib
 import signal
 import subprocess
 import tempfile
 
 from lib.case import SLOW, wait_until
 
-_libc = ctypes.CDLL(None)
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.ptrace.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+_libc.ptrace.restype = ctypes.c_long
 _PR_SET_PDEATHSIG = 1
+_PTRACE_SEIZE, _PTRACE_INTERRUPT, _PTRACE_DETACH = 0x4206, 0x4207, 17
+_WALL = 0x40000000  # also threads
 
 
 def _die_with_parent():
@@ -46,6 +52,20 @@ class Process:
 
     def signal(self, number):
         self._popen.send_signal(number)
+
+    @contextlib.contextmanager
+    def stopped_thread(self, name):
+        """One of its threads stands still, as a debugger's would, while the block is carried out."""
+        number = next(int(task.name) for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir()
+                      if (task / "comm").read_text().strip() == name)
+        for request in (_PTRACE_SEIZE, _PTRACE_INTERRUPT):
+            if _libc.ptrace(request, number, None, None) != 0:
+                raise OSError(ctypes.get_errno(), "ptrace")
+        os.waitpid(number, _WALL)
+        try:
+            yield
+        finally:
+            _libc.ptrace(_PTRACE_DETACH, number, None, None)
 
     def wait(self, seconds=10):
         """The exit code; negative: the signal that killed it."""
