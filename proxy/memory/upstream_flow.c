@@ -22,7 +22,7 @@ static void tally_loss(const struct memory_upstream *u, enum err err, bool conne
 
 static bool is_silent(const struct memory_upstream *u)
 {
-    return u->first != NULL && u->first->tombstone &&
+    return u->first != NULL && (u->first->tombstone || u->first->request->session == NULL) &&
            worker_now_us(u->base.worker) - u->heard_us > u->side->settings->timeout_ms * 1000;
 }
 
@@ -538,7 +538,7 @@ static void connect_failed(struct memory_upstream *u, enum err err, const char *
 }
 
 /* It stood: what was sent, even in part, may or may not have been carried out, so its clients are
- * told; what was not goes over the next connection. */
+ * told; what was not goes over the next connection, if there is to be one and it has the time. */
 static void stood_and_fell(struct memory_upstream *u, enum err err, const char *why)
 {
     char text[240];
@@ -546,8 +546,6 @@ static void stood_and_fell(struct memory_upstream *u, enum err err, const char *
         .err = err, .shard = u->shard->index, .endpoint = u->base.endpoint->name, .text = text
     };
 
-    snprintf(text, sizeof(text), "%s while the request was under way: it may have been carried out",
-             why);
     u->shard->ready--;
     u->shard->epoch++;
     counter_sub(&u->shard->stats->upstreams_open, 1);
@@ -555,7 +553,12 @@ static void stood_and_fell(struct memory_upstream *u, enum err err, const char *
     log_event(LOG_WARN, "upstream lost", log_text("endpoint", u->base.endpoint->name),
               log_text("pool", u->side->settings->name), log_text("reason", why),
               log_number("requests", u->queued));
-    fail_attempts(u, &refusal, u->leased || u->ending ? UINT64_MAX : u->base.written_bytes);
+    snprintf(text, sizeof(text), "%s while the request was under way: it may have been carried out",
+             why);
+    fail_attempts(u, &refusal, u->base.written_bytes);
+    snprintf(text, sizeof(text), "%s before the request was sent: it was not carried out", why);
+    if (u->leased || u->ending || err == ERR_TIMEOUT)
+        fail_attempts(u, &refusal, UINT64_MAX);
     if (u->first == NULL)
         upstream_drop(&u->base, u->base.put_bytes - u->base.written_bytes);
     else
@@ -590,20 +593,22 @@ void memory_upstream_drained(struct upstream *base, uint64_t before)
     memory_attempts_restamp((struct memory_upstream *)base, before);
 }
 
+/* What was not sent must not be carried out any more.  If it had its whole timeout, the server took
+ * nothing of anybody's meanwhile: so the connection goes, and with it all that waits for it. */
 static void expire(struct memory_upstream *u, struct memory_attempt *a)
 {
-    bool sent = a->begin_byte < u->base.written_bytes;
     struct memory_refusal refusal = {
         .err = ERR_TIMEOUT,
         .shard = u->shard->index,
         .endpoint = u->base.endpoint->name,
-        .text = sent ? "no reply within timeout: the request may have been carried out"
-                     : "the request could not be sent within timeout, for the server takes no more "
-                       "bytes; "
-                       "it may be carried out when it does"
+        .text = "no reply within timeout: the request may have been carried out",
     };
 
     counter_add(&u->shard->stats->timeouts, 1);
+    if (a->begin_byte >= u->base.written_bytes) {
+        upstream_fail(&u->base, ERR_TIMEOUT, "it took no bytes for longer than timeout");
+        return;
+    }
     tally_failure(u->base.assembly->tallies[u->base.worker->index], u->base.endpoint->number,
                   HEALTH_RESPONSE_TIMEOUT);
     memory_attempt_fail(a, &refusal);

@@ -5,6 +5,7 @@ Whatever happens: no reply reaches the wrong request, no acknowledged write is l
 lived, no session is closed, and the shards that live do not notice."""
 import os
 import socket
+import struct
 import threading
 import time
 
@@ -167,6 +168,36 @@ class Servers(FaultCase):
             self.assertEqual(session.ask("SET", "a", "1"), "OK")
             faults.ask_delay = 0.01
             self.assertEqual(session.ask("SET", "big", b"x" * int(4_000_000 * SLOW)), "OK")
+
+    def test_a_request_that_could_not_be_sent_in_time_is_never_carried_out(self):
+        redis = RedisServer(self)
+        sheaf = Sheaf(self, pool([f"redis+unix://{redis.socket}"], timeout="200ms", connect_timeout="200ms",
+                                 backoff_max="100ms", probe="no"), proxy={"workers": 1})
+        with sheaf.connect() as big, sheaf.connect() as small:
+            self.assertEqual(small.ask("SET", "n", "1"), "OK")
+            redis.stop()
+            big.send(encode("SET", "big", b"x" * 2_000_000))  # more than the socket holds
+            wait_until(lambda: sheaf.status()["pools"][0]["requests_open"] == 1, what="it to be under way")
+            self.assertIn("it was not carried out", small.ask("INCR", "n"))
+            self.assertIn("may have been carried out", big.reply())
+            redis.cont()
+            self.assertEqual(wait_until(lambda: reply if isinstance(reply := small.ask("GET", "n"), bytes) else None),
+                             b"1")
+            self.assertIsNone(small.ask("GET", "big"))
+
+    def test_a_server_that_hangs_is_refused_at_once_though_every_client_left_before_the_timeout(self):
+        redis = RedisServer(self)
+        sheaf = Sheaf(self, pool([redis], timeout="200ms", probe="no"), proxy={"workers": 1})
+        self.assertEqual(sheaf.ask("SET", "a", "1"), "OK")
+        redis.stop()
+        with sheaf.connect() as hasty:
+            hasty.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+            hasty.send(encode("GET", "a"))
+            wait_until(lambda: sheaf.status()["pools"][0]["requests_open"] == 1, what="it to be under way")
+        wait_until(lambda: sheaf.status()["pools"][0]["requests_open"] == 0, what="it to be left")
+        wait_until(lambda: "has not answered for longer than timeout" in sheaf.ask("GET", "a"), what="the refusal")
+        redis.cont()
+        wait_until(lambda: sheaf.ask("GET", "a") == b"1", what="it to be used again")
 
     def test_garbage_from_a_server_is_never_given_to_a_client(self):
         for garbage in (b"garbage\r\n", b"\x00\xff\x00\xff", b"$-7\r\n", b"*9999999999\r\n", b":12a\r\n",
