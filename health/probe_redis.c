@@ -88,6 +88,7 @@ static enum health_reason reason_of_error(struct slice text, enum health_reason 
         { "BUSY ", HEALTH_BUSY },
         { "READONLY ", HEALTH_READONLY },
         { "OOM ", HEALTH_OOM },
+        { "MISCONF ", HEALTH_WRITES_REFUSED },
         { "NOAUTH ", HEALTH_LOGIN_REFUSED },
         { "WRONGPASS ", HEALTH_LOGIN_REFUSED },
         { "NOPERM ", HEALTH_LOGIN_REFUSED },
@@ -220,6 +221,12 @@ static void ask_info(const struct probe_stream *s, uint64_t deadline_us, struct 
     freeReplyObject(reply);
 }
 
+/* A server that says so has logged the user in and looked at what it may do: it is well. */
+static bool is_not_permitted(const redisReply *reply)
+{
+    return slice_starts(slice_of(reply->str, reply->len), slice_text("NOPERM "));
+}
+
 void probe_redis_check(const struct probe_stream *s, bool with_info, uint64_t deadline_us,
                        struct probe_outcome *o)
 {
@@ -231,9 +238,10 @@ void probe_redis_check(const struct probe_stream *s, bool with_info, uint64_t de
     if (reply == NULL)
         return;
     o->latency_us = clock_now_us() - begun_us;
-    if (reply->type == REDIS_REPLY_ERROR)
+    if (reply->type == REDIS_REPLY_ERROR && !is_not_permitted(reply))
         note_error(o, reply, HEALTH_PROBE_FAILED);
-    else if (reply->type != REDIS_REPLY_STATUS || strcmp(reply->str, "PONG") != 0)
+    else if (reply->type != REDIS_REPLY_ERROR &&
+             (reply->type != REDIS_REPLY_STATUS || strcmp(reply->str, "PONG") != 0))
         fail(o, HEALTH_PROTOCOL_ERROR);
     freeReplyObject(reply);
     if (with_info && o->connection_is_good && o->reason != HEALTH_BUSY)

@@ -217,10 +217,22 @@ static enum err refused(const struct memory_hello *h, struct slice text, struct 
         buf_format(why, "its key '%.*s' is no stamp: %.*s", (int)h->stamp_key.len,
                    (const char *)h->stamp_key.at, (int)text.len, (const char *)text.at);
     else
-        buf_slice(why, text);
+        buf_format(why, "%s%.*s", stamping ? "its stamp can't be read or written: " : "",
+                   (int)text.len, (const char *)text.at);
     if (find_trouble(text) != NULL && !has_code(text, "NOAUTH"))
         return ERR_DOWN;
     return h->step == STEP_DATABASE ? ERR_RANGE : ERR_LOGIN;
+}
+
+/* An old server has no CLIENT ID: then blocked upstreams are closed instead of unblocked.  And to a
+ * PING who may not say it, or a server that takes no writes as it can't save them, answers well
+ * enough: others are served. */
+static bool is_borne(const struct memory_hello *h, struct slice text)
+{
+    bool pinged = h->step == STEP_LOGIN && h->version != 3 && h->endpoint->password == NULL;
+
+    return h->step == STEP_ID ||
+           (pinged && (has_code(text, "NOPERM") || has_code(text, "MISCONF")));
 }
 
 static enum err take_answer(struct memory_hello *h, struct slice reply, struct buf *why)
@@ -232,11 +244,8 @@ static enum err take_answer(struct memory_hello *h, struct slice reply, struct b
         buf_text(why, "its answer is not of the protocol");
         return ERR_PROTOCOL;
     }
-    /* An old server has no CLIENT ID: then blocked upstreams are closed instead of unblocked. */
-    if (resp_item_is_error(&item) && h->step == STEP_ID)
-        return ERR_NONE;
     if (resp_item_is_error(&item))
-        return refused(h, item.text, why);
+        return is_borne(h, item.text) ? ERR_NONE : refused(h, item.text, why);
     return STEPS[h->step].take(h, &item, why);
 }
 

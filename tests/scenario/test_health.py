@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """Health: what happens to a server is seen, judged, told with its reason, and forgotten when it is over."""
 import json
+import os
+import tempfile
 
 from lib import *
 
@@ -174,6 +176,27 @@ class Verdicts(HealthCase):
             wait_until(is_told(("GET", key), "MASTERDOWN", "down", "masterdown"), what="MASTERDOWN to be told")
             self.redis[0].ask("REPLICAOF", "NO", "ONE")
             wait_until(lambda: session.ask("GET", key) == b"1" and self.health()["state"] == "up", what="its end")
+
+    def test_a_server_that_cannot_save_serves_reads_and_is_noted(self):
+        nowhere = tempfile.mkdtemp()
+        redis = RedisServer(self, {"save": "3600 1000000", "dir": nowhere})
+        os.rmdir(nowhere)
+        redis.ask("SET", "a", "1")
+        redis.ask("BGSAVE")
+        wait_until(lambda: getattr(redis.ask("PING"), "code", "") == "MISCONF", what="the save to fail")
+        self.serve([redis], stamp="no")
+        self.await_state("up", reason="writes_refused")
+        self.assertEqual(self.sheaf.ask("GET", "a"), b"1")
+        self.assertEqual(self.sheaf.ask("SET", "a", "2").code, "MISCONF")
+
+    def test_a_user_that_may_not_ping_is_no_fault_of_the_server(self):
+        redis = RedisServer(self, users=["default on nopass ~* +get +set", "app on >pw ~* +get +set"])
+        for url in (redis.url, f"redis://app:pw@{redis.address}"):
+            self.serve([url])
+            self.assertEqual(self.sheaf.ask("SET", "a", "1"), "OK")
+            wait_until(lambda: self.health()["probe"], what="the probe")
+            health = self.health()
+            self.assertEqual((health["state"], health["reason"], health["probe"]["ok"]), ("up", "", True))
 
     def test_a_wrong_stamp_is_told_as_such_and_stays_told(self):
         self.serve()

@@ -130,8 +130,10 @@ static void errors_say_what_the_server_said(void)
     step("");
     step("+PONG\r\n");
     step("$-1\r\n");
-    CHECK_REFUSED("-READONLY You can't write against a read only replica.\r\n", ERR_DOWN,
-                  "READONLY You can't write against a read only replica.");
+    CHECK_REFUSED(
+        "-READONLY You can't write against a read only replica.\r\n", ERR_DOWN,
+        "its stamp can't be read or written: READONLY You can't write against a read only "
+        "replica.");
     begin(true);
     step("");
     CHECK_REFUSED("HTTP/1.1 400 Bad Request\r\n", ERR_PROTOCOL,
@@ -147,6 +149,21 @@ static void a_server_without_client_id_is_fine(void)
     step("+PONG\r\n");
     CHECK_STEP("-ERR unknown command\r\n", "");
     CHECK_INT(greeting.server_id, 0);
+    end();
+}
+
+static void a_server_that_only_refuses_to_be_pinged_is_used(void)
+{
+    begin(false);
+    step("");
+    CHECK_STEP("-NOPERM this user has no permissions\r\n", "");
+    begin(false);
+    step("");
+    CHECK_STEP("-MISCONF Redis is configured to save\r\n", "");
+    begin(false);
+    endpoint.password = "p";
+    step("");
+    CHECK_REFUSED("-NOPERM no\r\n", ERR_LOGIN, "NOPERM no");
     end();
 }
 
@@ -237,6 +254,7 @@ int main(void)
     RUN(a_missing_stamp_is_written_unless_another_was_first);
     RUN(errors_say_what_the_server_said);
     RUN(a_server_without_client_id_is_fine);
+    RUN(a_server_that_only_refuses_to_be_pinged_is_used);
     RUN(replies_end_where_they_end);
     RUN(every_prefix_of_a_reply_asks_for_more);
     RUN(some_errors_are_news_of_the_server);
