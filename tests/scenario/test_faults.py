@@ -273,6 +273,19 @@ class Servers(FaultCase):
             self.faults[0].cut()
             wait_until(lambda: session.ask("SET", self.keys[0], "1") == "OK")
 
+    def test_a_server_that_closes_every_connection_is_tried_ever_more_rarely_and_refused_at_once(self):
+        faults = Faults(self, ("127.0.0.1", RedisServer(self).port))
+        sheaf = Sheaf(self, pool([faults], backoff_min="50ms", backoff_max="10s", probe="no"), proxy={"workers": 1})
+        faults.cut_after = 0
+        with sheaf.connect() as session:
+            asked, end = 0, time.monotonic() + 1
+            while time.monotonic() < end:
+                self.assertIn(faults.address, session.ask("GET", "a"))
+                asked += 1
+        # After 50, 100, 200, 400 ms, each of them or half of it.
+        self.assertLess(faults.accepted, 10)
+        self.assertGreater(asked, 50)
+
     def test_errors_that_speak_of_the_servers_state_pass_and_cost_no_connection(self):
         redis = RedisServer(self, {"maxmemory": "2mb", "maxmemory-policy": "noeviction"})
         sheaf = Sheaf(self, pool([redis]))

@@ -177,6 +177,23 @@ class Verdicts(HealthCase):
             self.redis[0].ask("REPLICAOF", "NO", "ONE")
             wait_until(lambda: session.ask("GET", key) == b"1" and self.health()["state"] == "up", what="its end")
 
+    def test_a_server_that_loads_says_so_at_once_and_serves_when_it_has(self):
+        redis = RedisServer(self, {"rdbcompression": "no", "loading-process-events-interval-bytes": 1024,
+                                   "key-load-delay": 20_000})
+        with redis.connect() as inside:
+            inside.ask_all(*[("SET", f"k{n}", "x" * 2000) for n in range(1000)])  # 20 s
+            self.assertEqual(inside.ask("SAVE"), "OK")
+        self.serve([redis])
+        self.assertEqual(self.sheaf.ask("STRLEN", "k1"), 2000)
+        redis.kill9()
+        redis.start(loading=True)
+        reply = wait_until(lambda: r if (r := self.sheaf.ask("GET", "k1")).code == "LOADING" else None)
+        self.assertIn(redis.address, reply)
+        self.await_state("down", reason="loading")
+        redis.ask("CONFIG", "SET", "key-load-delay", "0")
+        wait_until(lambda: self.sheaf.ask("STRLEN", "k1") == 2000, what="the data")
+        self.await_state("up")
+
     def test_a_server_that_cannot_save_serves_reads_and_is_noted(self):
         nowhere = tempfile.mkdtemp()
         redis = RedisServer(self, {"save": "3600 1000000", "dir": nowhere})

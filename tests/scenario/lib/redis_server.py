@@ -37,7 +37,8 @@ class RedisServer:
     def pid(self):
         return self.process.pid
 
-    def start(self):
+    def start(self, loading=False):
+        """Returns when it serves; `loading`: when it answers that it is LOADING."""
         lines = [
             "bind 127.0.0.1", f"unixsocket {self.socket}", f"dir {self.folder}", "loglevel warning",
             "daemonize no", *(f"{k} {v}" for k, v in self._options.items()),
@@ -53,7 +54,7 @@ class RedisServer:
         (self.folder / "redis.conf").write_text("\n".join(lines) + "\n")
         self.process = Process([self._binary, self.folder / "redis.conf"])
         try:
-            wait_until(self._answers, what="redis-server to answer")
+            wait_until(self._loads if loading else self._answers, what="redis-server to answer")
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.process.out}{self.process.err}") from None
 
@@ -62,6 +63,9 @@ class RedisServer:
             raise AssertionError(f"redis-server ended: {self.process.out}")
         with RespSession(str(self.socket)) as session:
             return not str(session.ask("PING")).startswith("LOADING")
+
+    def _loads(self):
+        return self.process.running and str(self.ask("PING")).startswith("LOADING")
 
     def connect(self, **options):
         """A raw session with this server itself, past Sheaf (over its Unix socket)."""
