@@ -659,7 +659,8 @@ static void tick_ready(struct memory_upstream *u, uint64_t now_us)
         else if ((a->tombstone || a->request->session == NULL) && !a->request->no_deadline &&
                  now_us > since_us + settings->tombstone_timeout_ms * 1000)
             upstream_fail(&u->base, ERR_TIMEOUT, "nothing was heard from it for tombstone_timeout");
-        else if (u->amid_reply && now_us > since_us + settings->timeout_ms * 1000)
+        else if ((u->amid_reply || u->base.in.len > 0) &&
+                 now_us > since_us + settings->timeout_ms * 1000)
             upstream_fail(&u->base, ERR_TIMEOUT, "it stopped in the middle of a reply");
     } else if (u->leased && u->lessee == NULL && settings->upstream_idle_timeout_ms > 0 &&
                now_us > u->idle_since_us + settings->upstream_idle_timeout_ms * 1000) {

@@ -201,7 +201,8 @@ class Servers(FaultCase):
 
     def test_garbage_from_a_server_is_never_given_to_a_client(self):
         for garbage in (b"garbage\r\n", b"\x00\xff\x00\xff", b"$-7\r\n", b"*9999999999\r\n", b":12a\r\n",
-                        b"HTTP/1.1 400 Bad Request\r\n\r\n", b"$3\r\nabcde\r\n", b"+" + b"x" * 200_000):
+                        b"HTTP/1.1 400 Bad Request\r\n\r\n", b"$3\r\nabcde\r\n", b"+without an end",
+                        b"+" + b"x" * 200_000):
             with self.subTest(garbage[:20]):
                 self.start(shards=2, through_faults=True)
                 with self.sheaf.connect() as session:
