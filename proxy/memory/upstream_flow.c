@@ -410,6 +410,11 @@ static size_t hello_input(struct memory_upstream *u, struct slice in)
         upstream_fail(&u->base, ERR_PROTOCOL, "its answer to the login is not of the protocol");
         return in.len;
     }
+    /* Else the login would be over before it was said, and traffic begin behind its rest. */
+    if (parse == PARSE_DONE && !out_of_band && u->base.out.len > 0) {
+        upstream_fail(&u->base, ERR_PROTOCOL, "it answers the login before it is asked");
+        return in.len;
+    }
     if (parse == PARSE_DONE) {
         struct buf reply = u->hello_reply;
 
@@ -433,6 +438,12 @@ static void went_quiet(struct memory_upstream *u)
     }
 }
 
+/* What is queued and not sent yet can't be what a reply is about. */
+static bool has_asked(const struct memory_upstream *u)
+{
+    return u->first != NULL && u->first->begin_byte < u->base.written_bytes;
+}
+
 size_t memory_upstream_input(struct upstream *base, struct slice in)
 {
     struct memory_upstream *u = (struct memory_upstream *)base;
@@ -452,7 +463,7 @@ size_t memory_upstream_input(struct upstream *base, struct slice in)
             return in.len;
         }
         if (here > 0 && !out_of_band) {
-            if (u->first == NULL) {
+            if (!has_asked(u)) {
                 upstream_fail(base, ERR_PROTOCOL, "it sent a reply that nobody had asked for");
                 return in.len;
             }

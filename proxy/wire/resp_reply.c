@@ -1,22 +1,27 @@
-/* Where replies end.  The scanner knows two places: inside a bulk's body, which it passes by
- * length, and before an element's first line, which it takes only whole.  Nothing else has to be
- * remembered, as a counter says how many elements are missing: each element takes one off, an
- * aggregate adds its own, an attribute adds its own without taking one off.
+/* Where replies end.  The scanner knows three places: inside a bulk's body, which it passes by
+ * length, inside a long line of text, and before an element's first line, which it takes only whole
+ * if it is short.  Nothing else has to be remembered, as a counter says how many elements are
+ * missing: each element takes one off, an aggregate adds its own, an attribute adds its own without
+ * taking one off.
  *
  *     before a line --"$5"--> in a body --CR LF--> before a line --none left--> a reply's start
- *       ^  |
- *       +--+  "+OK", "*2", ...
+ *       ^  |     |
+ *       +--+     +--"-ERR ..."--> in a line --CR LF--> before a line
+ *     "+OK", "*2", ...
  */
 #include "proxy/wire/resp_reply.h"
 
 #include <assert.h>
 
-enum { LENGTH_LINE_MAX_BYTES = 32 }; /* type, sign, 20 digits, CR LF: fits well */
+enum {
+    LENGTH_LINE_MAX_BYTES = 32,   /* type, sign, 20 digits, CR LF: fits well */
+    TEXT_LINE_TAKEN_BYTES = 1024, /* a longer one is passed as it comes */
+};
 
 /* Takes the line at the front of `in`: *text is what stands between type and CR LF. */
-static enum parse take_line(struct resp_scan *scan, struct slice in, uint32_t max,
-                            struct slice *text)
+static enum parse take_line(struct resp_scan *scan, struct slice in, struct slice *text)
 {
+    enum { max = LENGTH_LINE_MAX_BYTES };
     size_t shown = in.len < max ? in.len : max;
     const uint8_t *end = NULL;
 
@@ -120,14 +125,16 @@ static enum parse begin_element(struct resp_scan *scan, uint8_t type, struct sli
     return pass_line(scan, true);
 }
 
-static uint32_t max_line(uint8_t type)
+enum line { LINE_OF_TEXT, LINE_OF_LENGTH, LINE_OF_NOTHING };
+
+static enum line line_of(uint8_t type)
 {
     switch (type) {
     case '+':
     case '-':
     case '(':
     case ',':
-        return RESP_REPLY_MAX_LINE_BYTES;
+        return LINE_OF_TEXT;
     case '$':
     case '=':
     case '!':
@@ -139,9 +146,35 @@ static uint32_t max_line(uint8_t type)
     case ':':
     case '_':
     case '#':
-        return LENGTH_LINE_MAX_BYTES;
+        return LINE_OF_LENGTH;
     }
-    return 0;
+    return LINE_OF_NOTHING;
+}
+
+/* A line of text, or the rest of one: servers send them as long as their scripts make them. */
+static enum parse pass_text(struct resp_scan *scan, struct slice in, size_t *used)
+{
+    const uint8_t *end = NULL;
+    size_t len = in.len;
+
+    assert(scan->searched <= in.len);
+    if (scan->searched < in.len)
+        end = memchr(in.at + scan->searched, '\r', in.len - scan->searched);
+    if (end != NULL)
+        len = (size_t)(end - in.at);
+    if (end == NULL || len + 1 == in.len) {
+        scan->in_line = scan->in_line || len >= TEXT_LINE_TAKEN_BYTES;
+        scan->searched = scan->in_line ? 0 : (uint32_t)len;
+        *used = scan->in_line ? len : 0;
+        return PARSE_MORE;
+    }
+    if (end[1] != '\n')
+        return PARSE_BAD;
+    scan->in_line = false;
+    scan->searched = 0;
+    scan->left--;
+    *used = len + 2;
+    return PARSE_DONE;
 }
 
 /* Passes what it can of a body, but the CR LF only together, so that both are seen. */
@@ -171,18 +204,25 @@ static bool is_before_reply(const struct resp_scan *scan)
 
 static enum parse pass_header(struct resp_scan *scan, struct slice in, size_t *used)
 {
-    uint32_t max;
+    enum line line;
     struct slice text;
     enum parse parse;
 
     if (in.len == 0)
         return PARSE_MORE;
-    max = max_line(in.at[0]);
-    if (max == 0 || (in.at[0] == '>' && !is_before_reply(scan)))
+    line = line_of(in.at[0]);
+    if (line == LINE_OF_NOTHING || (in.at[0] == '>' && !is_before_reply(scan)))
         return PARSE_BAD;
     if (is_before_reply(scan))
         scan->type = in.at[0];
-    parse = take_line(scan, in, max, &text);
+    if (line == LINE_OF_TEXT) {
+        bool is_reply = is_before_reply(scan);
+
+        parse = pass_text(scan, in, used);
+        scan->begun = scan->begun || (is_reply && *used > 0);
+        return parse;
+    }
+    parse = take_line(scan, in, &text);
     if (parse != PARSE_DONE)
         return parse;
     if (is_before_reply(scan))
@@ -199,13 +239,15 @@ static enum parse pass_elements(struct resp_scan *scan, struct slice in, size_t 
 
     while (parse == PARSE_DONE && scan->left > 0) {
         struct slice rest = slice_from(in, at);
-        bool in_body = scan->body_left > 0;
-        size_t passed = in_body || is_before_reply(scan) ? 0 : resp_reply_fast(rest);
+        bool amid = scan->body_left > 0 || scan->in_line;
+        size_t passed = amid || is_before_reply(scan) ? 0 : resp_reply_fast(rest);
 
         if (passed > 0) {
             scan->left--;
             scan->searched = 0;
-        } else if (in_body) {
+        } else if (scan->in_line) {
+            parse = pass_text(scan, rest, &passed);
+        } else if (amid) {
             parse = pass_body(scan, rest, &passed);
         } else {
             parse = pass_header(scan, rest, &passed);

@@ -25,7 +25,6 @@
 #define RESP_REPLY_MAX_BULK_BYTES ((uint64_t)1 << 40)
 #define RESP_REPLY_MAX_COUNT      ((uint64_t)1 << 40)
 #define RESP_REPLY_MAX_LEFT       ((uint64_t)1 << 48) /* elements outstanding, over all levels */
-#define RESP_REPLY_MAX_LINE_BYTES ((uint32_t)1 << 20)
 
 /* Zero stands at a reply's start, and so does a scan after PARSE_DONE. */
 struct resp_scan {
@@ -35,7 +34,8 @@ struct resp_scan {
     /* First byte of the reply, once seen: '+', '$', '>', ...  An attribute before the reply shows
      * as '|' until the reply itself begins. */
     uint8_t type;
-    bool begun; /* the reply's own first line is passed */
+    bool begun;   /* the reply's own first line is passed, or the beginning of it */
+    bool in_line; /* a long line of text is passed as it comes */
 };
 
 enum parse resp_reply_scan(struct resp_scan *scan, struct slice in, size_t *used);

@@ -227,16 +227,52 @@ static void a_line_is_used_only_when_it_is_whole(void)
     CHECK_INT(scan.type, '+');
 }
 
-static void text_lines_have_a_limit(void)
+/* A script may make them so long; none is to be kept whole. */
+static void long_lines_of_text_are_passed_as_they_come(void)
+{
+    enum { LONG = 3 << 20 };
+    struct buf in = { 0 };
+    size_t total;
+
+    buf_text(&in, "*2\r\n-");
+    memset(buf_reserve(&in, LONG), 'x', LONG);
+    buf_grow(&in, LONG);
+    CHECK_INT(pass(buf_all(&in)), PARSE_MORE);
+    CHECK_INT(used, in.len);
+    CHECK_INT(resp_reply_scan(&scan, bytes("yy\r"), &used), PARSE_MORE);
+    CHECK_INT(used, 2);
+    CHECK_INT(resp_reply_scan(&scan, bytes("\r"), &used), PARSE_MORE);
+    CHECK_INT(used, 0);
+    CHECK_INT(resp_reply_scan(&scan, bytes("\r\n:1\r\n"), &used), PARSE_DONE);
+    CHECK_INT(used, 6);
+    CHECK_INT(pass(buf_all(&in)), PARSE_MORE);
+    CHECK_INT(resp_reply_scan(&scan, bytes("y\rz"), &used), PARSE_BAD);
+    buf_text(&in, "\r\n$3\r\nabc\r\n");
+    for (size_t step = 1000; step < LONG; step *= 7) {
+        CHECK_INT(pass_growing(buf_all(&in), step, &total), PARSE_DONE);
+        CHECK_INT(total, in.len);
+        CHECK_INT(scan.type, '*');
+    }
+    buf_fini(&in);
+}
+
+static void a_long_line_is_a_reply_by_itself(void)
 {
     struct buf in = { 0 };
 
-    memset(buf_reserve(&in, RESP_REPLY_MAX_LINE_BYTES), '-', RESP_REPLY_MAX_LINE_BYTES);
-    buf_grow(&in, RESP_REPLY_MAX_LINE_BYTES - 1);
+    buf_text(&in, "+");
+    memset(buf_reserve(&in, 5000), 'x', 5000);
+    buf_grow(&in, 5000);
+    buf_text(&in, "\r\n");
+    check_whole(buf_all(&in), '+');
+    buf_clear(&in);
+    buf_text(&in, "|1\r\n+");
+    memset(buf_reserve(&in, 5000), 'x', 5000);
+    buf_grow(&in, 5000);
+    buf_text(&in, "\r\n:1\r\n");
     CHECK_INT(pass(buf_all(&in)), PARSE_MORE);
-    CHECK_INT(used, 0);
-    buf_grow(&in, 1);
-    CHECK_INT(resp_reply_scan(&scan, buf_all(&in), &used), PARSE_BAD);
+    buf_text(&in, "%1\r\n+a\r\n+b\r\n");
+    check_whole(buf_all(&in), '%');
     buf_fini(&in);
 }
 
@@ -307,7 +343,8 @@ int main(void)
     RUN(deep_and_wide_nesting_is_counted_and_bounded);
     RUN(large_bodies_are_passed_by_length);
     RUN(a_line_is_used_only_when_it_is_whole);
-    RUN(text_lines_have_a_limit);
+    RUN(long_lines_of_text_are_passed_as_they_come);
+    RUN(a_long_line_is_a_reply_by_itself);
     RUN(the_fast_way_takes_whole_common_replies);
     RUN(random_replies_end_where_they_end_however_they_are_cut);
     return check_report();
