@@ -2,10 +2,13 @@
  * answer waits for anything. */
 #include "proxy/admin.h"
 
+#include <errno.h>
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <event2/http.h>
 #include <event2/http_struct.h>
 #include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 #include <unistd.h>
@@ -271,6 +274,30 @@ static void on_request(struct evhttp_request *request, void *arg)
 
 /* ---- where it listens ---- */
 
+/* evhttp closes a descriptor before it forgets its events; only one whose bufferevent closes it is
+ * forgotten first.  Else it would speak of a number that is a worker's new session by then. */
+static struct bufferevent *make_bufferevent(struct event_base *base, void *arg)
+{
+    (void)arg;
+    return bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+}
+
+/* Who waits to be accepted would wake the loop again and again: admin_tick() ends the rest. */
+static void rest(struct evconnlistener *listener, void *arg)
+{
+    (void)arg;
+    log_event(LOG_ERROR, "cannot accept at the admin endpoint",
+              log_text("reason", strerrordesc_np(errno)),
+              log_text("hint", "raise the limit of open files (LimitNOFILE, ulimit -n)"));
+    evconnlistener_disable(listener);
+}
+
+void admin_tick(struct admin *a)
+{
+    if (a->socket != NULL)
+        evconnlistener_enable(evhttp_bound_socket_get_listener(a->socket));
+}
+
 static bool is_there(const struct admin *a, const struct proxy_settings *settings)
 {
     struct address now = { .path = a->path, .host = a->host, .port = a->port };
@@ -311,6 +338,7 @@ enum err admin_follow(struct admin *a, const struct proxy_settings *settings, st
     if (!settings->admin_on)
         return ERR_NONE;
     a->socket = evhttp_accept_socket_with_handle(a->http, fd);
+    evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(a->socket), rest);
     a->path = at->path == NULL ? NULL : mem_text(at->path);
     a->host = at->host == NULL ? NULL : mem_text(at->host);
     a->port = at->port;
@@ -331,6 +359,7 @@ enum err admin_start(struct daemon *daemon, struct admin **out)
     if (a->http == NULL)
         return ERR_SYSTEM;
     evhttp_set_gencb(a->http, on_request, a);
+    evhttp_set_bevcb(a->http, make_bufferevent, NULL);
     evhttp_set_timeout(a->http, TIMEOUT_S);
     evhttp_set_max_headers_size(a->http, HEAD_BYTES);
     evhttp_set_max_body_size(a->http, BODY_BYTES);

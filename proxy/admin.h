@@ -33,4 +33,6 @@ enum err admin_start(struct daemon *daemon, struct admin **out) MUST_CHECK;
 /* Listens where the settings say, and no longer where earlier ones did; on failure as before. */
 enum err admin_follow(struct admin *a, const struct proxy_settings *settings, struct buf *why)
     MUST_CHECK;
+/* About once a second. */
+void admin_tick(struct admin *a);
 void admin_stop(struct admin **where);

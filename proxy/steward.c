@@ -113,6 +113,7 @@ static void tick(evutil_socket_t fd, short what, void *arg)
     (void)what;
     samples_take(s->samples, clock_now_us());
     judge_traffic(s);
+    admin_tick(s->admin);
 }
 
 /* A letter from the probes. */

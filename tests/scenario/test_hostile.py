@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Servers that lie and clients that want more than their share: it costs themselves, not the others."""
 import pathlib
+import resource
 import signal
 import socket
 import threading
@@ -86,6 +87,25 @@ class Servers(Case):
 
 
 class Clients(Case):
+    def test_when_no_file_may_be_opened_who_comes_waits_and_who_is_there_is_served(self):
+        redis = RedisServer(self)
+        sheaf = Sheaf(self, pool([redis], probe="no"), proxy={"workers": 1})
+        with sheaf.connect() as first:
+            self.assertEqual(first.ask("SET", "a", "1"), "OK")
+            before = resource.prlimit(sheaf.process.pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(sheaf.process.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+            with sheaf.connect() as late, socket.create_connection(("127.0.0.1", sheaf.admin_port)) as visitor:
+                late.send(encode("GET", "a"))
+                visitor.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+                wait_until(lambda: "cannot accept reason" in sheaf.log, what="the client to be told of")
+                wait_until(lambda: "cannot accept at the admin endpoint" in sheaf.log, what="the visitor, too")
+                self.assertNotIn("[warn]", sheaf.log)
+                self.assertEqual(first.ask("GET", "a"), b"1")
+                resource.prlimit(sheaf.process.pid, resource.RLIMIT_NOFILE, before)
+                self.assertEqual(late.reply(), b"1")
+                visitor.settimeout(10 * SLOW)
+                self.assertIn(b"alive", visitor.recv(4096))
+
     def test_a_long_line_made_by_a_script_passes_and_costs_nobody_the_server(self):
         redis = RedisServer(self)
         sheaf = Sheaf(self, pool([redis], max_session_memory="16mb", max_request="1mb"), proxy={"workers": 1})
