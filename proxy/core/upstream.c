@@ -429,8 +429,13 @@ void upstream_flush(struct upstream *u)
         for (int i = 0; i < n; i++)
             all += places[i].iov_len;
         err = conn_write(&u->conn, places, n, &put);
-        if (err != ERR_NONE && err != ERR_AGAIN)
-            return; /* the read side will tell why, and what came before the end still counts */
+        if (err != ERR_NONE && err != ERR_AGAIN) {
+            /* The read side will tell why, and what came before the end still counts.  While that
+             * is paused the loop must not be woken by a socket that is always ready. */
+            u->blocked = false;
+            conn_watch(&u->conn, !u->paused, false);
+            return;
+        }
         chain_skip(&u->out, &u->worker->chunks, put);
         if (u->state == UPSTREAM_READY)
             u->written_bytes += put;

@@ -103,6 +103,54 @@ static void connect_to_port(uint16_t port, uint64_t connect_timeout_ms)
     resolver_stop(&resolver);
 }
 
+/* Whoever had much to say is paused, for its session is slow, and the server is gone. */
+static void a_paused_upstream_whose_server_broke_does_not_wake_the_loop(void)
+{
+    enum { MUCH = 16 << 20 };
+    uint16_t port = 0;
+    int listener = listen_at(1, &port), peer = -1;
+    struct snapshot snapshot = { .proxy = { .max_memory_bytes = 1 << 30 } };
+    struct tls_context *plain = NULL;
+    struct assembly assembly = { .refs = 2, .snapshot = &snapshot, .endpoint_tls = &plain };
+    struct memory_pool pool = { .connect_timeout_ms = 10000 };
+    struct endpoint_settings endpoint = { .address = { .host = "127.0.0.1", .port = port },
+                                          .pool = &pool };
+    struct linger at_once = { .l_onoff = 1 };
+    struct buf much = { 0 };
+    struct upstream *u;
+    struct worker w;
+
+    stood = false;
+    lost = ERR_NONE;
+    worker_init(&w, 0, 1, &assembly);
+    u = upstream_new(&w, sizeof(*u), &flow, &assembly, &endpoint);
+    upstream_start(u);
+    while (!stood)
+        worker_turn(&w);
+    peer = accept(listener, NULL, NULL);
+    upstream_become_ready(u);
+    memset(buf_reserve(&much, MUCH), 'x', MUCH);
+    buf_grow(&much, MUCH);
+    upstream_take(u, &much);
+    worker_turn(&w);
+    CHECK(u->conn.watching_write);
+    upstream_pause(u, true);
+    setsockopt(peer, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    close(peer);
+    while (u->conn.watching_write)
+        worker_turn(&w);
+    CHECK(!u->conn.watching_read);
+    CHECK_INT(lost, ERR_NONE);
+    upstream_pause(u, false);
+    while (lost == ERR_NONE)
+        worker_turn(&w);
+    CHECK_INT(lost, ERR_CLOSED);
+    upstream_retire(u);
+    worker_free_the_dead(&w);
+    worker_fini(&w);
+    close(listener);
+}
+
 static void a_silent_address_does_not_hide_the_next(void)
 {
     uint16_t port = 0;
@@ -140,6 +188,7 @@ static void addresses_that_are_all_silent_are_a_timeout(void)
 
 int main(void)
 {
+    RUN(a_paused_upstream_whose_server_broke_does_not_wake_the_loop);
     RUN(a_silent_address_does_not_hide_the_next);
     RUN(addresses_that_are_all_silent_are_a_timeout);
     return check_report();
