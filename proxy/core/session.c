@@ -114,6 +114,20 @@ void session_finish(struct session *s, enum close_reason reason)
 
 /* ---- input ---- */
 
+/* A little that is left of much gets a place of its own size. */
+static void shrink(struct session *s)
+{
+    struct buf in = { 0 };
+
+    if (s->in.len > SESSION_COPY_BYTES || s->in.cap <= SESSION_READ_BYTES)
+        return;
+    buf_slice(&in, buf_all(&s->in));
+    worker_release(s->worker, s->in.cap);
+    buf_fini(&s->in);
+    s->in = in;
+    worker_hold(s->worker, s->in.cap);
+}
+
 /* Shows the flow what is there and keeps what it leaves.  `kept`: the bytes are s->in's own. */
 static void show(struct session *s, struct slice bytes, bool kept)
 {
@@ -140,6 +154,7 @@ static void show(struct session *s, struct slice bytes, bool kept)
         buf_fini(&s->in);
     } else {
         buf_skip(&s->in, used);
+        shrink(s);
     }
 }
 
@@ -147,12 +162,14 @@ static void show(struct session *s, struct slice bytes, bool kept)
 static enum err read_behind(struct session *s, size_t *got)
 {
     size_t had = s->in.cap, most = s->in.len > SESSION_READ_BYTES ? s->in.len : SESSION_READ_BYTES;
-    size_t wanted = s->need > s->in.len ? s->need - s->in.len : SESSION_READ_BYTES;
+    size_t wanted = s->need > s->in.len ? s->need - s->in.len : 0;
     uint8_t *at;
     enum err err;
 
     if (wanted > most) /* memory grows with what came, not with what was announced */
         wanted = most;
+    if (wanted < SESSION_COPY_BYTES) /* the least that it takes: not worth a call by itself */
+        wanted = SESSION_READ_BYTES;
     at = buf_reserve(&s->in, wanted);
 
     worker_hold(s->worker, s->in.cap - had);

@@ -45,6 +45,8 @@ struct session {
     struct chain out;
     size_t need;       /* bytes that `in` must reach before it is worth showing again */
     size_t held_bytes; /* kept by the flow: replies that wait for their turn */
+    size_t
+        kept_bytes; /* kept by the flow: what is under way, and what it remembers for the client */
     uint64_t id;
     uint32_t opened_s, active_s; /* monotonic */
     uint32_t open_requests;      /* kept by the flow: begun and not yet answered */

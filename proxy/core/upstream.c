@@ -40,6 +40,18 @@ void upstream_adopt(struct upstream *u, struct assembly *assembly,
     u->endpoint = endpoint;
 }
 
+static void count_put(struct upstream *u, size_t len)
+{
+    u->put_bytes += len;
+    u->worker->unsent_bytes += len;
+}
+
+static void count_written(struct upstream *u, size_t len)
+{
+    u->written_bytes += len;
+    u->worker->unsent_bytes -= len;
+}
+
 /* ---- ending ---- */
 
 static void disconnect(struct upstream *u)
@@ -84,6 +96,7 @@ void upstream_retire(struct upstream *u)
 
 void upstream_free(struct upstream *u)
 {
+    u->worker->unsent_bytes -= u->put_bytes - u->written_bytes;
     chain_clear(&u->queue, &u->worker->chunks);
     tls_resume_fini(&u->resume);
     assembly_unref(&u->assembly);
@@ -94,7 +107,7 @@ void upstream_free(struct upstream *u)
 void upstream_drop(struct upstream *u, uint64_t len)
 {
     chain_skip(&u->queue, &u->worker->chunks, len);
-    u->written_bytes += len;
+    count_written(u, len);
 }
 
 /* ---- connecting ---- */
@@ -388,7 +401,7 @@ void upstream_say(struct upstream *u, struct slice bytes)
 
 void upstream_put(struct upstream *u, struct slice bytes)
 {
-    u->put_bytes += bytes.len;
+    count_put(u, bytes.len);
     if (u->state != UPSTREAM_READY) {
         chain_slice(&u->queue, &u->worker->chunks, bytes);
         return;
@@ -399,7 +412,7 @@ void upstream_put(struct upstream *u, struct slice bytes)
 
 void upstream_take(struct upstream *u, struct buf *bytes)
 {
-    u->put_bytes += bytes->len;
+    count_put(u, bytes->len);
     if (u->state != UPSTREAM_READY) {
         chain_take(&u->queue, &u->worker->chunks, bytes);
         return;
@@ -438,7 +451,7 @@ void upstream_flush(struct upstream *u)
         }
         chain_skip(&u->out, &u->worker->chunks, put);
         if (u->state == UPSTREAM_READY)
-            u->written_bytes += put;
+            count_written(u, put);
         if (put < all)
             break;
     }

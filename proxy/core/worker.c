@@ -81,26 +81,51 @@ static void give_memory_back(struct worker *w)
 
 static size_t session_bytes(const struct session *s)
 {
-    return s->out.len + s->in.cap + s->held_bytes;
+    return s->state == SESSION_CLOSING ? 0 : s->out.len + s->in.cap + s->held_bytes + s->kept_bytes;
 }
 
-/* The session that holds most goes when all together hold too much. */
+/* What sessions hold; the most that one does. */
+static size_t weigh_sessions(struct worker *w, size_t *most)
+{
+    size_t sum = 0;
+
+    *most = 0;
+    LIST_EACH (&w->sessions, link) {
+        size_t bytes = session_bytes(LIST_ITEM(link, struct session, link));
+
+        sum += bytes;
+        *most = bytes > *most ? bytes : *most;
+    }
+    return sum;
+}
+
+static void close_those_that_hold(struct worker *w, size_t bytes)
+{
+    LIST_EACH (&w->sessions, link) {
+        struct session *s = LIST_ITEM(link, struct session, link);
+
+        if (worker_bytes(w) <= w->max_bytes)
+            return;
+        if (session_bytes(s) < bytes)
+            continue;
+        session_close(s, CLOSE_MEMORY);
+        session_forget_buffers(s);
+    }
+}
+
+/* Sessions that hold most go when all together hold too much; but not if it is others' queues that
+ * do, which are bounded by half of it. */
 static void defend_memory(struct worker *w)
 {
-    while (worker_bytes(w) > w->max_bytes) {
-        struct session *worst = NULL;
+    while (worker_bytes(w) > w->max_bytes && !w->defended) {
+        size_t most;
 
-        LIST_EACH (&w->sessions, link) {
-            struct session *s = LIST_ITEM(link, struct session, link);
-
-            if (s->state != SESSION_CLOSING &&
-                (worst == NULL || session_bytes(s) > session_bytes(worst)))
-                worst = s;
+        if (weigh_sessions(w, &most) <= w->max_bytes / 2) {
+            w->defended = true;
+        } else {
+            close_those_that_hold(w, most);
+            close_those_that_hold(w, most / 2);
         }
-        if (worst == NULL || session_bytes(worst) == 0)
-            return;
-        session_close(worst, CLOSE_MEMORY);
-        session_forget_buffers(worst);
     }
 }
 
@@ -116,6 +141,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         upstream_tick(LIST_ITEM(link, struct upstream, link), now_us);
     if (w->flow_tick != NULL)
         w->flow_tick(w, housekeeping);
+    w->defended = false;
     defend_memory(w);
     if (housekeeping) {
         w->housekeeping_us = now_us;
@@ -240,6 +266,7 @@ static void end_turn(struct worker *w)
         if (s->resumes && s->state != SESSION_CLOSING)
             session_wants_flush(s); /* its turn comes */
     }
+    defend_memory(w);
     worker_free_the_dead(w);
     counter_add(&w->shared.turns, 1);
 }

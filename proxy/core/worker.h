@@ -49,8 +49,10 @@ struct worker {
     bool now_is_known;
     uint64_t turn_us; /* when the last turn began that was spaced, or could have been */
     struct chunk_pool chunks;
-    size_t held_bytes; /* of buffers that are not chains: reported by worker_hold() */
-    size_t max_bytes;  /* this worker's share of max_memory */
+    size_t held_bytes;   /* of buffers that are not chains: reported by worker_hold() */
+    size_t max_bytes;    /* this worker's share of max_memory */
+    size_t unsent_bytes; /* of all upstreams' traffic: what their servers did not take yet */
+    bool defended;       /* since the last tick, in vain: it is not sessions that hold too much */
     uint32_t session_count;
     uint32_t active_sessions;  /* of them, those with requests open */
     uint32_t crowd, crowd_now; /* those that asked something between the last two ticks; since */

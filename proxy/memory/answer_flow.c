@@ -85,6 +85,7 @@ static void leave_queue(struct memory_session *s)
     }
     for (uint32_t i = 0; i < r->part_count; i++) /* while the session can still be told */
         memory_attempt_forget(&r->attempts[i]);
+    s->base.kept_bytes -= r->weight;
     r->next = NULL;
     r->session = NULL;
     memory_request_unref(r);
@@ -94,6 +95,20 @@ static void leave_queue(struct memory_session *s)
         memory_session_give_back(s);
 }
 
+void memory_reply_waits(struct memory_request *r)
+{
+    r->reply_held = r->reply.cap;
+    worker_hold(r->side->worker, r->reply_held);
+    r->session->base.held_bytes += r->reply_held;
+}
+
+static void reply_leaves(struct memory_request *r)
+{
+    worker_release(r->side->worker, r->reply_held);
+    r->session->base.held_bytes -= r->reply_held;
+    r->reply_held = 0;
+}
+
 /* Puts the reply where it is written from; `direct` is it, or else what was kept. */
 static void hand_out(struct memory_session *s, struct memory_request *r, struct slice direct)
 {
@@ -101,6 +116,7 @@ static void hand_out(struct memory_session *s, struct memory_request *r, struct 
     struct memory_attempt *a = r->part_count == 1 ? &r->attempts[0] : NULL;
     size_t before = s->base.out.len, len;
 
+    reply_leaves(r);
     if (r->silent || (r->part_count == 0 && r->reply.len == 0))
         return;
     if (r->reply.len > 0) {
@@ -209,6 +225,7 @@ static bool merge(struct memory_request *r, struct buf *out)
     r->parts = m.parts;
     r->part_count = m.part_count;
     r->attempts = arena_new(&r->arena, m.part_count * sizeof(*r->attempts));
+    memory_request_weigh(r);
     buf_clear(out);
     memory_request_start(r);
     return false;
@@ -229,6 +246,14 @@ static bool merge_replies(struct memory_request *r, struct slice *direct)
     return true;
 }
 
+/* It is all that is still needed. */
+static void keep_merged(struct memory_request *r)
+{
+    for (uint32_t i = 0; i < r->part_count; i++)
+        memory_attempt_forget(&r->attempts[i]);
+    memory_reply_waits(r);
+}
+
 void memory_request_part_done(struct memory_request *r, struct slice direct)
 {
     struct memory_session *s = r->session;
@@ -239,6 +264,8 @@ void memory_request_part_done(struct memory_request *r, struct slice direct)
         return;
     if (s->first != r) {
         r->done = true;
+        if (r->reply.len > 0)
+            keep_merged(r);
         return;
     }
     hand_out(s, r, direct);

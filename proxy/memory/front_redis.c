@@ -23,7 +23,7 @@ static void end(struct memory_state *state)
 {
     struct redis_session *session = redis_session_of(state);
 
-    redis_transaction_free(&session->transaction);
+    redis_transaction_forget(session);
     free(session->base.name);
     free(session->library);
     free(session->library_version);

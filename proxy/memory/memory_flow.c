@@ -35,17 +35,41 @@ struct memory_request *memory_request_new(struct memory_session *s)
     return r;
 }
 
+void memory_request_weigh(struct memory_request *r)
+{
+    size_t before = r->weight;
+
+    r->weight = sizeof(*r) + r->arena.held;
+    r->side->worker->held_bytes += r->weight - before;
+    if (r->session != NULL)
+        r->session->base.kept_bytes += r->weight - before;
+}
+
+void memory_session_keeps(struct memory_session *s, size_t before, size_t now)
+{
+    worker_release(s->base.worker, before);
+    worker_hold(s->base.worker, now);
+    s->base.kept_bytes += now - before;
+}
+
 void memory_request_unref(struct memory_request *r)
 {
+    struct worker *w = r->side->worker;
+
     if (--r->refs > 0)
         return;
     for (uint32_t i = 0; i < r->part_count; i++)
         memory_attempt_forget(&r->attempts[i]);
-    if (r->reply.at != NULL)
+    w->held_bytes -= r->weight;
+    if (r->reply.at != NULL) {
+        worker_release(w, r->reply_held);
         buf_fini(&r->reply);
-    if (r->arena.blocks != NULL)
+    }
+    if (r->arena.blocks != NULL) {
+        w->freed_bytes += r->arena.held;
         arena_fini(&r->arena);
-    slab_free(&works_of(r->side->worker)->requests, r);
+    }
+    slab_free(&works_of(w)->requests, r);
 }
 
 static void enqueue(struct memory_session *s, struct memory_request *r)
@@ -55,6 +79,7 @@ static void enqueue(struct memory_session *s, struct memory_request *r)
     else
         s->last->next = r;
     s->last = r;
+    memory_request_weigh(r);
     session_request_begins(&s->base);
     counter_add(&s->side->stats->requests_open, 1);
 }
@@ -117,6 +142,7 @@ static void give_answer(struct memory_session *s, struct memory_request *r, stru
     }
     buf_slice(&r->reply, buf_all(answer));
     r->done = true;
+    memory_reply_waits(r);
     enqueue(s, r);
 }
 
@@ -124,6 +150,10 @@ static void give_answer(struct memory_session *s, struct memory_request *r, stru
 static void follow_state(struct memory_session *s)
 {
     s->base.logged_in = s->state->logged_in;
+    if (s->state->held_bytes != s->state_bytes) {
+        memory_session_keeps(s, s->state_bytes, s->state->held_bytes);
+        s->state_bytes = s->state->held_bytes;
+    }
     if (s->state->database != s->route->database || s->state->version != s->route->version) {
         memory_route_leave(s->side, &s->route);
         s->route = memory_route_of(s->side, s->state->database, s->state->version);
@@ -331,6 +361,7 @@ static void session_end(struct session *base)
     s->last = NULL;
     memory_session_end_leases(s);
     s->side->front->end(s->state);
+    memory_session_keeps(s, s->state_bytes, 0);
     memory_route_leave(s->side, &s->route);
     counter_sub(&s->side->stats->sessions_open, 1);
 }

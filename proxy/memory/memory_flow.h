@@ -74,7 +74,9 @@ struct memory_request {
     struct memory_attempt *attempts; /* &one, or in the arena */
     memory_merge_f *merge;
     void *note;
-    struct buf reply; /* for the session, if it could not be handed out at once */
+    struct buf reply;  /* for the session, if it could not be handed out at once */
+    size_t reply_held; /* of its memory, as told to the worker and the session */
+    size_t weight;     /* of the request, as told to both */
     uint64_t began_us;
     uint64_t asked_bytes;    /* of its parts, at first */
     uint64_t streamed_bytes; /* of the reply, handed to the session before it was whole */
@@ -117,6 +119,7 @@ struct memory_session {
     struct list leases; /* memory_upstreams */
     struct memory_subscriber *subscriber; /* NULL: none; owned by subscribe_flow */
     const char *command;                  /* the last one's name; NULL: none yet */
+    size_t state_bytes;                   /* state->held_bytes, as told to the worker */
     struct memory_state state[];          /* one, of front->state_size bytes */
 };
 
@@ -208,6 +211,10 @@ struct memory_works {
 void memory_session_continue(struct memory_session *s); /* one request less is under way */
 struct memory_request *memory_request_new(struct memory_session *s);
 void memory_request_unref(struct memory_request *r);
+/* Counts its memory anew, when it stands in the session's queue and may have grown. */
+void memory_request_weigh(struct memory_request *r);
+/* What the session keeps besides replies is more, or less. */
+void memory_session_keeps(struct memory_session *s, size_t before, size_t now);
 /* Starts all parts; those that fail at once are answered through the usual ways. */
 void memory_request_start(struct memory_request *r);
 
@@ -248,6 +255,8 @@ void memory_blocked_tell(struct memory_session *s, struct memory_upstream *over)
 
 /* answer_flow.c */
 void memory_request_part_done(struct memory_request *r, struct slice direct);
+/* Its reply waits for its turn. */
+void memory_reply_waits(struct memory_request *r);
 void memory_session_advance(struct memory_session *s);
 
 /* upstream_flow.c */

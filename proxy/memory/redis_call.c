@@ -47,6 +47,15 @@ void redis_error(struct redis_call *call, const char *format, ...)
     redis_transaction_spoil(call->session);
 }
 
+bool redis_may_hold(struct redis_call *call, size_t more)
+{
+    if (call->session->base.held_bytes + more <= call->site->pool->max_session_bytes)
+        return true;
+    redis_error(call, "ERR the session would hold more than max_session_memory of pool %s",
+                call->site->pool->name);
+    return false;
+}
+
 void redis_error_of_words(struct redis_call *call)
 {
     struct buf text = { 0 };

@@ -103,6 +103,8 @@ struct buf *redis_answer(struct redis_call *call);
 void redis_answer_ok(struct redis_call *call);
 /* "ERR ..." without '-'.  Within MULTI the transaction is lost by it, as in Redis. */
 void redis_error(struct redis_call *call, const char *format, ...) PRINTF_LIKE(2, 3);
+/* May the session keep so many bytes more?  False: answered with an error. */
+bool redis_may_hold(struct redis_call *call, size_t more);
 /* The error of redis_command_put_error(): unknown, wrong number of words, unreadable keys. */
 void redis_error_of_words(struct redis_call *call);
 

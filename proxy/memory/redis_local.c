@@ -21,8 +21,9 @@ bool redis_local_is_name(struct slice name)
     return true;
 }
 
-void redis_local_set(char **text, struct slice value)
+void redis_local_set(struct redis_session *session, char **text, struct slice value)
 {
+    session->base.held_bytes += value.len - (*text == NULL ? 0 : strlen(*text));
     free(*text);
     *text = value.len == 0 ? NULL : mem_text_of(value.at, value.len);
 }
@@ -188,6 +189,8 @@ static void plan_hello(struct redis_call *call)
         return;
     if (w.version != session->base.version && redis_must_wait(call))
         return;
+    if (w.names && !redis_may_hold(call, w.name.len))
+        return;
     if (w.logs_in && !redis_user_log_in(call->site, session, w.user, w.password)) {
         redis_error(call, WRONGPASS);
         return;
@@ -205,7 +208,7 @@ static void plan_hello(struct redis_call *call)
         return;
     }
     if (w.names)
-        redis_local_set(&session->base.name, w.name);
+        redis_local_set(session, &session->base.name, w.name);
     session->base.version = (uint8_t)w.version;
     put_greeting(call);
 }
@@ -220,7 +223,7 @@ static void plan_reset(struct redis_call *call)
     session->special = 0;
     session->base.version = 2;
     session->base.database = 0;
-    redis_local_set(&session->base.name, slice_of("", 0));
+    redis_local_set(session, &session->base.name, slice_of("", 0));
     redis_user_begin(call->site, session);
     call->op->end_leases = call->op->end_subscriptions = true;
     buf_text(redis_answer(call), "+RESET\r\n");

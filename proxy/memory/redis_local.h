@@ -16,4 +16,5 @@ extern const struct redis_local REDIS_LOCAL_SERVER[];  /* redis_local_server.c: 
 
 /* 7-bit, visible, no space: as Redis wants of names. */
 bool redis_local_is_name(struct slice name);
-void redis_local_set(char **text, struct slice value); /* empty: NULL */
+/* One of the texts that the session keeps; a value that is empty makes it NULL. */
+void redis_local_set(struct redis_session *session, char **text, struct slice value);

@@ -27,7 +27,9 @@ static void plan_setname(struct redis_call *call)
         redis_error(call, "ERR Client names %s", BAD_NAME);
         return;
     }
-    redis_local_set(&call->session->base.name, call->args[2]);
+    if (!redis_may_hold(call, call->args[2].len))
+        return;
+    redis_local_set(call->session, &call->session->base.name, call->args[2]);
     redis_answer_ok(call);
 }
 
@@ -44,7 +46,10 @@ static void plan_setinfo(struct redis_call *call)
         redis_error(call, "ERR %s %s", is_name ? "lib-name" : "lib-ver", BAD_NAME);
         return;
     }
-    redis_local_set(is_name ? &call->session->library : &call->session->library_version,
+    if (!redis_may_hold(call, call->args[3].len))
+        return;
+    redis_local_set(call->session,
+                    is_name ? &call->session->library : &call->session->library_version,
                     call->args[3]);
     redis_answer_ok(call);
 }

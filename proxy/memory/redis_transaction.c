@@ -43,19 +43,17 @@ static bool is_in_multi(const struct redis_session *session)
     return (session->special & REDIS_SPECIAL_MULTI) != 0;
 }
 
-void redis_transaction_free(struct redis_transaction **transaction)
-{
-    if (*transaction == NULL)
-        return;
-    buf_fini(&(*transaction)->queue);
-    free(*transaction);
-    *transaction = NULL;
-}
-
 void redis_transaction_forget(struct redis_session *session)
 {
-    redis_transaction_free(&session->transaction);
+    struct redis_transaction *t = session->transaction;
+
+    session->transaction = NULL;
     session->special &= ~(uint32_t)REDIS_SPECIAL_MULTI;
+    if (t == NULL)
+        return;
+    session->base.held_bytes -= t->queue.len;
+    buf_fini(&t->queue);
+    free(t);
 }
 
 void redis_transaction_spoil(struct redis_session *session)
@@ -102,10 +100,15 @@ static void keep(struct redis_call *call, const struct redis_keys *keys, const s
                     call->site->pool->name);
         return;
     }
+    if (!redis_may_hold(call, call->op->raw.len))
+        return;
     if (keys->count > 0)
         t->shard = shard;
     if (!t->spoilt) {
+        size_t had = t->queue.len;
+
         resp_put_command(&t->queue, words, count);
+        call->session->base.held_bytes += t->queue.len - had;
         t->count++;
     }
     buf_text(redis_answer(call), "+QUEUED\r\n");

@@ -15,6 +15,6 @@ void redis_transaction_spoil(struct redis_session *session);
 /* The command was refused before anything of it was done, with the error at `answered` in the
  * answer: if it was EXEC, its transaction is over. */
 void redis_transaction_rejected(struct redis_call *call, size_t answered);
-/* RESET: as if it had never begun.  The upstream that watches is given back by op->end_leases. */
+/* RESET, and the end: as if it had never begun.  The upstream that watches is given back by
+ * op->end_leases. */
 void redis_transaction_forget(struct redis_session *session);
-void redis_transaction_free(struct redis_transaction **transaction);

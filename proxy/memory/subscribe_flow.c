@@ -115,8 +115,7 @@ static void tell_session(struct memory_subscriber *sub)
     }
     s->state->subscribed = subscribed;
     s->base.stays = subscribed;
-    worker_release(s->base.worker, sub->held_bytes);
-    worker_hold(s->base.worker, bytes);
+    memory_session_keeps(s, sub->held_bytes, bytes);
     sub->held_bytes = bytes;
 }
 
@@ -124,6 +123,7 @@ static void free_if_empty(struct memory_subscriber *sub)
 {
     if (sub->request != NULL || !list_is_empty(&sub->feeds))
         return;
+    sub->session->base.kept_bytes -= sub->held.len;
     chain_clear(&sub->held, &worker_of(sub)->chunks);
     sub->session->subscriber = NULL;
     free(sub);
@@ -135,7 +135,7 @@ static void forget_feed(struct memory_feed *feed)
 {
     feed->upstream->feed = NULL;
     list_remove(&feed->link);
-    worker_release(worker_of(feed->subscriber), feed->partial.cap);
+    memory_session_keeps(feed->subscriber->session, feed->partial.cap, 0);
     buf_fini(&feed->partial);
     buf_fini(&feed->names);
     free(feed);
@@ -494,7 +494,9 @@ static void deliver(struct memory_subscriber *sub, struct slice frame)
     chain_put(out, chunks, &first, 1);
     chain_slice(out, chunks, slice_from(frame, 1));
     counter_add(&s->side->stats->bytes_out, frame.len);
-    if (!hold)
+    if (hold)
+        s->base.kept_bytes += frame.len;
+    else
         session_wants_flush(&s->base);
     if (s->base.out.len + sub->held.len + s->base.held_bytes > s->base.limits->max_bytes)
         session_close(&s->base, CLOSE_SLOW_READER);
@@ -507,6 +509,7 @@ void memory_subscriber_release(struct memory_session *s)
 
     if (sub->held.len == 0 || must_hold(sub))
         return;
+    s->base.kept_bytes -= sub->held.len;
     while (sub->held.len > 0) {
         struct iovec place;
 
@@ -577,17 +580,16 @@ static void keep_partial(struct memory_feed *feed, struct slice bytes)
     size_t had = feed->partial.cap;
 
     buf_slice(&feed->partial, bytes);
-    worker_hold(s->base.worker, feed->partial.cap - had);
+    memory_session_keeps(s, had, feed->partial.cap);
 }
 
 /* A frame of which a part was kept. */
 static void take_kept_frame(struct memory_feed *feed)
 {
-    struct worker *w = worker_of(feed->subscriber);
     struct buf frame = feed->partial;
 
     feed->partial = (struct buf){ 0 };
-    worker_release(w, frame.cap);
+    memory_session_keeps(feed->subscriber->session, frame.cap, 0);
     take_frame(feed, buf_all(&frame));
     buf_fini(&frame);
 }

@@ -60,6 +60,16 @@ static bool refuses_new(const struct memory_upstream *u, struct memory_refusal *
     return true;
 }
 
+/* Has its server let so much wait that no more may? */
+static bool is_stuffed(const struct memory_upstream *u)
+{
+    const struct worker *w = u->base.worker;
+    uint64_t unsent = u->base.put_bytes - u->base.written_bytes;
+    bool waits = unsent > 0 && (u->base.blocked || u->base.state != UPSTREAM_READY);
+
+    return unsent > w->max_bytes / 2 || (waits && w->unsent_bytes > w->max_bytes / 2);
+}
+
 bool memory_upstream_refuses(struct memory_upstream *u, struct memory_refusal *refusal)
 {
     const struct memory_shard *shard = u->shard;
@@ -75,9 +85,9 @@ bool memory_upstream_refuses(struct memory_upstream *u, struct memory_refusal *r
     } else if (refuses_as_silent(u, refusal) ||
                (u->base.state != UPSTREAM_READY && refuses_new(u, refusal))) {
         return true;
-    } else if (u->base.put_bytes - u->base.written_bytes > u->base.worker->max_bytes / 2) {
+    } else if (is_stuffed(u)) {
         refusal->err = ERR_LIMIT;
-        refusal->text = "it takes no more bytes, and half of max_memory waits for it already";
+        refusal->text = "it takes no more bytes, and half of max_memory waits for servers already";
     } else if (u->queued >= u->side->settings->max_queue) {
         refusal->err = ERR_LIMIT;
         refusal->text = "max_queue requests wait for it already";

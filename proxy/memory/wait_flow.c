@@ -19,6 +19,7 @@ bool memory_wait_begin(struct memory_attempt *a)
     /* What it points to may be the session's input, which does not stay. */
     a->request->parts[a->part].bytes =
         arena_copy(&a->request->arena, a->request->parts[a->part].bytes);
+    memory_request_weigh(a->request);
     list_append(&a->shard->waiters, &a->wait_link);
     a->shard->waiter_count++;
     worker_be_busy(side->worker);

@@ -121,6 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
         .stamp = true,
         .databases = 4,
         .max_request_bytes = 4096,
+        .max_session_bytes = 8192,
         .script_cache_bytes = 1000,
     };
     static const struct memory_host HOST;

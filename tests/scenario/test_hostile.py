@@ -123,5 +123,131 @@ class Clients(Case):
             self.assertNotIn("upstream lost", sheaf.log)
 
 
+class Memory(Case):
+    """max_memory counts whatever clients make Sheaf keep, and who made it keep most goes."""
+
+    def start(self, shards=1, **options):
+        self.redis = [RedisServer(self) for _ in range(shards)]
+        self.keys = [keys[0] for keys in keys_on_shards(shards)]
+        options = {"probe": "no", "timeout": "30s", "max_request": "4mb", "max_session_memory": "16mb", **options}
+        self.sheaf = Sheaf(self, pool(self.redis, **options), proxy={"workers": 1, "max_memory": "16mb"})
+
+    def sessions(self, count):
+        made = [self.sheaf.connect() for _ in range(count)]
+        for session in made:
+            self.addCleanup(session.close)
+        return made
+
+    def metric(self, name):
+        return sum(float(line.rsplit(" ", 1)[1]) for line in self.sheaf.http("/metrics")[1].splitlines()
+                   if line.startswith(name))
+
+    def held(self):
+        return self.metric("sheaf_memory_held_bytes")
+
+    def outcome(self, session):
+        """What becomes of RESET; what was said before it is passed over."""
+        try:
+            session.send(encode("RESET"))
+            while (reply := session.reply()) != "RESET":
+                pass
+            return reply
+        except (EOFError, OSError):
+            return "closed"
+
+    def test_what_a_client_has_queued_named_or_subscribed_to_counts(self):
+        self.start(max_upstreams=20)
+        big = b"x" * 1_000_000
+        for words in ((("MULTI",), *[("SET", "a", big)] * 3),
+                      (("CLIENT", "SETNAME", big), ("CLIENT", "SETINFO", "LIB-NAME", big),
+                       ("CLIENT", "SETINFO", "LIB-VER", big)),
+                      (("HELLO", 3), ("SUBSCRIBE", big + b"1", big + b"2", big + b"3"))):
+            with self.subTest(words[0][0]):
+                modest = self.sheaf.connect()
+                self.assertEqual(modest.ask("CLIENT", "SETNAME", "modest"), "OK")
+                greedy = self.sessions(12)
+                for session in greedy:
+                    try:
+                        for each in words:
+                            session.ask(*each)
+                    except (EOFError, OSError):
+                        pass
+                wait_until(lambda: self.held() < 17 << 20, what="the memory to be under its limit")
+                self.assertEqual(self.outcome(modest), "RESET")
+                self.assertIn("closed", [self.outcome(each) for each in greedy])
+                for session in (modest, *greedy):
+                    session.close()
+                wait_until(lambda: self.held() < 100_000, what="all to be given back")
+
+    def test_one_session_may_not_keep_more_than_max_session_memory(self):
+        self.start(max_session_memory="4mb")
+        with self.sheaf.connect() as session:
+            self.assertEqual(session.ask("CLIENT", "SETNAME", "x" * 3_000_000), "OK")
+            refusal = Failure("ERR the session would hold more than max_session_memory of pool main")
+            self.assertEqual(session.ask("CLIENT", "SETINFO", "LIB-NAME", "x" * 3_000_000), refusal)
+            self.assertEqual(session.ask("MULTI"), "OK")
+            self.assertEqual(session.ask("SET", "a", "x" * 3_000_000), refusal)
+            self.assertEqual(session.ask("EXEC").code, "EXECABORT")
+            self.assertEqual(session.ask("RESET"), "RESET")
+            wait_until(lambda: self.held() < 100_000, what="it to be given back")
+            self.assertEqual(session.ask("MULTI"), "OK")
+            self.assertEqual(session.ask("SET", "a", "x" * 3_000_000), "QUEUED")
+            self.assertEqual(session.ask("EXEC"), ["OK"])
+
+    def test_answers_that_wait_behind_a_request_count(self):
+        self.start()
+        session, = self.sessions(1)
+        self.assertEqual(session.ask("SET", "a", "1"), "OK")
+        self.redis[0].stop()
+        session.socket.settimeout(0.3 * SLOW)
+        with self.assertRaises(TimeoutError):
+            session.send(encode("GET", "a") + encode("ECHO", b"x" * 1_000_000) * 100)
+        self.assertGreater(self.held(), 1_000_000)
+        self.redis[0].cont()
+
+    def test_who_has_many_small_requests_waiting_is_counted_too(self):
+        self.start()
+        greedy = self.sessions(60)
+        self.assertEqual(greedy[0].ask("SET", "a", "1"), "OK")
+        self.redis[0].stop()
+        for session in greedy:
+            session.send(encode("GET", "a") + encode("PING") * 1000)
+        wait_until(lambda: "this session held the most" in self.sheaf.log, what="some to be closed")
+        wait_until(lambda: self.held() < 17 << 20, what="the memory to be under its limit")
+        self.redis[0].cont()
+
+    def test_what_servers_do_not_take_is_not_laid_at_the_door_of_others(self):
+        self.start(shards=4)
+        modest = self.sheaf.connect()
+        self.addCleanup(modest.close)
+        for key in self.keys:
+            self.assertEqual(modest.ask("SET", key, "1"), "OK")
+        for redis in self.redis[1:]:
+            redis.stop()
+        half = len(encode("GET", self.keys[0])) // 2
+        modest.send(encode("GET", self.keys[0])[:half])
+        greedy = self.sessions(30)
+        for number, session in enumerate(greedy):
+            session.socket.settimeout(0.1 * SLOW)
+            try:
+                session.send(encode("SET", self.keys[1 + number % 3], b"x" * 3_000_000))
+            except OSError:
+                pass
+            self.assertEqual(self.sheaf.ask("GET", self.keys[0]), b"1")
+        wait_until(lambda: "half of max_memory waits for servers" in self.sheaf.log, what="some to be refused")
+        wait_until(lambda: self.held() < 17 << 20, what="the memory to be under its limit")
+        modest.send(encode("GET", self.keys[0])[half:])
+        self.assertEqual(modest.reply(), b"1")
+        for redis in self.redis[1:]:
+            redis.cont()
+
+    def test_a_request_of_many_words_is_not_read_word_by_word(self):
+        self.start(shards=2)
+        before = self.metric("sheaf_loop_turns_total")
+        with self.sheaf.connect() as session:
+            self.assertEqual(session.ask("MGET", *range(50_000)), [None] * 50_000)
+        self.assertLess(self.metric("sheaf_loop_turns_total") - before, 5000)
+
+
 if __name__ == "__main__":
     main()

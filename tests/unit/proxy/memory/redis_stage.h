@@ -56,6 +56,7 @@ static inline void stage_begin_with(uint32_t count, struct user_settings *users,
         .stamp = true,
         .databases = 16,
         .max_request_bytes = 1 << 20,
+        .max_session_bytes = 1 << 20,
         .script_cache_bytes = 4096,
         .hash_tag = "{}",
     };
