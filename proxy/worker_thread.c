@@ -174,7 +174,7 @@ static void *run(void *arg)
     while (!w->stopped && !(w->draining && w->session_count == 0))
         worker_turn(w);
     crew_leave(w);
-    event_base_loop(w->base, EVLOOP_NONBLOCK); /* letters that came before it left go on */
+    mailbox_empty(t->box); /* letters that came before it left go on */
     mailbox_post(t->daemon, t->ended, NULL);
     return NULL;
 }

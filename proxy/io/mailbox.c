@@ -37,16 +37,10 @@ static struct letter *take_all(struct mailbox *box)
     return letters;
 }
 
-static void on_mail(evutil_socket_t fd, short what, void *arg)
+void mailbox_empty(struct mailbox *box)
 {
-    struct mailbox *box = arg;
-    struct letter *letters;
-    uint64_t count;
+    struct letter *letters = take_all(box);
 
-    (void)what;
-    if (read((int)fd, &count, sizeof(count)) != sizeof(count))
-        return; /* another wake-up took it */
-    letters = take_all(box);
     while (letters != NULL) {
         struct letter *letter = letters;
 
@@ -54,6 +48,15 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
         letter->run(box->owner, letter->content);
         free(letter);
     }
+}
+
+static void on_mail(evutil_socket_t fd, short what, void *arg)
+{
+    uint64_t count;
+
+    (void)what;
+    if (read((int)fd, &count, sizeof(count)) == sizeof(count)) /* else another wake-up took it */
+        mailbox_empty(arg);
 }
 
 enum err mailbox_open(struct event_base *base, void *owner, struct mailbox **out)

@@ -6,7 +6,8 @@
  *
  *     memory_inquire --> visit in each worker, by number --> come_home in the asking one
  *
- * The letter holds a reference of its request, which only the asking worker looks at. */
+ * The letter knows its request by a number alone, under which the asking worker keeps it: a worker
+ * may end, or a pool, before all its letters have come home. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,10 +85,16 @@ static void session_line(const struct memory_site *site, struct buf *out)
 
 /* ---- letters ---- */
 
+struct inquiry {
+    struct list link; /* of memory_works.inquiries */
+    uint64_t number;
+    struct memory_request *request; /* counted reference */
+};
+
 struct letter {
-    struct memory_request *request; /* counted reference; the asking worker's */
-    uint32_t asker;                 /* index of its worker */
-    uint64_t asker_id;              /* of the session */
+    uint64_t number;   /* of the asking worker's inquiry */
+    uint32_t asker;    /* index of its worker */
+    uint64_t asker_id; /* of the session */
     char *pool;
     bool kills, spare_self;
     uint64_t id; /* 0: any */
@@ -164,9 +171,49 @@ static void add_sessions(struct worker *w, struct letter *letter)
     }
 }
 
-static void come_home(struct letter *letter)
+static void forget(struct inquiry *inquiry)
 {
-    struct memory_request *r = letter->request;
+    list_remove(&inquiry->link);
+    memory_request_unref(inquiry->request);
+    free(inquiry);
+}
+
+void memory_inquiries_forget(struct memory_side *side)
+{
+    struct memory_works *works = side->worker->flows;
+
+    LIST_EACH (&works->inquiries, link) {
+        struct inquiry *inquiry = LIST_ITEM(link, struct inquiry, link);
+
+        if (inquiry->request->side == side)
+            forget(inquiry);
+    }
+}
+
+static uint64_t remember(struct memory_request *r)
+{
+    struct memory_works *works = r->side->worker->flows;
+    struct inquiry *inquiry = mem_new(sizeof(*inquiry));
+
+    inquiry->request = r;
+    r->refs++;
+    inquiry->number = ++works->last_inquiry;
+    list_append(&works->inquiries, &inquiry->link);
+    return inquiry->number;
+}
+
+static struct inquiry *recall(struct worker *w, uint64_t number)
+{
+    struct memory_works *works = w->flows;
+
+    LIST_EACH (&works->inquiries, link)
+        if (LIST_ITEM(link, struct inquiry, link)->number == number)
+            return LIST_ITEM(link, struct inquiry, link);
+    return NULL;
+}
+
+static void answer(struct memory_request *r, struct letter *letter)
+{
     struct memory_session *s = r->session;
     struct memory_part part = { 0 };
     struct memory_merge m = { .site = &r->side->site,
@@ -176,16 +223,24 @@ static void come_home(struct letter *letter)
                               .arena = &r->arena,
                               .out = &r->reply };
 
-    if (s != NULL) {
-        if (letter->kills)
-            buf_format(&letter->lines, "%llu", (unsigned long long)letter->killed);
-        part.reply = buf_all(&letter->lines);
-        m.state = s->state;
-        r->merge(&m);
-        r->done = true;
-        memory_session_advance(s);
+    if (letter->kills)
+        buf_format(&letter->lines, "%llu", (unsigned long long)letter->killed);
+    part.reply = buf_all(&letter->lines);
+    m.state = s->state;
+    r->merge(&m);
+    r->done = true;
+    memory_session_advance(s);
+}
+
+static void come_home(struct worker *w, struct letter *letter)
+{
+    struct inquiry *inquiry = recall(w, letter->number);
+
+    if (inquiry != NULL) {
+        if (inquiry->request->session != NULL)
+            answer(inquiry->request, letter);
+        forget(inquiry);
     }
-    memory_request_unref(r);
     letter_free(letter);
 }
 
@@ -198,7 +253,7 @@ static void send_on(struct letter *letter, uint32_t from, uint32_t count)
         if (i != letter->asker && crew_send(i, visit, letter))
             return;
     if (!crew_send(letter->asker, visit, letter))
-        letter_free(letter); /* the asking worker has ended, and the request with it */
+        letter_free(letter); /* the asking worker has ended */
 }
 
 static void visit(struct worker *w, void *content)
@@ -206,7 +261,7 @@ static void visit(struct worker *w, void *content)
     struct letter *letter = content;
 
     if (w->index == letter->asker) {
-        come_home(letter);
+        come_home(w, letter);
         return;
     }
     add_sessions(w, letter);
@@ -219,8 +274,7 @@ void memory_inquire(struct memory_session *s, struct memory_request *r,
     struct worker *w = s->base.worker;
     struct letter *letter = mem_new(sizeof(*letter));
 
-    letter->request = r;
-    r->refs++;
+    letter->number = remember(r);
     letter->asker = w->index;
     letter->asker_id = s->base.id;
     letter->pool = mem_text(s->side->name);
@@ -233,7 +287,7 @@ void memory_inquire(struct memory_session *s, struct memory_request *r,
     copy_text(letter->user, inquiry->user);
     add_sessions(w, letter);
     if (w->count == 1)
-        come_home(letter);
+        come_home(w, letter);
     else
         send_on(letter, 0, w->count);
 }

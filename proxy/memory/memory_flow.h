@@ -203,6 +203,8 @@ struct memory_side {
 /* The memory flow's part of a worker: worker->flows. */
 struct memory_works {
     struct list sides;
+    struct list inquiries; /* on their way around the workers; host_flow.c's */
+    uint64_t last_inquiry; /* its number */
     struct slab requests;
     struct slab blocks; /* of their arenas */
 };
@@ -324,3 +326,5 @@ extern const struct memory_host memory_flow_host;
 /* Asks all workers; `r` stands in its session's queue, and will be done. */
 void memory_inquire(struct memory_session *s, struct memory_request *r,
                     const struct memory_inquiry *inquiry);
+/* Of a side that ends; whoever comes home then is not awaited any more. */
+void memory_inquiries_forget(struct memory_side *side);

@@ -332,6 +332,7 @@ static void end_routes(struct memory_side *side)
 
 static void side_free(struct memory_side *side)
 {
+    memory_inquiries_forget(side);
     for (uint32_t i = 0; i < side->shard_count; i++)
         shard_free(side->shards[i]);
     LIST_EACH (&side->past_shards, link)
@@ -410,6 +411,7 @@ void memory_works_init(struct worker *w)
     works->requests.size = sizeof(struct memory_request);
     works->blocks.size = ARENA_BLOCK_BYTES;
     list_init(&works->sides);
+    list_init(&works->inquiries);
     w->flows = works;
     w->flow_tick = tick;
     w->flow_trim = trim;

@@ -123,6 +123,19 @@ class Clients(Case):
             self.assertNotIn("upstream lost", sheaf.log)
 
 
+    def test_it_ends_well_while_clients_ask_for_one_another(self):
+        redis = RedisServer(self)
+        sheaf = Sheaf(self, pool([redis], probe="no"), proxy={"workers": 4})
+        sessions = [sheaf.connect() for _ in range(40)]
+        for session in sessions:
+            session.send(encode("CLIENT", "LIST") * 50)
+        sheaf.terminate()
+        sheaf.terminate()
+        self.assertEqual(sheaf.wait(), 0, sheaf.log[-2000:])
+        for session in sessions:
+            session.close()
+
+
 class Memory(Case):
     """max_memory counts whatever clients make Sheaf keep, and who made it keep most goes."""
 
