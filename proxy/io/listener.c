@@ -105,7 +105,7 @@ static enum err clear_path(const struct sockaddr_un *address, const struct liste
                            struct buf *why)
 {
     struct stat status;
-    int fd, answer;
+    int fd, why_not;
 
     if (lstat(o->unix_path, &status) != 0)
         return ERR_NONE;
@@ -113,15 +113,18 @@ static enum err clear_path(const struct sockaddr_un *address, const struct liste
         errno = EEXIST;
         return say_why(why, "cannot listen on", o);
     }
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    answer = connect(fd, (const struct sockaddr *)address, sizeof(*address));
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return say_why(why, "cannot open a socket for", o);
+    why_not =
+        connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ? EADDRINUSE : errno;
     close(fd);
-    if (answer == 0) {
-        errno = EADDRINUSE;
-        return say_why(why, "cannot listen on", o);
+    if (why_not == ECONNREFUSED) {
+        unlink(o->unix_path);
+        return ERR_NONE;
     }
-    unlink(o->unix_path);
-    return ERR_NONE;
+    errno = why_not == EAGAIN ? EADDRINUSE : why_not; /* its backlog is full */
+    return say_why(why, "cannot listen on", o);
 }
 
 static enum err bind_unix(const struct listener_options *o, int *fds, uint32_t count,

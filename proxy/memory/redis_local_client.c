@@ -67,9 +67,9 @@ static void plan_info(struct redis_call *call)
 /* What the merge must know of the question: its words, which outlive it in the arena. */
 struct question {
     enum resp_version version;
-    const struct slice *ids;
-    size_t id_count;
-    bool by_address; /* the old form of CLIENT KILL, which answers with OK */
+    const int64_t *ids; /* in their order */
+    size_t id_count;    /* 0: all are asked for */
+    bool by_address;    /* the old form of CLIENT KILL, which answers with OK */
 };
 
 static struct question *ask_workers(struct redis_call *call, const struct memory_inquiry *inquiry,
@@ -88,17 +88,22 @@ static struct question *ask_workers(struct redis_call *call, const struct memory
     return question;
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    int64_t one = *(const int64_t *)a, other = *(const int64_t *)b;
+
+    return (one > other) - (one < other);
+}
+
 /* Is this line of CLIENT LIST about one of the ids that were asked for? */
 static bool is_listed(const struct question *question, struct slice line)
 {
-    for (size_t i = 0; i < question->id_count; i++) {
-        struct slice id = question->ids[i];
+    const uint8_t *end = memchr(line.at, ' ', line.len);
+    int64_t id;
 
-        if (line.len > 3 + id.len && memcmp(line.at, "id=", 3) == 0 &&
-            memcmp(line.at + 3, id.at, id.len) == 0 && line.at[3 + id.len] == ' ')
-            return true;
-    }
-    return false;
+    return end != NULL && slice_starts(line, slice_text("id=")) &&
+           slice_to_i64(slice_of(line.at + 3, (size_t)(end - line.at) - 3), &id) &&
+           bsearch(&id, question->ids, question->id_count, sizeof(id), compare_ids) != NULL;
 }
 
 static void keep_listed(const struct question *question, struct slice rest, struct buf *kept)
@@ -147,13 +152,30 @@ static bool read_kind(struct redis_call *call, struct slice word, enum memory_ki
     return false;
 }
 
+/* Sorted: there may be a million, and each session is looked for.  False: answered with an
+ * error. */
+static bool read_ids(struct redis_call *call, int64_t **out)
+{
+    size_t count = call->count - 3;
+    int64_t *ids = arena_new(call->op->arena, count * sizeof(*ids));
+
+    for (size_t i = 0; i < count; i++)
+        if (!slice_to_i64(call->args[i + 3], &ids[i])) {
+            redis_error(call, "ERR Invalid client ID");
+            return false;
+        }
+    qsort(ids, count, sizeof(*ids), compare_ids);
+    *out = ids;
+    return true;
+}
+
 static void plan_list(struct redis_call *call)
 {
     bool by_id = call->count > 3 && slice_is_word(call->args[2], "id");
     bool by_type = call->count == 4 && slice_is_word(call->args[2], "type");
     struct memory_inquiry inquiry = { 0 };
     struct question *question;
-    struct slice *ids;
+    int64_t *ids = NULL;
 
     if (call->count > 2 && !by_id && !by_type) {
         redis_error(call, "ERR syntax error");
@@ -161,14 +183,11 @@ static void plan_list(struct redis_call *call)
     }
     if (by_type && !read_kind(call, call->args[3], &inquiry.kind))
         return;
-    question = ask_workers(call, &inquiry, merge_list);
-    if (!by_id)
+    if (by_id && !read_ids(call, &ids))
         return;
-    question->id_count = call->count - 3;
-    ids = arena_new(call->op->arena, question->id_count * sizeof(*ids));
-    for (size_t i = 0; i < question->id_count; i++)
-        ids[i] = arena_copy(call->op->arena, call->args[i + 3]);
+    question = ask_workers(call, &inquiry, merge_list);
     question->ids = ids;
+    question->id_count = by_id ? call->count - 3 : 0;
 }
 
 static bool is_user(const struct memory_pool *pool, struct slice name)

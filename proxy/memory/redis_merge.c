@@ -3,6 +3,7 @@
 #include "proxy/memory/redis_merge.h"
 
 #include <string.h>
+#include <xxhash.h>
 
 #include "proxy/wire/resp_reader.h"
 
@@ -331,11 +332,11 @@ static void table_init(struct memory_merge *m, struct places_by_text *table, siz
 /* The place of an equal element of `list`, or `place`, which is then in the table. */
 static size_t table_find(struct places_by_text *table, const struct slice *list, size_t place)
 {
-    uint64_t hash = 0xcbf29ce484222325U;
+    /* Clients choose the names: they may not know where these fall. */
+    uint64_t hash =
+        XXH3_64bits_withSeed(list[place].at, list[place].len, (uint64_t)(uintptr_t)table->at);
     size_t at;
 
-    for (size_t i = 0; i < list[place].len; i++)
-        hash = (hash ^ list[place].at[i]) * 0x100000001b3U;
     for (at = hash & table->mask; table->at[at] != 0; at = (at + 1) & table->mask)
         if (slice_is(list[table->at[at] - 1], list[place]))
             return table->at[at] - 1;

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Servers that lie and clients that want more than their share: it costs themselves, not the others."""
+import contextlib
 import pathlib
 import resource
 import signal
@@ -84,6 +85,25 @@ class Servers(Case):
             sheaf.process.signal(signal.SIGCONT)
             self.assertEqual(session.reply(), "true")
             self.assertEqual(session.ask("SET", "a", "3"), "true")
+
+
+    def test_a_socket_whose_owner_is_busy_is_not_taken_for_a_dead_one(self):
+        path = self.folder() / "busy.sock"
+        with socket.socket(socket.AF_UNIX) as owner, contextlib.ExitStack() as crowd:
+            owner.bind(str(path))
+            owner.listen(0)
+            with self.assertRaises(BlockingIOError):
+                for _ in range(1000):
+                    one = crowd.enter_context(socket.socket(socket.AF_UNIX))
+                    one.setblocking(False)
+                    one.connect(str(path))
+            file = self.folder() / "sheaf.ini"
+            file.write_text(ini(("proxy", {"admin": "off"}),
+                                pool(["redis://127.0.0.1:1"], listen=f"redis+unix://{path}")))
+            code, _, err = Sheaf.command("serve", file, seconds=10)
+            self.assertEqual(code, 1, err)
+            self.assertIn("Address already in use", err)
+            self.assertTrue(path.exists())
 
 
 class Clients(Case):

@@ -96,6 +96,9 @@ class Sessions(Case):
         wanted = [s.id for s in sessions[::5]]
         self.assertEqual(set(self.listed(sessions[1], "ID", *wanted)), set(wanted))
         self.assertEqual(set(self.listed(sessions[1], "ID", 10 ** 9)), set())
+        self.assertEqual(set(self.listed(sessions[1], "ID", *range(200_000, 0, -1))),
+                         {s.id for s in sessions})
+        self.assertEqual(sessions[1].ask("CLIENT", "LIST", "ID", "x"), "ERR Invalid client ID")
 
     def test_a_list_in_a_pipeline_keeps_its_place(self):
         session = self.connect(3)
