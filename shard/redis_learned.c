@@ -169,6 +169,27 @@ static enum err read_bits(struct reader *r, uint32_t (*find)(struct slice), uint
     return ERR_NONE;
 }
 
+/* Redis puts a module's commands into no category; rights that are given by category mean them too,
+ * so they get those that follow from the flags, as commands of its own do. */
+static uint32_t implied_categories(uint32_t flags)
+{
+    static const struct {
+        uint32_t flag, categories;
+    } IMPLIED[] = {
+        { REDIS_COMMAND_WRITE, REDIS_CATEGORY_WRITE },
+        { REDIS_COMMAND_READ, REDIS_CATEGORY_READ },
+        { REDIS_COMMAND_ADMIN, REDIS_CATEGORY_ADMIN | REDIS_CATEGORY_DANGEROUS },
+        { REDIS_COMMAND_PUBSUB, REDIS_CATEGORY_PUBSUB },
+        { REDIS_COMMAND_BLOCKING, REDIS_CATEGORY_BLOCKING },
+    };
+    uint32_t categories = flags & REDIS_COMMAND_FAST ? REDIS_CATEGORY_FAST : REDIS_CATEGORY_SLOW;
+
+    for (size_t i = 0; i < sizeof(IMPLIED) / sizeof(IMPLIED[0]); i++)
+        if (flags & IMPLIED[i].flag)
+            categories |= IMPLIED[i].categories;
+    return categories;
+}
+
 /* What can be done with a command of which only this is known. */
 static void decide(struct redis_command *cmd, int64_t first, int64_t last, int64_t step)
 {
@@ -251,6 +272,7 @@ static enum err read_command(struct reader *r, struct redis_learned *learned, ui
     if (arity < INT16_MIN || arity > INT16_MAX)
         return ERR_PROTOCOL;
     cmd.arity = (int16_t)arity;
+    cmd.categories = implied_categories(cmd.flags);
     if (fields > CATEGORIES)
         TRY(read_bits(r, redis_category_find, &cmd.categories));
     if (fields > SUBCOMMANDS) {

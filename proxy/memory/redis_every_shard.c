@@ -105,16 +105,8 @@ void redis_plan_every_shard(struct redis_call *call)
 /* A shard that could not answer is no reason not to: the next one is asked. */
 static void merge_any(struct memory_merge *m)
 {
-    struct redis_note *note = m->note;
-
-    if (!m->parts[0].failed || ++note->round >= shard_map_count(m->site->map)) {
+    if (!m->parts[0].failed || !redis_merge_next_shard(m, m->note))
         redis_merge_one(m);
-        return;
-    }
-    m->parts[0].shard = (m->parts[0].shard + 1) % shard_map_count(m->site->map);
-    m->parts[0].bytes = note->words[0];
-    m->parts[0].failed = false;
-    m->again = true;
 }
 
 void redis_plan_any_shard(struct redis_call *call)

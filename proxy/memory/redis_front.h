@@ -61,7 +61,7 @@ struct redis_shared {
     struct resp_args args; /* of the request parsed last, whosever it is */
     struct redis_learned *learned[REDIS_LEARNED_MOST]; /* the newest last; see redis_learn.c */
     uint32_t learned_count;
-    uint64_t learned_us;                    /* when servers were asked last; 0: never */
+    uint64_t learned_us;                    /* when one answered what it knows; 0: never */
     struct redis_scripts *scripts;          /* counted */
     struct redis_ran ran[REDIS_RAN_PLACES]; /* by sha and shard; what is not there is not known */
     uint64_t random;

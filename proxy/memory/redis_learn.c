@@ -1,12 +1,14 @@
 /* A command that our table lacks may be one of a module or of a newer server: the servers' own
- * COMMAND tells where its keys are.  It is asked for when such a command comes, not more often than
- * once in LEARN_INTERVAL_US, and the command is planned with what it said.  What was learned is
- * kept as long as the worker, for requests under way point into it; a lesson is kept only if it
- * knows the command that it was taken for. */
+ * COMMAND tells where its keys are.  It is asked for when such a command comes, unless it was
+ * answered less than LEARN_INTERVAL_US ago, and the command is planned with what it said; what the
+ * session asks behind it waits for that.  What was learned is kept as long as the worker, for
+ * requests under way point into it; a lesson is kept only if it knows the command that it was taken
+ * for. */
 #include <string.h>
 
 #include "proxy/memory/redis_kinds.h"
 #include "proxy/memory/redis_merge.h"
+#include "proxy/memory/redis_transaction.h"
 
 #define LEARN_INTERVAL_US ((uint64_t)30 * 1000000)
 
@@ -64,11 +66,35 @@ static void plan_learned(struct memory_merge *m, struct lesson *lesson)
     }
 }
 
+/* Keeps what the server said, unless others who asked meanwhile have it already. */
+static void take_lesson(struct memory_merge *m, const struct lesson *lesson)
+{
+    struct redis_shared *shared = redis_shared_of(m->site);
+    const struct slice *words = lesson->op.words;
+    struct redis_learned *learned;
+
+    shared->learned_us = m->site->now_us;
+    if (shared->learned_count == REDIS_LEARNED_MOST ||
+        redis_learn_find(shared, words, lesson->op.count) != NULL ||
+        redis_learned_read(m->parts[0].reply, &learned) != ERR_NONE)
+        return;
+    if (redis_learned_find(learned, words, lesson->op.count) != NULL)
+        shared->learned[shared->learned_count++] = learned;
+    else
+        redis_learned_free(&learned);
+}
+
+/* No server could be asked, so nobody knows whether there is such a command. */
+static void fail(struct memory_merge *m)
+{
+    if (m->state != NULL)
+        redis_transaction_spoil(redis_session_of(m->state));
+    redis_merge_one(m);
+}
+
 static void merge_lesson(struct memory_merge *m)
 {
     struct lesson *lesson = m->note;
-    struct redis_shared *shared = redis_shared_of(m->site);
-    struct redis_learned *learned;
 
     if (lesson->planned) {
         m->note = lesson->op.note;
@@ -76,14 +102,14 @@ static void merge_lesson(struct memory_merge *m)
         m->note = lesson;
         return;
     }
+    if (m->parts[0].failed && redis_merge_next_shard(m, &lesson->note))
+        return;
     lesson->planned = true;
-    if (!m->parts[0].failed && redis_learned_read(m->parts[0].reply, &learned) == ERR_NONE) {
-        if (shared->learned_count < REDIS_LEARNED_MOST &&
-            redis_learned_find(learned, lesson->op.words, lesson->op.count) != NULL)
-            shared->learned[shared->learned_count++] = learned;
-        else
-            redis_learned_free(&learned);
+    if (m->parts[0].failed) {
+        fail(m);
+        return;
     }
+    take_lesson(m, lesson);
     if (m->state != NULL)
         plan_learned(m, lesson);
 }
@@ -96,12 +122,12 @@ void redis_plan_learn(struct redis_call *call)
     struct lesson *lesson;
     struct slice *words;
 
-    if (redis_command_named(call->args[0]) != NULL || call->session->special != 0 ||
+    if (redis_command_named(call->args[0]) != NULL ||
+        (call->session->special & REDIS_SPECIAL_LOGGED_OUT) != 0 ||
         (shared->learned_us != 0 && call->site->now_us - shared->learned_us < LEARN_INTERVAL_US)) {
         redis_error_of_words(call);
         return;
     }
-    shared->learned_us = call->site->now_us;
     lesson = arena_new(op->arena, sizeof(*lesson));
     words = arena_new(op->arena, call->count * sizeof(*words));
     for (size_t i = 0; i < call->count; i++)
@@ -110,9 +136,11 @@ void redis_plan_learn(struct redis_call *call)
     lesson->op.count = call->count;
     lesson->op.is_inline = true; /* so that it is encoded again: the bytes are gone */
     op->name = "command";
-    redis_plan_one(call, 0, redis_encode_texts(op->arena, texts));
+    lesson->note.words[0] = redis_encode_texts(op->arena, texts);
+    redis_plan_one(call, 0, lesson->note.words[0]);
     op->parts = arena_new(op->arena, sizeof(*op->parts));
     *op->parts = op->one;
     op->merge = merge_lesson;
     op->note = lesson;
+    op->alone = true; /* it may yet be queued in a transaction, or go to another shard */
 }

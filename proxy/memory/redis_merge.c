@@ -67,6 +67,17 @@ bool redis_merge_has_shard(const struct memory_merge *m, uint32_t part)
     return m->parts[part].shard < shard_map_count(m->site->map);
 }
 
+bool redis_merge_next_shard(struct memory_merge *m, struct redis_note *note)
+{
+    if (++note->round >= shard_map_count(m->site->map))
+        return false;
+    m->parts[0].shard = (m->parts[0].shard + 1) % shard_map_count(m->site->map);
+    m->parts[0].bytes = note->words[0];
+    m->parts[0].failed = false;
+    m->again = true;
+    return true;
+}
+
 void redis_merge_one(struct memory_merge *m)
 {
     buf_slice(m->out, m->parts[0].reply);

@@ -36,6 +36,10 @@ size_t redis_merge_drop_hidden(const struct redis_note *note, struct slice *elem
  * there is no other round. */
 bool redis_merge_has_shard(const struct memory_merge *m, uint32_t part);
 
+/* The only part's shard has failed: has the next one asked, with note->words[0].  False: all were
+ * asked. */
+bool redis_merge_next_shard(struct memory_merge *m, struct redis_note *note);
+
 /* Forwards the only part's reply. */
 void redis_merge_one(struct memory_merge *m);
 void redis_merge_info(struct memory_merge *m); /* redis_info.c */

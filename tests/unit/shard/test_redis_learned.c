@@ -55,7 +55,7 @@ static void what_the_table_lacks_is_learned(void)
     CHECK_INT(cmd->plan, REDIS_KEYED);
     CHECK(redis_command_has_one_key(cmd));
     CHECK(redis_command_may_retry(cmd));
-    CHECK_INT(cmd->categories, REDIS_CATEGORY_READ);
+    CHECK_INT(cmd->categories, REDIS_CATEGORY_READ | REDIS_CATEGORY_FAST);
     CHECK(cmd->flags & REDIS_COMMAND_LEARNED);
     /* Told as -1: but a command with a key has two words. */
     CHECK(!redis_command_arity_is_right(cmd, 1));
