@@ -74,7 +74,7 @@ static enum parse parse(const struct memory_site *site, struct memory_state *sta
         op->is_inline = in.at[0] != '*';
     } else if (parse == PARSE_MORE) {
         *need = session->progress.need > in.len ? session->progress.need : in.len + 1;
-    } else {
+    } else if ((session->special & (REDIS_SPECIAL_SILENT | REDIS_SPECIAL_SKIP)) == 0) {
         resp_put_error_text(last_words, "ERR %s", why.text);
     }
     return parse;
@@ -98,6 +98,7 @@ static void plan(const struct memory_site *site, struct memory_state *state,
     const struct redis_command *cmd;
 
     if (op->count == 0) {
+        session->special &= ~(uint32_t)REDIS_SPECIAL_SKIP; /* as Redis has it */
         op->way = MEMORY_NOTHING;
         return;
     }

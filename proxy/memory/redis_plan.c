@@ -168,8 +168,8 @@ void redis_plan_checked(struct redis_call *call)
         plan_kind(call);
 }
 
-/* These change it, and answer or not by themselves. */
-static bool decides_silence(const struct redis_command *cmd)
+/* CLIENT REPLY ON is heard even where it should have been skipped; RESET is not. */
+static bool is_reply_on(const struct redis_call *call)
 {
     return cmd != NULL && (slice_is_text(slice_text(cmd->name), "client|reply") ||
                            slice_is_text(slice_text(cmd->name), "reset"));
@@ -186,7 +186,7 @@ void redis_plan_slow(const struct memory_site *site, struct redis_session *sessi
         .args = op->words,
         .count = op->count,
     };
-    bool silent = (session->special & (REDIS_SPECIAL_SILENT | REDIS_SPECIAL_SKIP)) != 0;
+    bool silent = (session->special & REDIS_SPECIAL_SILENT) != 0;
     bool skip = (session->special & REDIS_SPECIAL_SKIP) != 0;
     size_t answered = op->answer->len;
 
@@ -203,7 +203,11 @@ void redis_plan_slow(const struct memory_site *site, struct redis_session *sessi
         session->special |= skip ? REDIS_SPECIAL_SKIP : 0;
         return;
     }
-    if (silent && !decides_silence(call.cmd)) {
+    if (silent) /* what ends it is heard, and nothing else: no error either */
+        silent = (session->special & REDIS_SPECIAL_SILENT) != 0;
+    else
+        silent = skip && !is_reply_on(&call);
+    if (silent) {
         op->silent = true;
         op->answer->len = answered;
     }

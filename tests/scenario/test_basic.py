@@ -260,6 +260,29 @@ class Basics(Case):
         self.assertEqual(self.ask("CLIENT", "REPLY", "ON"), "OK")
         self.assertEqual(self.ask("GET", "quiet"), b"2")
 
+    def test_what_is_silenced_is_what_redis_silences(self):
+        on, off, skip = (("CLIENT", "REPLY", word) for word in ("ON", "OFF", "SKIP"))
+        ping, bad = ("PING",), ("CLIENT", "REPLY", "nonsense")
+        for said in (
+                [skip, bad, ping], [off, bad, ("CLIENT", "REPLY"), (*on, "x"), on, ping], [off, ("RESET",), ping],
+                [skip, ("RESET",), ping], [skip, skip, ping, ping], [skip, on, ping], [skip, off, ping, on], [bad, ping],
+                [off, skip, ping, on, ping], [skip, ("GET",), ping],
+                [skip, ("NOSUCH",), ping], [skip, ("SUBSCRIBE", "a"), ping], [skip, ("EXEC",), ping, ("ECHO", "end")],
+                [off, ("SUBSCRIBE", "a"), ping, ("UNSUBSCRIBE", "a"), on, ping], [skip, ("HELLO", "3"), ("GET", "no:such")],
+                [off, ("SELECT", "1"), ("SET", "a", "1"), on, ("GET", "a"), ("DEL", "a")], [skip, (), ping, ping],
+                [skip, ("MULTI",), ("SET", "a", "1"), ("EXEC",), ("DEL", "a")], [skip, ("MGET", "a", "b", "c", "d"), ping],
+                [skip, ("WATCH", "a"), ("MULTI",), ("PING",), ("EXEC",)], [off, ("KEYS", "*"), ("WATCH", "a"), on, ping],
+                [skip, ("CLIENT", "KILL", "ID", "999999"), ping], [skip, ("EVAL", "return 1", "0"), ping]):
+            data = b"".join(encode(*words) for words in (*said, ("QUIT",)))
+            with self.subTest(said), self.sheaf.connect() as here, self.plain.connect() as there:
+                self.assertEqual(self.bytes_until_the_end(here, data), self.bytes_until_the_end(there, data))
+
+    def test_what_ends_a_session_ends_it_in_silence_too(self):
+        for silence in (encode("CLIENT", "REPLY", "OFF"), encode("CLIENT", "REPLY", "SKIP")):
+            for end in (encode("QUIT"), b"*x\r\n", b"*1\r\n$-1\r\n"):
+                with self.subTest(end, silence=silence), self.sheaf.connect() as session:
+                    self.assertEqual(self.bytes_until_the_end(session, silence + end + encode("PING")), b"")
+
     # --- what clients ask when they connect
 
     def test_what_libraries_ask_at_connect_is_answered(self):
