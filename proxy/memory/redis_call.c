@@ -236,3 +236,24 @@ bool redis_call_shard(struct redis_call *call, const struct redis_keys *keys, ui
     *out = shard;
     return true;
 }
+
+bool redis_call_names_its_keys(struct redis_call *call)
+{
+    bool bound = call->user != NULL && call->user->key_prefix_count > 0;
+
+    if (!redis_command_reads_foreign_keys(call->cmd, call->args, call->count))
+        return true;
+    if (bound)
+        redis_error(call,
+                    "NOPERM BY and GET patterns can read any key, so a user with key prefixes "
+                    "may not have them in '%s'",
+                    call->cmd->name);
+    else if (shard_map_count(call->site->map) > 1)
+        redis_error(call,
+                    "ERR BY and GET patterns read keys that may live on other shards, so '%s' "
+                    "can't have them in this pool",
+                    call->cmd->name);
+    else
+        return true;
+    return false;
+}

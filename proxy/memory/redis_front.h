@@ -135,5 +135,8 @@ bool redis_call_shard(struct redis_call *call, const struct redis_keys *keys, ui
 /* May there be a stamp in the session's database? */
 bool redis_has_stamp(const struct memory_site *site, const struct memory_state *state);
 bool redis_is_stamp_key(struct slice key);
+/* False: answered with an error, for it reads keys that it does not name (SORT BY, GET), and those
+ * may be another shard's or another user's. */
+bool redis_call_names_its_keys(struct redis_call *call);
 
 #define REDIS_CROSSSLOT "CROSSSLOT Keys in request don't hash to the same slot"

@@ -52,17 +52,9 @@ void redis_plan_keyed(struct redis_call *call)
     struct redis_keys keys;
     uint32_t shard;
 
-    if (!redis_call_keys(call, &keys) || !redis_call_shard(call, &keys, &shard))
+    if (!redis_call_keys(call, &keys) || !redis_call_shard(call, &keys, &shard) ||
+        !redis_call_names_its_keys(call))
         return;
-    if (redis_command_reads_foreign_keys(call->cmd, call->args, call->count) &&
-        (shard_map_count(call->site->map) > 1 ||
-         (call->user != NULL && call->user->key_prefix_count > 0))) {
-        redis_error(call,
-                    "ERR BY and GET patterns read keys that may live on other shards, so '%s' "
-                    "can't have them in this pool",
-                    call->cmd->name);
-        return;
-    }
     redis_plan_one(call, shard, redis_call_bytes(call));
 }
 

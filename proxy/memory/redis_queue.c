@@ -18,12 +18,6 @@ static bool is_harmless_local(const struct redis_command *cmd)
     return false;
 }
 
-static bool reads_foreign_keys(struct redis_call *call)
-{
-    return redis_command_reads_foreign_keys(call->cmd, call->args, call->count) &&
-           shard_map_count(call->site->map) > 1;
-}
-
 bool redis_queue_admits(struct redis_call *call)
 {
     const struct redis_command *cmd = call->cmd;
@@ -35,8 +29,8 @@ bool redis_queue_admits(struct redis_call *call)
     case REDIS_BLOCKING:
     case REDIS_PUBLISH:
     case REDIS_ADMIN:
-        if (!reads_foreign_keys(call) && (cmd->plan != REDIS_ADMIN || cmd->keys != REDIS_KEYS_NONE))
-            return true;
+        if (cmd->plan != REDIS_ADMIN || cmd->keys != REDIS_KEYS_NONE)
+            return redis_call_names_its_keys(call);
         break;
     case REDIS_SCRIPT:
         return redis_script_admits(call);

@@ -209,6 +209,21 @@ class Users(Case):
         self.assertEqual(session.ask("DEBUG", "SLEEP", "0"), "OK")
         self.assertEqual(session.ask("CONFIG", "SET", "nosuch", "1").code, "ERR")
 
+    def test_patterns_of_sort_read_no_keys_of_others_of_one_shard_either(self):
+        sheaf = Sheaf(self, pool([RedisServer(self)], user=["app pw prefix=app:", "root pw"]))
+        with sheaf.connect() as root, sheaf.connect() as session:
+            root.ask("AUTH", "root", "pw")
+            session.ask("AUTH", "app", "pw")
+            root.ask("SET", "secret:1", "hidden")
+            session.ask("RPUSH", "app:l", "1", "2")
+            self.assertEqual(root.ask("SORT", "app:l", "GET", "secret:*"), [b"hidden", None])
+            for words in (("GET", "secret:*"), ("BY", "secret:*"), ("BY", "nosort", "GET", "#", "GET", "*:1")):
+                for command in ("SORT", "SORT_RO"):
+                    with self.subTest(words, command=command):
+                        replies = session.ask_all((command, "app:l", *words), ("MULTI",), (command, "app:l", *words), ("EXEC",))
+                        self.assertEqual([getattr(r, "code", r) for r in replies], ["NOPERM", "OK", "NOPERM", "EXECABORT"])
+            self.assertEqual(session.ask_all(("MULTI",), ("SORT", "app:l", "GET", "#", "DESC"), ("EXEC",))[2], [[b"2", b"1"]])
+
     def test_a_user_with_prefixes_sees_no_keys_of_others(self):
         owner, session = self.login("ops", "ops-pw"), self.login("app", "app-pw")
         owner.ask("FLUSHALL")
