@@ -25,6 +25,7 @@
 /* What a pool does with a command. */
 enum redis_plan {
     REDIS_KEYED,       /* all keys on one shard (else -CROSSSLOT), without keys on the first one */
+    REDIS_DATABASE,    /* keyed, and names another database: COPY MOVE */
     REDIS_SPLIT,       /* once per shard with the keys that live there, then merged */
     REDIS_EVERY_SHARD, /* sent to all shards as it came, then merged */
     REDIS_ANY_SHARD,   /* touches no data: whichever shard answers is right */

@@ -182,6 +182,12 @@ bool redis_is_stamp_key(struct slice key)
            memcmp(key.at, SHARD_STAMP_KEY, sizeof(SHARD_STAMP_KEY) - 1) == 0;
 }
 
+void redis_error_of_stamp(struct redis_call *call)
+{
+    redis_error(call, "ERR '" SHARD_STAMP_KEY "' is the pool's own mark on this shard and can't be "
+                      "used through the pool");
+}
+
 static bool keys_are_allowed(struct redis_call *call, const struct redis_keys *keys)
 {
     bool channels = call->cmd->keys == REDIS_KEYS_CHANNELS;
@@ -191,8 +197,7 @@ static bool keys_are_allowed(struct redis_call *call, const struct redis_keys *k
 
         if (!channels && redis_is_stamp_key(key) &&
             redis_has_stamp(call->site, &call->session->base)) {
-            redis_error(call, "ERR '" SHARD_STAMP_KEY "' is the pool's own mark on this shard and "
-                              "can't be used through the pool");
+            redis_error_of_stamp(call);
             return false;
         }
         if (!redis_user_may_touch(call->user, key)) {

@@ -126,6 +126,8 @@ void redis_plan_admin(struct redis_call *call)
 {
     if (call->cmd->keys != REDIS_KEYS_NONE)
         redis_plan_keyed(call);
+    else if (strcmp(call->cmd->name, "swapdb") == 0)
+        redis_plan_swapdb(call);
     else
         plan_all(call);
 }

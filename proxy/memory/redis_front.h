@@ -4,6 +4,7 @@
  *     front_redis.c          parsing, the short way of one-key commands, refusals
  *     redis_plan.c           every other command: checks in Redis's order, then by its kind
  *     redis_split.c          MGET, MSET, DEL ...: once per shard
+ *     redis_database.c       COPY, MOVE, SWAPDB: the servers' numbers of databases
  *     redis_every_shard.c    commands of all shards
  *     redis_stamp.c          those of them that would show the stamp
  *     redis_merge.c          many replies into one
@@ -108,6 +109,9 @@ bool redis_may_hold(struct redis_call *call, size_t more);
 /* The error of redis_command_put_error(): unknown, wrong number of words, unreadable keys. */
 void redis_error_of_words(struct redis_call *call);
 
+/* The stamp was named. */
+void redis_error_of_stamp(struct redis_call *call);
+
 /* True: leave, the plan is made later. */
 bool redis_must_wait(struct redis_call *call);
 
@@ -131,12 +135,12 @@ struct redis_keys {
 bool redis_call_keys(struct redis_call *call, struct redis_keys *out);
 /* The one shard of all keys; shard 0 without keys.  False: answered with -CROSSSLOT. */
 bool redis_call_shard(struct redis_call *call, const struct redis_keys *keys, uint32_t *out);
+/* False: answered with an error, for it reads keys that it does not name (SORT BY, GET), and those
+ * may be another shard's or another user's. */
+bool redis_call_names_its_keys(struct redis_call *call);
 
 /* May there be a stamp in the session's database? */
 bool redis_has_stamp(const struct memory_site *site, const struct memory_state *state);
 bool redis_is_stamp_key(struct slice key);
-/* False: answered with an error, for it reads keys that it does not name (SORT BY, GET), and those
- * may be another shard's or another user's. */
-bool redis_call_names_its_keys(struct redis_call *call);
 
 #define REDIS_CROSSSLOT "CROSSSLOT Keys in request don't hash to the same slot"

@@ -107,6 +107,9 @@ static void plan_kind(struct redis_call *call)
     case REDIS_PUBLISH:
         redis_plan_keyed(call);
         return;
+    case REDIS_DATABASE:
+        redis_plan_database(call);
+        return;
     case REDIS_SPLIT:
         redis_plan_split(call);
         return;
@@ -163,8 +166,8 @@ void redis_plan_checked(struct redis_call *call)
 /* CLIENT REPLY ON is heard even where it should have been skipped; RESET is not. */
 static bool is_reply_on(const struct redis_call *call)
 {
-    return cmd != NULL && (slice_is_text(slice_text(cmd->name), "client|reply") ||
-                           slice_is_text(slice_text(cmd->name), "reset"));
+    return call->cmd != NULL && slice_is_text(slice_text(call->cmd->name), "client|reply") &&
+           call->count == 3 && slice_is_word(call->args[2], "on");
 }
 
 void redis_plan_slow(const struct memory_site *site, struct redis_session *session,

@@ -24,6 +24,7 @@ bool redis_queue_admits(struct redis_call *call)
 
     switch ((enum redis_plan)cmd->plan) {
     case REDIS_KEYED:
+    case REDIS_DATABASE:
     case REDIS_SPLIT:
     case REDIS_ANY_SHARD:
     case REDIS_BLOCKING:
@@ -50,7 +51,7 @@ bool redis_queue_admits(struct redis_call *call)
     return false;
 }
 
-void redis_queue_replace(struct redis_call *call, const struct slice **words, size_t *count)
+static void replace_sha(struct redis_call *call, const struct slice **words)
 {
     struct redis_shared *shared = redis_shared_of(call->site);
     bool read_only = strcmp(call->cmd->name, "evalsha_ro") == 0;
@@ -60,9 +61,21 @@ void redis_queue_replace(struct redis_call *call, const struct slice **words, si
         return;
     if (!redis_scripts_find(shared->scripts, call->args[1], call->op->arena, &body))
         return;
-    other = arena_new(call->op->arena, *count * sizeof(*other));
-    memcpy(other, *words, *count * sizeof(*other));
+    other = arena_new(call->op->arena, call->count * sizeof(*other));
+    memcpy(other, call->args, call->count * sizeof(*other));
     other[0] = slice_text(read_only ? "EVAL_RO" : "EVAL");
     other[1] = body;
     *words = other;
+}
+
+bool redis_queue_replace(struct redis_call *call, const struct redis_keys *keys,
+                         const struct slice **words)
+{
+    uint32_t shard;
+
+    *words = call->args;
+    if (call->cmd->plan == REDIS_DATABASE)
+        return redis_call_shard(call, keys, &shard) && redis_database_words(call, shard, words);
+    replace_sha(call, words);
+    return true;
 }

@@ -7,5 +7,7 @@
 
 /* False: answered with an error. */
 bool redis_queue_admits(struct redis_call *call);
-/* Other words that do the same with more certainty, in the arena: EVAL for EVALSHA. */
-void redis_queue_replace(struct redis_call *call, const struct slice **words, size_t *count);
+/* What is kept for EXEC: the words as they came, or others that mean the same to the server, in the
+ * arena: EVAL for EVALSHA, its own number of a database.  False: answered with an error. */
+bool redis_queue_replace(struct redis_call *call, const struct redis_keys *keys,
+                         const struct slice **words);

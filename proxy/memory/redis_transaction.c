@@ -116,18 +116,16 @@ static void keep(struct redis_call *call, const struct redis_keys *keys, const s
 
 void redis_transaction_queue(struct redis_call *call)
 {
-    const struct slice *words = call->args;
-    size_t count = call->count;
+    const struct slice *words;
     struct redis_keys keys = { 0 };
 
     if ((call->cmd->flags & REDIS_COMMAND_NO_MULTI) != 0) {
         redis_error(call, "ERR Command not allowed inside a transaction");
         return;
     }
-    if (!redis_queue_admits(call) || !redis_call_keys(call, &keys))
-        return;
-    redis_queue_replace(call, &words, &count);
-    keep(call, &keys, words, count);
+    if (redis_queue_admits(call) && redis_call_keys(call, &keys) &&
+        redis_queue_replace(call, &keys, &words))
+        keep(call, &keys, words, call->count);
 }
 
 int64_t redis_transaction_queued(const struct redis_session *session)

@@ -362,6 +362,63 @@ class SameAsRedis(Case):
         self.converse(3, 3)
 
 
+class Databases(Case):
+    """Each shard's URL names a database of its own, from which the pool's are counted."""
+
+    HOMES = (0, 3, 5)
+
+    def setUp(self):
+        self.redis = [RedisServer(self) for _ in self.HOMES]
+        self.keys = [keys[0] for keys in keys_on_shards(3, prefix="db")]
+
+    def serve(self, **options):
+        urls = [f"{redis.url}/{home}" for redis, home in zip(self.redis, self.HOMES)]
+        self.sheaf = Sheaf(self, pool(urls, databases=8, user=["default nopass admin"], **options))
+        self.session = self.sheaf.connect()
+        self.addCleanup(self.session.close)
+
+    def test_copy_and_move_mean_the_pools_databases(self):
+        self.serve()
+        ask = self.session.ask
+        for key, redis, home in zip(self.keys, self.redis, self.HOMES):
+            other = f"{{{key}}}x"
+            ask("SET", key, "v")
+            self.assertEqual(ask("COPY", key, other, "DB", 2), 1)
+            self.assertEqual(self.session.ask_all(("MULTI",), ("COPY", key, other, "DB", "1", "REPLACE"), ("MOVE", key, 4),
+                                                  ("EXEC",))[-1], [1, 1])
+            self.assertEqual(ask("EXISTS", key), 0)
+            for database, there in ((1, other), (2, other), (4, key)):
+                ask("SELECT", database)
+                self.assertEqual(ask("GET", there), b"v", database)
+                with redis.connect() as direct:
+                    direct.ask("SELECT", home + database)
+                    self.assertEqual(direct.ask("GET", there), b"v")
+            self.assertEqual(ask("MOVE", key, 0), 1)
+            ask("SELECT", 0)
+            for words in (("MOVE", key, 8), ("COPY", key, other, "DB", 9), ("MOVE", key, -1), ("COPY", key, other, "DB", "-1")):
+                self.assertEqual(ask(*words), "ERR DB index is out of range", words)
+            self.assertEqual(ask("MOVE", key, "x"), "ERR value is not an integer or out of range")
+            self.assertEqual(ask("MOVE", key, 0), "ERR source and destination objects are the same")
+
+    def test_swapdb_means_the_pools_databases(self):
+        self.serve(stamp="no")
+        ask = self.session.ask
+        for key in self.keys:
+            ask("SET", key, "zero")
+        self.assertEqual(ask("SWAPDB", 0, 2), "OK")
+        self.assertEqual(ask("SWAPDB", 0, 8), "ERR DB index is out of range")
+        self.assertEqual(ask("SWAPDB", "x", 1), "ERR invalid first DB index")
+        self.assertEqual(ask("DBSIZE"), 0)
+        ask("SELECT", 2)
+        self.assertEqual(ask("MGET", *self.keys), [b"zero"] * 3)
+
+    def test_swapdb_does_not_take_the_stamp_away(self):
+        self.serve()
+        self.assertIn("stamp", self.session.ask("SWAPDB", 0, 2))
+        self.assertEqual(self.session.ask("SWAPDB", 1, 2), "OK")
+        self.assertEqual(self.session.ask("DBSIZE"), 0)
+
+
 class Limits(Case):
     def test_a_request_beyond_its_limit_is_refused_and_others_live(self):
         redis = RedisServer(self)

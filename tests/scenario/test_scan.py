@@ -251,6 +251,20 @@ class Stamp(Case):
         self.assertEqual(self.read(), self.stamps)
         self.assertEqual(self.session.ask("EXISTS", victim), 0)
 
+    def test_it_can_not_be_overwritten_from_another_database(self):
+        key = self.key.decode()
+        tag = next(k for k in (f"k{n}" for n in range(100)) if shard_of(k, 3) == shard_of(key, 3))
+        self.session.ask("SELECT", "1")
+        for words in (("COPY", tag, key, "DB", "0", "REPLACE"), ("COPY", tag, key, "REPLACE", "db", "0"), ("MOVE", key, "0")):
+            self.session.ask("MSET", tag, "mine", key, "mine")
+            for reply in (self.session.ask(*words), self.session.ask_all(("MULTI",), words, ("DISCARD",))[1]):
+                self.assertIsInstance(reply, Failure, words)
+                self.assertIn(key, reply, words)
+            self.assertEqual(self.session.ask("COPY", tag, key, "DB", "2", "REPLACE"), 1)
+            self.assertEqual(self.read(), self.stamps)
+        for database in (1, 2):
+            self.session.ask_all(("SELECT", database), ("DEL", tag, key))
+
     def test_in_other_databases_that_key_is_like_any_other(self):
         self.session.ask("SELECT", "1")
         self.assertEqual(self.session.ask("SET", self.key, "mine"), "OK")

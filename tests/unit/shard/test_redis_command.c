@@ -150,6 +150,7 @@ static void plans_are_as_decided(void)
         { "object encoding k", REDIS_KEYED },
         { "hexpire k 1 FIELDS 1 f", REDIS_KEYED },
         { "vadd k VALUES 1 1 e", REDIS_KEYED },
+        { "copy a b", REDIS_DATABASE },
         { "mget a b", REDIS_SPLIT },
         { "mset a 1", REDIS_SPLIT },
         { "del a", REDIS_SPLIT },
@@ -205,9 +206,10 @@ static void the_table_agrees_with_itself(void)
         bool merged = cmd->plan == REDIS_SPLIT || cmd->plan == REDIS_EVERY_SHARD ||
                       (cmd->plan == REDIS_ADMIN && cmd->first_key == 0) ||
                       cmd->keys == REDIS_KEYS_DEBUG;
-        bool keyed = cmd->plan == REDIS_KEYED || cmd->plan == REDIS_SPLIT ||
-                     cmd->plan == REDIS_BLOCKING || cmd->plan == REDIS_SCRIPT ||
-                     cmd->plan == REDIS_PUBLISH || cmd->plan == REDIS_SUBSCRIBE;
+        bool keyed = cmd->plan == REDIS_KEYED || cmd->plan == REDIS_DATABASE ||
+                     cmd->plan == REDIS_SPLIT || cmd->plan == REDIS_BLOCKING ||
+                     cmd->plan == REDIS_SCRIPT || cmd->plan == REDIS_PUBLISH ||
+                     cmd->plan == REDIS_SUBSCRIBE;
 
         if ((cmd->merge != REDIS_MERGE_NONE) != merged)
             printf("of: %s\n", cmd->name);
