@@ -52,7 +52,7 @@ enum redis_merge {
     REDIS_MERGE_BY_KEY,   /* arrays with an element per key, put back in the order asked: MGET */
     REDIS_MERGE_CONCAT,   /* arrays (RESP3: or maps, sets) joined: KEYS, SLOWLOG GET */
     REDIS_MERGE_UNION,    /* arrays joined, equal elements once: PUBSUB CHANNELS */
-    REDIS_MERGE_PAIR_SUM, /* name, integer, name, integer...: added per name: PUBSUB NUMSUB */
+    REDIS_MERGE_PAIR_SUM, /* name, integer, name, integer...: added pair by pair: PUBSUB NUMSUB */
     REDIS_MERGE_AND,      /* arrays of 0 and 1, place by place: 1 if all say 1: SCRIPT EXISTS */
     REDIS_MERGE_SAME,     /* all must say the same, which is the reply: SCRIPT LOAD */
     REDIS_MERGE_RANDOM,   /* the reply of a shard drawn by chance, nil only if all are: RANDOMKEY */

@@ -16,6 +16,7 @@ enum complaint {
     COMPLAINT_ARITY,
     COMPLAINT_SYNTAX,
     COMPLAINT_NOT_A_NUMBER,
+    COMPLAINT_BAD_NUMBER,
     COMPLAINT_NO_KEY,
     COMPLAINT_COUNT_BELOW_ONE,
     COMPLAINT_NEGATIVE_COUNT,
@@ -29,6 +30,7 @@ static const char *const complaint_texts[] = {
     [COMPLAINT_ARITY] = "wrong number of arguments for", /* names the command */
     [COMPLAINT_SYNTAX] = "syntax error",
     [COMPLAINT_NOT_A_NUMBER] = "value is not an integer or out of range",
+    [COMPLAINT_BAD_NUMBER] = "Bad number of keys provided",
     [COMPLAINT_NO_KEY] = "at least 1 input key is needed for", /* names the command */
     [COMPLAINT_COUNT_BELOW_ONE] = "numkeys should be greater than 0",
     [COMPLAINT_NEGATIVE_COUNT] = "Number of keys can't be negative",
@@ -105,7 +107,7 @@ static enum complaint about_number(const struct redis_command *cmd, bool is_numb
     if (is_range && (!is_number || number < 1))
         return COMPLAINT_COUNT_BELOW_ONE;
     if (!is_number)
-        return COMPLAINT_NOT_A_NUMBER;
+        return strstr(cmd->name, "fcall") != NULL ? COMPLAINT_BAD_NUMBER : COMPLAINT_NOT_A_NUMBER;
     if (cmd->keys == REDIS_KEYS_SCRIPT && number < 0)
         return COMPLAINT_NEGATIVE_COUNT;
     if (cmd->keys != REDIS_KEYS_SCRIPT && number < 1)

@@ -191,8 +191,18 @@ static void plan_genpass(struct redis_call *call)
     int64_t bits = 256;
     size_t len;
 
-    if (call->count > 3 || (call->count == 3 && !slice_to_i64(call->args[2], &bits)) || bits <= 0 ||
-        bits > MOST_BITS) {
+    if (call->count > 3) {
+        redis_error(call,
+                    "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try ACL "
+                    "HELP.",
+                    (int)call->args[1].len, (const char *)call->args[1].at);
+        return;
+    }
+    if (call->count == 3 && !slice_to_i64(call->args[2], &bits)) {
+        redis_error(call, "ERR value is not an integer or out of range");
+        return;
+    }
+    if (bits <= 0 || bits > MOST_BITS) {
         redis_error(call, "ERR ACL GENPASS argument must be the number of bits for the output "
                           "password, a positive number up to 4096");
         return;

@@ -275,9 +275,14 @@ static bool join(struct memory_merge *m, struct joined *out)
     return true;
 }
 
+static void put_count(struct buf *out, uint8_t type, size_t count)
+{
+    buf_format(out, "%c%zu\r\n", type, type == '%' ? count / 2 : count);
+}
+
 static void put_joined(struct memory_merge *m, const struct joined *all)
 {
-    buf_format(m->out, "%c%zu\r\n", all->type, all->type == '%' ? all->count / 2 : all->count);
+    put_count(m->out, all->type, all->count);
     for (size_t i = 0; i < all->count; i++)
         buf_slice(m->out, all->at[i]);
 }
@@ -383,35 +388,27 @@ static bool element_integer(struct slice element, int64_t *out)
            slice_to_i64(slice_of(element.at + 1, element.len - 3), out);
 }
 
+/* All shards were asked the same names, and tell them in that order, twice what was asked twice. */
 static void merge_pair_sum(struct memory_merge *m)
 {
-    struct places_by_text table;
-    struct joined all;
-    struct slice *names;
-    size_t kept = 0;
-    int64_t *sums, one;
+    struct elements *parts = arena_new(m->arena, m->part_count * sizeof(*parts));
+    int64_t sum, one;
 
     if (redis_merge_failed(m))
         return;
-    if (!join(m, &all) || all.count % 2 != 0) {
-        redis_merge_out_of_step(m);
-        return;
-    }
-    table_init(m, &table, all.count);
-    names = arena_new(m->arena, (all.count + 1) * sizeof(*names));
-    sums = arena_new(m->arena, (all.count + 1) * sizeof(*sums));
-    for (size_t i = 0; i < all.count; i += 2) {
-        size_t place;
-
-        names[kept] = all.at[i];
-        place = table_find(&table, names, kept);
-        kept += place == kept;
-        sums[place] += element_integer(all.at[i + 1], &one) ? one : 0;
-    }
-    buf_format(m->out, "%c%zu\r\n", all.type, all.type == '%' ? kept : kept * 2);
-    for (size_t i = 0; i < kept; i++) {
-        buf_slice(m->out, names[i]);
-        resp_put_integer(m->out, sums[i]);
+    for (uint32_t i = 0; i < m->part_count; i++)
+        if (!read_elements(m, &m->parts[i], &parts[i]) || parts[i].count % 2 != 0 ||
+            parts[i].count != parts[0].count) {
+            redis_merge_out_of_step(m);
+            return;
+        }
+    put_count(m->out, m->parts[0].reply.at[0], parts[0].count);
+    for (size_t k = 0; k < parts[0].count; k += 2) {
+        sum = 0;
+        for (uint32_t i = 0; i < m->part_count; i++)
+            sum += element_integer(parts[i].at[k + 1], &one) ? one : 0;
+        buf_slice(m->out, parts[0].at[k]);
+        resp_put_integer(m->out, sum);
     }
 }
 

@@ -132,6 +132,38 @@ class Basics(Case):
         self.same_as_redis("NOSUCH")
         self.same_as_redis("NOSUCH", "a", "b c")
         self.same_as_redis("NOSUCH", "x" * 300, "y")
+        self.same_as_redis("")
+        self.same_as_redis("GET ", "a")
+        self.same_as_redis(b"GET\0", "a")
+        self.same_as_redis("EVAL", "return 1", "x")
+
+    def test_errors_of_the_sessions_and_the_servers_own_commands_have_the_words_of_redis(self):
+        for line in (
+                "CLIENT|CLIENT SETNAME|CLIENT SETNAME a\tb|CLIENT GETNAME x|CLIENT ID x|CLIENT KILL|CLIENT KILL x"
+                "|CLIENT KILL ID x|CLIENT KILL ID 0|CLIENT KILL TYPE x|CLIENT KILL USER nosuch|CLIENT KILL SKIPME x"
+                "|CLIENT KILL ID 1 ADDR|CLIENT KILL FOO bar|CLIENT KILL ADDR 1.2.3.4:5|CLIENT KILL 1.2.3.4:5"
+                "|CLIENT LIST TYPE x|CLIENT LIST FOO|CLIENT LIST ID|CLIENT LIST ID x|CLIENT LIST ID 999999"
+                "|CLIENT LIST ID 999999 x|CLIENT LIST TYPE master|CLIENT LIST TYPE normal x|CLIENT INFO x"
+                "|CLIENT NO-EVICT|CLIENT NO-EVICT x|CLIENT REPLY|CLIENT REPLY x|CLIENT TRACKINGINFO|CLIENT GETREDIR",
+                "ACL|ACL NOSUCH|ACL WHOAMI|ACL WHOAMI x|ACL CAT nosuch|ACL CAT a b|ACL GENPASS x|ACL GENPASS 0"
+                "|ACL GENPASS 5000|ACL GENPASS 1 2",
+                "HELLO 2 AUTH|HELLO 2 AUTH a|HELLO 2 FOO|HELLO 2 SETNAME|HELLO 2 SETNAME a\tb|HELLO AUTH a b|HELLO -1"
+                "|AUTH|AUTH a b c|AUTH x|SELECT|SELECT -1|SELECT 1.5|SELECT 0 0|SELECT 99999999999999999999"
+                "|ECHO a b|TIME x|RESET x|READONLY x|ROLE x|CLUSTER|CLUSTER NOSUCH|CLUSTER SLOTS"
+                "|CLUSTER NODES|CLUSTER SHARDS|CLUSTER MYID|CLUSTER KEYSLOT|CLUSTER COUNTKEYSINSLOT 1",
+                "CONFIG|CONFIG NOSUCH|CONFIG GET|CONFIG GET nosuch|CONFIG SET|COMMAND NOSUCH|COMMAND COUNT x"
+                "|COMMAND GETKEYS|COMMAND GETKEYS get|COMMAND INFO nosuch|COMMAND DOCS nosuch|COMMAND LIST x"
+                "|OBJECT|OBJECT FREQ|OBJECT NOSUCH x|OBJECT ENCODING a b|MEMORY|MEMORY USAGE|MEMORY NOSUCH"
+                "|MEMORY USAGE a SAMPLES x|SLOWLOG|SLOWLOG NOSUCH|SLOWLOG GET x|SLOWLOG GET -2|SLOWLOG LEN x"
+                "|LATENCY|LATENCY NOSUCH|LATENCY LATEST x|LATENCY HISTORY|PUBSUB|PUBSUB NOSUCH|PUBSUB CHANNELS a b",
+                "DBSIZE x|KEYS|KEYS a b|RANDOMKEY x|FLUSHALL x|FLUSHDB x|FLUSHDB ASYNC x|SCAN|SCAN x|SCAN 0 FOO"
+                "|SCAN 0 COUNT x|SCAN 0 COUNT 0|SCAN 0 MATCH|WAIT|WAIT x 0|WAIT 0 x|WAIT 0 -1|WAIT 1 1"
+                "|SCRIPT|SCRIPT NOSUCH|SCRIPT LOAD|SCRIPT LOAD retur|SCRIPT EXISTS|SCRIPT FLUSH x|SCRIPT KILL"
+                "|FUNCTION|FUNCTION NOSUCH|FUNCTION LOAD|FUNCTION LOAD x|FUNCTION LOAD FOO x|FUNCTION DELETE x"
+                "|FUNCTION LIST FOO|FUNCTION FLUSH x|FUNCTION KILL|FUNCTION RESTORE x|FUNCTION RESTORE x FOO"):
+            for command in line.split("|"):
+                with self.subTest(command):
+                    self.same_as_redis(*command.split(" "))
 
     def bytes_until_the_end(self, session, data):
         session.socket.sendall(data)

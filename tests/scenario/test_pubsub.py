@@ -314,6 +314,8 @@ class Subscribing(PubSubCase):
         self.assertEqual(sorted(self.sheaf.ask("PUBSUB", "CHANNELS", "channel:*")), sorted(names))
         numbers = self.sheaf.ask("PUBSUB", "NUMSUB", *names, "nobody")
         self.assertEqual(dict(zip(numbers[::2], numbers[1::2])), {**{n: 2 for n in names}, b"nobody": 0})
+        again = (names[0], "nobody", names[1], names[0])
+        self.assertEqual(self.sheaf.ask("PUBSUB", "NUMSUB", *again), [names[0], 2, b"nobody", 0, names[1], 2, names[0], 2])
         self.assertEqual(self.sheaf.ask("PUBSUB", "NUMPAT"), 2)
 
     # --- many

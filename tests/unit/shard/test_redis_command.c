@@ -370,6 +370,7 @@ static void errors_are_in_redis_s_words(void)
         { "lmpop 0 a LEFT", "ERR numkeys should be greater than 0" },
         { "eval s 3 a", "ERR Number of keys can't be greater than number of args" },
         { "eval s -3 a", "ERR Number of keys can't be negative" },
+        { "fcall f x a", "ERR Bad number of keys provided" },
         { "sort k STORE", "ERR syntax error" },
     };
 
