@@ -188,6 +188,17 @@ void redis_error_of_stamp(struct redis_call *call)
                       "used through the pool");
 }
 
+/* To hear no more of a channel is nobody's secret. */
+static bool may_touch(struct redis_call *call, struct slice key)
+{
+    if (call->cmd->plan != REDIS_SUBSCRIBE)
+        return redis_user_may_touch(call->user, key);
+    if (strstr(call->cmd->name, "unsubscribe") != NULL)
+        return true;
+    return call->cmd->name[0] == 'p' ? redis_user_may_hear(call->user, key)
+                                     : redis_user_may_touch(call->user, key);
+}
+
 static bool keys_are_allowed(struct redis_call *call, const struct redis_keys *keys)
 {
     bool channels = call->cmd->keys == REDIS_KEYS_CHANNELS;
@@ -200,7 +211,7 @@ static bool keys_are_allowed(struct redis_call *call, const struct redis_keys *k
             redis_error_of_stamp(call);
             return false;
         }
-        if (!redis_user_may_touch(call->user, key)) {
+        if (!may_touch(call, key)) {
             redis_error(call,
                         "NOPERM this user has no permissions to access one of the %s used as "
                         "arguments",

@@ -54,9 +54,9 @@ const struct user_settings *redis_user_of(const struct memory_site *site,
         if (user != NULL)
             return user;
     }
-    *logged_out = true;
-    set_logged_in(session, false);
-    return NULL;
+    redis_user_begin(site, session); /* the pool may have got users, and a `default` among them */
+    *logged_out = session->base.user == NULL;
+    return *logged_out ? NULL : &pool->users[session->user_index];
 }
 
 void redis_user_begin(const struct memory_site *site, struct redis_session *session)
@@ -149,6 +149,23 @@ bool redis_user_may_touch(const struct user_settings *user, struct slice key)
     for (uint32_t i = 0; i < user->key_prefix_count; i++)
         if (slice_starts(key, user->key_prefixes[i]))
             return true;
+    return false;
+}
+
+/* A pattern must begin with a prefix whose bytes mean themselves: else it would fit other names. */
+bool redis_user_may_hear(const struct user_settings *user, struct slice pattern)
+{
+    if (user == NULL || user->key_prefix_count == 0)
+        return true;
+    for (uint32_t i = 0; i < user->key_prefix_count; i++) {
+        struct slice prefix = user->key_prefixes[i];
+        bool plain = true;
+
+        for (size_t k = 0; k < prefix.len; k++)
+            plain = plain && memchr("*?[\\", prefix.at[k], 4) == NULL;
+        if (plain && slice_starts(pattern, prefix))
+            return true;
+    }
     return false;
 }
 

@@ -114,6 +114,8 @@ class Users(Case):
         twin = Twin(self, self.sheaf, self.plain, proto)
         twin.here.ask("RESET")
         self.assertEqual(twin.ask("AUTH", name, password), "OK")
+        for session in (twin.here, twin.there):
+            session.ask("HELLO", proto)
         return twin
 
     def test_there_is_no_default_user_unless_configured(self):
@@ -160,6 +162,27 @@ class Users(Case):
                     ("PING",), ("GET",), ("DEL", "app:{a}1")):
                 with self.subTest(words, proto=proto):
                     twin.ask(*words)
+
+    def test_prefixes_bound_channels_and_patterns_as_in_redis(self):
+        for proto in (2, 3):
+            twin = self.twin("app", "app-pw", proto)
+            for words in (
+                    ("SUBSCRIBE", "app:a"), ("SUBSCRIBE", "other"), ("SUBSCRIBE", "app:b", "other"), ("PSUBSCRIBE", "*"),
+                    ("PSUBSCRIBE", "app:*"), ("PSUBSCRIBE", "ap*"), ("PSUBSCRIBE", ""), ("SSUBSCRIBE", "other"),
+                    ("SSUBSCRIBE", "tmp:a"), ("SUBSCRIBE", "__keyspace@0__:app:a"), ("UNSUBSCRIBE", "other"),
+                    ("PUNSUBSCRIBE", "*"), ("SUNSUBSCRIBE", "other"), ("UNSUBSCRIBE", "app:a"), ("PUNSUBSCRIBE", "app:*"),
+                    ("SUNSUBSCRIBE", "tmp:a"), ("PUBLISH", "app:a", "x"), ("SPUBLISH", "other", "x"), ("GET", "app:none")):
+                with self.subTest(words, proto=proto):
+                    twin.ask(*words)
+
+    def test_a_prefix_with_signs_of_patterns_lets_nobody_hear_others(self):
+        sheaf = Sheaf(self, pool([RedisServer(self)], user=["odd pw prefix=[ab]: prefix=o?d: prefix=x:"]))
+        with sheaf.connect() as session:
+            session.ask("AUTH", "odd", "pw")
+            for pattern in ("[ab]:*", "o?d:*", "o?d:"):
+                self.assertEqual(session.ask("PSUBSCRIBE", pattern).code, "NOPERM", pattern)
+            self.assertEqual(session.ask("SUBSCRIBE", "[ab]:1"), [b"subscribe", b"[ab]:1", 1])
+            self.assertEqual(session.ask("PSUBSCRIBE", "x:*"), [b"psubscribe", b"x:*", 2])
 
     def test_nothing_was_done_to_keys_of_others(self):
         session = self.login("app", "app-pw")
@@ -294,6 +317,20 @@ class Reloaded(Case):
         wait_until(lambda: stranger.ask("GET", "a") == NOAUTH)
         self.assertEqual(stranger.ask("AUTH", "one", "pw"), "OK")
         self.assertEqual(stranger.ask("GET", "a"), b"1")
+
+    def test_sessions_of_a_pool_that_gets_users_are_default_if_that_needs_no_password(self):
+        name, options = self.pool
+        self.sheaf.reload((name, {k: v for k, v in options.items() if k != "user"}))
+        wait_until(lambda: all(self.sheaf.ask("SET", "a", "1") == "OK" for _ in range(8)))
+        sessions = [self.sheaf.connect() for _ in range(8)]
+        for session in sessions:
+            self.addCleanup(session.close)
+            self.assertEqual(session.ask("GET", "a"), b"1")
+        self.reload("default nopass deny=getdel", "one pw")
+        wait_until(lambda: all(getattr(s.ask("GETDEL", "none"), "code", "") == "NOPERM" for s in sessions))
+        for session in sessions:
+            self.assertEqual(session.ask("GET", "a"), b"1")
+            self.assertEqual(session.ask("ACL", "WHOAMI"), b"default")
 
 
 if __name__ == "__main__":
