@@ -334,6 +334,39 @@ class Basics(Case):
         self.assertEqual(self.ask("ROLE")[0], b"master")
         self.assertIn(b"redis", self.ask("LOLWUT").lower())
 
+    def test_what_each_library_says_at_connect_is_answered_as_it_needs(self):
+        unknown = "ERR unknown subcommand 'MAINT_NOTIFICATIONS'. Try CLIENT HELP."
+        names = [("CLIENT", "SETNAME", "app"), ("CLIENT", "SETINFO", "LIB-NAME", "lib"), ("CLIENT", "SETINFO", "LIB-VER", "1.0")]
+        maint = ("CLIENT", "MAINT_NOTIFICATIONS", "ON", "moving-endpoint-type", "internal-ip")
+        libraries = {
+            "redis-py": [("HELLO", "3"), *names, ("SELECT", "1"), maint],
+            "go-redis": [("HELLO", "3", "SETNAME", "app"), ("SELECT", "1"), ("READONLY",), maint, *names],
+            "lettuce": [("HELLO", "3"), ("PING",), *names, maint],
+            "jedis": [("HELLO", "3", "SETNAME", "app"), *names, ("SELECT", "1")],
+            "redis-rs": [("SELECT", "1"), *names],
+            "node-redis": [("HELLO", "3"), ("SELECT", "1"), *names, ("READONLY",)],
+            "ioredis": [("SELECT", "1"), *names, ("INFO",), ("READONLY",)],
+            "StackExchange": [
+                ("HELLO", "3"), *names, ("CLIENT", "ID"), ("CONFIG", "GET", "timeout"), ("CONFIG", "GET", "slave-read-only"),
+                ("CONFIG", "GET", "databases"), ("SENTINEL", "MASTERS"), ("INFO", "replication"), ("INFO", "server"),
+                ("CLUSTER", "NODES"), ("GET", "__Booksleeve_TieBreak"), ("ECHO", b"\x00\xff\r\ntracer"),
+                ("SUBSCRIBE", "__Booksleeve_MasterChanged")],
+            "redis-cli": [("COMMAND", "DOCS"), ("INFO", "server"), ("CONFIG", "GET", "save"), ("CONFIG", "GET", "appendonly")],
+            "valkey-glide": [("HELLO", "3"), *names, ("INFO", "REPLICATION"), ("CLUSTER", "SLOTS")]}
+        needs = {  # what an error may be, and what else they look at
+            maint: lambda r: r == unknown, ("SENTINEL", "MASTERS"): lambda r: r.startswith("ERR unknown command 'SENTINEL'"),
+            ("CLUSTER", "NODES"): lambda r: "cluster support disabled" in r,
+            ("CLUSTER", "SLOTS"): lambda r: "cluster support disabled" in r,
+            ("HELLO", "3"): lambda r: (r["proto"], r["server"], r["mode"]) == (3, b"redis", b"standalone") and r["version"],
+            ("INFO",): lambda r: b"loading:0" in r and b"redis_version:" in r,
+            ("CONFIG", "GET", "databases"): lambda r: r == {"databases": b"16"}}
+        for library, said in libraries.items():
+            with self.subTest(library), self.sheaf.connect() as session:
+                for words, reply in zip(said, session.ask_all(*said)):
+                    need = needs.get(words, lambda r: not isinstance(r, Failure))
+                    self.assertTrue(need(reply), (words, reply))
+                self.assertNotIsInstance(session.ask("PING"), Failure)
+
     def test_every_reply_to_libraries_is_valid_in_resp3_too(self):
         self.ask("HELLO", "3")
         for words in (("INFO",), ("COMMAND", "COUNT"), ("COMMAND", "INFO", "get", "nosuch"),
