@@ -283,14 +283,14 @@ static enum parse scan(void *memory, struct slice in, size_t *used, bool *out_of
     return parse;
 }
 
-static void unblock(uint64_t server_id, struct buf *out)
+static void unblock(uint64_t server_id, bool with_error, struct buf *out)
 {
     char number[24];
     int len = snprintf(number, sizeof(number), "%" PRIu64, server_id);
     struct slice words[] = { slice_text("CLIENT"), slice_text("UNBLOCK"),
-                             slice_of(number, (size_t)len) };
+                             slice_of(number, (size_t)len), slice_text("ERROR") };
 
-    resp_put_command(out, words, 3);
+    resp_put_command(out, words, with_error ? 4 : 3);
 }
 
 _Static_assert(sizeof(struct resp_scan) <= MEMORY_SCAN_BYTES, "the flow keeps no more");

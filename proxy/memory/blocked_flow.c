@@ -4,6 +4,7 @@
  *     memory_blocked_begin   the command is sent: all who write can see if its client leaves
  *     memory_blocked_leave   its session ended: the server is told, the upstream awaits the answer
  *     memory_blocked_end     the command was answered, or the upstream is lost
+ *     memory_blocked_end_wait  another client asked that the session wait no more
  *     memory_blocked_tell    something is about to be sent that may end a wait
  */
 #include "proxy/memory/memory_flow.h"
@@ -30,12 +31,13 @@ void memory_blocked_end(struct memory_upstream *u)
         u->spoilt = true;
 }
 
-static void say_unblock(struct memory_session *s, struct memory_upstream *over, uint64_t server_id)
+static void say_unblock(struct memory_session *s, struct memory_upstream *over, uint64_t server_id,
+                        bool with_error)
 {
     struct memory_request *r = memory_request_new(s);
     struct buf bytes = { 0 };
 
-    over->back->unblock(server_id, &bytes);
+    over->back->unblock(server_id, with_error, &bytes);
     r->session = NULL;
     memory_attempt_send_unasked(r, over, buf_all(&bytes));
     memory_request_unref(r);
@@ -51,7 +53,7 @@ void memory_blocked_tell(struct memory_session *s, struct memory_upstream *over)
         return;
     ids = leavers_find(over->shard->leavers, &found);
     for (size_t i = 0; i < found; i++)
-        say_unblock(s, over, ids[i]);
+        say_unblock(s, over, ids[i], false);
     free(ids);
 }
 
@@ -69,9 +71,37 @@ bool memory_blocked_leave(struct memory_upstream *u, struct memory_session *s)
         leavers_note(u->shard->leavers, u->leaver);
     /* The server may be told late, when another's command waits there: so it is not used again. */
     u->spoilt = true;
-    say_unblock(s, other, u->hello.server_id);
+    say_unblock(s, other, u->hello.server_id, false);
     if (other->base.state ==
         UPSTREAM_DOWN) /* to close `u` would be quicker, and be seen too late */
         upstream_start(&other->base);
     return true;
+}
+
+static bool end_wait(struct memory_session *s, struct memory_upstream *u, bool with_error)
+{
+    struct memory_upstream *over;
+    struct memory_refusal refusal = { 0 };
+
+    if (u->leaver == NULL) /* it waits not, or not yet, or its server can't be told */
+        return false;
+    over = memory_upstream_shared(s, u->shard->index);
+    if (memory_upstream_refuses(over, &refusal))
+        return false;
+    /* The command may be answered before the server hears of it, and then another's would be next.
+     */
+    u->spoilt = true;
+    say_unblock(s, over, u->hello.server_id, with_error);
+    if (over->base.state == UPSTREAM_DOWN)
+        upstream_start(&over->base);
+    return true;
+}
+
+bool memory_blocked_end_wait(struct memory_session *s, bool with_error)
+{
+    bool any = false;
+
+    LIST_EACH (&s->leases, link)
+        any |= end_wait(s, LIST_ITEM(link, struct memory_upstream, lease_link), with_error);
+    return any;
 }

@@ -96,11 +96,12 @@ struct letter {
     uint32_t asker;    /* index of its worker */
     uint64_t asker_id; /* of the session */
     char *pool;
-    bool kills, spare_self;
+    enum memory_deed deed;
+    bool spare_self;
     uint64_t id; /* 0: any */
     enum memory_kind kind;
     char address[64], local_address[64], user[64]; /* "": any */
-    uint64_t killed;
+    uint64_t done;                                 /* to how many */
     struct buf lines;
 };
 
@@ -149,6 +150,27 @@ static void copy_text(char text[64], struct slice from)
              from.len == 0 ? "" : (const char *)from.at);
 }
 
+/* False: nothing was done. */
+static bool do_deed(struct letter *letter, struct memory_session *s)
+{
+    switch (letter->deed) {
+    case MEMORY_DEED_LIST:
+        put_line(s, &letter->lines);
+        return true;
+    case MEMORY_DEED_KILL:
+        if (s->base.id == letter->asker_id)
+            session_finish(&s->base, CLOSE_KILLED); /* the answer is still owed */
+        else
+            session_close(&s->base, CLOSE_KILLED);
+        return true;
+    case MEMORY_DEED_UNBLOCK:
+        return memory_blocked_end_wait(s, false);
+    case MEMORY_DEED_UNBLOCK_WITH_ERROR:
+        return memory_blocked_end_wait(s, true);
+    }
+    return false;
+}
+
 static void add_sessions(struct worker *w, struct letter *letter)
 {
     struct memory_side *side = memory_side_find(w, letter->pool);
@@ -161,13 +183,7 @@ static void add_sessions(struct worker *w, struct letter *letter)
         if (s->base.limits != &side->limits || !s->base.begun || s->base.state == SESSION_CLOSING ||
             !is_meant(letter, s))
             continue;
-        letter->killed++;
-        if (!letter->kills)
-            put_line(s, &letter->lines);
-        else if (s->base.id == letter->asker_id)
-            session_finish(&s->base, CLOSE_KILLED); /* the answer is still owed */
-        else
-            session_close(&s->base, CLOSE_KILLED);
+        letter->done += do_deed(letter, s);
     }
 }
 
@@ -223,8 +239,8 @@ static void answer(struct memory_request *r, struct letter *letter)
                               .arena = &r->arena,
                               .out = &r->reply };
 
-    if (letter->kills)
-        buf_format(&letter->lines, "%llu", (unsigned long long)letter->killed);
+    if (letter->deed != MEMORY_DEED_LIST)
+        buf_format(&letter->lines, "%llu", (unsigned long long)letter->done);
     part.reply = buf_all(&letter->lines);
     m.state = s->state;
     r->merge(&m);
@@ -278,7 +294,7 @@ void memory_inquire(struct memory_session *s, struct memory_request *r,
     letter->asker = w->index;
     letter->asker_id = s->base.id;
     letter->pool = mem_text(s->side->name);
-    letter->kills = inquiry->kills;
+    letter->deed = inquiry->deed;
     letter->spare_self = inquiry->spare_self;
     letter->id = inquiry->id;
     letter->kind = inquiry->kind;

@@ -112,11 +112,18 @@ struct memory_merge {
 /* Who receives pushes, and who does not. */
 enum memory_kind { MEMORY_KIND_ANY, MEMORY_KIND_PLAIN, MEMORY_KIND_SUBSCRIBER, MEMORY_KIND_NONE };
 
+/* What is done to the sessions that are meant.  The answer is a line for each, as in CLIENT LIST,
+ * ended by "\n"; or how many it was done to. */
+enum memory_deed {
+    MEMORY_DEED_LIST,
+    MEMORY_DEED_KILL,
+    MEMORY_DEED_UNBLOCK,            /* one that waits in a blocking command waits no more */
+    MEMORY_DEED_UNBLOCK_WITH_ERROR, /* and is told so, instead of that its time was over */
+};
+
 /* About the sessions of this pool, on all workers. */
 struct memory_inquiry {
-    /* They are closed, and the answer is their number; else the answer is a line for each, as in
-     * CLIENT LIST, ended by "\n". */
-    bool kills;
+    enum memory_deed deed;
     uint64_t id;                /* this one only; 0: any */
     struct slice address;       /* "ip:port" of the client; empty: any */
     struct slice local_address; /* of our side; empty: any */
@@ -231,8 +238,9 @@ struct memory_back {
     /* What a reply means for the health of its endpoint, a word of health/reason.def; NULL:
      * nothing. */
     const char *(*trouble)(struct slice reply);
-    /* Bytes that make the blocked upstream `server_id` answer, to be sent over another one. */
-    void (*unblock)(uint64_t server_id, struct buf *out);
+    /* Bytes that make the blocked upstream `server_id` answer, as if its time were over or with an
+     * error, to be sent over another one. */
+    void (*unblock)(uint64_t server_id, bool with_error, struct buf *out);
 };
 
 enum { MEMORY_SCAN_BYTES = 48 };

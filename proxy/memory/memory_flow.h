@@ -252,6 +252,8 @@ void memory_blocked_begin(struct memory_upstream *u); /* nothing, if it is not s
 void memory_blocked_end(struct memory_upstream *u);
 /* False: no such command waits there, or the server can't be told: the upstream is as any other. */
 bool memory_blocked_leave(struct memory_upstream *u, struct memory_session *s);
+/* CLIENT UNBLOCK.  False: it does not wait at a server. */
+bool memory_blocked_end_wait(struct memory_session *s, bool with_error);
 /* Before what `over` is given next, its server learns which of its clients left. */
 void memory_blocked_tell(struct memory_session *s, struct memory_upstream *over);
 

@@ -257,7 +257,7 @@ static void merge_kill(struct memory_merge *m)
 
 static void plan_kill(struct redis_call *call)
 {
-    struct memory_inquiry v = { .kills = true };
+    struct memory_inquiry v = { .deed = MEMORY_DEED_KILL };
 
     if (call->count == 3) {
         v.address = call->args[2];
@@ -323,15 +323,40 @@ static void plan_trackinginfo(struct redis_call *call)
     resp_put_array(out, 0);
 }
 
-/* A session is never told to stop waiting for another's sake: nobody was unblocked. */
+static void merge_unblock(struct memory_merge *m)
+{
+    int64_t unblocked = 0;
+
+    (void)slice_to_i64(m->parts[0].reply, &unblocked);
+    resp_put_integer(m->out, unblocked);
+}
+
 static void plan_unblock(struct redis_call *call)
 {
-    uint64_t id;
+    struct memory_inquiry v = { .deed = MEMORY_DEED_UNBLOCK };
+    int64_t id;
 
-    if (slice_to_u64(call->args[2], &id))
-        resp_put_integer(redis_answer(call), 0);
-    else
+    if (call->count > 4) {
+        redis_error(call,
+                    "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try CLIENT "
+                    "HELP.",
+                    (int)call->args[1].len, (const char *)call->args[1].at);
+        return;
+    }
+    if (call->count == 4 && slice_is_word(call->args[3], "error")) {
+        v.deed = MEMORY_DEED_UNBLOCK_WITH_ERROR;
+    } else if (call->count == 4 && !slice_is_word(call->args[3], "timeout")) {
+        redis_error(call, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+        return;
+    }
+    if (!slice_to_i64(call->args[2], &id)) {
         redis_error(call, "ERR value is not an integer or out of range");
+        return;
+    }
+    if (redis_must_wait(call)) /* what it pushed before may be what the other waits for */
+        return;
+    v.id = id > 0 ? (uint64_t)id : UINT64_MAX; /* nobody's */
+    ask_workers(call, &v, merge_unblock);
 }
 
 const struct redis_local REDIS_LOCAL_CLIENT[] = {

@@ -98,6 +98,61 @@ class AsRedisDoes(Case):
         self.assertEqual([one.reply(c) for c in commands[1:]], [[b"{q}k", b"a"], b"2", "PONG", [b"{q}k", b"b"], 1])
 
 
+class Unblocked(Case):
+    """CLIENT UNBLOCK, by who may be served by another worker."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.redis = [RedisServer(cls) for _ in range(2)]
+        cls.plain = RedisServer(cls)
+        cls.sheaf = Sheaf(cls, pool(cls.redis), proxy={"workers": 3})
+        cls.home = cls.redis[shard_of("{q}", 2)]
+
+    def test_as_redis_does(self):
+        for proto in (2, 3):
+            for waits in ("BLPOP {q}k 0", "BLMOVE {q}k {q}l LEFT LEFT 0", "BZPOPMIN {q}z 0", "XREAD BLOCK 0 STREAMS {q}x $"):
+                for reason in ((), ("TIMEOUT",), ("error",)):
+                    with self.subTest(waits, reason=reason, proto=proto):
+                        waiter, other = (Twin(self, self.sheaf, self.plain, proto) for _ in "ab")
+                        here, there = waiter.here.ask("CLIENT", "ID"), waiter.there.ask("CLIENT", "ID")
+                        waiter.send(*waits.split())
+                        wait_until(lambda: blocked(self.home) == blocked(self.plain) == 1)
+                        self.assertEqual(other.here.ask("CLIENT", "UNBLOCK", here, *reason), 1)
+                        self.assertEqual(other.there.ask("CLIENT", "UNBLOCK", there, *reason), 1)
+                        waiter.reply()
+                        self.assertEqual(other.here.ask("CLIENT", "UNBLOCK", here, *reason), 0)
+                        waiter.ask("PING")
+                        for twin in (waiter, other):
+                            twin.close()
+
+    def test_wrong_words_are_told_as_redis_tells_them(self):
+        twin = Twin(self, self.sheaf, self.plain)
+        for words in ((), ("x",), ("-1",), ("0",), ("999999",), ("999999", "TIMEOUT"), ("999999", "ERROR"), ("999999", "x"),
+                      ("x", "x"), ("1", "2", "3"), ("99999999999999999999",)):
+            twin.ask("CLIENT", "UNBLOCK", *words)
+
+    def test_no_one_else_is_unblocked_instead(self):
+        """The server hears of it late, for a connection is made first; by then the element came, and another waits."""
+        redis = RedisServer(self)
+        faults = Faults(self, ("127.0.0.1", redis.port))
+        sheaf = Sheaf(self, pool([faults]), proxy={"workers": 1})
+        with sheaf.connect() as first, sheaf.connect() as second, sheaf.connect() as other, redis.connect() as direct:
+            for session in (first, second, direct):
+                session.ask("SELECT", 3)
+            number = first.ask("CLIENT", "ID")
+            first.send(encode("BLPOP", "k", "0"))
+            wait_until(lambda: blocked(redis) == 1)
+            faults.delay = 0.05
+            self.assertEqual(other.ask("CLIENT", "UNBLOCK", number), 1)
+            direct.ask("RPUSH", "k", "x")
+            self.assertEqual(first.reply(), [b"k", b"x"])
+            second.send(encode("BLPOP", "k2", "0"))
+            unblocks = "cmdstat_client|unblock:"
+            wait_until(lambda: unblocks in direct.ask("INFO", "commandstats").decode() and blocked(redis) == 1)
+            direct.ask("RPUSH", "k2", "2")
+            self.assertEqual(second.reply(), [b"k2", b"2"])
+
+
 class Waiting(Case):
     @classmethod
     def setUpClass(cls):

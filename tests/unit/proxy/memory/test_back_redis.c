@@ -240,8 +240,12 @@ static void all_news_of_the_server_are_in_healths_words(void)
 
 static void an_upstream_is_unblocked_by_its_id(void)
 {
-    memory_back_redis.unblock(12, &question);
+    memory_back_redis.unblock(12, false, &question);
     CHECK_BYTES(buf_all(&question), bytes("*3\r\n$6\r\nCLIENT\r\n$7\r\nUNBLOCK\r\n$2\r\n12\r\n"));
+    buf_clear(&question);
+    memory_back_redis.unblock(7, true, &question);
+    CHECK_BYTES(buf_all(&question),
+                bytes("*4\r\n$6\r\nCLIENT\r\n$7\r\nUNBLOCK\r\n$1\r\n7\r\n$5\r\nERROR\r\n"));
     end();
 }
 

@@ -86,7 +86,7 @@ static void lists_are_of_the_sessions_asked_for(void)
 
     stage_begin(2);
     stage_say("CLIENT LIST");
-    CHECK(!op.inquiry->kills);
+    CHECK_INT(op.inquiry->deed, MEMORY_DEED_LIST);
     workers_answer(all);
     CHECK_MERGED("$37\r\nid=7 addr=a\nid=71 addr=b\nid=8 addr=c\n\r\n");
     stage_say("CLIENT LIST ID 7 8");
@@ -103,7 +103,7 @@ static void sessions_are_killed_by_address_or_number(void)
 {
     stage_begin(2);
     stage_say("CLIENT KILL 1.2.3.4:5");
-    CHECK(op.inquiry->kills);
+    CHECK_INT(op.inquiry->deed, MEMORY_DEED_KILL);
     CHECK_BYTES(op.inquiry->address, bytes("1.2.3.4:5"));
     CHECK(!op.inquiry->spare_self);
     workers_answer("1");
@@ -164,6 +164,26 @@ static void replies_are_swallowed_on_wish(void)
     stage_end();
 }
 
+static void who_waits_is_unblocked_by_number(void)
+{
+    stage_begin(2);
+    stage_say("CLIENT UNBLOCK 3");
+    CHECK_INT(op.inquiry->deed, MEMORY_DEED_UNBLOCK);
+    CHECK_INT(op.inquiry->id, 3);
+    workers_answer("1");
+    CHECK_MERGED(":1\r\n");
+    stage_say("CLIENT UNBLOCK 3 error");
+    CHECK_INT(op.inquiry->deed, MEMORY_DEED_UNBLOCK_WITH_ERROR);
+    workers_answer("0");
+    CHECK_MERGED(":0\r\n");
+    stage_say("CLIENT UNBLOCK 0"); /* does not mean everybody */
+    CHECK_INT(op.inquiry->id, UINT64_MAX);
+    site.idle = false;
+    stage_say("CLIENT UNBLOCK 3");
+    CHECK(op.after_all);
+    stage_end();
+}
+
 static void tracking_is_off_and_stays_so(void)
 {
     stage_begin(2);
@@ -172,7 +192,6 @@ static void tracking_is_off_and_stays_so(void)
                                         "8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n");
     stage_say("CLIENT TRACKING on");
     CHECK(answer.at[0] == '-');
-    CHECK_ANSWER("CLIENT UNBLOCK 3", ":0\r\n");
     CHECK_ANSWER("CLIENT NO-EVICT on", "+OK\r\n");
     CHECK_ANSWER("CLIENT NO-TOUCH x", "-ERR syntax error\r\n");
     stage_end();
@@ -270,6 +289,7 @@ int main(void)
     RUN(lists_are_of_the_sessions_asked_for);
     RUN(sessions_are_killed_by_address_or_number);
     RUN(replies_are_swallowed_on_wish);
+    RUN(who_waits_is_unblocked_by_number);
     RUN(tracking_is_off_and_stays_so);
     RUN(a_pool_is_a_server_of_its_own);
     RUN(config_get_takes_patterns);
