@@ -162,7 +162,7 @@ bool redis_user_may_hear(const struct user_settings *user, struct slice pattern)
         bool plain = true;
 
         for (size_t k = 0; k < prefix.len; k++)
-            plain = plain && memchr("*?[\\", prefix.at[k], 4) == NULL;
+            plain = plain && (prefix.at[k] == '\0' || strchr("*?[\\", prefix.at[k]) == NULL);
         if (plain && slice_starts(pattern, prefix))
             return true;
     }

@@ -98,6 +98,13 @@ class SplitAndMerged(Case):
         self.assertEqual(self.ask("MGET", *odd), [b"%d" % n for n in range(5)])
         self.assertEqual(self.ask("DEL", *odd), 5)
 
+    def test_keys_of_a_hundred_kilobytes_take_part(self):
+        keys = [b"%d" % n * 50_000 for n in range(10, 16)]
+        self.assertEqual(len({shard_of(key, 3) for key in keys}), 3)
+        self.assertEqual(self.ask("MSET", *(w for key in keys for w in (key, key[:2]))), "OK")
+        self.assertEqual(self.ask("MGET", *keys, "none", keys[0]), [*(key[:2] for key in keys), None, b"10"])
+        self.assertEqual(self.ask("UNLINK", *keys), 6)
+
     def test_split_requests_and_others_keep_their_order_in_a_pipeline(self):
         commands, expected = [], []
         for n in range(300):
@@ -137,7 +144,10 @@ class OnOneShardOnly(Case):
             ("XREAD", "STREAMS", a, b, "0", "0"), ("BLPOP", a, b, "0.01"), ("BRPOP", a, b, "0.01"),
             ("BLMOVE", a, b, "LEFT", "LEFT", "0.01"), ("BZPOPMIN", a, b, "0.01"),
             ("BLMPOP", "0.01", "2", a, b, "LEFT"), ("EVAL", "return 1", "2", a, b),
-            ("EVAL_RO", "return 1", "2", a, b))
+            ("EVAL_RO", "return 1", "2", a, b), ("EVALSHA", "0" * 40, "2", a, b), ("FCALL", "f", "2", a, b),
+            ("XREADGROUP", "GROUP", "g", "c", "STREAMS", a, b, ">", ">"),
+            ("GEORADIUSBYMEMBER", a, "m", "1", "m", "STOREDIST", b), ("BRPOPLPUSH", a, b, "0.01"),
+            ("BZMPOP", "0.01", "2", a, b, "MIN"))
 
     def test_keys_on_two_shards_are_refused_and_nothing_is_done(self):
         with self.sheaf.connect() as session:
@@ -153,6 +163,16 @@ class OnOneShardOnly(Case):
                 session.send(encode(*words))
                 alone.send(encode(*words))
                 self.assertEqual(session.reply_bytes(), alone.reply_bytes(), words)
+
+    def test_patterns_of_sort_are_refused_for_what_they_read_may_be_elsewhere(self):
+        with self.sheaf.connect() as session:
+            session.ask("RPUSH", self.here, "2", "1")
+            for words in (("BY", "w_*"), ("GET", "o_*"), ("BY", "w_*->f", "STORE", self.here), ("GET", "#", "GET", "*")):
+                for said in ((("SORT", self.here, *words),), (("MULTI",), ("SORT", self.here, *words), ("EXEC",))):
+                    replies = session.ask_all(*said)
+                    self.assertIn("can't have them in this pool", replies[len(said) // 2], words)
+            self.assertEqual(session.ask("SORT", self.here, "BY", "nosort", "GET", "#"), [b"2", b"1"])
+            session.ask("DEL", self.here)
 
     def test_msetnx_on_one_shard_sets_all_or_nothing(self):
         with self.sheaf.connect() as session:
