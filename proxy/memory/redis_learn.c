@@ -134,7 +134,7 @@ void redis_plan_learn(struct redis_call *call)
         words[i] = arena_copy(op->arena, call->args[i]);
     lesson->op.words = words;
     lesson->op.count = call->count;
-    lesson->op.is_inline = true; /* so that it is encoded again: the bytes are gone */
+    lesson->op.raw = redis_encode(op->arena, words, call->count); /* those that came do not stay */
     op->name = "command";
     lesson->note.words[0] = redis_encode_texts(op->arena, texts);
     redis_plan_one(call, 0, lesson->note.words[0]);
