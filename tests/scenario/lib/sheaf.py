@@ -124,7 +124,8 @@ class Sheaf:
 
     def _alone(self):
         sessions = json.loads(self.http("/api/v1/status")[1])["sessions"]
-        return sessions["opened"] >= self._knocks and sessions["open"] == 0
+        seen = sessions["opened"] + sessions["closed"]["too_many"]
+        return seen >= self._knocks and sessions["open"] == 0
 
     def terminate(self):
         self.process.signal(signal.SIGTERM)
