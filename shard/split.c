@@ -15,8 +15,7 @@ void split_by_shard(struct arena *arena, const uint32_t *shards, size_t key_coun
         return;
     assert(key_count <= UINT32_MAX);
     part_of_shard = arena_new(arena, shard_count * sizeof(*part_of_shard));
-    out->part = arena_new(arena, key_count * sizeof(*out->part));
-    out->place = arena_new(arena, key_count * sizeof(*out->place));
+    out->part = arena_bytes(arena, key_count * sizeof(*out->part));
     size_t most = key_count < shard_count ? key_count : shard_count;
     out->parts = arena_new(arena, most * sizeof(*out->parts));
 
@@ -29,15 +28,15 @@ void split_by_shard(struct arena *arena, const uint32_t *shards, size_t key_coun
             *number = (uint32_t)++out->count;
         }
         out->part[i] = *number - 1;
-        out->place[i] = out->parts[*number - 1].count++;
+        out->parts[*number - 1].count++;
     }
 
-    keys = arena_new(arena, key_count * sizeof(*keys));
-    fill = arena_new(arena, out->count * sizeof(*fill));
+    keys = arena_bytes(arena, key_count * sizeof(*keys));
+    fill = arena_bytes(arena, out->count * sizeof(*fill));
     for (size_t i = 0; i < out->count; i++) {
         out->parts[i].keys = fill[i] = keys;
         keys += out->parts[i].count;
     }
     for (size_t i = 0; i < key_count; i++)
-        fill[out->part[i]][out->place[i]] = (uint32_t)i;
+        *fill[out->part[i]]++ = (uint32_t)i;
 }

@@ -4,8 +4,8 @@
  *     split_by_shard(&arena, shard_of_key, key_count, shard_count, &split);
  *
  * Then for each part the command is built from args[keys[part->keys[i]]], and for MSET from the
- * next word, too.  In merging BY_KEY, key k is element split.place[k] of the reply of part
- * split.part[k]. */
+ * next word, too.  In merging BY_KEY, key k's is the next element of the reply of part
+ * split.part[k], as the keys of a part keep their order. */
 #pragma once
 
 #include <stddef.h>
@@ -24,7 +24,6 @@ struct split {
     size_t count;             /* of parts, each of another shard, in the order of their first key */
     struct split_part *parts; /* NULL if there is no key */
     uint32_t *part;           /* for each key the index of its part */
-    uint32_t *place;          /* for each key its place among the keys of that part */
 };
 
 /* `shards` gives for each of the `key_count` keys its shard, below `shard_count`.  Equal keys stay

@@ -83,7 +83,12 @@ static size_t digits_of(size_t value)
     return digits;
 }
 
-static uint8_t *put_header(uint8_t *at, char type, size_t value)
+size_t redis_header_bytes(size_t value)
+{
+    return 1 + digits_of(value) + 2;
+}
+
+uint8_t *redis_put_header(uint8_t *at, char type, size_t value)
 {
     size_t digits = digits_of(value);
 
@@ -98,15 +103,15 @@ static uint8_t *put_header(uint8_t *at, char type, size_t value)
 
 struct slice redis_encode(struct arena *arena, const struct slice *words, size_t count)
 {
-    size_t size = 3 + digits_of(count);
+    size_t size = redis_header_bytes(count);
     uint8_t *start, *at;
 
     for (size_t i = 0; i < count; i++)
-        size += 5 + digits_of(words[i].len) + words[i].len;
+        size += redis_header_bytes(words[i].len) + words[i].len + 2;
     start = arena_bytes(arena, size);
-    at = put_header(start, '*', count);
+    at = redis_put_header(start, '*', count);
     for (size_t i = 0; i < count; i++) {
-        at = put_header(at, '$', words[i].len);
+        at = redis_put_header(at, '$', words[i].len);
         if (words[i].len > 0)
             memcpy(at, words[i].at, words[i].len);
         at += words[i].len;
@@ -224,7 +229,7 @@ static bool keys_are_allowed(struct redis_call *call, const struct redis_keys *k
 
 bool redis_call_keys(struct redis_call *call, struct redis_keys *out)
 {
-    uint32_t *keys = arena_new(call->op->arena, call->count * sizeof(*keys));
+    uint32_t *keys = arena_bytes(call->op->arena, call->count * sizeof(*keys));
 
     if (redis_command_keys(call->cmd, call->args, call->count, keys, &out->count) != ERR_NONE) {
         redis_error_of_words(call);

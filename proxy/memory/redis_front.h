@@ -119,6 +119,9 @@ bool redis_must_wait(struct redis_call *call);
 struct slice redis_call_bytes(struct redis_call *call);
 /* Words as a request, in the arena.  The texts of the other form are terminated by a NULL. */
 struct slice redis_encode(struct arena *arena, const struct slice *words, size_t count);
+/* "*3\r\n", "$5\r\n": its length; written at `at`, where there is room, it returns its end. */
+size_t redis_header_bytes(size_t value);
+uint8_t *redis_put_header(uint8_t *at, char type, size_t value);
 struct slice redis_encode_texts(struct arena *arena, const char *const *texts);
 struct slice redis_join(struct arena *arena, struct slice a, struct slice b);
 

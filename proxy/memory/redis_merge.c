@@ -230,23 +230,48 @@ static bool read_elements(struct memory_merge *m, const struct memory_part *part
     return true;
 }
 
+/* A reader for each part that stands before its first element; NULL: they do not fit the split. */
+static struct resp_reader *readers_by_key(struct memory_merge *m, const struct split *split)
+{
+    struct resp_reader *readers = arena_bytes(m->arena, m->part_count * sizeof(*readers));
+    struct resp_item item;
+
+    for (uint32_t i = 0; i < m->part_count; i++) {
+        readers[i] = (struct resp_reader){ m->parts[i].reply };
+        if (resp_read(&readers[i], &item) != ERR_NONE || strchr("*~%", item.type) == NULL ||
+            item.count != split->parts[i].count)
+            return NULL;
+    }
+    return readers;
+}
+
+/* The keys of a part kept their order, so each key's element is the next one of its part. */
 static void merge_by_key(struct memory_merge *m)
 {
     const struct redis_note *note = m->note;
-    struct elements *elements;
+    struct resp_reader *readers;
+    size_t start = m->out->len, all = 0;
+    struct slice element;
 
     if (redis_merge_failed(m))
         return;
-    elements = arena_new(m->arena, m->part_count * sizeof(*elements));
+    readers = readers_by_key(m, &note->split);
+    if (readers == NULL) {
+        redis_merge_out_of_step(m);
+        return;
+    }
     for (uint32_t i = 0; i < m->part_count; i++)
-        if (!read_elements(m, &m->parts[i], &elements[i]) ||
-            elements[i].count != note->split.parts[i].count) {
+        all += m->parts[i].reply.len;
+    buf_reserve(m->out, all); /* once: its own first line is no longer than those of the parts */
+    resp_put_array(m->out, note->key_count);
+    for (uint32_t k = 0; k < note->key_count; k++) {
+        if (resp_read_skip(&readers[note->split.part[k]], &element) != ERR_NONE) {
+            m->out->len = start;
             redis_merge_out_of_step(m);
             return;
         }
-    resp_put_array(m->out, note->key_count);
-    for (uint32_t k = 0; k < note->key_count; k++)
-        buf_slice(m->out, elements[note->split.part[k]].at[note->split.place[k]]);
+        buf_slice(m->out, element);
+    }
 }
 
 /* The elements of all parts in a row, and what to write them as. */

@@ -1,14 +1,48 @@
 /* MGET, MSET, DEL, UNLINK, EXISTS, TOUCH: once per shard with the keys that live there.  Keys that
  * all live on one shard go out as the request came. */
+#include <assert.h>
 #include <string.h>
 
 #include "proxy/memory/redis_kinds.h"
 #include "proxy/memory/redis_merge.h"
 
+/* The words that go with one key, from its own on, as they came. */
+static struct slice words_of_key(const struct redis_call *call, uint32_t key, size_t step)
+{
+    const struct slice *before = &call->args[key - 1], *last = &call->args[key + step - 1];
+    const uint8_t *start = before->at + before->len + 2;
+
+    return slice_of(start, (size_t)(last->at + last->len + 2 - start));
+}
+
 /* The command for one shard: the name, and of each of its keys the `step` words. */
 static struct slice part_bytes(struct redis_call *call, const struct redis_keys *keys,
-                               const struct split_part *part, size_t step, struct slice *words)
+                               const struct split_part *part, size_t step)
 {
+    struct slice name = call->args[0], words;
+    size_t count = 1 + part->count * step;
+    size_t size = redis_header_bytes(count) + redis_header_bytes(name.len) + name.len + 2;
+    uint8_t *start, *at;
+
+    for (uint32_t i = 0; i < part->count; i++)
+        size += words_of_key(call, keys->at[part->keys[i]], step).len;
+    start = arena_bytes(call->op->arena, size);
+    at = redis_put_header(start, '*', count);
+    at = redis_put_header(at, '$', name.len);
+    at = mempcpy(mempcpy(at, name.at, name.len), "\r\n", 2);
+    for (uint32_t i = 0; i < part->count; i++) {
+        words = words_of_key(call, keys->at[part->keys[i]], step);
+        at = mempcpy(at, words.at, words.len);
+    }
+    assert((size_t)(at - start) == size);
+    return slice_of(start, size);
+}
+
+/* The same of a request that did not come as words with lengths. */
+static struct slice inline_part_bytes(struct redis_call *call, const struct redis_keys *keys,
+                                      const struct split_part *part, size_t step)
+{
+    struct slice *words = arena_bytes(call->op->arena, (1 + part->count * step) * sizeof(*words));
     size_t count = 0;
 
     words[count++] = call->args[0];
@@ -23,7 +57,6 @@ static void plan_parts(struct redis_call *call, const struct redis_keys *keys,
 {
     struct memory_operation *op = call->op;
     size_t step = call->cmd->keys == REDIS_KEYS_PAIRS ? 2 : 1;
-    struct slice *words = arena_new(op->arena, call->count * sizeof(*words));
 
     op->parts = arena_new(op->arena, note->split.count * sizeof(*op->parts));
     op->part_count = (uint32_t)note->split.count;
@@ -32,7 +65,8 @@ static void plan_parts(struct redis_call *call, const struct redis_keys *keys,
 
         op->parts[i].shard = part->shard;
         op->parts[i].replies = 1;
-        op->parts[i].bytes = part_bytes(call, keys, part, step, words);
+        op->parts[i].bytes = op->is_inline ? inline_part_bytes(call, keys, part, step)
+                                           : part_bytes(call, keys, part, step);
     }
     op->merge = redis_merge_of(call->cmd->merge);
     op->note = note;
@@ -49,7 +83,7 @@ void redis_plan_split(struct redis_call *call)
 
     if (!redis_call_keys(call, &keys))
         return;
-    shards = arena_new(op->arena, (keys.count + 1) * sizeof(*shards));
+    shards = arena_bytes(op->arena, (keys.count + 1) * sizeof(*shards));
     for (size_t i = 0; i < keys.count; i++) {
         shards[i] = shard_map_find(call->site->map, call->args[keys.at[i]]).shard;
         one = one && shards[i] == shards[0];

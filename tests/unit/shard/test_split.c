@@ -56,7 +56,7 @@ static void each_key_knows_where_it_went(void)
     struct arena arena = { 0 };
     uint32_t *shards = mem_new(KEYS * sizeof(*shards)), random = 1;
     struct split split;
-    size_t sum = 0;
+    size_t sum = 0, next[SHARDS] = { 0 };
 
     for (size_t i = 0; i < KEYS; i++) {
         random = random * 1664525 + 1013904223;
@@ -68,7 +68,7 @@ static void each_key_knows_where_it_went(void)
         const struct split_part *part = &split.parts[split.part[i]];
 
         CHECK_INT(part->shard, shards[i]);
-        CHECK_INT(part->keys[split.place[i]], i);
+        CHECK_INT(part->keys[next[split.part[i]]++], i);
     }
     for (size_t p = 0; p < split.count; p++)
         sum += split.parts[p].count;
