@@ -60,7 +60,7 @@ void buf_skip(struct buf *b, size_t len)
 {
     assert(len <= b->len);
     b->len -= len;
-    if (b->len > 0)
+    if (len > 0 && b->len > 0)
         memmove(b->at, b->at + len, b->len);
 }
 

@@ -140,6 +140,7 @@ static void show(struct session *s, struct slice bytes, bool kept)
     assert(used <= bytes.len);
     if (s->last_words)
         used = bytes.len; /* what follows the last words is not read */
+    s->reads_to_need = s->need >= bytes.len - used + SESSION_READ_BYTES;
     if (!kept) {
         if (used < bytes.len) {
             buf_put(&s->in, bytes.at + used, bytes.len - used);
@@ -158,18 +159,19 @@ static void show(struct session *s, struct slice bytes, bool kept)
     }
 }
 
-/* Reads behind what is kept, into its own memory: for long requests. */
+/* Reads behind what is kept, into its own memory: for long requests.  A long value is read to its
+ * end and no further, for what is one request can be handed over without a copy; of many short
+ * arguments each read brings as many as it can. */
 static enum err read_behind(struct session *s, size_t *got)
 {
     size_t had = s->in.cap, most = s->in.len > SESSION_READ_BYTES ? s->in.len : SESSION_READ_BYTES;
-    size_t wanted = s->need > s->in.len ? s->need - s->in.len : 0;
+    size_t wanted =
+        s->reads_to_need && s->need > s->in.len ? s->need - s->in.len : SESSION_READ_BYTES;
     uint8_t *at;
     enum err err;
 
     if (wanted > most) /* memory grows with what came, not with what was announced */
         wanted = most;
-    if (wanted < SESSION_COPY_BYTES) /* the least that it takes: not worth a call by itself */
-        wanted = SESSION_READ_BYTES;
     at = buf_reserve(&s->in, wanted);
 
     worker_hold(s->worker, s->in.cap - had);

@@ -57,6 +57,7 @@ struct session {
     uint8_t crowd_mark;           /* when it was counted last, see worker->crowd */
     bool resumes;                 /* is to be fed, or read on, at the end of the turn */
     bool throttled;               /* set by the flow: session_drained is wanted */
+    bool reads_to_need;           /* what it lacks is one long thing: it may end the request */
     bool winds_down;              /* close when the client has asked nothing more */
     bool begun;                   /* the flow knows it */
     bool stays;                   /* kept by the flow: idle_timeout does not apply (subscribers) */
