@@ -54,7 +54,6 @@ struct session {
     enum close_reason reason : 8; /* for last_words */
     bool ended;                   /* the client sends no more */
     bool last_words;              /* close when all is answered and written */
-    uint8_t crowd_mark;           /* when it was counted last, see worker->crowd */
     bool resumes;                 /* is to be fed, or read on, at the end of the turn */
     bool throttled;               /* set by the flow: session_drained is wanted */
     bool reads_to_need;           /* what it lacks is one long thing: it may end the request */
@@ -91,14 +90,18 @@ static inline void session_request_begins(struct session *s)
 {
     struct worker *w = s->worker;
 
-    w->active_sessions += s->open_requests++ == 0;
+    w->active_sessions += first;
+    w->asked_now += first;
     w->requests_now++;
-    w->crowd_now += s->crowd_mark != w->crowd_mark;
-    s->crowd_mark = w->crowd_mark;
+    bool first = s->open_requests++ == 0;
 }
 static inline void session_request_ends(struct session *s)
 {
-    s->worker->active_sessions -= --s->open_requests == 0;
+    struct worker *w = s->worker;
+    bool last = --s->open_requests == 0;
+
+    w->active_sessions -= last;
+    w->answered_now += last;
 }
 
 /* For the worker: the end of a turn, and the clock. */

@@ -1,12 +1,12 @@
 /* See spacing.h.  Pure: handed counts, never a clock. */
 #include "proxy/core/spacing.h"
 
-/* Without the wait a quarter more must be served, to be worth its cost; with it about as much. */
+/* Without the wait clearly more must be served, to be worth its cost; with it about as much. */
 static bool trial_won(const struct spacing *s)
 {
     if (s->without)
         return s->requests * 100 >= s->before * 95;
-    return s->requests * 100 > s->before * 125;
+    return s->requests * 100 > s->before * 115;
 }
 
 static void end_trial(struct spacing *s)
@@ -24,35 +24,41 @@ static void end_epoch(struct spacing *s)
 {
     if (s->rest_epochs == 0)
         s->rest_epochs = SPACING_FIRST_EPOCHS;
-    if (s->trial) {
+    if (s->turns < SPACING_EPOCH_TURNS) { /* nothing to compare: it begins anew */
+        s->trial = false;
+        s->epochs = 0;
+    } else if (s->trial) {
         end_trial(s);
         s->epochs = 0;
     } else if (++s->epochs >= s->rest_epochs) {
         s->trial = true;
         s->before = s->requests;
     }
-    s->ticks = 0;
+    s->ticks = s->turns = 0;
     s->requests = 0;
 }
 
-void spacing_tick(struct spacing *s, uint64_t requests, uint32_t crowd)
+void spacing_tick(struct spacing *s, uint64_t requests)
 {
-    if (crowd < SPACING_CROWD) { /* nothing to compare: it begins anew */
-        s->trial = false;
-        s->ticks = s->epochs = 0;
-        s->requests = 0;
-        return;
-    }
     s->requests += requests;
     if (++s->ticks == SPACING_EPOCH_TICKS)
         end_epoch(s);
 }
 
-uint64_t spacing_wait_us(const struct spacing *s, uint32_t crowd, uint64_t most_us)
+uint64_t spacing_wait_us(const struct spacing *s)
 {
-    uint64_t wait_us = (uint64_t)crowd * SPACING_EACH_US;
+    return s->without != s->trial ? 0 : s->wait_us;
+}
 
+void spacing_turn(struct spacing *s, uint32_t due, uint32_t came, uint64_t most_us)
+{
+    s->turns++;
     if (s->without != s->trial)
-        return 0;
-    return wait_us < most_us ? wait_us : most_us;
+        return;
+    if (came * 8 > due * 7)
+        s->wait_us -= s->wait_us / 16;
+    else
+        s->wait_us += SPACING_STEP_US;
+    if (s->wait_us > most_us)
+        s->wait_us = most_us;
 }

@@ -151,10 +151,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         counter_set(&w->shared.held_bytes, worker_bytes(w));
     }
     if (w->tick_is_fast)
-        spacing_tick(&w->spacing, w->requests_now, w->crowd_now);
-    w->crowd = w->crowd_now;
-    w->crowd_now = w->requests_now = 0;
-    w->crowd_mark++;
+        spacing_tick(&w->spacing, w->requests_now);
+    w->requests_now = 0;
     arm_tick(w, w->busy ? WORKER_TICK_US : WORKER_REST_US);
     w->busy = false;
 }
@@ -274,8 +272,7 @@ static void end_turn(struct worker *w)
 /* See spacing.h.  A worker that is busy never waits: its turns take longer anyway. */
 static void space_turns(struct worker *w)
 {
-    uint64_t most_us = w->assembly->snapshot->proxy.batch_wait_us;
-    uint64_t now_us, from_us = w->turn_us + spacing_wait_us(&w->spacing, w->crowd, most_us);
+    uint64_t now_us = clock_now_us(), from_us = w->turn_us + spacing_wait_us(&w->spacing);
 
     if (w->active_sessions < SPACING_CROWD)
         return;
@@ -291,11 +288,18 @@ static void space_turns(struct worker *w)
 
 void worker_turn(struct worker *w)
 {
+    bool crowd = !more && w->active_sessions >= SPACING_CROWD;
+    uint32_t due = w->active_sessions + w->answered_before;
     bool more = !list_is_empty(&w->due_sessions) || !list_is_empty(&w->to_flush_upstreams);
 
-    if (!more)
+    if (crowd)
         space_turns(w);
+    w->asked_now = w->answered_now = 0;
     w->now_is_known = false;
     event_base_loop(w->base, more ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);
+    if (crowd)
+        spacing_turn(&w->spacing, due, w->asked_now + w->answered_now,
+                     w->assembly->snapshot->proxy.batch_wait_us);
+    w->answered_before = w->answered_now;
     end_turn(w);
 }

@@ -2,39 +2,71 @@
 
 #include "tests/unit/check.h"
 
-enum { CROWD = 50, MOST_US = 400 };
+enum { DUE = 50, MOST_US = 300, TURNS = 70 };
 
-/* Runs so many ticks; each serves `with` requests while it waits, `without` while it does not. */
-static uint32_t run(struct spacing *s, int ticks, uint64_t with, uint64_t without)
+/* A load of whom all have come after `busy_us`; before that, evenly fewer. */
+static void turns(struct spacing *s, int count, uint64_t busy_us)
+{
+    for (int i = 0; i < count; i++) {
+        uint64_t came = busy_us == 0 ? DUE : DUE * spacing_wait_us(s) / busy_us;
+
+        spacing_turn(s, DUE, came > DUE ? DUE : (uint32_t)came, MOST_US);
+    }
+}
+
+/* Runs so many epochs; each tick of one serves `with` requests while it waits, else `without`.
+ * Returns in how many it waited. */
+static uint32_t run(struct spacing *s, int epochs, uint64_t with, uint64_t without)
 {
     uint32_t waited = 0;
 
-    for (int i = 0; i < ticks; i++) {
-        bool waits = spacing_wait_us(s, CROWD, MOST_US) > 0;
-
-        waited += waits;
-        spacing_tick(s, waits ? with : without, CROWD);
+    for (int i = 0; i < epochs; i++) {
+        turns(s, TURNS, 200);
+        waited += spacing_wait_us(s) > 0;
+        for (int tick = 0; tick < SPACING_EPOCH_TICKS; tick++)
+            spacing_tick(s, spacing_wait_us(s) > 0 ? with : without);
     }
     return waited;
 }
 
-static void it_waits_by_the_crowd_and_never_longer_than_told(void)
+static void it_waits_nearly_as_long_as_those_who_are_due_are_busy(void)
 {
     struct spacing s = { 0 };
 
-    CHECK_INT(spacing_wait_us(&s, 10, MOST_US), 10 * SPACING_EACH_US);
-    CHECK_INT(spacing_wait_us(&s, 1000, MOST_US), MOST_US);
-    CHECK_INT(spacing_wait_us(&s, 1000, 0), 0);
+    CHECK_INT(spacing_wait_us(&s), 0);
+    turns(&s, 500, 200);
+    CHECK(spacing_wait_us(&s) > 150 && spacing_wait_us(&s) < 190);
+    turns(&s, 500, 80);
+    CHECK(spacing_wait_us(&s) > 55 && spacing_wait_us(&s) < 80);
 }
 
-static void where_the_wait_serves_more_or_as_much_it_stays_and_is_rarely_doubted(void)
+static void it_never_waits_longer_than_told(void)
 {
     struct spacing s = { 0 };
 
-    CHECK(run(&s, 1000, 1500, 1000) > 920);
+    turns(&s, 1000, 100000);
+    CHECK_INT(spacing_wait_us(&s), MOST_US);
+    spacing_turn(&s, DUE, 0, 0);
+    CHECK_INT(spacing_wait_us(&s), 0);
+}
+
+static void where_all_come_at_once_it_does_not_wait(void)
+{
+    struct spacing s = { 0 };
+
+    turns(&s, 500, 200);
+    turns(&s, 500, 0);
+    CHECK(spacing_wait_us(&s) < 16);
+}
+
+static void where_the_wait_serves_more_or_about_as_much_it_stays_and_is_rarely_doubted(void)
+{
+    struct spacing s = { 0 };
+
+    CHECK(run(&s, 200, 1500, 1000) > 185);
     CHECK(!s.without);
     s = (struct spacing){ 0 };
-    CHECK(run(&s, 1000, 1000, 1050) > 920);
+    CHECK(run(&s, 200, 1000, 1100) > 185);
     CHECK(!s.without);
 }
 
@@ -42,9 +74,9 @@ static void where_the_wait_costs_throughput_it_ends_soon(void)
 {
     struct spacing s = { 0 };
 
-    CHECK(run(&s, 25, 1000, 1400) <= 20);
+    CHECK(run(&s, 5, 1000, 1400) <= 4);
     CHECK(s.without);
-    CHECK(run(&s, 1000, 1000, 1400) < 80);
+    CHECK(run(&s, 200, 1000, 1400) < 16);
     CHECK(s.without);
 }
 
@@ -52,27 +84,31 @@ static void a_change_of_the_load_is_followed(void)
 {
     struct spacing s = { 0 };
 
-    run(&s, 1000, 1000, 1400);
+    run(&s, 200, 1000, 1400);
     CHECK(s.without);
-    run(&s, 2 * (SPACING_MOST_EPOCHS + 1) * SPACING_EPOCH_TICKS, 1500, 1000);
+    run(&s, 2 * (SPACING_MOST_EPOCHS + 1), 1500, 1000);
     CHECK(!s.without);
 }
 
-static void few_sessions_prove_nothing(void)
+static void few_turns_with_a_crowd_prove_nothing(void)
 {
     struct spacing s = { 0 };
 
-    for (int i = 0; i < 1000; i++)
-        spacing_tick(&s, i % 7 * 1000, SPACING_CROWD - 1);
+    for (int i = 0; i < 1000; i++) {
+        turns(&s, 2, 200);
+        spacing_tick(&s, (uint64_t)(i % 7) * 1000);
+    }
     CHECK(!s.without && !s.trial);
 }
 
 int main(void)
 {
-    RUN(it_waits_by_the_crowd_and_never_longer_than_told);
-    RUN(where_the_wait_serves_more_or_as_much_it_stays_and_is_rarely_doubted);
+    RUN(it_waits_nearly_as_long_as_those_who_are_due_are_busy);
+    RUN(it_never_waits_longer_than_told);
+    RUN(where_all_come_at_once_it_does_not_wait);
+    RUN(where_the_wait_serves_more_or_about_as_much_it_stays_and_is_rarely_doubted);
     RUN(where_the_wait_costs_throughput_it_ends_soon);
     RUN(a_change_of_the_load_is_followed);
-    RUN(few_sessions_prove_nothing);
+    RUN(few_turns_with_a_crowd_prove_nothing);
     return check_report();
 }
