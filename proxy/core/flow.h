@@ -38,6 +38,8 @@ struct flow {
     void (*upstream_connected)(struct upstream *u);
     /* As session_input. */
     size_t (*upstream_input)(struct upstream *u, struct slice in);
+    /* So many bytes of u->pass_left went by to u->pass_to, unseen. */
+    void (*upstream_passed)(struct upstream *u, size_t len);
     /* The connection is gone, or never came to be; the upstream is DOWN and can be started
      * again. */
     void (*upstream_lost)(struct upstream *u, enum err err, const char *why);

@@ -56,8 +56,8 @@ struct session {
     bool last_words;              /* close when all is answered and written */
     bool resumes;                 /* is to be fed, or read on, at the end of the turn */
     bool throttled;               /* set by the flow: session_drained is wanted */
-    bool reads_to_need;           /* what it lacks is one long thing: it may end the request */
     bool winds_down;              /* close when the client has asked nothing more */
+    bool reads_to_need;           /* what it lacks is one long thing: it may end the request */
     bool begun;                   /* the flow knows it */
     bool stays;                   /* kept by the flow: idle_timeout does not apply (subscribers) */
     bool logged_in;               /* kept by the flow; false: handshake_timeout applies */
@@ -85,15 +85,18 @@ static inline void session_wants_flush(struct session *s)
  * be copied then. */
 void session_write_through(struct session *s, struct slice bytes);
 
+/* The same with bytes that lie in the worker's pipe, which is empty then. */
+void session_pass(struct session *s, size_t len);
+
 /* The flow counts here what is under way. */
 static inline void session_request_begins(struct session *s)
 {
     struct worker *w = s->worker;
+    bool first = s->open_requests++ == 0;
 
     w->active_sessions += first;
     w->asked_now += first;
     w->requests_now++;
-    bool first = s->open_requests++ == 0;
 }
 static inline void session_request_ends(struct session *s)
 {

@@ -9,9 +9,12 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/core/session.h"
 
 enum {
     UPSTREAM_IOVECS = 256,
+    UPSTREAM_PASS_BYTES = 32 * 1024, /* a body of which so much is to come goes by unseen */
+    UPSTREAM_HEAD_BYTES = 16 * 1024, /* what is read at once where bodies go by */
     UPSTREAM_COPY_BYTES = 128 * 1024, /* a kept beginning up to this moves back into the scratch */
 };
 
@@ -166,6 +169,34 @@ static void show(struct upstream *u, const uint8_t *at, size_t len)
     worker_hold(w, u->in.cap);
 }
 
+/* Can long bodies go by?  Then little is read, so that more of them does. */
+static bool passes(const struct upstream *u)
+{
+    return u->pass_to != NULL && u->pass_to->state != SESSION_CLOSING &&
+           conn_pipe_joins(&u->worker->pipe, &u->conn, &u->pass_to->conn);
+}
+
+/* Is it worth it now, and nothing in the way? */
+static bool may_pass(const struct upstream *u)
+{
+    return u->pass_left >= UPSTREAM_PASS_BYTES && u->in.len == 0 && passes(u) &&
+           u->pass_to->out.len == 0;
+}
+
+static enum err pass(struct upstream *u)
+{
+    struct session *s = u->pass_to;
+    uint64_t most = s->limits->max_bytes / 4; /* it may have to be kept */
+    size_t taken = 0;
+
+    most = most < u->pass_left ? most : u->pass_left;
+    TRY(conn_pipe_take(&u->worker->pipe, &u->conn, most, &taken));
+    u->pass_left -= taken;
+    u->flow->upstream_passed(u, taken);
+    session_pass(s, taken);
+    return taken >= UPSTREAM_PASS_BYTES ? ERR_NONE : ERR_AGAIN;
+}
+
 static enum err read_once(struct upstream *u)
 {
     struct worker *w = u->worker;
@@ -173,11 +204,13 @@ static enum err read_once(struct upstream *u)
     uint8_t *at = w->scratch;
     enum err err;
 
+    if (may_pass(u))
+        return pass(u);
     if (kept > UPSTREAM_COPY_BYTES)
         return ERR_PROTOCOL; /* no flow leaves so much: a line without end */
     if (kept > 0)
         memcpy(at, u->in.at, kept);
-    room = WORKER_SCRATCH_BYTES - kept;
+    room = passes(u) ? UPSTREAM_HEAD_BYTES : WORKER_SCRATCH_BYTES - kept;
     err = conn_read(&u->conn, at + kept, room, &got);
     if (err != ERR_NONE)
         return err;

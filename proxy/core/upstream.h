@@ -46,6 +46,10 @@ struct upstream {
     uint32_t address_next;     /* to be tried */
     uint64_t next_deadline_us; /* when it is, if the one before it is silent */
     struct tls_resume resume;
+    /* Kept by the flow: long bodies may go to this session without being looked at; borrowed.  And
+     * so much of one is still to come. */
+    struct session *pass_to;
+    uint64_t pass_left;
     enum upstream_state state;
     enum err start_error; /* the connect failed already; the next tick tells */
     int connect_errno;    /* why */

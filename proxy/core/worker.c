@@ -198,6 +198,7 @@ void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assemb
     w->scratch = mem_new(WORKER_SCRATCH_BYTES);
     memset(w->scratch, 1,
            WORKER_SCRATCH_BYTES); /* the system gives it now, not in the first burst */
+    conn_pipe_open(&w->pipe);
     w->random = (uint32_t)clock_now_us() * 2654435761u + index * 40503u + 1;
     list_init(&w->sessions);
     list_init(&w->upstreams);
@@ -226,6 +227,7 @@ void worker_fini(struct worker *w)
     event_del(&w->tick);
     event_base_free(w->base);
     chunk_pool_fini(&w->chunks);
+    conn_pipe_close(&w->pipe);
     free(w->scratch);
     assembly_unref(&w->assembly);
 }
@@ -274,9 +276,6 @@ static void space_turns(struct worker *w)
 {
     uint64_t now_us = clock_now_us(), from_us = w->turn_us + spacing_wait_us(&w->spacing);
 
-    if (w->active_sessions < SPACING_CROWD)
-        return;
-    now_us = clock_now_us();
     if (now_us < from_us) {
         struct timespec rest = { .tv_nsec = (long)(from_us - now_us) * 1000 };
 
@@ -288,18 +287,18 @@ static void space_turns(struct worker *w)
 
 void worker_turn(struct worker *w)
 {
+    bool more = !list_is_empty(&w->due_sessions) || !list_is_empty(&w->to_flush_upstreams);
     bool crowd = !more && w->active_sessions >= SPACING_CROWD;
     uint32_t due = w->active_sessions + w->answered_before;
-    bool more = !list_is_empty(&w->due_sessions) || !list_is_empty(&w->to_flush_upstreams);
 
     if (crowd)
         space_turns(w);
-    w->asked_now = w->answered_now = 0;
     w->now_is_known = false;
+    w->asked_now = w->answered_now = 0;
     event_base_loop(w->base, more ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);
+    end_turn(w);
     if (crowd)
         spacing_turn(&w->spacing, due, w->asked_now + w->answered_now,
                      w->assembly->snapshot->proxy.batch_wait_us);
     w->answered_before = w->answered_now;
-    end_turn(w);
 }

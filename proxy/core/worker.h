@@ -16,6 +16,7 @@
 #include "proxy/base/metric.h"
 #include "proxy/core/assembly.h"
 #include "proxy/core/spacing.h"
+#include "proxy/io/conn.h"
 #include "proxy/io/resolve.h"
 
 enum close_reason {
@@ -45,6 +46,7 @@ struct worker {
     struct resolve_desk *desk;
     struct assembly *assembly; /* counted reference; changed between two turns only */
     uint8_t *scratch;          /* what one read may bring */
+    struct conn_pipe pipe;     /* empty between two calls */
     uint64_t now_us;           /* of this turn; see worker_now_us() */
     bool now_is_known;
     uint64_t turn_us; /* when the last turn began that was spaced, or could have been */

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -182,4 +183,71 @@ enum err conn_write(struct conn *c, const struct iovec *places, int count, size_
         return ERR_NONE;
     }
     return errno == EAGAIN || errno == EINTR ? ERR_AGAIN : ERR_CLOSED;
+}
+
+/* ---- pipes ---- */
+
+void conn_pipe_open(struct conn_pipe *pipe)
+{
+    enum { PIPE_BYTES = 1 << 20 }; /* what any user may have; with less it works, too */
+    int ends[2];
+
+    *pipe = (struct conn_pipe){ -1, -1 };
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+        return;
+    (void)!fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES);
+    *pipe = (struct conn_pipe){ .out = ends[0], .in = ends[1] };
+}
+
+void conn_pipe_close(struct conn_pipe *pipe)
+{
+    if (pipe->in < 0)
+        return;
+    close(pipe->in);
+    close(pipe->out);
+    *pipe = (struct conn_pipe){ -1, -1 };
+}
+
+enum err conn_pipe_take(struct conn_pipe *pipe, struct conn *from, size_t most, size_t *taken)
+{
+    ssize_t n = splice(from->fd, NULL, pipe->in, NULL, most, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+
+    if (n > 0) {
+        *taken = (size_t)n;
+        return ERR_NONE;
+    }
+    if (n == 0)
+        return ERR_CLOSED;
+    if (errno == EINVAL || errno == ENOSYS ||
+        errno == EPERM) { /* not with such sockets, or never */
+        conn_pipe_close(pipe);
+        return ERR_AGAIN;
+    }
+    return errno == EAGAIN || errno == EINTR ? ERR_AGAIN : ERR_SYSTEM;
+}
+
+enum err conn_pipe_put(struct conn_pipe *pipe, struct conn *to, size_t len, size_t *put)
+{
+    ssize_t n = splice(pipe->out, NULL, to->fd, NULL, len, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+
+    if (n >= 0) {
+        *put = (size_t)n;
+        return ERR_NONE;
+    }
+    return errno == EAGAIN || errno == EINTR ? ERR_AGAIN : ERR_CLOSED;
+}
+
+void conn_pipe_read(struct conn_pipe *pipe, void *at, size_t len)
+{
+    uint8_t *to = at;
+
+    while (len > 0) {
+        ssize_t n = read(pipe->out, to, len);
+
+        assert(n > 0 || errno == EINTR);
+        if (n > 0) {
+            to += n;
+            len -= (size_t)n;
+        }
+    }
 }

@@ -49,6 +49,27 @@ void conn_watch(struct conn *c, bool read, bool write);
 enum err conn_read(struct conn *c, void *at, size_t len, size_t *got) MUST_CHECK;
 /* ERR_NONE with *put possibly short of all; ERR_AGAIN; ERR_CLOSED, ERR_TLS. */
 enum err conn_write(struct conn *c, const struct iovec *places, int count, size_t *put) MUST_CHECK;
+/* Bytes on their way from one plain socket to another inside the kernel, without a copy.  What was
+ * taken in is put or read out before the next take. */
+struct conn_pipe {
+    int out, in; /* owned; -1: there is none, nothing can be passed */
+};
+
+void conn_pipe_open(struct conn_pipe *pipe);
+void conn_pipe_close(struct conn_pipe *pipe);
+/* Into the pipe, as much as is there and has room, `most` at most; as conn_read(). */
+enum err conn_pipe_take(struct conn_pipe *pipe, struct conn *from, size_t most, size_t *taken)
+    MUST_CHECK;
+/* Out of it, where `len` bytes lie; as conn_write(). */
+enum err conn_pipe_put(struct conn_pipe *pipe, struct conn *to, size_t len, size_t *put) MUST_CHECK;
+/* Out of it, to memory: `len` bytes, which lie there. */
+void conn_pipe_read(struct conn_pipe *pipe, void *at, size_t len);
+static inline bool conn_pipe_joins(const struct conn_pipe *pipe, const struct conn *from,
+                                   const struct conn *to)
+{
+    return pipe->in >= 0 && from->tls == NULL && to->tls == NULL;
+}
+
 /* Has the peer sent bytes that were not read yet? */
 bool conn_has_input(const struct conn *c);
 /* Will the peer send no more, or is it gone, whatever it sent before? */

@@ -300,10 +300,14 @@ void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool do
     r->refs++; /* to write may be to find the client gone, which ends its lease of `u` */
     if (!a->tombstone && r->session != NULL) {
         bool last = done && a->replies_left == 0;
+        size_t known = bytes.len + a->kept.len;
+
+        if (!done)
+            known += u->back->body_left(u->scan);
 
         if (last && whole && may_stream(a))
             direct = bytes;
-        else if (r->streaming || (bytes.len + a->kept.len >= MEMORY_STREAM_BYTES && may_stream(a)))
+        else if (r->streaming || (known >= MEMORY_STREAM_BYTES && may_stream(a)))
             stream(a, bytes);
         else if (last && whole && r->merge != NULL && bytes.len <= MEMORY_SETTLED_BYTES)
             settle(a, bytes);

@@ -293,6 +293,16 @@ static void unblock(uint64_t server_id, bool with_error, struct buf *out)
     resp_put_command(out, words, with_error ? 4 : 3);
 }
 
+static uint64_t body_left(const void *scan)
+{
+    return resp_scan_body_left(scan);
+}
+
+static void body_passed(void *scan, size_t len)
+{
+    resp_scan_pass_body(scan, len);
+}
+
 _Static_assert(sizeof(struct resp_scan) <= MEMORY_SCAN_BYTES, "the flow keeps no more");
 
 const struct memory_back memory_back_redis = {
@@ -301,6 +311,8 @@ const struct memory_back memory_back_redis = {
     .hello = hello,
     .scan = scan,
     .scan_size = sizeof(struct resp_scan),
+    .body_left = body_left,
+    .body_passed = body_passed,
     .trouble = trouble,
     .unblock = unblock,
 };

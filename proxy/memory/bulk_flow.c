@@ -36,6 +36,8 @@ struct memory_upstream *memory_bulk_upstream(struct memory_session *s, uint32_t 
 
     if (!s->bulk_refused || has_lease(s, s->side->shards[shard])) {
         u = memory_upstream_lease(s, shard, false, refusal);
+        if (u != NULL)
+            u->base.pass_to = &s->base;
         if (u != NULL || refusal->err != ERR_AGAIN)
             return u;
         s->bulk_refused = true; /* and stays so: what went over the shared one must stay before */

@@ -235,6 +235,10 @@ struct memory_back {
      * push, and answers nothing. */
     enum parse (*scan)(void *scan, struct slice in, size_t *used, bool *out_of_band);
     size_t scan_size; /* at most MEMORY_SCAN_BYTES */
+    /* Bytes to come that are surely of this reply, and do not end it. */
+    uint64_t (*body_left)(const void *scan);
+    /* So many of them went by, unseen. */
+    void (*body_passed)(void *scan, size_t len);
     /* What a reply means for the health of its endpoint, a word of health/reason.def; NULL:
      * nothing. */
     const char *(*trouble)(struct slice reply);

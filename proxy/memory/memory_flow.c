@@ -404,6 +404,7 @@ const struct flow memory_flow = {
     .session_end = session_end,
     .upstream_connected = memory_upstream_connected,
     .upstream_input = memory_upstream_input,
+    .upstream_passed = memory_upstream_passed,
     .upstream_lost = memory_upstream_lost,
     .upstream_drained = memory_upstream_drained,
 };

@@ -278,6 +278,7 @@ void memory_session_give_back(struct memory_session *s);
 bool memory_upstream_refuses(struct memory_upstream *u, struct memory_refusal *refusal);
 void memory_upstream_connected(struct upstream *base);
 size_t memory_upstream_input(struct upstream *base, struct slice in);
+void memory_upstream_passed(struct upstream *base, size_t len);
 void memory_upstream_lost(struct upstream *base, enum err err, const char *why);
 void memory_upstream_drained(struct upstream *base, uint64_t before);
 /* The shard's endpoint in another snapshot. */

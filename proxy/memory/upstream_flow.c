@@ -225,6 +225,7 @@ static void end_lease(struct memory_upstream *u)
         counter_sub(&u->shard->stats->upstreams_leased, 1);
     }
     u->lessee = NULL;
+    u->base.pass_to = NULL;
 }
 
 static void fail_attempts(struct memory_upstream *u, const struct memory_refusal *refusal,
@@ -454,6 +455,17 @@ static bool has_asked(const struct memory_upstream *u)
     return u->first != NULL && u->first->begin_byte < u->base.written_bytes;
 }
 
+/* What is still to come of a long reply's body may go to a session with upstreams of its own. */
+static void offer_pass(struct memory_upstream *u)
+{
+    const struct memory_attempt *a = u->first;
+
+    u->base.pass_left = 0;
+    if (u->base.pass_to != NULL && a != NULL && !a->tombstone && a->request->session != NULL &&
+        a->request->streaming)
+        u->base.pass_left = u->back->body_left(u->scan);
+}
+
 size_t memory_upstream_input(struct upstream *base, struct slice in)
 {
     struct memory_upstream *u = (struct memory_upstream *)base;
@@ -484,6 +496,7 @@ size_t memory_upstream_input(struct upstream *base, struct slice in)
         if (parse == PARSE_MORE)
             break;
     }
+    offer_pass(u);
     while (used < in.len && base->state == UPSTREAM_LOGGING_IN) {
         size_t here = hello_input(u, slice_from(in, used));
 
@@ -494,6 +507,16 @@ size_t memory_upstream_input(struct upstream *base, struct slice in)
     if (u->first == NULL && base->state == UPSTREAM_READY)
         went_quiet(u);
     return used;
+}
+
+void memory_upstream_passed(struct upstream *base, size_t len)
+{
+    struct memory_upstream *u = (struct memory_upstream *)base;
+
+    u->heard_us = worker_now_us(base->worker);
+    u->back->body_passed(u->scan, len);
+    u->first->request->streamed_bytes += len;
+    counter_add(&u->shard->stats->bytes_in, len);
 }
 
 /* ---- loss ---- */

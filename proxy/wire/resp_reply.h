@@ -15,6 +15,7 @@
  * here. */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,6 +51,13 @@ static inline bool resp_scan_is_push(const struct resp_scan *scan)
 static inline uint64_t resp_scan_body_left(const struct resp_scan *scan)
 {
     return scan->body_left > 2 ? scan->body_left - 2 : 0;
+}
+
+/* So many of those went by without being shown. */
+static inline void resp_scan_pass_body(struct resp_scan *scan, uint64_t bytes)
+{
+    assert(bytes <= resp_scan_body_left(scan));
+    scan->body_left -= bytes;
 }
 
 /* The length of the bulk at the front of `in`, which begins with '$'; 0: partial, or not simple. */
