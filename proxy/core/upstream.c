@@ -74,6 +74,7 @@ static void disconnect(struct upstream *u)
         chain_clear(&u->out, &w->chunks);
     u->out = (struct chain){ 0 };
     u->blocked = u->paused = u->reads_on = false;
+    u->pass_left = 0;
 }
 
 void upstream_fail(struct upstream *u, enum err err, const char *why)
