@@ -359,7 +359,7 @@ static void tell(uint64_t now_us, bool all)
         struct recent past = { 0 };
 
         pthread_mutex_lock(&recent.lock);
-        if (all || is_over(recent.line[i].since_us, now_us)) {
+        if (recent.line[i].since_us != 0 && (all || is_over(recent.line[i].since_us, now_us))) {
             past = recent.line[i];
             recent.line[i] = (struct recent){ 0 };
         }
