@@ -7,54 +7,80 @@
 #include "proxy/base/mem.h"
 
 enum {
-    CHUNK_BYTES = 2048 - 64,       /* room in a pooled chunk: some dozens of small replies */
-    CHUNK_LARGE_BYTES = 64 * 1024, /* what a long queue grows by */
+    CHUNK_BYTES = 2048 - 64, /* room in a small chunk: some dozens of small replies; with it 32
+                                     of them fill a block of the slab */
+    CHUNK_LARGE_BYTES = 64 * 1024, /* what a long queue grows by, the chunk itself included */
     TAKE_FROM_BYTES = 8 * 1024,    /* shorter buffers are cheaper to copy than to keep */
 };
+
+/* Whose memory it is, and goes back to. */
+enum chunk_kind { CHUNK_SMALL, CHUNK_LARGE, CHUNK_OWN_SIZE, CHUNK_FOREIGN };
 
 struct chunk {
     struct chunk *next;
     uint8_t *at; /* bytes below, or owned block */
     size_t begin, end, cap;
-    bool pooled, foreign;
+    enum chunk_kind kind;
     uint8_t bytes[];
 };
 
-static struct chunk *chunk_new(struct chunk_pool *pool, size_t room)
+enum { LARGE_ROOM = CHUNK_LARGE_BYTES - sizeof(struct chunk) };
+
+/* Mapped, not allocated: what stays in use beside it would keep it from going back. */
+static struct chunk *large_new(struct chunk_pool *pool)
 {
-    struct chunk *k = pool->free;
+    struct chunk *k = pool->large;
 
-    if (room <= CHUNK_BYTES && k != NULL) {
-        pool->free = k->next;
-        if (--pool->free_count < pool->free_lowest)
-            pool->free_lowest = pool->free_count;
-    } else {
-        size_t cap = room <= CHUNK_BYTES ? CHUNK_BYTES : room;
+    if (k == NULL)
+        return mem_map(CHUNK_LARGE_BYTES);
+    pool->large = k->next;
+    if (--pool->large_count < pool->large_lowest)
+        pool->large_lowest = pool->large_count;
+    return k;
+}
 
-        k = mem_resize(NULL, sizeof(*k) + cap);
-        k->cap = cap;
-        k->at = k->bytes;
-        k->pooled = cap == CHUNK_BYTES;
-        k->foreign = false;
+static struct chunk *chunk_new(struct chunk_pool *pool, enum chunk_kind kind, size_t room)
+{
+    struct chunk *k;
+
+    switch (kind) {
+    case CHUNK_SMALL:
+        room = CHUNK_BYTES;
+        k = slab_new(&pool->slab);
+        break;
+    case CHUNK_LARGE:
+        room = LARGE_ROOM;
+        k = large_new(pool);
+        break;
+    case CHUNK_OWN_SIZE:
+    case CHUNK_FOREIGN:
+        k = mem_resize(NULL, sizeof(*k) + (kind == CHUNK_FOREIGN ? 0 : room));
+        break;
     }
-    k->next = NULL;
-    k->begin = k->end = 0;
-    pool->held_bytes += k->cap;
+    *k = (struct chunk){ .at = k->bytes, .cap = room, .kind = kind };
+    pool->held_bytes += room;
     return k;
 }
 
 static void chunk_free(struct chunk_pool *pool, struct chunk *k)
 {
     pool->held_bytes -= k->cap;
-    if (k->pooled) {
-        k->next = pool->free;
-        pool->free = k;
-        pool->free_count++;
+    switch (k->kind) {
+    case CHUNK_SMALL:
+        slab_free(&pool->slab, k);
         return;
+    case CHUNK_LARGE:
+        k->next = pool->large;
+        pool->large = k;
+        pool->large_count++;
+        return;
+    case CHUNK_FOREIGN:
+        free(k->at);
+        break;
+    case CHUNK_OWN_SIZE:
+        break;
     }
     pool->freed_bytes += k->cap;
-    if (k->foreign)
-        free(k->at);
     free(k);
 }
 
@@ -74,7 +100,7 @@ void chain_put(struct chain *c, struct chunk_pool *pool, const void *at, size_t 
     if (len == 0)
         return;
     c->len += len;
-    if (c->last != NULL && !c->last->foreign) {
+    if (c->last != NULL && c->last->kind != CHUNK_FOREIGN) {
         size_t room = c->last->cap - c->last->end;
         size_t now = len < room ? len : room;
 
@@ -84,8 +110,11 @@ void chain_put(struct chain *c, struct chunk_pool *pool, const void *at, size_t 
         len -= now;
     }
     if (len > 0) {
-        bool long_queue = c->len > 4 * (size_t)CHUNK_BYTES && len < CHUNK_LARGE_BYTES;
-        struct chunk *k = chunk_new(pool, long_queue ? CHUNK_LARGE_BYTES : len);
+        bool long_queue = c->len > 4 * (size_t)CHUNK_BYTES && len <= LARGE_ROOM;
+        enum chunk_kind kind = long_queue           ? CHUNK_LARGE
+                               : len <= CHUNK_BYTES ? CHUNK_SMALL
+                                                    : CHUNK_OWN_SIZE;
+        struct chunk *k = chunk_new(pool, kind, len);
 
         memcpy(k->at, from, len);
         k->end = len;
@@ -100,10 +129,10 @@ void chain_take(struct chain *c, struct chunk_pool *pool, struct buf *b)
         buf_fini(b);
         return;
     }
-    struct chunk *k = mem_resize(NULL, sizeof(*k));
+    struct chunk *k = chunk_new(pool, CHUNK_FOREIGN, b->cap);
 
-    *k = (struct chunk){ .at = b->at, .end = b->len, .cap = b->cap, .foreign = true };
-    pool->held_bytes += k->cap;
+    k->at = b->at;
+    k->end = b->len;
     c->len += b->len;
     append(c, k);
     *b = (struct buf){ 0 };
@@ -142,25 +171,31 @@ void chain_clear(struct chain *c, struct chunk_pool *pool)
     chain_skip(c, pool, c->len);
 }
 
+void chunk_pool_init(struct chunk_pool *pool)
+{
+    *pool = (struct chunk_pool){ .slab.size = sizeof(struct chunk) + CHUNK_BYTES };
+}
+
 size_t chunk_pool_trim(struct chunk_pool *pool)
 {
-    size_t given_back = pool->freed_bytes;
+    size_t freed = pool->freed_bytes;
 
     pool->freed_bytes = 0;
-    for (size_t n = pool->free_lowest; n > 0; n--) {
-        struct chunk *k = pool->free;
+    for (; pool->large_lowest > 0; pool->large_lowest--) {
+        struct chunk *k = pool->large;
 
-        pool->free = k->next;
-        pool->free_count--;
-        given_back += sizeof(*k) + k->cap;
-        free(k);
+        pool->large = k->next;
+        pool->large_count--;
+        mem_unmap(k, CHUNK_LARGE_BYTES);
     }
-    pool->free_lowest = pool->free_count;
-    return given_back;
+    pool->large_lowest = pool->large_count;
+    slab_trim(&pool->slab);
+    return freed;
 }
 
 void chunk_pool_fini(struct chunk_pool *pool)
 {
-    pool->free_lowest = pool->free_count;
+    pool->large_lowest = pool->large_count;
     chunk_pool_trim(pool);
+    slab_fini(&pool->slab);
 }

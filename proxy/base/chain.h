@@ -1,7 +1,7 @@
 /* Bytes on their way out: a queue of chunks that is filled at the end and written from the front.
  *
- * Small chunks come from a chunk_pool of the thread (the most recently used first, so that they are
- * in the cache); what does not fit one is given a chunk of its own size.  An empty chain holds
+ * Small chunks come from a slab of the thread (the most recently used first, so that they are in the
+ * cache); what does not fit one is given a chunk of its own size.  An empty chain holds
  * nothing, so an idle session costs nothing.  The pool counts what its chains hold. */
 #pragma once
 
@@ -10,16 +10,18 @@
 #include <sys/uio.h>
 
 #include "proxy/base/buf.h"
+#include "proxy/base/slab.h"
 #include "proxy/base/slice.h"
 
 struct chunk;
 
 struct chunk_pool {
-    struct chunk *free; /* owned */
-    size_t free_count;
-    size_t free_lowest; /* since the last trim: what was never needed */
-    size_t held_bytes;  /* in chains now */
-    size_t freed_bytes; /* of large chunks, given back to the allocator since the last trim */
+    struct slab slab;    /* of small chunks */
+    struct chunk *large; /* owned: 64 KiB each, free */
+    size_t large_count;
+    size_t large_lowest; /* since the last trim: what was never needed */
+    size_t held_bytes;   /* in chains now */
+    size_t freed_bytes;  /* of other chunks, given back to the allocator since the last trim */
 };
 
 struct chain {
@@ -41,7 +43,9 @@ static inline void chain_slice(struct chain *c, struct chunk_pool *pool, struct 
     chain_put(c, pool, s.at, s.len);
 }
 
-/* Frees the chunks that were not needed since the last trim; returns all bytes that were given back
- * to the allocator since then. */
+void chunk_pool_init(struct chunk_pool *pool);
+/* Gives the system the memory of chunks that was not needed since the last trim; returns the bytes
+ * that chunks of other sizes gave back to the allocator since then. */
 size_t chunk_pool_trim(struct chunk_pool *pool);
+/* All chains are empty. */
 void chunk_pool_fini(struct chunk_pool *pool);

@@ -23,12 +23,68 @@ static uint32_t seconds(struct worker *w)
     return (uint32_t)(worker_now_us(w) / 1000000);
 }
 
+/* ---- the kept beginning of a request ---- */
+
+static bool is_short(const struct session *s)
+{
+    return s->in.cap == WORKER_SHORT_BYTES;
+}
+
+/* Short ones lie in a slab: so what a burst of many sessions needed can be given back, whatever
+ * else was allocated meanwhile. */
+static void keep_input(struct session *s, const uint8_t *at, size_t len)
+{
+    struct worker *w = s->worker;
+
+    assert(s->in.at == NULL);
+    if (len <= WORKER_SHORT_BYTES)
+        s->in = (struct buf){ .at = slab_new(&w->shorts), .cap = WORKER_SHORT_BYTES };
+    else
+        buf_reserve(&s->in, 2 * WORKER_SHORT_BYTES);
+    buf_put(&s->in, at, len);
+    worker_hold(w, s->in.cap);
+}
+
+static void forget_input(struct session *s)
+{
+    worker_release(s->worker, s->in.cap);
+    if (is_short(s))
+        slab_free(&s->worker->shorts, s->in.at);
+    else
+        buf_fini(&s->in);
+    s->in = (struct buf){ 0 };
+}
+
+/* Into memory that can grow. */
+static void lengthen_input(struct session *s)
+{
+    struct buf in = { 0 };
+
+    buf_reserve(&in, 2 * WORKER_SHORT_BYTES);
+    buf_slice(&in, buf_all(&s->in));
+    forget_input(s);
+    s->in = in;
+    worker_hold(s->worker, in.cap);
+}
+
+/* A little that is left of much gets a place of its own size. */
+static void shrink_input(struct session *s)
+{
+    struct buf in = s->in;
+
+    if (in.len > SESSION_COPY_BYTES || in.cap <= SESSION_READ_BYTES)
+        return;
+    s->in = (struct buf){ 0 };
+    keep_input(s, in.at, in.len);
+    worker_release(s->worker, in.cap);
+    buf_fini(&in);
+}
+
 /* ---- closing ---- */
 
 void session_forget_buffers(struct session *s)
 {
-    worker_release(s->worker, s->in.cap);
-    buf_fini(&s->in);
+    forget_input(s);
     chain_clear(&s->out, &s->worker->chunks);
 }
 
@@ -114,20 +170,6 @@ void session_finish(struct session *s, enum close_reason reason)
 
 /* ---- input ---- */
 
-/* A little that is left of much gets a place of its own size. */
-static void shrink(struct session *s)
-{
-    struct buf in = { 0 };
-
-    if (s->in.len > SESSION_COPY_BYTES || s->in.cap <= SESSION_READ_BYTES)
-        return;
-    buf_slice(&in, buf_all(&s->in));
-    worker_release(s->worker, s->in.cap);
-    buf_fini(&s->in);
-    s->in = in;
-    worker_hold(s->worker, s->in.cap);
-}
-
 /* Shows the flow what is there and keeps what it leaves.  `kept`: the bytes are s->in's own. */
 static void show(struct session *s, struct slice bytes, bool kept)
 {
@@ -142,20 +184,17 @@ static void show(struct session *s, struct slice bytes, bool kept)
         used = bytes.len; /* what follows the last words is not read */
     s->reads_to_need = s->need >= bytes.len - used + SESSION_READ_BYTES;
     if (!kept) {
-        if (used < bytes.len) {
-            buf_put(&s->in, bytes.at + used, bytes.len - used);
-            worker_hold(s->worker, s->in.cap);
-        }
+        if (used < bytes.len)
+            keep_input(s, bytes.at + used, bytes.len - used);
         return;
     }
     if (s->in.at == NULL) /* the flow took the memory over, with all that was in it */
         return;
     if (used == s->in.len) {
-        worker_release(s->worker, s->in.cap);
-        buf_fini(&s->in);
+        forget_input(s);
     } else {
         buf_skip(&s->in, used);
-        shrink(s);
+        shrink_input(s);
     }
 }
 
@@ -164,16 +203,19 @@ static void show(struct session *s, struct slice bytes, bool kept)
  * arguments each read brings as many as it can. */
 static enum err read_behind(struct session *s, size_t *got)
 {
-    size_t had = s->in.cap, most = s->in.len > SESSION_READ_BYTES ? s->in.len : SESSION_READ_BYTES;
+    size_t most = s->in.len > SESSION_READ_BYTES ? s->in.len : SESSION_READ_BYTES;
     size_t wanted =
         s->reads_to_need && s->need > s->in.len ? s->need - s->in.len : SESSION_READ_BYTES;
+    size_t had;
     uint8_t *at;
     enum err err;
 
+    if (is_short(s))
+        lengthen_input(s);
     if (wanted > most) /* memory grows with what came, not with what was announced */
         wanted = most;
+    had = s->in.cap;
     at = buf_reserve(&s->in, wanted);
-
     worker_hold(s->worker, s->in.cap - had);
     err = conn_read(&s->conn, at, wanted, got);
     if (err == ERR_NONE)
@@ -195,16 +237,13 @@ static enum err read_once(struct session *s)
     }
     if (kept > 0) {
         memcpy(w->scratch, s->in.at, kept);
-        worker_release(w, s->in.cap);
-        buf_fini(&s->in);
+        forget_input(s);
     }
     enum err err = conn_read(&s->conn, w->scratch + kept, SESSION_READ_BYTES, &got);
 
     if (err != ERR_NONE) {
-        if (kept > 0) {
-            buf_put(&s->in, w->scratch, kept);
-            worker_hold(w, s->in.cap);
-        }
+        if (kept > 0)
+            keep_input(s, w->scratch, kept);
         return err;
     }
     show(s, slice_of(w->scratch, kept + got), false);

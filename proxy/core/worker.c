@@ -64,16 +64,17 @@ void worker_tick_now(struct worker *w)
 }
 
 /* Gives memory back that a burst needed and nothing has needed since.  The system is told only when
- * it is worth the call. */
+ * it is worth the call: sooner when there is nothing else to do. */
 static void give_memory_back(struct worker *w)
 {
-    enum { WORTH_BYTES = 1 << 20 };
+    size_t worth = w->busy ? 1 << 20 : 16 << 10;
     size_t given = chunk_pool_trim(&w->chunks);
 
+    slab_trim(&w->shorts);
     if (w->flow_trim != NULL)
         given += w->flow_trim(w);
     w->freed_bytes += given;
-    if (w->freed_bytes >= WORTH_BYTES) {
+    if (w->freed_bytes >= worth) {
         malloc_trim(0);
         w->freed_bytes = 0;
     }
@@ -198,6 +199,8 @@ void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assemb
     w->scratch = mem_new(WORKER_SCRATCH_BYTES);
     memset(w->scratch, 1,
            WORKER_SCRATCH_BYTES); /* the system gives it now, not in the first burst */
+    chunk_pool_init(&w->chunks);
+    w->shorts.size = WORKER_SHORT_BYTES;
     conn_pipe_open(&w->pipe);
     w->random = (uint32_t)clock_now_us() * 2654435761u + index * 40503u + 1;
     list_init(&w->sessions);
@@ -227,6 +230,7 @@ void worker_fini(struct worker *w)
     event_del(&w->tick);
     event_base_free(w->base);
     chunk_pool_fini(&w->chunks);
+    slab_fini(&w->shorts);
     conn_pipe_close(&w->pipe);
     free(w->scratch);
     assembly_unref(&w->assembly);
