@@ -1,8 +1,9 @@
 /* Bytes on their way out: a queue of chunks that is filled at the end and written from the front.
  *
- * Small chunks come from a slab of the thread (the most recently used first, so that they are in the
- * cache); what does not fit one is given a chunk of its own size.  An empty chain holds
- * nothing, so an idle session costs nothing.  The pool counts what its chains hold. */
+ * Small chunks come from a slab of the thread (the most recently used first, so that they are in
+ * the cache), those of long queues from a list; what fits neither is given a chunk of its own size.
+ * An empty chain holds nothing, so an idle session costs nothing.  The pool counts what its chains
+ * hold. */
 #pragma once
 
 #include <stddef.h>
