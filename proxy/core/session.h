@@ -54,6 +54,7 @@ struct session {
     enum close_reason reason : 8; /* for last_words */
     bool ended;                   /* the client sends no more */
     bool last_words;              /* close when all is answered and written */
+    uint8_t crowd_mark;           /* when it was counted last, see worker->crowd */
     bool resumes;                 /* is to be fed, or read on, at the end of the turn */
     bool throttled;               /* set by the flow: session_drained is wanted */
     bool winds_down;              /* close when the client has asked nothing more */
@@ -95,8 +96,10 @@ static inline void session_request_begins(struct session *s)
     bool first = s->open_requests++ == 0;
 
     w->active_sessions += first;
-    w->asked_now += first;
+    w->came_now += first;
     w->requests_now++;
+    w->crowd_now += s->crowd_mark != w->crowd_mark;
+    s->crowd_mark = w->crowd_mark;
 }
 static inline void session_request_ends(struct session *s)
 {
@@ -104,7 +107,7 @@ static inline void session_request_ends(struct session *s)
     bool last = --s->open_requests == 0;
 
     w->active_sessions -= last;
-    w->answered_now += last;
+    w->came_now += last;
 }
 
 /* For the worker: the end of a turn, and the clock. */

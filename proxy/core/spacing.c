@@ -50,12 +50,12 @@ uint64_t spacing_wait_us(const struct spacing *s)
     return s->without != s->trial ? 0 : s->wait_us;
 }
 
-void spacing_turn(struct spacing *s, uint32_t due, uint32_t came, uint64_t most_us)
+void spacing_turn(struct spacing *s, uint32_t crowd, uint32_t came, uint64_t most_us)
 {
     s->turns++;
     if (s->without != s->trial)
         return;
-    if (came * 8 > due * 7)
+    if (came * 8 > crowd * 7)
         s->wait_us -= s->wait_us / 16;
     else
         s->wait_us += SPACING_STEP_US;

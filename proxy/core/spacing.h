@@ -1,26 +1,27 @@
 /* How long a worker waits between two turns, so that more is served by each.
  *
- * While many sessions wait for answers, turns that follow one another at once find a socket or two
- * ready each, and what they write wakes a server or client each time: most of the cost of a small
- * request.  So a turn then begins a little after the last one, and serves together what came
- * meanwhile.
+ * While a crowd of sessions asks as fast as it is answered, turns that follow one another at once
+ * find a socket or two ready each, and what they write wakes a server or client each time: most of
+ * the cost of a small request.  So a turn then begins a little after the last one, and serves
+ * together what came meanwhile.
  *
- * How little is learned from what came.  When a turn begins, some sessions wait for servers, others
- * have just been answered and may ask again: they are `due`.  If nearly all of them have come,
- * their servers and clients had run out of work and the wait was too long; if many are still to
- * come, everyone is busy anyway and a longer wait costs nothing.
+ * A crowd is who asked lately, if at some moment half of them or more waited at once.  Others think
+ * before they ask again: they would only be served later.
  *
- * Clients that think before they ask again can't be told from busy ones by that.  So the worker now
- * and then tries for a moment what happens without the wait (or with it), and keeps what serves
- * more; where both serve about the same, it waits, which is cheaper.  A trial that changes nothing
- * makes the next one rarer. */
+ * How little the wait is, is learned from what came.  If in a turn nearly the whole crowd came, to
+ * ask or to be answered, its servers and clients had run out of work and the wait was too long; if
+ * many are still to come, everyone is busy anyway and a longer wait costs nothing.
+ *
+ * It can cost throughput all the same.  So the worker now and then tries for a moment what happens
+ * without the wait (or with it), and keeps what serves more; where both serve about the same, it
+ * waits, which is cheaper.  A trial that changes nothing makes the next one rarer. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
 enum {
-    SPACING_CROWD = 8,        /* sessions that wait for answers: fewer are served at once */
+    SPACING_CROWD = 8,        /* sessions: fewer are served at once */
     SPACING_STEP_US = 2,      /* what a turn that came too early adds to the wait */
     SPACING_EPOCH_TURNS = 64, /* at least, and */
     SPACING_EPOCH_TICKS = 5,  /* of the worker's fast clock: what is compared */
@@ -41,9 +42,14 @@ struct spacing {
     uint64_t before;      /* of the epoch before the trial */
 };
 
+/* Of those that asked lately, so many waited at once at most. */
+static inline bool spacing_is_crowd(uint32_t asked, uint32_t peak)
+{
+    return asked >= SPACING_CROWD && peak * 2 >= asked;
+}
 /* The least time from one turn to the next while there is a crowd. */
 uint64_t spacing_wait_us(const struct spacing *s);
-/* A turn with a crowd is over: of so many sessions that were due, so many came. */
-void spacing_turn(struct spacing *s, uint32_t due, uint32_t came, uint64_t most_us);
+/* A turn with a crowd is over, of whom so many came. */
+void spacing_turn(struct spacing *s, uint32_t crowd, uint32_t came, uint64_t most_us);
 /* A fast tick is over, in which so many requests came. */
 void spacing_tick(struct spacing *s, uint64_t requests);

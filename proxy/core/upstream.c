@@ -13,8 +13,8 @@
 
 enum {
     UPSTREAM_IOVECS = 256,
-    UPSTREAM_PASS_BYTES = 32 * 1024, /* a body of which so much is to come goes by unseen */
-    UPSTREAM_HEAD_BYTES = 16 * 1024, /* what is read at once where bodies go by */
+    UPSTREAM_PASS_BYTES = 32 * 1024,  /* a body of which so much is to come goes by unseen */
+    UPSTREAM_HEAD_BYTES = 16 * 1024,  /* what is read at once where bodies go by */
     UPSTREAM_COPY_BYTES = 128 * 1024, /* a kept beginning up to this moves back into the scratch */
 };
 

@@ -153,7 +153,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     }
     if (w->tick_is_fast)
         spacing_tick(&w->spacing, w->requests_now);
-    w->requests_now = 0;
+    w->crowd = w->crowd_now;
+    w->peak = w->peak_now;
+    w->peak_now = 0;
+    w->crowd_now = w->requests_now = 0;
+    w->crowd_mark++;
     arm_tick(w, w->busy ? WORKER_TICK_US : WORKER_REST_US);
     w->busy = false;
 }
@@ -292,17 +296,17 @@ static void space_turns(struct worker *w)
 void worker_turn(struct worker *w)
 {
     bool more = !list_is_empty(&w->due_sessions) || !list_is_empty(&w->to_flush_upstreams);
-    bool crowd = !more && w->active_sessions >= SPACING_CROWD;
-    uint32_t due = w->active_sessions + w->answered_before;
+    bool crowd = !more && w->active_sessions > 0 && spacing_is_crowd(w->crowd, w->peak);
 
     if (crowd)
         space_turns(w);
     w->now_is_known = false;
-    w->asked_now = w->answered_now = 0;
+    w->came_now = 0;
     event_base_loop(w->base, more ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);
     end_turn(w);
+    if (w->peak_now < w->active_sessions)
+        w->peak_now = w->active_sessions;
     if (crowd)
-        spacing_turn(&w->spacing, due, w->asked_now + w->answered_now,
+        spacing_turn(&w->spacing, w->crowd, w->came_now,
                      w->assembly->snapshot->proxy.batch_wait_us);
-    w->answered_before = w->answered_now;
 }

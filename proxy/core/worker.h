@@ -58,12 +58,13 @@ struct worker {
     size_t unsent_bytes; /* of all upstreams' traffic: what their servers did not take yet */
     bool defended;       /* since the last tick, in vain: it is not sessions that hold too much */
     uint32_t session_count;
-    uint32_t active_sessions; /* of them, those with requests open */
-    uint32_t asked_now,
-        answered_now;         /* sessions that became active in this turn, or ceased to be */
-    uint32_t answered_before; /* the same of the turn before it */
-    uint32_t requests_now;    /* begun since the last tick */
+    uint32_t active_sessions;  /* of them, those with requests open */
+    uint32_t came_now;         /* sessions that began to wait in this turn, or were answered */
+    uint32_t crowd, crowd_now; /* those that asked something between the last two ticks; since */
+    uint32_t peak, peak_now;   /* of active_sessions, likewise */
+    uint32_t requests_now;     /* begun since the last tick */
     struct spacing spacing;
+    uint8_t crowd_mark; /* of this time between ticks: whom it was counted for */
     uint64_t sessions_made;
     struct list sessions;  /* all */
     struct list upstreams; /* all */
