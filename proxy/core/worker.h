@@ -52,7 +52,7 @@ struct worker {
     bool now_is_known;
     uint64_t turn_us; /* when the last turn began that was spaced, or could have been */
     struct chunk_pool chunks;
-    struct slab shorts; /* of WORKER_SHORT_BYTES: kept beginnings of short requests */
+    struct slab shorts;  /* of WORKER_SHORT_BYTES: kept beginnings of short requests */
     size_t held_bytes;   /* of buffers that are not chains: reported by worker_hold() */
     size_t max_bytes;    /* this worker's share of max_memory */
     size_t unsent_bytes; /* of all upstreams' traffic: what their servers did not take yet */
