@@ -296,7 +296,7 @@ static void space_turns(struct worker *w)
 void worker_turn(struct worker *w)
 {
     bool more = !list_is_empty(&w->due_sessions) || !list_is_empty(&w->to_flush_upstreams);
-    bool crowd = !more && w->active_sessions > 0 && spacing_is_crowd(w->crowd, w->peak);
+    bool crowd = !more && spacing_is_crowd(w->crowd, w->peak);
 
     if (crowd)
         space_turns(w);

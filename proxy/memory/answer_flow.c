@@ -51,7 +51,7 @@ static void note_slow(const struct memory_request *r, uint64_t took_us)
     slow_note(&entry);
 }
 
-/* Where all requests are slow, to note each would make them slower: of many that end in a short time
+/* Where all requests are slow, to note each would make them slower: of many in a short time
  * the first are noted, and then who is slower than those. */
 static bool is_worth_noting(struct memory_side *side, uint64_t took_us)
 {

@@ -2,15 +2,15 @@
 
 #include "tests/unit/check.h"
 
-enum { DUE = 50, MOST_US = 300, TURNS = 70 };
+enum { CROWD = 50, MOST_US = 300, TURNS = 70 };
 
 /* A load of whom all have come after `busy_us`; before that, evenly fewer. */
 static void turns(struct spacing *s, int count, uint64_t busy_us)
 {
     for (int i = 0; i < count; i++) {
-        uint64_t came = busy_us == 0 ? DUE : DUE * spacing_wait_us(s) / busy_us;
+        uint64_t came = busy_us == 0 ? CROWD : CROWD * spacing_wait_us(s) / busy_us;
 
-        spacing_turn(s, DUE, came > DUE ? DUE : (uint32_t)came, MOST_US);
+        spacing_turn(s, CROWD, came > CROWD ? CROWD : (uint32_t)came, MOST_US);
     }
 }
 
@@ -29,7 +29,7 @@ static uint32_t run(struct spacing *s, int epochs, uint64_t with, uint64_t witho
     return waited;
 }
 
-static void it_waits_nearly_as_long_as_those_who_are_due_are_busy(void)
+static void it_waits_nearly_as_long_as_the_crowd_is_busy(void)
 {
     struct spacing s = { 0 };
 
@@ -46,7 +46,7 @@ static void it_never_waits_longer_than_told(void)
 
     turns(&s, 1000, 100000);
     CHECK_INT(spacing_wait_us(&s), MOST_US);
-    spacing_turn(&s, DUE, 0, 0);
+    spacing_turn(&s, CROWD, 0, 0);
     CHECK_INT(spacing_wait_us(&s), 0);
 }
 
@@ -90,6 +90,16 @@ static void a_change_of_the_load_is_followed(void)
     CHECK(!s.without);
 }
 
+static void a_crowd_are_many_who_wait_at_once(void)
+{
+    CHECK(spacing_is_crowd(50, 50));
+    CHECK(spacing_is_crowd(50, 25));
+    CHECK(!spacing_is_crowd(50, 24));
+    CHECK(spacing_is_crowd(SPACING_CROWD, SPACING_CROWD));
+    CHECK(!spacing_is_crowd(SPACING_CROWD - 1, SPACING_CROWD - 1));
+    CHECK(!spacing_is_crowd(0, 0));
+}
+
 static void few_turns_with_a_crowd_prove_nothing(void)
 {
     struct spacing s = { 0 };
@@ -103,7 +113,8 @@ static void few_turns_with_a_crowd_prove_nothing(void)
 
 int main(void)
 {
-    RUN(it_waits_nearly_as_long_as_those_who_are_due_are_busy);
+    RUN(a_crowd_are_many_who_wait_at_once);
+    RUN(it_waits_nearly_as_long_as_the_crowd_is_busy);
     RUN(it_never_waits_longer_than_told);
     RUN(where_all_come_at_once_it_does_not_wait);
     RUN(where_the_wait_serves_more_or_about_as_much_it_stays_and_is_rarely_doubted);
