@@ -126,6 +126,7 @@ struct memory_pool {
     uint64_t queue_timeout_ms;     /* waiting for a leased upstream */
     uint64_t tombstone_timeout_ms; /* how long an expired request's late reply is waited for */
     uint64_t idle_timeout_ms;      /* of a session without requests; 0: never */
+    uint64_t unread_timeout_ms;    /* of a session that does not read; 0: never */
     uint64_t handshake_timeout_ms; /* of a session: TLS, and the first login where one is needed */
     uint64_t upstream_idle_timeout_ms;       /* of an upstream that nobody uses; 0: never */
     uint64_t backoff_min_ms, backoff_max_ms; /* between attempts to connect to a failing endpoint */

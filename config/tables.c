@@ -101,6 +101,10 @@ const struct option tables_memory[] = {
       .zero = "never",
       .text =
           "a client that asks nothing for so long is disconnected, unless it has subscriptions" },
+    { "unread_timeout", OPTION_DURATION, AT(unread_timeout_ms), "1m", .min = 1, .max = HOURS(8760),
+      .zero = "never",
+      .text = "a client that takes no byte of its replies for so long, while they wait for it, is "
+              "disconnected" },
     { "handshake_timeout", OPTION_DURATION, AT(handshake_timeout_ms), "10s", .min = 1,
       .max = HOURS(1), .text = "for a client's TLS handshake, and its login where one is needed" },
     { "upstream_idle_timeout", OPTION_DURATION, AT(upstream_idle_timeout_ms), "5m", .min = 1,

@@ -355,10 +355,13 @@ void session_flush(struct session *s)
             return;
         }
         chain_skip(&s->out, &s->worker->chunks, put);
-        s->active_s = seconds(s->worker);
+        if (put > 0)
+            s->active_s = seconds(s->worker);
         if (put < all)
             break;
     }
+    if (s->out.len > 0 && !s->conn.watching_write)
+        s->active_s = seconds(s->worker); /* from now on it is waited for */
     if (s->out.len > 0 || s->conn.watching_write)
         conn_watch(&s->conn, s->conn.watching_read, s->out.len > 0);
     if (s->state == SESSION_WAITING && s->out.len < SESSION_RESUME_BYTES)
@@ -512,6 +515,9 @@ void session_tick(struct session *s)
     else if (limits->idle_timeout_ms > 0 && s->open_requests == 0 && s->out.len == 0 && !s->stays &&
              has_passed(now_s - s->active_s, limits->idle_timeout_ms))
         session_close(s, CLOSE_IDLE);
+    else if (limits->unread_timeout_ms > 0 && s->conn.watching_write &&
+             has_passed(now_s - s->active_s, limits->unread_timeout_ms))
+        session_close(s, CLOSE_UNREAD);
     else if (is_left(s))
         limits->flow->session_half_closed(s);
 }

@@ -26,8 +26,9 @@ enum session_state { SESSION_READING, SESSION_WAITING, SESSION_CLOSING };
 /* What a pool allows its sessions; lies in the flow's side of the pool, changes with a reload. */
 struct session_limits {
     const struct flow *flow;
-    struct slab *slab;        /* of this worker, for the flow's structs of this pool's sessions */
-    uint64_t idle_timeout_ms; /* 0: never */
+    struct slab *slab;          /* of this worker, for the flow's structs of this pool's sessions */
+    uint64_t idle_timeout_ms;   /* 0: never */
+    uint64_t unread_timeout_ms; /* 0: never */
     uint64_t handshake_timeout_ms; /* 0: never */
     uint32_t max_sessions;         /* 0: only the process's limit */
     atomic_uint *sessions;         /* of all workers; borrowed, for the life of the process */
@@ -48,8 +49,9 @@ struct session {
     size_t
         kept_bytes; /* kept by the flow: what is under way, and what it remembers for the client */
     uint64_t id;
-    uint32_t opened_s, active_s; /* monotonic */
-    uint32_t open_requests;      /* kept by the flow: begun and not yet answered */
+    uint32_t opened_s;      /* monotonic, as is */
+    uint32_t active_s;      /* when the client asked or took something, or began not to */
+    uint32_t open_requests; /* kept by the flow: begun and not yet answered */
     enum session_state state : 8;
     enum close_reason reason : 8; /* for last_words */
     bool ended;                   /* the client sends no more */

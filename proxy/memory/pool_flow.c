@@ -268,6 +268,7 @@ static void follow_settings(struct memory_side *side, const struct memory_pool *
         .flow = &memory_flow,
         .slab = &side->session_slab,
         .idle_timeout_ms = settings->idle_timeout_ms,
+        .unread_timeout_ms = settings->unread_timeout_ms,
         .handshake_timeout_ms = settings->handshake_timeout_ms,
         .max_sessions = settings->max_sessions,
         .sessions = &stats_row_of(side->name, "", 0, STATS_NO_WORKER)->sessions,

@@ -143,6 +143,25 @@ class Times(LimitCase):
         self.assertEqual(self.sheaf.ask("PUBLISH", "c", "m"), 1)
         self.assertEqual(listener.reply()[2], b"m")
 
+    def test_who_takes_nothing_of_its_replies_is_disconnected_and_who_takes_little_is_not(self):
+        self.start(unread_timeout="1s", max_upstreams=1)
+        self.assertEqual(self.sheaf.ask("SET", self.keys[0], b"x" * (1 << 20)), "OK")
+        reads_little, reads_nothing = self.sessions(2)
+        for session in (reads_nothing, reads_little):
+            session.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            session.send(encode("GET", self.keys[0]) * 40)
+        left, closed = 40 * len(b"$1048576\r\n" + b"x" * (1 << 20) + b"\r\n"), 0
+        while left > 0:
+            # By bits, until the other one is gone: for longer than the time that it had.
+            got = len(reads_little.socket.recv(1 << 20 if closed else 20_000))
+            self.assertGreater(got, 0, "who reads is not disconnected")
+            left -= got
+            if not closed:
+                closed = self.sheaf.status()["sessions"]["closed"]["unread"]
+        wait_until(lambda: self.sheaf.status()["sessions"]["closed"]["unread"] == 1, what="the other one to be closed")
+        # What it had leased is free again.
+        self.assertIsNone(self.sheaf.ask("BLPOP", self.keys[0] + ":none", "0.01"))
+
     def test_who_does_not_log_in_in_time_is_disconnected(self):
         self.start(password="secret", handshake_timeout="1s")
         with self.sheaf.connect() as stranger, self.sheaf.connect() as known:

@@ -80,6 +80,7 @@ static void every_option_has_its_default(void)
     CHECK_INT(p->queue_timeout_ms, 1000);
     CHECK_INT(p->tombstone_timeout_ms, 30000);
     CHECK_INT(p->idle_timeout_ms, 0);
+    CHECK_INT(p->unread_timeout_ms, 60000);
     CHECK_INT(p->handshake_timeout_ms, 10000);
     CHECK_INT(p->upstream_idle_timeout_ms, 300000);
     CHECK_INT(p->backoff_min_ms, 50);
