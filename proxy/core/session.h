@@ -44,26 +44,25 @@ struct session {
     struct conn conn;
     struct buf in; /* the beginning of a request whose end has not come */
     struct chain out;
-    size_t need;       /* bytes that `in` must reach before it is worth showing again */
     size_t held_bytes; /* kept by the flow: replies that wait for their turn */
-    size_t
-        kept_bytes; /* kept by the flow: what is under way, and what it remembers for the client */
+    size_t kept_bytes; /* kept by the flow: what is under way, and what it remembers for it */
     uint64_t id;
     uint32_t opened_s;      /* monotonic, as is */
     uint32_t active_s;      /* when the client asked or took something, or began not to */
     uint32_t open_requests; /* kept by the flow: begun and not yet answered */
+    uint32_t need;          /* bytes that `in` must reach before it is worth showing again */
     enum session_state state : 8;
     enum close_reason reason : 8; /* for last_words */
-    bool ended;                   /* the client sends no more */
-    bool last_words;              /* close when all is answered and written */
     uint8_t crowd_mark;           /* when it was counted last, see worker->crowd */
-    bool resumes;                 /* is to be fed, or read on, at the end of the turn */
-    bool throttled;               /* set by the flow: session_drained is wanted */
-    bool winds_down;              /* close when the client has asked nothing more */
-    bool reads_to_need;           /* what it lacks is one long thing: it may end the request */
-    bool begun;                   /* the flow knows it */
-    bool stays;                   /* kept by the flow: idle_timeout does not apply (subscribers) */
-    bool logged_in;               /* kept by the flow; false: handshake_timeout applies */
+    bool ended : 1;               /* the client sends no more */
+    bool last_words : 1;          /* close when all is answered and written */
+    bool resumes : 1;             /* is to be fed, or read on, at the end of the turn */
+    bool throttled : 1;           /* set by the flow: session_drained is wanted */
+    bool winds_down : 1;          /* close when the client has asked nothing more */
+    bool reads_to_need : 1;       /* what it lacks is one long thing: it may end the request */
+    bool begun : 1;               /* the flow knows it */
+    bool stays : 1;               /* kept by the flow: idle_timeout does not apply (subscribers) */
+    bool logged_in : 1;           /* kept by the flow; false: handshake_timeout applies */
 };
 
 /* Takes an accepted descriptor. */

@@ -21,9 +21,9 @@ static void window_after(struct memory_session *s, size_t reply_bytes)
     else
         reckoned -= (reckoned - (uint32_t)reply_bytes) / 8;
     s->reply_bytes = reckoned;
-    s->window = reckoned < s->side->window_bytes / most
+    s->window = reckoned < memory_side_of(s)->window_bytes / most
                     ? most
-                    : (uint32_t)(s->side->window_bytes / reckoned);
+                    : (uint32_t)(memory_side_of(s)->window_bytes / reckoned);
     if (s->window < 1)
         s->window = 1;
 }
@@ -94,7 +94,7 @@ static void leave_queue(struct memory_session *s)
     if (s->first == NULL)
         s->last = NULL;
     session_request_ends(&s->base);
-    counter_sub(&s->side->stats->requests_open, 1);
+    counter_sub(&memory_side_of(s)->stats->requests_open, 1);
     if (r->alone)
         s->halted = false;
     if (r->part_count > 0) {
@@ -163,7 +163,7 @@ static void hand_out(struct memory_session *s, struct memory_request *r, struct 
     }
     if (!r->is_write)
         window_after(s, len);
-    counter_add(&s->side->stats->bytes_out, len);
+    counter_add(&memory_side_of(s)->stats->bytes_out, len);
     if (s->base.out.len > before)
         session_wants_flush(&s->base);
 }

@@ -34,7 +34,7 @@ struct memory_upstream *memory_bulk_upstream(struct memory_session *s, uint32_t 
 {
     struct memory_upstream *u = NULL;
 
-    if (!s->bulk_refused || has_lease(s, s->side->shards[shard])) {
+    if (!s->bulk_refused || has_lease(s, memory_side_of(s)->shards[shard])) {
         u = memory_upstream_lease(s, shard, false, refusal);
         if (u != NULL)
             u->base.pass_to = &s->base;
@@ -49,7 +49,7 @@ struct memory_upstream *memory_bulk_upstream(struct memory_session *s, uint32_t 
 /* The upstream that the session waits for first must go on, or nothing would ever be written. */
 static bool must_wait(const struct memory_session *s, const struct memory_upstream *u)
 {
-    uint64_t limit = s->side->window_bytes;
+    uint64_t limit = memory_side_of(s)->window_bytes;
 
     if (s->base.out.len >= limit)
         return true;

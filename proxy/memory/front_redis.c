@@ -25,8 +25,11 @@ static void end(struct memory_state *state)
 
     redis_transaction_forget(session);
     free(session->base.name);
-    free(session->library);
-    free(session->library_version);
+    if (session->library != NULL) {
+        free(session->library->name);
+        free(session->library->version);
+        free(session->library);
+    }
     free(session->base.user);
 }
 
@@ -131,8 +134,8 @@ static void portray(const struct memory_state *state, struct memory_portrait *ou
 {
     const struct redis_session *session = (const struct redis_session *)state;
 
-    out->library = session->library;
-    out->library_version = session->library_version;
+    out->library = session->library == NULL ? NULL : session->library->name;
+    out->library_version = session->library == NULL ? NULL : session->library->version;
     out->queued = redis_transaction_queued(session);
 }
 

@@ -55,7 +55,7 @@ static void put_line(struct memory_session *s, struct buf *out)
     char address[64], local[64], flags[8];
     size_t counts[3];
 
-    s->side->front->portray(s->state, &portrait);
+    memory_side_of(s)->front->portray(s->state, &portrait);
     session_address(base, address, sizeof(address));
     session_local_address(base, local, sizeof(local));
     put_flags(s, &portrait, address, flags);
@@ -293,7 +293,7 @@ void memory_inquire(struct memory_session *s, struct memory_request *r,
     letter->number = remember(r);
     letter->asker = w->index;
     letter->asker_id = s->base.id;
-    letter->pool = mem_text(s->side->name);
+    letter->pool = mem_text(memory_side_of(s)->name);
     letter->deed = inquiry->deed;
     letter->spare_self = inquiry->spare_self;
     letter->id = inquiry->id;

@@ -38,8 +38,7 @@ struct memory_state {
     bool subscribed; /* set by the subscription flow: the session receives pushes */
     char *name;      /* what the session calls itself; NULL: not told.  The front's, as is `user` */
     char *user;      /* as whom it is logged in; NULL: not at all, or the pool has no users */
-    size_t
-        held_bytes; /* set by the front: what it remembers for the session, if that may be much */
+    size_t held_bytes; /* set by the front: what it remembers for the session, if that is much */
 };
 
 /* Questions of a front to the process around it; each appends text to `out`. */

@@ -28,7 +28,7 @@ struct memory_request *memory_request_new(struct memory_session *s)
     /* All but the small store at the end, which needs no zeros. */
     memset(r, 0, offsetof(struct memory_request, one) + offsetof(struct memory_attempt, small));
     r->session = s;
-    r->side = s->side;
+    r->side = memory_side_of(s);
     r->refs = 1;
     r->arena.slab = &works->blocks;
     r->began_us = worker_now_us(s->base.worker);
@@ -81,7 +81,7 @@ static void enqueue(struct memory_session *s, struct memory_request *r)
     s->last = r;
     memory_request_weigh(r);
     session_request_begins(&s->base);
-    counter_add(&s->side->stats->requests_open, 1);
+    counter_add(&memory_side_of(s)->stats->requests_open, 1);
 }
 
 void memory_request_start(struct memory_request *r)
@@ -155,8 +155,8 @@ static void follow_state(struct memory_session *s)
         s->state_bytes = s->state->held_bytes;
     }
     if (s->state->database != s->route->database || s->state->version != s->route->version) {
-        memory_route_leave(s->side, &s->route);
-        s->route = memory_route_of(s->side, s->state->database, s->state->version);
+        memory_route_leave(memory_side_of(s), &s->route);
+        s->route = memory_route_of(memory_side_of(s), s->state->database, s->state->version);
     }
     if (s->state->closes)
         session_finish(&s->base, CLOSE_CLIENT_QUIT);
@@ -213,7 +213,7 @@ static void carry_out(struct memory_session *s, struct memory_request *r,
 static void say_last_words(struct memory_session *s, const struct buf *words)
 {
     struct memory_request *r = memory_request_new(s);
-    struct buf *answer = &s->side->answer;
+    struct buf *answer = &memory_side_of(s)->answer;
 
     buf_clear(answer);
     buf_slice(answer, buf_all(words));
@@ -224,7 +224,7 @@ static void say_last_words(struct memory_session *s, const struct buf *words)
 /* False: it must wait until all earlier ones are answered. */
 static bool plan_request(struct memory_session *s, struct memory_operation *op)
 {
-    struct memory_side *side = s->side;
+    struct memory_side *side = memory_side_of(s);
     struct memory_request *r;
 
     if (!memory_bulk_follow(s)) {
@@ -258,11 +258,13 @@ static bool plan_request(struct memory_session *s, struct memory_operation *op)
 /* PARSE_DONE: a request was taken, *used tells its length. */
 static enum parse take_request(struct memory_session *s, struct slice in, size_t *used)
 {
+    struct memory_side *side = memory_side_of(s);
     struct memory_operation op = { 0 };
     struct buf last_words = { 0 };
-    enum parse parse =
-        s->side->front->parse(&s->side->site, s->state, in, &op, &s->base.need, &last_words);
+    size_t need = 0;
+    enum parse parse = side->front->parse(&side->site, s->state, in, &op, &need, &last_words);
 
+    s->base.need = need < UINT32_MAX ? (uint32_t)need : UINT32_MAX;
     if (parse == PARSE_BAD) {
         say_last_words(s, &last_words);
         buf_fini(&last_words);
@@ -277,14 +279,15 @@ static enum parse take_request(struct memory_session *s, struct slice in, size_t
 
 static bool may_take(const struct memory_session *s)
 {
-    return s->open_reads < s->window && s->base.open_requests < s->side->settings->max_pipeline &&
-           !s->halted && !s->awaits_all && s->asked_bytes < s->side->window_bytes &&
-           s->base.out.len + s->base.held_bytes < s->side->window_bytes;
+    return s->open_reads < s->window &&
+           s->base.open_requests < memory_side_of(s)->settings->max_pipeline && !s->halted &&
+           !s->awaits_all && s->asked_bytes < memory_side_of(s)->window_bytes &&
+           s->base.out.len + s->base.held_bytes < memory_side_of(s)->window_bytes;
 }
 
 static void enter_site(struct memory_session *s)
 {
-    struct memory_site *site = &s->side->site;
+    struct memory_site *site = &memory_side_of(s)->site;
 
     site->session = s;
     site->session_id = s->base.id;
@@ -332,7 +335,6 @@ static void session_begin(struct session *base)
     struct memory_session *s = (struct memory_session *)base;
     struct memory_side *side = LIST_ITEM(base->limits, struct memory_side, limits);
 
-    s->side = side;
     s->window = MEMORY_WINDOW_FIRST;
     list_init(&s->leases);
     counter_add(&side->stats->sessions_open, 1);
@@ -355,15 +357,15 @@ static void session_end(struct session *base)
         for (uint32_t i = 0; i < r->part_count; i++)
             memory_attempt_forget(&r->attempts[i]);
         r->session = NULL;
-        counter_sub(&s->side->stats->requests_open, 1);
+        counter_sub(&memory_side_of(s)->stats->requests_open, 1);
         memory_request_unref(r);
     }
     s->last = NULL;
     memory_session_end_leases(s);
-    s->side->front->end(s->state);
+    memory_side_of(s)->front->end(s->state);
     memory_session_keeps(s, s->state_bytes, 0);
-    memory_route_leave(s->side, &s->route);
-    counter_sub(&s->side->stats->sessions_open, 1);
+    memory_route_leave(memory_side_of(s), &s->route);
+    counter_sub(&memory_side_of(s)->stats->sessions_open, 1);
 }
 
 static void session_drained(struct session *base)

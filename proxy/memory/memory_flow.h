@@ -102,8 +102,7 @@ struct memory_route {
 };
 
 struct memory_session {
-    struct session base; /* first */
-    struct memory_side *side;
+    struct session base; /* first; its limits are of its side, see memory_side_of() */
     struct memory_route *route;
     struct memory_request *first, *last;
     uint64_t asked_bytes; /* of open_requests: what was sent for them */
@@ -202,6 +201,12 @@ struct memory_side {
     uint64_t slow_most_us;  /* this one the slowest */
     uint32_t slow_notes;
 };
+
+/* The pool's side that the session belongs to. */
+static inline struct memory_side *memory_side_of(const struct memory_session *s)
+{
+    return LIST_ITEM(s->base.limits, struct memory_side, limits);
+}
 
 /* The memory flow's part of a worker: worker->flows. */
 struct memory_works {

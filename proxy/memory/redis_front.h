@@ -39,11 +39,16 @@ enum redis_special {
     REDIS_SPECIAL_SKIP = 1 << 3,   /* the next command's reply is swallowed */
 };
 
+/* What the client library says of itself; texts are owned, NULL: not told. */
+struct redis_library {
+    char *name, *version;
+};
+
 struct redis_session {
     struct memory_state base;
     struct resp_progress progress;
     struct redis_transaction *transaction; /* NULL: neither MULTI nor WATCH */
-    char *library, *library_version;       /* NULL: not told */
+    struct redis_library *library;         /* NULL: nothing was told of it */
     uint32_t user_index; /* where it stood in the pool's list; see redis_user_of() */
     uint32_t special;    /* enum redis_special */
 };

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/base/mem.h"
 #include "proxy/memory/redis_local.h"
 
 static const char BAD_NAME[] = "cannot contain spaces, newlines or special characters.";
@@ -48,8 +49,10 @@ static void plan_setinfo(struct redis_call *call)
     }
     if (!redis_may_hold(call, call->args[3].len))
         return;
+    if (call->session->library == NULL)
+        call->session->library = mem_new(sizeof(*call->session->library));
     redis_local_set(call->session,
-                    is_name ? &call->session->library : &call->session->library_version,
+                    is_name ? &call->session->library->name : &call->session->library->version,
                     call->args[3]);
     redis_answer_ok(call);
 }

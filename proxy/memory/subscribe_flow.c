@@ -77,7 +77,7 @@ static struct memory_feed *feed_of(struct list *link)
 
 static struct memory_side *side_of(const struct memory_subscriber *sub)
 {
-    return sub->session->side;
+    return memory_side_of(sub->session);
 }
 
 static struct worker *worker_of(const struct memory_subscriber *sub)
@@ -96,8 +96,8 @@ static struct memory_subscriber *subscriber_of(struct memory_session *s)
         s->subscriber = sub;
     }
     if (list_is_empty(&sub->feeds)) {
-        sub->map_digest = shard_map_digest(s->side->site.map);
-        sub->shard_count = s->side->shard_count;
+        sub->map_digest = shard_map_digest(memory_side_of(s)->site.map);
+        sub->shard_count = memory_side_of(s)->shard_count;
     }
     return sub;
 }
@@ -172,9 +172,10 @@ static struct memory_feed *feed_to(struct memory_subscriber *sub, uint32_t index
     LIST_EACH (&sub->feeds, link)
         if (feed_of(link)->index == index)
             return feed_of(link);
-    *refusal = (struct memory_refusal){ .err = ERR_DOWN,
-                                        .shard = index,
-                                        .endpoint = s->side->shards[index]->endpoint->name };
+    *refusal =
+        (struct memory_refusal){ .err = ERR_DOWN,
+                                 .shard = index,
+                                 .endpoint = memory_side_of(s)->shards[index]->endpoint->name };
     u = memory_upstream_lease_new(s, index, refusal);
     if (u == NULL)
         return NULL;
@@ -493,7 +494,7 @@ static void deliver(struct memory_subscriber *sub, struct slice frame)
         return;
     chain_put(out, chunks, &first, 1);
     chain_slice(out, chunks, slice_from(frame, 1));
-    counter_add(&s->side->stats->bytes_out, frame.len);
+    counter_add(&memory_side_of(s)->stats->bytes_out, frame.len);
     if (hold)
         s->base.kept_bytes += frame.len;
     else
@@ -750,7 +751,7 @@ static const struct user_settings *find_user(const struct memory_pool *pool, con
 /* Other sessions are refused with their next command; subscribers need none to be told more. */
 static bool has_lost_rights(const struct memory_session *s, const struct memory_pool *was)
 {
-    const struct memory_pool *is = s->side->settings;
+    const struct memory_pool *is = memory_side_of(s)->settings;
     const struct user_settings *old, *new;
 
     if (was == NULL || is->user_count == 0)

@@ -119,12 +119,12 @@ static struct memory_upstream *make(struct memory_side *side, uint32_t shard, ui
 
 struct memory_upstream *memory_upstream_shared(struct memory_session *s, uint32_t shard)
 {
-    uint32_t each = s->side->settings->upstreams;
+    uint32_t each = memory_side_of(s)->settings->upstreams;
     struct memory_upstream **place =
         &s->route->shared[shard * each + (each == 1 ? 0 : (uint32_t)(s->base.id % each))];
 
     if (*place == NULL)
-        *place = make(s->side, shard, s->route->database, s->route->version, false);
+        *place = make(memory_side_of(s), shard, s->route->database, s->route->version, false);
     return *place;
 }
 
@@ -132,7 +132,7 @@ struct memory_upstream *memory_upstream_shared(struct memory_session *s, uint32_
 
 static struct memory_upstream *idle_lease(struct memory_session *s, uint32_t shard)
 {
-    LIST_EACH (&s->side->shards[shard]->idle_leases, link) {
+    LIST_EACH (&memory_side_of(s)->shards[shard]->idle_leases, link) {
         struct memory_upstream *u = LIST_ITEM(link, struct memory_upstream, lease_link);
 
         if (u->database == s->route->database && u->version == s->route->version &&
@@ -172,7 +172,7 @@ static bool make_room(struct memory_side *side, uint32_t shard)
 struct memory_upstream *memory_upstream_lease(struct memory_session *s, uint32_t shard,
                                               bool resumes, struct memory_refusal *refusal)
 {
-    struct memory_shard *place = s->side->shards[shard];
+    struct memory_shard *place = memory_side_of(s)->shards[shard];
 
     LIST_EACH (&s->leases, link) {
         struct memory_upstream *u = LIST_ITEM(link, struct memory_upstream, lease_link);
@@ -202,12 +202,12 @@ struct memory_upstream *memory_upstream_lease_new(struct memory_session *s, uint
     if (u == NULL) {
         if (refuses_new(shared, refusal))
             return NULL;
-        if (!take_budget(s->side, shard) && !make_room(s->side, shard)) {
+        if (!take_budget(memory_side_of(s), shard) && !make_room(memory_side_of(s), shard)) {
             refusal->err = ERR_AGAIN;
             refusal->text = "max_upstreams upstreams are leased to other sessions already";
             return NULL;
         }
-        u = make(s->side, shard, s->route->database, s->route->version, true);
+        u = make(memory_side_of(s), shard, s->route->database, s->route->version, true);
     }
     list_remove(&u->lease_link);
     list_append(&s->leases, &u->lease_link);
