@@ -41,7 +41,7 @@ static struct chunk *large_new(struct chunk_pool *pool)
 
 static struct chunk *chunk_new(struct chunk_pool *pool, enum chunk_kind kind, size_t room)
 {
-    struct chunk *k;
+    struct chunk *k = NULL;
 
     switch (kind) {
     case CHUNK_SMALL:

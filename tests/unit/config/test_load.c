@@ -46,15 +46,13 @@ static char *problems_of(const char *name, struct snapshot **s)
     return text;
 }
 
-static void every_option_has_its_default(void)
+static void every_option_of_the_process_has_its_default(void)
 {
     struct snapshot *s = test_load(POOL);
-    const struct memory_pool *p;
 
     CHECK(s != NULL);
     if (s == NULL)
         return;
-    p = snapshot_pool(s, "a");
     CHECK_INT(s->pool_count, 1);
     CHECK_INT(s->proxy.workers, 0);
     CHECK(s->proxy.admin_on);
@@ -70,6 +68,20 @@ static void every_option_has_its_default(void)
     CHECK_INT(s->proxy.slow_time_ms, 10);
     CHECK_INT(s->proxy.log_level, LOG_INFO);
     CHECK_INT(s->proxy.log_format, LOG_FORMAT_TEXT);
+    CHECK(!s->proxy.insecure_listen);
+    snapshot_unref(&s);
+    CHECK(s == NULL);
+}
+
+static void every_option_of_a_pool_has_its_default(void)
+{
+    struct snapshot *s = test_load(POOL);
+    const struct memory_pool *p;
+
+    CHECK(s != NULL);
+    if (s == NULL)
+        return;
+    p = snapshot_pool(s, "a");
     CHECK_TEXT(p->hash, "xxh3");
     CHECK_TEXT(p->distribution, "modulo");
     CHECK_TEXT(p->hash_tag, "{}");
@@ -95,7 +107,7 @@ static void every_option_has_its_default(void)
     CHECK_INT(p->script_cache_bytes, 16 << 20);
     CHECK_INT(p->databases, 16);
     CHECK(p->tcp_keepalive);
-    CHECK(!p->insecure_listen && !s->proxy.insecure_listen);
+    CHECK(!p->insecure_listen);
     CHECK(p->shard_tls.verify && !p->shard_tls.on && p->shard_tls.ca_file == NULL);
     CHECK_INT(p->listen_tls.min_version, TLS_VERSION_1_2);
     CHECK(p->health.probe);
@@ -561,7 +573,8 @@ int main(void)
 
     if (mkdtemp(folder) == NULL)
         return 1;
-    RUN(every_option_has_its_default);
+    RUN(every_option_of_the_process_has_its_default);
+    RUN(every_option_of_a_pool_has_its_default);
     RUN(every_option_is_described);
     RUN(an_endpoints_url_says_all_of_it);
     RUN(an_endpoints_identity_tells_its_logins_apart);
