@@ -96,7 +96,7 @@ class Sheaf:
         try:
             wait_until(self._ready, seconds=15, what="sheaf to be ready")
             if "max_sessions" in self.text and self._proxy["admin"] != "off":
-                wait_until(self._alone, what="the session that asked whether it is ready to be gone")
+                self.forget_knocks()
         except AssertionError:
             self.process.kill()
             raise
@@ -121,6 +121,10 @@ class Sheaf:
             code, log = self.process.wait(), self.log
             self.start()
             raise AssertionError(f"sheaf died with {code}:\n{log[-8000:]}")
+
+    def forget_knocks(self):
+        """Waits until the sessions that asked whether it is ready are counted, and gone."""
+        wait_until(self._alone, what="the session that asked whether it is ready to be gone")
 
     def _alone(self):
         sessions = json.loads(self.http("/api/v1/status")[1])["sessions"]
