@@ -160,15 +160,19 @@ static void put_commands_of(struct buf *out, uint32_t category)
             resp_put_bulk_text(out, cmd->name);
 }
 
+static void refuse_words(struct redis_call *call)
+{
+    redis_error(call,
+                "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try ACL HELP.",
+                (int)call->args[1].len, (const char *)call->args[1].at);
+}
+
 static void plan_cat(struct redis_call *call)
 {
     uint32_t category;
 
     if (call->count > 3) {
-        redis_error(call,
-                    "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try ACL "
-                    "HELP.",
-                    (int)call->args[1].len, (const char *)call->args[1].at);
+        refuse_words(call);
         return;
     }
     if (call->count == 2) {
@@ -192,10 +196,7 @@ static void plan_genpass(struct redis_call *call)
     size_t len;
 
     if (call->count > 3) {
-        redis_error(call,
-                    "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try ACL "
-                    "HELP.",
-                    (int)call->args[1].len, (const char *)call->args[1].at);
+        refuse_words(call);
         return;
     }
     if (call->count == 3 && !slice_to_i64(call->args[2], &bits)) {
