@@ -49,7 +49,7 @@ static void match_listeners(struct diff *d, const struct snapshot *was, const st
     }
 }
 
-static bool is_same_pool(const struct memory_pool *a, const struct memory_pool *b)
+static bool is_same_pool(const struct pool_settings *a, const struct pool_settings *b)
 {
     struct buf a_text = { 0 }, b_text = { 0 };
     bool same;
@@ -67,14 +67,14 @@ static bool is_same_pool(const struct memory_pool *a, const struct memory_pool *
 static void match_pools(struct diff *d, const struct snapshot *was, const struct snapshot *is)
 {
     for (uint32_t i = 0; i < is->pool_count; i++) {
-        const struct memory_pool *old = snapshot_pool(was, is->pools[i].name);
+        const struct pool_settings *old = snapshot_pool(was, is->pools[i]->name);
 
         d->pool_change[i] = DIFF_ADDED;
         if (old == NULL)
             continue;
         d->pool_was[i] = old->number;
         d->pool_is[old->number] = i;
-        d->pool_change[i] = is_same_pool(old, &is->pools[i]) ? DIFF_SAME : DIFF_CHANGED;
+        d->pool_change[i] = is_same_pool(old, is->pools[i]) ? DIFF_SAME : DIFF_CHANGED;
     }
 }
 

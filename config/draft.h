@@ -25,7 +25,7 @@ struct draft {
     struct place place;
     const struct option *table; /* NULL: a section that is refused, its lines are not looked at */
     void *settings;             /* the pool below, or the snapshot's proxy settings */
-    struct memory_pool *pool;   /* NULL for [proxy] */
+    struct pool_settings *pool; /* the base of it; NULL for [proxy] */
     struct draft_line *lines, **lines_end;
     struct place seen[DRAFT_OPTIONS_MOST]; /* where each option was given; line 0: not */
 };

@@ -171,13 +171,13 @@ static enum err build_endpoint(struct loading *l, const struct draft *d,
     }
     e->user = url.user;
     e->password = url.password;
-    e->tls = d->pool->shard_tls;
+    e->tls = d->pool->endpoint_tls;
     e->tls.on = query.tls = scheme->tls;
     TRY(take_path(l, &url, e, why));
     TRY(take_query(l, &url, &query, why));
     e->place = line->place;
     e->pool = d->pool;
-    e->shard = d->pool->shard_count;
+    e->shard = d->pool->endpoint_count;
     name_endpoint(l, e);
     identify_endpoint(l, e);
     return ERR_NONE;
@@ -222,13 +222,15 @@ static enum err build_listener(struct loading *l, const struct draft *d,
 static enum err build_user(struct loading *l, const struct draft *d, const struct draft_line *line,
                            struct user_settings *user, struct buf *why)
 {
+    const struct memory_pool *memory = memory_pool_of(d->pool);
+
     if (is_line(line, "password"))
         TRY(user_parse_password(line->value, l->arena, user, why));
     else
         TRY(user_parse(line->value, l->arena, user, why));
     user->place = line->place;
-    for (uint32_t i = 0; i < d->pool->user_count; i++) {
-        const struct user_settings *other = &d->pool->users[i];
+    for (uint32_t i = 0; i < memory->user_count; i++) {
+        const struct user_settings *other = &memory->users[i];
 
         if (strcmp(other->name, user->name) == 0) {
             buf_format(why, "user \"%s\" is already there (%s:%u)", user->name, other->place.file,
@@ -243,7 +245,7 @@ static enum err build_user(struct loading *l, const struct draft *d, const struc
 static void build_line(struct loading *l, struct draft *d, const struct draft_line *line)
 {
     struct snapshot *s = l->snapshot;
-    struct memory_pool *pool = d->pool;
+    struct pool_settings *pool = d->pool;
     struct endpoint_settings endpoint = { .number = s->endpoint_count };
     struct listener_settings listener = { .number = s->listener_count };
     struct user_settings user = { 0 };
@@ -254,7 +256,7 @@ static void build_line(struct loading *l, struct draft *d, const struct draft_li
         err = build_endpoint(l, d, line, &endpoint, &why);
         if (err == ERR_NONE) {
             s->endpoints[s->endpoint_count] = endpoint;
-            pool->shards[pool->shard_count++] = &s->endpoints[s->endpoint_count++];
+            pool->endpoints[pool->endpoint_count++] = &s->endpoints[s->endpoint_count++];
         }
     } else if (is_line(line, "listen")) {
         err = build_listener(l, d, line, &listener, &why);
@@ -265,7 +267,7 @@ static void build_line(struct loading *l, struct draft *d, const struct draft_li
     } else {
         err = build_user(l, d, line, &user, &why);
         if (err == ERR_NONE)
-            pool->users[pool->user_count++] = user;
+            memory_pool_of(pool)->users[memory_pool_of(pool)->user_count++] = user;
     }
     if (err != ERR_NONE)
         draft_blame(l, line->place, line->option->name, &why);
@@ -274,15 +276,14 @@ static void build_line(struct loading *l, struct draft *d, const struct draft_li
 
 static void build_pool(struct loading *l, struct draft *d)
 {
-    struct memory_pool *pool = &l->snapshot->pools[l->snapshot->pool_count];
+    struct pool_settings *pool = d->pool;
     uint32_t users = count_lines(d, "user") + count_lines(d, "password");
 
-    *pool = *d->pool;
-    pool->number = l->snapshot->pool_count++;
-    d->pool = d->settings = pool;
+    pool->number = l->snapshot->pool_count;
+    l->snapshot->pools[l->snapshot->pool_count++] = pool;
     pool->listeners = arena_new(l->arena, count_lines(d, "listen") * sizeof(void *));
-    pool->shards = arena_new(l->arena, count_lines(d, "shard") * sizeof(void *));
-    pool->users = arena_new(l->arena, users * sizeof(*pool->users));
+    pool->endpoints = arena_new(l->arena, count_lines(d, "shard") * sizeof(void *));
+    memory_pool_of(pool)->users = arena_new(l->arena, users * sizeof(struct user_settings));
     for (const struct draft_line *line = d->lines; line != NULL; line = line->next)
         build_line(l, d, line);
 }
@@ -297,7 +298,7 @@ void draft_build(struct loading *l)
         listeners += count_lines(d, "listen");
         endpoints += count_lines(d, "shard");
     }
-    s->pools = arena_new(l->arena, pools * sizeof(*s->pools));
+    s->pools = arena_new(l->arena, pools * sizeof(struct pool_settings *));
     s->listeners = arena_new(l->arena, listeners * sizeof(*s->listeners));
     s->endpoints = arena_new(l->arena, endpoints * sizeof(*s->endpoints));
     for (struct draft *d = l->drafts; d != NULL; d = d->next)

@@ -16,11 +16,12 @@ static const char INSECURE_WORDS[] = "insecure_listen = anyone may connect";
 
 static void check_hash_tag(struct loading *l, const struct draft *d)
 {
-    size_t len = strlen(d->pool->hash_tag);
+    size_t len = strlen(memory_pool_of(d->pool)->hash_tag);
 
     if (len != 0 && len != 2)
         problems_error(l->problems, draft_place(d, "hash_tag"),
-                       "hash_tag: must be two characters, or off, not \"%s\"", d->pool->hash_tag);
+                       "hash_tag: must be two characters, or off, not \"%s\"",
+                       memory_pool_of(d->pool)->hash_tag);
 }
 
 static void check_lines(struct loading *l, const struct draft *d)
@@ -72,27 +73,29 @@ static void check_order(struct loading *l, const struct draft *d, const struct o
 
 static void check_limits(struct loading *l, const struct draft *d)
 {
-    const struct memory_pool *p = d->pool;
+    const struct memory_pool *p = memory_pool_of(d->pool);
     const struct proxy_settings *proxy = &l->snapshot->proxy;
     const struct order orders[] = {
         { "timeout", "tombstone_timeout", p->timeout_ms, p->tombstone_timeout_ms, false },
-        { "backoff_min", "backoff_max", p->backoff_min_ms, p->backoff_max_ms, false },
-        { "max_request", "max_session_memory", p->max_request_bytes, p->max_session_bytes, false },
-        { "max_session_memory", "max_memory", p->max_session_bytes, proxy->max_memory_bytes, true },
-        { "max_sessions", "max_sessions", p->max_sessions, proxy->max_sessions, true },
+        { "backoff_min", "backoff_max", p->base.backoff_min_ms, p->base.backoff_max_ms, false },
+        { "max_request", "max_session_memory", p->max_request_bytes, p->base.max_session_bytes,
+          false },
+        { "max_session_memory", "max_memory", p->base.max_session_bytes, proxy->max_memory_bytes,
+          true },
+        { "max_sessions", "max_sessions", p->base.max_sessions, proxy->max_sessions, true },
     };
 
     for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++)
         check_order(l, d, &orders[i]);
 }
 
-static void check_shards(struct loading *l, const struct memory_pool *p)
+static void check_shards(struct loading *l, const struct pool_settings *p)
 {
-    for (uint32_t i = 0; i < p->shard_count; i++) {
-        const struct endpoint_settings *one = p->shards[i];
+    for (uint32_t i = 0; i < p->endpoint_count; i++) {
+        const struct endpoint_settings *one = p->endpoints[i];
 
         for (uint32_t k = 0; k < i; k++) {
-            const struct endpoint_settings *other = p->shards[k];
+            const struct endpoint_settings *other = p->endpoints[k];
 
             if (address_is(&one->address, &other->address) && one->database == other->database) {
                 problems_error(l->problems, one->place,
@@ -184,7 +187,7 @@ static bool is_shared(const struct address *a, const struct address *b)
     return address_is(a, b);
 }
 
-static void check_listener(struct loading *l, const struct memory_pool *p,
+static void check_listener(struct loading *l, const struct pool_settings *p,
                            const struct listener_settings *n)
 {
     if (n->tls.on && n->tls.cert_file == NULL && n->tls.key_file == NULL)
@@ -198,7 +201,7 @@ static void check_listener(struct loading *l, const struct memory_pool *p,
                        "listen: tls_client_ca is given, but nobody is asked for a certificate: "
                        "tls_client must be optional or required");
     check_tls(l, n->place, "listen", &n->tls);
-    if (!n->tls.on && !asks_for_password(p) && !p->insecure_listen &&
+    if (!n->tls.on && !asks_for_password(memory_pool_of(p)) && !p->insecure_listen &&
         !address_is_local(&n->address))
         problems_error(l->problems, n->place,
                        "listen: %s is open beyond this machine, without password and TLS; give a "
@@ -226,8 +229,8 @@ static void check_unused_tls(struct loading *l, const struct draft *d)
 
     for (uint32_t i = 0; i < d->pool->listener_count; i++)
         listens |= d->pool->listeners[i]->tls.on;
-    for (uint32_t i = 0; i < d->pool->shard_count; i++)
-        connects |= d->pool->shards[i]->tls.on;
+    for (uint32_t i = 0; i < d->pool->endpoint_count; i++)
+        connects |= d->pool->endpoints[i]->tls.on;
     for (const struct option *o = d->table; o->name != NULL; o++) {
         bool listener = strncmp(o->name, "tls_", 4) == 0;
         bool shard = strncmp(o->name, "shard_tls_", 10) == 0;
@@ -258,7 +261,7 @@ static void check_by_callback(struct loading *l, const struct draft *d)
 
 static void check_pool(struct loading *l, const struct draft *d)
 {
-    const struct memory_pool *p = d->pool;
+    const struct pool_settings *p = d->pool;
     size_t errors = l->problems->errors;
 
     check_lines(l, d);
@@ -266,8 +269,8 @@ static void check_pool(struct loading *l, const struct draft *d)
     check_limits(l, d);
     check_shards(l, p);
     check_unused_tls(l, d);
-    for (uint32_t i = 0; i < p->shard_count; i++) {
-        const struct endpoint_settings *e = p->shards[i];
+    for (uint32_t i = 0; i < p->endpoint_count; i++) {
+        const struct endpoint_settings *e = p->endpoints[i];
 
         check_tls(l, e->place, "shard", &e->tls);
         if (e->tls.on && !e->tls.verify)
@@ -278,7 +281,7 @@ static void check_pool(struct loading *l, const struct draft *d)
     }
     for (uint32_t i = 0; i < p->listener_count; i++)
         check_listener(l, p, p->listeners[i]);
-    if (l->problems->errors == errors && p->shard_count > 0)
+    if (l->problems->errors == errors && p->endpoint_count > 0)
         check_by_callback(l, d);
 }
 

@@ -66,7 +66,7 @@ static void begin_memory(struct loading *l, struct draft *d, const char *name)
                        "[memory NAME]");
         return;
     }
-    d->pool = arena_new(l->arena, sizeof(*d->pool));
+    d->pool = arena_new(l->arena, sizeof(struct memory_pool));
     d->pool->name = name;
     d->pool->place = d->place;
     d->settings = d->pool;

@@ -26,7 +26,7 @@ struct config_scheme {
 
 /* Checks what only other layers know of a pool that is right otherwise.  On failure `why` holds one
  * sentence; on success a line for each thing that is allowed but hardly meant: a warning. */
-typedef enum err config_check_pool_f(const struct memory_pool *pool, struct buf *why);
+typedef enum err config_check_pool_f(const struct pool_settings *pool, struct buf *why);
 /* The same of the files that TLS is to use, by a listener or by a shard. */
 typedef enum err config_check_tls_f(const struct tls_settings *tls, bool listens, struct buf *why);
 

@@ -107,7 +107,7 @@ static void put_listener(const struct listener_settings *n, struct buf *out)
 
 static void put_shard(const struct endpoint_settings *e, bool secrets, struct buf *out)
 {
-    struct endpoint_settings presets = { .tls = e->pool->shard_tls };
+    struct endpoint_settings presets = { .tls = e->pool->endpoint_tls };
     struct arena arena = { 0 };
 
     option_set_presets(tables_shard_url, &presets, &arena);
@@ -124,19 +124,21 @@ static void put_shard(const struct endpoint_settings *e, bool secrets, struct bu
     arena_fini(&arena);
 }
 
-void print_pool(const struct memory_pool *pool, bool secrets, struct buf *out)
+void print_pool(const struct pool_settings *pool, bool secrets, struct buf *out)
 {
+    const struct memory_pool *memory = memory_pool_of(pool);
+
     buf_format(out, "[memory %s]\n", pool->name);
     for (uint32_t i = 0; i < pool->listener_count; i++)
         put_listener(pool->listeners[i], out);
-    for (uint32_t i = 0; i < pool->shard_count; i++)
-        put_shard(pool->shards[i], secrets, out);
-    for (uint32_t i = 0; i < pool->user_count; i++) {
+    for (uint32_t i = 0; i < pool->endpoint_count; i++)
+        put_shard(pool->endpoints[i], secrets, out);
+    for (uint32_t i = 0; i < memory->user_count; i++) {
         buf_text(out, "user = ");
-        user_print(&pool->users[i], secrets, out);
+        user_print(&memory->users[i], secrets, out);
         buf_text(out, "\n");
     }
-    put_options(tables_memory, pool, sizeof(*pool), out);
+    put_options(tables_memory, pool, sizeof(*memory), out);
 }
 
 void config_check_print(const struct snapshot *s, FILE *out)
@@ -146,7 +148,7 @@ void config_check_print(const struct snapshot *s, FILE *out)
     print_proxy(&s->proxy, &text);
     for (uint32_t i = 0; i < s->pool_count; i++) {
         buf_text(&text, "\n");
-        print_pool(&s->pools[i], false, &text);
+        print_pool(s->pools[i], false, &text);
     }
     fwrite(text.at, 1, text.len, out);
     buf_fini(&text);

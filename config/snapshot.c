@@ -21,6 +21,29 @@ static void wipe(const char *text)
         explicit_bzero((char *)text, strlen(text));
 }
 
+static void wipe_memory(const struct pool_settings *pool)
+{
+    const struct memory_pool *memory = memory_pool_of(pool);
+
+    for (uint32_t u = 0; u < memory->user_count; u++)
+        for (uint32_t p = 0; p < memory->users[u].password_count; p++)
+            wipe(memory->users[u].passwords[p].text);
+}
+
+static void wipe_sql(const struct pool_settings *pool)
+{
+    const struct sql_pool *sql = sql_pool_of(pool);
+
+    for (uint32_t u = 0; u < sql->user_count; u++)
+        wipe(sql->users[u].secret);
+    wipe(sql->probe_password);
+}
+
+static void (*const WIPERS[])(const struct pool_settings *) = {
+    [POOL_MEMORY] = wipe_memory,
+    [POOL_SQL] = wipe_sql,
+};
+
 static void wipe_secrets(struct snapshot *s)
 {
     for (uint32_t i = 0; i < s->endpoint_count; i++) {
@@ -28,9 +51,7 @@ static void wipe_secrets(struct snapshot *s)
         wipe(s->endpoints[i].identity);
     }
     for (uint32_t i = 0; i < s->pool_count; i++)
-        for (uint32_t u = 0; u < s->pools[i].user_count; u++)
-            for (uint32_t p = 0; p < s->pools[i].users[u].password_count; p++)
-                wipe(s->pools[i].users[u].passwords[p].text);
+        WIPERS[s->pools[i]->kind](s->pools[i]);
 }
 
 void snapshot_unref(struct snapshot **s)
@@ -45,12 +66,83 @@ void snapshot_unref(struct snapshot **s)
     free(gone);
 }
 
-const struct memory_pool *snapshot_pool(const struct snapshot *s, const char *name)
+const struct pool_settings *snapshot_pool(const struct snapshot *s, const char *name)
 {
     for (uint32_t i = 0; i < s->pool_count; i++)
-        if (strcmp(s->pools[i].name, name) == 0)
-            return &s->pools[i];
+        if (strcmp(s->pools[i]->name, name) == 0)
+            return s->pools[i];
     return NULL;
+}
+
+const char *pool_kind_name(enum pool_kind kind)
+{
+    static const char *const NAMES[] = { [POOL_MEMORY] = "memory", [POOL_SQL] = "sql" };
+
+    return NAMES[kind];
+}
+
+enum sql_secret sql_secret_kind(const char *secret)
+{
+    enum { MD5_DIGITS = 32 };
+
+    if (strncmp(secret, "SCRAM-SHA-256$", 14) == 0)
+        return SQL_SECRET_SCRAM;
+    return strncmp(secret, "md5", 3) == 0 && strlen(secret + 3) == MD5_DIGITS &&
+                   strspn(secret + 3, "0123456789abcdefABCDEF") == MD5_DIGITS
+               ? SQL_SECRET_MD5
+               : SQL_SECRET_PASSWORD;
+}
+
+const struct sql_user *sql_pool_user(const struct sql_pool *pool, const char *name)
+{
+    for (uint32_t i = 0; i < pool->user_count; i++)
+        if (strcmp(pool->users[i].name, name) == 0)
+            return &pool->users[i];
+    return NULL;
+}
+
+const struct sql_database *sql_pool_database(const struct sql_pool *pool, const char *name)
+{
+    const struct sql_database *any = NULL;
+
+    for (uint32_t i = 0; i < pool->database_count; i++) {
+        if (strcmp(pool->databases[i].name, name) == 0)
+            return &pool->databases[i];
+        if (strcmp(pool->databases[i].name, "*") == 0)
+            any = &pool->databases[i];
+    }
+    return any;
+}
+
+enum sql_route sql_pool_route(const struct sql_user *user, const struct sql_database *database,
+                              const struct listener_settings *listener)
+{
+    if (user != NULL && user->route != SQL_ROUTE_AUTO)
+        return user->route;
+    return database->route != SQL_ROUTE_AUTO ? database->route : listener->route;
+}
+
+struct sql_login sql_probe_login(const struct endpoint_settings *endpoint)
+{
+    const struct sql_pool *pool = sql_pool_of(endpoint->pool);
+    struct sql_login login = { .database = pool->probe_database };
+
+    if (pool->probe_user != NULL) {
+        login.user = pool->probe_user;
+        login.password = pool->probe_password;
+    } else if (endpoint->user != NULL) {
+        login.user = endpoint->user;
+        login.password = endpoint->password;
+    }
+    for (uint32_t i = 0; login.user == NULL && i < pool->user_count; i++) {
+        const struct sql_user *user = &pool->users[i];
+
+        if (user->secret == NULL || sql_secret_kind(user->secret) != SQL_SECRET_PASSWORD)
+            continue;
+        login.user = user->name;
+        login.password = user->secret;
+    }
+    return login;
 }
 
 bool address_is_local(const struct address *a)

@@ -6,6 +6,7 @@
  * description stands in config/tables.c. */
 #pragma once
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,13 +23,18 @@ struct address {
     uint16_t port;    /* listeners only: 0 lets the system choose */
 };
 
+enum pool_kind { POOL_MEMORY, POOL_SQL };
+
+/* Where TLS starts inside the protocol, as PostgreSQL's does: whether it may, whether it must. */
+enum tls_need { TLS_NEED_OFF, TLS_NEED_ALLOW, TLS_NEED_REQUIRE };
 enum tls_client { TLS_CLIENT_NONE, TLS_CLIENT_OPTIONAL, TLS_CLIENT_REQUIRED };
 enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
 
 /* Files are read again by whoever makes the TLS contexts: once per snapshot, so a reload renews
  * certificates. */
 struct tls_settings {
-    bool on;
+    bool on; /* is spoken, or may be: a context is needed */
+    enum tls_need need;
     const char *cert_file, *key_file; /* own certificate chain and key; NULL: none */
     const char *ca_file;              /* who signs the other side's; NULL: the system's */
     const char *server_name;          /* endpoints: SNI and name to verify; NULL: the host */
@@ -37,7 +43,11 @@ struct tls_settings {
     enum tls_version min_version;
 };
 
-struct memory_pool;
+struct pool_settings;
+
+/* What a line of the configuration says an endpoint is; a primary is a candidate only, until its
+ * probe tells. */
+enum endpoint_role { ENDPOINT_SHARD, ENDPOINT_PRIMARY, ENDPOINT_REPLICA };
 
 struct endpoint_settings {
     uint32_t number; /* index in snapshot.endpoints and on the health board */
@@ -47,18 +57,25 @@ struct endpoint_settings {
     /* Equal text = same server, login and TLS: matched over a reload.  Holds the password: never
      * print it. */
     const char *identity;
-    const char *scheme;   /* "redis", "rediss", "redis+unix" */
+    const char *scheme;   /* "redis", "rediss", "redis+unix", "postgresql" */
     const char *protocol; /* the back's name: the scheme without TLS and Unix: "redis" */
     struct address address;
     const char *user, *password; /* NULL: none */
-    uint32_t database;
+    uint32_t database;           /* of Redis */
+    const char *database_name;   /* of PostgreSQL; NULL: what the client names */
     struct tls_settings tls;
-    uint32_t weight;   /* 1 by default */
-    const char *label; /* what the ring hashes instead of the address (?name=); NULL: none */
-    uint32_t shard;    /* index in pool->shards */
-    const struct memory_pool *pool; /* borrowed */
+    unsigned server_tls;     /* enum sql_server_tls, as it was given */
+    uint32_t weight;         /* 1 by default */
+    const char *label;       /* what the ring hashes instead of the address (?name=); NULL: none */
+    uint32_t socket_port;    /* in the name of PostgreSQL's Unix sockets */
+    uint32_t shard;          /* index in pool->endpoints */
+    enum endpoint_role role; /* as configured */
+    const struct pool_settings *pool; /* borrowed */
     struct place place;
 };
+
+/* Where statements go: by what they are (a read to a replica), or all to one side. */
+enum sql_route { SQL_ROUTE_AUTO, SQL_ROUTE_PRIMARY, SQL_ROUTE_REPLICA };
 
 struct listener_settings {
     uint32_t number;  /* index in snapshot.listeners */
@@ -66,8 +83,10 @@ struct listener_settings {
     const char *scheme, *protocol;
     struct address address;
     struct tls_settings tls;
-    uint32_t socket_mode;           /* of a Unix socket's file, as chmod takes it */
-    const struct memory_pool *pool; /* borrowed */
+    uint32_t socket_mode; /* of a Unix socket's file, as chmod takes it */
+    uint32_t socket_port; /* in the name of PostgreSQL's Unix sockets */
+    enum sql_route route; /* of sql pools: for sessions of users and databases with none */
+    const struct pool_settings *pool; /* borrowed */
     struct place place;
 };
 
@@ -103,16 +122,37 @@ struct health_settings {
     uint32_t rise, fall;  /* probes in a row that bring it up, take it down */
     uint32_t breaker_failures; /* of requests in a second, half of all at least: it is down */
     uint64_t breaker_open_ms;  /* how long at first, before it is tried again */
+    uint64_t slow_start_ms;    /* until it has its whole share again; 0: at once */
 };
 
-struct memory_pool {
+/* What pools of all kinds have: the first member of each kind's own struct. */
+struct pool_settings {
+    enum pool_kind kind;
     uint32_t number; /* index in snapshot.pools */
     const char *name;
     struct place place;
     struct listener_settings **listeners; /* borrowed from the snapshot's list, as all three */
     uint32_t listener_count;
-    struct endpoint_settings **shards; /* in the order of their lines: the map */
-    uint32_t shard_count;
+    struct endpoint_settings **endpoints; /* in the order of their lines: a memory pool's map */
+    uint32_t endpoint_count;
+
+    uint64_t connect_timeout_ms;   /* of an upstream, all addresses, TLS and login included */
+    uint64_t idle_timeout_ms;      /* of a session without requests; 0: never */
+    uint64_t unread_timeout_ms;    /* of a session that does not read; 0: never */
+    uint64_t handshake_timeout_ms; /* of a session: TLS, and the first login where one is needed */
+    uint64_t upstream_idle_timeout_ms;       /* of an upstream that nobody uses; 0: never */
+    uint64_t backoff_min_ms, backoff_max_ms; /* between attempts to connect to a failing endpoint */
+
+    uint32_t max_sessions;      /* of this pool; 0: only the process's limit */
+    uint64_t max_session_bytes; /* what one session may hold; then its upstreams' replies wait */
+    unsigned insecure_listen;   /* 1: beyond loopback without password and TLS, in words */
+    bool tcp_keepalive;
+    struct tls_settings listen_tls, endpoint_tls; /* what URLs of this pool start from */
+    struct health_settings health;
+};
+
+struct memory_pool {
+    struct pool_settings base;
     struct user_settings *users; /* none: nobody must log in */
     uint32_t user_count;
 
@@ -122,28 +162,115 @@ struct memory_pool {
     enum on_shard_down on_shard_down;
 
     uint64_t timeout_ms;           /* of a request: from sending it to its reply */
-    uint64_t connect_timeout_ms;   /* of an upstream, all addresses, TLS and login included */
     uint64_t queue_timeout_ms;     /* waiting for a leased upstream */
     uint64_t tombstone_timeout_ms; /* how long an expired request's late reply is waited for */
-    uint64_t idle_timeout_ms;      /* of a session without requests; 0: never */
-    uint64_t unread_timeout_ms;    /* of a session that does not read; 0: never */
-    uint64_t handshake_timeout_ms; /* of a session: TLS, and the first login where one is needed */
-    uint64_t upstream_idle_timeout_ms;       /* of an upstream that nobody uses; 0: never */
-    uint64_t backoff_min_ms, backoff_max_ms; /* between attempts to connect to a failing endpoint */
 
     uint32_t upstreams;          /* shared ones per worker and endpoint */
     uint32_t max_upstreams;      /* leased ones per endpoint, for the whole process */
     uint32_t max_queue;          /* requests under way at an upstream, or waiting for a lease */
-    uint32_t max_sessions;       /* of this pool; 0: only the process's limit */
     uint32_t max_pipeline;       /* requests of a session under way; then it is not read from */
     uint64_t max_request_bytes;  /* a request, all its arguments */
-    uint64_t max_session_bytes;  /* what one session may hold; then its shards' replies wait */
     uint64_t script_cache_bytes; /* bodies of EVAL scripts kept to heal NOSCRIPT */
     uint32_t databases;          /* SELECT 0 to databases - 1 */
-    unsigned insecure_listen;    /* 1: beyond loopback without password and TLS, in words */
-    bool tcp_keepalive;
-    struct tls_settings listen_tls, shard_tls; /* what URLs of this pool start from */
-    struct health_settings health;
+};
+
+enum sql_pooling { SQL_POOLING_TRANSACTION, SQL_POOLING_SESSION };
+enum sql_reads { SQL_READS_CAUSAL, SQL_READS_BOUNDED, SQL_READS_ANY, SQL_READS_PRIMARY };
+enum sql_causal_scope { SQL_CAUSAL_SESSION, SQL_CAUSAL_USER, SQL_CAUSAL_DATABASE };
+enum sql_balance { SQL_BALANCE_ROUND_ROBIN, SQL_BALANCE_WEIGHTS, SQL_BALANCE_LEAST_BUSY };
+enum sql_replicas_down { SQL_REPLICAS_DOWN_PRIMARY, SQL_REPLICAS_DOWN_ERROR };
+enum sql_unknown_functions { SQL_UNKNOWN_FUNCTIONS_PRIMARY, SQL_UNKNOWN_FUNCTIONS_TRY };
+enum sql_auth {
+    SQL_AUTH_SCRAM,
+    SQL_AUTH_MD5,
+    SQL_AUTH_PASSWORD,
+    SQL_AUTH_CERT,
+    SQL_AUTH_PEER,
+    SQL_AUTH_TRUST
+};
+/* AUTO: off for clients without a certificate of ours, for servers on this machine. */
+enum sql_listen_tls { SQL_TLS_AUTO, SQL_TLS_OFF, SQL_TLS_ALLOW, SQL_TLS_REQUIRE };
+enum sql_server_tls {
+    SQL_SERVER_TLS_AUTO,
+    SQL_SERVER_TLS_OFF,
+    SQL_SERVER_TLS_PREFER,
+    SQL_SERVER_TLS_REQUIRE,
+    SQL_SERVER_TLS_VERIFY
+};
+
+/* How many upstreams; a database's start from the pool's. */
+struct sql_sizes {
+    uint32_t pool_size;         /* per endpoint, database and user, for the whole process */
+    uint32_t min_pool_size;     /* kept open at the least */
+    uint32_t reserve_pool_size; /* besides, after reserve_pool_timeout; 0: none */
+    uint32_t max_connections;   /* per endpoint and database, of all users; 0: no limit */
+};
+
+/* What a secret is, by how it begins. */
+enum sql_secret { SQL_SECRET_PASSWORD, SQL_SECRET_MD5, SQL_SECRET_SCRAM };
+
+/* Who may come in, and what he proves it with. */
+struct sql_user {
+    const char *name;
+    /* As PostgreSQL's pg_authid has it: "SCRAM-SHA-256$...", "md5...", else the password itself.
+     * NULL: none, for those whom a certificate or the system vouches for. */
+    const char *secret;
+    uint32_t pool_size;       /* 0: the database's */
+    uint32_t max_connections; /* per endpoint, of all databases; 0: no limit */
+    enum sql_route route;     /* AUTO: as the database says, else the listener */
+    struct place place;
+};
+
+/* A database that clients may name. */
+struct sql_database {
+    const char *name;        /* "*": any that no other line names */
+    const char *server_name; /* what the servers call it; NULL: as the client does */
+    struct sql_sizes sizes;
+    enum sql_pooling pooling;
+    enum sql_route route;
+    struct place place;
+};
+
+struct sql_pool {
+    struct pool_settings base; /* at least one endpoint is a primary */
+    struct sql_user *users;
+    uint32_t user_count;
+    struct sql_database *databases; /* at least one: with no line a "*" is made */
+    uint32_t database_count;
+    const char **admin_users, **stats_users; /* of the console */
+    uint32_t admin_user_count, stats_user_count;
+
+    enum sql_pooling pooling;
+    struct sql_sizes sizes;
+    uint32_t max_user_connections; /* where users start from */
+    uint64_t reserve_pool_timeout_ms;
+    uint64_t server_lifetime_ms;    /* of an upstream; then it goes when it is idle; 0: no limit */
+    uint64_t query_timeout_ms;      /* of a statement; then its session ends; 0: none */
+    uint64_t query_wait_timeout_ms; /* for an upstream; 0: for ever */
+    uint64_t idle_transaction_timeout_ms; /* of a session that holds a transaction; 0: none */
+    uint32_t max_prepared_statements;     /* per upstream; the least used one goes first */
+
+    enum sql_reads reads;
+    uint64_t max_lag_ms; /* 0: no limit; also below */
+    uint64_t max_lag_bytes;
+    enum sql_causal_scope causal_scope;
+    uint64_t causal_wait_ms; /* for a replica that is fresh enough; then the primary serves */
+    enum sql_balance balance;
+    enum sql_replicas_down on_replicas_down;
+    enum sql_unknown_functions unknown_functions;
+    uint64_t failover_wait_ms;    /* while there is no primary; then 57P03 */
+    uint64_t verdict_cache_bytes; /* of each worker */
+
+    enum sql_auth auth;                            /* where hba says nothing else */
+    const char *auth_file, *hba_file, *ident_file; /* NULL: none */
+    const char *auth_query, *auth_user;            /* user NULL: off */
+    const char *auth_dbname; /* where it is asked; NULL: in the client's own database */
+    bool console;
+    bool application_name_add_host;
+    enum sql_listen_tls tls;
+    enum sql_server_tls server_tls;
+    const char *probe_user, *probe_password; /* as given; sql_probe_login() knows the rest */
+    const char *probe_database;
 };
 
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
@@ -172,7 +299,7 @@ struct snapshot {
     uint64_t generation; /* set by who loads: 1, 2, ... */
     const char *file;
     struct proxy_settings proxy;
-    struct memory_pool *pools;
+    struct pool_settings **pools; /* each the base of its kind's struct */
     uint32_t pool_count;
     struct listener_settings *listeners;
     uint32_t listener_count;
@@ -185,7 +312,43 @@ struct snapshot *snapshot_ref(struct snapshot *s);
 void snapshot_unref(struct snapshot **s); /* clears it; passwords are wiped with the last */
 
 /* NULL if there is none of this name. */
-const struct memory_pool *snapshot_pool(const struct snapshot *s, const char *name);
+const struct pool_settings *snapshot_pool(const struct snapshot *s, const char *name);
+
+/* The pool as what it is; its kind must be that. */
+static inline struct memory_pool *memory_pool_of(const struct pool_settings *pool)
+{
+    assert(pool->kind == POOL_MEMORY);
+    return (struct memory_pool *)pool;
+}
+
+static inline struct sql_pool *sql_pool_of(const struct pool_settings *pool)
+{
+    assert(pool->kind == POOL_SQL);
+    return (struct sql_pool *)pool;
+}
+
+/* The word that begins a section of it: "memory". */
+const char *pool_kind_name(enum pool_kind kind);
+
+enum sql_secret sql_secret_kind(const char *secret);
+
+/* What holds for a user and a database, by the names that a client says.  NULL: not in the
+ * configuration; of a database, that nobody may have it. */
+const struct sql_user *sql_pool_user(const struct sql_pool *pool, const char *name);
+const struct sql_database *sql_pool_database(const struct sql_pool *pool, const char *name);
+
+/* What a session starts with: the first that says something of user (NULL: not known), database
+ * and listener. */
+enum sql_route sql_pool_route(const struct sql_user *user, const struct sql_database *database,
+                              const struct listener_settings *listener);
+
+/* A login at an endpoint. */
+struct sql_login {
+    const char *user, *password, *database; /* borrowed; user NULL: none is known; password too */
+};
+/* The witness's: what the configuration names for it, else the endpoint's URL, else the first user
+ * whose password is known. */
+struct sql_login sql_probe_login(const struct endpoint_settings *endpoint);
 
 /* Is this only reachable from this machine?  Unix sockets, 127.0.0.0/8, ::1, "localhost". */
 bool address_is_local(const struct address *a);

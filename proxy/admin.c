@@ -83,12 +83,12 @@ static int answer_health(struct visit *v)
     return OK;
 }
 
-static uint32_t shards_up(const struct daemon *d, const struct memory_pool *pool)
+static uint32_t shards_up(const struct daemon *d, const struct pool_settings *pool)
 {
     uint32_t up = 0;
 
-    for (uint32_t i = 0; i < pool->shard_count; i++)
-        up += steward_endpoint(d->steward, pool->shards[i]->number).verdict.state == VERDICT_UP;
+    for (uint32_t i = 0; i < pool->endpoint_count; i++)
+        up += steward_endpoint(d->steward, pool->endpoints[i]->number).verdict.state == VERDICT_UP;
     return up;
 }
 
@@ -102,12 +102,12 @@ static int answer_ready(struct visit *v)
     bool ready = !d->draining;
 
     for (uint32_t i = 0; i < s->pool_count; i++) {
-        uint32_t up = shards_up(d, &s->pools[i]);
+        uint32_t up = shards_up(d, s->pools[i]);
 
-        if ((all && up < s->pools[i].shard_count) || (any && up == 0))
+        if ((all && up < s->pools[i]->endpoint_count) || (any && up == 0))
             ready = false;
-        buf_format(&v->out, "pool %s: %u of %u shards are up\n", s->pools[i].name, up,
-                   s->pools[i].shard_count);
+        buf_format(&v->out, "pool %s: %u of %u shards are up\n", s->pools[i]->name, up,
+                   s->pools[i]->endpoint_count);
     }
     buf_text(&v->out, d->draining ? "shutting down\n" : ready ? "ready\n" : "not ready\n");
     return ready ? OK : UNAVAILABLE;

@@ -96,7 +96,7 @@ static bool read_query(const struct admin_words *words, struct wish *wish, struc
 static void list_pools(const struct snapshot *s, struct buf *why)
 {
     for (uint32_t i = 0; i < s->pool_count; i++)
-        buf_format(why, "%s%s", i == 0 ? "" : ", ", s->pools[i].name);
+        buf_format(why, "%s%s", i == 0 ? "" : ", ", s->pools[i]->name);
 }
 
 static const struct endpoint_settings *find_by_name(const struct snapshot *s,
@@ -125,7 +125,7 @@ static const struct endpoint_settings *find_by_name(const struct snapshot *s,
 static const struct endpoint_settings *find(const struct snapshot *s, const struct wish *wish,
                                             struct buf *why)
 {
-    const struct memory_pool *pool = wish->pool == NULL ? NULL : snapshot_pool(s, wish->pool);
+    const struct pool_settings *pool = wish->pool == NULL ? NULL : snapshot_pool(s, wish->pool);
 
     if (wish->pool != NULL && pool == NULL) {
         buf_format(why, "there is no pool \"%s\"; pools: ", wish->pool);
@@ -134,11 +134,11 @@ static const struct endpoint_settings *find(const struct snapshot *s, const stru
     }
     if (wish->endpoint != NULL)
         return find_by_name(s, wish, why);
-    if (wish->shard >= pool->shard_count) {
-        buf_format(why, "pool %s has the shards 0 to %u", pool->name, pool->shard_count - 1);
+    if (wish->shard >= pool->endpoint_count) {
+        buf_format(why, "pool %s has the shards 0 to %u", pool->name, pool->endpoint_count - 1);
         return NULL;
     }
-    return pool->shards[wish->shard];
+    return pool->endpoints[wish->shard];
 }
 
 static int drain(struct daemon *d, const struct wish *wish, bool draining, struct buf *out)

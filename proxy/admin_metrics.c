@@ -102,7 +102,7 @@ static void put_process(const struct admin_gather *g, struct buf *out)
 
 /* What a line is about: a pool, or a shard. */
 struct subject {
-    const struct memory_pool *pool;
+    const struct pool_settings *pool;
     const struct endpoint_settings *endpoint; /* NULL: the pool */
     const struct samples_row *row;            /* NULL: nothing counted yet */
 };
@@ -119,9 +119,9 @@ static struct subjects find_pools(const struct daemon *d)
 
     for (uint32_t i = 0; i < s->pool_count; i++)
         found.list[found.count++] =
-            (struct subject){ .pool = &s->pools[i],
-                              .row = samples_find(steward_samples(d->steward), s->pools[i].name, "",
-                                                  0) };
+            (struct subject){ .pool = s->pools[i],
+                              .row = samples_find(steward_samples(d->steward), s->pools[i]->name,
+                                                  "", 0) };
     return found;
 }
 

@@ -167,7 +167,7 @@ static cJSON *shard_json(const struct daemon *d, const struct endpoint_settings 
 
 static void put_map(cJSON *object, const struct daemon *d, const struct memory_pool *pool)
 {
-    const struct shard_map *map = d->assembly->maps[pool->number];
+    const struct shard_map *map = d->assembly->maps[pool->base.number];
 
     put_text(object, "hash", shard_map_hash_name(map));
     put_text(object, "distribution", shard_map_distribution_name(map));
@@ -181,16 +181,16 @@ static void put_pool_limits(cJSON *object, const struct memory_pool *pool)
     cJSON *limits = cJSON_AddObjectToObject(object, "limits");
 
     put_number(limits, "timeout_ms", (double)pool->timeout_ms);
-    put_number(limits, "connect_timeout_ms", (double)pool->connect_timeout_ms);
-    put_number(limits, "max_sessions", pool->max_sessions);
+    put_number(limits, "connect_timeout_ms", (double)pool->base.connect_timeout_ms);
+    put_number(limits, "max_sessions", pool->base.max_sessions);
     put_number(limits, "max_pipeline", pool->max_pipeline);
     put_number(limits, "max_request_bytes", (double)pool->max_request_bytes);
-    put_number(limits, "max_session_bytes", (double)pool->max_session_bytes);
+    put_number(limits, "max_session_bytes", (double)pool->base.max_session_bytes);
     put_number(limits, "max_upstreams", pool->max_upstreams);
     put_number(limits, "max_queue", pool->max_queue);
 }
 
-static cJSON *pool_json(const struct daemon *d, const struct memory_pool *pool)
+static cJSON *pool_json(const struct daemon *d, const struct pool_settings *pool)
 {
     const struct samples *s = steward_samples(d->steward);
     cJSON *json = cJSON_CreateObject(), *list;
@@ -200,12 +200,12 @@ static cJSON *pool_json(const struct daemon *d, const struct memory_pool *pool)
     list = cJSON_AddArrayToObject(json, "listen");
     for (uint32_t i = 0; i < pool->listener_count; i++)
         cJSON_AddItemToArray(list, cJSON_CreateString(pool->listeners[i]->name));
-    put_map(json, d, pool);
+    put_map(json, d, memory_pool_of(pool));
     put_figures(json, s, samples_find(s, pool->name, "", 0), false);
-    put_pool_limits(json, pool);
+    put_pool_limits(json, memory_pool_of(pool));
     list = cJSON_AddArrayToObject(json, "shards");
-    for (uint32_t i = 0; i < pool->shard_count; i++)
-        cJSON_AddItemToArray(list, shard_json(d, pool->shards[i]));
+    for (uint32_t i = 0; i < pool->endpoint_count; i++)
+        cJSON_AddItemToArray(list, shard_json(d, pool->endpoints[i]));
     return json;
 }
 
@@ -257,7 +257,7 @@ void admin_status_print(const struct daemon *d, struct buf *out)
     put_sessions(json, &g);
     pools = cJSON_AddArrayToObject(json, "pools");
     for (uint32_t i = 0; i < s->pool_count; i++)
-        cJSON_AddItemToArray(pools, pool_json(d, &s->pools[i]));
+        cJSON_AddItemToArray(pools, pool_json(d, s->pools[i]));
     print(json, out);
 }
 

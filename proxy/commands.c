@@ -114,7 +114,7 @@ static bool print_route(struct routing *r, struct slice given)
         fputs("-", stdout);
     else
         printf("%u", place.slot);
-    printf("\t%u\t%s\n", place.shard, r->pool->shards[place.shard]->name);
+    printf("\t%u\t%s\n", place.shard, r->pool->base.endpoints[place.shard]->name);
     return true;
 }
 
@@ -136,7 +136,7 @@ static bool print_routes_of_stdin(struct routing *r)
 
 static enum err make_map(const struct memory_pool *pool, struct shard_map **map)
 {
-    struct shard_map_member *members = mem_new(pool->shard_count * sizeof(*members));
+    struct shard_map_member *members = mem_new(pool->base.endpoint_count * sizeof(*members));
     struct shard_map_settings settings;
     struct buf why = { 0 };
     enum err err;
@@ -144,7 +144,7 @@ static enum err make_map(const struct memory_pool *pool, struct shard_map **map)
     assembly_map_settings(pool, members, &settings);
     err = shard_map_new(&settings, map, &why);
     if (err != ERR_NONE)
-        fprintf(stderr, "sheaf route: pool %s: %.*s\n", pool->name, (int)why.len,
+        fprintf(stderr, "sheaf route: pool %s: %.*s\n", pool->base.name, (int)why.len,
                 (const char *)why.at);
     buf_fini(&why);
     free(members);
@@ -153,13 +153,20 @@ static enum err make_map(const struct memory_pool *pool, struct shard_map **map)
 
 static const struct memory_pool *find_pool(const struct snapshot *s, const char *name)
 {
-    const struct memory_pool *pool = snapshot_pool(s, name);
+    const struct pool_settings *pool = snapshot_pool(s, name);
 
-    if (pool != NULL)
-        return pool;
+    if (pool != NULL && pool->kind == POOL_MEMORY)
+        return memory_pool_of(pool);
+    if (pool != NULL) {
+        fprintf(stderr,
+                "sheaf route: pool \"%s\" is of the kind %s: no key says where its statements go "
+                "(EXPLAIN ROUTE does, on a connection)\n",
+                name, pool_kind_name(pool->kind));
+        return NULL;
+    }
     fprintf(stderr, "sheaf route: there is no pool \"%s\"; pools:", name);
     for (uint32_t i = 0; i < s->pool_count; i++)
-        fprintf(stderr, "%s %s", i == 0 ? "" : ",", s->pools[i].name);
+        fprintf(stderr, "%s %s", i == 0 ? "" : ",", s->pools[i]->name);
     fputs("\n", stderr);
     return NULL;
 }

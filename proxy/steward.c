@@ -75,7 +75,7 @@ static void publish(struct steward *s, uint32_t number)
 
 static struct judge_settings settings_of(const struct endpoint_settings *e)
 {
-    const struct memory_pool *pool = e->pool;
+    const struct pool_settings *pool = e->pool;
     const struct health_settings *h = &pool->health;
     uint64_t most_ms = pool->backoff_max_ms;
 
@@ -84,6 +84,7 @@ static struct judge_settings settings_of(const struct endpoint_settings *e)
         .fall = h->fall,
         .breaker_failures = h->breaker_failures,
         .backoff_first_ms = (uint32_t)h->breaker_open_ms,
+        .slow_start_ms = (uint32_t)h->slow_start_ms,
         .backoff_most_ms = (uint32_t)(most_ms > h->breaker_open_ms ? most_ms : h->breaker_open_ms),
     };
 }

@@ -37,15 +37,15 @@ static void add_schemes(struct config_scheme *schemes, const char *protocol, uin
 }
 
 /* What only the map itself knows of its settings. */
-static enum err check_pool(const struct memory_pool *pool, struct buf *why)
+static enum err check_pool(const struct pool_settings *settings, struct buf *why)
 {
-    struct shard_map_member *members = mem_new(pool->shard_count * sizeof(*members));
-    struct shard_map_settings settings;
+    struct shard_map_member *members = mem_new(settings->endpoint_count * sizeof(*members));
+    struct shard_map_settings map_settings;
     struct shard_map *map = NULL;
     enum err err;
 
-    assembly_map_settings(pool, members, &settings);
-    err = shard_map_new(&settings, &map, why);
+    assembly_map_settings(memory_pool_of(settings), members, &map_settings);
+    err = shard_map_new(&map_settings, &map, why);
     if (err == ERR_NONE)
         shard_map_free(&map);
     free(members);

@@ -9,8 +9,8 @@
 void assembly_map_settings(const struct memory_pool *pool, struct shard_map_member *members,
                            struct shard_map_settings *out)
 {
-    for (uint32_t i = 0; i < pool->shard_count; i++) {
-        const struct endpoint_settings *e = pool->shards[i];
+    for (uint32_t i = 0; i < pool->base.endpoint_count; i++) {
+        const struct endpoint_settings *e = pool->base.endpoints[i];
 
         members[i] = (struct shard_map_member){ .host = e->address.host,
                                                 .port = e->address.port,
@@ -22,17 +22,17 @@ void assembly_map_settings(const struct memory_pool *pool, struct shard_map_memb
                                         .distribution = pool->distribution,
                                         .hash_tag = pool->hash_tag,
                                         .members = members,
-                                        .count = pool->shard_count };
+                                        .count = pool->base.endpoint_count };
 }
 
 static enum err make_map(struct assembly *a, const struct memory_pool *pool, struct buf *why)
 {
-    struct shard_map_member *members = mem_new(pool->shard_count * sizeof(*members));
+    struct shard_map_member *members = mem_new(pool->base.endpoint_count * sizeof(*members));
     struct shard_map_settings settings;
     enum err err;
 
     assembly_map_settings(pool, members, &settings);
-    err = shard_map_new(&settings, &a->maps[pool->number], why);
+    err = shard_map_new(&settings, &a->maps[pool->base.number], why);
     free(members);
     return err;
 }
@@ -41,7 +41,7 @@ static enum err make_stamp(struct assembly *a, const struct endpoint_settings *e
 {
     struct stamp stamp;
 
-    if (!e->pool->stamp)
+    if (e->pool->kind != POOL_MEMORY || !memory_pool_of(e->pool)->stamp)
         return ERR_NONE;
     TRY(stamp_expect(&stamp, e->pool->name, a->maps[e->pool->number], e->shard, 1));
     stamp_write(&stamp, &a->stamps[e->number]);
@@ -83,7 +83,8 @@ static enum err build(struct assembly *a, struct buf *why)
     const struct snapshot *s = a->snapshot;
 
     for (uint32_t i = 0; i < s->pool_count; i++)
-        TRY(make_map(a, &s->pools[i], why));
+        if (s->pools[i]->kind == POOL_MEMORY)
+            TRY(make_map(a, memory_pool_of(s->pools[i]), why));
     for (uint32_t i = 0; i < s->endpoint_count; i++)
         TRY(make_stamp(a, &s->endpoints[i]));
     return make_tls(a, why);

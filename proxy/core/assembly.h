@@ -17,7 +17,7 @@
 struct assembly {
     atomic_uint refs;
     struct snapshot *snapshot;         /* counted reference */
-    struct shard_map **maps;           /* by pool number */
+    struct shard_map **maps;           /* by pool number; NULL: not of a memory pool */
     struct buf *stamps;                /* by endpoint number; empty: off */
     struct tls_context **endpoint_tls; /* by endpoint number; NULL: plain */
     struct tls_context **listener_tls; /* by listener number; NULL: plain */
@@ -34,7 +34,7 @@ enum err assembly_new(struct snapshot *snapshot, uint32_t workers, struct assemb
 struct assembly *assembly_ref(struct assembly *a);
 void assembly_unref(struct assembly **where);
 /* The settings of a map from those of a pool: for checks and tools too.  `members` has room for
- * pool->shard_count. */
+ * pool->base.endpoint_count. */
 void assembly_map_settings(const struct memory_pool *pool, struct shard_map_member *members,
                            struct shard_map_settings *out);
 /* The same of what a TLS context is made of; it borrows the names of the files. */

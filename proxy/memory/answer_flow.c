@@ -37,7 +37,7 @@ static void note_slow(const struct memory_request *r, uint64_t took_us)
                                 .took_us = took_us,
                                 .shard = r->parts[0].shard };
 
-    snprintf(entry.pool, sizeof(entry.pool), "%s", r->side->settings->name);
+    snprintf(entry.pool, sizeof(entry.pool), "%s", r->side->settings->base.name);
     snprintf(entry.command, sizeof(entry.command), "%s", r->name == NULL ? "" : r->name);
     snprintf(entry.endpoint, sizeof(entry.endpoint), "%s", shard->name);
     if (r->session != NULL) {

@@ -327,7 +327,7 @@ static void log_failure(const struct memory_request *r, const struct memory_refu
 {
     log_event(LOG_WARN, "request failed",
               log_text("endpoint", refusal->endpoint == NULL ? "" : refusal->endpoint),
-              log_text("pool", r->side->settings->name), log_text("reason", refusal->text),
+              log_text("pool", r->side->settings->base.name), log_text("reason", refusal->text),
               log_text("command", r->name == NULL ? "" : r->name));
 }
 
@@ -351,7 +351,7 @@ void memory_attempt_fail(struct memory_attempt *a, const struct memory_refusal *
     }
     memory_attempt_forget(a);
     r->failed = p->failed = true;
-    told.pool = r->side->settings->name;
+    told.pool = r->side->settings->base.name;
     r->side->front->refuse(r->session->state, &told, &text);
     p->reply = arena_copy(&r->arena, buf_all(&text));
     buf_fini(&text);

@@ -37,7 +37,7 @@ static void *shared_new(const struct memory_pool *pool)
 {
     struct redis_shared *shared = mem_new(sizeof(*shared));
 
-    shared->scripts = redis_scripts_open(pool->name, pool->script_cache_bytes);
+    shared->scripts = redis_scripts_open(pool->base.name, pool->script_cache_bytes);
     shared->random = (uintptr_t)shared * 0x9e3779b97f4a7c15U | 1;
     return shared;
 }

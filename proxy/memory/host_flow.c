@@ -411,7 +411,7 @@ static void slow_list(const struct memory_site *site, uint32_t most, struct buf 
     struct buf list = { 0 };
 
     for (size_t i = 0; i < count && listed < most; i++)
-        if (strncmp(entries[i].pool, site->pool->name, sizeof(entries[i].pool) - 1) == 0) {
+        if (strncmp(entries[i].pool, site->pool->base.name, sizeof(entries[i].pool) - 1) == 0) {
             put_slow(&list, &entries[i]);
             listed++;
         }

@@ -70,7 +70,7 @@ static void end_route(struct memory_route *route, uint32_t places)
 
 static void end_idle_routes(struct memory_side *side, uint64_t now_us)
 {
-    uint64_t timeout_us = side->settings->upstream_idle_timeout_ms * 1000;
+    uint64_t timeout_us = side->settings->base.upstream_idle_timeout_ms * 1000;
 
     LIST_EACH (&side->routes, link) {
         struct memory_route *route = LIST_ITEM(link, struct memory_route, link);
@@ -141,10 +141,11 @@ static struct memory_shard *take_shard(struct memory_shard **shards, uint32_t co
  * stays for what is under way. */
 static void follow_shards(struct memory_side *side, const struct memory_pool *settings)
 {
-    struct memory_shard **shards = mem_new(settings->shard_count * sizeof(struct memory_shard *));
+    struct memory_shard **shards =
+        mem_new(settings->base.endpoint_count * sizeof(struct memory_shard *));
 
-    for (uint32_t i = 0; i < settings->shard_count; i++) {
-        const struct endpoint_settings *endpoint = settings->shards[i];
+    for (uint32_t i = 0; i < settings->base.endpoint_count; i++) {
+        const struct endpoint_settings *endpoint = settings->base.endpoints[i];
 
         shards[i] = take_shard(side->shards, side->shard_count, endpoint->identity);
         if (shards[i] == NULL)
@@ -158,7 +159,7 @@ static void follow_shards(struct memory_side *side, const struct memory_pool *se
         }
     free(side->shards);
     side->shards = shards;
-    side->shard_count = settings->shard_count;
+    side->shard_count = settings->base.endpoint_count;
 }
 
 /* ---- upstreams over a reload ---- */
@@ -226,14 +227,15 @@ static struct memory_side *side_new(struct worker *w, const struct memory_pool *
     struct memory_side *side = mem_new(sizeof(*side));
 
     side->worker = w;
-    side->name = mem_text(settings->name);
-    side->front = memory_front_find(settings->listener_count > 0 ? settings->listeners[0]->protocol
-                                                                 : settings->shards[0]->protocol);
-    side->back = memory_back_find(settings->shards[0]->protocol);
+    side->name = mem_text(settings->base.name);
+    side->front = memory_front_find(settings->base.listener_count > 0
+                                        ? settings->base.listeners[0]->protocol
+                                        : settings->base.endpoints[0]->protocol);
+    side->back = memory_back_find(settings->base.endpoints[0]->protocol);
     side->session_slab.size = sizeof(struct memory_session) + side->front->state_size;
     list_init(&side->routes);
     list_init(&side->past_shards);
-    side->stats = stats_row_of(settings->name, "", 0, w->index);
+    side->stats = stats_row_of(settings->base.name, "", 0, w->index);
     if (side->front->shared_new != NULL)
         side->site.shared = side->front->shared_new(settings);
     side->site.host = &memory_flow_host;
@@ -267,19 +269,19 @@ static void follow_settings(struct memory_side *side, const struct memory_pool *
     side->limits = (struct session_limits){
         .flow = &memory_flow,
         .slab = &side->session_slab,
-        .idle_timeout_ms = settings->idle_timeout_ms,
-        .unread_timeout_ms = settings->unread_timeout_ms,
-        .handshake_timeout_ms = settings->handshake_timeout_ms,
-        .max_sessions = settings->max_sessions,
+        .idle_timeout_ms = settings->base.idle_timeout_ms,
+        .unread_timeout_ms = settings->base.unread_timeout_ms,
+        .handshake_timeout_ms = settings->base.handshake_timeout_ms,
+        .max_sessions = settings->base.max_sessions,
         .sessions = &stats_row_of(side->name, "", 0, STATS_NO_WORKER)->sessions,
-        .max_bytes = settings->max_session_bytes,
-        .tcp_keepalive = settings->tcp_keepalive,
+        .max_bytes = settings->base.max_session_bytes,
+        .tcp_keepalive = settings->base.tcp_keepalive,
     };
-    side->window_bytes = settings->max_session_bytes / 2 < MEMORY_WINDOW_BYTES
-                             ? settings->max_session_bytes / 2
+    side->window_bytes = settings->base.max_session_bytes / 2 < MEMORY_WINDOW_BYTES
+                             ? settings->base.max_session_bytes / 2
                              : MEMORY_WINDOW_BYTES;
     side->site.pool = settings;
-    side->site.map = w->assembly->maps[settings->number];
+    side->site.map = w->assembly->maps[settings->base.number];
     follow_upstreams(side, side->assembly);
     LIST_EACH (&side->routes, link)
         follow_route(side, LIST_ITEM(link, struct memory_route, link), old_places, old_each);
@@ -305,14 +307,21 @@ void memory_works_follow(struct worker *w)
     const struct snapshot *snapshot = w->assembly->snapshot;
 
     for (uint32_t i = 0; i < snapshot->pool_count; i++) {
-        struct memory_side *side = memory_side_find(w, snapshot->pools[i].name);
+        const struct memory_pool *pool;
+        struct memory_side *side;
 
-        follow_settings(side == NULL ? side_new(w, &snapshot->pools[i]) : side,
-                        &snapshot->pools[i]);
+        if (snapshot->pools[i]->kind != POOL_MEMORY)
+            continue;
+        pool = memory_pool_of(snapshot->pools[i]);
+        side = memory_side_find(w, pool->base.name);
+        follow_settings(side == NULL ? side_new(w, pool) : side, pool);
     }
-    LIST_EACH (&works_of(w)->sides, link)
-        if (snapshot_pool(snapshot, side_of(link)->name) == NULL)
+    LIST_EACH (&works_of(w)->sides, link) {
+        const struct pool_settings *pool = snapshot_pool(snapshot, side_of(link)->name);
+
+        if (pool == NULL || pool->kind != POOL_MEMORY)
             pool_is_gone(side_of(link));
+    }
 }
 
 const struct session_limits *memory_works_limits(struct worker *w, const char *pool)

@@ -49,10 +49,10 @@ void redis_error(struct redis_call *call, const char *format, ...)
 
 bool redis_may_hold(struct redis_call *call, size_t more)
 {
-    if (call->session->base.held_bytes + more <= call->site->pool->max_session_bytes)
+    if (call->session->base.held_bytes + more <= call->site->pool->base.max_session_bytes)
         return true;
     redis_error(call, "ERR the session would hold more than max_session_memory of pool %s",
-                call->site->pool->name);
+                call->site->pool->base.name);
     return false;
 }
 

@@ -33,8 +33,9 @@ static struct slice translate(struct redis_call *call, uint32_t shard, struct sl
         return word;
     text = arena_bytes(call->op->arena, 16);
     len = snprintf(text, 16, "%" PRIu32,
-                   database == NO_DATABASE ? (uint32_t)INT32_MAX /* no server has as many */
-                                           : call->site->pool->shards[shard]->database + database);
+                   database == NO_DATABASE
+                       ? (uint32_t)INT32_MAX /* no server has as many */
+                       : call->site->pool->base.endpoints[shard]->database + database);
     return slice_of(text, (size_t)len);
 }
 

@@ -290,8 +290,9 @@ static uint32_t read_sources(struct memory_merge *m, struct source *sources, uin
         if (item.type == '=' && item.text.len >= 4)
             item.text = slice_from(item.text, 4);
         sources[count].text = sources[count].rest = item.text;
-        homes[count++] =
-            redis_merge_has_shard(m, i) ? m->site->pool->shards[m->parts[i].shard]->database : 0;
+        homes[count++] = redis_merge_has_shard(m, i)
+                             ? m->site->pool->base.endpoints[m->parts[i].shard]->database
+                             : 0;
     }
     return count;
 }

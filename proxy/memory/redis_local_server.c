@@ -19,7 +19,7 @@ struct setting {
 
 static uint64_t timeout_s(const struct memory_pool *pool)
 {
-    return pool->idle_timeout_ms / 1000;
+    return pool->base.idle_timeout_ms / 1000;
 }
 
 static uint64_t databases(const struct memory_pool *pool)
@@ -34,7 +34,7 @@ static uint64_t request_bytes(const struct memory_pool *pool)
 
 static uint64_t sessions(const struct memory_pool *pool)
 {
-    return pool->max_sessions == 0 ? UINT32_MAX : pool->max_sessions;
+    return pool->base.max_sessions == 0 ? UINT32_MAX : pool->base.max_sessions;
 }
 
 static const struct setting SETTINGS[] = {

@@ -32,7 +32,7 @@ static bool is_allowed(struct redis_call *call)
         redis_error(call,
                     "NOPERM '%s' is dangerous administration: it needs a user with 'admin' in pool "
                     "%s's configuration",
-                    cmd->name, call->site->pool->name);
+                    cmd->name, call->site->pool->base.name);
         return false;
     }
     if (call->session->base.subscribed && call->session->base.version == 2 &&

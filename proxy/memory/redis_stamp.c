@@ -208,12 +208,12 @@ static void put_select(struct buf *out, uint32_t database)
 static bool put_stamp(struct redis_call *call, uint32_t shard, struct buf *out, uint32_t *replies)
 {
     const struct memory_pool *pool = call->site->pool;
-    uint32_t home = pool->shards[shard]->database, here = call->session->base.database;
+    uint32_t home = pool->base.endpoints[shard]->database, here = call->session->base.database;
     struct buf text = { 0 };
     struct slice words[] = { slice_text("SET"), slice_text(SHARD_STAMP_KEY), { 0 } };
     struct stamp stamp;
 
-    if (stamp_expect(&stamp, pool->name, call->site->map, shard, FIRST_EPOCH) != ERR_NONE)
+    if (stamp_expect(&stamp, pool->base.name, call->site->map, shard, FIRST_EPOCH) != ERR_NONE)
         return false;
     if (here != 0)
         put_select(out, home);

@@ -97,7 +97,7 @@ static void keep(struct redis_call *call, const struct redis_keys *keys, const s
     }
     if (t->queue.len + call->op->raw.len > call->site->pool->max_request_bytes) {
         redis_error(call, "ERR the transaction is larger than max_request_bytes of pool %s",
-                    call->site->pool->name);
+                    call->site->pool->base.name);
         return;
     }
     if (!redis_may_hold(call, call->op->raw.len))

@@ -206,7 +206,7 @@ static void refuse(struct memory_subscriber *sub, const struct memory_refusal *r
 
     log_event(LOG_WARN, "request failed",
               log_text("endpoint", refusal->endpoint == NULL ? "" : refusal->endpoint),
-              log_text("pool", side->settings->name), log_text("reason", refusal->text),
+              log_text("pool", side->settings->base.name), log_text("reason", refusal->text),
               log_text("command", sub->request->name));
     counter_add(&side->stats->failures, 1);
     side->front->refuse(sub->session->state, refusal, &text);

@@ -535,16 +535,17 @@ static void shard_failed(struct memory_upstream *u, enum err err, const char *wh
 
     if (!shard->failing || strcmp(shard->why, why) != 0)
         log_event(LOG_WARN, "shard is down", log_text("endpoint", u->base.endpoint->name),
-                  log_text("pool", settings->name), log_number("shard", u->shard->index),
+                  log_text("pool", settings->base.name), log_number("shard", u->shard->index),
                   log_text("reason", why));
     snprintf(shard->why, sizeof(shard->why), "%s", why);
     shard->failing = true;
     shard->failure = err;
-    shard->backoff_ms = shard->backoff_ms == 0 ? settings->backoff_min_ms : shard->backoff_ms * 2;
+    shard->backoff_ms =
+        shard->backoff_ms == 0 ? settings->base.backoff_min_ms : shard->backoff_ms * 2;
     if (!err_may_retry(err))
         shard->backoff_ms *= PATIENT_FACTOR;
-    if (shard->backoff_ms > settings->backoff_max_ms)
-        shard->backoff_ms = settings->backoff_max_ms;
+    if (shard->backoff_ms > settings->base.backoff_max_ms)
+        shard->backoff_ms = settings->base.backoff_max_ms;
     wait_ms = shard->backoff_ms / 2 + worker_random(u->base.worker) % (shard->backoff_ms / 2 + 1);
     shard->retry_at_us = worker_now_us(u->base.worker) + wait_ms * 1000;
     shard->trial = NULL;
@@ -561,12 +562,12 @@ static void login_failed(struct memory_upstream *u, enum err err, const char *wh
                                       .endpoint = u->shard->name };
 
     log_event(LOG_WARN, "upstream refused", log_text("endpoint", u->shard->name),
-              log_text("pool", settings->name), log_number("database", u->database),
+              log_text("pool", settings->base.name), log_number("database", u->database),
               log_text("reason", why));
     free(u->why);
     u->why_err = err;
     refusal.text = u->why = mem_text(why);
-    u->refused_until_us = worker_now_us(u->base.worker) + settings->backoff_max_ms * 1000;
+    u->refused_until_us = worker_now_us(u->base.worker) + settings->base.backoff_max_ms * 1000;
     fail_attempts(u, &refusal, UINT64_MAX);
 }
 
@@ -595,7 +596,7 @@ static void stood_and_fell(struct memory_upstream *u, enum err err, const char *
     counter_sub(&u->shard->stats->upstreams_open, 1);
     counter_add(&u->shard->stats->upstreams_lost, 1);
     log_event(LOG_WARN, "upstream lost", log_text("endpoint", u->base.endpoint->name),
-              log_text("pool", u->side->settings->name), log_text("reason", why),
+              log_text("pool", u->side->settings->base.name), log_text("reason", why),
               log_number("requests", u->queued));
     snprintf(text, sizeof(text), "%s while the request was under way: it may have been carried out",
              why);
@@ -706,8 +707,8 @@ static void tick_ready(struct memory_upstream *u, uint64_t now_us)
         else if ((u->amid_reply || u->base.in.len > 0) &&
                  now_us > since_us + settings->timeout_ms * 1000)
             upstream_fail(&u->base, ERR_TIMEOUT, "it stopped in the middle of a reply");
-    } else if (u->leased && u->lessee == NULL && settings->upstream_idle_timeout_ms > 0 &&
-               now_us > u->idle_since_us + settings->upstream_idle_timeout_ms * 1000) {
+    } else if (u->leased && u->lessee == NULL && settings->base.upstream_idle_timeout_ms > 0 &&
+               now_us > u->idle_since_us + settings->base.upstream_idle_timeout_ms * 1000) {
         memory_upstream_retire(u);
     }
 }

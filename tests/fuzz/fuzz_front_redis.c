@@ -115,13 +115,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
     static struct endpoint_settings *shards[SHARDS] = { &endpoints[0], &endpoints[1],
                                                         &endpoints[2] };
     static struct memory_pool pool = {
-        .name = "p",
-        .shards = shards,
-        .shard_count = SHARDS,
+        .base.name = "p",
+        .base.endpoints = shards,
+        .base.endpoint_count = SHARDS,
         .stamp = true,
         .databases = 4,
         .max_request_bytes = 4096,
-        .max_session_bytes = 8192,
+        .base.max_session_bytes = 8192,
         .script_cache_bytes = 1000,
     };
     static const struct memory_host HOST;

@@ -90,9 +90,9 @@ static void what_twemproxy_presumes_is_said(void)
 
     if (s == NULL)
         return;
-    CHECK_TEXT(s->pools[0].hash, "fnv1a_64");
-    CHECK_TEXT(s->pools[0].distribution, "ketama");
-    CHECK_TEXT(s->pools[0].hash_tag, "");
+    CHECK_TEXT(memory_pool_of(s->pools[0])->hash, "fnv1a_64");
+    CHECK_TEXT(memory_pool_of(s->pools[0])->distribution, "ketama");
+    CHECK_TEXT(memory_pool_of(s->pools[0])->hash_tag, "");
     snapshot_unref(&s);
 }
 
@@ -109,21 +109,21 @@ static void passwords_sockets_tags_and_weights_are_taken_over(void)
                "unix:\n  listen: /tmp/x 0666\n  redis: true\n  servers:\n   - h:1:1\n");
     if (s == NULL)
         return;
-    p = &s->pools[0];
-    CHECK_TEXT(p->name, "a_b");
+    p = memory_pool_of(s->pools[0]);
+    CHECK_TEXT(p->base.name, "a_b");
     CHECK_TEXT(p->users[0].passwords[0].text, "p$/@w");
     CHECK_TEXT(p->hash_tag, "$$");
     CHECK_TEXT(p->distribution, "modulo");
     CHECK_INT(p->timeout_ms, 40000);
-    CHECK_INT(p->max_sessions, 20000);
+    CHECK_INT(p->base.max_sessions, 20000);
     CHECK_INT(s->proxy.max_sessions, 20000);
-    CHECK_TEXT(p->shards[0]->address.path, "/run/ab.sock");
-    CHECK_TEXT(p->shards[0]->label, "n:1");
-    CHECK_TEXT(p->shards[0]->password, "p$/@w");
-    CHECK_INT(p->shards[0]->weight, 7);
-    CHECK_INT(p->shards[1]->database, 2);
-    CHECK(s->pools[1].insecure_listen && !s->pools[0].insecure_listen);
-    CHECK_INT(s->pools[2].listeners[0]->socket_mode, 0666);
+    CHECK_TEXT(p->base.endpoints[0]->address.path, "/run/ab.sock");
+    CHECK_TEXT(p->base.endpoints[0]->label, "n:1");
+    CHECK_TEXT(p->base.endpoints[0]->password, "p$/@w");
+    CHECK_INT(p->base.endpoints[0]->weight, 7);
+    CHECK_INT(p->base.endpoints[1]->database, 2);
+    CHECK(s->pools[1]->insecure_listen && !s->pools[0]->insecure_listen);
+    CHECK_INT(s->pools[2]->listeners[0]->socket_mode, 0666);
     snapshot_unref(&s);
 }
 
@@ -213,16 +213,16 @@ static void servers_are_in_the_order_in_which_twemproxy_counts_them(void)
 
     if (s == NULL)
         return;
-    for (uint32_t i = 0; i < s->pools[0].shard_count; i++)
-        CHECK_TEXT(s->pools[0].shards[i]->name, NAMES[i]);
+    for (uint32_t i = 0; i < s->pools[0]->endpoint_count; i++)
+        CHECK_TEXT(s->pools[0]->endpoints[i]->name, NAMES[i]);
     snapshot_unref(&s);
 
     s = loaded("p:\n  listen: 127.0.0.1:1\n  redis: true\n  servers:\n   - h:1:1\n"
                "   - host:11211:1\n   - h1:1:1\n");
     if (s == NULL)
         return;
-    CHECK_TEXT(s->pools[0].shards[1]->name, "h1:1"); /* "host", without its port, comes last */
-    CHECK_TEXT(s->pools[0].shards[2]->name, "host:11211");
+    CHECK_TEXT(s->pools[0]->endpoints[1]->name, "h1:1"); /* "host", without its port, comes last */
+    CHECK_TEXT(s->pools[0]->endpoints[2]->name, "host:11211");
     snapshot_unref(&s);
 }
 

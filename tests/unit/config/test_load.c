@@ -81,42 +81,43 @@ static void every_option_of_a_pool_has_its_default(void)
     CHECK(s != NULL);
     if (s == NULL)
         return;
-    p = snapshot_pool(s, "a");
+    p = memory_pool_of(snapshot_pool(s, "a"));
     CHECK_TEXT(p->hash, "xxh3");
     CHECK_TEXT(p->distribution, "modulo");
     CHECK_TEXT(p->hash_tag, "{}");
     CHECK(p->stamp);
     CHECK_INT(p->on_shard_down, ON_SHARD_DOWN_ERROR);
     CHECK_INT(p->timeout_ms, 2000);
-    CHECK_INT(p->connect_timeout_ms, 1000);
+    CHECK_INT(p->base.connect_timeout_ms, 1000);
     CHECK_INT(p->queue_timeout_ms, 1000);
     CHECK_INT(p->tombstone_timeout_ms, 30000);
-    CHECK_INT(p->idle_timeout_ms, 0);
-    CHECK_INT(p->unread_timeout_ms, 60000);
-    CHECK_INT(p->handshake_timeout_ms, 10000);
-    CHECK_INT(p->upstream_idle_timeout_ms, 300000);
-    CHECK_INT(p->backoff_min_ms, 50);
-    CHECK_INT(p->backoff_max_ms, 2000);
+    CHECK_INT(p->base.idle_timeout_ms, 0);
+    CHECK_INT(p->base.unread_timeout_ms, 60000);
+    CHECK_INT(p->base.handshake_timeout_ms, 10000);
+    CHECK_INT(p->base.upstream_idle_timeout_ms, 300000);
+    CHECK_INT(p->base.backoff_min_ms, 50);
+    CHECK_INT(p->base.backoff_max_ms, 2000);
     CHECK_INT(p->upstreams, 1);
     CHECK_INT(p->max_upstreams, 128);
     CHECK_INT(p->max_queue, 100000);
-    CHECK_INT(p->max_sessions, 0);
+    CHECK_INT(p->base.max_sessions, 0);
     CHECK_INT(p->max_pipeline, 1024);
     CHECK_INT(p->max_request_bytes, 64 << 20);
-    CHECK_INT(p->max_session_bytes, 64 << 20);
+    CHECK_INT(p->base.max_session_bytes, 64 << 20);
     CHECK_INT(p->script_cache_bytes, 16 << 20);
     CHECK_INT(p->databases, 16);
-    CHECK(p->tcp_keepalive);
-    CHECK(!p->insecure_listen);
-    CHECK(p->shard_tls.verify && !p->shard_tls.on && p->shard_tls.ca_file == NULL);
-    CHECK_INT(p->listen_tls.min_version, TLS_VERSION_1_2);
-    CHECK(p->health.probe);
-    CHECK_INT(p->health.interval_ms, 1000);
-    CHECK_INT(p->health.timeout_ms, 1000);
-    CHECK_INT(p->health.rise, 2);
-    CHECK_INT(p->health.fall, 3);
-    CHECK_INT(p->health.breaker_failures, 5);
-    CHECK_INT(p->health.breaker_open_ms, 1000);
+    CHECK(p->base.tcp_keepalive);
+    CHECK(!p->base.insecure_listen);
+    CHECK(p->base.endpoint_tls.verify && !p->base.endpoint_tls.on &&
+          p->base.endpoint_tls.ca_file == NULL);
+    CHECK_INT(p->base.listen_tls.min_version, TLS_VERSION_1_2);
+    CHECK(p->base.health.probe);
+    CHECK_INT(p->base.health.interval_ms, 1000);
+    CHECK_INT(p->base.health.timeout_ms, 1000);
+    CHECK_INT(p->base.health.rise, 2);
+    CHECK_INT(p->base.health.fall, 3);
+    CHECK_INT(p->base.health.breaker_failures, 5);
+    CHECK_INT(p->base.health.breaker_open_ms, 1000);
     CHECK_INT(p->user_count, 0);
     snapshot_unref(&s);
     CHECK(s == NULL);
@@ -152,10 +153,10 @@ static void an_endpoints_url_says_all_of_it(void)
     CHECK_TEXT(e->name, "h-1.example.org:6379");
     CHECK(e->user == NULL && e->password == NULL && e->label == NULL && !e->tls.on);
     CHECK_INT(e->weight, 1);
-    e = s->pools[0].shards[1];
+    e = s->pools[0]->endpoints[1];
     CHECK_INT(e->number, 1);
     CHECK_INT(e->shard, 1);
-    CHECK(e->pool == &s->pools[0]);
+    CHECK(e->pool == s->pools[0]);
     CHECK_INT(e->place.line, 5);
     CHECK_TEXT(e->name, "10.0.0.1:7001/3");
     CHECK_TEXT(e->user, "us@er");
@@ -215,7 +216,7 @@ static void listeners_say_where_and_how(void)
     CHECK_TEXT(n->name, "redis+unix:///run/s.sock");
     CHECK_INT(n->socket_mode, 0660);
     CHECK(!n->tls.on);
-    n = s->pools[0].listeners[1];
+    n = s->pools[0]->listeners[1];
     CHECK_TEXT(n->name, "rediss://127.0.0.1:6379");
     CHECK_INT(n->number, 1);
     CHECK_INT(n->tls.client, TLS_CLIENT_REQUIRED);
@@ -239,10 +240,10 @@ static void users_have_passwords_prefixes_and_rights(void)
                        "#5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8 "
                        "password=next admin\n"
                        "user = guest nopass allow=get\n");
-    CHECK(s != NULL && s->pools[0].user_count == 4);
+    CHECK(s != NULL && memory_pool_of(s->pools[0])->user_count == 4);
     if (s == NULL)
         return;
-    u = &s->pools[0].users[0];
+    u = &memory_pool_of(s->pools[0])->users[0];
     CHECK_TEXT(u->name, "default");
     CHECK_TEXT(u->passwords[0].text, "plain $ text");
     u++;
@@ -280,11 +281,11 @@ static void values_carry_units_words_and_comments(void)
     CHECK(!s->proxy.admin_on);
     CHECK_INT(s->proxy.max_memory_bytes, 2LL << 30);
     CHECK_INT(s->proxy.workers, 3);
-    CHECK_INT(s->pools[0].timeout_ms, 400);
-    CHECK_INT(s->pools[0].health.breaker_open_ms, 60000);
-    CHECK_TEXT(s->pools[0].hash_tag, "");
-    CHECK(!s->pools[0].stamp && !s->pools[0].health.probe);
-    CHECK_INT(s->pools[0].max_request_bytes, 65536);
+    CHECK_INT(memory_pool_of(s->pools[0])->timeout_ms, 400);
+    CHECK_INT(s->pools[0]->health.breaker_open_ms, 60000);
+    CHECK_TEXT(memory_pool_of(s->pools[0])->hash_tag, "");
+    CHECK(!memory_pool_of(s->pools[0])->stamp && !s->pools[0]->health.probe);
+    CHECK_INT(memory_pool_of(s->pools[0])->max_request_bytes, 65536);
     snapshot_unref(&s);
 }
 
@@ -333,9 +334,9 @@ static void lines_are_whole_up_to_64_kib_and_an_error_beyond(void)
     for (size_t i = 0; i < sizeof(LENGTHS) / sizeof(LENGTHS[0]); i++) {
         text = long_text(LENGTHS[i]);
         s = test_load(text);
-        CHECK(s != NULL && s->pools[0].user_count == 1);
+        CHECK(s != NULL && memory_pool_of(s->pools[0])->user_count == 1);
         if (s != NULL)
-            CHECK_INT(s->pools[0].users[0].key_prefixes[0].len, LENGTHS[i] - 21);
+            CHECK_INT(memory_pool_of(s->pools[0])->users[0].key_prefixes[0].len, LENGTHS[i] - 21);
         snapshot_unref(&s);
         free(text);
     }
@@ -365,7 +366,7 @@ static void included_files_count_in_their_place(void)
     CHECK_TEXT(found, "");
     CHECK(s != NULL && s->pool_count == 2 && s->proxy.workers == 2);
     if (s != NULL)
-        CHECK_TEXT(s->pools[0].name, "a");
+        CHECK_TEXT(s->pools[0]->name, "a");
     snapshot_unref(&s);
     free(found);
 }
@@ -476,9 +477,9 @@ static void what_check_prints_loads_again_and_prints_the_same(void)
     CHECK(strstr(first, "user = app *** prefix=a$$: allow=@read admin\n"));
     CHECK(strstr(first, "\ntimeout = 90s\n") && strstr(first, "\n;connect_timeout = 1s\n"));
     CHECK(strstr(first, "\nlisten = redis+unix:///run/s%20s.sock?mode=0660\n"));
-    CHECK_TEXT(again->pools[0].hash_tag, "$$");
+    CHECK_TEXT(memory_pool_of(again->pools[0])->hash_tag, "$$");
     CHECK_TEXT(again->endpoints[0].label, "n&o$");
-    CHECK_TEXT(again->pools[0].listeners[1]->tls.cert_file, "/cert");
+    CHECK_TEXT(again->pools[0]->listeners[1]->tls.cert_file, "/cert");
     free(first);
     free(second);
     snapshot_unref(&s);
@@ -519,7 +520,7 @@ static void the_example_loads_without_a_warning(void)
     CHECK_INT(config_load(example_path(), &TEST_VOCABULARY, &s, &problems), ERR_NONE);
     found = test_problems(&problems);
     CHECK_TEXT(found, "");
-    CHECK(s != NULL && s->pools[0].shard_count == 2);
+    CHECK(s != NULL && s->pools[0]->endpoint_count == 2);
     free(found);
     snapshot_unref(&s);
 }

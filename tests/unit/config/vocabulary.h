@@ -12,12 +12,12 @@ static const struct config_scheme TEST_SCHEMES[] = {
     { 0 },
 };
 
-static inline enum err test_check_pool(const struct memory_pool *pool, struct buf *why)
+static inline enum err test_check_pool(const struct pool_settings *pool, struct buf *why)
 {
-    if (strcmp(pool->distribution, "jump") != 0)
+    if (strcmp(memory_pool_of(pool)->distribution, "jump") != 0)
         return ERR_NONE;
-    buf_text(why, pool->shard_count > 1 ? "jump is odd\nso is this" : "jump needs two shards");
-    return pool->shard_count > 1 ? ERR_NONE : ERR_CONFIG;
+    buf_text(why, pool->endpoint_count > 1 ? "jump is odd\nso is this" : "jump needs two shards");
+    return pool->endpoint_count > 1 ? ERR_NONE : ERR_CONFIG;
 }
 
 static const struct config_vocabulary TEST_VOCABULARY = {

@@ -105,7 +105,7 @@ static void a_long_body_goes_by_unseen_and_whole(void)
     struct snapshot snapshot = { .proxy = { .max_memory_bytes = 1 << 30, .max_sessions = 1 } };
     struct tls_context *plain = NULL;
     struct assembly assembly = { .refs = 2, .snapshot = &snapshot, .endpoint_tls = &plain };
-    struct memory_pool pool = { .connect_timeout_ms = 10000 };
+    struct pool_settings pool = { .connect_timeout_ms = 10000 };
     struct endpoint_settings endpoint = { .address = { .host = "127.0.0.1" }, .pool = &pool };
     struct slab slab = { .size = sizeof(struct session) };
     atomic_uint sessions = 0;

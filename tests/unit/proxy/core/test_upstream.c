@@ -79,7 +79,7 @@ static void connect_to_port(uint16_t port, uint64_t connect_timeout_ms)
     struct snapshot snapshot = { .proxy = { .max_memory_bytes = 1 << 20 } };
     struct tls_context *plain = NULL;
     struct assembly assembly = { .refs = 2, .snapshot = &snapshot, .endpoint_tls = &plain };
-    struct memory_pool pool = { .connect_timeout_ms = connect_timeout_ms };
+    struct pool_settings pool = { .connect_timeout_ms = connect_timeout_ms };
     struct endpoint_settings endpoint = { .address = { .host = "redis", .port = port },
                                           .pool = &pool };
     struct resolver *resolver = NULL;
@@ -112,7 +112,7 @@ static void a_paused_upstream_whose_server_broke_does_not_wake_the_loop(void)
     struct snapshot snapshot = { .proxy = { .max_memory_bytes = 1 << 30 } };
     struct tls_context *plain = NULL;
     struct assembly assembly = { .refs = 2, .snapshot = &snapshot, .endpoint_tls = &plain };
-    struct memory_pool pool = { .connect_timeout_ms = 10000 };
+    struct pool_settings pool = { .connect_timeout_ms = 10000 };
     struct endpoint_settings endpoint = { .address = { .host = "127.0.0.1", .port = port },
                                           .pool = &pool };
     struct linger at_once = { .l_onoff = 1 };

@@ -48,15 +48,15 @@ static inline void stage_begin_with(uint32_t count, struct user_settings *users,
         members[i] = (struct shard_map_member){ .host = "10.0.0.1", .port = (uint16_t)(6379 + i) };
     }
     pool = (struct memory_pool){
-        .name = "sessions",
-        .shards = shards,
-        .shard_count = count,
+        .base.name = "sessions",
+        .base.endpoints = shards,
+        .base.endpoint_count = count,
         .users = users,
         .user_count = user_count,
         .stamp = true,
         .databases = 16,
         .max_request_bytes = 1 << 20,
-        .max_session_bytes = 1 << 20,
+        .base.max_session_bytes = 1 << 20,
         .script_cache_bytes = 4096,
         .hash_tag = "{}",
     };
