@@ -13,21 +13,17 @@
 
 #include "config/diff.h"
 #include "proxy/base/clock.h"
-#include "proxy/base/log.h"
 #include "proxy/base/mem.h"
-#include "proxy/io/dial.h"
-#include "shard/stamp.h"
+#include "proxy/steward_probe.h"
 
-enum { THREADS_MOST = 8, INFO_EVERY = 10 /* probes */, FIRST_WITHIN_US = 100000 };
+enum { THREADS_MOST = 8, FIRST_WITHIN_US = 100000 };
 
 struct probe {
     struct assembly *assembly; /* counted reference */
     const struct endpoint_settings *endpoint;
-    struct dial *dial; /* NULL: not connected */
+    const struct steward_probe *driver;
+    void *state; /* the driver's: its connection */
     struct probe_outcome outcome;
-    char *stamp;                  /* owned; NULL: off */
-    struct probe_redis_mark mark; /* of it */
-    uint32_t rounds;
     uint64_t due_us; /* lock, as all below */
     bool busy, gone, has_news;
 };
@@ -51,101 +47,37 @@ struct probes {
 
 static void probe_free(struct probe *p)
 {
-    dial_close(&p->dial);
+    p->driver->free(&p->state);
     assembly_unref(&p->assembly);
-    free(p->stamp);
     free(p);
 }
 
-/* ---- one probe ---- */
+/* ---- drivers ---- */
 
-static struct probe_stream stream_of(const struct probe *p)
+#define DRIVER(x) extern const struct steward_probe steward_probe_##x;
+#include "steward_probes.def"
+#undef DRIVER
+
+const struct steward_probe *steward_probe_find(const char *protocol)
 {
-    return (struct probe_stream){ .state = p->dial, .read = dial_read, .write = dial_write };
+#define DRIVER(x) &steward_probe_##x,
+    static const struct steward_probe *const ALL[] = {
+#include "steward_probes.def"
+        NULL
+    };
+#undef DRIVER
+
+    for (size_t i = 0; ALL[i] != NULL; i++)
+        if (strcmp(ALL[i]->protocol, protocol) == 0)
+            return ALL[i];
+    return NULL;
 }
 
-/* Upstreams that stand do not see that the stamp went, by a FLUSHALL past Sheaf or in a script; but
- * the next start must find it. */
-static void keep_stamp(struct probe *p, const struct probe_stream *stream, uint64_t deadline_us)
-{
-    if (p->stamp == NULL || p->outcome.reason != HEALTH_FINE)
-        return;
-    if (probe_redis_keep_mark(stream, &p->mark, deadline_us, &p->outcome))
-        log_event(LOG_WARN, "the stamp was gone and is written again",
-                  log_text("endpoint", p->endpoint->name),
-                  log_text("pool", p->endpoint->pool->name),
-                  log_number("shard", p->endpoint->shard));
-}
-
-static void check(struct probe *p, bool with_info, uint64_t deadline_us)
-{
-    struct probe_stream stream = stream_of(p);
-
-    probe_redis_check(&stream, with_info, deadline_us, &p->outcome);
-    if (with_info)
-        keep_stamp(p, &stream, deadline_us);
-}
-
-static void note_no_connection(struct probe *p, enum err err, const struct buf *why)
-{
-    p->outcome =
-        (struct probe_outcome){ .reason = reason_of_err(err, true), .info = p->outcome.info };
-    snprintf(p->outcome.text, sizeof(p->outcome.text), "%.*s", (int)why->len,
-             (const char *)why->at);
-}
-
-static enum err connect_to(const struct probes *all, struct probe *p, uint64_t deadline_us)
-{
-    const struct endpoint_settings *e = p->endpoint;
-    struct dial_options options = { .host = e->address.host,
-                                    .port = e->address.port,
-                                    .unix_path = e->address.path,
-                                    .resolver = all->resolver,
-                                    .tls = p->assembly->endpoint_tls[e->number],
-                                    .server_name = e->tls.server_name,
-                                    .cancel_fd = all->cancel_fd };
-    struct buf why = { 0 };
-    enum err err = dial_open(&options, deadline_us, &p->dial, &why);
-
-    if (err != ERR_NONE)
-        note_no_connection(p, err, &why);
-    buf_fini(&why);
-    return err;
-}
-
-/* A new connection, with login and a look at INFO. */
-static void probe_anew(const struct probes *all, struct probe *p, uint64_t deadline_us)
-{
-    struct probe_redis_login login = { .user = p->endpoint->user,
-                                       .password = p->endpoint->password,
-                                       .db = p->endpoint->database };
-    struct probe_info info = p->outcome.info;
-    struct probe_stream stream;
-
-    if (connect_to(all, p, deadline_us) != ERR_NONE)
-        return;
-    stream = stream_of(p);
-    probe_redis_login(&stream, &login, deadline_us, &p->outcome);
-    p->outcome.info = info;
-    if (p->outcome.connection_is_good && p->outcome.reason == HEALTH_FINE)
-        check(p, true, deadline_us);
-}
-
-/* A kept connection that the server closed in between says nothing of its health. */
-static void probe_now(const struct probes *all, struct probe *p)
+static void probe_now(struct probe *p)
 {
     uint64_t deadline_us = clock_now_us() + p->endpoint->pool->health.timeout_ms * 1000;
 
-    if (p->dial != NULL) {
-        check(p, ++p->rounds % INFO_EVERY == 0, deadline_us);
-        if (!p->outcome.connection_is_good)
-            dial_close(&p->dial);
-        if (p->outcome.reason != HEALTH_CLOSED)
-            return;
-    }
-    probe_anew(all, p, deadline_us);
-    if (!p->outcome.connection_is_good)
-        dial_close(&p->dial);
+    p->driver->ask(p->state, deadline_us, &p->outcome);
 }
 
 /* ---- threads ---- */
@@ -199,7 +131,7 @@ static void carry_out(struct probes *all, struct probe *p)
 {
     p->busy = true;
     pthread_mutex_unlock(&all->shared.lock);
-    probe_now(all, p);
+    probe_now(p);
     pthread_mutex_lock(&all->shared.lock);
     p->busy = false;
     if (p->gone) {
@@ -257,17 +189,17 @@ enum err probes_start(struct resolver *resolver, struct mailbox *box, mail_f *ne
 static struct probe *probe_new(struct probes *all, struct assembly *assembly, uint32_t number)
 {
     const struct endpoint_settings *e = &assembly->snapshot->endpoints[number];
-    struct slice stamp = buf_all(&assembly->stamps[number]);
+    const struct steward_probe *driver = steward_probe_find(e->protocol);
+    struct steward_probe_site site = { assembly, e, all->resolver, all->cancel_fd };
     struct probe *p;
 
-    if (!e->pool->health.probe || strcmp(e->protocol, "redis") != 0)
+    if (!e->pool->health.probe || driver == NULL)
         return NULL;
     p = mem_new(sizeof(*p));
     p->assembly = assembly_ref(assembly);
     p->endpoint = e;
-    if (stamp.len > 0)
-        p->stamp = mem_text_of(stamp.at, stamp.len);
-    p->mark = (struct probe_redis_mark){ .key = SHARD_STAMP_KEY, .text = p->stamp };
+    p->driver = driver;
+    p->state = driver->new (&site);
     p->due_us = clock_now_us() + next_random(all) % FIRST_WITHIN_US;
     return p;
 }
@@ -275,19 +207,15 @@ static struct probe *probe_new(struct probes *all, struct assembly *assembly, ui
 /* Under the lock.  One that is busy keeps its connection and ends with it. */
 static void continue_probe(struct probes *all, struct probe *is, struct probe *was)
 {
-    if (is == NULL || was == NULL)
+    if (is == NULL || was == NULL || is->driver != was->driver)
         return;
     is->due_us = was->due_us;
     if (was->busy) {
         is->due_us = clock_now_us() + interval_us(all, is);
         return;
     }
-    is->dial = was->dial;
     is->outcome = was->outcome;
-    is->rounds = was->rounds;
-    is->mark.was_there = was->mark.was_there && is->stamp != NULL && was->stamp != NULL &&
-                         strcmp(is->stamp, was->stamp) == 0;
-    was->dial = NULL;
+    is->driver->continue_from(is->state, was->state);
 }
 
 static void forget_all(struct probe **list, uint32_t count)
