@@ -4,43 +4,59 @@
 #include <string.h>
 
 #include "config/draft.h"
-#include "config/expand.h"
-#include "config/tables.h"
 #include "config/url.h"
-#include "config/user.h"
 
-static bool is_line(const struct draft_line *line, const char *name)
+bool draft_is_line(const struct draft_line *line, const char *name)
 {
     return strcmp(line->option->name, name) == 0;
 }
 
-static uint32_t count_lines(const struct draft *d, const char *name)
+uint32_t draft_count_lines(const struct draft *d, const char *name)
 {
     uint32_t count = 0;
 
     for (const struct draft_line *line = d->lines; line != NULL; line = line->next)
-        count += is_line(line, name);
+        count += draft_is_line(line, name);
     return count;
 }
 
-static enum err find_scheme(const struct config_scheme *schemes, const char *name,
-                            const struct config_scheme **out, struct buf *why)
+static enum err find_scheme(const struct config_scheme *schemes, enum pool_kind kind,
+                            const char *name, const struct config_scheme **out, struct buf *why)
 {
+    const struct config_scheme *elsewhere = NULL;
     const char *words[32];
     size_t count = 0;
 
     for (; schemes != NULL && schemes->name != NULL; schemes++) {
-        if (strcmp(schemes->name, name) == 0) {
+        bool is_it = strcmp(schemes->name, name) == 0;
+
+        if (is_it && schemes->kind == kind) {
             *out = schemes;
             return ERR_NONE;
         }
-        if (count < 31)
+        if (is_it)
+            elsewhere = schemes;
+        if (count < 31 && schemes->kind == kind)
             words[count++] = schemes->name;
     }
     words[count] = NULL;
     buf_format(why, "unknown scheme \"%.32s\"", name);
-    option_suggest_word(words, name, why);
+    if (elsewhere != NULL)
+        buf_format(why, "; it belongs to a pool, [%s NAME]", pool_kind_name(elsewhere->kind));
+    else
+        option_suggest_word(words, name, why);
     return ERR_SYNTAX;
+}
+
+enum err draft_set_word(struct loading *l, const struct option *option, void *settings,
+                        const char *value, const char *file, struct buf *why)
+{
+    if (option->type == OPTION_FILE)
+        value = lines_path(l->arena, file, value);
+    buf_format(why, "%s ", option->name);
+    TRY(option_set(option, settings, value, NULL, l->arena, why));
+    buf_clear(why);
+    return ERR_NONE;
 }
 
 /* The options behind a "?", and what they are set in. */
@@ -84,14 +100,8 @@ static enum err take_query(struct loading *l, const struct url *url, const struc
     const struct option *option;
 
     for (unsigned i = 0; i < url->query_count; i++) {
-        const char *value = url->query[i].value;
-
         TRY(find_query(q, url, i, &option, why));
-        if (option->type == OPTION_FILE)
-            value = lines_path(l->arena, q->file, value);
-        buf_format(why, "%s ", option->name);
-        TRY(option_set(option, q->settings, value, NULL, l->arena, why));
-        buf_clear(why);
+        TRY(draft_set_word(l, option, q->settings, url->query[i].value, q->file, why));
     }
     return ERR_NONE;
 }
@@ -112,6 +122,8 @@ static void name_endpoint(struct loading *l, struct endpoint_settings *e)
     url_print_address(&e->address, &name);
     if (e->database > 0)
         buf_format(&name, e->address.path != NULL ? "?db=%u" : "/%u", e->database);
+    if (e->database_name != NULL)
+        buf_format(&name, e->address.path != NULL ? "?database=%s" : "/%s", e->database_name);
     e->name = terminated(l, &name);
 }
 
@@ -122,7 +134,8 @@ static void identify_endpoint(struct loading *l, struct endpoint_settings *e)
                             t->cert_file, t->key_file, t->server_name };
     struct buf identity = { 0 };
 
-    buf_format(&identity, "%s://%s %d%d ", e->scheme, e->name, t->verify, (int)t->min_version);
+    buf_format(&identity, "%s://%s %d%d%d ", e->scheme, e->name, t->verify, (int)t->min_version,
+               (int)t->need);
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         if (texts[i] != NULL)
             url_print(texts[i], "/", &identity);
@@ -131,26 +144,12 @@ static void identify_endpoint(struct loading *l, struct endpoint_settings *e)
     e->identity = terminated(l, &identity);
 }
 
-/* The database that the path of a TCP URL names. */
-static enum err take_path(struct loading *l, const struct url *url, struct endpoint_settings *e,
-                          struct buf *why)
-{
-    const struct option *database = option_find(tables_shard_url, "db");
-
-    if (url->path == NULL || url->path[0] == '\0')
-        return ERR_NONE;
-    if (option_set(database, e, url->path, NULL, l->arena, why) == ERR_NONE)
-        return ERR_NONE;
-    buf_clear(why); /* the path may be the rest of a password: not shown */
-    buf_text(why, "behind the address only a \"/\" and the number of a database may stand");
-    return ERR_SYNTAX;
-}
-
 static enum err build_endpoint(struct loading *l, const struct draft *d,
-                               const struct draft_line *line, struct endpoint_settings *e,
-                               struct buf *why)
+                               const struct draft_line *line, enum endpoint_role role,
+                               struct endpoint_settings *e, struct buf *why)
 {
-    struct query query = { .table = tables_shard_url,
+    const struct draft_kind *kind = d->kind;
+    struct query query = { .table = kind->endpoint_url,
                            .settings = e,
                            .tls_from = offsetof(struct endpoint_settings, tls),
                            .file = line->place.file };
@@ -158,8 +157,8 @@ static enum err build_endpoint(struct loading *l, const struct draft *d,
     struct url url;
 
     TRY(url_parse(line->value, l->arena, &url, why));
-    TRY(find_scheme(l->vocabulary->backs, url.scheme, &scheme, why));
-    option_set_presets(tables_shard_url, e, l->arena);
+    TRY(find_scheme(l->vocabulary->backs, kind->kind, url.scheme, &scheme, why));
+    option_set_presets(kind->endpoint_url, e, l->arena);
     e->scheme = arena_text(l->arena, slice_text(scheme->name));
     e->protocol = arena_text(l->arena, slice_text(scheme->protocol));
     e->address = url.address;
@@ -171,13 +170,17 @@ static enum err build_endpoint(struct loading *l, const struct draft *d,
     }
     e->user = url.user;
     e->password = url.password;
+    e->pool = d->pool;
+    e->role = role;
+    e->shard = d->pool->endpoint_count;
+    e->place = line->place;
     e->tls = d->pool->endpoint_tls;
     e->tls.on = query.tls = scheme->tls;
-    TRY(take_path(l, &url, e, why));
+    TRY(kind->begin_endpoint(l, &url, e, why));
+    query.tls |= e->tls.on;
     TRY(take_query(l, &url, &query, why));
-    e->place = line->place;
-    e->pool = d->pool;
-    e->shard = d->pool->endpoint_count;
+    if (kind->end_endpoint != NULL)
+        TRY(kind->end_endpoint(l, &url, e, why));
     name_endpoint(l, e);
     identify_endpoint(l, e);
     return ERR_NONE;
@@ -187,7 +190,8 @@ static enum err build_listener(struct loading *l, const struct draft *d,
                                const struct draft_line *line, struct listener_settings *n,
                                struct buf *why)
 {
-    struct query query = { .table = tables_listen_url,
+    const struct draft_kind *kind = d->kind;
+    struct query query = { .table = kind->listen_url,
                            .settings = n,
                            .tls_from = offsetof(struct listener_settings, tls),
                            .file = line->place.file };
@@ -196,49 +200,43 @@ static enum err build_listener(struct loading *l, const struct draft *d,
     struct url url;
 
     TRY(url_parse(line->value, l->arena, &url, why));
-    TRY(find_scheme(l->vocabulary->fronts, url.scheme, &scheme, why));
-    if (url.password != NULL || (url.path != NULL && url.path[0] != '\0')) {
+    TRY(find_scheme(l->vocabulary->fronts, kind->kind, url.scheme, &scheme, why));
+    if (url.user != NULL || url.password != NULL || (url.path != NULL && url.path[0] != '\0')) {
         buf_text(why, "a listener's URL has no user, password or path "
                       "(clients log in as \"password\" and \"user\" lines say)");
         return ERR_SYNTAX;
     }
-    option_set_presets(tables_listen_url, n, l->arena);
+    option_set_presets(kind->listen_url, n, l->arena);
     n->scheme = arena_text(l->arena, slice_text(scheme->name));
     n->protocol = arena_text(l->arena, slice_text(scheme->protocol));
     n->address = url.address;
     if (n->address.host != NULL && !url.has_port)
         n->address.port = scheme->port;
+    n->pool = d->pool;
+    n->place = line->place;
     n->tls = d->pool->listen_tls;
     n->tls.on = query.tls = scheme->tls;
+    if (kind->begin_listener != NULL)
+        kind->begin_listener(n);
+    query.tls |= n->tls.on;
     TRY(take_query(l, &url, &query, why));
-    n->place = line->place;
-    n->pool = d->pool;
+    if (kind->end_listener != NULL)
+        TRY(kind->end_listener(l, &url, n, why));
     buf_format(&name, "%s://", n->scheme);
     url_print_address(&n->address, &name);
     n->name = terminated(l, &name);
     return ERR_NONE;
 }
 
-static enum err build_user(struct loading *l, const struct draft *d, const struct draft_line *line,
-                           struct user_settings *user, struct buf *why)
+/* Lines of endpoints are called as their role is. */
+static bool find_role(const struct draft_line *line, enum endpoint_role *role)
 {
-    const struct memory_pool *memory = memory_pool_of(d->pool);
-
-    if (is_line(line, "password"))
-        TRY(user_parse_password(line->value, l->arena, user, why));
-    else
-        TRY(user_parse(line->value, l->arena, user, why));
-    user->place = line->place;
-    for (uint32_t i = 0; i < memory->user_count; i++) {
-        const struct user_settings *other = &memory->users[i];
-
-        if (strcmp(other->name, user->name) == 0) {
-            buf_format(why, "user \"%s\" is already there (%s:%u)", user->name, other->place.file,
-                       other->place.line);
-            return ERR_CONFIG;
-        }
+    for (int i = ENDPOINT_SHARD; i <= ENDPOINT_REPLICA; i++) {
+        *role = (enum endpoint_role)i;
+        if (draft_is_line(line, endpoint_role_name(*role)))
+            return true;
     }
-    return ERR_NONE;
+    return false;
 }
 
 /* One line becomes one thing, or a problem and nothing. */
@@ -248,44 +246,53 @@ static void build_line(struct loading *l, struct draft *d, const struct draft_li
     struct pool_settings *pool = d->pool;
     struct endpoint_settings endpoint = { .number = s->endpoint_count };
     struct listener_settings listener = { .number = s->listener_count };
-    struct user_settings user = { 0 };
+    enum endpoint_role role;
     struct buf why = { 0 };
     enum err err;
 
-    if (is_line(line, "shard")) {
-        err = build_endpoint(l, d, line, &endpoint, &why);
+    if (find_role(line, &role)) {
+        err = build_endpoint(l, d, line, role, &endpoint, &why);
         if (err == ERR_NONE) {
             s->endpoints[s->endpoint_count] = endpoint;
             pool->endpoints[pool->endpoint_count++] = &s->endpoints[s->endpoint_count++];
         }
-    } else if (is_line(line, "listen")) {
+    } else if (draft_is_line(line, "listen")) {
         err = build_listener(l, d, line, &listener, &why);
         if (err == ERR_NONE) {
             s->listeners[s->listener_count] = listener;
             pool->listeners[pool->listener_count++] = &s->listeners[s->listener_count++];
         }
     } else {
-        err = build_user(l, d, line, &user, &why);
-        if (err == ERR_NONE)
-            memory_pool_of(pool)->users[memory_pool_of(pool)->user_count++] = user;
+        err = d->kind->build_line(l, d, line, &why);
     }
     if (err != ERR_NONE)
         draft_blame(l, line->place, line->option->name, &why);
     buf_fini(&why);
 }
 
+static uint32_t count_endpoints(const struct draft *d)
+{
+    enum endpoint_role role;
+    uint32_t count = 0;
+
+    for (const struct draft_line *line = d->lines; line != NULL; line = line->next)
+        count += find_role(line, &role);
+    return count;
+}
+
 static void build_pool(struct loading *l, struct draft *d)
 {
     struct pool_settings *pool = d->pool;
-    uint32_t users = count_lines(d, "user") + count_lines(d, "password");
 
     pool->number = l->snapshot->pool_count;
     l->snapshot->pools[l->snapshot->pool_count++] = pool;
-    pool->listeners = arena_new(l->arena, count_lines(d, "listen") * sizeof(void *));
-    pool->endpoints = arena_new(l->arena, count_lines(d, "shard") * sizeof(void *));
-    memory_pool_of(pool)->users = arena_new(l->arena, users * sizeof(struct user_settings));
+    pool->listeners = arena_new(l->arena, draft_count_lines(d, "listen") * sizeof(void *));
+    pool->endpoints = arena_new(l->arena, count_endpoints(d) * sizeof(void *));
+    d->kind->begin(l, d);
     for (const struct draft_line *line = d->lines; line != NULL; line = line->next)
         build_line(l, d, line);
+    if (d->kind->end != NULL)
+        d->kind->end(l, d);
 }
 
 void draft_build(struct loading *l)
@@ -295,8 +302,8 @@ void draft_build(struct loading *l)
 
     for (const struct draft *d = l->drafts; d != NULL; d = d->next) {
         pools += d->pool != NULL;
-        listeners += count_lines(d, "listen");
-        endpoints += count_lines(d, "shard");
+        listeners += draft_count_lines(d, "listen");
+        endpoints += count_endpoints(d);
     }
     s->pools = arena_new(l->arena, pools * sizeof(struct pool_settings *));
     s->listeners = arena_new(l->arena, listeners * sizeof(*s->listeners));

@@ -14,31 +14,17 @@ static const char INSECURE_WORDS[] = "insecure_listen = anyone may connect";
 /* "(sheaf.ini:7)": where the first of two stands. */
 #define FIRST(place) (place).file, (place).line
 
-static void check_hash_tag(struct loading *l, const struct draft *d)
+bool draft_is_given(const struct draft *d, const char *option_name)
 {
-    size_t len = strlen(memory_pool_of(d->pool)->hash_tag);
-
-    if (len != 0 && len != 2)
-        problems_error(l->problems, draft_place(d, "hash_tag"),
-                       "hash_tag: must be two characters, or off, not \"%s\"",
-                       memory_pool_of(d->pool)->hash_tag);
+    return draft_place(d, option_name).order != d->place.order;
 }
 
 static void check_lines(struct loading *l, const struct draft *d)
 {
-    static const char *const NEEDED[] = { "listen", "shard" };
-
-    for (size_t i = 0; i < 2; i++)
-        if (draft_place(d, NEEDED[i]).order == d->place.order)
-            problems_error(l->problems, d->place, "[%s] has no \"%s\" line", d->title, NEEDED[i]);
+    for (const char *const *name = d->kind->needed; *name != NULL; name++)
+        if (!draft_is_given(d, *name))
+            problems_error(l->problems, d->place, "[%s] has no \"%s\" line", d->title, *name);
 }
-
-/* The larger of two options must not be given below the smaller one. */
-struct order {
-    const char *small_name, *large_name;
-    uint64_t small, large;
-    bool is_over_pools; /* the larger one is of [proxy] */
-};
 
 static void print_option(const struct option *table, const void *settings, const char *name,
                          struct buf *out)
@@ -48,7 +34,7 @@ static void print_option(const struct option *table, const void *settings, const
     buf_text(out, ")");
 }
 
-static void check_order(struct loading *l, const struct draft *d, const struct order *o)
+void draft_check_order(struct loading *l, const struct draft *d, const struct draft_order *o)
 {
     struct place small = draft_place(d, o->small_name), place = small;
     struct buf text = { 0 };
@@ -71,52 +57,8 @@ static void check_order(struct loading *l, const struct draft *d, const struct o
     buf_fini(&text);
 }
 
-static void check_limits(struct loading *l, const struct draft *d)
-{
-    const struct memory_pool *p = memory_pool_of(d->pool);
-    const struct proxy_settings *proxy = &l->snapshot->proxy;
-    const struct order orders[] = {
-        { "timeout", "tombstone_timeout", p->timeout_ms, p->tombstone_timeout_ms, false },
-        { "backoff_min", "backoff_max", p->base.backoff_min_ms, p->base.backoff_max_ms, false },
-        { "max_request", "max_session_memory", p->max_request_bytes, p->base.max_session_bytes,
-          false },
-        { "max_session_memory", "max_memory", p->base.max_session_bytes, proxy->max_memory_bytes,
-          true },
-        { "max_sessions", "max_sessions", p->base.max_sessions, proxy->max_sessions, true },
-    };
-
-    for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++)
-        check_order(l, d, &orders[i]);
-}
-
-static void check_shards(struct loading *l, const struct pool_settings *p)
-{
-    for (uint32_t i = 0; i < p->endpoint_count; i++) {
-        const struct endpoint_settings *one = p->endpoints[i];
-
-        for (uint32_t k = 0; k < i; k++) {
-            const struct endpoint_settings *other = p->endpoints[k];
-
-            if (address_is(&one->address, &other->address) && one->database == other->database) {
-                problems_error(l->problems, one->place,
-                               "shard: %s is already shard %u (%s:%u); two shards in one database "
-                               "would share their keys",
-                               one->name, k, FIRST(other->place));
-                break;
-            }
-            if (one->label != NULL && other->label != NULL &&
-                strcmp(one->label, other->label) == 0) {
-                problems_error(l->problems, one->place,
-                               "shard: the name \"%s\" is already given (%s:%u)", one->label,
-                               FIRST(other->place));
-                break;
-            }
-        }
-    }
-}
-
-static void check_file(struct loading *l, struct place place, const char *line, const char *what,
-                       const char *file)
+void draft_check_file(struct loading *l, struct place place, const char *line, const char *what,
+                      const char *file)
 {
     if (file != NULL && !l->lines.no_files && access(file, R_OK) != 0)
         problems_error(l->problems, place, "%s: cannot read %s \"%s\": %s", line, what, file,
@@ -155,22 +97,14 @@ static void check_tls(struct loading *l, struct place place, const char *line,
         problems_error(l->problems, place, "%s: a TLS %s is given, its %s is missing", line,
                        tls->cert_file != NULL ? "certificate" : "key",
                        tls->cert_file != NULL ? "key" : "certificate");
-    check_file(l, place, line, "certificate", tls->cert_file);
-    check_file(l, place, line, "key", tls->key_file);
-    check_file(l, place, line, "certificates of authorities", tls->ca_file);
+    draft_check_file(l, place, line, "certificate", tls->cert_file);
+    draft_check_file(l, place, line, "key", tls->key_file);
+    draft_check_file(l, place, line, "certificates of authorities", tls->ca_file);
     if (l->problems->errors > errors || l->lines.no_files || l->vocabulary->check_tls == NULL)
         return;
     err = l->vocabulary->check_tls(tls, strcmp(line, "listen") == 0, &why);
     tell(l, place, line, err, &why);
     buf_fini(&why);
-}
-
-static bool asks_for_password(const struct memory_pool *p)
-{
-    for (uint32_t i = 0; i < p->user_count; i++)
-        if (p->users[i].nopass)
-            return false;
-    return p->user_count > 0;
 }
 
 /* Whether one socket keeps the other from listening: "::" takes IPv4 too. */
@@ -187,12 +121,18 @@ static bool is_shared(const struct address *a, const struct address *b)
     return address_is(a, b);
 }
 
-static void check_listener(struct loading *l, const struct pool_settings *p,
+static void check_listener(struct loading *l, const struct draft *d,
                            const struct listener_settings *n)
 {
-    if (n->tls.on && n->tls.cert_file == NULL && n->tls.key_file == NULL)
-        problems_error(l->problems, n->place, "listen: %s:// needs tls_cert and tls_key",
-                       n->scheme);
+    const char *open = d->kind->is_open(n);
+
+    if (n->tls.on && n->tls.cert_file == NULL && n->tls.key_file == NULL) {
+        if (d->pool->kind == POOL_SQL)
+            problems_error(l->problems, n->place, "listen: TLS needs tls_cert and tls_key");
+        else
+            problems_error(l->problems, n->place, "listen: %s:// needs tls_cert and tls_key",
+                           n->scheme);
+    }
     if (n->tls.on && n->tls.client != TLS_CLIENT_NONE && n->tls.ca_file == NULL)
         problems_error(l->problems, n->place,
                        "listen: certificates of clients are asked for, so tls_client_ca is needed");
@@ -201,12 +141,10 @@ static void check_listener(struct loading *l, const struct pool_settings *p,
                        "listen: tls_client_ca is given, but nobody is asked for a certificate: "
                        "tls_client must be optional or required");
     check_tls(l, n->place, "listen", &n->tls);
-    if (!n->tls.on && !asks_for_password(memory_pool_of(p)) && !p->insecure_listen &&
-        !address_is_local(&n->address))
+    if (open != NULL && !d->pool->insecure_listen && !address_is_local(&n->address))
         problems_error(l->problems, n->place,
-                       "listen: %s is open beyond this machine, without password and TLS; give a "
-                       "\"password\", listen with TLS, or allow it in words: \"%s\"",
-                       n->name, INSECURE_WORDS);
+                       "listen: %s is open beyond this machine, %s allow it in words: \"%s\"",
+                       n->name, open, INSECURE_WORDS);
     for (uint32_t i = 0; i < n->number; i++) {
         const struct listener_settings *other = &l->snapshot->listeners[i];
 
@@ -233,10 +171,15 @@ static void check_unused_tls(struct loading *l, const struct draft *d)
         connects |= d->pool->endpoints[i]->tls.on;
     for (const struct option *o = d->table; o->name != NULL; o++) {
         bool listener = strncmp(o->name, "tls_", 4) == 0;
-        bool shard = strncmp(o->name, "shard_tls_", 10) == 0;
+        bool endpoint = strncmp(o->name, d->kind->endpoint_tls, strlen(d->kind->endpoint_tls)) == 0;
         struct place place = d->seen[o - d->table];
 
-        if (place.line > 0 && ((listener && !listens) || (shard && !connects)))
+        if (place.line == 0 || !((listener && !listens) || (endpoint && !connects)))
+            continue;
+        if (d->pool->kind == POOL_SQL)
+            problems_warn(l->problems, place, "%s has no effect: TLS is off for all %s", o->name,
+                          listener ? "listeners" : "servers");
+        else
             problems_warn(l->problems, place,
                           "%s has no effect: no \"%s\" line has a TLS URL "
                           "(rediss://)",
@@ -259,28 +202,30 @@ static void check_by_callback(struct loading *l, const struct draft *d)
     buf_fini(&why);
 }
 
+static void check_endpoint(struct loading *l, const struct endpoint_settings *e)
+{
+    const char *line = endpoint_role_name(e->role);
+
+    check_tls(l, e->place, line, &e->tls);
+    if (e->tls.on && !e->tls.verify)
+        problems_warn(l->problems, e->place,
+                      "%s: the certificate of %s is not verified: anyone between could read "
+                      "and change all",
+                      line, e->name);
+}
+
 static void check_pool(struct loading *l, const struct draft *d)
 {
     const struct pool_settings *p = d->pool;
     size_t errors = l->problems->errors;
 
     check_lines(l, d);
-    check_hash_tag(l, d);
-    check_limits(l, d);
-    check_shards(l, p);
+    d->kind->check(l, d);
     check_unused_tls(l, d);
-    for (uint32_t i = 0; i < p->endpoint_count; i++) {
-        const struct endpoint_settings *e = p->endpoints[i];
-
-        check_tls(l, e->place, "shard", &e->tls);
-        if (e->tls.on && !e->tls.verify)
-            problems_warn(l->problems, e->place,
-                          "shard: the certificate of %s is not verified: anyone between could read "
-                          "and change all",
-                          e->name);
-    }
+    for (uint32_t i = 0; i < p->endpoint_count; i++)
+        check_endpoint(l, p->endpoints[i]);
     for (uint32_t i = 0; i < p->listener_count; i++)
-        check_listener(l, p, p->listeners[i]);
+        check_listener(l, d, p->listeners[i]);
     if (l->problems->errors == errors && p->endpoint_count > 0)
         check_by_callback(l, d);
 }
@@ -308,7 +253,8 @@ static enum err parse_admin(struct loading *l, const char *text, struct address 
         return ERR_SYNTAX;
     }
     TRY(url_parse(text, l->arena, &url, why));
-    if (url.password != NULL || url.query_count > 0 || (url.path != NULL && url.path[0] != '\0')) {
+    if (url.user != NULL || url.password != NULL || url.query_count > 0 ||
+        (url.path != NULL && url.path[0] != '\0')) {
         buf_text(why, "must be http://HOST:PORT, http+unix:///PATH, or off");
         return ERR_SYNTAX;
     }

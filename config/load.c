@@ -58,26 +58,63 @@ static bool is_pool_name(const char *name)
     return len > 0 && len <= POOL_NAME_BYTES;
 }
 
-static void begin_memory(struct loading *l, struct draft *d, const char *name)
+const struct draft_kind *draft_kind_of(const struct pool_settings *pool)
 {
+    static const struct draft_kind *const KINDS[] = {
+        [POOL_MEMORY] = &draft_memory, [POOL_SQL] = &draft_sql
+    };
+
+    return KINDS[pool->kind];
+}
+
+const struct draft_kind *draft_kind_find(const char *name)
+{
+    for (int kind = POOL_MEMORY; kind <= POOL_SQL; kind++)
+        if (strcmp(pool_kind_name((enum pool_kind)kind), name) == 0)
+            return draft_kind_of(&(struct pool_settings){ .kind = (enum pool_kind)kind });
+    return NULL;
+}
+
+static const struct draft *find_pool(const struct loading *l, const char *name)
+{
+    for (const struct draft *d = l->drafts; d != NULL; d = d->next)
+        if (d->pool != NULL && strcmp(d->pool->name, name) == 0)
+            return d;
+    return NULL;
+}
+
+static void begin_pool(struct loading *l, struct draft *d, const struct draft_kind *kind,
+                       const char *name)
+{
+    const struct draft *other;
+
     if (name == NULL || !is_pool_name(name)) {
         problems_error(l->problems, d->place,
                        "a pool needs a name of 1 to 64 letters, digits, \"-\", \"_\" or \".\": "
-                       "[memory NAME]");
+                       "[%s NAME]",
+                       pool_kind_name(kind->kind));
         return;
     }
-    d->pool = arena_new(l->arena, sizeof(struct memory_pool));
+    other = find_pool(l, name);
+    if (other != NULL) {
+        problems_error(l->problems, d->place, "there is already a pool of this name: [%s] (%s:%u)",
+                       other->title, other->place.file, other->place.line);
+        return;
+    }
+    d->kind = kind;
+    d->pool = arena_new(l->arena, kind->size);
+    d->pool->kind = kind->kind;
     d->pool->name = name;
     d->pool->place = d->place;
     d->settings = d->pool;
-    d->table = tables_memory;
+    d->table = kind->table;
     option_set_presets(d->table, d->settings, l->arena);
 }
 
 static void begin_unknown(struct loading *l, struct draft *d, const char *kind)
 {
-    static const char *const KINDS[] = { "proxy", "memory", NULL };
-    static const char *const LATER[] = { "sql", "blob", "class", "search", NULL };
+    static const char *const KINDS[] = { "proxy", "memory", "sql", NULL };
+    static const char *const LATER[] = { "blob", "class", "search", NULL };
     struct buf text = { 0 };
 
     for (size_t i = 0; LATER[i] != NULL; i++) {
@@ -137,8 +174,8 @@ static void *begin_section(void *owner, struct place place, const char *text)
                        first->place.file, first->place.line);
     else if (strcmp(kind, "proxy") == 0)
         begin_proxy(l, d, name);
-    else if (strcmp(kind, "memory") == 0)
-        begin_memory(l, d, name);
+    else if (draft_kind_find(kind) != NULL)
+        begin_pool(l, d, draft_kind_find(kind), name);
     else
         begin_unknown(l, d, kind);
     *l->drafts_end = d;
@@ -150,17 +187,21 @@ static void *begin_section(void *owner, struct place place, const char *text)
 static void refuse_name(struct loading *l, const struct draft *d, struct place place,
                         const char *name)
 {
+    const struct draft_kind *own = d->kind != NULL ? d->kind : &draft_memory;
     struct buf text = { 0 };
 
     buf_format(&text, "unknown option \"%s\" in [%s]", name, d->title);
     if (option_find(tables_proxy, name) != NULL)
         buf_text(&text, "; it belongs to [proxy]");
+    else if (option_find(own->endpoint_url, name) != NULL)
+        buf_format(&text, "; it belongs to the URL of a %s, behind a \"?\"",
+                   own == &draft_memory ? "shard" : "server");
+    else if (option_find(own->listen_url, name) != NULL)
+        buf_text(&text, "; it belongs to the URL of a listener, behind a \"?\"");
     else if (option_find(tables_memory, name) != NULL)
         buf_text(&text, "; it belongs to a pool, [memory NAME]");
-    else if (option_find(tables_shard_url, name) != NULL)
-        buf_text(&text, "; it belongs to the URL of a shard, behind a \"?\"");
-    else if (option_find(tables_listen_url, name) != NULL)
-        buf_text(&text, "; it belongs to the URL of a listener, behind a \"?\"");
+    else if (option_find(tables_sql, name) != NULL)
+        buf_text(&text, "; it belongs to a pool, [sql NAME]");
     else
         option_suggest(d->table, name, &text);
     problems_error(l->problems, place, "%.*s", (int)text.len, (char *)text.at);
@@ -187,11 +228,15 @@ static enum err set_option(struct loading *l, struct draft *d, const struct opti
                                    ? l->vocabulary->distributions
                                    : NULL;
     const char *expanded;
+    enum err err;
 
     TRY(expand(slice_text(value), EXPAND_PLAIN, l->arena, &expanded, why));
     if (option->type == OPTION_FILE)
         expanded = lines_path(l->arena, file, expanded);
-    return option_set(option, d->settings, expanded, words, l->arena, why);
+    err = option_set(option, d->settings, expanded, words, l->arena, why);
+    if (option->type == OPTION_SECRET)
+        explicit_bzero((char *)expanded, strlen(expanded));
+    return err;
 }
 
 /* Of `struct lines`. */
@@ -233,6 +278,7 @@ static void take_line(void *owner, void *section, struct place place, const char
 static void begin(struct loading *l, const char *file)
 {
     assert(option_find(tables_memory, "breaker_open") - tables_memory < DRAFT_OPTIONS_MOST);
+    assert(option_find(tables_sql, "probe_database") - tables_sql < DRAFT_OPTIONS_MOST);
     l->snapshot = mem_new(sizeof(*l->snapshot));
     atomic_init(&l->snapshot->refs, 1);
     l->arena = &l->snapshot->arena;

@@ -22,6 +22,7 @@ struct config_scheme {
     const char *protocol; /* "redis" */
     uint16_t port;        /* when the URL has none */
     bool tls;
+    enum pool_kind kind; /* whose lines may have it */
 };
 
 /* Checks what only other layers know of a pool that is right otherwise.  On failure `why` holds one

@@ -114,6 +114,7 @@ void option_print_range(const struct option *option, const char *const *words, s
             buf_format(out, ", or %s", option->zero);
         return;
     case OPTION_TEXT:
+    case OPTION_SECRET:
     case OPTION_FILE:
     case OPTION_LINES:
         buf_text(out, option->form != NULL ? option->form : "text");
@@ -241,6 +242,7 @@ enum err option_set(const struct option *option, void *settings, const char *val
         *(const char **)at = arena_text(arena, slice_text(value));
         return ERR_NONE;
     case OPTION_TEXT:
+    case OPTION_SECRET:
     case OPTION_FILE:
         if (option->zero != NULL && strcmp(value, option->zero) == 0)
             value = "";
@@ -291,6 +293,7 @@ void option_print(const struct option *option, const void *settings, struct buf 
         return;
     case OPTION_NAME:
     case OPTION_TEXT:
+    case OPTION_SECRET:
     case OPTION_FILE:
         text = *(const char *const *)at;
         if (text != NULL)

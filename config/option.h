@@ -28,6 +28,7 @@ enum option_type {
     OPTION_WORD,     /* unsigned int (an enum of that size): index of the word in `words` */
     OPTION_NAME,     /* const char *: one of the vocabulary's words, see `words_from` */
     OPTION_TEXT,     /* const char *, NULL if not given and without preset; `zero` stands for "" */
+    OPTION_SECRET,   /* const char *: as text, never printed unless secrets are wanted */
     OPTION_FILE,     /* const char *: as text, relative to the file that says it, absolute after */
     OPTION_LINES,    /* repeatable lines of a form of their own, taken by the table's owner */
 };

@@ -7,23 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/draft.h"
 #include "config/load.h"
 #include "config/option.h"
 #include "config/tables.h"
 #include "config/url.h"
-#include "config/user.h"
-
-/* Dollars are doubled, as expand() halves them. */
-static void put_value(const struct buf *value, struct buf *out)
-{
-    for (size_t i = 0; i < value->len; i++)
-        buf_put(out, value->at[i] == '$' ? "$$" : (const char *)value->at + i,
-                value->at[i] == '$' ? 2 : 1);
-}
+#include "config/words.h"
 
 /* "name = value", as a comment if that is the default. */
 static void put_option(const struct option *option, const void *settings, const void *presets,
-                       struct buf *out)
+                       bool secrets, struct buf *out)
 {
     struct buf value = { 0 }, preset = { 0 };
     bool same;
@@ -31,16 +24,21 @@ static void put_option(const struct option *option, const void *settings, const 
     option_print(option, settings, &value);
     option_print(option, presets, &preset);
     same = slice_is(buf_all(&value), buf_all(&preset));
+    if (option->type == OPTION_SECRET && !secrets && value.len > 0) {
+        explicit_bzero(value.at, value.len);
+        buf_clear(&value);
+        buf_text(&value, "***");
+    }
     if (value.len > 0 || !same) {
         buf_format(out, "%s%s = ", same ? ";" : "", option->name);
-        put_value(&value, out);
+        words_print(buf_all(&value), out);
         buf_text(out, "\n");
     }
     buf_fini(&value);
     buf_fini(&preset);
 }
 
-static void put_options(const struct option *table, const void *settings, size_t size,
+static void put_options(const struct option *table, const void *settings, size_t size, bool secrets,
                         struct buf *out)
 {
     struct arena arena = { 0 };
@@ -48,10 +46,10 @@ static void put_options(const struct option *table, const void *settings, size_t
 
     option_set_presets(table, presets, &arena);
     for (const struct option *option = table; option->name != NULL; option++) {
-        if (table == tables_memory && tables_chapter(option->name) != NULL)
+        if (tables_chapter(table, option->name) != NULL)
             buf_text(out, "\n");
         if (option->type != OPTION_LINES)
-            put_option(option, settings, presets, out);
+            put_option(option, settings, presets, secrets, out);
     }
     arena_fini(&arena);
 }
@@ -59,7 +57,7 @@ static void put_options(const struct option *table, const void *settings, size_t
 void print_proxy(const struct proxy_settings *proxy, struct buf *out)
 {
     buf_text(out, "[proxy]\n");
-    put_options(tables_proxy, proxy, sizeof(*proxy), out);
+    put_options(tables_proxy, proxy, sizeof(*proxy), true, out);
 }
 
 /* What stands behind the "?": options that differ from what the URL started from. */
@@ -84,61 +82,75 @@ static void put_query(const struct option *table, const void *settings, const vo
     }
 }
 
-static void put_address(const struct address *a, struct buf *out)
+static void put_address(const struct address *a, const struct draft_kind *kind, struct buf *out)
 {
-    if (a->path != NULL)
-        url_print(a->path, "/:,", out);
-    else
+    struct buf path = { 0 };
+
+    if (a->path == NULL) {
         url_print_address(a, out);
+        return;
+    }
+    buf_text(&path, a->path);
+    if (kind->shorten_path != NULL)
+        kind->shorten_path(&path);
+    buf_put(&path, "", 1);
+    url_print((const char *)path.at, "/:,", out);
+    buf_fini(&path);
 }
 
 static void put_listener(const struct listener_settings *n, struct buf *out)
 {
-    struct listener_settings presets = { .tls = n->pool->listen_tls };
+    const struct draft_kind *kind = draft_kind_of(n->pool);
+    struct listener_settings presets = { .tls = n->pool->listen_tls, .pool = n->pool };
     struct arena arena = { 0 };
 
-    option_set_presets(tables_listen_url, &presets, &arena);
+    option_set_presets(kind->listen_url, &presets, &arena);
+    if (kind->begin_listener != NULL)
+        kind->begin_listener(&presets);
     buf_format(out, "listen = %s://", n->scheme);
-    put_address(&n->address, out);
-    put_query(tables_listen_url, n, &presets, out);
+    put_address(&n->address, kind, out);
+    put_query(kind->listen_url, n, &presets, out);
     buf_text(out, "\n");
     arena_fini(&arena);
 }
 
-static void put_shard(const struct endpoint_settings *e, bool secrets, struct buf *out)
+static void put_endpoint(const struct endpoint_settings *e, bool secrets, struct buf *out)
 {
-    struct endpoint_settings presets = { .tls = e->pool->endpoint_tls };
+    const struct draft_kind *kind = draft_kind_of(e->pool);
+    struct endpoint_settings presets = { .tls = e->pool->endpoint_tls,
+                                         .pool = e->pool,
+                                         .role = e->role };
     struct arena arena = { 0 };
 
-    option_set_presets(tables_shard_url, &presets, &arena);
-    buf_format(out, "shard = %s://", e->scheme);
-    if (e->password != NULL) {
+    option_set_presets(kind->endpoint_url, &presets, &arena);
+    if (kind->preset_endpoint != NULL)
+        kind->preset_endpoint(&presets);
+    buf_format(out, "%s = %s://", endpoint_role_name(e->role), e->scheme);
+    if (e->user != NULL || e->password != NULL) {
         url_print(e->user != NULL ? e->user : "", "", out);
-        buf_text(out, ":");
-        url_print(secrets ? e->password : "***", secrets ? "" : "*", out);
+        if (e->password != NULL) {
+            buf_text(out, ":");
+            url_print(secrets ? e->password : "***", secrets ? "" : "*", out);
+        }
         buf_text(out, "@");
     }
-    put_address(&e->address, out);
-    put_query(tables_shard_url, e, &presets, out);
+    put_address(&e->address, kind, out);
+    put_query(kind->endpoint_url, e, &presets, out);
     buf_text(out, "\n");
     arena_fini(&arena);
 }
 
 void print_pool(const struct pool_settings *pool, bool secrets, struct buf *out)
 {
-    const struct memory_pool *memory = memory_pool_of(pool);
+    const struct draft_kind *kind = draft_kind_of(pool);
 
-    buf_format(out, "[memory %s]\n", pool->name);
+    buf_format(out, "[%s %s]\n", pool_kind_name(pool->kind), pool->name);
     for (uint32_t i = 0; i < pool->listener_count; i++)
         put_listener(pool->listeners[i], out);
     for (uint32_t i = 0; i < pool->endpoint_count; i++)
-        put_shard(pool->endpoints[i], secrets, out);
-    for (uint32_t i = 0; i < memory->user_count; i++) {
-        buf_text(out, "user = ");
-        user_print(&memory->users[i], secrets, out);
-        buf_text(out, "\n");
-    }
-    put_options(tables_memory, pool, sizeof(*memory), out);
+        put_endpoint(pool->endpoints[i], secrets, out);
+    kind->print_lines(pool, secrets, out);
+    put_options(kind->table, pool, kind->size, secrets, out);
 }
 
 void config_check_print(const struct snapshot *s, FILE *out)
@@ -200,7 +212,7 @@ static void document_table(const char *title, const struct option *table,
 
     fprintf(out, "### %s\n\n", title);
     for (const struct option *option = table; option->name != NULL; option++) {
-        const char *chapter = table == tables_memory ? tables_chapter(option->name) : NULL;
+        const char *chapter = tables_chapter(table, option->name);
 
         if (chapter != NULL)
             fprintf(out, "%s**%s**\n\n", option == table ? "" : "\n", chapter);
@@ -217,4 +229,13 @@ void config_document(const struct config_vocabulary *vocabulary, FILE *out)
     document_table("`[memory NAME]`", tables_memory, vocabulary, out);
     document_table("`shard` URLs, behind the `?`", tables_shard_url, vocabulary, out);
     document_table("`listen` URLs, behind the `?`", tables_listen_url, vocabulary, out);
+    document_table("`[sql NAME]`", tables_sql, vocabulary, out);
+    document_table("`primary` and `replica` URLs, behind the `?`", tables_server_url, vocabulary,
+                   out);
+    document_table("`listen` URLs of `[sql NAME]`, behind the `?`", tables_sql_listen_url,
+                   vocabulary, out);
+    document_table("`user` of `[sql NAME]`, behind name and password", tables_sql_user, vocabulary,
+                   out);
+    document_table("`database` of `[sql NAME]`, behind the names", tables_sql_database, vocabulary,
+                   out);
 }

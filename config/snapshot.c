@@ -74,6 +74,15 @@ const struct pool_settings *snapshot_pool(const struct snapshot *s, const char *
     return NULL;
 }
 
+const char *endpoint_role_name(enum endpoint_role role)
+{
+    static const char *const NAMES[] = {
+        [ENDPOINT_SHARD] = "shard", [ENDPOINT_PRIMARY] = "primary", [ENDPOINT_REPLICA] = "replica"
+    };
+
+    return NAMES[role];
+}
+
 const char *pool_kind_name(enum pool_kind kind)
 {
     static const char *const NAMES[] = { [POOL_MEMORY] = "memory", [POOL_SQL] = "sql" };

@@ -49,6 +49,9 @@ struct pool_settings;
  * probe tells. */
 enum endpoint_role { ENDPOINT_SHARD, ENDPOINT_PRIMARY, ENDPOINT_REPLICA };
 
+/* "shard", "primary", "replica": the line's name, too. */
+const char *endpoint_role_name(enum endpoint_role role);
+
 struct endpoint_settings {
     uint32_t number; /* index in snapshot.endpoints and on the health board */
     /* "10.0.0.1:6379", "10.0.0.1:6379/2", "/run/redis.sock?db=2": for logs, errors and metrics;
@@ -85,6 +88,7 @@ struct listener_settings {
     struct tls_settings tls;
     uint32_t socket_mode; /* of a Unix socket's file, as chmod takes it */
     uint32_t socket_port; /* in the name of PostgreSQL's Unix sockets */
+    unsigned sql_tls;     /* enum sql_listen_tls, as it was given */
     enum sql_route route; /* of sql pools: for sessions of users and databases with none */
     const struct pool_settings *pool; /* borrowed */
     struct place place;

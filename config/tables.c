@@ -5,19 +5,14 @@
 #include <string.h>
 
 #include "config/snapshot.h"
-
-#define SECONDS(n) ((uint64_t)(n)*1000)
-#define HOURS(n)   ((uint64_t)(n)*3600000)
-#define KB(n)      ((uint64_t)(n) << 10)
-#define MB(n)      ((uint64_t)(n) << 20)
-#define GB(n)      ((uint64_t)(n) << 30)
+#include "config/tables_pool.h"
 
 static const char *const LOG_LEVELS[] = { "error", "warn", "info", "debug", NULL };
 static const char *const LOG_FORMATS[] = { "text", "json", NULL };
 static const char *const SHARD_DOWN[] = { "error", NULL };
-static const char *const TLS_CLIENTS[] = { "none", "optional", "required", NULL };
-static const char *const TLS_VERSIONS[] = { "1.2", "1.3", NULL };
-static const char *const INSECURE[] = { "no", "anyone may connect", NULL };
+const char *const tables_tls_clients[] = { "none", "optional", "required", NULL };
+const char *const tables_tls_versions[] = { "1.2", "1.3", NULL };
+const char *const tables_insecure[] = { "no", "anyone may connect", NULL };
 
 #define AT(member) offsetof(struct proxy_settings, member)
 
@@ -28,7 +23,7 @@ const struct option tables_proxy[] = {
       .form = "URL, or off",
       .text = "where status, metrics and health checks are served: http://HOST:PORT or "
               "http+unix:///PATH" },
-    { "insecure_listen", OPTION_WORD, AT(insecure_listen), "no", .words = INSECURE,
+    { "insecure_listen", OPTION_WORD, AT(insecure_listen), "no", .words = tables_insecure,
       .text =
           "lets the admin endpoint listen beyond loopback, where it asks nobody for a password" },
     { "drain_timeout", OPTION_DURATION, AT(drain_timeout_ms), "30s", .max = HOURS(24),
@@ -111,10 +106,7 @@ const struct option tables_memory[] = {
     { "upstream_idle_timeout", OPTION_DURATION, AT(base.upstream_idle_timeout_ms), "5m", .min = 1,
       .max = HOURS(8760), .zero = "never",
       .text = "a server connection that nobody uses for so long is closed" },
-    { "backoff_min", OPTION_DURATION, AT(base.backoff_min_ms), "50ms", .min = 1, .max = HOURS(1),
-      .text = "wait after the first failed attempt to connect; doubles with each" },
-    { "backoff_max", OPTION_DURATION, AT(base.backoff_max_ms), "2s", .min = 1, .max = HOURS(1),
-      .text = "longest wait between attempts to connect" },
+    TABLES_POOL_BACKOFF,
 
     { "upstreams", OPTION_INTEGER, AT(upstreams), "1", .min = 1, .max = 64,
       .text = "server connections per worker and shard that all clients share" },
@@ -141,48 +133,13 @@ const struct option tables_memory[] = {
     { "tcp_keepalive", OPTION_FLAG, AT(base.tcp_keepalive), "yes",
       .text = "lets the system notice peers that vanished, within ten minutes" },
 
-    { "insecure_listen", OPTION_WORD, AT(base.insecure_listen), "no", .words = INSECURE,
-      .text = "lets this pool listen beyond loopback without password and TLS" },
-    { "tls_cert", OPTION_FILE, AT(base.listen_tls.cert_file), .form = "FILE",
-      .text = "certificate chain shown to clients (PEM)" },
-    { "tls_key", OPTION_FILE, AT(base.listen_tls.key_file), .form = "FILE",
-      .text = "its key (PEM)" },
-    { "tls_client", OPTION_WORD, AT(base.listen_tls.client), "none", .words = TLS_CLIENTS,
-      .text = "certificates of clients" },
-    { "tls_client_ca", OPTION_FILE, AT(base.listen_tls.ca_file), .form = "FILE",
-      .text = "who signs the clients' certificates (PEM)" },
-    { "tls_min_version", OPTION_WORD, AT(base.listen_tls.min_version), "1.2", .words = TLS_VERSIONS,
-      .text = "oldest version of TLS spoken with clients" },
-    { "shard_tls_ca", OPTION_FILE, AT(base.endpoint_tls.ca_file), .form = "FILE",
-      .text = "who signs the servers' certificates (PEM); else whom the system trusts" },
-    { "shard_tls_cert", OPTION_FILE, AT(base.endpoint_tls.cert_file), .form = "FILE",
-      .text = "certificate shown to servers (PEM)" },
-    { "shard_tls_key", OPTION_FILE, AT(base.endpoint_tls.key_file), .form = "FILE",
-      .text = "its key (PEM)" },
+    TABLES_POOL_SAFETY,
+    TABLES_POOL_ENDPOINT_TLS_FILES("shard_tls_"),
     { "shard_tls_verify", OPTION_FLAG, AT(base.endpoint_tls.verify), "yes",
       .text = "servers must show a certificate that is valid for their name" },
-    { "shard_tls_server_name", OPTION_TEXT, AT(base.endpoint_tls.server_name), .form = "NAME",
-      .text = "the name that servers are asked for (SNI) and must prove; else their host" },
-    { "shard_tls_min_version", OPTION_WORD, AT(base.endpoint_tls.min_version), "1.2",
-      .words = TLS_VERSIONS, .text = "oldest version of TLS spoken with servers" },
+    TABLES_POOL_ENDPOINT_TLS_FORM("shard_tls_"),
 
-    { "probe", OPTION_FLAG, AT(base.health.probe), "yes",
-      .text = "asks each server regularly, beside the traffic" },
-    { "probe_interval", OPTION_DURATION, AT(base.health.interval_ms), "1s", .min = 10,
-      .max = HOURS(1), .text = "between two probes of a server" },
-    { "probe_timeout", OPTION_DURATION, AT(base.health.timeout_ms), "1s", .min = 1, .max = HOURS(1),
-      .text = "for a probe, with connection and login" },
-    { "rise", OPTION_INTEGER, AT(base.health.rise), "2", .min = 1, .max = 1000,
-      .text = "good probes in a row after which a server is up" },
-    { "fall", OPTION_INTEGER, AT(base.health.fall), "3", .min = 1, .max = 1000,
-      .text = "bad probes in a row after which a server is down" },
-    { "breaker_failures", OPTION_INTEGER, AT(base.health.breaker_failures), "5", .min = 1,
-      .max = 10000,
-      .text = "failed requests after which a server is down, if half of all within a second "
-              "failed" },
-    { "breaker_open", OPTION_DURATION, AT(base.health.breaker_open_ms), "1s", .min = 1,
-      .max = HOURS(1),
-      .text = "how long at first, before it is tried again; doubles up to backoff_max" },
+    TABLES_POOL_HEALTH,
     { 0 },
 };
 
@@ -202,7 +159,7 @@ const struct option tables_shard_url[] = {
     { "verify", OPTION_FLAG, AT(tls.verify), .text = "instead of shard_tls_verify" },
     { "server_name", OPTION_TEXT, AT(tls.server_name), .form = "NAME",
       .text = "instead of shard_tls_server_name" },
-    { "min_version", OPTION_WORD, AT(tls.min_version), .words = TLS_VERSIONS,
+    { "min_version", OPTION_WORD, AT(tls.min_version), .words = tables_tls_versions,
       .text = "instead of shard_tls_min_version" },
     { 0 },
 };
@@ -215,24 +172,39 @@ const struct option tables_listen_url[] = {
       .text = "rights of a Unix socket's file" },
     { "cert", OPTION_FILE, AT(tls.cert_file), .form = "FILE", .text = "instead of tls_cert" },
     { "key", OPTION_FILE, AT(tls.key_file), .form = "FILE", .text = "instead of tls_key" },
-    { "client", OPTION_WORD, AT(tls.client), .words = TLS_CLIENTS,
+    { "client", OPTION_WORD, AT(tls.client), .words = tables_tls_clients,
       .text = "instead of tls_client" },
     { "client_ca", OPTION_FILE, AT(tls.ca_file), .form = "FILE",
       .text = "instead of tls_client_ca" },
-    { "min_version", OPTION_WORD, AT(tls.min_version), .words = TLS_VERSIONS,
+    { "min_version", OPTION_WORD, AT(tls.min_version), .words = tables_tls_versions,
       .text = "instead of tls_min_version" },
     { 0 },
 };
 
-const char *tables_chapter(const char *option_name)
+const char *tables_chapter(const struct option *table, const char *option_name)
 {
-    static const char *const CHAPTERS[][2] = {
-        { "listen", "Who and where" }, { "hash", "The map" },           { "timeout", "Times" },
-        { "upstreams", "Limits" },     { "insecure_listen", "Safety" }, { "probe", "Health" },
+    static const char *const OF_MEMORY[][2] = {
+        { "listen", "Who and where" },
+        { "hash", "The map" },
+        { "timeout", "Times" },
+        { "upstreams", "Limits" },
+        { "insecure_listen", "Safety" },
+        { "probe", "Health" },
+        { NULL, NULL },
     };
+    static const char *const OF_SQL[][2] = {
+        { "listen", "Who and where" },  { "auth", "Logins" },
+        { "pooling", "Pooling" },       { "reads", "Reads" },
+        { "connect_timeout", "Times" }, { "max_sessions", "Limits" },
+        { "console", "Console" },       { "insecure_listen", "Safety" },
+        { "probe", "Health" },          { NULL, NULL },
+    };
+    const char *const(*chapters)[2] = table == tables_memory ? OF_MEMORY
+                                      : table == tables_sql  ? OF_SQL
+                                                             : NULL;
 
-    for (size_t i = 0; i < sizeof(CHAPTERS) / sizeof(CHAPTERS[0]); i++)
-        if (strcmp(CHAPTERS[i][0], option_name) == 0)
-            return CHAPTERS[i][1];
+    for (; chapters != NULL && (*chapters)[0] != NULL; chapters++)
+        if (strcmp((*chapters)[0], option_name) == 0)
+            return (*chapters)[1];
     return NULL;
 }

@@ -40,11 +40,10 @@ static enum err parse_login(struct parts *p, struct slice login)
 {
     struct slice user = until(login, ":");
 
-    if (user.len == login.len)
-        return fail(p,
-                    "a user needs a password (\"USER:PASSWORD@\", or \":PASSWORD@\" without user)");
     if (user.len > 0)
         TRY(decode(p, user, &p->url->user));
+    if (user.len == login.len)
+        return user.len > 0 ? ERR_NONE : fail(p, "in front of the \"@\" the user is missing");
     TRY(decode(p, slice_from(login, user.len + 1), &p->url->password));
     if (p->url->password[0] == '\0')
         return fail(p, "the password is empty");

@@ -1,7 +1,7 @@
 /* URLs as the configuration writes them:
  *
- *     SCHEME://[USER:PASSWORD@]HOST[:PORT][/PATH][?NAME=VALUE&...]
- *     SCHEME+unix://[USER:PASSWORD@]/PATH[?...]
+ *     SCHEME://[USER[:PASSWORD]@]HOST[:PORT][/PATH][?NAME=VALUE&...]
+ *     SCHEME+unix://[USER[:PASSWORD]@]/PATH[?...]
  *
  * Percent-coded; IPv6 addresses in brackets; ${NAME} in any part is taken as it is, whatever
  * letters the environment's value has. */
@@ -23,7 +23,7 @@ struct url_query {
 
 struct url {
     const char *scheme;
-    const char *user, *password; /* NULL: none */
+    const char *user, *password; /* NULL: none; a user may stand alone */
     struct address address;      /* port 0 with has_port false: none was written */
     bool has_port;
     const char *path; /* TCP only: what follows the slash; NULL or "" if nothing */

@@ -7,6 +7,7 @@
 
 #include "config/expand.h"
 #include "config/option.h"
+#include "config/words.h"
 
 enum { SHA256_BYTES = 32, NAME_BYTES = 64 };
 
@@ -17,28 +18,6 @@ static const char *const CATEGORIES[] = {
     "@dangerous", "@connection", "@transaction", "@scripting", NULL,
 };
 static const char *const WORDS[] = { "password", "prefix", "allow", "deny", "admin", NULL };
-
-/* The next word of a line, and the line behind it. */
-static struct slice next_word(struct slice *line)
-{
-    size_t start = 0, end;
-
-    while (start < line->len && isspace(line->at[start]))
-        start++;
-    for (end = start; end < line->len && !isspace(line->at[end]);)
-        end++;
-    struct slice word = slice_of(line->at + start, end - start);
-    *line = slice_from(*line, end);
-    return word;
-}
-
-/* The list with one more element's room, in the arena. */
-static void *grown(struct arena *arena, const void *list, size_t count, size_t size)
-{
-    void *more = arena_new(arena, (count + 1) * size);
-
-    return count == 0 ? more : memcpy(more, list, count * size);
-}
 
 static enum err parse_sha256(const char *hex, uint8_t *out, struct buf *why)
 {
@@ -63,7 +42,7 @@ static enum err add_password(struct user_settings *user, const char *text, struc
         buf_text(why, "the password is empty (nopass lets anyone in)");
         return ERR_SYNTAX;
     }
-    user->passwords = grown(arena, user->passwords, user->password_count, sizeof(password));
+    user->passwords = words_grown(arena, user->passwords, user->password_count, sizeof(password));
     user->passwords[user->password_count++] = password;
     return ERR_NONE;
 }
@@ -98,7 +77,7 @@ static enum err add_commands(const char ***list, uint32_t *count, const char *te
         for (char *letter = command; *letter != '\0'; letter++)
             *letter = (char)tolower((unsigned char)*letter);
         TRY(check_command(command, why));
-        *list = grown(arena, *list, *count, sizeof(**list));
+        *list = words_grown(arena, *list, *count, sizeof(**list));
         (*list)[(*count)++] = command;
         text = comma + 1;
     } while (*comma != '\0');
@@ -113,7 +92,7 @@ static enum err add_prefix(struct user_settings *user, const char *text, struct 
         return ERR_SYNTAX;
     }
     user->key_prefixes =
-        grown(arena, user->key_prefixes, user->key_prefix_count, sizeof(*user->key_prefixes));
+        words_grown(arena, user->key_prefixes, user->key_prefix_count, sizeof(*user->key_prefixes));
     user->key_prefixes[user->key_prefix_count++] = slice_text(text);
     return ERR_NONE;
 }
@@ -163,7 +142,7 @@ enum err user_parse(const char *line, struct arena *arena, struct user_settings 
                     struct buf *why)
 {
     struct user_settings user = { 0 };
-    struct slice rest = slice_text(line), name = next_word(&rest), word = next_word(&rest);
+    struct slice rest = slice_text(line), name = words_next(&rest), word = words_next(&rest);
     const char *password;
 
     if (word.len == 0) {
@@ -181,7 +160,7 @@ enum err user_parse(const char *line, struct arena *arena, struct user_settings 
         TRY(expand(word, EXPAND_PLAIN, arena, &password, why));
         TRY(add_password(&user, password, arena, why));
     }
-    for (word = next_word(&rest); word.len > 0; word = next_word(&rest))
+    for (word = words_next(&rest); word.len > 0; word = words_next(&rest))
         TRY(take_word(&user, word, arena, why));
     if (user.nopass && user.password_count > 0) {
         buf_text(why, "a user with nopass can have no password");
@@ -203,18 +182,12 @@ enum err user_parse_password(const char *password, struct arena *arena, struct u
     return ERR_NONE;
 }
 
-static void print_text(const char *text, size_t len, struct buf *out)
-{
-    for (size_t i = 0; i < len; i++)
-        buf_put(out, text[i] == '$' ? "$$" : &text[i], text[i] == '$' ? 2 : 1);
-}
-
 static void print_password(const struct user_password *password, bool secrets, struct buf *out)
 {
     if (!secrets) {
         buf_text(out, "***");
     } else if (password->text != NULL) {
-        print_text(password->text, strlen(password->text), out);
+        words_print(slice_text(password->text), out);
     } else {
         buf_text(out, "#");
         for (size_t i = 0; i < SHA256_BYTES; i++)
@@ -230,7 +203,7 @@ static void print_list(const char *name, const char *const *list, uint32_t count
 
 void user_print(const struct user_settings *user, bool secrets, struct buf *out)
 {
-    print_text(user->name, strlen(user->name), out);
+    words_print(slice_text(user->name), out);
     if (user->nopass)
         buf_text(out, " nopass");
     for (uint32_t i = 0; i < user->password_count; i++) {
@@ -239,7 +212,7 @@ void user_print(const struct user_settings *user, bool secrets, struct buf *out)
     }
     for (uint32_t i = 0; i < user->key_prefix_count; i++) {
         buf_text(out, " prefix=");
-        print_text((const char *)user->key_prefixes[i].at, user->key_prefixes[i].len, out);
+        words_print(user->key_prefixes[i], out);
     }
     print_list(" allow=", user->allow, user->allow_count, out);
     print_list(" deny=", user->deny, user->deny_count, out);

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proxy/base/mem.h"
 #include "proxy/core/assembly.h"
@@ -32,24 +33,44 @@ static void add_schemes(struct config_scheme *schemes, const char *protocol, uin
         snprintf(name, SCHEME_BYTES, "%s%s%s", protocol, tls ? "s" : "", unix_path ? "+unix" : "");
         while (schemes->name != NULL)
             schemes++;
-        *schemes = (struct config_scheme){ name, protocol, port, tls };
+        *schemes = (struct config_scheme){ name, protocol, port, tls, POOL_MEMORY };
     }
 }
 
-/* What only the map itself knows of its settings. */
-static enum err check_pool(const struct pool_settings *settings, struct buf *why)
+/* TLS starts inside the protocol, so no scheme says it.  libpq takes the short form, too. */
+static void add_sql_schemes(struct config_scheme *schemes)
 {
-    struct shard_map_member *members = mem_new(settings->endpoint_count * sizeof(*members));
-    struct shard_map_settings map_settings;
+    static const struct config_scheme ALL[] = {
+        { "postgresql", "postgresql", 5432, false, POOL_SQL },
+        { "postgres", "postgresql", 5432, false, POOL_SQL },
+        { "postgresql+unix", "postgresql", 0, false, POOL_SQL },
+        { "postgres+unix", "postgresql", 0, false, POOL_SQL },
+    };
+
+    while (schemes->name != NULL)
+        schemes++;
+    memcpy(schemes, ALL, sizeof(ALL));
+}
+
+/* What only the map itself knows of its settings. */
+static enum err check_map(const struct memory_pool *pool, struct buf *why)
+{
+    struct shard_map_member *members = mem_new(pool->base.endpoint_count * sizeof(*members));
+    struct shard_map_settings settings;
     struct shard_map *map = NULL;
     enum err err;
 
-    assembly_map_settings(memory_pool_of(settings), members, &map_settings);
-    err = shard_map_new(&map_settings, &map, why);
+    assembly_map_settings(pool, members, &settings);
+    err = shard_map_new(&settings, &map, why);
     if (err == ERR_NONE)
         shard_map_free(&map);
     free(members);
     return err;
+}
+
+static enum err check_pool(const struct pool_settings *pool, struct buf *why)
+{
+    return pool->kind == POOL_MEMORY ? check_map(memory_pool_of(pool), why) : ERR_NONE;
 }
 
 /* What only OpenSSL knows of the files. */
@@ -74,6 +95,8 @@ static void gather(void)
         add_schemes(table.fronts, memory_front_at(i)->name, memory_front_at(i)->default_port);
     for (size_t i = 0; memory_back_at(i) != NULL; i++)
         add_schemes(table.backs, memory_back_at(i)->name, memory_back_at(i)->default_port);
+    add_sql_schemes(table.fronts);
+    add_sql_schemes(table.backs);
     table.all = (struct config_vocabulary){ .hashes = table.hashes,
                                             .distributions = table.distributions,
                                             .fronts = table.fronts,

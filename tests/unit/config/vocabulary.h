@@ -6,15 +6,17 @@
 static const char *const TEST_HASHES[] = { "xxh3", "fnv1a_64", "md5", "murmur", NULL };
 static const char *const TEST_DISTRIBUTIONS[] = { "modulo", "ketama", "jump", NULL };
 static const struct config_scheme TEST_SCHEMES[] = {
-    { "redis", "redis", 6379, false },
-    { "rediss", "redis", 6379, true },
-    { "redis+unix", "redis", 0, false },
+    { "redis", "redis", 6379, false, POOL_MEMORY },
+    { "rediss", "redis", 6379, true, POOL_MEMORY },
+    { "redis+unix", "redis", 0, false, POOL_MEMORY },
+    { "postgresql", "postgresql", 5432, false, POOL_SQL },
+    { "postgresql+unix", "postgresql", 0, false, POOL_SQL },
     { 0 },
 };
 
 static inline enum err test_check_pool(const struct pool_settings *pool, struct buf *why)
 {
-    if (strcmp(memory_pool_of(pool)->distribution, "jump") != 0)
+    if (pool->kind != POOL_MEMORY || strcmp(memory_pool_of(pool)->distribution, "jump") != 0)
         return ERR_NONE;
     buf_text(why, pool->endpoint_count > 1 ? "jump is odd\nso is this" : "jump needs two shards");
     return pool->endpoint_count > 1 ? ERR_NONE : ERR_CONFIG;

@@ -1,0 +1,169 @@
+/* See draft.h: what only pools of the kind memory have. */
+#include <string.h>
+
+#include "config/draft.h"
+#include "config/tables.h"
+#include "config/url.h"
+#include "config/user.h"
+
+/* "(sheaf.ini:7)": where the first of two stands. */
+#define FIRST(place) (place).file, (place).line
+
+static void begin(struct loading *l, struct draft *d)
+{
+    uint32_t users = draft_count_lines(d, "user") + draft_count_lines(d, "password");
+
+    memory_pool_of(d->pool)->users = arena_new(l->arena, users * sizeof(struct user_settings));
+}
+
+/* The database that the path of a TCP URL names. */
+static enum err take_path(struct loading *l, const struct url *url, struct endpoint_settings *e,
+                          struct buf *why)
+{
+    const struct option *database = option_find(tables_shard_url, "db");
+
+    if (url->path == NULL || url->path[0] == '\0')
+        return ERR_NONE;
+    if (option_set(database, e, url->path, NULL, l->arena, why) == ERR_NONE)
+        return ERR_NONE;
+    buf_clear(why); /* the path may be the rest of a password: not shown */
+    buf_text(why, "behind the address only a \"/\" and the number of a database may stand");
+    return ERR_SYNTAX;
+}
+
+static enum err begin_endpoint(struct loading *l, const struct url *url,
+                               struct endpoint_settings *e, struct buf *why)
+{
+    if (url->user != NULL && url->password == NULL) {
+        buf_text(why,
+                 "a user needs a password (\"USER:PASSWORD@\", or \":PASSWORD@\" without user)");
+        return ERR_SYNTAX;
+    }
+    return take_path(l, url, e, why);
+}
+
+static enum err build_user(struct loading *l, struct draft *d, const struct draft_line *line,
+                           struct buf *why)
+{
+    struct memory_pool *memory = memory_pool_of(d->pool);
+    struct user_settings user = { 0 };
+
+    if (draft_is_line(line, "password"))
+        TRY(user_parse_password(line->value, l->arena, &user, why));
+    else
+        TRY(user_parse(line->value, l->arena, &user, why));
+    user.place = line->place;
+    for (uint32_t i = 0; i < memory->user_count; i++) {
+        const struct user_settings *other = &memory->users[i];
+
+        if (strcmp(other->name, user.name) == 0) {
+            buf_format(why, "user \"%s\" is already there (%s:%u)", user.name, FIRST(other->place));
+            return ERR_CONFIG;
+        }
+    }
+    memory->users[memory->user_count++] = user;
+    return ERR_NONE;
+}
+
+static void check_hash_tag(struct loading *l, const struct draft *d)
+{
+    size_t len = strlen(memory_pool_of(d->pool)->hash_tag);
+
+    if (len != 0 && len != 2)
+        problems_error(l->problems, draft_place(d, "hash_tag"),
+                       "hash_tag: must be two characters, or off, not \"%s\"",
+                       memory_pool_of(d->pool)->hash_tag);
+}
+
+static void check_limits(struct loading *l, const struct draft *d)
+{
+    const struct memory_pool *p = memory_pool_of(d->pool);
+    const struct proxy_settings *proxy = &l->snapshot->proxy;
+    const struct draft_order orders[] = {
+        { "timeout", "tombstone_timeout", p->timeout_ms, p->tombstone_timeout_ms, false },
+        { "backoff_min", "backoff_max", p->base.backoff_min_ms, p->base.backoff_max_ms, false },
+        { "max_request", "max_session_memory", p->max_request_bytes, p->base.max_session_bytes,
+          false },
+        { "max_session_memory", "max_memory", p->base.max_session_bytes, proxy->max_memory_bytes,
+          true },
+        { "max_sessions", "max_sessions", p->base.max_sessions, proxy->max_sessions, true },
+    };
+
+    for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++)
+        draft_check_order(l, d, &orders[i]);
+}
+
+static void check_shards(struct loading *l, const struct pool_settings *p)
+{
+    for (uint32_t i = 0; i < p->endpoint_count; i++) {
+        const struct endpoint_settings *one = p->endpoints[i];
+
+        for (uint32_t k = 0; k < i; k++) {
+            const struct endpoint_settings *other = p->endpoints[k];
+
+            if (address_is(&one->address, &other->address) && one->database == other->database) {
+                problems_error(l->problems, one->place,
+                               "shard: %s is already shard %u (%s:%u); two shards in one database "
+                               "would share their keys",
+                               one->name, k, FIRST(other->place));
+                break;
+            }
+            if (one->label != NULL && other->label != NULL &&
+                strcmp(one->label, other->label) == 0) {
+                problems_error(l->problems, one->place,
+                               "shard: the name \"%s\" is already given (%s:%u)", one->label,
+                               FIRST(other->place));
+                break;
+            }
+        }
+    }
+}
+
+static bool asks_for_password(const struct memory_pool *p)
+{
+    for (uint32_t i = 0; i < p->user_count; i++)
+        if (p->users[i].nopass)
+            return false;
+    return p->user_count > 0;
+}
+
+static void print_lines(const struct pool_settings *pool, bool secrets, struct buf *out)
+{
+    const struct memory_pool *memory = memory_pool_of(pool);
+
+    for (uint32_t i = 0; i < memory->user_count; i++) {
+        buf_text(out, "user = ");
+        user_print(&memory->users[i], secrets, out);
+        buf_text(out, "\n");
+    }
+}
+
+static const char *is_open(const struct listener_settings *n)
+{
+    return n->tls.on || asks_for_password(memory_pool_of(n->pool))
+               ? NULL
+               : "without password and TLS; give a \"password\", listen with TLS, or";
+}
+
+static void check(struct loading *l, const struct draft *d)
+{
+    check_hash_tag(l, d);
+    check_limits(l, d);
+    check_shards(l, d->pool);
+}
+
+const struct draft_kind draft_memory = {
+    .kind = POOL_MEMORY,
+    .size = sizeof(struct memory_pool),
+    .table = tables_memory,
+    .endpoint_url = tables_shard_url,
+    .listen_url = tables_listen_url,
+    .needed = (const char *const[]){ "listen", "shard", NULL },
+    .endpoint_tls = "shard_tls_",
+    .begin = begin,
+    .build_line = build_user,
+    .begin_endpoint = begin_endpoint,
+    .print_lines = print_lines,
+    .check = check,
+    .is_open = is_open,
+};
