@@ -8,7 +8,6 @@
 
 enum {
     PG_MD5_BYTES = 35, /* "md5" and 32 hex digits */
-    PG_MD5_SALT_BYTES = 4,
 };
 
 /* Terminated. */
@@ -20,6 +19,6 @@ struct pg_md5 {
 bool pg_md5_is_hash(struct slice text);
 struct pg_md5 pg_md5_of_password(struct slice password, struct slice user);
 /* `hash` must be of that form. */
-struct pg_md5 pg_md5_answer(struct slice hash, const uint8_t salt[PG_MD5_SALT_BYTES]);
+struct pg_md5 pg_md5_answer(struct slice hash, const uint8_t salt[4]);
 /* Compares in constant time. */
 bool pg_md5_is(struct slice text, const struct pg_md5 *expected);

@@ -27,13 +27,13 @@
  * ERR_SYSTEM     no random bytes */
 #pragma once
 
-#include <openssl/sha.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "proxy/base/buf.h"
 #include "proxy/base/err.h"
 #include "proxy/base/slice.h"
+#include "proxy/wire/hmac_sha256.h"
 
 enum {
     SCRAM_KEY_BYTES = 32,
@@ -70,8 +70,11 @@ bool scram_is_verifier(struct slice text);
 /* "SCRAM-SHA-256$4096:SALT$STOREDKEY:SERVERKEY".  ERR_SYNTAX; ERR_LIMIT if the salt is too long. */
 enum err scram_verifier_parse(struct slice text, struct scram_verifier *out) MUST_CHECK;
 void scram_verifier_print(const struct scram_verifier *v, struct buf *out);
-/* Of a user who does not exist, or has no verifier: the same salt each time, from a secret of the
- * process (32 random bytes, the same for all its threads and best kept over a reload). */
+/* The same salt for this user each time, by a secret of the process: 32 random bytes, the same for
+ * all its threads.  For verifiers that are made of a plain password when it is needed, and so that
+ * those who do not exist have one as well. */
+void scram_salt_of_user(struct slice user, struct slice secret, uint8_t salt[SCRAM_SALT_BYTES]);
+/* Of a user who does not exist, or has no verifier. */
 void scram_verifier_mock(struct slice user, struct slice secret, struct scram_verifier *out);
 bool scram_verifier_is(const struct scram_verifier *a, const struct scram_verifier *b);
 
@@ -126,9 +129,9 @@ struct scram_checker {
     bool is_plus; /* the client chose SCRAM-SHA-256-PLUS */
 
     enum scram_binding binding;
-    uint16_t nonce_len;
-    char nonce[SCRAM_NONCE_MOST + SCRAM_NONCE_BYTES + 1]; /* the client's, and ours behind it */
-    SHA256_CTX by_stored, by_server; /* inner hashes of HMACs of what was said so far */
+    uint16_t nonce_len;                               /* 0: to be made */
+    char nonce[SCRAM_NONCE_MOST + SCRAM_NONCE_BYTES]; /* the client's, and ours behind it */
+    struct hmac_sha256 by_stored, by_server;          /* of what was said so far */
     uint8_t step;
     const char *why;
 };
