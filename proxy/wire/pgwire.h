@@ -155,7 +155,7 @@ static inline struct slice pg_frame_body(struct slice in, struct pg_frame f)
 }
 
 /* The largest message of this type that a server takes from a client, with its header; 0 for a type
- * that no client says after its login ('p' is taken: it may come too late). */
+ * that no client says after its login. */
 uint32_t pg_front_max_bytes(uint8_t type);
 
 /* --- Before the first typed message ---------------------------------------------------------- */
@@ -186,8 +186,9 @@ bool pg_parameter_next(struct slice *rest, struct pg_parameter *out);
 /* The value of the last parameter of this name, as a server has it; false: there is none. */
 bool pg_parameter_find(struct slice parameters, const char *name, struct slice *value);
 
-/* The names that begin with "_pq_.": a server says in NegotiateProtocolVersion that it knows none
- * of them.  Counts them; also when there are none, a minor version above 0 is answered by one. */
+/* "_pq_.x" asks for an extension of the protocol.  A start-up message that has one, or a minor version
+ * above 0, is answered by NegotiateProtocolVersion: pg_put_negotiation(). */
+bool pg_is_extension(struct slice name);
 size_t pg_extensions_count(struct slice parameters);
 
 /* The parameter `options`, split as a server does it: words by spaces, a backslash before a byte
