@@ -137,9 +137,9 @@ static bool take_word(struct slice *options, struct buf *out)
 
     while (at < options->len && is_space(options->at[at]))
         at++;
-    *options = slice_from(*options, at);
-    if (options->len == 0)
+    if (at == options->len)
         return false;
+    *options = slice_from(*options, at);
     for (at = 0; at < options->len; at++) {
         uint8_t c = options->at[at];
 

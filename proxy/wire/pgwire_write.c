@@ -354,15 +354,15 @@ static void put_report(struct buf *b, uint8_t type, const struct pg_report *repo
     put_field(b, 'M', report->message);
     put_field(b, 'D', report->detail);
     put_field(b, 'H', report->hint);
-    put_field(b, 'P', report->position);
-    put_field(b, 'p', report->internal_position);
-    put_field(b, 'q', report->internal_query);
     put_field(b, 'W', report->context);
     put_field(b, 's', report->schema);
     put_field(b, 't', report->table);
     put_field(b, 'c', report->column);
     put_field(b, 'd', report->type);
     put_field(b, 'n', report->constraint);
+    put_field(b, 'P', report->position);
+    put_field(b, 'p', report->internal_position);
+    put_field(b, 'q', report->internal_query);
     put_field(b, 'F', report->file);
     put_field(b, 'L', report->line);
     put_field(b, 'R', report->routine);
