@@ -1,9 +1,9 @@
 /* Our own login at a PostgreSQL server, as bytes in and bytes out: no I/O.  TLS is up before it.
  *
- *     pg_login_begin(&login, &settings, &out);                send what `out` holds
+ *     pg_login_begin(&login, &settings, &out);                        send what `out` holds
  *     while ((err = pg_login_feed(&login, received, &used, &out)) == ERR_AGAIN)
- *         ...                                                 forget `used` bytes, send `out`, receive more
- *     if (err == ERR_NONE)                                    the server is ready for queries
+ *         ...                                 forget `used` bytes, send `out`, receive more
+ *     if (err == ERR_NONE)                                            the server is ready
  *         ... login.parameters, login.pid, login.secret, login.keys ...
  *     else
  *         ... login.why, login.sqlstate ...
@@ -41,8 +41,8 @@ struct pg_login_settings {
     /* What else the StartupMessage says: application_name, client_encoding, options, replication. */
     const struct pg_parameter *parameters;
     size_t parameter_count;
-    /* Clear, or its md5 hash as PostgreSQL keeps it ("md5..."), which serves for md5 only; empty: there
-     * is none. */
+    /* Clear, or its md5 hash as PostgreSQL keeps it ("md5..."), which serves for md5 only; empty:
+     * there is none. */
     struct slice password;
     /* From an earlier login, ours or a client's: they spare deriving them.  NULL: none. */
     const struct scram_keys *keys;
@@ -83,8 +83,8 @@ struct pg_login {
     /* After an error. */
     char sqlstate[PG_SQLSTATE_BYTES + 1]; /* the server's; empty: we refused it */
     char why[PG_LOGIN_WHY_BYTES];         /* its message, or our sentence; printable, one line */
-    /* The kept keys, or the password, are not (any more) what the server knows: 28P01, or keys of another
-     * verifier and no password to make new ones from. */
+    /* The kept keys, or the password, are not (any more) what the server knows: 28P01, or keys of
+     * another verifier and no password to make new ones from. */
     bool is_wrong_secret;
 };
 

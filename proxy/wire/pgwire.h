@@ -180,14 +180,19 @@ struct pg_opening {
 /* ERR_AGAIN until it is whole; ERR_PROTOCOL as soon as it can't become one. */
 MUST_CHECK enum err pg_opening_read(struct slice in, struct pg_opening *out);
 
+/* The one byte with which a server answers an SSLRequest.  ERR_AGAIN: it is not here yet; ERR_DOWN:
+ * the server can't serve us ('E': what it says then is not to be believed); ERR_PROTOCOL: no
+ * answer, or one with bytes behind it, which someone else may have put there. */
+MUST_CHECK enum err pg_ssl_answer_read(struct slice in, bool *is_yes);
+
 /* The next pair of `rest`, which pg_opening_read() or pg_options_split() made; false: no more. */
 bool pg_parameter_next(struct slice *rest, struct pg_parameter *out);
 
 /* The value of the last parameter of this name, as a server has it; false: there is none. */
 bool pg_parameter_find(struct slice parameters, const char *name, struct slice *value);
 
-/* "_pq_.x" asks for an extension of the protocol.  A start-up message that has one, or a minor version
- * above 0, is answered by NegotiateProtocolVersion: pg_put_negotiation(). */
+/* "_pq_.x" asks for an extension of the protocol.  A start-up message that has one, or a minor
+ * version above 0, is answered by NegotiateProtocolVersion: pg_put_negotiation(). */
 bool pg_is_extension(struct slice name);
 size_t pg_extensions_count(struct slice parameters);
 

@@ -81,6 +81,18 @@ enum err pg_opening_read(struct slice in, struct pg_opening *out)
     return ERR_NONE;
 }
 
+enum err pg_ssl_answer_read(struct slice in, bool *is_yes)
+{
+    if (in.len == 0)
+        return ERR_AGAIN;
+    if (in.at[0] == PG_BACK_ERROR)
+        return ERR_DOWN;
+    if (in.len > 1 || (in.at[0] != 'S' && in.at[0] != 'N'))
+        return ERR_PROTOCOL;
+    *is_yes = in.at[0] == 'S';
+    return ERR_NONE;
+}
+
 bool pg_parameter_next(struct slice *rest, struct pg_parameter *out)
 {
     struct slice after = *rest;

@@ -122,6 +122,21 @@ static void a_cancel_request_has_a_secret_of_4_to_256_bytes(void)
     check_refused(bytes("\0\0\0\x0a\x04\xd2\x16\x2e\0\0"));
 }
 
+static void the_answer_about_tls_is_one_byte_alone(void)
+{
+    bool is_yes = false;
+
+    CHECK_INT(pg_ssl_answer_read(bytes(""), &is_yes), ERR_AGAIN);
+    CHECK_INT(pg_ssl_answer_read(bytes("S"), &is_yes), ERR_NONE);
+    CHECK(is_yes);
+    CHECK_INT(pg_ssl_answer_read(bytes("N"), &is_yes), ERR_NONE);
+    CHECK(!is_yes);
+    CHECK_INT(pg_ssl_answer_read(bytes("EFATAL: no"), &is_yes), ERR_DOWN);
+    CHECK_INT(pg_ssl_answer_read(bytes("SE"), &is_yes), ERR_PROTOCOL);
+    CHECK_INT(pg_ssl_answer_read(bytes("NR"), &is_yes), ERR_PROTOCOL);
+    CHECK_INT(pg_ssl_answer_read(bytes("X"), &is_yes), ERR_PROTOCOL);
+}
+
 static void another_protocol_is_told_by_its_version(void)
 {
     struct pg_opening opening;
@@ -259,6 +274,7 @@ int main(void)
     RUN(impossible_lengths_are_known_from_four_bytes);
     RUN(requests_for_encryption_are_eight_bytes);
     RUN(a_cancel_request_has_a_secret_of_4_to_256_bytes);
+    RUN(the_answer_about_tls_is_one_byte_alone);
     RUN(another_protocol_is_told_by_its_version);
     RUN(recorded_startup_messages_are_read_and_written_again);
     RUN(options_are_split_as_the_server_does_it);
