@@ -11,18 +11,9 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
-#include "health/reason.h"
-
-/* Bytes with a deadline of the monotonic clock.  Both move at least one byte or fail (ERR_TIMEOUT,
- * ERR_CLOSED, ERR_TLS ...). */
-struct probe_stream {
-    void *state; /* borrowed */
-    enum err (*read)(void *state, void *at, size_t len, uint64_t deadline_us, size_t *got);
-    enum err (*write)(void *state, const void *at, size_t len, uint64_t deadline_us, size_t *put);
-};
+#include "health/probe.h"
 
 struct probe_redis_login {
     const char *user;     /* NULL: none */
@@ -34,26 +25,6 @@ struct probe_redis_login {
 struct probe_redis_mark {
     const char *key, *text;
     bool was_there; /* zero at first */
-};
-
-enum probe_role { PROBE_ROLE_UNKNOWN, PROBE_ROLE_PRIMARY, PROBE_ROLE_REPLICA };
-
-/* What INFO told; a user without the right to it never learns any. */
-struct probe_info {
-    bool is_known;
-    enum probe_role role;
-    bool primary_link_is_up;                               /* a replica's */
-    uint64_t replication_offset, used_memory, most_memory; /* most: 0 is no limit */
-    char version[32];
-    char flavor[16]; /* "redis" or "valkey" */
-};
-
-struct probe_outcome {
-    enum health_reason reason; /* HEALTH_FINE, or a note, or a failure */
-    bool connection_is_good;
-    uint64_t latency_us; /* of the PING */
-    char text[128];      /* the server's own words if it answered with an error; may be empty */
-    struct probe_info info;
 };
 
 /* Writes the whole outcome anew. */

@@ -102,7 +102,7 @@ enum err assembly_new(struct snapshot *snapshot, uint32_t workers, struct assemb
     a->stamps = mem_new(snapshot->endpoint_count * sizeof(*a->stamps));
     a->endpoint_tls = mem_new(snapshot->endpoint_count * sizeof(struct tls_context *));
     a->listener_tls = mem_new(snapshot->listener_count * sizeof(struct tls_context *));
-    a->board = board_new(snapshot->endpoint_count);
+    a->board = board_new(snapshot->endpoint_count, snapshot->pool_count);
     a->workers = workers;
     a->tallies = mem_new(workers * sizeof(struct tally_sheet *));
     for (uint32_t i = 0; i < workers; i++)

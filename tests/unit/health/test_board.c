@@ -5,7 +5,7 @@
 
 static void a_new_board_is_all_up(void)
 {
-    struct board *b = board_new(3);
+    struct board *b = board_new(3, 0);
 
     for (size_t i = 0; i < 3; i++) {
         CHECK(board_is_up(b, i));
@@ -18,7 +18,7 @@ static void a_new_board_is_all_up(void)
 
 static void every_verdict_comes_back_as_it_was_put(void)
 {
-    struct board *b = board_new(2);
+    struct board *b = board_new(2, 0);
 
     for (int state = VERDICT_UP; state <= VERDICT_DRAINING; state++) {
         for (int reason = 0; reason < HEALTH_REASONS; reason++) {
