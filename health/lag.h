@@ -21,7 +21,6 @@ struct lag_sight {
 
 /* The newest sights are kept one by one, older ones ever more coarsely; zero is empty. */
 struct lag_history {
-    uint64_t begun_us; /* since then the primary has been looked at */
     uint32_t count;
     struct lag_sight sights[LAG_SIGHTS]; /* positions and times rise */
 };
@@ -43,9 +42,10 @@ struct lag_limits {
 };
 
 /* Is a replica fresh enough?  It is not as soon as it lags more than the limits, or by an unknown
- * time; it is again after two sights in a row below half of them, so that it does not flap. */
+ * time where that has a limit; it is again after two sights in a row below half of them, so that it
+ * does not flap.  Zero is one that has not judged yet: the first judgement needs no second. */
 struct lag_gate {
-    bool is_open;
+    bool has_judged, is_open;
     uint32_t good_run;
 };
 
