@@ -7,6 +7,7 @@
 #include "health/board.h"
 
 #include <assert.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "proxy/base/mem.h"
@@ -70,17 +71,23 @@ static void get_words(const _Atomic uint64_t *turn, const _Atomic uint64_t *word
 {
     uint64_t before, after;
 
-    do {
+    for (;;) {
         before = atomic_load_explicit(turn, memory_order_acquire);
         for (size_t i = 0; i < count; i++)
             to[i] = atomic_load_explicit(&words[i], memory_order_acquire);
         after = atomic_load_explicit(turn, memory_order_relaxed);
-    } while (before != after || (before & 1) != 0);
+        if (before == after && (before & 1) == 0)
+            return;
+        if ((before & 1) != 0)
+            sched_yield(); /* the writer was stopped in the middle of it */
+    }
 }
 
-enum { LAG_KNOWN = 1 << 6, READ_ONLY = 1 << 7, PAUSED = 1 << 8, ASSUMED = 1 << 9, VERSION_AT = 12 };
+enum { LAG_KNOWN = 1 << 6, READ_ONLY = 1 << 7, PAUSED = 1 << 8, ASSUMED = 1 << 9 };
+enum { VERSION_AT = 12 };
 
-/* The first word: role 2 bits | fit 4 bits | flags | from bit 12 the version | from 32 the timeline */
+/* The first word: role 2 bits | fit 4 bits | flags | from bit 12 the version, from 32 the
+ * timeline */
 static uint64_t summary_of(const struct standing *s)
 {
     uint32_t low = (uint32_t)s->role | (uint32_t)s->fit << 2;

@@ -64,6 +64,6 @@ void election_init(struct election *e, uint64_t now_ms);
  * one call to the next, see election_renumber(). */
 unsigned election_judge(struct election *e, const struct election_candidate *candidates,
                         size_t count, uint64_t now_ms, struct election_place *places);
-/* After a reload: is[old index] is the new one, or ELECTION_NONE: then it is gone, and if it was the
- * primary there is none. */
+/* After a reload: is[old index] is the new one, or ELECTION_NONE: then it is gone, and if it was
+ * the primary there is none. */
 void election_renumber(struct election *e, const uint32_t *is, size_t count, uint64_t now_ms);

@@ -1,8 +1,9 @@
 /* See lag.h.
  *
- * When the list of sights is full, two neighbours become one: the later position, said to have been
- * seen when the earlier one was.  They are those to whose age the lost time is the smallest part, so
- * that what is recent stays exact, and what is old is told a few percent too long, never too short. */
+ * When the list of sights is full, two neighbours become one: the later position, said to have
+ * been seen when the earlier one was.  They are those to whose age the lost time is the smallest
+ * part, so that what is recent stays exact, and what is old is told a few percent too long, never
+ * too short. */
 #include "health/lag.h"
 
 #include <assert.h>

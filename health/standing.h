@@ -5,12 +5,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proxy/base/buf.h"
+
 enum standing_role { STANDING_ROLE_UNKNOWN, STANDING_ROLE_PRIMARY, STANDING_ROLE_REPLICA };
 
 /* May it answer reads, and if not, why?  FRESH and LAGGING are about the pool's max_lag alone: both
  * are the cluster's own data, of a moment ago or of longer ago. */
 enum standing_fit {
-    STANDING_UNKNOWN, /* not probed yet, or its probe may not ask */
+    STANDING_UNKNOWN, /* not probed yet or not lately, or nobody knows since when it lags */
 #define STANDING(name, word, text) STANDING_##name,
 #include "health/standing.def"
 #undef STANDING
@@ -39,3 +41,5 @@ struct standing {
 const char *standing_role_name(enum standing_role role); /* "unknown", "primary", "replica" */
 const char *standing_fit_word(enum standing_fit fit);    /* for metrics and JSON: "lagging" */
 const char *standing_fit_text(enum standing_fit fit);    /* a sentence part */
+/* The same with its figures: "lags behind the primary: 5.2 s and 81920 bytes". */
+void standing_tell(const struct standing *s, struct buf *out);

@@ -1,6 +1,7 @@
 /* See steward.h.  News come from three sides: tick() once a second with what requests met, probed()
  * with what probes found, steward_drain() with what the operator wants.  Each ends in publish(),
- * which puts the verdict on the board and logs a change. */
+ * which puts the verdict on the board and logs a change; what verdicts mean for an SQL pool is then
+ * for steward_clusters.h. */
 #include "proxy/steward.h"
 
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
 #include "proxy/daemon.h"
+#include "proxy/steward_clusters.h"
 #include "proxy/steward_probes.h"
 #include "proxy/steward_samples.h"
 
@@ -29,6 +31,7 @@ struct steward {
     struct assembly *assembly; /* counted reference */
     struct watch *watches;     /* by endpoint number */
     struct probes *probes;
+    struct clusters *clusters; /* of SQL pools */
     struct samples *samples;
     struct mailbox *box;
     struct event *tick;
@@ -91,6 +94,20 @@ static struct judge_settings settings_of(const struct endpoint_settings *e)
 
 /* ---- news ---- */
 
+/* A pool looks at all of its servers together; where much is about to change, they are asked more
+ * often. */
+static void judge_pool(struct steward *s, const struct pool_settings *pool)
+{
+    if (pool->kind != POOL_SQL)
+        return;
+    clusters_judge(s->clusters, pool->number);
+    for (uint32_t i = 0; i < pool->endpoint_count; i++) {
+        uint32_t number = pool->endpoints[i]->number;
+
+        probes_hasten(s->probes, number, clusters_is_unsettled(s->clusters, number));
+    }
+}
+
 static void judge_traffic(struct steward *s)
 {
     const struct assembly *a = s->assembly;
@@ -104,6 +121,8 @@ static void judge_traffic(struct steward *s)
         judge_tally(&w->judge, now_ms, &tally, next_random(s));
         publish(s, i);
     }
+    for (uint32_t i = 0; i < a->snapshot->pool_count; i++)
+        judge_pool(s, a->snapshot->pools[i]);
 }
 
 static void tick(evutil_socket_t fd, short what, void *arg)
@@ -134,6 +153,8 @@ static void probed(void *owner, void *content)
         w->probed_us = now_us;
         judge_probe(&w->judge, now_us / 1000, outcome.reason, next_random(s));
         publish(s, number);
+        clusters_probed(s->clusters, number, &outcome);
+        judge_pool(s, s->assembly->snapshot->endpoints[number].pool);
     }
 }
 
@@ -142,6 +163,7 @@ bool steward_drain(struct steward *s, uint32_t number, bool draining)
     bool changed = judge_drain(&s->watches[number].judge, clock_now_us() / 1000, draining);
 
     publish(s, number);
+    judge_pool(s, s->assembly->snapshot->endpoints[number].pool);
     return changed;
 }
 
@@ -153,7 +175,8 @@ struct steward_endpoint steward_endpoint(const struct steward *s, uint32_t numbe
                                       .is_drained = w->judge.draining,
                                       .is_probed = w->is_probed,
                                       .probed_us = w->probed_us,
-                                      .probe = &w->outcome };
+                                      .probe = &w->outcome,
+                                      .standing = board_standing(s->assembly->board, number) };
 }
 
 const struct samples *steward_samples(const struct steward *s)
@@ -186,6 +209,7 @@ static void watch_all(struct steward *s, struct assembly *next, const uint32_t *
     s->assembly = assembly_ref(next);
     for (uint32_t i = 0; i < count; i++)
         publish(s, i);
+    clusters_follow(s->clusters, next, was);
     probes_follow(s->probes, next, was);
 }
 
@@ -215,6 +239,7 @@ enum err steward_start(struct daemon *daemon, struct steward **out, struct buf *
     s->daemon = d;
     s->random = (uint32_t)clock_now_us() | 1;
     s->samples = samples_new();
+    s->clusters = clusters_new();
     TRY(mailbox_open(d->base, s, &s->box));
     TRY(probes_start(d->resolver, s->box, probed, &s->probes));
     watch_all(s, d->assembly, NULL);
@@ -232,6 +257,7 @@ void steward_stop(struct steward **where)
         return;
     admin_stop(&s->admin);
     probes_stop(&s->probes);
+    clusters_free(&s->clusters);
     mailbox_close(&s->box);
     if (s->tick != NULL)
         event_free(s->tick);

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "health/judge.h"
-#include "health/probe_redis.h"
+#include "health/probe.h"
 #include "proxy/base/buf.h"
 #include "proxy/base/err.h"
 
@@ -31,6 +31,7 @@ struct steward_endpoint {
     bool is_probed;                    /* a probe has been answered, or not, at least once */
     uint64_t probed_us;                /* when; monotonic */
     const struct probe_outcome *probe; /* borrowed until the next event */
+    struct standing standing;          /* of SQL pools: what it is in its cluster */
 };
 
 struct steward_endpoint steward_endpoint(const struct steward *s, uint32_t number);

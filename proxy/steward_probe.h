@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "health/probe_redis.h"
+#include "health/probe.h"
 #include "proxy/core/assembly.h"
 #include "proxy/io/resolve.h"
 

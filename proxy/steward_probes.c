@@ -16,7 +16,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/steward_probe.h"
 
-enum { THREADS_MOST = 8, FIRST_WITHIN_US = 100000 };
+enum { THREADS_MOST = 8, FIRST_WITHIN_US = 100000, HASTE = 4 };
 
 struct probe {
     struct assembly *assembly; /* counted reference */
@@ -25,7 +25,7 @@ struct probe {
     void *state; /* the driver's: its connection */
     struct probe_outcome outcome;
     uint64_t due_us; /* lock, as all below */
-    bool busy, gone, has_news;
+    bool busy, gone, has_news, hasty;
 };
 
 struct probes {
@@ -95,7 +95,7 @@ static uint32_t next_random(struct probes *all)
 /* +-10 %, so that many proxies do not probe in step. */
 static uint64_t interval_us(struct probes *all, const struct probe *p)
 {
-    uint64_t whole = p->endpoint->pool->health.interval_ms * 1000;
+    uint64_t whole = p->endpoint->pool->health.interval_ms * 1000 / (p->hasty ? HASTE : 1);
 
     return whole - whole / 10 + next_random(all) % (whole / 5 + 1);
 }
@@ -260,6 +260,25 @@ void probes_follow(struct probes *p, struct assembly *assembly, const uint32_t *
     pthread_cond_broadcast(&p->shared.changed);
     pthread_mutex_unlock(&p->shared.lock);
     start_threads(p, probed);
+}
+
+void probes_hasten(struct probes *p, uint32_t endpoint, bool hastily)
+{
+    struct probe *probe;
+
+    pthread_mutex_lock(&p->shared.lock);
+    probe = endpoint < p->shared.count ? p->shared.all[endpoint] : NULL;
+    if (probe != NULL && probe->hasty != hastily) {
+        uint64_t soon_us;
+
+        probe->hasty = hastily;
+        soon_us = clock_now_us() + interval_us(p, probe);
+        if (hastily && soon_us < probe->due_us) {
+            probe->due_us = soon_us;
+            pthread_cond_broadcast(&p->shared.changed);
+        }
+    }
+    pthread_mutex_unlock(&p->shared.lock);
 }
 
 bool probes_next(struct probes *p, uint32_t *endpoint, struct probe_outcome *outcome)

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "health/probe_redis.h"
+#include "health/probe.h"
 #include "proxy/core/assembly.h"
 #include "proxy/io/mailbox.h"
 #include "proxy/io/resolve.h"
@@ -19,6 +19,8 @@ enum err probes_start(struct resolver *resolver, struct mailbox *box, mail_f *ne
 /* What is to be probed from now on; was[new endpoint] is the old one that it continues, or
  * DIFF_NONE; NULL: all are new.  Findings of before are forgotten. */
 void probes_follow(struct probes *p, struct assembly *assembly, const uint32_t *was);
+/* From now on it is asked in a quarter of the time, or as often as before. */
+void probes_hasten(struct probes *p, uint32_t endpoint, bool hastily);
 /* One finding, of an endpoint of the assembly followed last; false: there is none. */
 bool probes_next(struct probes *p, uint32_t *endpoint, struct probe_outcome *outcome);
 /* Cuts short what is under way. */

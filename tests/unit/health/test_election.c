@@ -1,7 +1,7 @@
 /* Each case is a story: candidates as they are seen one moment after the other, and what is to come
- * of it.  A candidate is written in a few words, "P up primary 1": a line `primary` (P) or `replica`
- * (R), up or down or awaited, its role, its timeline, and its cluster where that is not the usual
- * one. */
+ * of it.  A candidate is written in a few words, "P up primary 1": a line `primary` (P) or
+ * `replica` (R), up or down or awaited, its role, its timeline, and its cluster where that is not
+ * the usual one. */
 #include "health/election.h"
 
 #include "tests/unit/check.h"

@@ -6,7 +6,7 @@
 
 enum { SECOND = 1000000 };
 
-/* A primary that writes 100 bytes a second, looked at once a second: 1000 at 1 s, 1100 at 2 s ... */
+/* A primary that writes 100 bytes a second, looked at as often: 1000 at 1 s, 1100 at 2 s ... */
 static void steady(struct lag_history *h, uint32_t seconds)
 {
     lag_history_reset(h);
