@@ -2,7 +2,7 @@
  * for every request, without a lock.  A board never grows: a reload makes a new one, which belongs
  * to the new snapshot.
  *
- * Of each endpoint its verdict, one atomic word; of those of SQL pools their standing besides: role,
+ * Of each endpoint its verdict, one atomic word; of those of SQL pools the standing besides: role,
  * position, lag.  Of each SQL pool its primary:
  *
  *     if (board_epoch(board, pool) != known.epoch)      cheap: one load
