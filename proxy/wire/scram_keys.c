@@ -1,4 +1,5 @@
 /* Passwords, keys and verifiers of SCRAM; see scram.h.  The messages are in scram.c. */
+#include <assert.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <stringprep.h>
@@ -11,7 +12,11 @@
 
 /* Preparing takes time with the square of the length in the worst case; longer passwords are taken
  * as they are. */
-enum { PREPARED_MOST = 1024 };
+enum {
+    PREPARED_MOST = 1024,
+    GROWS_MOST = 18, /* NFKC makes of three bytes 33 at most */
+    PROFILE_STEPS = 32,
+};
 
 #define PREFIX "SCRAM-SHA-256$"
 
@@ -121,28 +126,38 @@ static bool is_ascii(struct slice s)
     return true;
 }
 
-static void wipe_text(char *text)
+/* SASLprep as PostgreSQL does it: what is not allowed is looked for before normalizing, not after. */
+static int saslprep(char *text, size_t room)
 {
-    if (text != NULL)
-        OPENSSL_cleanse(text, strlen(text));
+    Stringprep_profile steps[PROFILE_STEPS + 1];
+    const Stringprep_profile *step = stringprep_saslprep;
+    size_t count = 0;
+
+    for (; step->operation != 0; step++) {
+        assert(count < PROFILE_STEPS - 1);
+        if (step->operation != STRINGPREP_NFKC)
+            steps[count++] = *step;
+    }
+    steps[count++] = (Stringprep_profile){ .operation = STRINGPREP_NFKC };
+    steps[count] = (Stringprep_profile){ 0 };
+    return stringprep(text, room, STRINGPREP_NO_UNASSIGNED, steps);
 }
 
-/* SASLprep's form of the password; NULL if it is to be taken as it is.  free() */
-static char *prepare(struct slice password)
+/* The prepared form of the password, of `room` bytes; NULL if it is to be taken as it is.  free() */
+static char *prepare(struct slice password, size_t *room)
 {
-    char *text, *prepared = NULL;
-    int refused;
+    char *text;
 
     if (is_ascii(password) || password.len > PREPARED_MOST ||
         memchr(password.at, 0, password.len) != NULL)
         return NULL;
-    text = mem_text_of(password.at, password.len);
-    refused = stringprep_profile(text, &prepared, "SASLprep", STRINGPREP_NO_UNASSIGNED);
-    wipe_text(text);
+    *room = password.len * GROWS_MOST + 1;
+    text = mem_new(*room);
+    memcpy(text, password.at, password.len);
+    if (saslprep(text, *room) == STRINGPREP_OK && text[0] != '\0')
+        return text;
+    OPENSSL_cleanse(text, *room);
     free(text);
-    if (refused == STRINGPREP_OK && prepared[0] != '\0')
-        return prepared;
-    free(refused == STRINGPREP_OK ? prepared : NULL);
     return NULL;
 }
 
@@ -177,7 +192,8 @@ static void salted_password(struct slice password, const struct scram_verifier *
 /* Salt and iterations are set already. */
 static void derive(struct slice password, struct scram_keys *keys)
 {
-    char *prepared = prepare(password);
+    size_t room = 0;
+    char *prepared = prepare(password, &room);
     uint8_t salted[SCRAM_KEY_BYTES];
     struct hmac_sha256 keyed;
 
@@ -188,7 +204,8 @@ static void derive(struct slice password, struct scram_keys *keys)
     SHA256(keys->client_key, sizeof(keys->client_key), keys->verifier.stored_key);
     OPENSSL_cleanse(salted, sizeof(salted));
     OPENSSL_cleanse(&keyed, sizeof(keyed));
-    wipe_text(prepared);
+    if (prepared != NULL)
+        OPENSSL_cleanse(prepared, room);
     free(prepared);
 }
 
