@@ -1,0 +1,54 @@
+/* Which statements (pg_statements.h) one upstream has prepared, the one used last first; bounded, so
+ * that servers are not filled with plans.
+ *
+ *     switch (pg_prepared_find(p, st->id)) {
+ *     case PG_PREPARED_ABSENT:
+ *         TRY(pg_prepared_add(p, st->id, &evicted));
+ *         send Close of `evicted` if it is not 0 (swallowed), and Parse
+ *     case PG_PREPARED_SENT:      its ParseComplete is still to come
+ *     case PG_PREPARED_READY:
+ *     }
+ *
+ * Where the Parse was sent before a Sync whose messages are not all answered yet, and may have been
+ * skipped, SENT is no promise for messages behind that Sync: pg_statements_session_find() has then
+ * said PG_NAME_LATER, if the Parse was the session's own. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proxy/base/err.h"
+#include "proxy/sql/pg_statements.h"
+
+enum { PG_PREPARED_MAX = 200, PG_PREPARED_MOST = 65535 };
+
+enum pg_prepared_state { PG_PREPARED_ABSENT, PG_PREPARED_SENT, PG_PREPARED_READY };
+
+struct pg_prepared_entry;
+
+/* Embedded in an upstream; zero is an empty one with PG_PREPARED_MAX. */
+struct pg_prepared {
+    struct pg_prepared_entry *entries; /* owned; NULL until the first */
+    uint32_t *slots;                   /* owned: numbers of entries by the hash of their ids */
+    uint32_t max;                      /* 0: PG_PREPARED_MAX; set before the first use */
+    uint32_t size, count, free;
+    uint32_t newest, oldest;
+    uint64_t unnamed; /* id of what the server's own unnamed statement is; 0: none of ours */
+};
+
+void pg_prepared_fini(struct pg_prepared *p);
+
+/* Counts as a use. */
+enum pg_prepared_state pg_prepared_find(struct pg_prepared *p, uint64_t id);
+/* A Parse of it is being sent: it is SENT.  *evicted is the id that is to be closed on the server
+ * first, or 0.  ERR_AGAIN: all are waiting for their ParseComplete. */
+MUST_CHECK enum err pg_prepared_add(struct pg_prepared *p, uint64_t id, uint64_t *evicted);
+/* What became of the Parse. */
+void pg_prepared_settle(struct pg_prepared *p, uint64_t id, enum pg_outcome outcome);
+/* The Close of an evicted one was skipped, so the server still has it. */
+void pg_prepared_restore(struct pg_prepared *p, uint64_t id);
+/* It was closed otherwise, or the server says that it is not there. */
+void pg_prepared_remove(struct pg_prepared *p, uint64_t id);
+/* DEALLOCATE ALL, DISCARD ALL reached the server. */
+void pg_prepared_clear(struct pg_prepared *p);
