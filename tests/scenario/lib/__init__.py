@@ -23,14 +23,15 @@ from lib.faults import Faults
 from lib.load import Load
 from lib.placement import keys_on_shards, shard_of
 from lib.ports import free_port
+from lib.postgres import Postgres, Replica
 from lib.process import Process
 from lib.redis_server import RedisServer
 from lib.resp import Failure, Push, RespSession, Status, Verbatim, encode
-from lib.sheaf import Sheaf, ini, pool
+from lib.sheaf import Sheaf, ini, pool, sql_pool
 from lib.twin import Twin
 
 __all__ = [
     "Case", "eventually", "main", "wait_until", "REPOSITORY", "SLOW", "Certificates", "Faults", "Load",
-    "keys_on_shards", "shard_of", "free_port", "Process", "RedisServer", "Failure", "Push",
-    "RespSession", "Status", "Verbatim", "encode", "Sheaf", "ini", "pool", "Twin",
+    "keys_on_shards", "shard_of", "free_port", "Postgres", "Replica", "Process", "RedisServer", "Failure", "Push",
+    "RespSession", "Status", "Verbatim", "encode", "Sheaf", "ini", "pool", "sql_pool", "Twin",
 ]

@@ -3,6 +3,7 @@ import contextlib
 import ctypes
 import os
 import pathlib
+import pwd
 import signal
 import subprocess
 import tempfile
@@ -17,20 +18,31 @@ _PTRACE_SEIZE, _PTRACE_INTERRUPT, _PTRACE_DETACH = 0x4206, 0x4207, 17
 _WALL = 0x40000000  # also threads
 
 
-def _die_with_parent():
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _die_with_parent(number):
+    return lambda: _libc.prctl(_PR_SET_PDEATHSIG, number)
+
+
+def as_user(user):
+    """What Popen() takes so that root runs a program as someone else; others run it as themselves."""
+    if user is None or os.geteuid() != 0:
+        return {}
+    entry = pwd.getpwnam(user)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
 class Process:
-    """One run of a program.  Its output goes to a file, so that a full pipe never stops it."""
+    """One run of a program.  Its output goes to a file, so that a full pipe never stops it.
 
-    def __init__(self, arguments, env=None, cwd=None, stdin=subprocess.DEVNULL):
+    `user`: whom root runs it as.  `death`: the signal by which it goes with the tests, if they are cut off."""
+
+    def __init__(self, arguments, env=None, cwd=None, stdin=subprocess.DEVNULL, user=None,
+                 death=signal.SIGKILL):
         self.arguments = [str(a) for a in arguments]
         self._out = tempfile.TemporaryFile("w+b")
         self._err = tempfile.TemporaryFile("w+b")
         self._popen = subprocess.Popen(
             self.arguments, stdin=stdin, stdout=self._out, stderr=self._err, cwd=cwd,
-            env={**os.environ, **(env or {})}, preexec_fn=_die_with_parent)
+            env={**os.environ, **(env or {})}, preexec_fn=_die_with_parent(death), **as_user(user))
         self.pid = self._popen.pid
 
     @staticmethod
@@ -108,10 +120,11 @@ class Process:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
 
-def run(arguments, stdin="", seconds=30, env=None):
+def run(arguments, stdin="", seconds=30, env=None, user=None):
     """Runs a program to its end: (exit code, standard output, standard error) as text."""
     done = subprocess.run(
         [str(a) for a in arguments], input=stdin.encode() if isinstance(stdin, str) else stdin,
-        capture_output=True, timeout=seconds * SLOW, env={**os.environ, **(env or {})}, check=False)
+        capture_output=True, timeout=seconds * SLOW, env={**os.environ, **(env or {})}, check=False,
+        **as_user(user))
     return (done.returncode, done.stdout.decode("utf-8", "replace"),
             done.stderr.decode("utf-8", "replace"))

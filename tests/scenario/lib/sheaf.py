@@ -45,6 +45,15 @@ def pool(shards, name="main", **options):
             {"listen": f"redis://127.0.0.1:{free_port()}", "shard": urls, **options})
 
 
+def sql_pool(primary, replicas=(), name="main", **options):
+    """A pool over PostgreSQL servers (or URLs), with a listener of its own that lets in whom they know."""
+    def url(server):
+        return server if isinstance(server, str) else server.url
+    return (f"sql {name}",
+            {"listen": f"postgresql://127.0.0.1:{free_port()}", "primary": url(primary),
+             "replica": [url(replica) for replica in replicas], "auth": "trust", "user": "app secret", **options})
+
+
 class Sheaf:
     """`sheaf serve` on a configuration of its own, ready when the constructor returns.
 
@@ -73,7 +82,7 @@ class Sheaf:
         self._proxy.update(proxy or {})
         self.text = text if text is not None else ini(("proxy", self._proxy), *pools)
         self.file.write_text(self.text)
-        found = re.findall(r"^\[memory (\S+)\]|^listen *= *(\S+)", self.text, re.M)
+        found = re.findall(r"^\[(?:memory|sql) (\S+)\]|^listen *= *(\S+)", self.text, re.M)
         self.listeners, name = {}, None
         for section, url in found:
             if section:
