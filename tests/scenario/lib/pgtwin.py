@@ -1,0 +1,65 @@
+"""The same bytes said to PostgreSQL itself and to what stands before it: the answers must be the same bytes."""
+from lib import pgwire as pg
+from lib.case import Case
+from lib.postgres import Postgres
+from lib.sql_front import sql_front
+
+# Where the server's source says an error is; what answers in its stead has no such place.
+_PLACE = "FLR"
+_OF_THE_FRONT = {"26000", "34000", "42P05", "42P03"}  # errors about names that it keeps itself
+
+
+def _comparable(message):
+    if message.tag != "E" or message.code not in _OF_THE_FRONT:
+        return message
+    return ("E", {letter: text for letter, text in message.fields.items() if letter not in _PLACE})
+
+
+class PgTwin(Case):
+    """One server, and Sheaf with `options` before it.  The tests are in a mixin, for each kind of pool.
+
+    There are the tables t (id, v), with the rows 1 to 3, and many (n), with a hundred thousand.  They are as
+    new for each script."""
+
+    options = {}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Postgres(cls)
+        cls.server.sql("CREATE TABLE t (id serial PRIMARY KEY, v text); CREATE TABLE many AS"
+                       " SELECT g AS n FROM generate_series(1, 100000) g; ANALYZE many", user="app")
+        cls.front = sql_front(cls, cls.server, **cls.options)
+
+    def reset(self):
+        self.server.sql("TRUNCATE t RESTART IDENTITY; INSERT INTO t (v) VALUES ('a'), ('b'), ('c')", user="app")
+
+    def session(self, **options):
+        """Through the front."""
+        session = pg.PgSession(self.front.target(), **options)
+        self.addCleanup(session.close)
+        return session
+
+    def told(self, target, script, one_byte=False, **options):
+        """What a script was told, or how far it came."""
+        self.reset()
+        with pg.PgSession(target, **options) as session:
+            session.one_byte = one_byte
+            try:
+                script(session)
+            except (EOFError, ConnectionResetError, BrokenPipeError):
+                session.rest()
+                session.seen.append(pg.Message("closed", b""))
+            return session.seen
+
+    def same(self, script, tags=None, **options):
+        """Runs a script (of a session) at both; what was told.  `tags`: what it must be, of messages."""
+        direct = self.told(("127.0.0.1", self.server.port), script, **options)
+        if tags is not None:
+            self.assertEqual(direct.tags, tags, f"the test is wrong: {direct}")
+        through = self.told(self.front.target(), script, **options)
+        self.assertEqual([_comparable(m) for m in through], [_comparable(m) for m in direct])
+        return direct
+
+    def same_bytes(self, data, tags=None, readies=1, **options):
+        """The answer to bytes that are sent at once."""
+        return self.same(lambda session: session.run(data, readies), tags, **options)
