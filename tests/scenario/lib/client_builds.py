@@ -19,12 +19,13 @@ from lib.case import REPOSITORY
 
 _SOURCES = REPOSITORY / "tests/scenario/clients"
 _FOLDER = REPOSITORY / "build/clients"
+JDBC = pathlib.Path("/usr/share/java/postgresql.jar")  # of libpostgresql-jdbc-java
 _SECONDS = 600  # a step on a slow network or a loaded machine; none takes a tenth of it otherwise
 _outcomes = {}  # by language: the folder, or the exception that says why there is none
 
 
 def built(language):
-    """The folder with the clients of a language: go, rust, java or python."""
+    """The folder with the clients of a language: go, rust, java, jdbc or python."""
     if language not in _outcomes:
         try:
             _outcomes[language] = _RECIPES[language](_SOURCES / language, _FOLDER / language)
@@ -60,6 +61,10 @@ def _java(recipe):
     recipe.build("sha256sum", "--quiet", "--check", recipe.source / "jars.sha256")
     recipe.build("javac", "-nowarn", "-d", recipe.out / "classes", "-cp", f"{jars}/*",
                  *sorted(recipe.source.glob("*.java")))
+
+
+def _jdbc(recipe):
+    recipe.build("javac", "-nowarn", "-d", recipe.out, "-cp", JDBC, recipe.source / "JdbcStory.java")
 
 
 def _python(recipe):
@@ -123,5 +128,6 @@ _RECIPES = {
     "go": _Recipe(_go, "go"),
     "rust": _Recipe(_rust, "cargo", "cc"),
     "java": _Recipe(_java, "mvn", "java", "javac"),
+    "jdbc": _Recipe(_jdbc, "java", "javac"),
     "python": _Recipe(_python),
 }
