@@ -4,36 +4,39 @@ import os
 import pathlib
 import platform
 import re
-import subprocess
 import sys
 import tempfile
 
-from . import loads, peers as kinds, picture, setup, tables
-from .memory import IdleSessions, SlowReader
+from . import picture, setup, tables
 from .processes import Cpus, Gone, Processes, raise_descriptor_limit
 from .results import Results
-from .shown import FIXED_RATE, SMALL_RATE, FixedRate, IdleEffect, TwoWorkers
-from .throughput import WORKLOADS, Throughput
-
-PARTS = [w.name for w in WORKLOADS] + ["slow_reader", "idle", "fixed_rate", "beside_big",
-                                       "idle_effect", "workers"]
-KEPT_LIMIT_MIB = 2.0        # what an allocator may keep of a slow reader's memory
-DEFAULT_SESSION_LIMIT_MIB = 64.0
 
 
 class Bench:
+    """What all kinds of pools have in common; a kind says what is started and what is measured."""
+
+    reference = short = ""      # the peer that ratios are to: its name, and a few letters for headings
+    title = ""                  # of the picture
+    panels = []                 # of the picture: (name of a row, title)
+    packages = {}               # program -> the package that has it
+    parts = []                  # what --only may name
+    quick_rounds, long_rounds = 3, 5
+
     def __init__(self, root, options):
         self.root, self.options = root, options
-        self.rounds = options.rounds or (3 if options.quick else 5)
+        self.rounds = options.rounds or (self.quick_rounds if options.quick else self.long_rounds)
         self.seconds = 0.7 if options.quick else 3.0
-        self.results, self.peers, self.cpus = Results(), [], Cpus()
+        self.results, self.peers, self.cpus = Results(self.reference, self.short), [], Cpus()
         self.descriptors = raise_descriptor_limit()
         self.program = options.sheaf or str(root / "build/release/sheaf")
-        self.session_limit_mib = options.session_limit or DEFAULT_SESSION_LIMIT_MIB
-        self.kept_limit_mib = KEPT_LIMIT_MIB
-        self.redis_benchmark = loads.RedisBenchmark(self.cpus.load)
-        self.sheaf_bench = loads.SheafBench(self.cpus.load, str(root / "build/release/sheaf-bench"))
         self.is_terminal = sys.stderr.isatty()
+
+    def start(self, processes):
+        """Starts servers, and self.peers before them."""
+        raise NotImplementedError
+
+    def measure(self):
+        raise NotImplementedError
 
     def say(self, text):
         if self.is_terminal:
@@ -47,6 +50,13 @@ class Bench:
     def peer(self, name):
         return next((p for p in self.peers if p.name == name), None)
 
+    def start_peers(self, peers):
+        self.peers = peers
+        for peer in self.peers:
+            peer.start()
+            if peer.problem:
+                self.say(f"{peer.title} is not measured: {peer.problem}\n")
+
     def fresh_peers(self, what):
         """All peers, one after the other, each just started."""
         for peer in self.peers:
@@ -55,58 +65,22 @@ class Bench:
                 peer.restart()
             yield peer
 
-    def start(self, processes):
-        self.say("starting servers and proxies")
-        servers = kinds.Servers(processes, self.cpus, self.descriptors - 100)
-        loads.fill_servers(servers, self.sheaf_bench)
-        about = processes, self.cpus, servers
-        self.peers = [kinds.Direct(*about), kinds.Sheaf(*about, self.program),
-                      kinds.Twemproxy(*about), kinds.Haproxy(*about)]
-        self.peers += [kinds.Also(*about, text) for text in self.options.also]
-        for peer in self.peers:
-            peer.start()
-            if peer.problem:
-                self.say(f"{peer.title} is not measured: {peer.problem}\n")
-        self.read_session_limit(processes)
-
-    def read_session_limit(self, processes):
-        """The limit that Sheaf's own effective configuration names, unless the user named one."""
-        sheaf = self.peer("sheaf")
-        if self.options.session_limit or sheaf.problem:
-            return
-        done = subprocess.run([self.program, "check", str(processes.folder / "sheaf.conf")],
-                              capture_output=True, text=True)
-        found = re.search(r"(?m)^\s*max_session_memory\s*=\s*(\d+)\s*([kKmMgG]?)", done.stdout)
-        if found:
-            unit = {"": 1 / (1 << 20), "k": 1 / 1024, "m": 1, "g": 1024}[found[2].lower()]
-            self.session_limit_mib = int(found[1]) * unit
-
-    def measure(self):
-        for workload in WORKLOADS:
-            if self.wants(workload.name):
-                Throughput(self, workload).run()
-        if self.wants("slow_reader"):
-            SlowReader(self).run()
-        if self.wants("idle"):
-            IdleSessions(self).run()
-        if self.wants("fixed_rate"):
-            FixedRate(self, "fixed_rate", f"Latency of GET 64 B at {FIXED_RATE:,}/s (sheaf-bench)",
-                      FIXED_RATE).run()
-        if self.wants("beside_big"):
-            FixedRate(self, "beside_none", f"Latency of GET 64 B at {SMALL_RATE:,}/s, alone",
-                      SMALL_RATE).run()
-            FixedRate(self, "beside_big", f"Latency of GET 64 B at {SMALL_RATE:,}/s beside a client "
-                      "that fetches 10 MiB values", SMALL_RATE, loads.GET_10M).run()
-        if self.wants("idle_effect"):
-            IdleEffect(self).run()
-        if self.wants("workers"):
-            TwoWorkers(self).run()
+    def alternating(self, what, peers=None):
+        """Round by round all peers, each round beginning with another one."""
+        peers = self.peers if peers is None else peers
+        for n in range(self.rounds):
+            for peer in peers[n % len(peers):] + peers[:n % len(peers)]:
+                self.say(f"{what}: round {n + 1} of {self.rounds}: {peer.title}")
+                yield peer
 
     def about(self):
         model = re.search(r"model name\s*:\s*(.*)", pathlib.Path("/proc/cpuinfo").read_text())
         return (f"{datetime.date.today()}, {model[1] if model else platform.machine()}, "
                 f"{os.cpu_count()} CPUs, Linux {platform.release()}; {self.cpus}; medians of "
                 f"{self.rounds} alternating rounds.")
+
+    def draw(self, results, peers, about):
+        return picture.draw(results, peers, about, self.title, self.panels)
 
     def tell(self):
         about = self.about()
@@ -115,7 +89,7 @@ class Bench:
         print(about)
         print(tables.terminal(self.results, self.peers))
         for path, text in ((self.options.json, tables.as_json),
-                           (self.options.picture, picture.draw),
+                           (self.options.picture, self.draw),
                            (self.options.markdown, tables.markdown)):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text(self.results, self.peers, about))
@@ -123,13 +97,14 @@ class Bench:
 
     def run(self):
         if not self.options.no_install:
-            setup.install(self.say)
+            setup.install(self.packages, self.say)
         if not self.options.no_build:
             setup.build(self.root, self.say)
         complete = True
         with tempfile.TemporaryDirectory(prefix="sheaf-bench-") as folder:
             processes = Processes(folder)
             try:
+                self.say("starting servers and proxies")
                 self.start(processes)
                 self.measure()
             except (KeyboardInterrupt, SystemExit, Gone) as reason:

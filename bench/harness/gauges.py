@@ -29,6 +29,39 @@ def cpu_ns_by_ticks(pid):
     return (int(fields[11]) + int(fields[12])) * TICK_NS
 
 
+def tree(pid):
+    """A process and all below it."""
+    found = [pid]
+    for parent in found:
+        try:
+            for task in os.listdir(f"/proc/{parent}/task"):
+                children = pathlib.Path(f"/proc/{parent}/task/{task}/children").read_text()
+                found += [int(child) for child in children.split()]
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def tree_cpu_ns(pid):
+    """Time of a process and all below it, with those below that have ended and were waited for."""
+    total = 0
+    for each in reversed(tree(pid)):
+        try:
+            total += cpu_ns(each) + ended_ns(each)
+        except FileNotFoundError:
+            continue        # it has ended: its parent, which comes later, has its time
+    return total
+
+
+def ended_ns(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) * TICK_NS
+
+
+def tree_pss_kib(pid):
+    return sum(memory_kib(each)[1] for each in tree(pid))
+
+
 def memory_kib(pid):
     """(RSS, PSS) of a process in KiB."""
     rss = re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())
@@ -40,9 +73,9 @@ def memory_kib(pid):
     return rss, int(pss[1]) if pss else rss
 
 
-def count_system_calls(pid, run):
-    """Calls run() and returns how many system calls the process made meanwhile."""
-    return Perf(pid).count(run) if Perf.works() else strace_count(pid, run)
+def count_system_calls(pids, run):
+    """Calls run() and returns how many system calls the processes, and what they start, made."""
+    return Perf(pids).count(run) if Perf.works() else strace_count(pids, run)
 
 
 class Perf:
@@ -50,8 +83,8 @@ class Perf:
 
     _works = None
 
-    def __init__(self, pid):
-        self.pid = pid
+    def __init__(self, pids):
+        self.pids = pids
 
     @classmethod
     def works(cls):
@@ -68,7 +101,8 @@ class Perf:
     def count(self, run):
         with tempfile.NamedTemporaryFile("r") as out:
             perf = subprocess.Popen(["perf", "stat", "-x,", "-o", out.name, "-e",
-                                     "raw_syscalls:sys_enter", "-p", str(self.pid)])
+                                     "raw_syscalls:sys_enter", "-p",
+                                     ",".join(map(str, self.pids))])
             try:
                 time.sleep(0.3)     # perf does not say that it has begun; the process is idle
                 run()
@@ -81,12 +115,12 @@ class Perf:
         return int(found[1])
 
 
-def strace_count(pid, run):
+def strace_count(pids, run):
     if shutil.which("strace") is None:
         raise Failed("neither perf nor strace can count system calls here")
     with tempfile.NamedTemporaryFile("r") as out:
-        strace = subprocess.Popen(["strace", "-c", "-f", "-o", out.name, "-p", str(pid)],
-                                  stderr=subprocess.DEVNULL)
+        strace = subprocess.Popen(["strace", "-c", "-f", "-o", out.name, "-p",
+                                   " ".join(map(str, pids))], stderr=subprocess.DEVNULL)
         try:
             time.sleep(0.5)
             run()

@@ -1,28 +1,15 @@
 """The results as one SVG: a panel per row worth seeing, a bar per peer, a line where Sheaf must be."""
 from xml.sax.saxutils import escape
 
-from .results import REFERENCE, UNDER_TEST
+from .results import UNDER_TEST
 from .tables import number
 
-PANELS = [
-    ("get_p1.redis-benchmark.cpu", "GET 64 B, pipeline 1: CPU per operation"),
-    ("get_p16.redis-benchmark.cpu", "GET 64 B, pipeline 16: CPU per operation"),
-    ("set_p16.redis-benchmark.cpu", "SET 256 B, pipeline 16: CPU per operation"),
-    ("mget.redis-benchmark.cpu", "MGET of 10 keys over 4 shards: CPU per operation"),
-    ("get_p1.system_calls", "GET 64 B, pipeline 1: system calls per operation"),
-    ("get_1m.sheaf-bench.p50", "GET 1 MiB, one client: p50"),
-    ("slow_reader.growth", "A client that never reads 200 MiB: memory grows by"),
-    ("slow_reader.after", "... and still held 5 s after it left"),
-    ("idle.session", "Memory of an idle session"),
-    ("idle.burst", "Memory of a session 1 s after a burst"),
-    ("fixed_rate.p99", "GET at 20,000/s: p99"),
-    ("beside_big.p99", "GET at 2,000/s beside a client that fetches 10 MiB values: p99"),
-]
 WIDTH, MARGIN, GAP = 1080, 32, 28
 PANEL_WIDTH = (WIDTH - 2 * MARGIN - GAP) / 2
 NAME_WIDTH, NUMBER_WIDTH = 92, 84
 BAR, STEP, HEAD, FOOT = 16, 22, 34, 18
-COLOURS = {UNDER_TEST: "#0b7285", REFERENCE: "#e8590c", "haproxy": "#868e96", "direct": "#ced4da"}
+COLOURS = {UNDER_TEST: "#0b7285", "haproxy": "#868e96", "direct": "#ced4da"}
+REFERENCE_COLOUR = "#e8590c"
 OTHER_COLOURS = ["#7048e8", "#2f9e44", "#c2255c", "#f08c00"]
 STYLE = """
   text { font: 12px system-ui, 'DejaVu Sans', Arial, sans-serif; fill: #343a40 }
@@ -34,9 +21,9 @@ STYLE = """
 """
 
 
-def colours(peers):
-    others = iter(OTHER_COLOURS * len(peers))
-    return {peer.name: COLOURS.get(peer.name) or next(others) for peer in peers}
+def colours(peers, reference):
+    others, known = iter(OTHER_COLOURS * len(peers)), {**COLOURS, reference: REFERENCE_COLOUR}
+    return {peer.name: known.get(peer.name) or next(others) for peer in peers}
 
 
 def goal_value(row):
@@ -45,7 +32,7 @@ def goal_value(row):
         return None
     if not row.bar.is_ratio:
         return row.bar.limit
-    reference = row.value(REFERENCE)
+    reference = row.value(row.reference)
     return None if reference is None else row.bar.limit * reference
 
 
@@ -90,10 +77,11 @@ class Panel:
         ]
 
 
-def draw(results, peers, about):
-    palette = colours(peers)
-    panels = [Panel(results.rows[name], title, peers, palette)
-              for name, title in PANELS if name in results.rows]
+def draw(results, peers, about, title, wanted):
+    """`wanted`: (name of a row, title of its panel)."""
+    palette = colours(peers, results.reference)
+    panels = [Panel(results.rows[name], text, peers, palette)
+              for name, text in wanted if name in results.rows]
     panels = [panel for panel in panels if panel.bars]
     out, y = [], MARGIN + 64
     for i in range(0, len(panels), 2):
@@ -105,7 +93,7 @@ def draw(results, peers, about):
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y + MARGIN:.0f}" '
         f'viewBox="0 0 {WIDTH} {y + MARGIN:.0f}">',
         f"<style>{STYLE}</style>", f'<rect width="{WIDTH}" height="{y + MARGIN:.0f}" fill="#fff"/>',
-        f'<text class="title" x="{MARGIN}" y="{MARGIN + 16}">Memory pools: what a proxy costs</text>',
+        f'<text class="title" x="{MARGIN}" y="{MARGIN + 16}">{escape(title)}</text>',
         f'<text class="about" x="{MARGIN}" y="{MARGIN + 38}">{escape(about)} Shorter is better.</text>',
     ]
     return "\n".join(head + out + ["</svg>"]) + "\n"

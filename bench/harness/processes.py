@@ -2,6 +2,7 @@
 import ctypes
 import os
 import pathlib
+import pwd
 import resource
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import time
 
 PR_SET_PDEATHSIG = 1
+LONGEST_SECONDS = 60        # for a load generator that is told to take some seconds
 LIBC = ctypes.CDLL(None)
 
 
@@ -39,6 +41,12 @@ def pin(pid, cpus):
         os.sched_setaffinity(int(task), cpus)
 
 
+def as_user(user):
+    """What subprocess needs to start something as this user; nothing for None."""
+    return {} if user is None else {"user": user, "group": pwd.getpwnam(user).pw_gid,
+                                    "extra_groups": []}
+
+
 def raise_descriptor_limit():
     """As many file descriptors as may be had; returns how many that is."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -65,7 +73,8 @@ class Processes:
         self.folder = pathlib.Path(folder)
         self.running = []
 
-    def start(self, name, command, cpus):
+    def start(self, name, command, cpus, user=None, stop_signal=signal.SIGTERM, patience=2.0):
+        """`stop_signal` ends it at once and tidily; `patience`: seconds until it is killed."""
         def in_child():
             LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             os.sched_setaffinity(0, cpus)
@@ -75,63 +84,47 @@ class Processes:
             with log.open("w") as out:
                 process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out,
                                            stderr=subprocess.STDOUT, cwd=self.folder,
-                                           preexec_fn=in_child, start_new_session=True)
+                                           preexec_fn=in_child, start_new_session=True,
+                                           **as_user(user))
         except OSError as problem:
             raise Failed(f"{command[0]}: {problem.strerror}") from None
-        process.log = log
+        process.log, process.stop_signal, process.patience = log, stop_signal, patience
         self.running.append(process)
         return process
 
     def stop(self, process):
-        """SIGTERM, and SIGKILL for what does not end within two seconds."""
+        """Asks it to end, and kills what does not, with all that it started."""
         if process in self.running:
             self.running.remove(process)
-        if process.poll() is not None:
-            return
-        process.terminate()
+        if process.poll() is None:
+            process.send_signal(process.stop_signal)
+            try:
+                process.wait(process.patience)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
         try:
-            process.wait(2)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
     def stop_all(self):
-        for process in list(self.running):
+        for process in reversed(list(self.running)):
             self.stop(process)
+
+
+def run_on(command, cpus, seconds=LONGEST_SECONDS, **options):
+    """Runs something that ends by itself, on these CPUs."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, **options,
+                              preexec_fn=lambda: os.sched_setaffinity(0, cpus))
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{os.path.basename(command[0])} did not end within {seconds} s") from None
+    except OSError as problem:
+        raise Failed(f"{command[0]}: {problem.strerror}") from None
+    return done
 
 
 def last_lines(path, count=3):
     lines = path.read_text(errors="replace").strip().splitlines()
     return " | ".join(lines[-count:])
-
-
-def ask(port, *words, timeout=2.0):
-    """One Redis command on a connection of its own; returns the first bytes of the reply."""
-    with socket.create_connection(("127.0.0.1", port), timeout) as s:
-        s.settimeout(timeout)
-        s.sendall(encode(*words))
-        return s.recv(4096)
-
-
-def encode(*words):
-    out = [b"*%d\r\n" % len(words)]
-    for word in words:
-        word = word if isinstance(word, bytes) else str(word).encode()
-        out.append(b"$%d\r\n%s\r\n" % (len(word), word))
-    return b"".join(out)
-
-
-def wait_until_it_answers(process, port, seconds=10):
-    """Until a GET is answered without an error; Failed says what the log says."""
-    end, reply = time.monotonic() + seconds, b"nothing"
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            raise Failed(f"ended with code {process.returncode}: {last_lines(process.log)}")
-        try:
-            reply = ask(port, "GET", "bench:ready")
-            if reply[:1] in (b"$", b"_"):
-                return
-        except OSError as problem:
-            reply = str(problem).encode()
-        time.sleep(0.05)
-    raise Failed(f"does not answer: {reply[:100].decode(errors='replace')}")

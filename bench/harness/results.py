@@ -1,7 +1,6 @@
 """What was measured: for each row and peer the values of all rounds; medians and ratios of them."""
 import statistics
 
-REFERENCE = "twemproxy"
 UNDER_TEST = "sheaf"
 
 
@@ -18,8 +17,9 @@ class Bar:
 
 
 class Row:
-    def __init__(self, name, group, title, unit, bar=None):
+    def __init__(self, name, group, title, unit, bar, reference):
         self.name, self.group, self.title, self.unit, self.bar = name, group, title, unit, bar
+        self.reference = reference      # name of the peer that ratios are to
         self.values = {}        # peer name -> values, one a round; None where a round has none
         self.problems = {}      # peer name -> why there is nothing
 
@@ -30,9 +30,9 @@ class Row:
         found = [v for v in self.values.get(peer, []) if v is not None]
         return statistics.median(found) if found else None
 
-    def ratio(self, peer, to=REFERENCE):
+    def ratio(self, peer):
         """Median of the rounds' own ratios: what disturbs one round disturbs both sides of it."""
-        pairs = zip(self.values.get(peer, []), self.values.get(to, []))
+        pairs = zip(self.values.get(peer, []), self.values.get(self.reference, []))
         found = [a / b for a, b in pairs if a is not None and b]
         return statistics.median(found) if found else None
 
@@ -45,13 +45,14 @@ class Row:
 
 
 class Results:
-    def __init__(self):
+    def __init__(self, reference, short):
+        self.reference, self.short = reference, short   # a peer's name; a few letters for headings
         self.rows = {}
         self.notes = []         # sentences that belong under the table
 
     def row(self, name, group, title, unit, bar=None):
         if name not in self.rows:
-            self.rows[name] = Row(name, group, title, unit, bar)
+            self.rows[name] = Row(name, group, title, unit, bar, self.reference)
         return self.rows[name]
 
     def note(self, text):

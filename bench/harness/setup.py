@@ -5,10 +5,8 @@ import subprocess
 
 from .processes import Failed
 
-PACKAGES = {
-    "nutcracker": "nutcracker", "haproxy": "haproxy", "redis-server": "redis-server",
-    "redis-benchmark": "redis-tools", "strace": "strace", "perf": "linux-perf",
-    "cmake": "cmake", "ninja": "ninja-build",
+PACKAGES = {     # of every measurement
+    "strace": "strace", "perf": "linux-perf", "cmake": "cmake", "ninja": "ninja-build",
 }
 SBIN = ["/usr/sbin", "/sbin", "/usr/local/sbin"]
 
@@ -18,9 +16,10 @@ def find(program):
     return shutil.which(program, path=path)
 
 
-def install(say):
+def install(packages, say):
     """Installs missing packages; what cannot be had is told, and its rows stay empty."""
-    missing = sorted({package for program, package in PACKAGES.items() if not find(program)})
+    missing = sorted({package for program, package in {**PACKAGES, **packages}.items()
+                      if not find(program)})
     if not missing:
         return
     say(f"installing {' '.join(missing)}")

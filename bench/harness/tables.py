@@ -1,7 +1,7 @@
 """The measured table, for a terminal and as Markdown, and everything as JSON."""
 import json
 
-from .results import REFERENCE, UNDER_TEST
+from .results import UNDER_TEST
 
 
 def number(value):
@@ -31,7 +31,7 @@ def terminal(results, peers):
     out = []
     for group, rows in results.groups().items():
         heads = "".join(f"{title[:13]:>14}" for title in titles.values())
-        out += ["", f"{group}", " " * width + heads + f"{'Sheaf/twem.':>13}  bar"]
+        out += ["", f"{group}", " " * width + heads + f"{'Sheaf/' + results.short:>13}  bar"]
         for row in rows:
             cells = "".join(f"{number(row.value(name)):>14}" for name in titles)
             verdict = row.verdict() or ("" if row.bar is None else "not measured")
@@ -60,7 +60,8 @@ def markdown(results, peers, about):
     out = [about, ""]
     for group, rows in results.groups().items():
         out += [f"**{group}**", "",
-                "| | " + " | ".join(titles.values()) + " | Sheaf/twemproxy | bar | |",
+                "| | " + " | ".join(titles.values()) +
+                f" | Sheaf/{titles.get(results.reference, results.reference)} | bar | |",
                 "|---|" + "---:|" * (len(titles) + 1) + "---|---|"]
         for row in rows:
             cells = " | ".join(number(row.value(name)) for name in titles)
@@ -79,7 +80,7 @@ def as_json(results, peers, about):
             "name": row.name, "group": row.group, "title": row.title, "unit": row.unit,
             "median": {name: row.value(name) for name in row.values},
             "rounds": row.values, "problems": row.problems,
-            f"ratio_to_{REFERENCE}": {name: row.ratio(name) for name in row.values},
+            f"ratio_to_{results.reference}": {name: row.ratio(name) for name in row.values},
             "bar": None if row.bar is None else {"limit": row.bar.limit,
                                                  "is_ratio": row.bar.is_ratio},
             "verdict": row.verdict(),

@@ -4,9 +4,10 @@ import socket
 import time
 
 from . import loads
-from .gauges import memory_kib
-from .processes import Failed, ask, encode
-from .results import Bar
+from ..gauges import memory_kib
+from ..processes import Failed
+from ..results import Bar
+from .talk import ask, encode
 
 NEVER_READ = 200            # pipelined GETs of 1 MiB
 IDLE_SESSIONS = 10_000

@@ -2,9 +2,9 @@
 import dataclasses
 
 from . import loads
-from .gauges import count_system_calls, cpu_ns
-from .processes import Failed
-from .results import Bar
+from ..gauges import count_system_calls, cpu_ns
+from ..processes import Failed
+from ..results import Bar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Throughput:
             generator = self.bench.redis_benchmark
             with peer.measured():
                 count = max(64, self.count_for(peer, generator) // 3)
-                found = count_system_calls(peer.pid,
+                found = count_system_calls([peer.pid],
                                            lambda: generator(peer.port, w.call, count))
             row.add(peer.name, found / count)
         except (Failed, OSError) as problem:

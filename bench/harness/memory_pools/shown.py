@@ -3,9 +3,9 @@ sessions; two workers against one."""
 import time
 
 from . import loads
-from .gauges import cpu_ns
-from .memory import IDLE_SESSIONS, close_sessions, open_sessions, session_count
-from .processes import Failed
+from ..gauges import cpu_ns
+from .sessions import IDLE_SESSIONS, close_sessions, open_sessions, session_count
+from ..processes import Failed
 
 FIXED_RATE, SMALL_RATE = 20_000, 2_000
 

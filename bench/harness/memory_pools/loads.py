@@ -6,13 +6,12 @@ import json
 import os
 import subprocess
 
-from .processes import Failed
-from .setup import find
+from ..processes import Failed, run_on
+from ..setup import find
 
 KEYS = 100_000
 BIG_KEYS, BIG_BYTES = 16, 1 << 20
 HUGE_KEYS, HUGE_BYTES = 4, 10 << 20
-LONGEST_SECONDS = 60        # for a generator that is told to take some seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,17 +46,6 @@ class Result:
     max: float = None
 
 
-def run(command, cpus, seconds=LONGEST_SECONDS):
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds,
-                              preexec_fn=lambda: os.sched_setaffinity(0, cpus))
-    except subprocess.TimeoutExpired:
-        raise Failed(f"{os.path.basename(command[0])} did not end within {seconds} s") from None
-    except OSError as problem:
-        raise Failed(f"{command[0]}: {problem.strerror}") from None
-    return done
-
-
 class RedisBenchmark:
     name = "redis-benchmark"
 
@@ -68,7 +56,7 @@ class RedisBenchmark:
         command = [find("redis-benchmark") or "redis-benchmark", "-h", "127.0.0.1", "-p", str(port),
                    "-c", str(call.clients), "-P", str(call.pipeline), "-r", str(call.keys),
                    "-n", str(count), "--csv", *call.words]
-        done = run(command, self.cpus)
+        done = run_on(command, self.cpus)
         rows = [row for row in csv.reader(io.StringIO(done.stdout)) if len(row) == 8]
         if done.returncode != 0 or len(rows) < 2 or "rror" in done.stdout:
             text = (done.stderr + done.stdout).strip().splitlines() or ["no output"]
@@ -93,7 +81,7 @@ class SheafBench:
         return self.run(port, call, "-n", str(count), "-w", "0", *options)
 
     def run(self, port, call, *options):
-        done = run(self.command(port, call, *options), self.cpus)
+        done = run_on(self.command(port, call, *options), self.cpus)
         if done.returncode != 0 or not done.stdout:
             raise Failed(f"sheaf-bench: {done.stderr.strip() or troubles(done.stdout)}")
         found = json.loads(done.stdout)["targets"][0]
@@ -109,7 +97,7 @@ class SheafBench:
                                 preexec_fn=lambda: os.sched_setaffinity(0, self.cpus))
 
     def fill(self, port, prefix, keys, size):
-        done = run([self.program, "-q", "--fill-only", "-k", str(keys), "-s", str(size),
+        done = run_on([self.program, "-q", "--fill-only", "-k", str(keys), "-s", str(size),
                     "--key-prefix", prefix, f"redis://127.0.0.1:{port}"], self.cpus)
         if done.returncode != 0:
             raise Failed(f"filling the servers: {done.stderr.strip() or done.stdout.strip()}")

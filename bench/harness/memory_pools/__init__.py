@@ -1,0 +1,1 @@
+"""Redis pools: the servers, the proxies before them, what is asked of them."""

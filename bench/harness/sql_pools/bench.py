@@ -1,0 +1,43 @@
+"""bench/run sql: Sheaf, PgBouncer, pgpool and HAProxy before a PostgreSQL primary and two replicas."""
+from ..bench import Bench
+from . import loads, peers as kinds
+from .bulk import CopyOut
+from .servers import Cluster
+from .throughput import WORKLOADS, Throughput
+
+
+class SqlBench(Bench):
+    reference, short = "pgbouncer", "PgB."
+    title = "SQL pools: what a proxy costs"
+    panels = [
+        ("select_16.simple.cpu", "SELECT by key, simple, 16 clients: CPU per transaction"),
+        ("select_16.prepared.cpu", "SELECT by key, prepared, 16 clients: CPU per transaction"),
+        ("select_16.simple.system_calls", "SELECT by key, simple: system calls per transaction"),
+        ("select_16.prepared.system_calls", "SELECT by key, prepared: system calls per transaction"),
+        ("select_200.simple.cpu", "SELECT by key, simple, 200 clients: CPU per transaction"),
+        ("select_200.simple.tail", "SELECT by key, simple, 200 clients: p99/p50"),
+        ("tpcb.simple.cpu", "TPC-B-like, simple, 16 clients: CPU per transaction"),
+        ("copy.cpu", "COPY out: CPU per gigabyte"),
+    ]
+    packages = {"pgbouncer": "pgbouncer", "pgpool": "pgpool2", "haproxy": "haproxy",
+                "/usr/lib/postgresql/15/bin/postgres": "postgresql-15"}
+    parts = [w.name for w in WORKLOADS] + ["copy"]
+
+    def __init__(self, root, options):
+        super().__init__(root, options)
+        self.pgbench = loads.Pgbench(self.cpus.load)
+
+    def start(self, processes):
+        servers = Cluster(processes, self.cpus, self.say)
+        about = processes, self.cpus, servers
+        self.start_peers([kinds.Direct(*about), kinds.Sheaf(*about, self.program),
+                          kinds.TwoWorkers(*about, self.program), kinds.PgBouncer(*about),
+                          kinds.Pgpool(*about), kinds.Haproxy(*about)] +
+                         [kinds.Also(*about, text) for text in self.options.also])
+
+    def measure(self):
+        for workload in WORKLOADS:
+            if self.wants(workload.name):
+                Throughput(self, workload).run()
+        if self.wants("copy"):
+            CopyOut(self).run()

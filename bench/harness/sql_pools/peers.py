@@ -1,0 +1,195 @@
+"""What is measured: PostgreSQL itself, Sheaf, PgBouncer, pgpool, HAProxy and whatever else is named.
+
+Sheaf and pgpool know the primary and both replicas; PgBouncer and HAProxy stand before the primary alone.
+None speaks TLS to a server: PgBouncer would prefer to, and another thing would be compared.
+"""
+import os
+import signal
+
+from .. import peer
+from ..gauges import count_system_calls, tree, tree_cpu_ns, tree_pss_kib
+from ..processes import Failed, free_ports, pin
+from ..setup import find
+from .servers import PASSWORD, PASSWORD_USER
+from .talk import wait_until_it_answers
+
+POOL_SIZE = 10              # server connections for each server
+PGPOOL_SESSIONS = 210       # it has a process for each
+
+
+class Peer(peer.Peer):
+    """What it costs is told of its processes together."""
+
+    has_prepared = True     # can a client prepare statements?
+    splits = False          # do reads go to replicas?
+    most_sessions = 1 << 30
+    once = False            # each server connection serves one client, and logs in with a password
+
+    def wait(self):
+        wait_until_it_answers(self.process, self.port)
+
+    def settle(self):
+        """Until the time of what a client made it start can be told."""
+
+    def cpu_ns(self):
+        self.settle()
+        return tree_cpu_ns(self.pid)
+
+    def pss_kib(self):
+        return tree_pss_kib(self.pid)
+
+    def system_calls(self, run):
+        self.settle()
+        return count_system_calls(tree(self.pid), run)
+
+    @property
+    def login(self):
+        """User and password for servers, as URLs and PgBouncer have them."""
+        return (PASSWORD_USER, PASSWORD) if self.once else ("bench", None)
+
+
+class InProxysPlace:
+    """Puts the primary on the proxy's CPU while it is measured directly."""
+
+    def __init__(self, pid, place, home):
+        self.pid, self.place, self.home = pid, place, home
+
+    def __enter__(self):
+        self.move(self.place)
+
+    def __exit__(self, *_):
+        self.move(self.home)
+        return False
+
+    def move(self, cpus):
+        for pid in tree(self.pid):
+            try:
+                pin(pid, cpus)
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+
+
+class Direct(Peer):
+    name, title = "direct", "PostgreSQL"
+    can_restart = False
+    most_sessions = 250
+
+    def start(self, cpus=None):
+        self.port, self.pid = self.servers.primary.port, self.servers.primary.process.pid
+
+    def stop(self):
+        pass
+
+    def settle(self):
+        self.servers.primary.settle()
+
+    def measured(self):
+        return InProxysPlace(self.pid, self.cpus.proxy, self.cpus.servers)
+
+
+class Sheaf(Peer):
+    name, title = "sheaf", "Sheaf"
+    splits = True
+    workers, reads, knows_replicas = 1, "causal", True
+
+    def __init__(self, processes, cpus, servers, program):
+        super().__init__(processes, cpus, servers)
+        self.program = program
+
+    def command(self):
+        if not os.access(self.program, os.X_OK):
+            raise Failed(f"{self.program} is not there")
+        user, password = self.login
+        login = f"{user}:{password.replace(' ', '%20')}@" if password else ""
+        ports = self.servers.ports if self.knows_replicas else self.servers.ports[:1]
+        servers = "".join(f"{'replica' if n else 'primary'} = postgresql://{login}127.0.0.1:{port}"
+                          "?tls=off\n" for n, port in enumerate(ports))
+        lifetime = "server_lifetime = 1ms\n" if self.once else ""
+        path = self.write(f"[proxy]\nworkers = {self.workers}\nadmin = off\n"
+                          "max_sessions = 100000\n\n[sql bench]\n"
+                          f"listen = postgresql://127.0.0.1:{self.port}\n{servers}"
+                          f"reads = {self.reads}\npooling = transaction\npool_size = {POOL_SIZE}\n"
+                          f"auth = trust\nuser = bench\n{lifetime}")
+        return [self.program, "serve", path]
+
+
+class TwoWorkers(Sheaf):
+    name, title, workers = "sheaf2", "Sheaf, 2 w.", 2
+
+    def start(self, cpus=None):
+        super().start(cpus or self.cpus.all[:1] + self.cpus.all[-1:])
+
+
+class PgBouncer(Peer):
+    name, title = "pgbouncer", "PgBouncer"
+    has_prepared = False        # 1.18, in transaction pooling
+
+    def __init__(self, processes, cpus, servers):
+        super().__init__(processes, cpus, servers)
+        self.user = servers.user        # it refuses to run as root
+
+    def command(self):
+        name, password = self.login
+        server = (f"host=127.0.0.1 port={self.servers.ports[0]} user={name}" +
+                  f" password='{password}'" * bool(password))
+        users = self.processes.folder / "pgbouncer.users"
+        users.write_text('"bench" ""\n')
+        path = self.write(f"[databases]\nbench = {server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+                          f"listen_port = {self.port}\nunix_socket_dir =\nauth_type = trust\n"
+                          f"auth_file = {users}\npool_mode = transaction\n"
+                          f"default_pool_size = {POOL_SIZE}\nmax_client_conn = 100000\n"
+                          f"server_tls_sslmode = disable\nserver_lifetime = {0 if self.once else 3600}\n"
+                          "log_connections = 0\nlog_disconnections = 0\n")
+        return [find("pgbouncer") or "pgbouncer", path]
+
+
+class Pgpool(Peer):
+    name, title = "pgpool", "pgpool"
+    splits = True
+    most_sessions = PGPOOL_SESSIONS - 10
+    stop_signal = signal.SIGINT
+
+    def __init__(self, processes, cpus, servers):
+        super().__init__(processes, cpus, servers)
+        self.user = servers.user
+
+    def command(self):
+        folder = self.processes.folder / "pgpool"
+        folder.mkdir(exist_ok=True)
+        if self.user:
+            os.chown(folder, *self.servers.owner())
+        backends = "".join(
+            f"backend_hostname{n} = '127.0.0.1'\nbackend_port{n} = {port}\nbackend_weight{n} = 1\n"
+            f"backend_flag{n} = '{'DISALLOW' if n else 'ALWAYS_PRIMARY|DISALLOW'}_TO_FAILOVER'\n"
+            for n, port in enumerate(self.servers.ports))
+        admin, = free_ports(1)
+        path = self.write(
+            "backend_clustering_mode = 'streaming_replication'\nlisten_addresses = '127.0.0.1'\n"
+            f"port = {self.port}\nsocket_dir = '{folder}'\npcp_listen_addresses = '127.0.0.1'\n"
+            f"pcp_port = {admin}\npcp_socket_dir = '{folder}'\npid_file_name = '{folder}/pid'\n"
+            f"logdir = '{folder}'\nwork_dir = '{folder}'\n{backends}ssl = off\n"
+            "enable_pool_hba = off\npool_passwd = ''\n"
+            f"num_init_children = {PGPOOL_SESSIONS}\nmax_pool = 1\n"
+            "child_life_time = 0\nchild_max_connections = 0\nconnection_life_time = 0\n"
+            "client_idle_limit = 0\nload_balance_mode = on\nhealth_check_period = 0\n"
+            "sr_check_period = 10\nsr_check_user = 'bench'\nsr_check_database = 'bench'\n"
+            "log_min_messages = warning\n")
+        nothing = folder / "nothing"
+        nothing.write_text("")
+        return [find("pgpool") or "pgpool", "-n", "-f", path, "-a", str(nothing), "-F", str(nothing)]
+
+
+class Haproxy(Peer):
+    name, title = "haproxy", "HAProxy TCP"
+    most_sessions = 250         # each is a connection to the server
+
+    def command(self):
+        path = self.write("global\n    nbthread 1\ndefaults\n    mode tcp\n    timeout connect 5s\n"
+                          "    timeout client 1h\n    timeout server 1h\nlisten bench\n"
+                          f"    bind 127.0.0.1:{self.port}\n"
+                          f"    server primary 127.0.0.1:{self.servers.ports[0]}\n")
+        return [find("haproxy") or "haproxy", "-db", "-f", path]
+
+
+class Also(peer.Also, Peer):
+    pass

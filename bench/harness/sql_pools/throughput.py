@@ -1,0 +1,127 @@
+"""pgbench, in alternating rounds: CPU time and system calls per transaction, throughput, latency."""
+import dataclasses
+
+from ..processes import Failed
+from ..results import Bar, UNDER_TEST
+from . import loads
+
+NO_PREPARED = ("PgBouncer 1.18 has no prepared statements in transaction pooling; bars for prepared ones "
+               "are on its simple queries")
+
+
+@dataclasses.dataclass(frozen=True)
+class Workload:
+    name: str
+    title: str
+    script: tuple
+    clients: int
+    modes: tuple
+    barred: tuple = ()          # modes whose CPU time and system calls have bars
+    tail_bar: Bar = None        # of p99/p50
+
+
+MODES = ("simple", "extended", "prepared")
+WORKLOADS = [
+    Workload("select_16", "SELECT by key, 16 clients", loads.SELECT, 16, MODES,
+             ("simple", "prepared")),
+    Workload("select_200", "SELECT by key, 200 clients", loads.SELECT, 200, MODES,
+             tail_bar=Bar(1.5, is_ratio=False)),
+    Workload("tpcb", "TPC-B-like, 16 clients", loads.TPCB, 16, ("simple", "prepared")),
+]
+CPU_LIMIT, PGPOOL_LIMIT, SYSTEM_CALLS_LIMIT = 1.0, 0.25, 5
+
+
+class Throughput:
+    """One workload in each of its modes against all peers."""
+
+    def __init__(self, bench, workload):
+        self.bench, self.workload = bench, workload
+        self.rows = {mode: self.make_rows(mode) for mode in workload.modes}
+        self.given_up = {}      # (peer, mode) -> why its further rounds are not tried
+
+    def make_rows(self, mode):
+        w, row = self.workload, self.bench.results.row
+        key, group = f"{w.name}.{mode}", f"{w.title}, {mode}"
+        barred = mode in w.barred
+        rows = {
+            "cpu": row(f"{key}.cpu", group, "CPU per transaction", "us",
+                       Bar(CPU_LIMIT) if barred and mode == "simple" else None),
+            "per_second": row(f"{key}.per_second", group, "transactions per second", "/s"),
+            "p50": row(f"{key}.p50", group, "p50", "us"),
+            "p99": row(f"{key}.p99", group, "p99", "us"),
+            "tail": row(f"{key}.tail", group, "p99/p50", "", w.tail_bar),
+            "system_calls": row(f"{key}.system_calls", group, "system calls per transaction", "",
+                                Bar(SYSTEM_CALLS_LIMIT, is_ratio=False) if barred else None),
+        }
+        if barred and mode != "simple":
+            rows["to_simple"] = row(f"{key}.to_simple", group, "CPU, to that of PgBouncer's simple",
+                                    "", Bar(CPU_LIMIT, is_ratio=False))
+        rows["to_pgpool"] = row(f"{key}.to_pgpool", group, "CPU, to that of pgpool", "",
+                                Bar(PGPOOL_LIMIT, is_ratio=False) if barred else None)
+        return rows
+
+    def run(self):
+        w = self.workload
+        for peer in self.bench.alternating(w.title):
+            for mode in w.modes:
+                self.one_round(peer, mode)
+        for _ in range(1 if self.bench.options.quick else 2):
+            for peer in self.bench.peers:
+                self.bench.say(f"{w.title}: system calls: {peer.title}")
+                for mode in w.modes:
+                    self.system_calls(peer, mode)
+        self.compare()
+
+    def check(self, peer, mode):
+        peer.check()
+        if mode == "prepared" and not peer.has_prepared:
+            raise Failed(NO_PREPARED)
+        if (peer.name, mode) in self.given_up:
+            raise Failed(self.given_up[peer.name, mode])
+
+    def call(self, mode):
+        return loads.Call(self.workload.script, mode, self.workload.clients)
+
+    def one_round(self, peer, mode):
+        rows = {key: row for key, row in self.rows[mode].items()
+                if key in ("cpu", "per_second", "p50", "p99", "tail")}
+        try:
+            self.check(peer, mode)
+            with peer.measured():
+                before = peer.cpu_ns()
+                result = self.bench.pgbench(peer.port, self.call(mode), self.bench.seconds)
+                cpu_us = (peer.cpu_ns() - before) / 1000 / result.count
+        except (Failed, OSError) as problem:
+            self.given_up[peer.name, mode] = str(problem)
+            for row in rows.values():
+                row.add(peer.name, None)
+                row.problems[peer.name] = str(problem)
+            return
+        found = {"cpu": cpu_us, "tail": result.p99 / result.p50}
+        for key, row in rows.items():
+            row.add(peer.name, found[key] if key in found else getattr(result, key))
+
+    def system_calls(self, peer, mode):
+        row, counts = self.rows[mode]["system_calls"], []
+        try:
+            self.check(peer, mode)
+            with peer.measured():
+                total = peer.system_calls(lambda: counts.append(self.bench.pgbench(
+                    peer.port, self.call(mode), self.bench.seconds / 2).count))
+            row.add(peer.name, total / counts[0])
+        except (Failed, OSError) as problem:
+            row.add(peer.name, None)
+            row.problems[peer.name] = str(problem)
+
+    def compare(self):
+        """Sheaf's CPU time as a part of what others need, round by round."""
+        for rows in self.rows.values():
+            fill_ratio(rows["to_pgpool"], rows["cpu"], rows["cpu"].values.get("pgpool", []))
+            if "to_simple" in rows:
+                fill_ratio(rows["to_simple"], rows["cpu"],
+                           self.rows["simple"]["cpu"].values.get("pgbouncer", []))
+
+
+def fill_ratio(row, cpu, others):
+    for own, other in zip(cpu.values.get(UNDER_TEST, []), others):
+        row.add(UNDER_TEST, own / other if own is not None and other else None)
