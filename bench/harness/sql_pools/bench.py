@@ -2,7 +2,10 @@
 from ..bench import Bench
 from . import loads, peers as kinds
 from .bulk import CopyOut
+from .freshness import WriteThenRead
 from .servers import Cluster
+from .sessions import IdleSessions, Logins
+from .spread import Spread
 from .throughput import WORKLOADS, Throughput
 
 
@@ -18,18 +21,23 @@ class SqlBench(Bench):
         ("select_200.simple.tail", "SELECT by key, simple, 200 clients: p99/p50"),
         ("tpcb.simple.cpu", "TPC-B-like, simple, 16 clients: CPU per transaction"),
         ("copy.cpu", "COPY out: CPU per gigabyte"),
+        ("idle.idle", "Memory of an idle client"),
+        ("login.cpu", "Login at a server with SCRAM: CPU"),
+        ("fresh.stale", "Write, then read at once: stale reads"),
+        ("fresh.read", "Write, then read at once: time of the read"),
     ]
     packages = {"pgbouncer": "pgbouncer", "pgpool": "pgpool2", "haproxy": "haproxy",
                 "/usr/lib/postgresql/15/bin/postgres": "postgresql-15"}
-    parts = [w.name for w in WORKLOADS] + ["copy"]
+    parts = [w.name for w in WORKLOADS] + ["copy", "idle", "login", "fresh", "spread"]
 
     def __init__(self, root, options):
         super().__init__(root, options)
+        self.servers = None
         self.pgbench = loads.Pgbench(self.cpus.load)
 
     def start(self, processes):
-        servers = Cluster(processes, self.cpus, self.say)
-        about = processes, self.cpus, servers
+        self.servers = Cluster(processes, self.cpus, self.say)
+        about = processes, self.cpus, self.servers
         self.start_peers([kinds.Direct(*about), kinds.Sheaf(*about, self.program),
                           kinds.TwoWorkers(*about, self.program), kinds.PgBouncer(*about),
                           kinds.Pgpool(*about), kinds.Haproxy(*about)] +
@@ -41,3 +49,11 @@ class SqlBench(Bench):
                 Throughput(self, workload).run()
         if self.wants("copy"):
             CopyOut(self).run()
+        if self.wants("idle"):
+            IdleSessions(self).run()
+        if self.wants("login"):
+            Logins(self).run()
+        if self.wants("fresh"):
+            WriteThenRead(self).run()
+        if self.wants("spread"):
+            Spread(self).run()

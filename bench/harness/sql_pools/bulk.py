@@ -44,6 +44,7 @@ class CopyOut:
         before, began = peer.cpu_ns(), time.monotonic()
         self.copy(peer)
         seconds = time.monotonic() - began
+        peer.settle()
         return {"cpu": (peer.cpu_ns() - before) / 1e6 / GIGABYTES, "speed": GIGABYTES * 1000 / seconds}
 
     def system_calls(self, peer):

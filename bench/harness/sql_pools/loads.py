@@ -1,16 +1,21 @@
 """pgbench: what it is told, and what it tells."""
 import dataclasses
+import math
 import os
 import pathlib
 import re
 import signal
 import subprocess
 import tempfile
+import threading
+import time
 
 from ..processes import Failed, run_on
 from .servers import program
 
-SELECT, TPCB = ("-S",), ("-b", "tpcb-like")
+SELECT, UPDATE, TPCB = ("-S",), ("-N",), ("-b", "tpcb-like")
+SAMPLE_SECONDS = 0.05
+TRIES = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,49 +27,121 @@ class Call:
 
 @dataclasses.dataclass
 class Result:
-    """Times are in microseconds."""
+    """Times are in microseconds; `spent`: how much each gauge rose."""
     count: int
     per_second: float
     p50: float
     p99: float
+    spent: list
 
 
 class Pgbench:
+    """Measures while all clients are connected and at work: neither their logins nor their end is counted.
+    pgbench's log tells when each transaction ended, and gauges are read again and again."""
+
     def __init__(self, cpus):
         self.cpus = cpus
+        self.connecting = {}        # (port, clients) -> seconds until all of them are at work
 
-    def command(self, port, call, seconds, *options):
+    def command(self, port, call, *options):
         return [program("pgbench"), "-h", "127.0.0.1", "-p", str(port), "-U", "bench", "-n", "-M",
-                call.mode, "-c", str(call.clients), "-T", str(seconds), *call.script, *options,
-                "bench"]
+                call.mode, "-c", str(call.clients), *call.script, *options, "bench"]
 
-    def __call__(self, port, call, seconds):
-        """Loads it for about so many seconds, which pgbench takes whole."""
-        with tempfile.TemporaryDirectory(prefix="sheaf-bench-pgbench-") as folder:
-            done = run_on(self.command(port, call, max(1, round(seconds)), "-l"), self.cpus,
-                          cwd=folder)
-            count = re.search(r"transactions actually processed: (\d+)", done.stdout)
-            rate = re.search(r"tps = ([\d.]+) \(without", done.stdout)
-            failed = re.search(r"failed transactions: (\d+)", done.stdout)
-            if done.returncode != 0 or not count or not rate or (failed and int(failed[1]) > 0):
-                lines = [line for line in done.stderr.splitlines() if "error" in line]
-                raise Failed(f"pgbench: {(lines or done.stderr.strip().splitlines() or ['failed'])[0]}")
-            p50, p99 = percentiles(folder, 0.5, 0.99)
-        return Result(int(count[1]), float(rate[1]), p50, p99)
+    def count(self, port, call, each):
+        """Each client makes so many transactions."""
+        self.run(self.command(port, call, "-t", str(each)))
+
+    def __call__(self, port, call, seconds, *gauges):
+        """Loads it for about so many seconds; gauges are functions that tell a growing number."""
+        key = port, call.clients
+        if key not in self.connecting:
+            began = time.monotonic()
+            self.count(port, call, 1)
+            self.connecting[key] = time.monotonic() - began
+        for _ in range(TRIES):
+            result = self.try_for(port, call, math.ceil(self.connecting[key] + seconds + 0.2), gauges)
+            if result is not None and result[1] >= seconds / 2:
+                return result[0]
+            self.connecting[key] += 1
+        raise Failed(f"pgbench: {call.clients} clients were never at work together")
+
+    def try_for(self, port, call, seconds, gauges):
+        with tempfile.TemporaryDirectory(prefix="sheaf-bench-pgbench-") as folder, \
+                Samples(gauges) as samples:
+            self.run(self.command(port, call, "-T", str(seconds), "-l"), cwd=folder)
+            samples.stop()
+            return result_of(read_log(folder), samples.taken, call.clients)
+
+    def run(self, command, **options):
+        done = run_on(command, self.cpus, **options)
+        failed = re.search(r"failed transactions: (\d+)", done.stdout)
+        if done.returncode != 0 or (failed and int(failed[1]) > 0):
+            lines = [line for line in done.stderr.splitlines() if "error" in line]
+            raise Failed(f"pgbench: {(lines or done.stderr.strip().splitlines() or ['failed'])[0]}")
 
     def in_background(self, port, call, rate):
-        return subprocess.Popen(self.command(port, call, 3600, "-R", str(rate)),
+        return subprocess.Popen(self.command(port, call, "-T", "3600", "-R", str(rate)),
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                 preexec_fn=lambda: os.sched_setaffinity(0, self.cpus))
 
 
-def percentiles(folder, *wanted):
-    """Of pgbench's own logs: client, number, time in microseconds, and more."""
-    times = sorted(int(line.split(None, 3)[2]) for path in pathlib.Path(folder).glob("pgbench_log.*")
-                   for line in path.read_text().splitlines())
+class Samples:
+    """Reads gauges beside what runs: (time, values); seldom enough to cost little."""
+
+    def __init__(self, gauges):
+        self.gauges, self.taken, self.ending = gauges, [], threading.Event()
+        self.thread = threading.Thread(target=self.take_all, daemon=True)
+
+    def take_all(self):
+        while not self.ending.is_set():
+            began = time.time()
+            values = [gauge() for gauge in self.gauges]
+            self.taken.append(((began + time.time()) / 2, values))
+            self.ending.wait(max(SAMPLE_SECONDS, 10 * (time.time() - began)))
+
+    def stop(self):
+        self.ending.set()
+        self.thread.join()
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        return False
+
+
+def read_log(folder):
+    """(client, microseconds, when it ended) of each transaction, as pgbench's log has them."""
+    found = []
+    for path in pathlib.Path(folder).glob("pgbench_log.*"):
+        for line in path.read_text().splitlines():
+            client, _, took, _, seconds, microseconds = line.split()[:6]
+            found.append((int(client), int(took), int(seconds) + int(microseconds) / 1e6))
+    return found
+
+
+def result_of(log, samples, clients):
+    """What happened between the first and the last sample at which all clients were at work, and how long
+    that was; None if there are not two of them."""
+    first, last = {}, {}
+    for client, _, ended in log:
+        first[client] = min(first.get(client, ended), ended)
+        last[client] = max(last.get(client, ended), ended)
+    if len(first) < clients:
+        return None
+    within = [sample for sample in samples
+              if max(first.values()) <= sample[0] <= min(last.values())]
+    if len(within) < 2:
+        return None
+    (begin, before), (end, after) = within[0], within[-1]
+    times = sorted(took for _, took, ended in log if begin < ended <= end)
     if not times:
-        raise Failed("pgbench logged nothing")
-    return [float(times[min(len(times) - 1, int(len(times) * part))]) for part in wanted]
+        return None
+    p50, p99 = (float(times[min(len(times) - 1, int(len(times) * part))]) for part in (0.5, 0.99))
+    spent = [now - then for now, then in zip(after, before)]
+    return Result(len(times), len(times) / (end - begin), p50, p99, spent), end - begin
 
 
 def stop(background):

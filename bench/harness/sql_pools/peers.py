@@ -23,16 +23,20 @@ class Peer(peer.Peer):
     has_prepared = True     # can a client prepare statements?
     splits = False          # do reads go to replicas?
     most_sessions = 1 << 30
+    can_log_in = False      # to servers, by itself?
     once = False            # each server connection serves one client, and logs in with a password
+    knows_replicas = True
 
     def wait(self):
         wait_until_it_answers(self.process, self.port)
+
+    def ports_of_servers(self):
+        return self.servers.ports if self.knows_replicas else self.servers.ports[:1]
 
     def settle(self):
         """Until the time of what a client made it start can be told."""
 
     def cpu_ns(self):
-        self.settle()
         return tree_cpu_ns(self.pid)
 
     def pss_kib(self):
@@ -90,7 +94,8 @@ class Direct(Peer):
 class Sheaf(Peer):
     name, title = "sheaf", "Sheaf"
     splits = True
-    workers, reads, knows_replicas = 1, "causal", True
+    can_log_in = True
+    workers, reads = 1, "causal"
 
     def __init__(self, processes, cpus, servers, program):
         super().__init__(processes, cpus, servers)
@@ -101,9 +106,8 @@ class Sheaf(Peer):
             raise Failed(f"{self.program} is not there")
         user, password = self.login
         login = f"{user}:{password.replace(' ', '%20')}@" if password else ""
-        ports = self.servers.ports if self.knows_replicas else self.servers.ports[:1]
         servers = "".join(f"{'replica' if n else 'primary'} = postgresql://{login}127.0.0.1:{port}"
-                          "?tls=off\n" for n, port in enumerate(ports))
+                          "?tls=off\n" for n, port in enumerate(self.ports_of_servers()))
         lifetime = "server_lifetime = 1ms\n" if self.once else ""
         path = self.write(f"[proxy]\nworkers = {self.workers}\nadmin = off\n"
                           "max_sessions = 100000\n\n[sql bench]\n"
@@ -122,6 +126,7 @@ class TwoWorkers(Sheaf):
 
 class PgBouncer(Peer):
     name, title = "pgbouncer", "PgBouncer"
+    can_log_in = True
     has_prepared = False        # 1.18, in transaction pooling
 
     def __init__(self, processes, cpus, servers):
@@ -161,7 +166,7 @@ class Pgpool(Peer):
         backends = "".join(
             f"backend_hostname{n} = '127.0.0.1'\nbackend_port{n} = {port}\nbackend_weight{n} = 1\n"
             f"backend_flag{n} = '{'DISALLOW' if n else 'ALWAYS_PRIMARY|DISALLOW'}_TO_FAILOVER'\n"
-            for n, port in enumerate(self.servers.ports))
+            for n, port in enumerate(self.ports_of_servers()))
         admin, = free_ports(1)
         path = self.write(
             "backend_clustering_mode = 'streaming_replication'\nlisten_addresses = '127.0.0.1'\n"
@@ -176,7 +181,8 @@ class Pgpool(Peer):
             "log_min_messages = warning\n")
         nothing = folder / "nothing"
         nothing.write_text("")
-        return [find("pgpool") or "pgpool", "-n", "-f", path, "-a", str(nothing), "-F", str(nothing)]
+        return [find("pgpool") or "pgpool", "-n", "-D", "-f", path, "-a", str(nothing), "-F",
+                str(nothing)]
 
 
 class Haproxy(Peer):

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 
-from ..gauges import tree
+from ..gauges import tree, tree_cpu_ns
 from ..processes import Failed, Gone, as_user, free_ports, last_lines
 from .talk import ask, wait_until_it_answers
 
@@ -44,6 +44,9 @@ def server_user():
 class Server:
     def __init__(self, name, port, process):
         self.name, self.port, self.process = name, port, process
+
+    def cpu_ns(self):
+        return tree_cpu_ns(self.process.pid)
 
     def settle(self, seconds=5):
         """Until the backends of clients that left are gone, so that their time has been told."""

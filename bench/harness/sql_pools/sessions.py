@@ -1,0 +1,115 @@
+"""Memory of idle clients; CPU time of a login at a server."""
+import time
+
+from ..processes import Failed
+from ..results import Bar
+from .talk import Session, ask
+
+IDLE_SESSIONS = 10_000
+SOCKETS_KEPT = 200          # descriptors for everything else
+LOGINS = 300
+MEMORY_LIMIT_KIB, LOGIN_LIMIT_MS = 4.0, 0.1
+WARM = "SELECT abalance FROM pgbench_accounts WHERE aid = 1"
+
+
+class IdleSessions:
+    """Each with a proxy that was just started, so that nothing is counted that an earlier
+    measurement left behind."""
+
+    def __init__(self, bench):
+        self.bench = bench
+        group, row = "Memory of a client (PSS)", bench.results.row
+        bar = Bar(MEMORY_LIMIT_KIB, is_ratio=False)
+        self.silent = row("idle.silent", group, "logged in, 10,000 of them", "KiB", bar)
+        self.idle = row("idle.idle", group, "idle after a SELECT each", "KiB", bar)
+
+    def run(self):
+        for peer in self.bench.fresh_peers("10,000 idle clients"):
+            try:
+                peer.check()
+                self.measure(peer)
+            except (Failed, OSError) as problem:
+                self.silent.problems[peer.name] = self.idle.problems[peer.name] = str(problem)
+        for peer in self.bench.fresh_peers("starting again"):
+            pass
+
+    def count_for(self, peer):
+        """What the limit of file descriptors allows, and those who need a server or a process for
+        each client."""
+        room = int((self.bench.descriptors - SOCKETS_KEPT) * peer.sessions_per_descriptor)
+        count = min(IDLE_SESSIONS, peer.most_sessions, room)
+        if count < IDLE_SESSIONS:
+            self.bench.results.note(f"{peer.title}: {count} idle clients" + (
+                "; the limit of file descriptors allows no more." if count == room else
+                ", since each has a process or a server connection of its own."))
+        return count
+
+    def measure(self, peer):
+        count = self.count_for(peer)
+        for _ in range(64):
+            ask(peer.port, WARM)
+        peer.settle()
+        before, sessions = peer.pss_kib(), []
+        try:
+            for _ in range(count):
+                sessions.append(Session(peer.port))
+            time.sleep(1)
+            self.silent.add(peer.name, (peer.pss_kib() - before) / count)
+            for session in sessions:
+                session.query(WARM)
+            time.sleep(1)
+            self.idle.add(peer.name, (peer.pss_kib() - before) / count)
+        finally:
+            for session in sessions:
+                session.close()
+
+
+class Logins:
+    """Clients that come, ask once and go, with server connections that are kept, and with such that
+    each serve one client and log in with SCRAM: the difference is the login."""
+
+    def __init__(self, bench):
+        self.bench = bench
+        group, row = "Login at a server with a SCRAM password", bench.results.row
+        self.cpu = row("login.cpu", group, "CPU of connecting and logging in", "ms",
+                       Bar(LOGIN_LIMIT_MS, is_ratio=False))
+        self.client = row("login.client", group, "CPU of a client that comes, asks and goes", "ms")
+
+    def run(self):
+        peers = [peer for peer in self.bench.peers if peer.can_log_in]
+        for peer in self.bench.alternating("logins", peers):
+            try:
+                peer.check()
+                without, _ = self.measure(peer, False)
+                with_login, logins = self.measure(peer, True)
+                self.client.add(peer.name, without / LOGINS)
+                self.cpu.add(peer.name, (with_login - without) / logins)
+            except (Failed, OSError) as problem:
+                for row in (self.cpu, self.client):
+                    row.add(peer.name, None)
+                    row.problems[peer.name] = str(problem)
+        for peer in peers:
+            peer.once = False
+            peer.restart()
+
+    def measure(self, peer, once):
+        """Milliseconds of CPU time, and how often a server was logged in to."""
+        peer.once = once
+        peer.restart()
+        peer.check()
+        for _ in range(10):
+            ask(peer.port, "SELECT 1")
+        logins, before = self.sessions(), peer.cpu_ns()
+        for _ in range(LOGINS):
+            ask(peer.port, "SELECT 1")
+        spent = (peer.cpu_ns() - before) / 1e6
+        logins = self.sessions() - logins
+        if once and logins < LOGINS / 2:
+            raise Failed(f"only {logins} logins at the servers for {LOGINS} clients")
+        return spent, logins
+
+    def sessions(self):
+        """How many sessions the servers have seen; they tell it a little late."""
+        time.sleep(1.5)
+        return sum(int(ask(server.port, "SELECT sessions FROM pg_stat_database WHERE datname = "
+                                        "'bench'")[0][0]) for server in self.bench.servers.servers)
