@@ -9,8 +9,9 @@
  *     if (script.route <= ROUTE_TRY) ... a replica may be asked
  *
  * It cannot fail: what is not understood goes to the primary, and says why.  The text may hold any
- * bytes but is not looked at if it is longer than SCRIPT_TEXT_LIMIT, or has more than
- * SCRIPT_STATEMENT_LIMIT statements (a script then has one, of kind QUERY, OPAQUE). */
+ * bytes, but is not looked into if it is longer than SCRIPT_TEXT_LIMIT, has more than
+ * SCRIPT_STATEMENT_LIMIT statements, or a NUL: the script is then one QUERY that is UNSEEN.  Where the
+ * grammar gives up (newer syntax, or longer than SCRIPT_PARSE_LIMIT) the words alone decide. */
 #pragma once
 
 #include <stdbool.h>
@@ -24,6 +25,8 @@
 
 enum {
     SCRIPT_TEXT_LIMIT = 256 * 1024,
+    SCRIPT_PARSE_LIMIT = 32 * 1024,
+    SCRIPT_NODE_LIMIT = 50000, /* of the parse tree */
     SCRIPT_STATEMENT_LIMIT = 1000,
 };
 
@@ -99,6 +102,7 @@ struct statement {
     uint8_t route;      /* enum statement_route */
     uint32_t effects;   /* enum statement_effect */
     const char *reason; /* static, never NULL: why this route: "FOR UPDATE", "function nextval()" */
+    struct slice subject; /* the function or relation that is the reason; or empty */
     struct slice text;  /* its part of the script's text, without the semicolon; borrowed from it */
     struct slice
         name; /* as the kind says; a setting's is lower-cased, others as the server has it */
