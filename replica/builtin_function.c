@@ -1,9 +1,8 @@
 #include "replica/builtin_function.h"
 
 static const struct builtin_function FUNCTIONS[] = {
-#define SAFE(name) { name, "a read", BUILTIN_SAFE, true },
-#define OTHER(name, class, takes_one)                                                              \
-    { name, "function " name "()", BUILTIN_##class, takes_one },
+#define SAFE(name)                    { name, "a read", BUILTIN_SAFE, true },
+#define OTHER(name, class, takes_one) { name, "function " name "()", BUILTIN_##class, takes_one },
 #include "replica/builtin_function.def"
 #undef SAFE
 #undef OTHER

@@ -47,21 +47,19 @@ enum statement_route {
 
 /* What a statement leaves in the server's session, or asks of it. */
 enum statement_effect {
-    EFFECT_TEMP = 1 << 0, /* makes or names a temporary object */
-    EFFECT_LOCK = 1 << 1, /* takes or frees an advisory lock of the session */
-    EFFECT_HOLD = 1 << 2, /* a cursor that outlives its transaction */
-    EFFECT_LISTENS =
-        1 << 3,            /* LISTEN, UNLISTEN, and what depends on them: pg_listening_channels() */
-    EFFECT_SEED = 1 << 4,  /* setseed(): what random() says next */
-    EFFECT_LOADS = 1 << 5, /* LOAD, dblink_connect(): only the connection's end takes it back */
+    EFFECT_TEMP = 1 << 0,    /* makes or names a temporary object */
+    EFFECT_LOCK = 1 << 1,    /* takes or frees an advisory lock of the session */
+    EFFECT_HOLD = 1 << 2,    /* a cursor that outlives its transaction */
+    EFFECT_LISTENS = 1 << 3, /* LISTEN, UNLISTEN; or asks for the channels */
+    EFFECT_SEED = 1 << 4,    /* setseed(): what random() says next */
+    EFFECT_LOADS = 1 << 5,   /* LOAD, dblink_connect(): only the connection's end takes it back */
     EFFECT_OPAQUE = 1 << 6,  /* may do anything, also any of the above: ask the server at release */
     EFFECT_SETS = 1 << 7,    /* set_config() in an expression: see settings */
     EFFECT_CATALOG = 1 << 8, /* DDL: what is known of functions and relations may be old */
     EFFECT_SEQUENCE = 1 << 9, /* nextval(), setval(): gives currval() its value for this session */
-    EFFECT_CURRVAL =
-        1 << 10, /* currval(), lastval(): wants the server of the last EFFECT_SEQUENCE */
-    EFFECT_CURSOR = 1 << 11, /* makes, moves or closes a cursor or portal of the session by name */
-    EFFECT_IMPLICIT = 1 << 12, /* cannot run in a transaction block: VACUUM, CREATE DATABASE... */
+    EFFECT_CURRVAL = 1 << 10, /* currval(), lastval(): wants the server of the last of those */
+    EFFECT_ALONE = 1 << 11,   /* runs in no transaction block: VACUUM, CREATE DATABASE... */
+    EFFECT_UNSEEN = 1 << 12,  /* was not looked into: SET, BEGIN, PREPARE may be in it, too */
 };
 
 /* Transaction modes.  What a statement does not name is MODE_UNSAID. */
@@ -91,8 +89,8 @@ struct setting {
     struct slice text;  /* the same as set_config() takes it: a, b */
     bool is_default;    /* TO DEFAULT, RESET, set_config(name, NULL, ..): no value */
     bool is_local;      /* until the transaction's end */
-    bool is_known;      /* value and is_local are; else ask the server */
-    bool is_sheaf;      /* "sheaf.route"...: answered by Sheaf itself */
+    bool is_known; /* that it happens, and how, but for bound parameters; else ask the server */
+    bool is_sheaf; /* "sheaf.route"...: answered by Sheaf itself */
     /* set_config($1, $2, $3): numbers of the bound parameters, counted from 1; 0: not bound. */
     uint16_t name_parameter, value_parameter, local_parameter;
 };
@@ -103,7 +101,7 @@ struct statement {
     uint32_t effects;   /* enum statement_effect */
     const char *reason; /* static, never NULL: why this route: "FOR UPDATE", "function nextval()" */
     struct slice subject; /* the function or relation that is the reason; or empty */
-    struct slice text;  /* its part of the script's text, without the semicolon; borrowed from it */
+    struct slice text; /* its part of the script's text, without the semicolon; borrowed from it */
     struct slice
         name; /* as the kind says; a setting's is lower-cased, others as the server has it */
     struct slice types; /* PREPARE: between the parentheses, as written; borrowed from the text */
@@ -133,9 +131,13 @@ struct script {
 struct statement_options {
     const struct catalog *catalog; /* borrowed; NULL: nothing is known but PostgreSQL's own */
     bool backslash_escapes;        /* the session's standard_conforming_strings is off */
-    bool
-        tries_unknown_functions; /* ROUTE_TRY for functions that nobody knows; else ROUTE_PRIMARY */
+    bool hides_ascii;              /* by statement_encoding_hides_ascii(), of its client_encoding */
+    bool tries_unknown_functions;  /* ROUTE_TRY for functions nobody knows; else ROUTE_PRIMARY */
 };
+
+/* In these encodings of a client (SJIS, BIG5, GBK, UHC, GB18030, JOHAB...) a byte that looks like a
+ * backslash or a letter may be the second half of a character: then only ASCII can be read. */
+bool statement_encoding_hides_ascii(struct slice client_encoding);
 
 void script_read(struct slice text, const struct statement_options *options, struct arena *arena,
                  struct script *out);
