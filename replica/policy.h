@@ -30,15 +30,15 @@ struct policy_candidate {
     uint64_t lag_bytes, lag_ms;
 };
 
-/* Why there is none: of all candidates, the one that came farthest. */
+/* Why there is none: of all candidates, what stands in the way of the one that came farthest. */
 enum policy_why {
-    POLICY_CHOSEN,
     POLICY_NO_REPLICA, /* there is no candidate */
     POLICY_ALL_DOWN,   /* none is usable */
     POLICY_NO_WEIGHT,  /* those that are have weight 0 */
     POLICY_ALL_LAG,    /* beyond max_lag */
     POLICY_NO_HISTORY, /* needed is of a timeline or system that none of them follows */
     POLICY_NOT_YET,    /* none has reached what is needed: `nearest` is the one to wait for */
+    POLICY_CHOSEN,
 };
 
 enum { POLICY_NONE = UINT32_MAX };
@@ -49,10 +49,10 @@ struct policy_choice {
     uint8_t why;      /* enum policy_why */
 };
 
-/* Zero is a valid turn; no two workers' turns should begin at the same number. */
+/* Zero is a valid turn; workers' turns should begin at different numbers. */
 struct policy_turn {
     uint32_t next;
-    uint64_t credit; /* draws of weights and slow starts */
+    uint64_t credit; /* the last draw by weights or slow starts */
 };
 
 /* `needed` may be none.  At most POLICY_CANDIDATE_LIMIT candidates are looked at. */
