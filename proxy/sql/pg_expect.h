@@ -5,7 +5,7 @@
  *
  *     pg_expect_push(e, (struct pg_expected){ .kind = PG_EXPECT_PARSE, .subject = change });
  *     ...
- *     turn = pg_expect_frame(e, type);          a row is answered inline
+ *     turn = pg_expect_frame(e, type);          inline, if it is a row
  *     if (turn & ~PG_TURN_SWALLOW) {
  *         if (turn & PG_TURN_BAD) give the upstream up
  *         if (turn & PG_TURN_ENDS) e->ended is the entry that this frame ends
@@ -19,16 +19,17 @@
  * up when their turn comes.  pg_expect_fake() is also asked after a push.
  *
  * What the protocol says, and what is not obvious:
- * - After an error in Parse, Bind, Describe, Execute or Close the server reads and forgets all up to
- *   the next Sync, simple Query and FunctionCall included: these get no ReadyForQuery.  While
- *   pg_expect_is_skipping() what the client says up to its Sync need not be sent; if it is pushed it
- *   is dropped (pg_expect_push() says so by ERR_CLOSED).
+ * - After an error in Parse, Bind, Describe, Execute or Close the server reads and forgets all up
+ *   to the next Sync, simple Query and FunctionCall included: these get no ReadyForQuery.  While
+ *   pg_expect_is_skipping() what the client says up to its Sync need not be sent; if it is pushed
+ *   it is not taken (ERR_CLOSED).
  * - An error in Query, FunctionCall or Sync is followed by that one's ReadyForQuery.
  * - While COPY FROM STDIN takes data the server ignores Sync and Flush.  Whether a Sync that was
  *   sent before CopyDone was ignored can't be told if the COPY fails early: so what follows the
  *   Execute of a COPY FROM STDIN is to be held back until CopyInResponse or an error came, and a
  *   Sync before CopyDone is then not sent at all.  If it was, `unsure` is set after such a failure:
- *   one ReadyForQuery more or less is borne, and the upstream is not to be used by another session.
+ *   one ReadyForQuery more is borne, and the upstream is not to be used by another session.
+ *   Anything but CopyData, CopyDone, CopyFail, Sync and Flush ends the server's connection then.
  * - NoticeResponse, ParameterStatus and NotificationResponse answer nothing.
  * - An error with nothing owed (57P01...) is PG_TURN_STRAY. */
 #pragma once
@@ -59,6 +60,7 @@ enum pg_expect_kind {
 enum pg_expect_flag {
     PG_EXPECT_SWALLOW = 1 << 0,  /* not for the client */
     PG_EXPECT_FAKE = 1 << 1,     /* the server was not sent it */
+    PG_EXPECT_FAILED = 1 << 2,   /* set by pg_expect_fail_fake(): for the client it is skipped */
     PG_EXPECT_DOUBTFUL = 1 << 7, /* private: a Sync that COPY may have eaten */
 };
 
@@ -84,24 +86,27 @@ enum pg_turn {
 /* Where the entry at the head is. */
 enum pg_expect_phase {
     PG_PHASE_BEGIN,
-    PG_PHASE_ROWS,      /* DataRow may come */
     PG_PHASE_DESCRIBED, /* ParameterDescription came, RowDescription or NoData will */
+    PG_PHASE_ROWS,      /* DataRow may come */
     PG_PHASE_COPY_IN,
     PG_PHASE_COPY_OUT,
     PG_PHASE_COPY_OUT_DONE,
     PG_PHASE_COPY_BOTH,
-    PG_PHASE_READY, /* only ReadyForQuery is owed */
+    PG_PHASE_BETWEEN, /* a simple Query has had a result: another, or ReadyForQuery */
+    PG_PHASE_READY,   /* only ReadyForQuery is owed */
 };
 
 /* Zero is an empty queue. */
 struct pg_expect {
-    struct pg_expected *ring; /* owned; NULL until the first push, and after pg_expect_trim() */
+    struct pg_expected *ring; /* owned; NULL until the first push */
     uint32_t head, count, size;
-    uint8_t phase;    /* enum pg_expect_phase, of the head */
-    uint8_t row_turn; /* enum pg_turn of a row: PASS or SWALLOW */
-    bool skipping;    /* up to the next Sync that is pushed */
-    bool unsure;      /* see above */
-    uint32_t skips;   /* entries from the head on that pg_expect_skipped() will give */
+    uint32_t skips;    /* entries from the head on that pg_expect_skipped() will give */
+    uint8_t phase;     /* enum pg_expect_phase, of the head */
+    uint8_t data_type; /* the frame of which there are many now: DataRow, CopyData; or 0 */
+    uint8_t data_turn; /* enum pg_turn of such a frame: PASS or SWALLOW */
+    bool skipping;     /* up to the next Sync that is pushed */
+    bool failing;      /* the same, for a FAKE that failed */
+    bool unsure;       /* see above */
     struct pg_expected ended;
 };
 
@@ -111,7 +116,7 @@ void pg_expect_fini(
 /* ERR_LIMIT: not pushed, and to be tried again when replies have come.  ERR_CLOSED: not pushed,
  * for the server skips it. */
 MUST_CHECK enum err pg_expect_push(struct pg_expect *e, struct pg_expected entry);
-/* The client's CopyDone or CopyFail was passed to the server. */
+/* The client's CopyDone or CopyFail was passed to the server.  ERR_LIMIT as above. */
 MUST_CHECK enum err pg_expect_push_copy_end(struct pg_expect *e);
 
 /* The part of pg_expect_frame() that is not inline. */
@@ -120,8 +125,8 @@ unsigned pg_expect_other_frame(struct pg_expect *e, uint8_t type);
 /* What a frame of this type is: enum pg_turn.  Its body need not be there. */
 static inline unsigned pg_expect_frame(struct pg_expect *e, uint8_t type)
 {
-    if (__builtin_expect(type == 'D' && e->phase == PG_PHASE_ROWS, 1))
-        return e->row_turn;
+    if (__builtin_expect(type == e->data_type, 1))
+        return e->data_turn;
     return pg_expect_other_frame(e, type);
 }
 
@@ -129,8 +134,9 @@ static inline unsigned pg_expect_frame(struct pg_expect *e, uint8_t type)
 bool pg_expect_skipped(struct pg_expect *e, struct pg_expected *out);
 /* Takes the head if it is FAKE. */
 bool pg_expect_fake(struct pg_expect *e, struct pg_expected *out);
-/* The FAKE entry that was just taken was answered with an error: what follows up to the next Sync is
- * skipped for the client, as far as it is FAKE; replies to what the server was sent are swallowed. */
+/* The FAKE entry that was just taken was answered with an error: what follows up to the next Sync
+ * is skipped for the client, as far as it is FAKE; replies to what the server was sent are
+ * swallowed. */
 void pg_expect_fail_fake(struct pg_expect *e);
 /* Takes what is there, in order: the upstream is lost. */
 bool pg_expect_take(struct pg_expect *e, struct pg_expected *out);

@@ -1,8 +1,8 @@
 /* Why a session holds its server, and the question to the server whether it still must.
  *
- * A set of pins is an unsigned number.  When a pinned session is between transactions, and something
- * was done that may have changed its pins, the flow sends pg_pins_query() behind it, swallowed, and
- * gives each row of the answer to pg_pins_read_row(); at the CommandComplete
+ * A set of pins is an unsigned number.  When a pinned session is between transactions, and
+ * something was done that may have changed its pins, the flow sends pg_pins_query() behind it,
+ * swallowed, and gives each row of the answer to pg_pins_read_row(); at the CommandComplete
  *
  *     pins = pg_pins_after_probe(pins, found);
  *

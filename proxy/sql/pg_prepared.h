@@ -1,5 +1,5 @@
-/* Which statements (pg_statements.h) one upstream has prepared, the one used last first; bounded, so
- * that servers are not filled with plans.
+/* Which statements (pg_statements.h) one upstream has prepared, the one used last first; bounded,
+ * so that servers are not filled with plans.
  *
  *     switch (pg_prepared_find(p, st->id)) {
  *     case PG_PREPARED_ABSENT:

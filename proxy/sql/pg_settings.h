@@ -1,14 +1,14 @@
-/* What is SET in a session, as a whole: a vector of names and values that never changes, is counted,
- * and exists once in a worker, so that two vectors are equal if they are the same pointer.  NULL is
- * the empty one: nothing was set.
+/* What is SET in a session, as a whole: a vector of names and values that never changes, is
+ * counted, and exists once in a worker, so that two vectors are equal if they are the same pointer.
+ *  NULL is the empty one: nothing was set.
  *
  *     pg_settings_set(pool, &v, slice_text("search_path"), slice_text("app, public"));
  *     if (upstream->settings != wanted)
  *         queries = pg_settings_difference(upstream->settings, wanted, &out);
  *
  * Names are in lower case.  A value is the text that set_config() takes and pg_settings.setting
- * shows: of a list `a, "B"`, not a quoted string.  Values that are not ASCII are in the vector's own
- * client_encoding.
+ * shows: of a list `a, "B"`, not a quoted string.  Values that are not ASCII are in the vector's
+ * own client_encoding.
  *
  * Names of the form sheaf.x are kept with the others, for their undo, but no server hears of them.
  *
@@ -78,10 +78,13 @@ const struct pg_settings *pg_settings_ref(const struct pg_settings *v);
 void pg_settings_unref(struct pg_settings_pool *pool, const struct pg_settings **v);
 
 /* *v with one value more, or another: the reference in *v is exchanged.  The name may be in any
- * case, and one of PostgreSQL's old names.  On failure *v is untouched, and the session that has set
- * this can't be moved any more:
+ * case, and one of PostgreSQL's old names.  On failure *v is untouched, and the session that has
+ * set this can't be moved any more:
  * ERR_LIMIT: too many or too large; ERR_UNSUPPORTED: can't be said again to a server (a value in
- * another encoding than the vector will have; a setting of the start-up only). */
+ * another encoding than the vector will have; a name that is not ASCII; a setting that is taken in
+ * a start-up message only).
+ * Settings of a transaction alone (transaction_isolation, seed...) change nothing.  Setting
+ * session_authorization sets role to none, dropping it drops role: as a server does. */
 MUST_CHECK enum err pg_settings_set(struct pg_settings_pool *pool, const struct pg_settings **v,
                                     struct slice name, struct slice value);
 /* Without the name; ERR_UNSUPPORTED as above. */
@@ -110,9 +113,9 @@ static inline uint64_t pg_settings_number(const struct pg_settings *v)
 }
 
 /* The part of the vector on which the meaning of a statement's text depends when it is parsed and
- * planned: search_path, role, session_authorization, and what literals are read by (client_encoding,
- * standard_conforming_strings, datestyle, timezone...).  A prepared statement of one session may
- * serve another only if these are the same.  Borrowed from v. */
+ * planned: search_path, role, session_authorization, and what literals are read by
+ * (client_encoding, standard_conforming_strings, datestyle, timezone...).  A prepared statement of
+ * one session may serve another only if these are the same.  Borrowed from v. */
 static inline const struct pg_settings *pg_settings_meaning(const struct pg_settings *v)
 {
     return v == NULL ? NULL : v->meaning;
@@ -148,6 +151,10 @@ static inline bool pg_settings_backslash_escapes(const struct pg_settings *v)
  * for the answer first).  All went well if the ReadyForQuery says 'I'. */
 size_t pg_settings_difference(const struct pg_settings *from, const struct pg_settings *to,
                               struct buf *out);
+
+/* The same for a server of which it is not known what its session has: code has run there that may
+ * have set anything.  Takes back what no SHOW shows, too. */
+size_t pg_settings_difference_from_unknown(const struct pg_settings *to, struct buf *out);
 
 /* "SET name TO 'value'" (or its like), for a RESET that must go back to a value of the start-up. */
 void pg_settings_put_assignment(struct buf *out, struct slice name, struct slice value);

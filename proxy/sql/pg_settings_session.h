@@ -1,22 +1,24 @@
 /* What one client has set, with what its transactions and savepoints undo.  See pg_settings.h.
  *
- * Each change is told when the server has done it: at its CommandComplete.  There is no `begin`: the
- * first change of a transaction, also of one that only the protocol makes (one Query, or all up to
- * a Sync), notes where to go back to, and one of these ends it:
+ * Each change is told when the server has done it: at its CommandComplete.  There is no `begin`:
+ * the first change of a transaction, also of one that only the protocol makes (one Query, or all up
+ * to a Sync), notes where to go back to, and one of these ends it:
  *
- *     CommandComplete "COMMIT", "PREPARE TRANSACTION"       pg_settings_session_commit()
- *     CommandComplete "ROLLBACK" (also COMMIT's, if it failed)   pg_settings_session_rollback()
- *     CommandComplete of SAVEPOINT, RELEASE, ROLLBACK TO    the functions of these names
- *     ReadyForQuery 'I'    rollback() if an ErrorResponse came since the last of these, else commit()
+ *     CommandComplete "COMMIT", "PREPARE TRANSACTION"         ..._commit()
+ *     CommandComplete "ROLLBACK" (also COMMIT's, if it failed;
+ *     it is the tag of ROLLBACK TO, too)                      ..._rollback()
+ *     CommandComplete of SAVEPOINT, RELEASE, ROLLBACK TO      the functions of these names
+ *     ReadyForQuery 'I'                                       ..._rollback() if an ErrorResponse
+ *                                       came since the last of these, else ..._commit()
  *
  * So SET LOCAL outside of a transaction needs no care: it lasts as long as in PostgreSQL.
  * What follows a SET in a pipeline may depend on it: the flow reads no further until its reply.
  *
  * RESET goes back to the value of the start-up, which the server does not know: where
- * pg_settings_session_start_value() has one, the flow sends pg_settings_put_assignment() in place of
- * the client's text (the tag in the reply is then still RESET), so that at all times
- * pg_settings_session_effective() is what the leased server has, and `current` what it will have when
- * the transaction is committed. */
+ * pg_settings_session_start_value() has one, the flow sends pg_settings_put_assignment() in place
+ * of the client's text (the tag in the reply is then still RESET), so that at all times
+ * pg_settings_session_effective() is what the leased server has, and `current` what it will have
+ * when the transaction is committed. */
 #pragma once
 
 #include "proxy/sql/pg_settings.h"
@@ -71,11 +73,12 @@ void pg_settings_session_release(struct pg_settings_pool *pool, struct pg_settin
 void pg_settings_session_rollback_to(struct pg_settings_pool *pool, struct pg_settings_session *s,
                                      struct slice name);
 
-/* What the probe (pg_pins.h) found on the server, outside of a transaction: one row for each setting
- * of which the server says that the session set it.  begin, rows, end; a value that means what we
- * had keeps our text. */
+/* What the probe (pg_pins.h) found on the server, between transactions: found() for each setting of
+ * which the server says that the session has set it, then adopt().  A value that means what we had
+ * keeps our text. */
 struct pg_settings_found {
-    const struct pg_settings *v;
+    struct slice login;          /* borrowed: who has logged in to the server */
+    const struct pg_settings *v; /* a reference; given back by adopt(), or pg_settings_unref() */
 };
 MUST_CHECK enum err pg_settings_session_found(struct pg_settings_pool *pool,
                                               const struct pg_settings_session *s,

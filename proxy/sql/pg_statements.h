@@ -5,9 +5,9 @@
  * once in a worker, whoever prepares it, and has a number; servers know it as _sheaf_%016x
  * (pg_prepared.h tells which ones do), clients by names of their own.
  *
- * A session's names are those of Parse and of PREPARE together, as in PostgreSQL.  A name exists for
- * certain when the reply says so; until then the change is pending, and later messages of a pipeline
- * see it:
+ * A session's names are those of Parse and of PREPARE together, as in PostgreSQL.  A name exists
+ * for certain when the reply says so; until then the change is pending, and later messages of a
+ * pipeline see it:
  *
  *     on Parse     switch (pg_statements_session_find(s, name, &there))
  *                  PG_NAME_LATER: read no further until replies have come; try again
@@ -17,16 +17,16 @@
  *     on Close, DEALLOCATE         find(); pg_statements_session_undefine()
  *     on Query     if (pg_statements_session_query()) a change: the unnamed statement dies
  *     on Sync      pg_statements_session_sync()
- *     on replies   pg_statements_session_settle(), once for each change, in their order: they are in
- *                  the order of the messages, skipped ones (pg_expect.h) included
+ *     on replies   pg_statements_session_settle(), once for each change, in their order: they are
+ *                  in the order of the messages, skipped ones (pg_expect.h) included
  *
  * Names of a Parse that failed are never registered, and a Close that was skipped has not happened.
  * PG_NAME_LATER is for what depends on the outcome of an earlier Sync's messages, or of a Query.
  *
- * A duplicate name must fail at its turn, abort the transaction, and undo what went before it in its
- * pipeline; only the server can do that.  So the flow sends the Parse under the server's name of a
- * statement that this server has already: then it says 42P05 (or, before that, a syntax error, or
- * 25P02), and pg_statements_session_reword() puts the client's name into its words. */
+ * A duplicate name must fail at its turn, abort the transaction, and undo what went before it in
+ * its pipeline; only the server can do that.  So the flow sends the Parse under the server's name
+ * of a statement that this server has already: then it says 42P05 (or, before that, a syntax error,
+ * or 25P02), and pg_statements_session_reword() puts the client's name into its words. */
 #pragma once
 
 #include <stdbool.h>
