@@ -12,7 +12,7 @@ enum { WAYS = 8 };
 
 struct entry {
     struct verdict_key key;
-    struct verdict verdict;
+    struct statement_verdict verdict;
     uint64_t hits;
     uint64_t used; /* the table's tick when it was found or kept last */
     uint64_t overruled_until_ms;
@@ -26,9 +26,9 @@ struct verdicts {
     uint32_t epoch;
     uint64_t tick;
     struct verdicts_counts counts;
-    struct verdict shown;          /* what find() gave if a server overruled it */
-    uint32_t (*tags)[WAYS];        /* owned */
-    struct entry (*entries)[WAYS]; /* owned */
+    struct statement_verdict shown; /* what find() gave if a server overruled it */
+    uint32_t (*tags)[WAYS];         /* owned */
+    struct entry (*entries)[WAYS];  /* owned */
 };
 
 static uint64_t mix(const struct verdict_key *key)
@@ -85,7 +85,7 @@ static struct entry *find(const struct verdicts *t, const struct verdict_key *ke
     return NULL;
 }
 
-static const struct verdict *overruled(struct verdicts *t, const struct entry *e)
+static const struct statement_verdict *overruled(struct verdicts *t, const struct entry *e)
 {
     t->shown = e->verdict;
     t->shown.route = ROUTE_PRIMARY;
@@ -93,8 +93,8 @@ static const struct verdict *overruled(struct verdicts *t, const struct entry *e
     return &t->shown;
 }
 
-const struct verdict *verdicts_find(struct verdicts *t, const struct verdict_key *key,
-                                    uint64_t now_ms)
+const struct statement_verdict *verdicts_find(struct verdicts *t, const struct verdict_key *key,
+                                              uint64_t now_ms)
 {
     struct entry *e = find(t, key);
 
@@ -124,7 +124,8 @@ static size_t choose_way(const struct verdicts *t, size_t set)
     return chosen;
 }
 
-void verdicts_keep(struct verdicts *t, const struct verdict_key *key, const struct verdict *v)
+void verdicts_keep(struct verdicts *t, const struct verdict_key *key,
+                   const struct statement_verdict *v)
 {
     uint64_t mixed = mix(key);
     size_t set = set_of(t, mixed), way;
@@ -192,15 +193,15 @@ bool verdicts_walk(const struct verdicts *t, uint64_t now_ms, size_t *cursor,
     return false;
 }
 
-struct verdict verdict_of(const struct script *script)
+struct statement_verdict verdict_of(const struct script *script)
 {
     const struct statement *s = &script->statements[0];
 
-    return (struct verdict){ .reason = s->reason,
-                             .effects = s->effects,
-                             .kind = s->kind,
-                             .route = s->route,
-                             .is_chain = s->is_chain,
-                             .is_analyze = s->is_analyze,
-                             .modes = s->modes };
+    return (struct statement_verdict){ .reason = s->reason,
+                                       .effects = s->effects,
+                                       .kind = s->kind,
+                                       .route = s->route,
+                                       .is_chain = s->is_chain,
+                                       .is_analyze = s->is_analyze,
+                                       .modes = s->modes };
 }

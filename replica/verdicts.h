@@ -26,7 +26,7 @@ struct verdict_key {
     uint32_t role;      /* the caller's number for role and database */
 };
 
-struct verdict {
+struct statement_verdict {
     const char *reason; /* static */
     uint32_t effects;   /* enum statement_effect */
     uint8_t kind;       /* enum statement_kind */
@@ -39,7 +39,7 @@ struct verdict {
 /* What SHOW VERDICTS shows of one. */
 struct verdict_view {
     struct verdict_key key;
-    struct verdict verdict;
+    struct statement_verdict verdict;
     uint64_t hits;
     uint64_t overruled;       /* how often a server did */
     char sqlstate[6];         /* by which code; "" if none did */
@@ -56,10 +56,11 @@ struct verdicts *verdicts_new(size_t max_bytes);
 void verdicts_free(struct verdicts **table);
 
 /* NULL: not known.  Valid until the next call for this table. */
-const struct verdict *verdicts_find(struct verdicts *table, const struct verdict_key *key,
-                                    uint64_t now_ms);
+const struct statement_verdict *verdicts_find(struct verdicts *table, const struct verdict_key *key,
+                                              uint64_t now_ms);
 /* Remembers, in place of the one that was used least of those that stand in its way. */
-void verdicts_keep(struct verdicts *table, const struct verdict_key *key, const struct verdict *v);
+void verdicts_keep(struct verdicts *table, const struct verdict_key *key,
+                   const struct statement_verdict *v);
 /* A server refused with this SQLSTATE what was thought to be a read: ROUTE_PRIMARY until then. */
 void verdicts_overrule(struct verdicts *table, const struct verdict_key *key, const char *sqlstate,
                        uint64_t until_ms);
@@ -72,4 +73,4 @@ bool verdicts_walk(const struct verdicts *table, uint64_t now_ms, size_t *cursor
                    struct verdict_view *out);
 
 /* Of the one statement of a script that may be remembered. */
-struct verdict verdict_of(const struct script *script);
+struct statement_verdict verdict_of(const struct script *script);
