@@ -32,27 +32,28 @@ static bool is_comment(struct slice s)
     return s.len > 0 && (s.at[0] == ';' || s.at[0] == '#');
 }
 
-/* A string in quotes at the front of the line, taken off it. */
+/* A string in quotes at the front of the line, taken off it; without an arena it is only passed. */
 static enum err take_string(struct slice *line, struct arena *arena, struct slice *out)
 {
-    char *text;
+    char *text = NULL;
     size_t len = 0;
 
     *line = trim(*line);
     if (line->len == 0 || line->at[0] != '"')
         return ERR_SYNTAX;
-    text = arena_bytes(arena, line->len + 1);
+    if (arena != NULL)
+        text = arena_new(arena, line->len);
     for (size_t i = 1; i < line->len; i++) {
         if (line->at[i] == '"') {
             if (i + 1 == line->len || line->at[i + 1] != '"') {
                 *line = slice_from(*line, i + 1);
-                text[len] = '\0';
                 *out = slice_of(text, len);
                 return ERR_NONE;
             }
             i++;
         }
-        text[len++] = (char)line->at[i];
+        if (text != NULL)
+            text[len++] = (char)line->at[i];
     }
     return ERR_SYNTAX;
 }
@@ -109,12 +110,12 @@ static void keep(struct reader *r, struct slice name, struct slice secret)
 }
 
 /* What stands behind a name and a secret. */
-static enum err skip_rest(struct slice line, struct arena *arena)
+static enum err skip_rest(struct slice line)
 {
     struct slice more;
 
     for (line = trim(line); line.len > 0 && !is_comment(line); line = trim(line))
-        TRY(take_string(&line, arena, &more));
+        TRY(take_string(&line, NULL, &more));
     return ERR_NONE;
 }
 
@@ -137,7 +138,7 @@ static void read_line(struct reader *r, struct slice line)
     else if (secret.len > AUTH_SECRET_BYTES)
         problems_error(r->problems, r->place, "user \"%s\": the secret is longer than %d bytes",
                        (const char *)name.at, AUTH_SECRET_BYTES);
-    else if (skip_rest(line, r->arena) != ERR_NONE)
+    else if (skip_rest(line) != ERR_NONE)
         problems_error(r->problems, r->place,
                        "user \"%s\": only strings in quotes may follow the secret (a quote within "
                        "one is written twice)",

@@ -96,6 +96,9 @@ struct ident {
 void ident_parse(struct slice text, struct place place, struct arena *arena, struct ident *out,
                  struct problems *problems);
 
+/* Each rule's map must have a line. */
+void ident_check_maps(const struct ident *ident, const struct hba *hba, struct problems *problems);
+
 /* Whether who the system or a certificate calls `system_name` may come in as `user`. */
 bool ident_allows(const struct ident *ident, const char *map, struct slice system_name,
                   struct slice user);

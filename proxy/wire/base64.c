@@ -1,4 +1,4 @@
-/* See base64.h.  Own code, since OpenSSL's decoder passes over spaces and takes padding for zeros. */
+/* See base64.h.  Own code: OpenSSL's decoder passes over spaces and takes padding for zeros. */
 #include "proxy/wire/base64.h"
 
 static const char LETTERS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -1,6 +1,6 @@
-/* See hmac_sha256.h.  OpenSSL's older functions, since their state is a plain struct: what HMAC does
- * with its key is done once and copied.  4096 rounds of PBKDF2 take 0.52 ms so, 0.98 ms with kept
- * contexts of EVP, 1.45 ms with PKCS5_PBKDF2_HMAC(); and nothing is allocated. */
+/* See hmac_sha256.h.  OpenSSL's older functions, since their state is a plain struct: what HMAC
+ * does with its key is done once and copied.  4096 rounds of PBKDF2 take 0.52 ms so, 0.98 ms with
+ * kept contexts of EVP, 1.45 ms with PKCS5_PBKDF2_HMAC(); and nothing is allocated. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "proxy/wire/hmac_sha256.h"
 

@@ -1,5 +1,5 @@
-/* See pg_md5.h. */
-#define OPENSSL_SUPPRESS_DEPRECATED /* EVP refuses MD5 in FIPS mode, where PostgreSQL's users may stay */
+/* See pg_md5.h.  OpenSSL's older functions: EVP refuses MD5 in FIPS mode. */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "proxy/wire/pg_md5.h"
 
 #include <openssl/crypto.h>

@@ -4,27 +4,27 @@
  * Who logs in, the prover:
  *
  *     struct scram_prover p = { .binding = SCRAM_BINDING_NONE };
- *     TRY(scram_prove_first(&p, out));                        send; the server's first message comes
- *     TRY(scram_prove_challenge(&p, message));                now p.salt and p.iterations are known
- *     TRY(scram_keys_derive(password, p.salt, p.salt_len, p.iterations, &keys));    or kept keys
- *     TRY(scram_prove_final(&p, &keys, out));                 send; the server's final message comes
- *     TRY(scram_prove_end(&p, message));                      the server knows the password too
+ *     TRY(scram_prove_first(&p, out));              send; the server's first message comes
+ *     TRY(scram_prove_challenge(&p, message));      now p.salt and p.iterations are known
+ *     TRY(scram_keys_derive(password, p.salt, p.salt_len, p.iterations, &keys));  or kept keys
+ *     TRY(scram_prove_final(&p, &keys, out));       send; the server's final message comes
+ *     TRY(scram_prove_end(&p, message));            the server knows the password too
  *     scram_prover_fini(&p);
  *
  * Who is logged in to, the checker:
  *
  *     struct scram_checker c = { .verifier = &verifier };
- *     TRY(scram_check_first(&c, message, out));               send; the client's final message comes
- *     TRY(scram_check_final(&c, message, &keys, out));        send; keys.client_key is recovered
+ *     TRY(scram_check_first(&c, message, out));     send; the client's final message comes
+ *     TRY(scram_check_final(&c, message, &keys, out));     send; keys.client_key is recovered
  *     scram_checker_fini(&c);
  *
  * On failure p.why or c.why holds what is wrong, a text of static storage.  Errors of both sides:
- * ERR_PROTOCOL   the message is not well formed, or another one was due
- * ERR_LOGIN      the proof, or the server's signature, is wrong
- * ERR_TLS        the channel binding is not what it should be: someone may be in between
+ * ERR_PROTOCOL     the message is not well formed, or another one was due
+ * ERR_LOGIN        the proof, or the server's signature, is wrong
+ * ERR_TLS          the channel binding is not what it should be: someone may be in between
  * ERR_UNSUPPORTED  a mandatory extension, or an authorization identity
- * ERR_LIMIT      more iterations, or a longer salt, than we are ready for
- * ERR_SYSTEM     no random bytes */
+ * ERR_LIMIT        more iterations, or a longer salt, than we are ready for
+ * ERR_SYSTEM       no random bytes */
 #pragma once
 
 #include <stdbool.h>

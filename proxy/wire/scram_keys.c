@@ -126,7 +126,7 @@ static bool is_ascii(struct slice s)
     return true;
 }
 
-/* SASLprep as PostgreSQL does it: what is not allowed is looked for before normalizing, not after. */
+/* SASLprep as PostgreSQL does it: what is not allowed is looked for before it is normalized. */
 static int saslprep(char *text, size_t room)
 {
     Stringprep_profile steps[PROFILE_STEPS + 1];
@@ -143,7 +143,7 @@ static int saslprep(char *text, size_t room)
     return stringprep(text, room, STRINGPREP_NO_UNASSIGNED, steps);
 }
 
-/* The prepared form of the password, of `room` bytes; NULL if it is to be taken as it is.  free() */
+/* The prepared form of the password, of `room` bytes; NULL: it is to be taken as it is.  free() */
 static char *prepare(struct slice password, size_t *room)
 {
     char *text;
