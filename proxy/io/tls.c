@@ -494,6 +494,66 @@ bool tls_was_resumed(const struct tls_stream *s)
     return SSL_session_reused(s->ssl) == 1;
 }
 
+bool tls_peer_is_verified(const struct tls_stream *s)
+{
+    return SSL_get0_peer_certificate(s->ssl) != NULL &&
+           SSL_get_verify_mode(s->ssl) != SSL_VERIFY_NONE &&
+           SSL_get_verify_result(s->ssl) == X509_V_OK;
+}
+
+enum err tls_peer_name(const struct tls_stream *s, char *at, size_t room)
+{
+    const X509_NAME *subject;
+    enum err err = ERR_NONE;
+    uint8_t *name = NULL;
+    int place, len;
+
+    if (!tls_peer_is_verified(s))
+        return ERR_NOT_FOUND;
+    subject = X509_get_subject_name(SSL_get0_peer_certificate(s->ssl));
+    place = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+    if (place < 0)
+        return ERR_NOT_FOUND;
+    len = ASN1_STRING_to_UTF8(&name, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, place)));
+    ERR_clear_error();
+    if (len <= 0)
+        err = ERR_NOT_FOUND;
+    else if ((size_t)len >= room)
+        err = ERR_LIMIT;
+    else if (memchr(name, 0, (size_t)len) != NULL)
+        err = ERR_SYNTAX;
+    else
+        memcpy(at, name, (size_t)len + 1);
+    if (len >= 0)
+        OPENSSL_free(name);
+    return err;
+}
+
+enum err tls_server_end_point(const struct tls_stream *s, uint8_t at[TLS_END_POINT_MOST],
+                              size_t *len)
+{
+    X509 *certificate = s->context->side == TLS_ACCEPT ? SSL_get_certificate(s->ssl)
+                                                       : SSL_get0_peer_certificate(s->ssl);
+    int digest = NID_undef, key;
+    const EVP_MD *md;
+    unsigned digest_len;
+
+    if (certificate == NULL)
+        return ERR_NOT_FOUND;
+    if (X509_get_signature_info(certificate, &digest, &key, NULL, NULL) != 1)
+        digest = NID_undef;
+    if (digest == NID_md5 || digest == NID_sha1)
+        digest = NID_sha256; /* RFC 5929, section 4.1 */
+    md = digest == NID_undef ? NULL : EVP_get_digestbynid(digest);
+    if (md == NULL || EVP_MD_get_size(md) > TLS_END_POINT_MOST ||
+        X509_digest(certificate, md, at, &digest_len) != 1) {
+        ERR_clear_error();
+        return ERR_UNSUPPORTED;
+    }
+    *len = digest_len;
+    return ERR_NONE;
+}
+
 const char *tls_reason(const struct tls_stream *s)
 {
     return s->reason;

@@ -24,6 +24,8 @@ struct tls_stream;
 
 enum tls_side { TLS_ACCEPT, TLS_CONNECT };
 
+enum { TLS_END_POINT_MOST = 64 };
+
 struct tls_options {
     enum tls_side side;
     const char *cert_file; /* PEM, with its chain; required to accept */
@@ -77,6 +79,16 @@ bool tls_wants_write(const struct tls_stream *stream);
 bool tls_has_pending(const struct tls_stream *stream);
 /* Did this handshake take up an earlier session? */
 bool tls_was_resumed(const struct tls_stream *stream);
+/* Did the peer show a certificate, and is it one of those who are trusted? */
+bool tls_peer_is_verified(const struct tls_stream *stream);
+/* Its common name, in UTF-8 and terminated.  ERR_NOT_FOUND: there is no such certificate, or it has
+ * no name; ERR_LIMIT: the name does not fit; ERR_SYNTAX: a zero byte is in it. */
+MUST_CHECK enum err tls_peer_name(const struct tls_stream *stream, char *at, size_t room);
+/* The hash of the accepting side's certificate by which both know that nobody is in between:
+ * tls-server-end-point of RFC 5929, *len bytes.  ERR_NOT_FOUND: there is no certificate;
+ * ERR_UNSUPPORTED: its signature has no hash that could be used. */
+MUST_CHECK enum err tls_server_end_point(const struct tls_stream *stream,
+                                         uint8_t at[TLS_END_POINT_MOST], size_t *len);
 /* Why the last call failed, for a log line; lives as long as the stream. */
 const char *tls_reason(const struct tls_stream *stream);
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384", once the handshake is done. */

@@ -13,6 +13,7 @@ static char folder[] = "/tmp/sheaf-tls-XXXXXX";
 
 static const char MAKE_CERTIFICATES[] =
     "exec >log 2>&1 && set -e\n"
+    "openssl ecparam -name prime256v1 -out ec.param\n"
     "key() { openssl ecparam -name prime256v1 -genkey -noout -out $1.key; }\n"
     "sign() {\n" /* name, days, alternative names */
     "  key $1; openssl req -new -key $1.key -subj /CN=$1 -out $1.csr\n"
@@ -26,6 +27,21 @@ static const char MAKE_CERTIFICATES[] =
     "sign client 2 DNS:client.example.org\n"
     "key alone; openssl req -x509 -new -key alone.key -days 2 -subj /CN=alone"
     " -addext subjectAltName=DNS:db.example.org -out alone.crt\n"
+    "lone() {\n" /* name, what else openssl(1) is told: its hash beside it */
+    "  name=$1; shift; openssl req -x509 -new -nodes -keyout $name.key -days 2 -out $name.crt $@\n"
+    "}\n"
+    "end_point() { openssl x509 -in $1.crt -outform DER | openssl dgst -$2 -binary >$1.hash; }\n"
+    "lone sha1 -newkey rsa:2048 -sha1 -subj /CN=x; end_point sha1 sha256\n"
+    "lone sha384 -newkey ec:ec.param -sha384 -subj /CN=x; end_point sha384 sha384\n"
+    "lone sha512 -newkey rsa:2048 -sha512 -sigopt rsa_padding_mode:pss -subj /CN=x\n"
+    "end_point sha512 sha512; end_point good sha256\n"
+    "lone ed25519 -newkey ed25519 -subj /CN=x\n"
+    "named() {\n" /* name, subject: a certificate of the CA's */
+    "  key $1; openssl req -new -utf8 -key $1.key -subj \"$2\" -out $1.csr\n"
+    "  openssl x509 -req -in $1.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out $1.crt\n"
+    "}\n"
+    "named named '/O=Some/CN=J\xc3\xb6rg M/CN=other'\n"
+    "named nameless /O=Some\n"
     "openssl ec -in good.key -aes128 -passout pass:x -out locked.key\n"
     "echo rubbish >rubbish.crt\n";
 
@@ -207,6 +223,103 @@ static void a_client_certificate_is_demanded(void)
     CHECK_TEXT(tls_reason(stranger.far),
                "the peer's certificate is refused: self-signed certificate");
     end(&stranger);
+}
+
+static void expect_end_point(const char *cert)
+{
+    struct scene s = { .cert = cert, .name = "db.example.org", .accept_anyone = true };
+    uint8_t near[TLS_END_POINT_MOST], far[TLS_END_POINT_MOST], expected[TLS_END_POINT_MOST];
+    size_t near_len = 0, far_len = 0, len;
+    char file[32];
+    FILE *hash;
+
+    snprintf(file, sizeof(file), "%s.hash", cert);
+    hash = fopen(file, "rb");
+    CHECK(hash != NULL);
+    len = fread(expected, 1, sizeof(expected), hash);
+    fclose(hash);
+    begin(&s);
+    CHECK_INT(s.near_err, ERR_NONE);
+    CHECK_INT(tls_server_end_point(s.near, near, &near_len), ERR_NONE);
+    CHECK_INT(tls_server_end_point(s.far, far, &far_len), ERR_NONE);
+    CHECK_BYTES(slice_of(near, near_len), slice_of(expected, len));
+    CHECK_BYTES(slice_of(far, far_len), slice_of(expected, len));
+    CHECK(len >= 32);
+    end(&s);
+}
+
+static void both_ends_have_the_same_hash_of_the_certificate(void)
+{
+    expect_end_point("good");
+    expect_end_point("sha1");
+    expect_end_point("sha384");
+    expect_end_point("sha512");
+}
+
+static void a_signature_without_a_hash_and_no_certificate_bind_nothing(void)
+{
+    struct scene s = { .cert = "ed25519", .name = "x", .accept_anyone = true };
+    uint8_t at[TLS_END_POINT_MOST];
+    struct tls_stream *fresh;
+    size_t len = 7;
+
+    begin(&s);
+    CHECK_INT(s.near_err, ERR_NONE);
+    CHECK_INT(tls_server_end_point(s.near, at, &len), ERR_UNSUPPORTED);
+    CHECK_INT(tls_server_end_point(s.far, at, &len), ERR_UNSUPPORTED);
+    fresh = tls_stream_new(s.near_context, s.fds[0], "x", NULL); /* no handshake yet */
+    CHECK_INT(tls_server_end_point(fresh, at, &len), ERR_NOT_FOUND);
+    CHECK_INT(len, 7);
+    tls_stream_free(&fresh);
+    end(&s);
+}
+
+static void the_name_of_a_verified_client_is_known(void)
+{
+    struct tls_resume resume = { 0 };
+    struct scene s = { .name = "db.example.org", .client = "named", .resume = &resume };
+    char name[16] = "?", got[4];
+    size_t len;
+
+    /* Also of one who comes again, and shows nothing then. */
+    for (int i = 0; i < 2; i++) {
+        begin(&s);
+        CHECK_INT(s.far_err, ERR_NONE);
+        CHECK_INT(tls_was_resumed(s.far), i);
+        CHECK(tls_peer_is_verified(s.far));
+        CHECK_INT(tls_peer_name(s.far, name, sizeof(name)), ERR_NONE);
+        CHECK_TEXT(name, "J\xc3\xb6rg M");
+        CHECK_INT(tls_peer_name(s.far, name, 7), ERR_LIMIT);
+        CHECK_INT(tls_peer_name(s.far, name, 8), ERR_NONE);
+        CHECK_INT(tls_peer_name(s.near, name, sizeof(name)), ERR_NONE);
+        CHECK_TEXT(name, "good");
+        CHECK_INT(tls_read(s.near, got, sizeof(got), &len), ERR_AGAIN); /* the ticket comes */
+        hang_up(&s);
+    }
+    tls_context_unref(&s.near_context);
+    tls_context_unref(&s.far_context);
+    tls_resume_fini(&resume);
+}
+
+static void who_shows_no_certificate_or_none_with_a_name_has_none(void)
+{
+    struct scene silent = { .name = "db.example.org" };
+    struct scene nameless = { .name = "db.example.org", .client = "nameless" };
+    struct scene anyone = { .name = "db.example.org", .accept_anyone = true };
+    char name[16];
+
+    begin(&silent);
+    CHECK(!tls_peer_is_verified(silent.far));
+    CHECK_INT(tls_peer_name(silent.far, name, sizeof(name)), ERR_NOT_FOUND);
+    end(&silent);
+    begin(&nameless);
+    CHECK(tls_peer_is_verified(nameless.far));
+    CHECK_INT(tls_peer_name(nameless.far, name, sizeof(name)), ERR_NOT_FOUND);
+    end(&nameless);
+    begin(&anyone);
+    CHECK(!tls_peer_is_verified(anyone.near));
+    CHECK_INT(tls_peer_name(anyone.near, name, sizeof(name)), ERR_NOT_FOUND);
+    end(&anyone);
 }
 
 static void a_large_write_is_taken_in_parts_from_anywhere(void)
@@ -432,6 +545,10 @@ int main(void)
     RUN(a_certificate_of_unknown_origin_is_refused);
     RUN(anyone_is_accepted_if_the_options_say_so);
     RUN(a_client_certificate_is_demanded);
+    RUN(both_ends_have_the_same_hash_of_the_certificate);
+    RUN(a_signature_without_a_hash_and_no_certificate_bind_nothing);
+    RUN(the_name_of_a_verified_client_is_known);
+    RUN(who_shows_no_certificate_or_none_with_a_name_has_none);
     RUN(a_large_write_is_taken_in_parts_from_anywhere);
     RUN(what_is_decrypted_already_is_pending);
     RUN(half_a_record_is_not_pending);
