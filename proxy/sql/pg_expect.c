@@ -1,11 +1,11 @@
 /* The queue of replies that are owed.  See pg_expect.h.
  *
- *     BEGIN ── the one frame that answers ──> next entry
- *     Describe of a statement:  BEGIN ─t─> DESCRIBED ─T,n─>
- *     Execute:      ROWS ─D─> ROWS ─C,I,s─>            (it begins there)
- *     Query:        BEGIN ─T─> ROWS ─C─> BETWEEN ─T...─Z─>     BETWEEN is as BEGIN, but that Z may come
- *     either:       ─G─> COPY_IN ─C─>     ─H─> COPY_OUT ─c─> COPY_OUT_DONE ─C─>     ─W─> COPY_BOTH
- *     Query, FunctionCall, Sync:   ─E,V─> READY ─Z─>
+ *     BEGIN -- the one frame that answers --> next entry
+ *     Describe of a statement:  BEGIN -t-> DESCRIBED -T,n->
+ *     Execute:   ROWS -D-> ROWS -C,I,s->                       (it begins there)
+ *     Query:     BEGIN -T-> ROWS -C-> BETWEEN ... -Z->         BETWEEN: as BEGIN, but Z may come
+ *     these two: -G-> COPY_IN -C->    -H-> COPY_OUT -c-> COPY_OUT_DONE -C->    -W-> COPY_BOTH
+ *     Query, FunctionCall, Sync:  -E,V-> READY -Z->
  *
  * In the ring the entries that COPY makes doubtful stand directly behind the head. */
 #include "proxy/sql/pg_expect.h"
@@ -25,7 +25,9 @@ static struct pg_expected *entry_at(const struct pg_expect *e, uint32_t i)
 static void set_phase(struct pg_expect *e, enum pg_expect_phase phase)
 {
     e->phase = phase;
-    e->data_type = phase == PG_PHASE_ROWS ? 'D' : phase == PG_PHASE_COPY_OUT ? 'd' : 0;
+    e->data_type = phase == PG_PHASE_ROWS       ? PG_EXPECT_DATA | 'D'
+                   : phase == PG_PHASE_COPY_OUT ? PG_EXPECT_DATA | 'd'
+                                                : 0;
 }
 
 static void begin_head(struct pg_expect *e)
@@ -107,6 +109,8 @@ enum err pg_expect_push(struct pg_expect *e, struct pg_expected entry)
 
     assert(entry.kind != PG_EXPECT_NOTHING && entry.kind != PG_EXPECT_COPY_END);
     assert(!(entry.flags & ~(PG_EXPECT_SWALLOW | PG_EXPECT_FAKE)));
+    assert(e->skips == 0);
+    assert(!e->skipping || !is_sync || !(entry.flags & PG_EXPECT_FAKE)); /* it waits for a Sync */
     if (e->skipping && !is_sync)
         return ERR_CLOSED;
     if (e->failing && !is_sync)
@@ -179,7 +183,10 @@ static unsigned skip(struct pg_expect *e)
         e->skips++;
     if (e->skips == e->count)
         e->skipping = true;
-    begin_head(e);
+    if (e->skips == 0)
+        begin_head(e);
+    else
+        set_phase(e, PG_PHASE_BEGIN);
     return turn;
 }
 

@@ -41,7 +41,10 @@
 
 #include "proxy/base/err.h"
 
-enum { PG_EXPECT_LIMIT = 16384 }; /* entries: then the session is read no further */
+enum {
+    PG_EXPECT_LIMIT = 16384, /* entries: then the session is read no further */
+    PG_EXPECT_DATA = 0x100,
+};
 
 enum pg_expect_kind {
     PG_EXPECT_NOTHING,
@@ -100,13 +103,13 @@ enum pg_expect_phase {
 struct pg_expect {
     struct pg_expected *ring; /* owned; NULL until the first push */
     uint32_t head, count, size;
-    uint32_t skips;    /* entries from the head on that pg_expect_skipped() will give */
-    uint8_t phase;     /* enum pg_expect_phase, of the head */
-    uint8_t data_type; /* the frame of which there are many now: DataRow, CopyData; or 0 */
-    uint8_t data_turn; /* enum pg_turn of such a frame: PASS or SWALLOW */
-    bool skipping;     /* up to the next Sync that is pushed */
-    bool failing;      /* the same, for a FAKE that failed */
-    bool unsure;       /* see above */
+    uint32_t skips;     /* entries from the head on that pg_expect_skipped() will give */
+    uint8_t phase;      /* enum pg_expect_phase, of the head */
+    uint16_t data_type; /* PG_EXPECT_DATA and the frame of which there are many now, or 0 */
+    uint8_t data_turn;  /* enum pg_turn of such a frame: PASS or SWALLOW */
+    bool skipping;      /* up to the next Sync that is pushed */
+    bool failing;       /* the same, for a FAKE that failed */
+    bool unsure;        /* see above */
     struct pg_expected ended;
 };
 
@@ -125,7 +128,7 @@ unsigned pg_expect_other_frame(struct pg_expect *e, uint8_t type);
 /* What a frame of this type is: enum pg_turn.  Its body need not be there. */
 static inline unsigned pg_expect_frame(struct pg_expect *e, uint8_t type)
 {
-    if (__builtin_expect(type == e->data_type, 1))
+    if (__builtin_expect((PG_EXPECT_DATA | type) == e->data_type, 1))
         return e->data_turn;
     return pg_expect_other_frame(e, type);
 }

@@ -196,7 +196,7 @@ static void settings_of_a_transaction_are_not_kept(void)
 
 static void what_cannot_be_moved_is_an_error_and_changes_nothing(void)
 {
-    char large[PG_SETTINGS_VALUE_BYTES + 2], name[16];
+    char large[PG_SETTINGS_VALUE_BYTES + 2], name[24];
 
     begin();
     memset(large, 'x', sizeof(large));
