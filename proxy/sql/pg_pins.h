@@ -17,16 +17,17 @@
 #include "proxy/base/buf.h"
 #include "proxy/base/err.h"
 #include "proxy/base/slice.h"
+#include "proxy/sql/pg_settings.h"
 
 enum pg_pin_number {
-#define PIN(name, cleared_by, text) PG_PIN_NUMBER_##name,
+#define PIN(name, label, cleared_by, text) PG_PIN_NUMBER_##name,
 #include "proxy/sql/pg_pins.def"
 #undef PIN
     PG_PIN_COUNT,
 };
 
 enum pg_pin {
-#define PIN(name, cleared_by, text) PG_PIN_##name = 1 << PG_PIN_NUMBER_##name,
+#define PIN(name, label, cleared_by, text) PG_PIN_##name = 1 << PG_PIN_NUMBER_##name,
 #include "proxy/sql/pg_pins.def"
 #undef PIN
 };
@@ -36,8 +37,14 @@ void pg_pins_put_text(struct buf *out, unsigned pins);
 const char *pg_pins_text(enum pg_pin_number pin);
 const char *pg_pins_label(enum pg_pin_number pin);
 
-/* The text of the question. */
+/* The text of the question; it means the same whatever is set, so that a server may be given it
+ * prepared. */
 struct slice pg_pins_query(bool settings);
+/* The question with `settings`, and about settings of which no server gives a list: those with a
+ * dot in their names (app.tenant) that are in `known`, and those named (found in the code of
+ * functions, say). */
+void pg_pins_put_query(struct buf *out, const struct pg_settings *known, const struct slice *names,
+                       size_t count);
 
 struct pg_pins_row {
     bool is_setting;

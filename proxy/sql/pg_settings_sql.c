@@ -53,7 +53,7 @@ static void put_doubled(struct buf *out, struct slice text, uint8_t byte)
 }
 
 /* E'' is read alike whatever standard_conforming_strings says. */
-static void put_string(struct buf *out, struct slice value)
+void pg_settings_put_string(struct buf *out, struct slice value)
 {
     bool escapes = value.len > 0 && memchr(value.at, '\\', value.len) != NULL;
 
@@ -124,7 +124,7 @@ static bool put_list(struct buf *out, struct slice list)
         if (list.at[i] >= 0x80 || list.at[i] == '\\')
             return false;
     while (next_name(&list, &name) && name.len < 64) {
-        put_string(out, name);
+        pg_settings_put_string(out, name);
         if (list.len == 0)
             return true;
         if (!slice_starts(list, slice_text(", ")))
@@ -144,16 +144,16 @@ void pg_settings_put_assignment(struct buf *out, struct slice name, struct slice
     put_name(out, name);
     buf_text(out, " TO ");
     if (!(pg_settings_traits(name) & PG_TRAIT_LIST)) {
-        put_string(out, value);
+        pg_settings_put_string(out, value);
         return;
     }
     if (put_list(out, value))
         return;
     out->len = before;
     buf_text(out, "SELECT pg_catalog.set_config(");
-    put_string(out, name);
+    pg_settings_put_string(out, name);
     buf_text(out, ",");
-    put_string(out, value);
+    pg_settings_put_string(out, value);
     buf_text(out, ",false)");
 }
 

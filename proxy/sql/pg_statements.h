@@ -152,6 +152,16 @@ void pg_statements_session_sync(struct pg_statements_session *s);
 void pg_statements_session_settle(struct pg_statements *store, struct pg_statements_session *s,
                                   enum pg_outcome outcome);
 
+/* The message of the change that was noted last was not sent after all. */
+void pg_statements_session_take_back(struct pg_statements *store, struct pg_statements_session *s);
+
+/* What is learned only from a reply, at the reply (DEALLOCATE in a text that is done): makes the
+ * change at once, below what is pending, for that comes later.  Returns the id of the statement, or
+ * 0 if there was none. */
+uint64_t pg_statements_session_undefine_now(struct pg_statements *store,
+                                            struct pg_statements_session *s, struct slice name);
+void pg_statements_session_clear_now(struct pg_statements *store, struct pg_statements_session *s);
+
 size_t pg_statements_session_pending(const struct pg_statements_session *s);
 /* Settled names, without the unnamed one; for SHOW. */
 size_t pg_statements_session_count(const struct pg_statements_session *s);

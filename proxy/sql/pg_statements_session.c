@@ -230,12 +230,15 @@ static enum err note(struct pg_statements_session *s, enum change_kind kind, str
     return ERR_NONE;
 }
 
-static void forget_first(struct pg_statements *store, struct pg_statement_names *names)
+static void end_change(struct pg_statements *store, struct change *c)
 {
-    struct change *c = change_at(names, 0);
-
     pg_statement_unref(store, &c->st);
     free((void *)c->name.at);
+}
+
+static void forget_first(struct pg_statements *store, struct pg_statement_names *names)
+{
+    end_change(store, change_at(names, 0));
     names->change_head = (names->change_head + 1) & (names->change_size - 1);
     names->change_count--;
     if (names->change_count == 0 && names->change_size > FIRST_CHANGES) {
@@ -243,6 +246,45 @@ static void forget_first(struct pg_statements *store, struct pg_statement_names 
         names->changes = NULL;
         names->change_size = names->change_head = 0;
     }
+}
+
+static void no_longer_pending(struct pg_statement_names *names, const struct change *c)
+{
+    if (c->kind == CHANGE_DEFINE && c->name.len > 0) {
+        names->pending_names--;
+        names->pending_bytes -= bytes_of(c->name, c->st);
+    }
+}
+
+void pg_statements_session_take_back(struct pg_statements *store, struct pg_statements_session *s)
+{
+    struct pg_statement_names *names = s->names;
+    struct change *c;
+
+    assert(names != NULL && names->change_count > 0);
+    c = change_at(names, names->change_count - 1);
+    no_longer_pending(names, c);
+    end_change(store, c);
+    names->change_count--;
+}
+
+uint64_t pg_statements_session_undefine_now(struct pg_statements *store,
+                                            struct pg_statements_session *s, struct slice name)
+{
+    uint64_t hash = hash_of(name), id;
+    const struct pg_statement *st;
+
+    if (s->names == NULL || (st = look_up(s->names, name, hash)) == NULL)
+        return 0;
+    id = st->id;
+    remove_name(store, s->names, name, hash);
+    return id;
+}
+
+void pg_statements_session_clear_now(struct pg_statements *store, struct pg_statements_session *s)
+{
+    if (s->names != NULL)
+        remove_all(store, s->names);
 }
 
 void pg_statements_session_settle(struct pg_statements *store, struct pg_statements_session *s,
@@ -253,10 +295,7 @@ void pg_statements_session_settle(struct pg_statements *store, struct pg_stateme
 
     assert(names != NULL && names->change_count > 0);
     c = change_at(names, 0);
-    if (c->kind == CHANGE_DEFINE && c->name.len > 0) {
-        names->pending_names--;
-        names->pending_bytes -= bytes_of(c->name, c->st);
-    }
+    no_longer_pending(names, c);
     if (outcome != PG_OUTCOME_SKIPPED)
         switch (c->kind) {
         case CHANGE_DEFINE:

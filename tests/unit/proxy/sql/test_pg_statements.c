@@ -340,6 +340,43 @@ static void the_unnamed_statement_has_its_own_life(void)
     end();
 }
 
+static void a_change_that_was_not_sent_is_taken_back(void)
+{
+    begin();
+    define("a", "SELECT 1");
+    define("b", "SELECT 2");
+    pg_statements_session_take_back(store, &session);
+    CHECK_FOUND("a", "SELECT 1");
+    CHECK_FOUND("b", "free");
+    define("", "SELECT 3");
+    pg_statements_session_take_back(store, &session);
+    settle(PG_OUTCOME_DONE);
+    CHECK_FOUND("a", "SELECT 1");
+    CHECK_INT(pg_statements_session_pending(&session), 0);
+    end();
+}
+
+static void what_a_reply_tells_comes_before_what_is_pending(void)
+{
+    begin();
+    CHECK_INT(pg_statements_session_undefine_now(store, &session, slice_text("a")), 0);
+    pg_statements_session_clear_now(store, &session);
+    define("a", "SELECT 1");
+    settle(PG_OUTCOME_DONE);
+    define("b", "SELECT 2");
+    CHECK_INT(pg_statements_session_undefine_now(store, &session, slice_text("b")), 0);
+    CHECK_INT(pg_statements_session_undefine_now(store, &session, slice_text("a")), 1);
+    CHECK_FOUND("a", "free");
+    CHECK_FOUND("b", "SELECT 2");
+    define("a", "SELECT 3");
+    pg_statements_session_clear_now(store, &session);
+    settle(PG_OUTCOME_DONE);
+    settle(PG_OUTCOME_DONE);
+    CHECK_FOUND("a", "SELECT 3");
+    CHECK_FOUND("b", "SELECT 2");
+    end();
+}
+
 static void many_names_come_and_go(void)
 {
     enum { MANY = 3000 };
@@ -443,6 +480,8 @@ int main(void)
     RUN(behind_a_sync_nothing_is_promised_until_the_reply);
     RUN(what_a_query_does_is_not_promised_at_all);
     RUN(the_unnamed_statement_has_its_own_life);
+    RUN(a_change_that_was_not_sent_is_taken_back);
+    RUN(what_a_reply_tells_comes_before_what_is_pending);
     RUN(many_names_come_and_go);
     RUN(a_session_is_bounded);
     RUN(servers_words_get_the_clients_names);
