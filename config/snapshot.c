@@ -90,6 +90,13 @@ const char *pool_kind_name(enum pool_kind kind)
     return NAMES[kind];
 }
 
+const char *pool_kind_endpoint(enum pool_kind kind)
+{
+    static const char *const NAMES[] = { [POOL_MEMORY] = "shard", [POOL_SQL] = "server" };
+
+    return NAMES[kind];
+}
+
 enum sql_secret sql_secret_kind(const char *secret)
 {
     enum { MD5_DIGITS = 32 };

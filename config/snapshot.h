@@ -333,6 +333,12 @@ static inline struct sql_pool *sql_pool_of(const struct pool_settings *pool)
 
 /* The word that begins a section of it: "memory". */
 const char *pool_kind_name(enum pool_kind kind);
+/* What its endpoints are called, for people: "shard", "server". */
+const char *pool_kind_endpoint(enum pool_kind kind);
+/* The words of options that name a pool's ways, as the file has them. */
+const char *sql_pooling_name(enum sql_pooling pooling);
+const char *sql_reads_name(enum sql_reads reads);
+const char *sql_balance_name(enum sql_balance balance);
 
 enum sql_secret sql_secret_kind(const char *secret);
 

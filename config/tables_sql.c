@@ -16,6 +16,21 @@ static const char *const LISTEN_TLS[] = { "auto", "off", "allow", "require", NUL
 static const char *const SERVER_TLS[] = { "auto", "off", "prefer", "require", "verify", NULL };
 static const char *const ROUTES[] = { "auto", "primary", "replica", NULL };
 
+const char *sql_pooling_name(enum sql_pooling pooling)
+{
+    return POOLINGS[pooling];
+}
+
+const char *sql_reads_name(enum sql_reads reads)
+{
+    return READS[reads];
+}
+
+const char *sql_balance_name(enum sql_balance balance)
+{
+    return BALANCES[balance];
+}
+
 /* PgBouncer's default. */
 #define AUTH_QUERY                                                                                 \
     "SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END "              \

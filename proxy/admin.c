@@ -83,7 +83,7 @@ static int answer_health(struct visit *v)
     return OK;
 }
 
-static uint32_t shards_up(const struct daemon *d, const struct pool_settings *pool)
+static uint32_t endpoints_up(const struct daemon *d, const struct pool_settings *pool)
 {
     uint32_t up = 0;
 
@@ -102,12 +102,12 @@ static int answer_ready(struct visit *v)
     bool ready = !d->draining;
 
     for (uint32_t i = 0; i < s->pool_count; i++) {
-        uint32_t up = shards_up(d, s->pools[i]);
+        uint32_t up = endpoints_up(d, s->pools[i]);
 
         if ((all && up < s->pools[i]->endpoint_count) || (any && up == 0))
             ready = false;
-        buf_format(&v->out, "pool %s: %u of %u shards are up\n", s->pools[i]->name, up,
-                   s->pools[i]->endpoint_count);
+        buf_format(&v->out, "pool %s: %u of %u %ss are up\n", s->pools[i]->name, up,
+                   s->pools[i]->endpoint_count, pool_kind_endpoint(s->pools[i]->kind));
     }
     buf_text(&v->out, d->draining ? "shutting down\n" : ready ? "ready\n" : "not ready\n");
     return ready ? OK : UNAVAILABLE;

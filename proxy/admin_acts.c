@@ -135,7 +135,8 @@ static const struct endpoint_settings *find(const struct snapshot *s, const stru
     if (wish->endpoint != NULL)
         return find_by_name(s, wish, why);
     if (wish->shard >= pool->endpoint_count) {
-        buf_format(why, "pool %s has the shards 0 to %u", pool->name, pool->endpoint_count - 1);
+        buf_format(why, "pool %s has the %ss 0 to %u", pool->name, pool_kind_endpoint(pool->kind),
+                   pool->endpoint_count - 1);
         return NULL;
     }
     return pool->endpoints[wish->shard];

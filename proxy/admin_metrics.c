@@ -2,7 +2,9 @@
  * Pools and shards that a reload took out are not told any more. */
 #include "proxy/admin_metrics.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proxy/admin_gather.h"
 #include "proxy/base/mem.h"
@@ -125,7 +127,7 @@ static struct subjects find_pools(const struct daemon *d)
     return found;
 }
 
-static struct subjects find_shards(const struct daemon *d)
+static struct subjects find_endpoints(const struct daemon *d)
 {
     const struct snapshot *s = d->assembly->snapshot;
     struct subjects found = { .list = mem_new(s->endpoint_count * sizeof(struct subject)) };
@@ -142,29 +144,57 @@ static struct subjects find_shards(const struct daemon *d)
     return found;
 }
 
-/* name{pool="...",shard="0",endpoint="...",MORE} */
+static struct subjects of_kind(const struct subjects *all, enum pool_kind kind)
+{
+    struct subjects found = { .list = mem_new(all->count * sizeof(struct subject)) };
+
+    for (size_t i = 0; i < all->count; i++)
+        if (all->list[i].pool->kind == kind)
+            found.list[found.count++] = all->list[i];
+    return found;
+}
+
+/* name{pool="...",shard="0",endpoint="...",MORE}; servers of sql pools have a role for the index */
 static void put_subject(struct buf *out, const char *name, const struct subject *about,
                         const char *more)
 {
     buf_format(out, "%s{pool=", name);
     put_quoted(out, about->pool->name);
     if (about->endpoint != NULL) {
-        buf_format(out, ",shard=\"%u\",endpoint=", about->endpoint->shard);
+        if (about->pool->kind == POOL_MEMORY)
+            buf_format(out, ",shard=\"%u\",endpoint=", about->endpoint->shard);
+        else
+            buf_format(out, ",role=\"%s\",endpoint=", endpoint_role_name(about->endpoint->role));
         put_quoted(out, about->endpoint->name);
     }
     buf_format(out, "%s} ", more);
 }
 
-static void put_counts(struct buf *out, const struct subjects *all, bool of_shards)
+/* Texts speak of shards: `what` takes their place. */
+static void word_help(const char *text, const char *what, char *help, size_t room)
 {
+    const char *shard = strstr(text, "shard");
+
+    if (shard == NULL)
+        snprintf(help, room, "%s", text);
+    else
+        snprintf(help, room, "%.*s%s%s", (int)(shard - text), text, what, shard + strlen("shard"));
+}
+
+/* `what` is "pool", or what the endpoints are called. */
+static void put_counts(struct buf *out, const struct subjects *all, const char *what)
+{
+    bool of_pools = strcmp(what, "pool") == 0;
+
     for (int i = 0; i < SAMPLE_COUNTS; i++) {
         const struct sample_kind *kind = &samples_kinds[i];
-        const char *help = of_shards ? kind->shard_text : kind->pool_text;
-        char name[96];
+        const char *text = of_pools ? kind->pool_text : kind->shard_text;
+        char name[96], help[160];
 
-        if (help[0] == '\0')
+        if (text[0] == '\0')
             continue;
-        snprintf(name, sizeof(name), "sheaf_%s_%s%s", of_shards ? "shard" : "pool", kind->name,
+        word_help(text, what, help, sizeof(help));
+        snprintf(name, sizeof(name), "sheaf_%s_%s%s", what, kind->name,
                  kind->rises ? "_total" : "");
         begin(out, name, kind->rises ? "counter" : "gauge", help);
         for (size_t k = 0; k < all->count; k++) {
@@ -260,30 +290,30 @@ static bool figure_most_memory(const struct steward_endpoint *known, double *val
     return known->probe->info.is_known;
 }
 
-static void put_figure(const struct daemon *d, const struct subjects *shards, const char *name,
+static void put_figure(const struct daemon *d, const struct subjects *endpoints, const char *name,
                        const char *help, endpoint_figure_f *figure, struct buf *out)
 {
     begin(out, name, "gauge", help);
-    for (size_t i = 0; i < shards->count; i++) {
+    for (size_t i = 0; i < endpoints->count; i++) {
         struct steward_endpoint known =
-            steward_endpoint(d->steward, shards->list[i].endpoint->number);
+            steward_endpoint(d->steward, endpoints->list[i].endpoint->number);
         double value;
 
         if (!figure(&known, &value))
             continue;
-        put_subject(out, name, &shards->list[i], "");
+        put_subject(out, name, &endpoints->list[i], "");
         buf_format(out, "%.15g\n", value);
     }
 }
 
-static void put_states(const struct daemon *d, const struct subjects *shards, struct buf *out)
+static void put_states(const struct daemon *d, const struct subjects *endpoints, struct buf *out)
 {
     static const char NAME[] = "sheaf_endpoint_state";
 
     begin(out, NAME, "gauge",
           "1 for the state that the endpoint is in, 0 for the others; reason says why.");
-    for (size_t i = 0; i < shards->count; i++) {
-        uint32_t number = shards->list[i].endpoint->number;
+    for (size_t i = 0; i < endpoints->count; i++) {
+        uint32_t number = endpoints->list[i].endpoint->number;
         struct verdict now = steward_endpoint(d->steward, number).verdict;
 
         for (int state = VERDICT_UP; state <= VERDICT_DRAINING; state++) {
@@ -293,44 +323,58 @@ static void put_states(const struct daemon *d, const struct subjects *shards, st
             snprintf(more, sizeof(more), ",state=\"%s\",reason=\"%s\"",
                      judge_state_name((enum verdict_state)state),
                      is_it && now.reason != HEALTH_FINE ? reason_word(now.reason) : "");
-            put_subject(out, NAME, &shards->list[i], more);
+            put_subject(out, NAME, &endpoints->list[i], more);
             buf_format(out, "%d\n", is_it);
         }
     }
 }
 
-static void put_health(const struct daemon *d, const struct subjects *shards, struct buf *out)
+static void put_health(const struct daemon *d, const struct subjects *endpoints, struct buf *out)
 {
-    put_figure(d, shards, "sheaf_endpoint_up", "1 if the endpoint is up.", figure_up, out);
-    put_states(d, shards, out);
-    put_figure(d, shards, "sheaf_endpoint_drained", "1 if an operator took it out of service.",
+    put_figure(d, endpoints, "sheaf_endpoint_up", "1 if the endpoint is up.", figure_up, out);
+    put_states(d, endpoints, out);
+    put_figure(d, endpoints, "sheaf_endpoint_drained", "1 if an operator took it out of service.",
                figure_drained, out);
-    put_figure(d, shards, "sheaf_endpoint_state_age_seconds", "How long it is in its state.",
+    put_figure(d, endpoints, "sheaf_endpoint_state_age_seconds", "How long it is in its state.",
                figure_age, out);
-    put_figure(d, shards, "sheaf_endpoint_probe_success", "1 if the last probe was answered well.",
-               figure_probe_ok, out);
-    put_figure(d, shards, "sheaf_endpoint_probe_latency_seconds",
+    put_figure(d, endpoints, "sheaf_endpoint_probe_success",
+               "1 if the last probe was answered well.", figure_probe_ok, out);
+    put_figure(d, endpoints, "sheaf_endpoint_probe_latency_seconds",
                "How long the last probe's PING took.", figure_probe_latency, out);
-    put_figure(d, shards, "sheaf_endpoint_used_memory_bytes", "Memory that the server uses.",
+    put_figure(d, endpoints, "sheaf_endpoint_used_memory_bytes", "Memory that the server uses.",
                figure_memory, out);
-    put_figure(d, shards, "sheaf_endpoint_max_memory_bytes",
+    put_figure(d, endpoints, "sheaf_endpoint_max_memory_bytes",
                "Memory that the server may use; 0 is no limit.", figure_most_memory, out);
+}
+
+static void put_endpoints(const struct subjects *all, enum pool_kind kind, const char *latency_help,
+                          struct buf *out)
+{
+    const char *what = pool_kind_endpoint(kind);
+    struct subjects found = of_kind(all, kind);
+    char stem[64];
+
+    snprintf(stem, sizeof(stem), "sheaf_%s_latency_seconds", what);
+    if (found.count > 0 || kind == POOL_MEMORY) { /* those were always there */
+        put_counts(out, &found, what);
+        put_latency(out, stem, latency_help, &found);
+    }
+    free(found.list);
 }
 
 void admin_metrics_print(const struct daemon *d, struct buf *out)
 {
     struct admin_gather g = admin_gather(d);
-    struct subjects pools = find_pools(d), shards = find_shards(d);
+    struct subjects pools = find_pools(d), endpoints = find_endpoints(d);
 
     put_sheaf(d, &g, out);
-    put_counts(out, &pools, false);
+    put_counts(out, &pools, "pool");
     put_latency(out, "sheaf_pool_latency_seconds",
                 "From a request's parsing to the last byte of its reply queued.", &pools);
-    put_counts(out, &shards, true);
-    put_latency(out, "sheaf_shard_latency_seconds",
-                "From sending a part of a request to its reply.", &shards);
-    put_health(d, &shards, out);
+    put_endpoints(&endpoints, POOL_MEMORY, "From sending a part of a request to its reply.", out);
+    put_endpoints(&endpoints, POOL_SQL, "From sending a statement to the end of its reply.", out);
+    put_health(d, &endpoints, out);
     put_process(&g, out);
     free(pools.list);
-    free(shards.list);
+    free(endpoints.list);
 }

@@ -150,7 +150,7 @@ static void put_health(cJSON *object, const struct daemon *d, uint32_t endpoint)
 
 /* ---- pools ---- */
 
-static cJSON *shard_json(const struct daemon *d, const struct endpoint_settings *e)
+static cJSON *endpoint_json(const struct daemon *d, const struct endpoint_settings *e)
 {
     const struct samples *s = steward_samples(d->steward);
     const struct samples_row *row = samples_find(s, e->pool->name, e->name, e->shard);
@@ -158,6 +158,8 @@ static cJSON *shard_json(const struct daemon *d, const struct endpoint_settings 
 
     put_number(json, "index", e->shard);
     put_text(json, "endpoint", e->name);
+    if (e->pool->kind == POOL_SQL)
+        put_text(json, "role", endpoint_role_name(e->role));
     put_text(json, "scheme", e->scheme);
     put_number(json, "weight", e->weight);
     put_health(json, d, e->number);
@@ -176,7 +178,7 @@ static void put_map(cJSON *object, const struct daemon *d, const struct memory_p
     cJSON_AddBoolToObject(object, "stamp", pool->stamp);
 }
 
-static void put_pool_limits(cJSON *object, const struct memory_pool *pool)
+static void put_memory_limits(cJSON *object, const struct memory_pool *pool)
 {
     cJSON *limits = cJSON_AddObjectToObject(object, "limits");
 
@@ -190,22 +192,52 @@ static void put_pool_limits(cJSON *object, const struct memory_pool *pool)
     put_number(limits, "max_queue", pool->max_queue);
 }
 
+static void put_sql(cJSON *object, const struct sql_pool *pool)
+{
+    put_text(object, "pooling", sql_pooling_name(pool->pooling));
+    put_text(object, "reads", sql_reads_name(pool->reads));
+    put_text(object, "balance", sql_balance_name(pool->balance));
+    put_number(object, "max_lag_ms", (double)pool->max_lag_ms);
+    put_number(object, "max_lag_bytes", (double)pool->max_lag_bytes);
+}
+
+static void put_sql_limits(cJSON *object, const struct sql_pool *pool)
+{
+    cJSON *limits = cJSON_AddObjectToObject(object, "limits");
+
+    put_number(limits, "connect_timeout_ms", (double)pool->base.connect_timeout_ms);
+    put_number(limits, "query_timeout_ms", (double)pool->query_timeout_ms);
+    put_number(limits, "query_wait_timeout_ms", (double)pool->query_wait_timeout_ms);
+    put_number(limits, "max_sessions", pool->base.max_sessions);
+    put_number(limits, "max_session_bytes", (double)pool->base.max_session_bytes);
+    put_number(limits, "pool_size", pool->sizes.pool_size);
+    put_number(limits, "reserve_pool_size", pool->sizes.reserve_pool_size);
+    put_number(limits, "max_db_connections", pool->sizes.max_connections);
+    put_number(limits, "max_user_connections", pool->max_user_connections);
+}
+
 static cJSON *pool_json(const struct daemon *d, const struct pool_settings *pool)
 {
     const struct samples *s = steward_samples(d->steward);
     cJSON *json = cJSON_CreateObject(), *list;
 
     put_text(json, "name", pool->name);
-    put_text(json, "kind", "memory");
+    put_text(json, "kind", pool_kind_name(pool->kind));
     list = cJSON_AddArrayToObject(json, "listen");
     for (uint32_t i = 0; i < pool->listener_count; i++)
         cJSON_AddItemToArray(list, cJSON_CreateString(pool->listeners[i]->name));
-    put_map(json, d, memory_pool_of(pool));
+    if (pool->kind == POOL_MEMORY)
+        put_map(json, d, memory_pool_of(pool));
+    else
+        put_sql(json, sql_pool_of(pool));
     put_figures(json, s, samples_find(s, pool->name, "", 0), false);
-    put_pool_limits(json, memory_pool_of(pool));
-    list = cJSON_AddArrayToObject(json, "shards");
+    if (pool->kind == POOL_MEMORY)
+        put_memory_limits(json, memory_pool_of(pool));
+    else
+        put_sql_limits(json, sql_pool_of(pool));
+    list = cJSON_AddArrayToObject(json, pool->kind == POOL_MEMORY ? "shards" : "endpoints");
     for (uint32_t i = 0; i < pool->endpoint_count; i++)
-        cJSON_AddItemToArray(list, shard_json(d, pool->endpoints[i]));
+        cJSON_AddItemToArray(list, endpoint_json(d, pool->endpoints[i]));
     return json;
 }
 

@@ -173,19 +173,24 @@ static enum colour colour_of(const char *state)
     return strcmp(state, "down") == 0 ? RED : YELLOW;
 }
 
-static void put_shard(struct table *t, const cJSON *shard)
+static void put_endpoint(struct table *t, const cJSON *endpoint)
 {
-    const cJSON *health = at(shard, "health"), *probe = at(health, "probe");
+    const cJSON *health = at(endpoint, "health"), *probe = at(health, "probe");
     struct row *r = add_row(t);
     const char *reason = text(health, "text"), *words = text(probe, "text");
+    const char *role = text(endpoint, "role"); /* of a shard there is none */
 
-    snprintf(r->cell[COLUMN_NAME], CELL_BYTES, "  %.0f  %.80s", number(shard, "index"),
-             text(shard, "endpoint"));
+    if (role[0] != '\0')
+        snprintf(r->cell[COLUMN_NAME], CELL_BYTES, "  %-7.16s  %.70s", role,
+                 text(endpoint, "endpoint"));
+    else
+        snprintf(r->cell[COLUMN_NAME], CELL_BYTES, "  %.0f  %.80s", number(endpoint, "index"),
+                 text(endpoint, "endpoint"));
     snprintf(r->cell[COLUMN_STATE], CELL_BYTES, "%s", text(health, "state"));
     r->state = colour_of(r->cell[COLUMN_STATE]);
     put_seconds(r->cell[COLUMN_SINCE], number(health, "for_s"));
-    put_figures(r, shard);
-    put_amount(r->cell[COLUMN_OPEN], number(shard, "upstreams_open"));
+    put_figures(r, endpoint);
+    put_amount(r->cell[COLUMN_OPEN], number(endpoint, "upstreams_open"));
     if (reason[0] != '\0')
         snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%s", reason);
     else if (words[0] != '\0')
@@ -194,17 +199,18 @@ static void put_shard(struct table *t, const cJSON *shard)
 
 static void put_pool(struct table *t, const cJSON *pool)
 {
-    const cJSON *shards = at(pool, "shards"), *shard;
+    bool is_sql = strcmp(text(pool, "kind"), "sql") == 0;
+    const cJSON *endpoints = at(pool, is_sql ? "endpoints" : "shards"), *endpoint;
     size_t index = t->count;
     unsigned up = 0, all = 0;
     struct row *r;
 
     add_row(t);
-    cJSON_ArrayForEach(shard, shards)
+    cJSON_ArrayForEach(endpoint, endpoints)
     {
-        put_shard(t, shard);
+        put_endpoint(t, endpoint);
         all++;
-        up += cJSON_IsTrue(at(at(shard, "health"), "up"));
+        up += cJSON_IsTrue(at(at(endpoint, "health"), "up"));
     }
     r = &t->rows[index]; /* the rows may have moved */
     r->is_pool = true;
@@ -213,8 +219,12 @@ static void put_pool(struct table *t, const cJSON *pool)
     r->state = up == all ? GREEN : up == 0 ? RED : YELLOW;
     put_figures(r, pool);
     put_amount(r->cell[COLUMN_OPEN], number(pool, "sessions_open"));
-    snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%.40s, %.40s", text(pool, "hash"),
-             text(pool, "distribution"));
+    if (is_sql)
+        snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%.20s pooling, %.20s reads",
+                 text(pool, "pooling"), text(pool, "reads"));
+    else
+        snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%.40s, %.40s", text(pool, "hash"),
+                 text(pool, "distribution"));
 }
 
 /* ---- drawing ---- */

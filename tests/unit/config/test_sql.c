@@ -1,0 +1,655 @@
+/* [sql NAME]: what it becomes, and each class of mistake with the exact words an operator reads. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/diff.h"
+#include "tests/unit/check.h"
+#include "tests/unit/config/vocabulary.h"
+
+#define SCRAM                                                                                      \
+    "SCRAM-SHA-256$4096:pw/R5MP7b6HBcOCnCEvwAg==$TDH6oyhj7xvE7bVbjwVRTLwS0GyThfGNVIvLmK+8vzE="     \
+    ":zgZKPPA1DZHCQsMAUrXLjXVDHZOFqPoYeBxQnbbPqUQ="
+#define POOL                                                                                       \
+    "[sql main]\nlisten = postgresql://127.0.0.1:5432\nprimary = postgresql://10.0.0.1\n"          \
+    "user = app secret\n"
+
+struct mistake {
+    const char *text, *problems;
+};
+
+static void check_mistakes(const struct mistake *mistakes)
+{
+    for (const struct mistake *m = mistakes; m->text != NULL; m++) {
+        struct problems problems = { 0 };
+        struct snapshot *s = NULL;
+        enum err err = config_load_text("t.ini", m->text, &TEST_VOCABULARY, &s, &problems);
+        size_t errors = problems.errors;
+        char *found = test_problems(&problems);
+
+        CHECK_TEXT(found, m->problems);
+        CHECK_INT(err, errors > 0 ? ERR_CONFIG : ERR_NONE);
+        CHECK((s == NULL) == (err != ERR_NONE));
+        snapshot_unref(&s);
+        free(found);
+    }
+}
+
+static void the_least_that_a_pool_needs_gives_the_defaults(void)
+{
+    struct snapshot *s = test_load(POOL);
+    const struct sql_pool *p;
+
+    CHECK(s != NULL);
+    if (s == NULL)
+        return;
+    p = sql_pool_of(snapshot_pool(s, "main"));
+    CHECK_INT(p->base.kind, POOL_SQL);
+    CHECK_INT(p->pooling, SQL_POOLING_TRANSACTION);
+    CHECK_INT(p->sizes.pool_size, 20);
+    CHECK_INT(p->sizes.min_pool_size, 0);
+    CHECK_INT(p->sizes.reserve_pool_size, 0);
+    CHECK_INT(p->sizes.max_connections, 0);
+    CHECK_INT(p->max_user_connections, 0);
+    CHECK_INT(p->reserve_pool_timeout_ms, 5000);
+    CHECK_INT(p->server_lifetime_ms, 3600000);
+    CHECK_INT(p->base.upstream_idle_timeout_ms, 600000);
+    CHECK_INT(p->max_prepared_statements, 200);
+    CHECK_INT(p->reads, SQL_READS_CAUSAL);
+    CHECK_INT(p->max_lag_ms, 10000);
+    CHECK_INT(p->max_lag_bytes, 0);
+    CHECK_INT(p->causal_scope, SQL_CAUSAL_SESSION);
+    CHECK_INT(p->causal_wait_ms, 2);
+    CHECK_INT(p->balance, SQL_BALANCE_ROUND_ROBIN);
+    CHECK_INT(p->on_replicas_down, SQL_REPLICAS_DOWN_PRIMARY);
+    CHECK_INT(p->unknown_functions, SQL_UNKNOWN_FUNCTIONS_PRIMARY);
+    CHECK_INT(p->verdict_cache_bytes, 16 << 20);
+    CHECK_INT(p->base.connect_timeout_ms, 5000);
+    CHECK_INT(p->query_timeout_ms, 0);
+    CHECK_INT(p->query_wait_timeout_ms, 120000);
+    CHECK_INT(p->failover_wait_ms, 30000);
+    CHECK_INT(p->base.idle_timeout_ms, 0);
+    CHECK_INT(p->idle_transaction_timeout_ms, 0);
+    CHECK_INT(p->base.unread_timeout_ms, 3600000);
+    CHECK_INT(p->base.handshake_timeout_ms, 60000);
+    CHECK_INT(p->auth, SQL_AUTH_SCRAM);
+    CHECK(p->auth_file == NULL && p->hba_file == NULL && p->ident_file == NULL);
+    CHECK(p->auth_user == NULL && p->auth_dbname == NULL && p->auth_query != NULL);
+    CHECK(p->console && !p->application_name_add_host);
+    CHECK(p->base.health.probe);
+    CHECK_INT(p->base.health.slow_start_ms, 10000);
+    CHECK_TEXT(p->probe_database, "postgres");
+    CHECK_INT(p->database_count, 1);
+    CHECK_TEXT(p->databases[0].name, "*");
+    snapshot_unref(&s);
+}
+
+static void servers_have_roles_logins_and_weights(void)
+{
+    struct snapshot *s = test_load("[sql main]\nlisten = postgresql://127.0.0.1\n"
+                                   "primary = postgresql://us%40er:p%2Fw@10.0.0.1/shop\n"
+                                   "primary = postgresql+unix://us%40er@/run/pg/?port=5433"
+                                   "&database=shop\n"
+                                   "replica = postgresql://us%40er:x@[::1]:5555/shop?weight=3\n"
+                                   "balance = weights\nuser = app secret\n");
+    const struct pool_settings *p;
+
+    CHECK(s != NULL);
+    if (s == NULL)
+        return;
+    p = s->pools[0];
+    CHECK_INT(p->endpoint_count, 3);
+    CHECK_INT(p->endpoints[0]->role, ENDPOINT_PRIMARY);
+    CHECK_TEXT(p->endpoints[0]->name, "10.0.0.1:5432/shop");
+    CHECK_TEXT(p->endpoints[0]->user, "us@er");
+    CHECK_TEXT(p->endpoints[0]->password, "p/w");
+    CHECK_TEXT(p->endpoints[0]->database_name, "shop");
+    CHECK_TEXT(p->endpoints[0]->protocol, "postgresql");
+    CHECK_INT(p->endpoints[0]->weight, 1);
+    CHECK_INT(p->endpoints[1]->role, ENDPOINT_PRIMARY);
+    CHECK_TEXT(p->endpoints[1]->address.path, "/run/pg/.s.PGSQL.5433");
+    CHECK(p->endpoints[1]->password == NULL);
+    CHECK_TEXT(p->endpoints[1]->database_name, "shop");
+    CHECK_INT(p->endpoints[2]->role, ENDPOINT_REPLICA);
+    CHECK_TEXT(p->endpoints[2]->name, "[::1]:5555/shop");
+    CHECK_INT(p->endpoints[2]->weight, 3);
+    CHECK_INT(p->endpoints[2]->shard, 2);
+    CHECK(p->endpoints[2]->pool == p);
+    CHECK_TEXT(p->listeners[0]->name, "postgresql://127.0.0.1:5432");
+    snapshot_unref(&s);
+}
+
+static void servers_speak_verified_tls_unless_they_are_on_this_machine(void)
+{
+    static const struct {
+        const char *url, *option;
+        bool on, verify;
+        enum tls_need need;
+    } CASES[] = {
+        { "postgresql://10.0.0.1", "", true, true, TLS_NEED_REQUIRE },
+        { "postgresql://db.example.org", "", true, true, TLS_NEED_REQUIRE },
+        { "postgresql://127.0.0.1", "", false, false, TLS_NEED_OFF },
+        { "postgresql://localhost", "", false, false, TLS_NEED_OFF },
+        { "postgresql+unix:///run/pg", "", false, false, TLS_NEED_OFF },
+        { "postgresql+unix:///run/pg", "server_tls = verify\n", false, false, TLS_NEED_OFF },
+        { "postgresql://127.0.0.1", "server_tls = verify\n", true, true, TLS_NEED_REQUIRE },
+        { "postgresql://127.0.0.1?tls=require", "", true, false, TLS_NEED_REQUIRE },
+        { "postgresql://10.0.0.1?tls=prefer", "", true, false, TLS_NEED_ALLOW },
+        { "postgresql://10.0.0.1?tls=off", "", false, false, TLS_NEED_OFF },
+        { "postgresql://10.0.0.1?tls=verify", "server_tls = off\n", true, true, TLS_NEED_REQUIRE },
+    };
+
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        char text[512];
+        struct snapshot *s;
+
+        snprintf(text, sizeof(text),
+                 "[sql main]\nlisten = postgresql://127.0.0.1\nuser = app x\nprimary = %s\n%s",
+                 CASES[i].url, CASES[i].option);
+        s = test_load(text);
+        CHECK(s != NULL);
+        if (s == NULL)
+            continue;
+        CHECK_INT(s->endpoints[0].tls.on, CASES[i].on);
+        CHECK_INT(s->endpoints[0].tls.verify, CASES[i].verify);
+        CHECK_INT(s->endpoints[0].tls.need, CASES[i].need);
+        snapshot_unref(&s);
+    }
+}
+
+static void listeners_allow_tls_where_there_is_a_certificate(void)
+{
+    static const struct {
+        const char *url, *options;
+        enum tls_need need;
+    } CASES[] = {
+        { "postgresql://127.0.0.1", "", TLS_NEED_OFF },
+        { "postgresql://127.0.0.1", "tls_cert = /c\ntls_key = /k\n", TLS_NEED_ALLOW },
+        { "postgresql://127.0.0.1?cert=/c&key=/k", "", TLS_NEED_ALLOW },
+        { "postgresql://127.0.0.1", "tls = require\ntls_cert = /c\ntls_key = /k\n",
+          TLS_NEED_REQUIRE },
+        { "postgresql://127.0.0.1?tls=require", "tls_cert = /c\ntls_key = /k\n", TLS_NEED_REQUIRE },
+        { "postgresql://127.0.0.1?tls=off", "tls_cert = /c\ntls_key = /k\n", TLS_NEED_OFF },
+        { "postgresql+unix:///run/x", "tls = require\ntls_cert = /c\ntls_key = /k\n",
+          TLS_NEED_OFF },
+    };
+
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct problems problems = { 0 };
+        struct snapshot *s = NULL;
+        char text[512];
+
+        snprintf(text, sizeof(text),
+                 "[sql main]\nprimary = postgresql://127.0.0.1\nuser = app x\nlisten = %s\n%s",
+                 CASES[i].url, CASES[i].options);
+        CHECK_INT(config_load_text("t.ini", text, &TEST_VOCABULARY, &s, &problems), ERR_NONE);
+        if (s != NULL) {
+            CHECK_INT(s->listeners[0].tls.need, CASES[i].need);
+            CHECK_INT(s->listeners[0].tls.on, CASES[i].need != TLS_NEED_OFF);
+        }
+        snapshot_unref(&s);
+        problems_fini(&problems);
+    }
+}
+
+static void a_unix_socket_is_named_as_libpq_names_it(void)
+{
+    struct snapshot *s = test_load("[sql main]\nlisten = postgresql+unix:///run/sheaf\n"
+                                   "listen = postgresql+unix:///run/sheaf//?port=6432&mode=0777\n"
+                                   "listen = postgresql+unix:///\n"
+                                   "primary = postgresql://127.0.0.1\nuser = app x\n");
+
+    CHECK(s != NULL);
+    if (s == NULL)
+        return;
+    CHECK_TEXT(s->listeners[0].address.path, "/run/sheaf/.s.PGSQL.5432");
+    CHECK_INT(s->listeners[0].socket_mode, 0770);
+    CHECK_TEXT(s->listeners[1].address.path, "/run/sheaf/.s.PGSQL.6432");
+    CHECK_INT(s->listeners[1].socket_mode, 0777);
+    CHECK_TEXT(s->listeners[2].address.path, "/.s.PGSQL.5432");
+    snapshot_unref(&s);
+}
+
+static void users_have_secrets_of_three_kinds_or_none(void)
+{
+    struct snapshot *s = test_load(
+        "[sql main]\nlisten = postgresql+unix:///run/x\nprimary = postgresql://127.0.0.1\n"
+        "auth = peer\nuser = a pa$$s pool_size=3 route=primary\nuser = b " SCRAM "\n"
+        "user = c md50123456789abcdef0123456789abcdef max_user_connections=7\n"
+        "user = d nopass\nmax_user_connections = 5\nuser = e md5short\n");
+    const struct sql_pool *p;
+
+    CHECK(s != NULL);
+    if (s == NULL)
+        return;
+    p = sql_pool_of(s->pools[0]);
+    CHECK_INT(p->user_count, 5);
+    CHECK_TEXT(p->users[0].secret, "pa$s");
+    CHECK_INT(sql_secret_kind(p->users[0].secret), SQL_SECRET_PASSWORD);
+    CHECK_INT(p->users[0].pool_size, 3);
+    CHECK_INT(p->users[0].route, SQL_ROUTE_PRIMARY);
+    CHECK_INT(p->users[0].max_connections, 5);
+    CHECK_TEXT(p->users[1].secret, SCRAM);
+    CHECK_INT(sql_secret_kind(p->users[1].secret), SQL_SECRET_SCRAM);
+    CHECK_INT(p->users[1].pool_size, 0);
+    CHECK_INT(p->users[1].route, SQL_ROUTE_AUTO);
+    CHECK_INT(sql_secret_kind(p->users[2].secret), SQL_SECRET_MD5);
+    CHECK_INT(p->users[2].max_connections, 7);
+    CHECK(p->users[3].secret == NULL);
+    CHECK_INT(sql_secret_kind(p->users[4].secret), SQL_SECRET_PASSWORD);
+    CHECK(sql_pool_user(p, "c") == &p->users[2]);
+    CHECK(sql_pool_user(p, "C") == NULL);
+    snapshot_unref(&s);
+}
+
+static void databases_start_from_the_pool(void)
+{
+    struct snapshot *s =
+        test_load(POOL "database = shop -> shop_v2 pool_size=7 pooling=session route=replica\n"
+                       "database = logs max_db_connections=9\n"
+                       "database = * -> rest reserve_pool_size=2\n"
+                       "pool_size = 30\nmin_pool_size = 1\n");
+    const struct sql_pool *p;
+    const struct sql_database *d;
+
+    CHECK(s != NULL);
+    if (s == NULL)
+        return;
+    p = sql_pool_of(s->pools[0]);
+    d = sql_pool_database(p, "shop");
+    CHECK_TEXT(d->server_name, "shop_v2");
+    CHECK_INT(d->sizes.pool_size, 7);
+    CHECK_INT(d->sizes.min_pool_size, 1);
+    CHECK_INT(d->pooling, SQL_POOLING_SESSION);
+    CHECK_INT(d->route, SQL_ROUTE_REPLICA);
+    d = sql_pool_database(p, "logs");
+    CHECK(d->server_name == NULL);
+    CHECK_INT(d->sizes.pool_size, 30);
+    CHECK_INT(d->sizes.max_connections, 9);
+    CHECK_INT(d->pooling, SQL_POOLING_TRANSACTION);
+    d = sql_pool_database(p, "anything");
+    CHECK_TEXT(d->server_name, "rest");
+    CHECK_INT(d->sizes.reserve_pool_size, 2);
+    snapshot_unref(&s);
+    s = test_load(POOL "database = shop\n");
+    CHECK(s != NULL && sql_pool_database(sql_pool_of(s->pools[0]), "other") == NULL);
+    snapshot_unref(&s);
+}
+
+static void a_route_is_said_by_user_then_database_then_listener(void)
+{
+    const struct sql_user of_primary = { .route = SQL_ROUTE_PRIMARY }, silent = { 0 };
+    const struct sql_database of_replica = { .route = SQL_ROUTE_REPLICA }, any = { 0 };
+    const struct listener_settings listener = { .route = SQL_ROUTE_PRIMARY }, plain = { 0 };
+
+    CHECK_INT(sql_pool_route(&of_primary, &of_replica, &plain), SQL_ROUTE_PRIMARY);
+    CHECK_INT(sql_pool_route(&silent, &of_replica, &listener), SQL_ROUTE_REPLICA);
+    CHECK_INT(sql_pool_route(NULL, &any, &listener), SQL_ROUTE_PRIMARY);
+    CHECK_INT(sql_pool_route(NULL, &any, &plain), SQL_ROUTE_AUTO);
+}
+
+static void a_probe_logs_in_with_what_is_known(void)
+{
+    static const struct {
+        const char *text, *user, *password;
+    } CASES[] = {
+        { "primary = postgresql://127.0.0.1\nuser = b " SCRAM "\nuser = app x\n", "app", "x" },
+        { "primary = postgresql://u:y@127.0.0.1\nuser = app x\n", "u", "y" },
+        { "primary = postgresql://u:y@127.0.0.1\nuser = app x\nprobe_user = mon\n"
+          "probe_password = z\n",
+          "mon", "z" },
+    };
+
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct sql_login login;
+        struct snapshot *s;
+        char text[512];
+
+        snprintf(text, sizeof(text), "[sql main]\nlisten = postgresql://127.0.0.1\n%s",
+                 CASES[i].text);
+        s = test_load(text);
+        CHECK(s != NULL);
+        if (s == NULL)
+            continue;
+        login = sql_probe_login(&s->endpoints[0]);
+        CHECK_TEXT(login.user, CASES[i].user);
+        CHECK_TEXT(login.password, CASES[i].password);
+        CHECK_TEXT(login.database, "postgres");
+        snapshot_unref(&s);
+    }
+}
+
+static char *printed(const struct snapshot *s)
+{
+    char *text;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+
+    config_check_print(s, out);
+    fclose(out);
+    return text;
+}
+
+static void what_check_prints_loads_again_and_prints_the_same(void)
+{
+    struct snapshot *s = test_load(
+        "[sql main]\nlisten = postgresql://127.0.0.1?route=replica\n"
+        "listen = postgresql+unix:///run/s%20s?port=6432&mode=0660\n"
+        "primary = postgresql://us%40er:topsecret@10.0.0.1\nprimary = postgresql://us%40er@[::1]\n"
+        "replica = postgresql+unix://us%40er:topsecret@/run/pg?port=5433&weight=2\n"
+        "replica = postgresql://us%40er@h?tls=verify&ca=/x\nbalance = weights\n"
+        "user = app topsecret pool_size=3\nuser = b " SCRAM "\nuser = c$$d topsecret\n"
+        "database = a -> b pooling=session\ndatabase = *\nadmin_user = app\nstats_user = b\n"
+        "probe_user = mon\nprobe_password = topsecret\npool_size = 30\nmax_lag = 90s\n");
+    struct snapshot *again;
+    char *first, *second;
+
+    CHECK(s != NULL);
+    if (s == NULL)
+        return;
+    first = printed(s);
+    again = test_load(first);
+    CHECK(again != NULL);
+    if (again == NULL)
+        return;
+    second = printed(again);
+    CHECK_TEXT(second, first);
+    CHECK(strstr(first, "topsecret") == NULL && strstr(first, "SCRAM-") == NULL);
+    CHECK(strstr(first, "\nlisten = postgresql://127.0.0.1:5432?route=replica\n"));
+    CHECK(strstr(first, "\nlisten = postgresql+unix:///run/s%20s?mode=0660&port=6432\n"));
+    CHECK(strstr(first, "\nprimary = postgresql://us%40er:***@10.0.0.1:5432\n"));
+    CHECK(strstr(first, "\nprimary = postgresql://us%40er@[::1]:5432\n"));
+    CHECK(strstr(first, "\nreplica = postgresql+unix://us%40er:***@/run/pg?weight=2&port=5433\n"));
+    CHECK(strstr(first, "\nuser = app *** pool_size=3\n"));
+    CHECK(strstr(first, "\nuser = c$$d ***\n"));
+    CHECK(strstr(first, "\ndatabase = a -> b pooling=session\n"));
+    CHECK(strstr(first, "\nadmin_user = app\nstats_user = b\n"));
+    CHECK(strstr(first, "\nprobe_password = ***\n"));
+    CHECK(strstr(first, "\npool_size = 30\n") && strstr(first, "\n;pooling = transaction\n"));
+    CHECK(strstr(first, "\n;tls = auto\n"));
+    free(first);
+    free(second);
+    snapshot_unref(&again);
+    snapshot_unref(&s);
+}
+
+static void a_changed_secret_is_a_changed_pool(void)
+{
+    struct snapshot *was = test_load(POOL "probe_user = a\nprobe_password = b\n");
+    struct snapshot *is = test_load(POOL "probe_user = a\nprobe_password = c\n");
+    struct snapshot *other = test_load("[memory main]\nlisten = redis://127.0.0.1:5432\n"
+                                       "shard = redis://10.0.0.1:5432\n");
+    struct problems problems = { 0 };
+    struct diff diff;
+
+    CHECK(was != NULL && is != NULL && other != NULL);
+    diff_init(&diff, was, was, &problems);
+    CHECK_INT(diff.pool_change[0], DIFF_SAME);
+    CHECK_INT(diff.endpoint_was[0], 0);
+    diff_fini(&diff);
+    diff_init(&diff, was, is, &problems);
+    CHECK_INT(diff.pool_change[0], DIFF_CHANGED);
+    CHECK_INT(diff.endpoint_was[0], 0);
+    diff_fini(&diff);
+    diff_init(&diff, was, other, &problems);
+    CHECK_INT(diff.pool_change[0], DIFF_CHANGED);
+    CHECK_INT(diff.endpoint_was[0], DIFF_NONE);
+    CHECK_INT(diff.listener_was[0], 0);
+    diff_fini(&diff);
+    problems_fini(&problems);
+    snapshot_unref(&was);
+    snapshot_unref(&is);
+    snapshot_unref(&other);
+}
+
+static void sections_that_are_wrong_are_named(void)
+{
+    static const struct mistake MISTAKES[] = {
+        { "[sql]\n", "t.ini:1: a pool needs a name of 1 to 64 letters, digits, \"-\", \"_\" or "
+                     "\".\": [sql NAME]\n" },
+        { "[sqll main]\n", "t.ini:1: unknown section [sqll main]; did you mean \"sql\"?\n" },
+        { POOL "[memory main]\n",
+          "t.ini:5: there is already a pool of this name: [sql main] (t.ini:1)\n" },
+        { "[sql main]\nuser = a b\nprobe = no\n", "t.ini:1: [sql main] has no \"listen\" line\n"
+                                                  "t.ini:1: [sql main] has no \"primary\" line\n" },
+        { POOL "replcia = x\n",
+          "t.ini:5: unknown option \"replcia\" in [sql main]; did you mean \"replica\"?\n" },
+        { POOL "shard = x\nweight = 2\nmode = 0660\nworkers = 1\n",
+          "t.ini:5: unknown option \"shard\" in [sql main]; it belongs to a pool, [memory NAME]\n"
+          "t.ini:6: unknown option \"weight\" in [sql main]; it belongs to the URL of a server, "
+          "behind a \"?\"\n"
+          "t.ini:7: unknown option \"mode\" in [sql main]; it belongs to the URL of a listener, "
+          "behind a \"?\"\n"
+          "t.ini:8: unknown option \"workers\" in [sql main]; it belongs to [proxy]\n" },
+        { "[memory a]\nlisten = redis://127.0.0.1\nshard = postgresql://h\npooling = session\n",
+          "t.ini:3: shard: unknown scheme \"postgresql\"; it belongs to a pool, [sql NAME]\n"
+          "t.ini:4: unknown option \"pooling\" in [memory a]; it belongs to a pool, [sql NAME]\n" },
+        { 0 },
+    };
+
+    check_mistakes(MISTAKES);
+}
+
+static void servers_that_are_wrong_are_named(void)
+{
+    static const struct mistake MISTAKES[] = {
+        { POOL "replica = redis://h\n",
+          "t.ini:5: replica: unknown scheme \"redis\"; it belongs to a pool, [memory NAME]\n" },
+        { POOL "replica = postgersql://h\n",
+          "t.ini:5: replica: unknown scheme \"postgersql\"; did you mean \"postgresql\"?\n" },
+        { POOL "replica = postgresql://10.0.0.1\n",
+          "t.ini:5: replica: 10.0.0.1:5432 is already a primary (t.ini:3); a server stands there "
+          "once\n" },
+        { POOL "replica = postgresql://h:0\n", "t.ini:5: replica: the port must be 1 to 65535\n" },
+        { POOL "replica = postgresql://h?wieght=2\n",
+          "t.ini:5: replica: unknown option \"wieght\" behind the \"?\"; did you mean "
+          "\"weight\"?\n" },
+        { POOL "replica = postgresql://h?weight=70000\n",
+          "t.ini:5: replica: weight must be 0 to 65535, not \"70000\"\n" },
+        { POOL "replica = postgresql://h?weight=2\n",
+          "t.ini:5: warning: replica: the weight has no effect: balance is round-robin, not "
+          "weights\n" },
+        { "[sql m]\nlisten = postgresql://127.0.0.1\nprimary = postgresql://h?weight=0\n"
+          "user = a b\nbalance = weights\n",
+          "t.ini:3: primary: one server at least must have a weight\n" },
+        { POOL "replica = postgresql://h?port=5\n",
+          "t.ini:5: replica: \"port\" behind the \"?\" is for Unix sockets only\n" },
+        { POOL "replica = postgresql+unix:///run/pg/.s.PGSQL.5432\n",
+          "t.ini:5: replica: the path is that of the socket's folder; its port stands behind a "
+          "\"?\": postgresql+unix:///run/postgresql?port=5432\n" },
+        { POOL "replica = postgresql+unix:///run?tls=require\n",
+          "t.ini:5: replica: PostgreSQL has no TLS on Unix sockets\n" },
+        { POOL "replica = postgresql://h/a?database=b\n",
+          "t.ini:5: replica: the database is named twice, in the path and behind the \"?\"\n" },
+        { POOL "replica = postgresql://u:p@h\n",
+          "t.ini:5: replica: all servers of a pool must name the same user, or none (t.ini:3)\n" },
+        { POOL "replica = postgresql://h/shop\n",
+          "t.ini:5: replica: all servers of a pool must name the same database, or none "
+          "(t.ini:3)\n" },
+        { POOL "replica = postgresql://h?tls=off\n",
+          "t.ini:5: warning: replica: TLS is off, and h:5432 is not on this machine: passwords and "
+          "data cross the network for anyone to read\n" },
+        { POOL "replica = postgresql://h?tls=prefer\n",
+          "t.ini:5: warning: replica: the certificate of h:5432 is not verified: anyone between "
+          "could read and change all\n" },
+        { POOL "replica = postgresql://h?cert=/c\n",
+          "t.ini:5: replica: a TLS certificate is given, its key is missing\n" },
+        { POOL "replica = postgresql://@h\n",
+          "t.ini:5: replica: in front of the \"@\" the user is missing\n" },
+        { "[sql m]\nlisten = postgresql://127.0.0.1\nprimary = postgresql://127.0.0.1\n"
+          "user = a b\nserver_tls_ca = /x\n",
+          "t.ini:5: warning: server_tls_ca has no effect: TLS is off for all servers\n" },
+        { 0 },
+    };
+
+    check_mistakes(MISTAKES);
+}
+
+static void listeners_that_are_wrong_are_named(void)
+{
+    static const struct mistake MISTAKES[] = {
+        { POOL "listen = postgresql://app@h\n",
+          "t.ini:5: listen: a listener's URL has no user, password or path (clients log in as "
+          "\"password\" and \"user\" lines say)\n" },
+        { POOL "listen = postgresql://127.0.0.1:5432\n",
+          "t.ini:5: listen: postgresql://127.0.0.1:5432 is already taken (t.ini:2)\n" },
+        { POOL "listen = postgresql+unix:///run\nlisten = postgresql+unix:///run/?port=5432\n",
+          "t.ini:6: listen: postgresql+unix:///run/.s.PGSQL.5432 is already taken (t.ini:5)\n" },
+        { POOL "listen = postgresql://127.0.0.1:1?tls=require\n",
+          "t.ini:5: listen: TLS needs tls_cert and tls_key\n" },
+        { POOL "listen = postgresql+unix:///run?tls=require\n",
+          "t.ini:5: listen: PostgreSQL has no TLS on Unix sockets\n" },
+        { POOL "listen = postgresql://127.0.0.1:1?route=both\n",
+          "t.ini:5: listen: route must be auto, primary or replica, not \"both\"\n" },
+        { POOL "tls_client = required\n",
+          "t.ini:5: warning: tls_client has no effect: TLS is off for all listeners\n" },
+        { POOL "auth = trust\nlisten = postgresql://10.0.0.9:1\n",
+          "t.ini:6: listen: postgresql://10.0.0.9:1 is open beyond this machine, and auth = trust "
+          "asks nobody for a password; choose another, or allow it in words: \"insecure_listen = "
+          "anyone may connect\"\n" },
+        { POOL "auth = trust\nlisten = postgresql://10.0.0.9:1\n"
+               "insecure_listen = anyone may connect\n",
+          "" },
+        { POOL "auth = peer\n",
+          "t.ini:2: listen: auth = peer asks the system who connects, which it only knows on Unix "
+          "sockets\n" },
+        { POOL "auth = cert\ntls_cert = /c\ntls_key = /k\ntls_client = optional\n"
+               "tls_client_ca = /a\n",
+          "t.ini:2: listen: auth = cert needs tls = require and tls_client = required\n" },
+        { POOL "auth = cert\ntls_cert = /c\ntls_key = /k\ntls_client = required\n"
+               "tls_client_ca = /a\ntls = require\n",
+          "" },
+        { POOL "auth = password\nlisten = postgresql://10.0.0.9:1\n",
+          "t.ini:6: warning: listen: auth = password without tls = require: passwords cross the "
+          "network for anyone to read\n" },
+        { 0 },
+    };
+
+    check_mistakes(MISTAKES);
+}
+
+static void users_that_are_wrong_are_named(void)
+{
+    static const struct mistake MISTAKES[] = {
+        { POOL "user = x\n",
+          "t.ini:5: user: a user has a name and a password (or a hash of it, or nopass)\n" },
+        { POOL "user = app other\n", "t.ini:5: user: user \"app\" is already there (t.ini:4)\n" },
+        { POOL "user = b c pol_size=3\n",
+          "t.ini:5: user: unknown word \"pol_size\"; did you mean \"pool_size\"?\n" },
+        { POOL "user = b c pool_size\n",
+          "t.ini:5: user: \"pool_size\" needs a value: pool_size=...\n" },
+        { POOL "user = b c pool_size=3 pool_size=4\n",
+          "t.ini:5: user: \"pool_size\" is given twice\n" },
+        { POOL "user = b c pool_size=-1\n",
+          "t.ini:5: user: pool_size must be 1 to 100000, or default, not \"-1\"\n" },
+        { POOL "user = b SCRAM-SHA-256$4096:abc\n",
+          "t.ini:5: user: begins as a SCRAM secret, but is none: "
+          "SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY\n" },
+        { POOL "user = b nopass\n",
+          "t.ini:5: user: b has no password, but auth = scram-sha-256 asks for one\n" },
+        { POOL "user = b md50123456789abcdef0123456789abcdef\n",
+          "t.ini:5: user: of b only the MD5 hash is known, which does not do for auth = "
+          "scram-sha-256\n" },
+        { POOL "user = "
+               "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggg x\n",
+          "t.ini:5: user: the name of a user has 1 to 63 bytes\n" },
+        { "[sql m]\nlisten = postgresql://127.0.0.1\nprimary = postgresql://h\nprobe = no\n"
+          "auth = md5\n",
+          "t.ini:1: [sql m] knows no user, and auth = md5 needs their passwords: \"user\" lines, "
+          "auth_file, or auth_user for auth_query\n" },
+        { "[sql m]\nlisten = postgresql://127.0.0.1\nprimary = postgresql://h\n"
+          "user = b " SCRAM "\n",
+          "t.ini:1: warning: [sql m] has no login for probes: give probe_user and probe_password, "
+          "so that roles and lag of the servers can be learned\n" },
+        { POOL "probe_password = x\n", "t.ini:5: probe_password: needs probe_user\n" },
+        { POOL "replica = postgresql://h\nprobe = no\n",
+          "t.ini:6: warning: probe: without probes nobody learns which server is the primary, nor "
+          "how far behind the others are\n" },
+        { POOL "auth_query = SELECT 1\n",
+          "t.ini:5: warning: auth_query has no effect: no auth_user is there to ask it\n" },
+        { POOL "auth_user = app\nauth_query = SELECT 1\n",
+          "t.ini:6: auth_query: must have $1 where the user's name belongs (written $$1)\n" },
+        { POOL "auth_query = SELECT $1\nauth_user = app\n",
+          "t.ini:5: auth_query: a \"$\" must be written \"$$\", or \"${NAME}\" for an environment "
+          "variable\n" },
+        { POOL "admin_user = app\nstats_user = nobody\n",
+          "t.ini:6: stats_user: there is no user \"nobody\"\n" },
+        { POOL "admin_user = a b\n", "t.ini:5: admin_user: one name stands on each line\n" },
+        { POOL "admin_user = app\nconsole = no\n",
+          "t.ini:5: warning: admin_user has no effect: console = no\n" },
+        { 0 },
+    };
+
+    check_mistakes(MISTAKES);
+}
+
+static void databases_that_are_wrong_are_named(void)
+{
+    static const struct mistake MISTAKES[] = {
+        { POOL "database = a\ndatabase = a\n",
+          "t.ini:6: database: database \"a\" is already there (t.ini:5)\n" },
+        { POOL "database =\n", "t.ini:5: database: the name of a database has 1 to 63 bytes\n" },
+        { POOL "database = a ->\n",
+          "t.ini:5: database: the name of a database has 1 to 63 bytes\n" },
+        { POOL "database = a b\n", "t.ini:5: database: unknown word \"b\"\n" },
+        { POOL "database = a pooling=statement\n",
+          "t.ini:5: database: pooling must be transaction or session, not \"statement\"\n" },
+        { POOL "database = a min_pool_size=30\n",
+          "t.ini:5: database: pool_size (20) of a may not be less than min_pool_size (30)\n" },
+        { POOL "database = pgbouncer\n",
+          "t.ini:5: database: pgbouncer is the console's name, unless console = no\n" },
+        { "[sql m]\nlisten = postgresql://127.0.0.1\nprimary = postgresql://h/shop\n"
+          "user = a b\ndatabase = shop\n",
+          "t.ini:5: database: the servers' URLs name the database of all clients already "
+          "(t.ini:3)\n" },
+        { 0 },
+    };
+
+    check_mistakes(MISTAKES);
+}
+
+static void options_that_contradict_each_other_are_named(void)
+{
+    static const struct mistake MISTAKES[] = {
+        { POOL "pool_size = 5\nmin_pool_size = 6\n",
+          "t.ini:6: pool_size (5) may not be less than min_pool_size (6)\n" },
+        { POOL "backoff_max = 10ms\n",
+          "t.ini:5: backoff_max (10ms) may not be less than backoff_min (50ms)\n" },
+        { POOL "max_session_memory = 2gb\n",
+          "t.ini:5: max_memory of [proxy] (1gb) may not be less than max_session_memory (2gb)\n" },
+        { POOL "max_sessions = 20000\n",
+          "t.ini:5: max_sessions of [proxy] (10000) may not be less than max_sessions (20000)\n" },
+        { POOL "reads = bounded\nmax_lag = unlimited\n",
+          "t.ini:5: reads: bounded needs a bound: max_lag or max_lag_bytes\n" },
+        { POOL "reads = any\nmax_lag = 1s\ncausal_wait = 1ms\n",
+          "t.ini:6: warning: max_lag has no effect: reads is neither causal nor bounded\n"
+          "t.ini:7: warning: causal_wait has no effect: reads is not causal\n" },
+        { POOL "reads = fresh\n",
+          "t.ini:5: reads: must be causal, bounded, any or primary, not \"fresh\"\n" },
+        { 0 },
+    };
+
+    check_mistakes(MISTAKES);
+}
+
+int main(void)
+{
+    RUN(the_least_that_a_pool_needs_gives_the_defaults);
+    RUN(servers_have_roles_logins_and_weights);
+    RUN(servers_speak_verified_tls_unless_they_are_on_this_machine);
+    RUN(listeners_allow_tls_where_there_is_a_certificate);
+    RUN(a_unix_socket_is_named_as_libpq_names_it);
+    RUN(users_have_secrets_of_three_kinds_or_none);
+    RUN(databases_start_from_the_pool);
+    RUN(a_route_is_said_by_user_then_database_then_listener);
+    RUN(a_probe_logs_in_with_what_is_known);
+    RUN(what_check_prints_loads_again_and_prints_the_same);
+    RUN(a_changed_secret_is_a_changed_pool);
+    RUN(sections_that_are_wrong_are_named);
+    RUN(servers_that_are_wrong_are_named);
+    RUN(listeners_that_are_wrong_are_named);
+    RUN(users_that_are_wrong_are_named);
+    RUN(databases_that_are_wrong_are_named);
+    RUN(options_that_contradict_each_other_are_named);
+    return check_report();
+}
