@@ -520,7 +520,8 @@ static void the_example_loads_without_a_warning(void)
     CHECK_INT(config_load(example_path(), &TEST_VOCABULARY, &s, &problems), ERR_NONE);
     found = test_problems(&problems);
     CHECK_TEXT(found, "");
-    CHECK(s != NULL && s->pools[0]->endpoint_count == 2);
+    CHECK(s != NULL && s->pool_count == 2 && s->pools[0]->endpoint_count == 2);
+    CHECK(s != NULL && s->pools[1]->kind == POOL_SQL && s->pools[1]->endpoint_count == 3);
     free(found);
     snapshot_unref(&s);
 }
@@ -538,16 +539,18 @@ static void the_example_shows_the_true_defaults(void)
 
         if (strncmp(line, "[memory", 7) == 0)
             table = tables_memory;
+        if (strncmp(line, "[sql", 4) == 0)
+            table = tables_sql;
         if (sscanf(line, ";%63[a-z_] = %63[^ \n]", name, value) != 2)
             continue;
         o = option_find(table, name);
         CHECK(o != NULL || strcmp(name, "include") == 0);
-        if (o == NULL || o->type == OPTION_LINES)
+        if (o == NULL || o->preset == NULL)
             continue;
         CHECK_TEXT(value, o->preset);
         seen++;
     }
-    CHECK(seen > 20);
+    CHECK(seen > 40);
     fclose(f);
 }
 
