@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/auth_file.h"
 #include "config/draft.h"
 #include "config/draft_sql.h"
 #include "config/expand.h"
@@ -213,30 +214,6 @@ static enum err take_words(struct loading *l, struct slice rest, const struct op
     return ERR_NONE;
 }
 
-static bool is_base64(const char *text, size_t len)
-{
-    static const char LETTERS[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
-
-    return len > 0 && len % 4 == 0 && strspn(text, LETTERS) >= len;
-}
-
-/* SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey> */
-static bool is_scram_secret(const char *text)
-{
-    enum { KEY_LETTERS = 44 };
-    const char *salt = strchr(text + 14, ':'), *stored = salt == NULL ? NULL : strchr(salt, '$');
-    const char *server = stored == NULL ? NULL : strchr(stored, ':');
-    uint64_t iterations;
-
-    return server != NULL &&
-           slice_to_u64(slice_of(text + 14, (size_t)(salt - text) - 14), &iterations) &&
-           iterations > 0 && iterations <= INT32_MAX &&
-           is_base64(salt + 1, (size_t)(stored - salt) - 1) && server - stored - 1 == KEY_LETTERS &&
-           is_base64(stored + 1, KEY_LETTERS) && strlen(server + 1) == KEY_LETTERS &&
-           is_base64(server + 1, KEY_LETTERS);
-}
-
 /* A SCRAM secret is full of dollars: it may be written as pg_authid has it. */
 static enum err take_secret(struct loading *l, struct slice word, const char **out, struct buf *why)
 {
@@ -255,11 +232,9 @@ static enum err take_secret(struct loading *l, struct slice word, const char **o
         buf_text(why, "the password is empty (nopass is for those who need none)");
         return ERR_SYNTAX;
     }
-    if (sql_secret_kind(*out) == SQL_SECRET_SCRAM && !is_scram_secret(*out)) {
-        buf_text(why, "begins as a SCRAM secret, but is none: "
-                      "SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY");
-        return ERR_SYNTAX;
-    }
+    buf_text(why, "the secret ");
+    TRY(auth_secret_check(*out, why));
+    buf_clear(why);
     return ERR_NONE;
 }
 
@@ -269,7 +244,6 @@ static enum err build_user(struct loading *l, struct sql_pool *sql, const struct
     struct sql_user user = { .max_connections = sql->max_user_connections, .place = line->place };
     struct slice rest = slice_text(line->value), name = words_next(&rest),
                  secret = words_next(&rest);
-    const struct sql_user *other;
 
     if (secret.len == 0) {
         buf_text(why, "a user has a name and a password (or a hash of it, or nopass)");
@@ -279,10 +253,13 @@ static enum err build_user(struct loading *l, struct sql_pool *sql, const struct
     TRY(take_name(l, name, "user", &user.name, why));
     TRY(take_secret(l, secret, &user.secret, why));
     TRY(take_words(l, rest, tables_sql_user, &user, line, why));
-    other = sql_pool_user(sql, user.name);
-    if (other != NULL) {
-        buf_format(why, "user \"%s\" is already there (%s:%u)", user.name, FIRST(other->place));
-        return ERR_CONFIG;
+    for (uint32_t i = 0; i < sql->user_count; i++) {
+        const struct sql_user *other = &sql->users[i];
+
+        if (strcmp(other->name, user.name) == 0) {
+            buf_format(why, "user \"%s\" is already there (%s:%u)", user.name, FIRST(other->place));
+            return ERR_CONFIG;
+        }
     }
     sql->users[sql->user_count++] = user;
     return ERR_NONE;
@@ -349,7 +326,7 @@ static void end(struct loading *l, struct draft *d)
 {
     struct sql_pool *sql = sql_pool_of(d->pool);
 
-    (void)l;
+    draft_sql_read_files(l, d);
     if (!draft_is_given(d, "database"))
         sql->databases[sql->database_count++] = (struct sql_database){
             .name = "*", .sizes = sql->sizes, .pooling = sql->pooling, .place = d->place
@@ -423,7 +400,10 @@ static void print_lines(const struct pool_settings *pool, bool secrets, struct b
     for (uint32_t i = 0; i < sql->database_count; i++)
         print_database(sql, &sql->databases[i], out);
     for (uint32_t i = 0; i < sql->user_count; i++)
-        print_user(sql, &sql->users[i], secrets, out);
+        if (!sql->users[i].is_of_file)
+            print_user(sql, &sql->users[i], secrets, out);
+    if (secrets)
+        buf_format(out, "; files %016llx\n", (unsigned long long)sql->files_digest);
     print_names("admin_user", sql->admin_users, sql->admin_user_count, out);
     print_names("stats_user", sql->stats_users, sql->stats_user_count, out);
 }

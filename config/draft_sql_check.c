@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "config/draft_sql.h"
+#include "config/hba.h"
 
 /* "(sheaf.ini:7)": where the first of two stands. */
 #define FIRST(place) (place).file, (place).line
@@ -138,6 +139,8 @@ static void check_users(struct loading *l, const struct draft *d)
     for (uint32_t i = 0; i < p->user_count; i++) {
         const struct sql_user *user = &p->users[i];
 
+        if (user->is_of_file)
+            continue; /* it may be there for other programs */
         if (user->secret == NULL && asks_for_password(p->auth))
             problems_error(l->problems, user->place,
                            "user: %s has no password, but auth = %s asks for one", user->name,
@@ -151,14 +154,10 @@ static void check_users(struct loading *l, const struct draft *d)
     }
 }
 
-static void check_auth_files(struct loading *l, const struct draft *d)
+static void check_auth_options(struct loading *l, const struct draft *d)
 {
-    static const char *const NAMES[] = { "auth_file", "hba_file", "ident_file" };
     const struct sql_pool *p = sql_pool_of(d->pool);
-    const char *files[] = { p->auth_file, p->hba_file, p->ident_file };
 
-    for (size_t i = 0; i < 3; i++)
-        draft_check_file(l, draft_place(d, NAMES[i]), NAMES[i], "the file", files[i]);
     if (p->auth_user == NULL) {
         warn_unused(l, d, "auth_query", "no auth_user is there to ask it");
         warn_unused(l, d, "auth_dbname", "no auth_user is there to ask auth_query");
@@ -166,9 +165,10 @@ static void check_auth_files(struct loading *l, const struct draft *d)
     if (p->auth_user != NULL && strstr(p->auth_query, "$1") == NULL)
         problems_error(l->problems, draft_place(d, "auth_query"),
                        "auth_query: must have $1 where the user's name belongs (written $$1)");
-    if (p->ident_file != NULL && p->hba_file == NULL && p->auth != SQL_AUTH_PEER &&
-        p->auth != SQL_AUTH_CERT)
-        warn_unused(l, d, "ident_file", "only auth = peer and cert, and rules of hba_file, use it");
+    if (p->hba_file == NULL)
+        warn_unused(l, d, "ident_file", "only rules of an hba_file name its maps");
+    else
+        warn_unused(l, d, "auth", "the rules of hba_file have methods of their own");
 }
 
 static void check_listener_auth(struct loading *l, const struct sql_pool *p,
@@ -191,12 +191,53 @@ static void check_listener_auth(struct loading *l, const struct sql_pool *p,
                       "for anyone to read");
 }
 
+/* What may come in from beyond this machine by the rule. */
+static bool is_far(const struct hba_rule *rule)
+{
+    static const uint8_t LOOPBACK_6[16] = { [15] = 1 };
+
+    if (rule->type == HBA_LOCAL)
+        return false;
+    if (rule->family == AF_INET)
+        return rule->address[0] != 127 || rule->mask[0] != 255;
+    return rule->family != AF_INET6 || memcmp(rule->address, LOOPBACK_6, 16) != 0 ||
+           rule->mask[15] != 255;
+}
+
+static void check_rule(struct loading *l, const struct sql_pool *p, const struct hba_rule *rule)
+{
+    bool needs_cert = rule->method == HBA_CERT || rule->client_cert != HBA_CLIENT_CERT_NOTHING;
+    bool asks_for_cert = false, is_open = false, is_plain = false;
+
+    for (uint32_t i = 0; i < p->base.listener_count; i++) {
+        const struct listener_settings *n = p->base.listeners[i];
+
+        asks_for_cert |= n->tls.on && n->tls.client != TLS_CLIENT_NONE;
+        is_open |= !address_is_local(&n->address);
+        is_plain |= !address_is_local(&n->address) && n->tls.need != TLS_NEED_REQUIRE;
+    }
+    if (needs_cert && !asks_for_cert)
+        problems_error(l->problems, rule->place,
+                       "no listener asks for certificates of clients: tls_client must be optional "
+                       "or required");
+    if (rule->method == HBA_TRUST && !needs_cert && is_open && is_far(rule) &&
+        !p->base.insecure_listen)
+        problems_error(l->problems, rule->place,
+                       "trust lets in anyone from beyond this machine; allow it in words: "
+                       "\"insecure_listen = anyone may connect\"");
+    if (rule->method == HBA_PASSWORD && rule->type != HBA_HOSTSSL && is_plain && is_far(rule))
+        problems_warn(l->problems, rule->place,
+                      "password without TLS: passwords cross the network for anyone to read");
+}
+
 static void check_logins(struct loading *l, const struct draft *d)
 {
     const struct sql_pool *p = sql_pool_of(d->pool);
 
     check_users(l, d);
-    check_auth_files(l, d);
+    check_auth_options(l, d);
+    for (uint32_t i = 0; p->hba != NULL && i < p->hba->count; i++)
+        check_rule(l, p, &p->hba->rules[i]);
     for (uint32_t i = 0; i < p->base.listener_count && p->hba_file == NULL; i++)
         check_listener_auth(l, p, p->base.listeners[i]);
 }

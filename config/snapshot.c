@@ -109,12 +109,18 @@ enum sql_secret sql_secret_kind(const char *secret)
                : SQL_SECRET_PASSWORD;
 }
 
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(((const struct sql_user *)a)->name, ((const struct sql_user *)b)->name);
+}
+
 const struct sql_user *sql_pool_user(const struct sql_pool *pool, const char *name)
 {
-    for (uint32_t i = 0; i < pool->user_count; i++)
-        if (strcmp(pool->users[i].name, name) == 0)
-            return &pool->users[i];
-    return NULL;
+    const struct sql_user key = { .name = name };
+
+    if (pool->user_count == 0)
+        return NULL;
+    return bsearch(&key, pool->users, pool->user_count, sizeof(key), compare_names);
 }
 
 const struct sql_database *sql_pool_database(const struct sql_pool *pool, const char *name)
@@ -149,14 +155,9 @@ struct sql_login sql_probe_login(const struct endpoint_settings *endpoint)
     } else if (endpoint->user != NULL) {
         login.user = endpoint->user;
         login.password = endpoint->password;
-    }
-    for (uint32_t i = 0; login.user == NULL && i < pool->user_count; i++) {
-        const struct sql_user *user = &pool->users[i];
-
-        if (user->secret == NULL || sql_secret_kind(user->secret) != SQL_SECRET_PASSWORD)
-            continue;
-        login.user = user->name;
-        login.password = user->secret;
+    } else if (pool->known_user != NULL) {
+        login.user = pool->known_user->name;
+        login.password = pool->known_user->secret;
     }
     return login;
 }

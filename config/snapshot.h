@@ -202,6 +202,9 @@ enum sql_server_tls {
     SQL_SERVER_TLS_VERIFY
 };
 
+struct hba; /* config/hba.h, as the next */
+struct ident;
+
 /* How many upstreams; a database's start from the pool's. */
 struct sql_sizes {
     uint32_t pool_size;         /* per endpoint, database and user, for the whole process */
@@ -222,6 +225,7 @@ struct sql_user {
     uint32_t pool_size;       /* 0: the database's */
     uint32_t max_connections; /* per endpoint, of all databases; 0: no limit */
     enum sql_route route;     /* AUTO: as the database says, else the listener */
+    bool is_of_file;          /* auth_file's, not a line's */
     struct place place;
 };
 
@@ -237,9 +241,10 @@ struct sql_database {
 
 struct sql_pool {
     struct pool_settings base; /* at least one endpoint is a primary */
-    struct sql_user *users;
+    struct sql_user *users;    /* of lines and auth_file, by name */
     uint32_t user_count;
-    struct sql_database *databases; /* at least one: with no line a "*" is made */
+    const struct sql_user *known_user; /* the first whose password is known; NULL: none */
+    struct sql_database *databases;    /* at least one: with no line a "*" is made */
     uint32_t database_count;
     const char **admin_users, **stats_users; /* of the console */
     uint32_t admin_user_count, stats_user_count;
@@ -265,8 +270,11 @@ struct sql_pool {
     uint64_t failover_wait_ms;    /* while there is no primary; then 57P03 */
     uint64_t verdict_cache_bytes; /* of each worker */
 
-    enum sql_auth auth;                            /* where hba says nothing else */
+    enum sql_auth auth;                            /* if there is no hba */
     const char *auth_file, *hba_file, *ident_file; /* NULL: none */
+    struct hba *hba;                               /* NULL: none */
+    struct ident *ident;                           /* without lines if there is no file */
+    uint64_t files_digest;                         /* of what they said */
     const char *auth_query, *auth_user;            /* user NULL: off */
     const char *auth_dbname; /* where it is asked; NULL: in the client's own database */
     bool console;
@@ -356,8 +364,8 @@ enum sql_route sql_pool_route(const struct sql_user *user, const struct sql_data
 struct sql_login {
     const char *user, *password, *database; /* borrowed; user NULL: none is known; password too */
 };
-/* The witness's: what the configuration names for it, else the endpoint's URL, else the first user
- * whose password is known. */
+/* The witness's: what the configuration names for it, else the endpoint's URL, else the known user.
+ */
 struct sql_login sql_probe_login(const struct endpoint_settings *endpoint);
 
 /* Is this only reachable from this machine?  Unix sockets, 127.0.0.0/8, ::1, "localhost". */

@@ -64,7 +64,7 @@ const struct option tables_sql[] = {
       .text = "who may come in, beside those in auth_file and whom auth_query finds" },
 
     { "auth", OPTION_WORD, AT(auth), "scram-sha-256", .words = AUTHS,
-      .text = "how clients prove who they are, where hba_file says nothing else" },
+      .text = "how clients prove who they are, unless the rules of an hba_file say it" },
     { "auth_file", OPTION_FILE, AT(auth_file), .form = "FILE",
       .text = "users and their passwords or hashes, in PgBouncer's format" },
     { "hba_file", OPTION_FILE, AT(hba_file), .form = "FILE",

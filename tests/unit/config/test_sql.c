@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config/diff.h"
 #include "tests/unit/check.h"
@@ -543,7 +544,7 @@ static void users_that_are_wrong_are_named(void)
         { POOL "user = b c pool_size=-1\n",
           "t.ini:5: user: pool_size must be 1 to 100000, or default, not \"-1\"\n" },
         { POOL "user = b SCRAM-SHA-256$4096:abc\n",
-          "t.ini:5: user: begins as a SCRAM secret, but is none: "
+          "t.ini:5: user: the secret begins as a SCRAM verifier, but is not of the form "
           "SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY\n" },
         { POOL "user = b nopass\n",
           "t.ini:5: user: b has no password, but auth = scram-sha-256 asks for one\n" },
@@ -632,8 +633,210 @@ static void options_that_contradict_each_other_are_named(void)
     check_mistakes(MISTAKES);
 }
 
+/* ---- files ---- */
+
+static char folder[] = "/tmp/sheaf-sql-XXXXXX";
+
+static const char *path_of(const char *name)
+{
+    static char path[128];
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    return path;
+}
+
+static void write_file(const char *name, const char *text)
+{
+    FILE *f = fopen(path_of(name), "w");
+
+    CHECK(f != NULL && fputs(text, f) >= 0);
+    if (f != NULL)
+        fclose(f);
+}
+
+/* Loads main.ini of these lines; problems without the folder's name, to be freed. */
+static char *load_file(const char *text, struct snapshot **s)
+{
+    struct problems problems = { 0 };
+    char *found, *at;
+
+    *s = NULL;
+    write_file("main.ini", text);
+    CHECK_INT(config_load(path_of("main.ini"), &TEST_VOCABULARY, s, &problems),
+              problems.errors > 0 ? ERR_CONFIG : ERR_NONE);
+    found = test_problems(&problems);
+    while ((at = strstr(found, folder)) != NULL)
+        memmove(at, at + sizeof(folder), strlen(at + sizeof(folder)) + 1);
+    return found;
+}
+
+static void users_of_auth_file_join_those_of_the_lines(void)
+{
+    struct snapshot *s;
+    const struct sql_pool *p;
+    char *found;
+
+    write_file("users.txt", "\"zoe\" \"" SCRAM "\"\n\"app\" \"of the file\"\n\"bob\" \"word\"\n");
+    found = load_file("[sql main]\nlisten = postgresql://127.0.0.1\n"
+                      "primary = postgresql://127.0.0.1\nauth_file = users.txt\n"
+                      "max_user_connections = 4\nuser = app " SCRAM " pool_size=2\n",
+                      &s);
+    CHECK_TEXT(found, "");
+    free(found);
+    CHECK(s != NULL);
+    if (s == NULL)
+        return;
+    p = sql_pool_of(s->pools[0]);
+    CHECK_INT(p->user_count, 3);
+    CHECK_TEXT(sql_pool_user(p, "app")->secret, SCRAM);
+    CHECK_INT(sql_pool_user(p, "app")->pool_size, 2);
+    CHECK_TEXT(sql_pool_user(p, "bob")->secret, "word");
+    CHECK_INT(sql_pool_user(p, "bob")->max_connections, 4);
+    CHECK_TEXT(sql_pool_user(p, "zoe")->secret, SCRAM);
+    CHECK(sql_pool_user(p, "eve") == NULL);
+    CHECK_TEXT(sql_probe_login(&s->endpoints[0]).user, "bob");
+    CHECK_TEXT(sql_probe_login(&s->endpoints[0]).password, "word");
+    found = printed(s);
+    CHECK(strstr(found, "bob") == NULL && strstr(found, "auth_file = /") != NULL);
+    free(found);
+    snapshot_unref(&s);
+}
+
+static void what_a_file_says_is_part_of_the_pool(void)
+{
+    static const char TEXT[] =
+        "[sql main]\nlisten = postgresql://127.0.0.1\nprimary = postgresql://127.0.0.1\n"
+        "auth_file = users.txt\nhba_file = hba.conf\n";
+    static const char *const FILES[][2] = { { "users.txt", "\"a\" \"c\"\n" },
+                                            { "hba.conf", "local all all trust\n" } };
+    struct problems problems = { 0 };
+    struct snapshot *was, *is;
+    struct diff diff;
+
+    for (size_t i = 0; i < 2; i++) {
+        write_file("users.txt", "\"a\" \"b\"\n");
+        write_file("hba.conf", "host all all 127.0.0.1/32 md5\n");
+        free(load_file(TEXT, &was));
+        free(load_file(TEXT, &is));
+        CHECK(was != NULL && is != NULL);
+        diff_init(&diff, was, is, &problems);
+        CHECK_INT(diff.pool_change[0], DIFF_SAME);
+        diff_fini(&diff);
+        snapshot_unref(&is);
+        write_file(FILES[i][0], FILES[i][1]);
+        free(load_file(TEXT, &is));
+        diff_init(&diff, was, is, &problems);
+        CHECK_INT(diff.pool_change[0], DIFF_CHANGED);
+        diff_fini(&diff);
+        snapshot_unref(&is);
+        snapshot_unref(&was);
+    }
+    problems_fini(&problems);
+}
+
+static void what_is_wrong_with_a_file_is_told_with_its_line(void)
+{
+    struct snapshot *s;
+    char *found;
+
+    write_file("users.txt", "\"a\" \"b\"\nc\n");
+    write_file("hba.conf", "local all all md5\nhost all all nonsense md5\n");
+    found = load_file("[sql main]\nlisten = postgresql://127.0.0.1\n"
+                      "primary = postgresql://127.0.0.1\nauth_file = users.txt\n"
+                      "ident_file = none.conf\nhba_file = hba.conf\nweight = 1\n",
+                      &s);
+    CHECK(s == NULL);
+    CHECK(strstr(found, "users.txt:2: a line is \"USER\" \"SECRET\", both in double quotes\n"
+                        "main.ini:5: ident_file: cannot read the file \"none.conf\": No such file "
+                        "or directory\n"
+                        "hba.conf:2: ") == found);
+    CHECK(strstr(found, "main.ini:7: unknown option \"weight\"") != NULL);
+    free(found);
+    found = load_file("[sql main]\nlisten = postgresql://127.0.0.1\n"
+                      "primary = postgresql://127.0.0.1\nauth_file = .\n",
+                      &s);
+    CHECK_TEXT(found,
+               "main.ini:1: warning: [sql main] has no login for probes: give probe_user and "
+               "probe_password, so that roles and lag of the servers can be learned\n"
+               "main.ini:4: auth_file: cannot read the file \".\": Is a directory\n");
+    free(found);
+}
+
+static void rules_that_do_not_fit_the_listeners_are_named(void)
+{
+    static const struct {
+        const char *rules, *options, *problems;
+    } CASES[] = {
+        { "local all all trust\nhost all all 127.0.0.0/8 trust\nhost all all ::1/128 trust\n", "",
+          "" },
+        { "host all all 10.0.0.0/8 trust\n", "",
+          "hba.conf:1: trust lets in anyone from beyond this machine; allow it in words: "
+          "\"insecure_listen = anyone may connect\"\n" },
+        { "host all all all trust\n", "insecure_listen = anyone may connect\n", "" },
+        { "local all all md5\nhost all all 0.0.0.0/0 password\n", "",
+          "hba.conf:2: warning: password without TLS: passwords cross the network for anyone to "
+          "read\n" },
+        { "hostssl all all all cert\n", "",
+          "hba.conf:1: no listener asks for certificates of clients: tls_client must be optional "
+          "or "
+          "required\n" },
+        { "local all all peer map=m\n", "",
+          "hba.conf:1: map \"m\" is in no line of an ident_file\n" },
+        { "local all all md5\n", "auth = md5\n",
+          "main.ini:6: warning: auth has no effect: the rules of hba_file have methods of their "
+          "own\n" },
+    };
+
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct snapshot *s;
+        char text[512], *found;
+
+        write_file("hba.conf", CASES[i].rules);
+        snprintf(text, sizeof(text),
+                 "[sql main]\nlisten = postgresql://0.0.0.0\nprimary = postgresql://127.0.0.1\n"
+                 "user = app x\nhba_file = hba.conf\n%s",
+                 CASES[i].options);
+        found = load_file(text, &s);
+        CHECK_TEXT(found, CASES[i].problems);
+        free(found);
+        snapshot_unref(&s);
+    }
+}
+
+static void a_map_without_rules_has_no_effect(void)
+{
+    struct snapshot *s;
+    char *found;
+
+    write_file("ident.conf", "m root app\n");
+    found = load_file("[sql main]\nlisten = postgresql://127.0.0.1\n"
+                      "primary = postgresql://127.0.0.1\nuser = app x\nident_file = ident.conf\n",
+                      &s);
+    CHECK_TEXT(found,
+               "main.ini:5: warning: ident_file has no effect: only rules of an hba_file name "
+               "its maps\n");
+    free(found);
+    snapshot_unref(&s);
+}
+
+static void begin_files(void)
+{
+    if (mkdtemp(folder) == NULL)
+        abort();
+}
+
+static void end_files(void)
+{
+    static const char *const NAMES[] = { "main.ini", "users.txt", "hba.conf", "ident.conf" };
+
+    for (size_t i = 0; i < 4; i++)
+        unlink(path_of(NAMES[i]));
+    rmdir(folder);
+}
+
 int main(void)
 {
+    begin_files();
     RUN(the_least_that_a_pool_needs_gives_the_defaults);
     RUN(servers_have_roles_logins_and_weights);
     RUN(servers_speak_verified_tls_unless_they_are_on_this_machine);
@@ -651,5 +854,11 @@ int main(void)
     RUN(users_that_are_wrong_are_named);
     RUN(databases_that_are_wrong_are_named);
     RUN(options_that_contradict_each_other_are_named);
+    RUN(users_of_auth_file_join_those_of_the_lines);
+    RUN(what_a_file_says_is_part_of_the_pool);
+    RUN(what_is_wrong_with_a_file_is_told_with_its_line);
+    RUN(rules_that_do_not_fit_the_listeners_are_named);
+    RUN(a_map_without_rules_has_no_effect);
+    end_files();
     return check_report();
 }
