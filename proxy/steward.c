@@ -179,6 +179,11 @@ struct steward_endpoint steward_endpoint(const struct steward *s, uint32_t numbe
                                       .standing = board_standing(s->assembly->board, number) };
 }
 
+bool steward_is_split(const struct steward *s, uint32_t pool)
+{
+    return clusters_is_split(s->clusters, pool);
+}
+
 const struct samples *steward_samples(const struct steward *s)
 {
     return s->samples;

@@ -37,4 +37,6 @@ struct steward_endpoint {
 struct steward_endpoint steward_endpoint(const struct steward *s, uint32_t number);
 /* Takes an endpoint out of service, or puts it back; false: it was so already. */
 bool steward_drain(struct steward *s, uint32_t endpoint, bool draining);
+/* Would more than one server of the SQL pool take writes? */
+bool steward_is_split(const struct steward *s, uint32_t pool);
 const struct samples *steward_samples(const struct steward *s);
