@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "proxy/admin_gather.h"
+#include "proxy/admin_standing.h"
 #include "proxy/base/mem.h"
 #include "proxy/core/slow.h"
 #include "proxy/daemon.h"
@@ -163,6 +164,8 @@ static cJSON *endpoint_json(const struct daemon *d, const struct endpoint_settin
     put_text(json, "scheme", e->scheme);
     put_number(json, "weight", e->weight);
     put_health(json, d, e->number);
+    if (e->pool->kind == POOL_SQL)
+        admin_standing_put(json, d, e);
     put_figures(json, s, row, true);
     return json;
 }
@@ -192,8 +195,9 @@ static void put_memory_limits(cJSON *object, const struct memory_pool *pool)
     put_number(limits, "max_queue", pool->max_queue);
 }
 
-static void put_sql(cJSON *object, const struct sql_pool *pool)
+static void put_sql(cJSON *object, const struct daemon *d, const struct sql_pool *pool)
 {
+    admin_standing_put_primary(object, d, pool);
     put_text(object, "pooling", sql_pooling_name(pool->pooling));
     put_text(object, "reads", sql_reads_name(pool->reads));
     put_text(object, "balance", sql_balance_name(pool->balance));
@@ -229,7 +233,7 @@ static cJSON *pool_json(const struct daemon *d, const struct pool_settings *pool
     if (pool->kind == POOL_MEMORY)
         put_map(json, d, memory_pool_of(pool));
     else
-        put_sql(json, sql_pool_of(pool));
+        put_sql(json, d, sql_pool_of(pool));
     put_figures(json, s, samples_find(s, pool->name, "", 0), false);
     if (pool->kind == POOL_MEMORY)
         put_memory_limits(json, memory_pool_of(pool));
