@@ -27,12 +27,10 @@ const char *standing_fit_text(enum standing_fit fit)
     return FITS[fit].text;
 }
 
-/* "12.3 GB" would hide what a few bytes tell: whether it moves. */
 static void tell_lag(const struct standing *s, struct buf *out)
 {
-    buf_format(out, "%s%.1f s and %llu bytes behind the primary",
-               s->lag_is_known ? "" : "at least ", (double)s->lag_us / 1e6,
-               (unsigned long long)s->lag_bytes);
+    buf_format(out, "%s%.1f s and %llu bytes", s->lag_is_known ? "" : "at least ",
+               (double)s->lag_us / 1e6, (unsigned long long)s->lag_bytes);
     if (s->replay_is_paused)
         buf_text(out, "; its replay is paused");
 }
