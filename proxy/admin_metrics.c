@@ -290,6 +290,43 @@ static bool figure_most_memory(const struct steward_endpoint *known, double *val
     return known->probe->info.is_known;
 }
 
+/* Of servers of SQL pools. */
+static bool figure_is_primary(const struct steward_endpoint *known, double *value)
+{
+    *value = known->standing.role == STANDING_ROLE_PRIMARY;
+    return true;
+}
+
+static bool figure_is_fit(const struct steward_endpoint *known, double *value)
+{
+    *value = known->standing.fit == STANDING_FRESH;
+    return known->standing.role == STANDING_ROLE_REPLICA;
+}
+
+static bool figure_lag(const struct steward_endpoint *known, double *value)
+{
+    *value = (double)known->standing.lag_us / 1e6;
+    return known->standing.lag_is_known;
+}
+
+static bool figure_lag_bytes(const struct steward_endpoint *known, double *value)
+{
+    *value = (double)known->standing.lag_bytes;
+    return known->standing.lag_is_known;
+}
+
+static bool figure_position(const struct steward_endpoint *known, double *value)
+{
+    *value = (double)known->standing.lsn;
+    return known->standing.lsn != 0;
+}
+
+static bool figure_timeline(const struct steward_endpoint *known, double *value)
+{
+    *value = known->standing.timeline;
+    return known->standing.timeline != 0;
+}
+
 static void put_figure(const struct daemon *d, const struct subjects *endpoints, const char *name,
                        const char *help, endpoint_figure_f *figure, struct buf *out)
 {
@@ -347,6 +384,29 @@ static void put_health(const struct daemon *d, const struct subjects *endpoints,
                "Memory that the server may use; 0 is no limit.", figure_most_memory, out);
 }
 
+static void put_standings(const struct daemon *d, const struct subjects *endpoints, struct buf *out)
+{
+    struct subjects servers = of_kind(endpoints, POOL_SQL);
+
+    if (servers.count > 0) {
+        put_figure(d, &servers, "sheaf_server_is_primary", "1 if it takes its pool's writes.",
+                   figure_is_primary, out);
+        put_figure(d, &servers, "sheaf_replica_is_fresh",
+                   "1 if the replica is no further behind than max_lag.", figure_is_fit, out);
+        put_figure(d, &servers, "sheaf_replica_lag_seconds",
+                   "How long ago the primary was where the replica is.", figure_lag, out);
+        put_figure(d, &servers, "sheaf_replica_lag_bytes",
+                   "How much of the primary's log the replica has not applied.", figure_lag_bytes,
+                   out);
+        put_figure(d, &servers, "sheaf_server_position_bytes",
+                   "Position in the log: written by the primary, applied by a replica.",
+                   figure_position, out);
+        put_figure(d, &servers, "sheaf_server_timeline", "Timeline of the log.", figure_timeline,
+                   out);
+    }
+    free(servers.list);
+}
+
 static void put_endpoints(const struct subjects *all, enum pool_kind kind, const char *latency_help,
                           struct buf *out)
 {
@@ -374,6 +434,7 @@ void admin_metrics_print(const struct daemon *d, struct buf *out)
     put_endpoints(&endpoints, POOL_MEMORY, "From sending a part of a request to its reply.", out);
     put_endpoints(&endpoints, POOL_SQL, "From sending a statement to the end of its reply.", out);
     put_health(d, &endpoints, out);
+    put_standings(d, &endpoints, out);
     put_process(&g, out);
     free(pools.list);
     free(endpoints.list);

@@ -173,12 +173,28 @@ static enum colour colour_of(const char *state)
     return strcmp(state, "down") == 0 ? RED : YELLOW;
 }
 
+/* What a server of an SQL pool is now, whatever the configuration says; "" of a shard. */
+static const char *role_of(const cJSON *endpoint)
+{
+    const char *role = text(at(endpoint, "standing"), "role");
+
+    return strcmp(role, "unknown") == 0 ? "?" : role;
+}
+
+/* Does its place in the cluster keep it from answering reads? */
+static bool is_unfit(const cJSON *endpoint)
+{
+    const char *fit = text(at(endpoint, "standing"), "fit");
+
+    return fit[0] != '\0' && strcmp(fit, "fresh") != 0 && strcmp(fit, "unknown") != 0;
+}
+
 static void put_endpoint(struct table *t, const cJSON *endpoint)
 {
     const cJSON *health = at(endpoint, "health"), *probe = at(health, "probe");
     struct row *r = add_row(t);
     const char *reason = text(health, "text"), *words = text(probe, "text");
-    const char *role = text(endpoint, "role"); /* of a shard there is none */
+    const char *role = role_of(endpoint);
 
     if (role[0] != '\0')
         snprintf(r->cell[COLUMN_NAME], CELL_BYTES, "  %-7.16s  %.70s", role,
@@ -188,13 +204,25 @@ static void put_endpoint(struct table *t, const cJSON *endpoint)
                  text(endpoint, "endpoint"));
     snprintf(r->cell[COLUMN_STATE], CELL_BYTES, "%s", text(health, "state"));
     r->state = colour_of(r->cell[COLUMN_STATE]);
+    if (r->state == GREEN && is_unfit(endpoint))
+        r->state = YELLOW;
     put_seconds(r->cell[COLUMN_SINCE], number(health, "for_s"));
     put_figures(r, endpoint);
     put_amount(r->cell[COLUMN_OPEN], number(endpoint, "upstreams_open"));
     if (reason[0] != '\0')
         snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%s", reason);
+    else if (is_unfit(endpoint))
+        snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%.90s",
+                 text(at(endpoint, "standing"), "text"));
     else if (words[0] != '\0')
         snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "probe: %.80s", words);
+}
+
+static const char *trouble_of(const cJSON *primary)
+{
+    if (cJSON_IsTrue(at(primary, "split")))
+        return ", MORE THAN ONE PRIMARY";
+    return text(primary, "endpoint")[0] == '\0' ? ", NO PRIMARY" : "";
 }
 
 static void put_pool(struct table *t, const cJSON *pool)
@@ -220,8 +248,8 @@ static void put_pool(struct table *t, const cJSON *pool)
     put_figures(r, pool);
     put_amount(r->cell[COLUMN_OPEN], number(pool, "sessions_open"));
     if (is_sql)
-        snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%.20s pooling, %.20s reads",
-                 text(pool, "pooling"), text(pool, "reads"));
+        snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%.20s pooling, %.20s reads%s",
+                 text(pool, "pooling"), text(pool, "reads"), trouble_of(at(pool, "primary")));
     else
         snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%.40s, %.40s", text(pool, "hash"),
                  text(pool, "distribution"));

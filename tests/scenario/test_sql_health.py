@@ -70,6 +70,19 @@ class HealthCase(Case):
         standing = self.of(server)["standing"]
         return standing["role"], standing["fit"]
 
+    def told_by_status(self, server):
+        """Its line of `sheaf status`."""
+        code, out, err = self.sheaf.command("status", f"http://127.0.0.1:{self.sheaf.admin_port}")
+        self.assertEqual(code, 0, err)
+        return next(line for line in out.splitlines() if server.address in line)
+
+    def metric(self, name, server):
+        """None if it is not told of this one."""
+        lines = [line for line in self.sheaf.http("/metrics")[1].splitlines()
+                 if line.startswith(name + "{") and f'endpoint="{server.address}"' in line]
+        self.assertLessEqual(len(lines), 1)
+        return float(lines[0].rsplit(" ", 1)[1]) if lines else None
+
     def await_true(self, condition, what):
         try:
             return wait_until(condition, seconds=20, what=what)
@@ -121,6 +134,13 @@ class Roles(HealthCase):
         self.assertEqual(self.of(self.replica)["standing"]["lag_s"], 0)
         self.assertEqual(self.of(self.replica)["standing"]["lag_bytes"], 0)
         self.assertIsNone(self.of(self.primary)["standing"]["lag_s"])
+        for server, role in ((self.primary, "primary"), (self.replica, "replica")):
+            self.assertRegex(self.told_by_status(server), rf"^ *{role} ")
+            self.assertEqual(self.metric("sheaf_server_is_primary", server), role == "primary")
+            self.assertEqual(self.metric("sheaf_server_timeline", server), 1)
+        self.assertEqual(self.metric("sheaf_replica_is_fresh", self.replica), 1)
+        self.assertEqual(self.metric("sheaf_replica_lag_seconds", self.replica), 0)
+        self.assertIsNone(self.metric("sheaf_replica_lag_seconds", self.primary))
 
     def test_the_configuration_may_have_it_the_other_way_round(self):
         self.cluster()
@@ -376,6 +396,9 @@ class Lag(HealthCase):
         self.await_standing(self.replica, "replica", "lagging")
         self.await_true(lambda: self.of(self.replica)["standing"]["lag_s"] > 1, "a lag of a second")
         standing = self.of(self.replica)["standing"]
+        self.assertIn("lags behind the primary: ", self.told_by_status(self.replica))
+        self.assertGreater(self.metric("sheaf_replica_lag_seconds", self.replica), 1)
+        self.assertEqual(self.metric("sheaf_replica_is_fresh", self.replica), 0)
         self.assertGreater(standing["lag_bytes"], 1000)
         self.assertTrue(standing["replay_paused"])
         self.assertRegex(standing["text"], r"lags behind the primary: [\d.]+ s and \d+ bytes; its replay is paused")

@@ -41,6 +41,49 @@ static void columns_are_as_wide_as_they_must_be(void)
     buf_fini(&out);
 }
 
+static const char SQL[] =
+    "{\"version\":\"1.2.3\",\"pools\":[{\"name\":\"db\",\"kind\":\"sql\",\"pooling\":"
+    "\"transaction\",\"reads\":\"causal\",\"primary\":{\"endpoint\":\"a:1\",\"split\":false},"
+    "\"endpoints\":["
+    "{\"endpoint\":\"a:1\",\"role\":\"replica\",\"health\":{\"state\":\"up\",\"up\":true},"
+    "\"standing\":{\"role\":\"primary\",\"fit\":\"fresh\",\"text\":\"is fresh enough\"}},"
+    "{\"endpoint\":\"b:1\",\"role\":\"replica\",\"health\":{\"state\":\"up\",\"up\":true},"
+    "\"standing\":{\"role\":\"replica\",\"fit\":\"lagging\",\"text\":\"lags: 5.2 s\"}},"
+    "{\"endpoint\":\"c:1\",\"role\":\"primary\",\"health\":{\"state\":\"up\",\"up\":true},"
+    "\"standing\":{\"role\":\"unknown\",\"fit\":\"stale_primary\",\"text\":\"is stale\"}}]},"
+    "{\"name\":\"none\",\"kind\":\"sql\",\"primary\":{\"endpoint\":\"\"},\"endpoints\":[]},"
+    "{\"name\":\"two\",\"kind\":\"sql\",\"primary\":{\"endpoint\":\"x\",\"split\":true},"
+    "\"endpoints\":[]}]}";
+
+static bool has_line(const struct buf *out, const char *begin, const char *end)
+{
+    const char *at = (const char *)out->at, *stop;
+
+    for (; (stop = strchr(at, '\n')) != NULL; at = stop + 1) {
+        struct slice line = slice_of(at, (size_t)(stop - at));
+
+        if (slice_starts(line, slice_text(begin)) && line.len >= strlen(end) &&
+            slice_is_text(slice_from(line, line.len - strlen(end)), end))
+            return true;
+    }
+    return false;
+}
+
+static void servers_of_sql_pools_show_what_they_are(void)
+{
+    struct buf out = { 0 };
+
+    CHECK_INT(commands_table_print(slice_text(SQL), false, 0, &out), ERR_NONE);
+    buf_put(&out, "", 1);
+    CHECK(has_line(&out, "db", "transaction pooling, causal reads"));
+    CHECK(has_line(&out, "  primary  a:1", " 0"));
+    CHECK(has_line(&out, "  replica  b:1", "lags: 5.2 s"));
+    CHECK(has_line(&out, "  ?        c:1", "is stale"));
+    CHECK(has_line(&out, "none", "NO PRIMARY"));
+    CHECK(has_line(&out, "two", "MORE THAN ONE PRIMARY"));
+    buf_fini(&out);
+}
+
 static void colours_change_nothing_else(void)
 {
     struct buf out = { 0 }, plain = { 0 };
@@ -110,6 +153,7 @@ static void what_is_no_status_is_refused(void)
 int main(void)
 {
     RUN(columns_are_as_wide_as_they_must_be);
+    RUN(servers_of_sql_pools_show_what_they_are);
     RUN(colours_change_nothing_else);
     RUN(a_narrow_terminal_shows_what_matters_most);
     RUN(what_a_server_says_does_not_steer_the_terminal);
