@@ -213,6 +213,7 @@ class PgSession:
         self._buffer = bytearray()
         self.seen, self.parameters, self.key = Answer(), {}, None
         self.one_byte = False  # each byte is sent alone
+        self.idle = True  # as the last ReadyForQuery had it
         self._beside = []
         self._plus = None
         try:
@@ -273,6 +274,8 @@ class PgSession:
     def read(self):
         """The next message; it is among the `seen`."""
         self.seen.append(self.message())
+        if self.seen[-1].tag == "Z":
+            self.idle = self.seen[-1].body == b"I"
         return self.seen[-1]
 
     def until(self, tags, count=1):

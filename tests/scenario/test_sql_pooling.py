@@ -1,0 +1,387 @@
+#!/usr/bin/python3
+"""Pooled transactions: over one server connection nothing of a client reaches another, and nothing it set is lost.
+
+Where it can be, what a client is told is compared with what it is told by the server itself, alone."""
+import threading
+
+from lib import *
+from lib import pgwire as pg
+from lib.pgtwin import PgTwin, comparable
+from lib.sql_front import FRONT
+
+SYNC = pg.sync()
+SETTINGS = {
+    "work_mem": "5MB", "DateStyle": "SQL, DMY", "TimeZone": "Asia/Tokyo", "search_path": "pg_catalog", "statement_timeout": "77s",
+    "my.own": "mine", "default_transaction_isolation": "repeatable read", "default_transaction_read_only": "on",
+    "client_encoding": "LATIN1", "application_name": "the first", "extra_float_digits": "3", "bytea_output": "escape",
+    "standard_conforming_strings": "off", "row_security": "off", "IntervalStyle": "iso_8601", "lock_timeout": "66s",
+    "enable_seqscan": "off", "idle_in_transaction_session_timeout": "99s", "default_transaction_deferrable": "on",
+}
+
+
+class Pooled(PgTwin):
+    options = {"pooling": "transaction", "pool_size": 1}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server.sql("CREATE ROLE other; GRANT other TO app; GRANT ALL ON t, t_id_seq TO other;"
+                       "CREATE SCHEMA one AUTHORIZATION app; CREATE SCHEMA two AUTHORIZATION app")
+        cls.server.sql("CREATE TABLE one.who AS SELECT 'one' AS name; CREATE TABLE two.who AS SELECT 'two' AS name;"
+                       "GRANT ALL ON SCHEMA one, two TO other; GRANT ALL ON one.who, two.who TO other;"
+                       "CREATE FUNCTION sets(text, text, bool) RETURNS text LANGUAGE plpgsql AS"
+                       " $$ BEGIN RETURN set_config($1, $2, $3); END $$", user="app")
+
+    def alone(self, script, **options):
+        """What a script is told by the server, where it is alone, and through the front while another, with
+        settings of its own, does something on the same connection before each thing that it asks: the same."""
+        direct = self.told(("127.0.0.1", self.server.port), script, **options)
+        with self.session(options={"DateStyle": "German", "TimeZone": "America/Lima"}) as other:
+            other.ask("SET work_mem = '9MB'; SET my.own = 'not yours'; SET search_path = two")
+
+            def beside(session):
+                ask = session.send
+
+                def send(data):
+                    answer = other.ask("SELECT current_setting('work_mem'), current_setting('DateStyle'),"
+                                       " current_setting('my.own'), current_user, name FROM who")
+                    self.assertEqual(answer.rows, [["9MB", "German, DMY", "not yours", "app", "two"]])
+                    ask(data)
+                session.send = lambda data: (send if session.idle else ask)(data)
+                script(session)
+            through = self.told(self.front.target(), beside, **options)
+        self.assertEqual(comparable(through), comparable(direct))
+        return direct
+
+    def asked(self, *texts, **options):
+        return self.alone(lambda session: [session.ask(text) for text in texts], **options)
+
+
+class Settings(Pooled):
+    def test_one_connection_serves_all(self):
+        pids = {self.session().value("SELECT pg_backend_pid()") for _ in range(10)}
+        if FRONT != "direct":
+            self.assertEqual(len(pids), 1)
+
+    def test_what_one_sets_the_other_does_not_have(self):
+        first, second = self.session(), self.session()
+        before = {name: second.value(f"SELECT current_setting('{name}', true)") for name in SETTINGS}
+        for name, value in SETTINGS.items():
+            first.ask(f"SET {name} = {value}" if "," in value else f"SET {name} = '{value}'")
+            self.assertEqual(second.value(f"SELECT current_setting('{name}', true)") or "", before[name] or "", name)
+            self.assertEqual(first.value(f"SHOW {name}"), value)
+        for name, value in SETTINGS.items():
+            self.assertEqual((first.value(f"SHOW {name}"), second.value(f"SELECT current_setting('{name}', true)") or ""),
+                             (value, before[name] or ""))
+
+    def test_what_was_asked_for_at_startup(self):
+        first = self.session(options={"DateStyle": "SQL, DMY", "search_path": "one", "options": "-c work_mem=3MB"})
+        second = self.session(options={"TimeZone": "Asia/Tokyo", "search_path": "two", "application_name": "second"})
+        for _ in range(3):
+            self.assertEqual(first.ask("SELECT name, '2001-02-03'::date, current_setting('work_mem') FROM who").rows,
+                             [["one", "03/02/2001", "3MB"]])
+            self.assertEqual(second.ask("SELECT name, '2001-02-03'::date, current_setting('TimeZone') FROM who").rows,
+                             [["two", "2001-02-03", "Asia/Tokyo"]])
+
+    def test_transactions_undo_what_they_set(self):
+        show = "SHOW work_mem"
+        for steps in (
+                ("BEGIN", "SET work_mem = '5MB'", "ROLLBACK"), ("BEGIN", "SET work_mem = '5MB'", "COMMIT"),
+                ("BEGIN", "SET LOCAL work_mem = '5MB'", "COMMIT"), ("BEGIN", "SET LOCAL work_mem = '5MB'", "ROLLBACK"),
+                ("SET LOCAL work_mem = '5MB'",), ("SET SESSION work_mem = '5MB'",), ("SET work_mem TO 5120",),
+                ("SET work_mem = '6MB'", "BEGIN", "SET work_mem = '5MB'", "SET LOCAL work_mem = '7MB'", "COMMIT"),
+                ("BEGIN", "SET LOCAL work_mem = '7MB'", "SET work_mem = '5MB'", "COMMIT"),
+                ("BEGIN", "SET work_mem = '5MB'", "bogus", "COMMIT"),
+                ("BEGIN", "SAVEPOINT a", "SET work_mem = '5MB'", "ROLLBACK TO a", "COMMIT"),
+                ("BEGIN", "SET work_mem = '6MB'", "SAVEPOINT a", "SET work_mem = '5MB'", "ROLLBACK TO a", "COMMIT"),
+                ("BEGIN", "SAVEPOINT a", "SET work_mem = '5MB'", "RELEASE a", "COMMIT"),
+                ("BEGIN", "SAVEPOINT a", "SET work_mem = '5MB'", "SAVEPOINT b", "SET work_mem = '6MB'", "bogus", "ROLLBACK TO b",
+                 "SET work_mem = '7MB'", "ROLLBACK TO a", "SET work_mem = '8MB'", "RELEASE SAVEPOINT a", "COMMIT"),
+                ("BEGIN", "SAVEPOINT a", "SET work_mem = '5MB'", "SAVEPOINT A", "SET work_mem = '6MB'", "ROLLBACK TO \"a\"", "COMMIT"),
+                ("BEGIN", "SET work_mem = '5MB'", "COMMIT AND CHAIN", "SET work_mem = '6MB'", "ROLLBACK AND CHAIN", "COMMIT"),
+                ("BEGIN; SET work_mem = '5MB'; ROLLBACK; SET work_mem = '6MB'",), ("SET work_mem = '5MB'; SELECT 1/0",),
+                ("SET work_mem = '5MB'; COMMIT; SET work_mem = '6MB'; SELECT 1/0",), ("BEGIN; SET work_mem = '5MB'", "END"),
+                ("START TRANSACTION", "SET work_mem = '5MB'", "ABORT"), ("SET work_mem = '5MB'", "RESET work_mem"),
+                ("SET work_mem = '5MB'", "SET work_mem TO DEFAULT"), ("SET work_mem = '5MB'", "BEGIN", "RESET work_mem", "ROLLBACK"),
+                ("SET work_mem = '5MB'", "RESET ALL"), ("SET work_mem = '5MB'", "BEGIN", "RESET ALL", "ROLLBACK"),
+                ("SET work_mem = '5MB'", "DISCARD ALL"), ("SET work_mem = 'x'",), ("SET work_mem FROM CURRENT",),
+                ("SELECT set_config('work_mem', '5MB', false)",), ("SELECT set_config('work_mem', '5MB', true)",),
+                ("BEGIN", "SELECT set_config('work_mem', '5MB', false)", "ROLLBACK"),
+                ("BEGIN", "SELECT set_config('work_mem', '5MB', true)", "COMMIT"),
+                ("SELECT set_config('work_mem', (3 + g) || 'MB', false) FROM generate_series(1, 3) g",),
+                ("WITH x AS (SELECT set_config('work_mem', '5MB', false) AS c) SELECT count(*) FROM x WHERE c <> ''",),
+                ("SELECT sets('work_mem', '5MB', false)",), ("SELECT sets('work_mem', '5MB', true)",),
+                ("BEGIN", "SELECT sets('work_mem', '5MB', false)", "COMMIT"),
+                ("DO $$ BEGIN SET work_mem = '5MB'; END $$",), ("DO $$ BEGIN PERFORM set_config('work_mem', '5MB', false); END $$",),
+                ("/* a comment */ SET /* inside */ work_mem = '5MB' -- behind",), ("set\n\tWORK_MEM\n=\n'5MB'",),
+                ("SELECT 1 FROM set_config('work_mem', '5MB', false)",), ("UPDATE pg_settings SET setting = '5120' WHERE name = 'work_mem'",)):
+            with self.subTest(steps=steps):
+                self.asked(*(text for step in steps for text in (step, show) if not (text == show and step in ("bogus",))), show)
+
+    def test_by_the_extended_protocol(self):
+        def script(session):
+            for part in (pg.one("SET work_mem = '5MB'"), pg.one("SHOW work_mem"), pg.one("SELECT set_config($1, $2, $3)", "work_mem", "6MB", "f"),
+                         pg.one("SHOW work_mem"), pg.one("BEGIN") + pg.one("SELECT set_config($1, $2, $3)", "work_mem", "7MB", "f"),
+                         pg.one("ROLLBACK"), pg.one("SHOW work_mem"), pg.one("SET work_mem = '8MB'") + pg.one("SELECT 1/0"),
+                         pg.one("SHOW work_mem"), pg.parse("set", "SET work_mem = '4MB'"), pg.bind("", "set") + pg.execute(),
+                         pg.one("SHOW work_mem"), pg.one("SELECT sets($1, $2, $3)", "work_mem", "3MB", "f"), pg.one("SHOW work_mem"),
+                         pg.one("RESET work_mem"), pg.bind("", "set") + pg.execute() + pg.one("SHOW work_mem") + pg.one("RESET ALL"),
+                         pg.one("SHOW work_mem")):
+                session.run(part + SYNC)
+        self.alone(script)
+
+    def test_reset_goes_back_to_what_was_asked_for_at_startup(self):
+        for back in ("RESET DateStyle", "RESET ALL", "DISCARD ALL", "SET DateStyle TO DEFAULT", "SET DateStyle = DEFAULT"):
+            answer = self.asked("SET DateStyle = 'ISO, YMD'", "SHOW DateStyle", back, "SHOW DateStyle", "SHOW TimeZone", "SHOW work_mem",
+                                options={"DateStyle": "SQL, DMY", "TimeZone": "Asia/Tokyo", "options": "-c work_mem=3MB"})
+            self.assertEqual([row[0] for row in answer.rows], ["ISO, YMD", "SQL, DMY", "Asia/Tokyo", "3MB"], back)
+
+    def test_parameters_that_are_told(self):
+        self.asked("SET TimeZone = 'Asia/Tokyo'", "SELECT now() - now()", "SET application_name = 'me'", "BEGIN", "SET TimeZone = 'UTC'",
+                   "ROLLBACK", "RESET ALL", "SET client_encoding = 'LATIN1'", "SELECT 'größe'", "DISCARD ALL", "SELECT 1",
+                   "SELECT set_config('application_name', 'by function', false)", "SELECT sets('IntervalStyle', 'iso_8601', false)",
+                   "SET TIME ZONE 'Asia/Kolkata'", "SET TIME ZONE LOCAL", "SET NAMES 'latin1'", "SET TIME ZONE -5", "SHOW TimeZone")
+
+    def test_special_forms(self):
+        self.asked("SET SCHEMA 'one'", "SELECT name FROM who", "SET search_path TO one, two", "SHOW search_path", "SET search_path = ''",
+                   "SHOW search_path", "SET search_path TO \"$user\", public", "SHOW search_path", "SET my.own = 'it''s \\ \"q\"'", "SHOW my.own",
+                   "SET work_mem TO 4096", "SHOW work_mem", "SET enable_seqscan TO off", "SHOW enable_seqscan",
+                   "SET geqo_selection_bias = 1.75", "SHOW geqo_selection_bias", "SET XML OPTION DOCUMENT", "SHOW xmloption")
+
+    def test_session_characteristics(self):
+        self.asked("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY, ISOLATION LEVEL REPEATABLE READ", "SHOW transaction_read_only",
+                   "SHOW transaction_isolation", "DELETE FROM t", "BEGIN READ WRITE", "DELETE FROM t", "ROLLBACK",
+                   "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE", "DELETE FROM t", "SHOW default_transaction_isolation",
+                   "SET default_transaction_isolation = serializable", "BEGIN", "SHOW transaction_isolation", "COMMIT")
+
+    def test_settings_of_transactions_end_with_them(self):
+        self.asked("BEGIN", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY, DEFERRABLE", "SHOW transaction_isolation", "COMMIT",
+                   "SHOW transaction_isolation", "SET TRANSACTION READ ONLY", "DELETE FROM t", "BEGIN", "SET LOCAL statement_timeout = '9s'",
+                   "COMMIT", "SHOW statement_timeout", "SET CONSTRAINTS ALL DEFERRED")
+
+    def test_statement_timeouts_are_each_ones_own(self):
+        first, second = self.session(), self.session()
+        first.ask("SET statement_timeout = '20ms'")
+        for _ in range(3):
+            self.assertEqual(second.ask("SELECT pg_sleep(0.1)").errors, [])
+            self.assertEqual(first.ask("SELECT pg_sleep(30)").errors, ["57014"])
+
+    def test_a_setting_that_the_server_no_longer_takes(self):
+        """A search_path of a schema that is gone, an encoding...: what one has set is never another's error."""
+        first, second = self.session(), self.session()
+        self.server.sql("CREATE SCHEMA soon_gone", user="app")
+        first.ask("SET search_path = soon_gone; SET default_tablespace = ''")
+        self.server.sql("DROP SCHEMA soon_gone", user="app")
+        self.assertEqual(second.value("SELECT 1"), "1")
+        self.assertEqual(first.value("SHOW search_path"), "soon_gone")
+
+    def test_roles(self):
+        self.asked("SELECT current_user, session_user", "SET ROLE other", "SELECT current_user, session_user", "SHOW role", "RESET ROLE",
+                   "SELECT current_user", "BEGIN", "SET LOCAL ROLE other", "SELECT current_user", "COMMIT", "SELECT current_user",
+                   "BEGIN", "SET ROLE other", "ROLLBACK", "SELECT current_user", "SELECT set_config('role', 'other', false)",
+                   "SELECT current_user", "SET ROLE NONE", "SELECT current_user", "SET ROLE 'other'", "DISCARD ALL", "SELECT current_user",
+                   "SET SESSION AUTHORIZATION app", "SELECT current_user", "SET SESSION AUTHORIZATION postgres", "RESET SESSION AUTHORIZATION",
+                   "SET ROLE postgres", "SELECT current_user", "DO $$ BEGIN SET ROLE other; END $$", "SELECT current_user", "RESET ALL",
+                   "SELECT current_user")
+
+    def test_discard(self):
+        def script(session):
+            session.run(pg.parse("s", "SELECT 7") + SYNC)
+            for text in ("SET work_mem = '5MB'", "PREPARE p AS SELECT 1", "DISCARD PLANS", "EXECUTE p", "DISCARD SEQUENCES", "DISCARD TEMP",
+                         "SHOW work_mem", "BEGIN", "DISCARD ALL", "ROLLBACK", "SHOW work_mem", "DISCARD ALL", "SHOW work_mem", "EXECUTE p"):
+                session.ask(text)
+            session.run(pg.bind("", "s") + SYNC)
+        self.alone(script)
+
+
+class Statements(Pooled):
+    def test_the_same_name_is_each_ones_own(self):
+        clients = [self.session() for _ in range(5)]
+        for n, client in enumerate(clients):
+            client.run(pg.parse("s", f"SELECT {n}, $1::int") + SYNC)
+        for _ in range(3):
+            for n, client in enumerate(clients):
+                self.assertEqual(client.run(pg.bind("", "s", [7]) + pg.execute() + SYNC).rows, [[str(n), "7"]])
+        for client in clients[::2]:
+            client.run(pg.close("S", "s") + SYNC)
+        for n, client in enumerate(clients):
+            answer = client.run(pg.bind("", "s", [8]) + pg.execute() + SYNC)
+            self.assertEqual((answer.errors, answer.rows), (["26000"], []) if n % 2 == 0 else ([], [[str(n), "8"]]))
+
+    def test_the_unnamed_statement_is_each_ones_own(self):
+        clients = [self.session() for _ in range(3)]
+        for n, client in enumerate(clients):
+            client.run(pg.parse("", f"SELECT {n}, $1::text") + SYNC)
+        for _ in range(2):
+            for n, client in enumerate(clients):
+                self.assertEqual(client.run(pg.bind("", "", ["x"]) + pg.describe() + pg.execute() + SYNC).rows, [[str(n), "x"]])
+        clients[0].ask("SELECT 1")
+        self.assertEqual(clients[0].run(pg.bind() + SYNC).errors, ["26000"])
+        self.assertEqual(clients[1].run(pg.bind("", "", ["x"]) + pg.execute() + SYNC).rows, [["1", "x"]])
+
+    def test_more_statements_than_a_connection_keeps(self):
+        first, second = self.session(), self.session()
+        for n in range(500):
+            first.run(pg.parse(f"s{n}", f"SELECT {n} + $1::int") + SYNC)
+            second.run(pg.parse(f"s{n}", f"SELECT {n} - $1::int") + SYNC)
+        for n in list(range(0, 500, 3)) + list(range(499, 0, -7)):
+            self.assertEqual(first.run(pg.bind("", f"s{n}", [1]) + pg.execute() + SYNC).value, str(n + 1))
+            self.assertEqual(second.run(pg.bind("", f"s{n}", [1]) + pg.execute() + SYNC).value, str(n - 1))
+        pipeline = b"".join(pg.bind("", f"s{n}", [1]) + pg.execute() for n in range(500)) + SYNC
+        self.assertEqual([row[0] for row in first.run(pipeline).rows], [str(n + 1) for n in range(500)])
+        kept = int(first.value("SELECT count(*) FROM pg_prepared_statements"))
+        self.assertLessEqual(kept, 1000)
+
+    def test_equal_statements_of_many_are_prepared_once(self):
+        clients = [self.session() for _ in range(30)]
+        for n, client in enumerate(clients):
+            client.run(pg.parse(f"name {n}", "SELECT $1::int * 2") + SYNC)
+            self.assertEqual(client.run(pg.bind("", f"name {n}", [n]) + pg.execute() + SYNC).value, str(2 * n))
+        if FRONT == "sheaf":
+            self.assertEqual(self.session().value("SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT $1::int * 2'"), "1")
+
+    def test_types_are_part_of_a_statement(self):
+        first, second = self.session(), self.session()
+        first.run(pg.parse("s", "SELECT pg_typeof($1)", [23]) + SYNC)
+        second.run(pg.parse("s", "SELECT pg_typeof($1)", [25]) + SYNC)
+        for _ in range(2):
+            self.assertEqual(first.run(pg.bind("", "s", [1]) + pg.execute() + SYNC).value, "integer")
+            self.assertEqual(second.run(pg.bind("", "s", [1]) + pg.execute() + SYNC).value, "text")
+
+    def test_the_search_path_is_part_of_a_statement(self):
+        first, second = self.session(options={"search_path": "one"}), self.session(options={"search_path": "two"})
+        for client in (first, second):
+            client.run(pg.parse("s", "SELECT name FROM who") + SYNC)
+        for _ in range(3):
+            self.assertEqual(first.run(pg.bind("", "s") + pg.execute() + SYNC).value, "one")
+            self.assertEqual(second.run(pg.bind("", "s") + pg.execute() + SYNC).value, "two")
+        unnamed = pg.one("SELECT name FROM who") + SYNC
+        self.assertEqual((first.run(unnamed).value, second.run(unnamed).value), ("one", "two"))
+
+    def test_a_search_path_that_changes_between_uses(self):
+        def script(session):
+            session.ask("SET search_path = one")
+            session.run(pg.parse("s", "SELECT name FROM who") + SYNC)
+            for path in ("two", "one", "pg_catalog", "two"):
+                session.ask(f"SET search_path = {path}")
+                session.run(pg.bind("", "s") + pg.execute() + SYNC)
+            session.run(pg.query("BEGIN; SET LOCAL search_path = one") + pg.bind("", "s") + pg.execute() + SYNC + pg.query("COMMIT")
+                        + pg.bind("", "s") + pg.execute() + SYNC, 4)
+        self.assertEqual(self.alone(script).rows, [["two"], ["one"], ["two"], ["one"], ["two"]])
+
+    def test_the_role_is_part_of_a_statement(self):
+        self.server.sql("CREATE TABLE guarded AS SELECT rolname AS who FROM pg_roles WHERE rolname IN ('app', 'other');"
+                        "ALTER TABLE guarded ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON guarded USING (who = current_user);"
+                        "GRANT SELECT ON guarded TO app, other; ALTER TABLE guarded FORCE ROW LEVEL SECURITY")
+        first, second = self.session(), self.session()
+        second.ask("SET ROLE other")
+        for client in (first, second):
+            client.run(pg.parse("s", "SELECT who FROM guarded") + SYNC)
+        for _ in range(3):
+            self.assertEqual(first.run(pg.bind("", "s") + pg.execute() + SYNC).value, "app")
+            self.assertEqual(second.run(pg.bind("", "s") + pg.execute() + SYNC).value, "other")
+        second.ask("RESET ROLE")
+        self.assertEqual(second.run(pg.bind("", "s") + pg.execute() + SYNC).value, "app")
+
+    def test_prepare_and_execute_in_sql(self):
+        def script(session):
+            for text in ("PREPARE p AS SELECT 1", "EXECUTE p", "PREPARE p AS SELECT 2", "PREPARE q (int) AS SELECT $1 + 1", "EXECUTE q (41)",
+                         "EXECUTE q", "EXECUTE q ('x')", "DEALLOCATE p", "EXECUTE p", "DEALLOCATE p", "EXECUTE q (1)", "DEALLOCATE ALL",
+                         "EXECUTE q (1)", "PREPARE \"Odd Name\" AS SELECT 3", "EXECUTE \"Odd Name\"", "DEALLOCATE PREPARE \"Odd Name\"",
+                         "BEGIN", "PREPARE r AS SELECT 4", "ROLLBACK", "EXECUTE r", "PREPARE w (text) AS INSERT INTO t (v) VALUES ($1)",
+                         "EXECUTE w ('x')", "SELECT count(*) FROM t", "BEGIN; CREATE TEMP TABLE made ON COMMIT DROP AS EXECUTE r; COMMIT",
+                         "EXPLAIN (COSTS off) EXECUTE r", "PREPARE x AS bogus", "EXECUTE x", "PREPARE y AS SELECT 5; EXECUTE y; DEALLOCATE y"):
+                session.ask(text)
+        self.alone(script)
+
+    def test_prepare_in_sql_and_the_protocol_share_names(self):
+        def script(session):
+            session.ask("PREPARE p (int) AS SELECT $1 * 3")
+            session.run(pg.bind("", "p", [4]) + pg.describe() + pg.execute() + SYNC)
+            session.run(pg.parse("p", "SELECT 1") + SYNC)
+            session.run(pg.parse("s", "SELECT $1::int * 5") + SYNC)
+            for text in ("EXECUTE s (4)", "PREPARE s AS SELECT 1", "DEALLOCATE s", "EXECUTE s (4)"):
+                session.ask(text)
+            session.run(pg.bind("", "s", [4]) + SYNC)
+            session.run(pg.parse("s", "SELECT 6") + pg.close("S", "p") + SYNC)
+            session.ask("EXECUTE p (4)")
+            session.ask("DEALLOCATE ALL")
+            session.run(pg.bind("", "s") + SYNC)
+            session.run(pg.parse("s", "SELECT 7") + pg.bind("", "s") + pg.execute() + SYNC)
+        self.same(script)
+        self.alone(script)
+
+    def test_deallocate_by_the_extended_protocol(self):
+        def script(session):
+            session.run(pg.parse("s", "SELECT 7") + SYNC)
+            session.run(pg.one("DEALLOCATE s") + pg.one("DEALLOCATE ALL") + SYNC)
+            session.run(pg.bind("", "s") + SYNC)
+            session.run(pg.one("BEGIN") + pg.parse("s", "SELECT 8") + pg.one("DEALLOCATE s") + pg.one("ROLLBACK") + SYNC)
+            session.run(pg.bind("", "s") + SYNC)
+            session.run(pg.parse("s", "SELECT 9") + pg.bind("", "s") + pg.execute() + SYNC)
+            session.run(pg.one("SELECT 1/0") + pg.one("DEALLOCATE ALL") + SYNC)
+            session.run(pg.bind("", "s") + pg.execute() + SYNC)
+        self.alone(script)
+
+    def test_prepared_statements_in_sql_are_each_ones_own(self):
+        first, second = self.session(), self.session()
+        first.ask("PREPARE p AS SELECT 'first'")
+        self.assertEqual(second.ask("EXECUTE p").errors, ["26000"])
+        second.ask("PREPARE p AS SELECT 'second'")
+        self.assertEqual((first.value("EXECUTE p"), second.value("EXECUTE p")), ("first", "second"))
+        second.ask("DEALLOCATE ALL")
+        self.assertEqual((first.value("EXECUTE p"), second.ask("EXECUTE p").errors), ("first", ["26000"]))
+
+    def test_a_statement_whose_table_changes(self):
+        first, second = self.session(), self.session()
+        first.ask("DROP TABLE IF EXISTS changing; CREATE TABLE changing AS SELECT 1 AS a")
+        first.run(pg.parse("s", "SELECT * FROM changing") + SYNC)
+        use = pg.bind("", "s") + pg.describe() + pg.execute() + SYNC
+        self.assertEqual(first.run(use).rows, [["1"]])
+        second.ask("ALTER TABLE changing ADD b int DEFAULT 2")
+        self.assertEqual(first.run(use).errors, ["0A000"])
+        first.run(pg.close("S", "s") + pg.parse("s", "SELECT * FROM changing") + SYNC)
+        self.assertEqual(first.run(use).rows, [["1", "2"]])
+        self.assertEqual(second.run(pg.one("SELECT * FROM changing") + SYNC).rows, [["1", "2"]])
+        second.ask("DROP TABLE changing; CREATE TABLE changing AS SELECT 'text' AS c")
+        self.assertEqual(second.run(pg.one("SELECT * FROM changing") + SYNC).rows, [["text"]])
+
+
+class Crowd(Pooled):
+    options = {"pooling": "transaction", "pool_size": 2}
+
+    def test_many_live_their_own_lives_over_two_connections(self):
+        problems = []
+        self.server.sql("DROP TABLE IF EXISTS counters; CREATE TABLE counters (id int PRIMARY KEY, n int);"
+                        "INSERT INTO counters SELECT g, 0 FROM generate_series(0, 39) g", user="app")
+
+        def must(got, wanted, what):
+            if got != wanted:
+                problems.append((what, got, wanted))
+
+        def live(number):
+            own = f"life {number}"
+            with pg.PgSession(self.front.target(), options={"application_name": own, "TimeZone": f"UTC+{number % 10}"}) as session:
+                session.ask(f"SET my.own = '{own}'")
+                session.run(pg.parse("s", f"SELECT '{own}', $1::int, current_setting('my.own')") + SYNC)
+                for n in range(15):
+                    must(session.run(pg.bind("", "s", [n]) + pg.execute() + SYNC).rows, [[own, str(n), own]], "statement")
+                    must(session.value("SHOW application_name"), own, "application_name")
+                    must(session.ask("BEGIN").state, "T", "begin")
+                    before = int(session.value(f"SELECT n FROM counters WHERE id = {number} FOR UPDATE"))
+                    session.ask(f"UPDATE counters SET n = {before + 1} WHERE id = {number}")
+                    must(session.ask("COMMIT" if n % 3 else "ROLLBACK").state, "I", "end")
+                    must(session.value("SHOW TimeZone"), f"UTC+{number % 10}", "TimeZone")
+        threads = [threading.Thread(target=live, args=(number,)) for number in range(40)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(problems[:5], [])
+        self.assertEqual(self.server.sql("SELECT DISTINCT n FROM counters"), [(10,)])
+        if FRONT == "sheaf":
+            self.assertLessEqual(len(self.server.sessions("usename = 'app'")), 2)
+
+
+if __name__ == "__main__":
+    main()
