@@ -51,7 +51,7 @@ def sql_pool(primary, replicas=(), name="main", **options):
         return server if isinstance(server, str) else server.url
     return (f"sql {name}",
             {"listen": f"postgresql://127.0.0.1:{free_port()}", "primary": url(primary),
-             "replica": [url(replica) for replica in replicas], "auth": "trust", "user": "app secret", **options})
+             "replica": [url(replica) for replica in replicas], "auth": "trust", "user": "app secret", "probe_interval": "100ms", "slow_start": "0s", **options})
 
 
 class Sheaf:

@@ -1,0 +1,399 @@
+#!/usr/bin/python3
+"""What cannot be moved keeps its server connection until the server says that it is gone; waiting, and leaving."""
+import threading
+import time
+import unittest
+
+from lib import *
+from lib import pgwire as pg
+from lib.pgtwin import PgTwin
+from lib.sql_front import FRONT
+
+SYNC = pg.sync()
+
+
+class Pins(PgTwin):
+    options = {"pooling": "transaction", "pool_size": 1}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server.sql("CREATE FUNCTION makes_temp() RETURNS void LANGUAGE plpgsql AS"
+                       " $$ BEGIN CREATE TEMP TABLE hidden (a int); END $$;"
+                       "CREATE FUNCTION locks(n bigint) RETURNS void LANGUAGE plpgsql AS"
+                       " $$ BEGIN PERFORM pg_advisory_lock(n); END $$;"
+                       "CREATE FUNCTION listens() RETURNS void LANGUAGE plpgsql AS $$ BEGIN LISTEN hidden; END $$;"
+                       "CREATE PROCEDURE commits() LANGUAGE plpgsql AS $$ BEGIN INSERT INTO t (v) VALUES ('1'); COMMIT;"
+                       " INSERT INTO t (v) VALUES ('2'); ROLLBACK; INSERT INTO t (v) VALUES ('3'); END $$", user="app")
+
+    def setUp(self):
+        self.reset()
+        self.first, self.second = self.session(), self.session()
+
+    def waits(self, session):
+        """Asks; nothing must come, since the only connection is not free."""
+        session.send(pg.query("SELECT 'served'"))
+        if FRONT == "sheaf":
+            self.assertTrue(session.is_silent(), "another got the connection")
+
+    def pinned(self, begin, use, end):
+        """From what begins it to what ends it the connection is the first one's: `use` are queries and values."""
+        with self.subTest(begin=begin, end=end):
+            self.assertEqual(self.first.ask(begin).errors, [])
+            self.waits(self.second)
+            for text, value in use:
+                self.assertEqual(self.first.value(text), value)
+            self.assertEqual(self.first.ask(end).errors, [])
+            self.assertEqual(self.second.until("Z").value, "served")
+            self.assertEqual(self.first.value("SELECT 'and again'"), "and again")
+
+    def free(self, *texts):
+        """After each of these the connection is free."""
+        for text in texts:
+            with self.subTest(text=text):
+                self.first.ask(text)
+                self.assertEqual(self.second.value("SELECT 'served'"), "served")
+
+    def test_temporary_objects(self):
+        count = [("SELECT count(*) FROM own", "1")]
+        self.pinned("CREATE TEMP TABLE own AS SELECT 1", count, "DROP TABLE own")
+        self.pinned("CREATE TEMPORARY TABLE own (a int); INSERT INTO own VALUES (1)", count, "DISCARD TEMP")
+        self.pinned("CREATE TABLE pg_temp.own AS SELECT 1", count, "DISCARD ALL")
+        self.pinned("SELECT 1 AS a INTO TEMP own", count, "DROP TABLE own")
+        self.pinned("CREATE TEMP VIEW own AS SELECT 1", count, "DROP VIEW own")
+        self.pinned("CREATE TEMP SEQUENCE own", [("SELECT nextval('own')", "1"), ("SELECT nextval('own')", "2")], "DROP SEQUENCE own")
+        self.pinned("CREATE FUNCTION pg_temp.own() RETURNS int LANGUAGE sql AS 'SELECT 1'", [("SELECT pg_temp.own()", "1")],
+                    "DROP FUNCTION pg_temp.own()")
+        self.pinned("BEGIN; CREATE TEMP TABLE own AS SELECT 1; COMMIT", count, "BEGIN; DROP TABLE own; COMMIT")
+        self.pinned("SELECT makes_temp()", [("SELECT count(*) FROM hidden", "0")], "DROP TABLE hidden")
+        self.pinned("DO $$ BEGIN CREATE TEMP TABLE own AS SELECT 1; END $$", count, "DO $$ BEGIN DROP TABLE own; END $$")
+        self.pinned("SET search_path = pg_temp, public; CREATE TABLE own AS SELECT 1", count, "DROP TABLE own; RESET search_path")
+
+    def test_temporary_objects_that_do_not_stay(self):
+        self.free("BEGIN; CREATE TEMP TABLE own (a int); ROLLBACK", "BEGIN; CREATE TEMP TABLE own (a int) ON COMMIT DROP; COMMIT",
+                  "CREATE TEMP TABLE own (a bogus)", "CREATE TEMP TABLE own (a int); DROP TABLE own",
+                  "BEGIN; SELECT makes_temp(); ROLLBACK", "SELECT 'CREATE TEMP TABLE x (a int)'", "CREATE TABLE \"temp\" (a int); DROP TABLE \"temp\"")
+
+    def test_advisory_locks(self):
+        held = [("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()", "1")]
+        self.pinned("SELECT pg_advisory_lock(1)", held, "SELECT pg_advisory_unlock(1)")
+        self.pinned("SELECT pg_try_advisory_lock(1, 2)", held, "SELECT pg_advisory_unlock_all()")
+        self.pinned("SELECT pg_advisory_lock_shared(1)", held, "SELECT pg_advisory_unlock_shared(1)")
+        self.pinned("SELECT locks(3)", held, "SELECT pg_advisory_unlock(3)")
+        self.pinned("SELECT pg_advisory_lock(1); SELECT pg_advisory_lock(1); SELECT pg_advisory_unlock(1)", held, "DISCARD ALL")
+        self.pinned("DO $$ BEGIN PERFORM pg_advisory_lock(4); END $$", held, "SELECT pg_advisory_unlock(4)")
+        self.pinned("BEGIN; SELECT pg_advisory_lock(5); ROLLBACK", held, "SELECT pg_advisory_unlock(5)")
+
+    def test_advisory_locks_that_do_not_stay(self):
+        self.free("SELECT pg_advisory_xact_lock(1)", "BEGIN; SELECT pg_advisory_xact_lock(1); COMMIT", "SELECT pg_advisory_unlock(99)",
+                  "SELECT pg_advisory_lock(1), pg_advisory_unlock(1)", "SELECT 'pg_advisory_lock'")
+
+    def test_an_advisory_lock_excludes_others(self):
+        self.first.ask("SELECT pg_advisory_lock(77)")
+        self.assertFalse(self.server.value("SELECT pg_try_advisory_lock(77)"))
+        self.first.terminate()
+        wait_until(lambda: self.server.value("SELECT pg_try_advisory_lock(77)"), what="the lock to go with its session")
+        self.assertEqual(self.second.value("SELECT 1"), "1")
+
+    def test_cursors_with_hold(self):
+        self.pinned("DECLARE c CURSOR WITH HOLD FOR SELECT n FROM many", [("FETCH c", "1"), ("FETCH c", "2")], "CLOSE c")
+        self.pinned("BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT n FROM many; FETCH c; COMMIT", [("FETCH c", "2")], "CLOSE ALL")
+        self.pinned("DECLARE c CURSOR WITH HOLD FOR SELECT n FROM many", [("FETCH c", "1")], "DISCARD ALL")
+        self.free("BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT 1; ROLLBACK", "BEGIN; DECLARE c CURSOR FOR SELECT 1; COMMIT")
+
+    def test_listening(self):
+        for begin, end in (("LISTEN heard", "UNLISTEN heard"), ("BEGIN; LISTEN heard; COMMIT", "UNLISTEN *"), ("LISTEN heard", "DISCARD ALL"),
+                           ("LISTEN \"Odd one\"; LISTEN heard", "UNLISTEN \"Odd one\"; UNLISTEN heard")):
+            self.pinned(begin, [], end)
+        self.pinned("SELECT listens()", [], "UNLISTEN hidden")
+        self.free("BEGIN; LISTEN heard; ROLLBACK", "UNLISTEN heard", "NOTIFY heard", "SELECT pg_notify('heard', 'x')")
+
+    def test_what_is_heard_comes_to_who_listens(self):
+        self.first.ask("LISTEN heard")
+        self.server.sql("NOTIFY heard, 'one'; NOTIFY other, 'two'; NOTIFY heard, 'three'")
+        self.assertEqual([self.first.read().words for _ in range(2)], [["heard", "one"], ["heard", "three"]])
+        self.first.ask("UNLISTEN *")
+        self.server.sql("NOTIFY heard, 'four'")
+        self.assertEqual(self.second.ask("SELECT 1").tags, "TDCZ")
+        self.assertEqual(self.first.ask("SELECT 1").tags, "TDCZ")
+
+    def test_transactions_and_portals(self):
+        self.pinned("BEGIN", [("SELECT 1", "1")], "COMMIT")
+        self.pinned("BEGIN", [], "ROLLBACK")
+        self.first.run(pg.parse("", "SELECT n FROM many") + pg.bind() + pg.execute("", 5) + SYNC)
+        self.assertEqual(self.second.value("SELECT 1"), "1")
+        self.first.send(pg.parse("", "SELECT n FROM many") + pg.bind() + pg.execute("", 5) + pg.flush())
+        self.first.until("s")
+        self.waits(self.second)
+        self.first.run(pg.execute("", 5) + SYNC)
+        self.assertEqual(self.second.until("Z").value, "served")
+
+    def test_a_failed_transaction(self):
+        self.first.ask("BEGIN")
+        self.assertEqual(self.first.ask("bogus").state, "E")
+        self.waits(self.second)
+        self.assertEqual(self.first.ask("COMMIT").done, ["ROLLBACK"])
+        self.assertEqual(self.second.until("Z").value, "served")
+
+    def test_procedures_that_commit(self):
+        self.free("CALL commits()")
+        self.assertEqual(self.server.sql("SELECT v FROM t WHERE id > 3 ORDER BY id"), [("1",), ("3",)])
+
+    def test_the_seed_of_random_numbers(self):
+        """It cannot be asked for, so its connection stays with who set it."""
+        with pg.PgSession(("127.0.0.1", self.server.port)) as direct:
+            direct.ask("SELECT setseed(0.25)")
+            expected = [direct.value("SELECT random()") for _ in range(3)]
+        self.first.ask("SELECT setseed(0.25)")
+        self.waits(self.second)
+        self.assertEqual([self.first.value("SELECT random()") for _ in range(3)], expected)
+        self.first.terminate()
+        self.assertEqual(self.second.until("Z").value, "served")
+
+    def test_sequences_in_a_transaction(self):
+        self.server.sql("CREATE SEQUENCE IF NOT EXISTS counted", user="app")
+        self.first.ask("BEGIN")
+        number = self.first.value("SELECT nextval('counted')")
+        self.assertEqual((self.first.value("SELECT currval('counted')"), self.first.value("SELECT lastval()")), (number, number))
+        self.first.ask("COMMIT")
+
+    def test_a_pinned_session_that_leaves_leaves_nothing(self):
+        self.first.ask("SET work_mem = '5MB'; CREATE TEMP TABLE own (a int); PREPARE p AS SELECT 1; LISTEN heard;"
+                       "DECLARE c CURSOR WITH HOLD FOR SELECT 1; SELECT pg_advisory_lock(1); SELECT setseed(0.1); SET ROLE app")
+        self.first.terminate()
+        answer = self.second.ask("SELECT (SELECT count(*) FROM pg_class WHERE relname = 'own'), (SELECT count(*) FROM pg_cursors),"
+                                 " (SELECT count(*) FROM pg_listening_channels()), (SELECT count(*) FROM pg_prepared_statements WHERE name = 'p'),"
+                                 " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'), current_setting('work_mem')")
+        self.assertEqual(answer.rows, [["0", "0", "0", "0", "0", "4MB"]])
+
+
+class Sequences(PgTwin):
+    options = {"pooling": "transaction", "pool_size": 2}
+
+    def test_currval_is_of_its_own_session(self):
+        self.reset()
+        first, second = self.session(), self.session()
+        for _ in range(3):
+            own = first.value("INSERT INTO t (v) VALUES ('x') RETURNING id")
+            other = second.value("INSERT INTO t (v) VALUES ('y') RETURNING id")
+            self.assertEqual((first.value("SELECT currval('t_id_seq')"), second.value("SELECT lastval()")), (own, other))
+
+
+class Leaving(PgTwin):
+    options = {"pooling": "transaction", "pool_size": 1}
+
+    def setUp(self):
+        self.reset()
+        self.first, self.second = self.session(), self.session()
+
+    def left(self):
+        """The first one vanished without a word: the second has a clean connection."""
+        self.first.close()
+        answer = self.second.ask("SELECT count(*), current_setting('work_mem') FROM t")
+        self.assertEqual((answer.errors, answer.rows, answer.state), ([], [["3", "4MB"]], "I"))
+        wait_until(lambda: not self.server.sessions("state <> 'idle'"), what="the server to be idle")
+        self.assertEqual(self.server.sql("SELECT relation::regclass FROM pg_locks WHERE relation = 't'::regclass"), [])
+
+    def test_in_a_transaction(self):
+        self.first.ask("BEGIN; INSERT INTO t (v) VALUES ('x'); SET work_mem = '5MB'; LOCK TABLE t")
+        self.left()
+
+    def test_in_a_failed_transaction(self):
+        self.first.ask("BEGIN; INSERT INTO t (v) VALUES ('x')")
+        self.first.ask("bogus")
+        self.left()
+
+    def test_in_a_copy(self):
+        self.first.send(pg.query("BEGIN; COPY t (v) FROM STDIN"))
+        self.first.until("G")
+        self.first.send(pg.copy_data(b"x\ny\n"))
+        self.left()
+
+    def test_in_the_middle_of_rows(self):
+        self.first.send(pg.query("BEGIN; INSERT INTO t (v) VALUES ('x'); SELECT repeat('x', 1000) FROM generate_series(1, 1000000)"))
+        self.first.until("D")
+        self.left()
+
+    @unittest.skipIf(FRONT == "direct", "the server does not notice")
+    def test_in_the_middle_of_a_statement(self):
+        self.first.send(pg.query("INSERT INTO t (v) SELECT pg_sleep(600)::text"))
+        wait_until(lambda: self.server.sessions("state = 'active'"))
+        self.left()
+
+    def test_in_the_middle_of_a_pipeline(self):
+        self.first.send(pg.one("INSERT INTO t (v) VALUES ('x')") + pg.flush())
+        self.first.until("C")
+        self.left()
+
+    def test_in_the_middle_of_a_message(self):
+        self.first.ask("BEGIN; INSERT INTO t (v) VALUES ('x')")
+        self.first.send(pg.query("COMMIT; SELECT 1")[:9])
+        self.left()
+
+    def test_while_it_waits_for_a_connection(self):
+        self.second.ask("BEGIN")
+        self.first.send(pg.query("INSERT INTO t (v) VALUES ('x')"))
+        if FRONT == "sheaf":
+            self.assertTrue(self.first.is_silent())
+            self.first.close()
+            self.second.ask("COMMIT")
+            self.left()
+
+    def test_many_vanish(self):
+        sessions = []
+        for n in range(30):
+            session = self.session()
+            session.send(pg.query("BEGIN; INSERT INTO t (v) VALUES ('x'); SELECT pg_sleep(0.01)") if n % 2 else pg.query("SELECT 1"))
+            sessions.append(session)
+        for session in sessions:
+            session.close()
+        self.left()
+
+
+class Waiting(PgTwin):
+    options = {"pooling": "transaction", "pool_size": 1, "query_wait_timeout": "300ms", "idle_transaction_timeout": "1s"}
+
+    def setUp(self):
+        self.reset()
+
+    @unittest.skipIf(FRONT == "direct", "nothing waits")
+    def test_first_come_first_served(self):
+        """Also over workers; the order is that in which they began to wait."""
+        sheaf = Sheaf(self, sql_pool(self.server, pool_size=1), proxy={"workers": 1})
+        busy = pg.PgSession(sheaf.target())
+        self.addCleanup(busy.close)
+        busy.ask("BEGIN")
+        waiting = [pg.PgSession(sheaf.target()) for _ in range(20)]
+        for session in waiting:
+            self.addCleanup(session.close)
+            session.send(pg.query("INSERT INTO t (v) VALUES ('x') RETURNING id"))
+            self.assertTrue(session.is_silent(0.01))
+        busy.ask("COMMIT")
+        numbers = [int(session.until("Z").value) for session in waiting]
+        self.assertEqual(numbers, sorted(numbers))
+
+    def test_nobody_starves(self):
+        """Sessions that ask without a pause, and one that asks now and then."""
+        stop = threading.Event()
+
+        def ask():
+            with pg.PgSession(self.front.target()) as session:
+                while not stop.is_set():
+                    session.ask("SELECT pg_sleep(0.001)")
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        try:
+            with self.session() as session:
+                for _ in range(20):
+                    self.assertEqual(session.ask("SELECT 1").errors, [])
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+    @unittest.skipIf(FRONT == "direct", "nothing waits")
+    def test_who_waits_too_long_is_told(self):
+        busy = self.session()
+        busy.ask("BEGIN")
+        waiting = self.session()
+        waiting.send(pg.query("SELECT 1"))
+        answer = waiting.rest()
+        self.assertEqual((answer.tags, answer[0].fields["S"]), ("E", "FATAL"))
+        self.assertIn("query_wait_timeout", answer[0].fields["M"])
+        self.assertEqual(busy.ask("COMMIT").errors, [])
+
+    @unittest.skipIf(FRONT == "direct", "it is the front that ends it")
+    def test_a_transaction_that_is_idle_too_long_is_ended(self):
+        busy = self.session()
+        busy.ask("BEGIN; INSERT INTO t (v) VALUES ('x')")
+        answer = busy.rest()
+        self.assertEqual((answer.tags, answer.errors, answer[0].fields["S"]), ("E", ["25P03"], "FATAL"))
+        self.assertEqual(self.session().value("SELECT count(*) FROM t"), "3")
+
+
+class ServerConnections(PgTwin):
+    """What the server itself does to connections that stand in the pool."""
+    options = {"pooling": "transaction", "pool_size": 2, "server_idle_timeout": "10m"}
+
+    def end_connections(self):
+        self.server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'")
+        wait_until(lambda: not self.server.sessions("usename = 'app'"), what="the connections to end")
+
+    @unittest.skipIf(FRONT == "direct", "it would be its client's")
+    def test_a_connection_that_was_ended_while_idle_is_nobodys_error(self):
+        session = self.session()
+        session.run(pg.parse("s", "SELECT 7") + SYNC)
+        session.ask("SET work_mem = '5MB'")
+        for _ in range(5):
+            self.end_connections()
+            self.assertEqual(session.value("SHOW work_mem"), "5MB")
+            self.end_connections()
+            self.assertEqual(session.run(pg.bind("", "s") + pg.execute() + SYNC).value, "7")
+
+    def test_a_connection_that_ends_in_a_transaction_is_its_clients_error(self):
+        session, other = self.session(), self.session()
+        session.ask("BEGIN; INSERT INTO t (v) VALUES ('x')")
+        self.end_connections()
+        session.send(pg.query("COMMIT"))
+        answer = session.rest()
+        self.assertIn(answer.errors[0], ("57P01", "08006", "08007"))
+        if FRONT != "direct":
+            self.assertEqual(other.value("SELECT 1"), "1")
+
+    @unittest.skipIf(FRONT == "direct", "it would be its client's")
+    def test_the_servers_own_idle_session_timeout(self):
+        self.server.sql("ALTER ROLE app SET idle_session_timeout = '50ms'")
+        self.end_connections()
+        try:
+            session = self.session()
+            for _ in range(10):
+                self.assertEqual(session.value("SELECT 1"), "1")
+                time.sleep(0.06)  # what is tested is that time
+        finally:
+            self.server.sql("ALTER ROLE app RESET idle_session_timeout")
+
+    @unittest.skipIf(FRONT == "direct", "it has its own")
+    def test_parameters_that_the_server_changes(self):
+        session = self.session()
+        self.assertEqual(session.parameters["TimeZone"], "UTC")
+        self.server.reload(timezone="'Asia/Tokyo'")
+        try:
+            wait_until(lambda: self.session().value("SHOW TimeZone") == "Asia/Tokyo", what="new sessions to have it")
+            session.ask("SELECT 1")
+            with self.session() as later:
+                self.assertEqual((later.parameters["TimeZone"], later.value("SHOW TimeZone")), ("Asia/Tokyo", "Asia/Tokyo"))
+        finally:
+            self.server.reload(timezone="UTC")
+
+
+class InSessions(PgTwin):
+    """pooling = session: the connection is its client's until he leaves; then it is as new."""
+    options = {"pooling": "session", "pool_size": 1}
+
+    def test_all_goes_with_the_session(self):
+        first = self.session()
+        pid = first.value("SET work_mem = '5MB'; CREATE TEMP TABLE own (a int); PREPARE p AS SELECT 1; LISTEN heard;"
+                          "DECLARE c CURSOR WITH HOLD FOR SELECT 1; SELECT pg_backend_pid()")
+        first.run(pg.parse("s", "SELECT 7") + SYNC)
+        second = pg.PgSession(self.front.target(), login=False) if FRONT == "sheaf" else self.session()
+        if FRONT == "sheaf":
+            self.addCleanup(second.close)
+            second.login({"user": "app", "database": "app"})
+        second.send(pg.query("SELECT pg_backend_pid()"))
+        if FRONT == "sheaf":
+            self.assertTrue(second.is_silent())
+        self.assertEqual(first.ask("EXECUTE p; FETCH c; SELECT count(*) FROM own").errors, [])
+        first.terminate()
+        again = second.until("Z").value
+        if FRONT == "sheaf":
+            self.assertEqual(again, pid)
+        answer = second.ask("SELECT (SELECT count(*) FROM pg_class WHERE relname = 'own'), (SELECT count(*) FROM pg_cursors),"
+                            " (SELECT count(*) FROM pg_listening_channels()), current_setting('work_mem')")
+        self.assertEqual(answer.rows, [["0", "0", "0", "4MB"]])
+        self.assertEqual(second.run(pg.bind("", "s") + SYNC).errors, ["26000"])
+        self.assertEqual(second.ask("EXECUTE p").errors, ["26000"])
+
+
+if __name__ == "__main__":
+    main()
