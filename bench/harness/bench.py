@@ -20,13 +20,15 @@ class Bench:
     panels = []                 # of the picture: (name of a row, title)
     packages = {}               # program -> the package that has it
     parts = []                  # what --only may name
+    cpus_needed = 1             # with fewer, nothing has a CPU of its own
     quick_rounds, long_rounds = 3, 5
 
     def __init__(self, root, options):
         self.root, self.options = root, options
         self.rounds = options.rounds or (self.quick_rounds if options.quick else self.long_rounds)
         self.seconds = 0.7 if options.quick else 3.0
-        self.results, self.peers, self.cpus = Results(self.reference, self.short), [], Cpus()
+        self.results, self.peers = Results(self.reference, self.short), []
+        self.cpus = Cpus(self.cpus_needed)
         self.descriptors = raise_descriptor_limit()
         self.program = options.sheaf or str(root / "build/release/sheaf")
         self.is_terminal = sys.stderr.isatty()

@@ -23,15 +23,19 @@ class Gone(Exception):
 
 
 class Cpus:
-    """Which CPUs carry what: the proxy under test has the first one for itself."""
+    """Which CPUs carry what: the proxy under test has the first one for itself, unless there are fewer than
+    `needed`: then all share all."""
 
-    def __init__(self):
+    def __init__(self, needed=1):
         self.all = sorted(os.sched_getaffinity(0))
-        self.proxy = self.all[:1]
-        self.load = self.all[1:2] or self.proxy
-        self.servers = self.all[2:6] or self.load
+        self.are_shared = len(self.all) < needed
+        self.proxy = self.all if self.are_shared else self.all[:1]
+        self.load = self.all if self.are_shared else self.all[1:2] or self.proxy
+        self.servers = self.all if self.are_shared else self.all[2:6] or self.load
 
     def __str__(self):
+        if self.are_shared:
+            return f"proxy, load and servers share the CPUs {self.all}"
         return f"proxy on CPU {self.proxy}, load on {self.load}, servers on {self.servers}"
 
 

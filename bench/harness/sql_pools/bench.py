@@ -11,6 +11,8 @@ from .throughput import WORKLOADS, Throughput
 
 class SqlBench(Bench):
     reference, short = "pgbouncer", "PgB."
+    cpus_needed = 4             # a server needs several times a proxy's: on one of two CPUs it would let
+                                # the proxy sleep before each message, and that would be measured
     title = "SQL pools: what a proxy costs"
     panels = [
         ("select_16.simple.cpu", "SELECT by key, simple, 16 clients: CPU per transaction"),

@@ -8,7 +8,7 @@ import signal
 
 from .. import peer
 from ..gauges import count_system_calls, tree, tree_cpu_ns, tree_pss_kib
-from ..processes import Failed, free_ports, pin
+from ..processes import Failed, free_ports
 from ..setup import find
 from .servers import PASSWORD, PASSWORD_USER
 from .talk import wait_until_it_answers
@@ -52,27 +52,6 @@ class Peer(peer.Peer):
         return (PASSWORD_USER, PASSWORD) if self.once else ("bench", None)
 
 
-class InProxysPlace:
-    """Puts the primary on the proxy's CPU while it is measured directly."""
-
-    def __init__(self, pid, place, home):
-        self.pid, self.place, self.home = pid, place, home
-
-    def __enter__(self):
-        self.move(self.place)
-
-    def __exit__(self, *_):
-        self.move(self.home)
-        return False
-
-    def move(self, cpus):
-        for pid in tree(self.pid):
-            try:
-                pin(pid, cpus)
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-
-
 class Direct(Peer):
     name, title = "direct", "PostgreSQL"
     can_restart = False
@@ -86,9 +65,6 @@ class Direct(Peer):
 
     def settle(self):
         self.servers.primary.settle()
-
-    def measured(self):
-        return InProxysPlace(self.pid, self.cpus.proxy, self.cpus.servers)
 
 
 class Sheaf(Peer):
@@ -121,7 +97,7 @@ class TwoWorkers(Sheaf):
     name, title, workers = "sheaf2", "Sheaf, 2 w.", 2
 
     def start(self, cpus=None):
-        super().start(cpus or self.cpus.all[:1] + self.cpus.all[-1:])
+        super().start(cpus or self.cpus.proxy + self.cpus.all[-1:])
 
 
 class PgBouncer(Peer):

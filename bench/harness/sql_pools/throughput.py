@@ -90,9 +90,8 @@ class Throughput:
                 if key in ("cpu", "per_second", "p50", "p99", "tail")}
         try:
             self.check(peer, mode)
-            with peer.measured():
-                result = self.bench.pgbench(peer.port, self.call(mode), self.bench.seconds,
-                                            peer.cpu_ns)
+            result = self.bench.pgbench(peer.port, self.call(mode), self.bench.seconds,
+                                        peer.cpu_ns)
         except (Failed, OSError) as problem:
             self.given_up[peer.name, mode] = str(problem)
             for row in rows.values():
@@ -107,11 +106,10 @@ class Throughput:
         row, call = self.rows[mode]["system_calls"], self.call(mode)
         try:
             self.check(peer, mode)
-            with peer.measured():
-                rate = self.rows[mode]["per_second"].value(peer.name)
-                more = max(10, int(rate * self.bench.seconds / call.clients))
-                short, long = (peer.system_calls(lambda: self.bench.pgbench.count(peer.port, call, each))
-                               for each in (2, 2 + more))
+            rate = self.rows[mode]["per_second"].value(peer.name)
+            more = max(10, int(rate * self.bench.seconds / call.clients))
+            short, long = (peer.system_calls(lambda: self.bench.pgbench.count(peer.port, call, each))
+                           for each in (2, 2 + more))
             row.add(peer.name, (long - short) / more / call.clients)
         except (Failed, OSError) as problem:
             row.add(peer.name, None)
