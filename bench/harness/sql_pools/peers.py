@@ -24,7 +24,7 @@ class Peer(peer.Peer):
     splits = False          # do reads go to replicas?
     most_sessions = 1 << 30
     can_log_in = False      # to servers, by itself?
-    once = False            # each server connection serves one client, and logs in with a password
+    uses_password = False   # for servers
     knows_replicas = True
 
     def wait(self):
@@ -49,7 +49,7 @@ class Peer(peer.Peer):
     @property
     def login(self):
         """User and password for servers, as URLs and PgBouncer have them."""
-        return (PASSWORD_USER, PASSWORD) if self.once else ("bench", None)
+        return (PASSWORD_USER, PASSWORD) if self.uses_password else ("bench", None)
 
 
 class Direct(Peer):
@@ -83,13 +83,13 @@ class Sheaf(Peer):
         user, password = self.login
         login = f"{user}:{password.replace(' ', '%20')}@" if password else ""
         servers = "".join(f"{'replica' if n else 'primary'} = postgresql://{login}127.0.0.1:{port}"
-                          "?tls=off\n" for n, port in enumerate(self.ports_of_servers()))
-        lifetime = "server_lifetime = 1ms\n" if self.once else ""
+                          "\n" for n, port in enumerate(self.ports_of_servers()))
         path = self.write(f"[proxy]\nworkers = {self.workers}\nadmin = off\n"
                           "max_sessions = 100000\n\n[sql bench]\n"
                           f"listen = postgresql://127.0.0.1:{self.port}\n{servers}"
                           f"reads = {self.reads}\npooling = transaction\npool_size = {POOL_SIZE}\n"
-                          f"auth = trust\nuser = bench\n{lifetime}")
+                          "auth = trust\nuser = bench nopass\nserver_tls = off\nconsole = no\n"
+                          "breaker_failures = 10000\n")
         return [self.program, "serve", path]
 
 
@@ -119,7 +119,7 @@ class PgBouncer(Peer):
                           f"listen_port = {self.port}\nunix_socket_dir =\nauth_type = trust\n"
                           f"auth_file = {users}\npool_mode = transaction\n"
                           f"default_pool_size = {POOL_SIZE}\nmax_client_conn = 100000\n"
-                          f"server_tls_sslmode = disable\nserver_lifetime = {0 if self.once else 3600}\n"
+                          "server_tls_sslmode = disable\n"
                           "log_connections = 0\nlog_disconnections = 0\n")
         return [find("pgbouncer") or "pgbouncer", path]
 
