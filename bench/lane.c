@@ -4,7 +4,8 @@
  *        ^                      |                        |                    |
  *        +----------------------+------ lose() ----------+--------------------+
  *
- * Events are registered for reading all the time, for writing only while the socket is full. */
+ * GREETING is the driver's login, where it has one, and then its greeting.  Events are registered
+ * for reading all the time, for writing only while the socket is full. */
 #include "bench/lane.h"
 
 #include <assert.h>
@@ -37,6 +38,8 @@ static void shut(struct lane *l)
         return;
     event_del(&l->readable);
     event_del(&l->writable);
+    if (l->login != NULL)
+        l->load->driver->login_end(&l->login);
     close(l->fd);
     l->fd = -1;
     l->state = LANE_CLOSED;
@@ -113,6 +116,13 @@ static void become_ready(struct lane *l)
     l->events->ready(l);
 }
 
+static size_t line_len(struct slice text)
+{
+    const uint8_t *end = text.len > 0 ? memchr(text.at, '\r', text.len) : NULL;
+
+    return end != NULL ? (size_t)(end - text.at) : text.len;
+}
+
 /* A reply to a call, or to the greeting; false if the lane is lost over it. */
 static bool take_reply(struct lane *l, struct slice reply, uint64_t now_us)
 {
@@ -123,8 +133,7 @@ static bool take_reply(struct lane *l, struct slice reply, uint64_t now_us)
     if (l->greetings > 0) {
         l->load->driver->judge(l->load, NULL, reply, &outcome);
         if (outcome.verdict == LOAD_ERROR) {
-            snprintf(why, sizeof(why), "login: %.*s",
-                     (int)strcspn((const char *)outcome.text.at, "\r"),
+            snprintf(why, sizeof(why), "login: %.*s", (int)line_len(outcome.text),
                      (const char *)outcome.text.at);
             lose(l, why);
             return false;
@@ -150,11 +159,24 @@ static void lose_unasked(struct lane *l, struct slice bytes)
 
     l->load->driver->judge(l->load, NULL, bytes, &outcome);
     l->unasked = outcome.verdict != LOAD_ERROR;
+    if (!l->unasked)
+        bytes = outcome.text;
     bytes.len = bytes.len < 100 ? bytes.len : 100;
     snprintf(why, sizeof(why), "a reply that nothing asked for: %.*s", (int)bytes.len,
              (const char *)bytes.at);
     why[strcspn(why, "\r")] = '\0';
     lose(l, why);
+}
+
+/* What came while no reply is due; false if nothing more can be done now. */
+static bool take_unasked(struct lane *l, struct slice rest, size_t *len)
+{
+    load_aside_f *aside = l->load->driver->aside;
+    enum parse found = aside != NULL ? aside(rest, len) : PARSE_BAD;
+
+    if (found == PARSE_BAD)
+        lose_unasked(l, rest);
+    return found == PARSE_DONE;
 }
 
 /* Takes all whole replies; false if the lane is lost. */
@@ -168,8 +190,10 @@ static bool take_replies(struct lane *l)
         enum parse found;
 
         if (l->greetings + l->count == 0) {
-            lose_unasked(l, rest);
-            return false;
+            if (!take_unasked(l, rest, &len))
+                break;
+            at += len;
+            continue;
         }
         found = l->load->driver->bound(&l->scan, rest, &len);
         if (found == PARSE_MORE)
@@ -182,11 +206,59 @@ static bool take_replies(struct lane *l)
             return false;
         at += len;
     }
+    if (l->state == LANE_CLOSED)
+        return false;
     if (at > 0)
         buf_skip(&l->in, at);
     if (l->in.len == 0 && l->in.cap > LANE_KEEP_BYTES)
         buf_fini(&l->in);
     return true;
+}
+
+static void greet(struct lane *l)
+{
+    l->greetings = l->load->driver->greet(l->load, &l->out);
+    if (l->greetings == 0)
+        become_ready(l);
+    else
+        lane_flush(l);
+}
+
+/* A step of the login; false if it is not over. */
+static bool take_login(struct lane *l)
+{
+    const char *why = "refused";
+    char text[sizeof(l->problem)];
+    size_t used = 0;
+    enum err err = l->load->driver->login_feed(l->login, buf_all(&l->in), &used, &l->out, &why);
+
+    buf_skip(&l->in, used);
+    if (err == ERR_AGAIN) {
+        lane_flush(l);
+        return false;
+    }
+    if (err != ERR_NONE) {
+        snprintf(text, sizeof(text), "login: %s", why);
+        lose(l, text);
+        return false;
+    }
+    l->load->driver->login_end(&l->login);
+    greet(l);
+    return l->state != LANE_CLOSED;
+}
+
+static void begin_greeting(struct lane *l)
+{
+    const struct load_driver *d = l->load->driver;
+
+    l->state = LANE_GREETING;
+    event_add(&l->readable, NULL);
+    if (d->login_begin == NULL) {
+        greet(l);
+        return;
+    }
+    l->login = d->login_begin(l->load, &l->out);
+    lane_flush(l);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -210,19 +282,10 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         l->appetite *= 2;
     else if ((size_t)n < l->appetite / 4 && l->appetite > LANE_READ_MIN)
         l->appetite /= 2;
+    if (l->login != NULL && !take_login(l))
+        return;
     if (take_replies(l) && l->state == LANE_READY)
         l->events->resumed(l);
-}
-
-static void greet(struct lane *l)
-{
-    l->state = LANE_GREETING;
-    event_add(&l->readable, NULL);
-    l->greetings = l->load->driver->greet(l->load, &l->out);
-    if (l->greetings == 0)
-        become_ready(l);
-    else
-        lane_flush(l);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -240,7 +303,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     if (failed != 0)
         lose_by_errno(l, failed);
     else
-        greet(l);
+        begin_greeting(l);
 }
 
 void lane_open(struct lane *l)
@@ -260,7 +323,7 @@ void lane_open(struct lane *l)
     event_assign(&l->writable, l->base, l->fd, EV_WRITE, on_writable, l);
     l->state = LANE_CONNECTING;
     if (connect(l->fd, (const struct sockaddr *)&t->address, t->address_len) == 0)
-        greet(l);
+        begin_greeting(l);
     else if (errno == EINPROGRESS)
         event_add(&l->writable, NULL);
     else

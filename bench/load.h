@@ -17,6 +17,14 @@
 
 struct ledger;
 struct target;
+struct load_login; /* a driver's own */
+
+/* SQL: how a statement is sent. */
+enum load_query_mode {
+    LOAD_QUERY_SIMPLE,   /* as text with its values */
+    LOAD_QUERY_EXTENDED, /* parsed each time, values apart */
+    LOAD_QUERY_PREPARED, /* parsed once a connection */
+};
 
 /* What is asked, the same for all threads and constant while they run. */
 struct load {
@@ -28,7 +36,8 @@ struct load {
     struct ledger *ledger; /* borrowed; NULL: acknowledged writes are not remembered */
     uint32_t lanes;        /* connections that carry load; with a ledger each has its own keys */
     uint32_t resp;         /* Redis: the protocol version */
-    bool verify;
+    enum load_query_mode query_mode;
+    bool verify, fill;
 };
 
 #define LOAD_ANY_KEY UINT64_MAX
@@ -68,11 +77,21 @@ struct load_scan {
 typedef enum err load_prepare_f(const struct load *load, struct mix_entry *entry, char *why,
                                 size_t why_size);
 typedef void load_release_f(struct mix_entry *entry);
+/* A login that goes back and forth, before the greeting.  feed() takes *used bytes from the front of
+ * `in`, may append to `out`, and says ERR_AGAIN until it is over; on another error *why is a
+ * sentence, which is valid until the login's end. */
+typedef struct load_login *load_login_begin_f(const struct load *load, struct buf *out);
+typedef enum err load_login_feed_f(struct load_login *login, struct slice in, size_t *used,
+                                   struct buf *out, const char **why);
+typedef void load_login_end_f(struct load_login **login);
 /* What to say after connecting: the requests, and how many replies they have; 0: nothing. */
 typedef uint32_t load_greet_f(const struct load *load, struct buf *out);
 typedef void load_encode_f(const struct load *load, const struct load_call *call, struct buf *out);
 /* Finds the end of the first reply in `in`, which always begins at a reply's start. */
 typedef enum parse load_bound_f(struct load_scan *scan, struct slice in, size_t *len);
+/* While no reply is due: the bytes at the front of `in` that need no request, such as a notice.
+ * PARSE_BAD: they are something else. */
+typedef enum parse load_aside_f(struct slice in, size_t *len);
 /* Judges one whole reply.  `call` is NULL for replies to a greeting. */
 typedef void load_judge_f(const struct load *load, const struct load_call *call, struct slice reply,
                           struct load_outcome *out);
@@ -84,9 +103,13 @@ struct load_driver {
     uint16_t port;
     load_prepare_f *prepare;
     load_release_f *release;
+    load_login_begin_f *login_begin; /* these three NULL: the greeting is enough */
+    load_login_feed_f *login_feed;
+    load_login_end_f *login_end;
     load_greet_f *greet;
     load_encode_f *encode;
     load_bound_f *bound;
+    load_aside_f *aside; /* NULL: nothing comes unasked */
     load_judge_f *judge;
     load_forget_f *forget;
 };

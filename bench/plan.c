@@ -172,6 +172,21 @@ static bool read_resp(struct plan *p, const char *value)
     return small_number(value, 2, 3, &p->resp);
 }
 
+static bool read_query_mode(struct plan *p, const char *value)
+{
+    static const char *const NAMES[] = { [LOAD_QUERY_SIMPLE] = "simple",
+                                         [LOAD_QUERY_EXTENDED] = "extended",
+                                         [LOAD_QUERY_PREPARED] = "prepared" };
+
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
+        if (strcmp(value, NAMES[i]) == 0) {
+            p->query_mode = (enum load_query_mode)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool read_verify(struct plan *p, const char *value)
 {
     (void)value;
@@ -240,11 +255,13 @@ static const struct plan_option OPTIONS[] = {
     { .help = "What" },
     { "mix", "LIST",
       "verbs and weights: get=80,set=20,mget:10=5 (get); for Redis: get set mget mset del unlink\n"
-      "exists touch strlen ttl incr lpush rpop sadd ping; :N is the number of keys in a call",
+      "exists touch strlen ttl incr lpush rpop sadd ping; :N is the number of keys in a call;\n"
+      "for PostgreSQL: get set update del ping, on a table sheaf_bench that --fill makes",
       "a list such as get=80,set=20,mget:10=5", 'm', read_mix },
     { "command", "TEXT",
       "a command of the protocol, with __key__ and __data__ filled in; may repeat;\n"
-      "'3*LPUSH __key__ __data__' has weight 3",
+      "'3*LPUSH __key__ __data__' has weight 3.  In SQL they stand for values, quotes included:\n"
+      "'SELECT abalance FROM pgbench_accounts WHERE aid = __key__' with --key-prefix ''",
       "a command such as 'HSET __key__ field __data__'", 'C', read_command },
     { "keys", "N", "number of keys (100000)", "1 to 4294967295", 'k', read_keys },
     { "distribution", "HOW", "uniform (default), zipf or zipf:EXPONENT (0.99)",
@@ -257,6 +274,9 @@ static const struct plan_option OPTIONS[] = {
     { "fill-only", NULL, "write every key once and end", "", 0, read_fill_only },
     { "seed", "N", "for the same sequence of calls again (1)", "a number", 0, read_seed },
     { "resp", "2|3", "Redis: protocol version (2)", "2 or 3", 0, read_resp },
+    { "query-mode", "HOW",
+      "PostgreSQL: simple (default), extended, or prepared: once on each connection",
+      "simple, extended or prepared", 'M', read_query_mode },
     { .help = "Correctness" },
     { "verify", NULL,
       "tag values by key and check every reply; a foreign reply fails the run.\n"
@@ -264,7 +284,7 @@ static const struct plan_option OPTIONS[] = {
       "", 'v', read_verify },
     { "verify-writes", NULL,
       "and remember each acknowledged write: reads, and a last pass over all keys, must find it.\n"
-      "Each connection has keys of its own; get, set, mget and mset only",
+      "Each connection has keys of its own; get, set, mget, mset and SQL's update only",
       "", 0, read_verify_writes },
     { "lost", "FILE", "write the keys of lost writes there, one a line", "", 0, read_lost },
     { "tolerate-errors", NULL, "error replies and lost connections do not fail the run", "", 0,
@@ -295,9 +315,11 @@ static void print_option(const struct plan_option *o)
 static void print_help(void)
 {
     puts("Usage: sheaf-bench [OPTION...] URL\n\n"
-         "Puts load on a Redis endpoint and tells how it did.\n"
+         "Puts load on a Redis or PostgreSQL endpoint and tells how it did.\n"
          "URL: redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], "
-         "redis+unix://[[USER]:PASSWORD@]/PATH[?db=DB]");
+         "redis+unix://[[USER]:PASSWORD@]/PATH[?db=DB],\n"
+         "     postgresql://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE], "
+         "postgresql+unix://[USER[:PASSWORD]@]/PATH[?db=DATABASE]");
     for (const struct plan_option *o = OPTIONS; o < OPTIONS + OPTION_COUNT; o++) {
         if (o->read == NULL)
             printf("\n%s:\n", o->help);
@@ -309,7 +331,8 @@ static void print_help(void)
          "Examples:\n"
          "  sheaf-bench -f -m get=80,set=20 redis://127.0.0.1:6379\n"
          "  sheaf-bench --rate 50000 -d 30s --distribution zipf redis://:secret@10.0.0.1/2\n"
-         "  sheaf-bench -P 16 --compare redis://10.0.0.9:6379 redis://127.0.0.1:6379");
+         "  sheaf-bench -P 16 --compare redis://10.0.0.9:6379 redis://127.0.0.1:6379\n"
+         "  sheaf-bench -f -M prepared -m get=90,set=10 postgresql://app:secret@10.0.0.1/app");
 }
 
 static const struct plan_option *make_getopt(struct option longs[static PLAN_OPTIONS_MAX],

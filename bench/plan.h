@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "bench/keyspace.h"
+#include "bench/load.h"
 #include "bench/mix.h"
 #include "bench/payload.h"
 #include "bench/target.h"
@@ -18,6 +19,7 @@ struct plan {
     struct keyspace keys;
     struct payload values;
     uint32_t threads, connections, idle, pipeline, rounds, resp;
+    enum load_query_mode query_mode;
     uint64_t rate;  /* calls per second; 0: as fast as replies come */
     uint64_t count; /* calls per round; 0: until the time is over */
     uint64_t duration_us, warmup_us, timeout_us, seed;

@@ -106,7 +106,9 @@ static bool run_round(struct plan *p, uint32_t round, uint32_t which, struct sum
                          .ledger = p->verify_writes ? &ledger : NULL,
                          .lanes = p->connections,
                          .resp = p->resp,
-                         .verify = p->verify };
+                         .query_mode = p->query_mode,
+                         .verify = p->verify,
+                         .fill = p->fill };
     bool prepared = prepare(p, &load);
 
     if (prepared) {

@@ -169,8 +169,8 @@ enum err target_open(struct target *t, const char *url, char problem[static TARG
         t->driver = driver_of(slice_of(url, (size_t)(colon - url)), &is_unix);
     if (colon == NULL || t->driver == NULL) {
         snprintf(problem, TARGET_PROBLEM_BYTES,
-                 "\"%.60s\": expected a URL such as redis://127.0.0.1:6379 or "
-                 "redis+unix:///run/redis.sock",
+                 "\"%.60s\": expected a URL such as redis://127.0.0.1:6379, "
+                 "postgresql://app@127.0.0.1/app or redis+unix:///run/redis.sock",
                  url);
         return ERR_SYNTAX;
     }
