@@ -38,7 +38,7 @@ enum {
 /* Borrowed till the login ends. */
 struct pg_login_settings {
     struct slice user, database; /* no database: the server takes the user's name */
-    /* What else the StartupMessage says: application_name, client_encoding, options, replication. */
+    /* What else the StartupMessage says: application_name, client_encoding, replication... */
     const struct pg_parameter *parameters;
     size_t parameter_count;
     /* Clear, or its md5 hash as PostgreSQL keeps it ("md5..."), which serves for md5 only; empty:
@@ -46,7 +46,7 @@ struct pg_login_settings {
     struct slice password;
     /* From an earlier login, ours or a client's: they spare deriving them.  NULL: none. */
     const struct scram_keys *keys;
-    /* tls-server-end-point: the hash of the server's certificate; empty: no TLS, or no such hash. */
+    /* tls-server-end-point: the hash of the server's certificate; empty: no TLS, or no hash. */
     struct slice endpoint;
     bool is_private;        /* over TLS or a Unix socket: a clear password may be said */
     bool may_tell_password; /* it may be said in any case */
@@ -91,8 +91,8 @@ struct pg_login {
 /* Appends the StartupMessage to `out`. */
 void pg_login_begin(struct pg_login *l, const struct pg_login_settings *settings, struct buf *out);
 
-/* Takes whole messages from the front of `in`, *used bytes, and appends what is to be sent to `out`:
- * the caller wipes it if it may hold a password.
+/* Takes whole messages from the front of `in`, *used bytes, and appends what is to be sent to
+ * `out`, which may be a password: the caller wipes it.
  * ERR_NONE       ReadyForQuery was read; what follows in `in` is not of the login
  * ERR_AGAIN      more is needed, behind what was not used
  * ERR_LOGIN      the server, or we, refused: see `why`

@@ -1,9 +1,13 @@
 #!/usr/bin/python3
 """Records tests/wire/postgresql/*.txt from a real PostgreSQL, which it starts and stops; not as root.
+Fuzzers begin with the same: tests/fuzz/corpus/pgwire and pg_login.
 
 Lines: '# comment', '> request', '< reply', bytes escaped as in C.  A request is one or several messages
 as a client says them, a reply all that the server says to them.
 """
+import base64
+import hashlib
+import hmac
 import os
 import shutil
 import socket
@@ -161,6 +165,37 @@ def create(data, user):
                    stdout=subprocess.DEVNULL)
 
 
+def seed(name, data):
+    path = os.path.join(HERE, "../../fuzz/corpus", name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as out:
+        out.write(data)
+
+
+def auth(kind, data=b""):
+    return message(b"R", struct.pack("!I", kind), data)
+
+
+def seed_logins(welcome):
+    """`welcome` is what follows AuthenticationOk.  See fuzz_pg_login.c for the first two bytes; its nonces are of
+    zeros, its kept keys too, for the salt "s" and one iteration."""
+    seed("pg_login/trust", b"\x08\x05" + auth(0) + welcome)
+    seed("pg_login/password", b"\x09\x05" + auth(3) + auth(0) + welcome)
+    seed("pg_login/md5", b"\x01\x05" + auth(5, b"salt") + auth(0) + welcome)
+    seed("pg_login/refused", b"\x01\x05" + message(b"E", b"SFATAL\0C28P01\0Mno\0\0"))
+    seed("pg_login/old", b"\x01\x05EFATAL:  no\n\0")
+    for name, known, offered, binding in (
+            ("scram", b"\x02", b"SCRAM-SHA-256\0\0", b"n,,"),
+            ("plus", b"\x16", b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0", b"p=tls-server-end-point,,")):
+        nonce = b"A" * 24
+        first = b"r=" + nonce + b"server,s=cw==,i=1"
+        endpoint = b"the hash of a certificate".ljust(32, b"\0") if name == "plus" else b""
+        final = b"c=" + base64.b64encode(binding + endpoint) + b",r=" + nonce + b"server"
+        signature = hmac.digest(bytes(32), b"n=,r=" + nonce + b"," + first + b"," + final, hashlib.sha256)
+        seed("pg_login/" + name, known + b"\x05" + auth(10, offered) + auth(11, first)
+             + auth(12, b"v=" + base64.b64encode(signature)) + auth(0) + welcome)
+
+
 def main():
     folder = tempfile.mkdtemp()
     data, path = folder + "/data", folder + "/.s.PGSQL.5432"
@@ -173,7 +208,13 @@ def main():
         record("logins.txt", "each first request begins a connection",
                (pair for login in logins("root") for pair in talk(path, login)))
         greeting = startup(user="root", database="postgres")
-        record("requests.txt", "one connection", list(talk(path, [greeting] + REQUESTS))[1:])
+        (_, welcome), *pairs = talk(path, [greeting] + REQUESTS)
+        record("requests.txt", "one connection", pairs)
+        seed("pgwire/asked", b"a" + b"".join(request for request, _ in pairs))
+        seed("pgwire/said", b"s" + welcome + b"".join(reply for _, reply in pairs))
+        seed("pgwire/opening", b"o" + logins("root")[0][0])
+        seed("pgwire/cancel", b"o" + opening(80877102, b"\0\0\0\1key."))
+        seed_logins(welcome[9:])
         record("bad_requests.txt", "what is not well formed, in a Sync's company",
                list(talk(path, [greeting, BEFORE_BAD] + [b + SYNC for b in BAD]))[2:])
     finally:
