@@ -20,6 +20,16 @@ struct gate {
     uint32_t number; /* in the worker's assembly */
 };
 
+static const struct flow_works *const FLOWS[] = {
+    [POOL_MEMORY] = &memory_works,
+};
+
+static void follow_flows(struct worker *w)
+{
+    for (uint32_t i = 0; i < w->flow_count; i++)
+        w->flows[i]->follow(w);
+}
+
 /* ---- listening ---- */
 
 static void on_accepted(void *arg, int fd)
@@ -28,8 +38,11 @@ static void on_accepted(void *arg, int fd)
     struct worker *w = gate->worker;
     const struct listener_settings *settings = &w->assembly->snapshot->listeners[gate->number];
 
-    session_open(w, fd, memory_works_limits(w, settings->pool->name),
-                 w->assembly->listener_tls[gate->number]);
+    const struct session_limits *limits =
+        w->flows[settings->pool->kind]->limits(w, gate->number);
+
+    session_open(w, fd, limits,
+                 limits->flow->tls_inside ? NULL : w->assembly->listener_tls[gate->number]);
 }
 
 static void gate_close(struct gate **gate)
@@ -98,7 +111,7 @@ static void follow(void *owner, void *content)
     t->gate_count = p->listener_count;
     w->assembly = p->assembly;
     worker_set_limits(w);
-    memory_works_follow(w);
+    follow_flows(w);
     open_gates(t, p);
     assembly_unref(&old);
     posting_free(p);
@@ -153,11 +166,14 @@ enum err worker_thread_init(struct worker_thread *t, uint32_t index, uint32_t co
     struct worker *w = &t->worker;
 
     worker_init(w, index, count, posting->assembly);
-    memory_works_init(w);
+    w->flows = FLOWS;
+    w->flow_count = sizeof(FLOWS) / sizeof(FLOWS[0]);
+    for (uint32_t i = 0; i < w->flow_count; i++)
+        w->flows[i]->begin(w);
     TRY(mailbox_open(w->base, t, &t->box));
     crew_join(w, t->box);
     TRY(resolve_desk_open(resolver, w->base, &w->desk));
-    memory_works_follow(w);
+    follow_flows(w);
     t->gates = mem_new(posting->listener_count * sizeof(struct gate *));
     t->gate_count = posting->listener_count;
     open_gates(t, posting);
@@ -200,7 +216,10 @@ void worker_thread_join(struct worker_thread *t)
     close_gates(t);
     free(t->gates);
     crew_leave(w);
-    memory_works_fini(w);
+    LIST_EACH (&w->sessions, link)
+        session_close(LIST_ITEM(link, struct session, link), CLOSE_DRAIN_CUT);
+    for (uint32_t i = 0; i < w->flow_count; i++)
+        w->flows[i]->end(w);
     if (w->desk != NULL)
         resolve_desk_close(&w->desk);
     mailbox_close(&t->box);

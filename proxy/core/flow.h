@@ -6,6 +6,7 @@
  * called for, and others: they are freed at the end of the turn. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,9 +16,26 @@
 struct session;
 struct session_limits;
 struct upstream;
+struct worker;
+
+/* The part of a worker that a flow keeps for itself, in w->works[] at the place of this table in
+ * w->flows. */
+struct flow_works {
+    void (*begin)(struct worker *w);
+    /* Brings the worker's side of each pool in line with w->assembly: at the start and at each
+     * reload.  Upstreams to endpoints that stayed the same are kept. */
+    void (*follow)(struct worker *w);
+    void (*tick)(struct worker *w, bool housekeeping);
+    size_t (*trim)(struct worker *w); /* bytes given back to the allocator */
+    void (*end)(struct worker *w);    /* all sessions are closed */
+    /* What a listener's sessions are opened with; NULL: its pool is not there (any more). */
+    const struct session_limits *(*limits)(struct worker *w, uint32_t listener);
+};
 
 struct flow {
     const char *name;
+    /* TLS begins inside the protocol, by session_secure() and upstream_secure(). */
+    bool tls_inside;
 
     /* A session was accepted (TLS is done); its bytes are zero behind the core's part. */
     void (*session_begin)(struct session *s);

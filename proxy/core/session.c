@@ -340,7 +340,7 @@ void session_flush(struct session *s)
     size_t put = 0, all = 0;
     enum err err;
 
-    if (s->state == SESSION_CLOSING)
+    if (s->state == SESSION_CLOSING || s->conn.handshaking)
         return;
     while (s->out.len > 0) {
         int n = chain_peek(&s->out, places, SESSION_IOVECS);
@@ -415,6 +415,17 @@ void session_pass(struct session *s, size_t len)
         session_wants_flush(s);
 }
 
+void session_secure(struct session *s, struct slice answer, struct tls_context *tls)
+{
+    session_write_through(s, answer);
+    if (s->out.len > 0) { /* a socket that has no room for the first byte */
+        session_close(s, CLOSE_CLIENT_RESET);
+        return;
+    }
+    if (s->state != SESSION_CLOSING)
+        conn_secure(&s->conn, tls_stream_new(tls, s->conn.fd, NULL, NULL));
+}
+
 /* ---- events ---- */
 
 static void begin(struct session *s)
@@ -433,7 +444,9 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
     if (c->handshaking) {
         enum err err = conn_handshake(c);
 
-        if (err == ERR_NONE)
+        if (err == ERR_NONE && s->begun)
+            conn_watch(c, true, false);
+        else if (err == ERR_NONE)
             begin(s);
         else if (err != ERR_AGAIN)
             session_close(s, CLOSE_TLS_FAILED);

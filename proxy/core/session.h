@@ -83,6 +83,10 @@ static inline void session_wants_flush(struct session *s)
     if (!list_is_linked(&s->due))
         list_append(&s->worker->due_sessions, &s->due);
 }
+/* Goes on with TLS, for a client that asked for it: to be called from session_input, when the
+ * client sent nothing behind that and `answer` is the last it shall get in clear.  session_begin is
+ * not called again. */
+void session_secure(struct session *s, struct slice answer, struct tls_context *tls);
 /* Writes at once if nothing waits before it, and keeps the rest: for long replies, which need not
  * be copied then. */
 void session_write_through(struct session *s, struct slice bytes);

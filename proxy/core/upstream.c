@@ -136,8 +136,6 @@ static void handshake(struct upstream *u)
 static void connect_done(struct upstream *u)
 {
     int error = conn_connect_result(&u->conn);
-    struct tls_context *tls = u->assembly->endpoint_tls[u->endpoint->number];
-    const char *name = u->endpoint->tls.server_name;
 
     if (error != 0) {
         conn_close(&u->conn);
@@ -147,10 +145,18 @@ static void connect_done(struct upstream *u)
     }
     if (u->endpoint->pool->tcp_keepalive)
         conn_keep_alive(&u->conn);
-    if (tls == NULL) {
+    if (u->flow->tls_inside || u->assembly->endpoint_tls[u->endpoint->number] == NULL)
         connected(u);
-        return;
-    }
+    else
+        upstream_secure(u);
+}
+
+void upstream_secure(struct upstream *u)
+{
+    struct tls_context *tls = u->assembly->endpoint_tls[u->endpoint->number];
+    const char *name = u->endpoint->tls.server_name;
+
+    u->state = UPSTREAM_CONNECTING;
     conn_secure(&u->conn,
                 tls_stream_new(tls, u->conn.fd, name != NULL ? name : u->endpoint->address.host,
                                &u->resume));

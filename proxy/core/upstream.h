@@ -66,6 +66,9 @@ void upstream_adopt(struct upstream *u, struct assembly *assembly,
                     const struct endpoint_settings *endpoint);
 /* Begins to connect; failures come by upstream_lost, never from within this call. */
 void upstream_start(struct upstream *u);
+/* Goes on with TLS, which the server agreed to; to be called from upstream_input, when it sent
+ * nothing behind that.  upstream_connected is called again. */
+void upstream_secure(struct upstream *u);
 /* The login is over: the queue goes out. */
 void upstream_become_ready(struct upstream *u);
 /* Login's bytes, past the queue. */

@@ -71,8 +71,8 @@ static void give_memory_back(struct worker *w)
     size_t given = chunk_pool_trim(&w->chunks);
 
     slab_trim(&w->shorts);
-    if (w->flow_trim != NULL)
-        given += w->flow_trim(w);
+    for (uint32_t i = 0; i < w->flow_count; i++)
+        given += w->flows[i]->trim(w);
     w->freed_bytes += given;
     if (w->freed_bytes >= worth) {
         malloc_trim(0);
@@ -140,8 +140,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)what;
     LIST_EACH (&w->upstreams, link)
         upstream_tick(LIST_ITEM(link, struct upstream, link), now_us);
-    if (w->flow_tick != NULL)
-        w->flow_tick(w, housekeeping);
+    for (uint32_t i = 0; i < w->flow_count; i++)
+        w->flows[i]->tick(w, housekeeping);
     w->defended = false;
     defend_memory(w);
     if (housekeeping) {

@@ -39,6 +39,7 @@ enum {
     WORKER_SHORT_BYTES = 1024,
     WORKER_TICK_US = 20 * 1000,  /* while requests are under way */
     WORKER_REST_US = 250 * 1000, /* housekeeping otherwise */
+    WORKER_FLOWS_MOST = 4,
 };
 
 struct worker {
@@ -74,9 +75,9 @@ struct worker {
     bool tick_is_fast, busy;  /* busy: a request began since the last tick */
     uint64_t housekeeping_us; /* when it was last done */
     bool draining, stopped;
-    void *flows; /* the flows' own memory of this worker; owned by memory_flow */
-    void (*flow_tick)(struct worker *w, bool housekeeping); /* the flows' timeouts */
-    size_t (*flow_trim)(struct worker *w);
+    const struct flow_works *const *flows; /* borrowed; by the kinds of pools */
+    void *works[WORKER_FLOWS_MOST];        /* owned by those */
+    uint32_t flow_count;
     uint32_t random; /* xorshift state for jitter */
     struct worker_counters shared;
 };

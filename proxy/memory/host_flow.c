@@ -196,7 +196,7 @@ static void forget(struct inquiry *inquiry)
 
 void memory_inquiries_forget(struct memory_side *side)
 {
-    struct memory_works *works = side->worker->flows;
+    struct memory_works *works = memory_works_of(side->worker);
 
     LIST_EACH (&works->inquiries, link) {
         struct inquiry *inquiry = LIST_ITEM(link, struct inquiry, link);
@@ -208,7 +208,7 @@ void memory_inquiries_forget(struct memory_side *side)
 
 static uint64_t remember(struct memory_request *r)
 {
-    struct memory_works *works = r->side->worker->flows;
+    struct memory_works *works = memory_works_of(r->side->worker);
     struct inquiry *inquiry = mem_new(sizeof(*inquiry));
 
     inquiry->request = r;
@@ -220,7 +220,7 @@ static uint64_t remember(struct memory_request *r)
 
 static struct inquiry *recall(struct worker *w, uint64_t number)
 {
-    struct memory_works *works = w->flows;
+    struct memory_works *works = memory_works_of(w);
 
     LIST_EACH (&works->inquiries, link)
         if (LIST_ITEM(link, struct inquiry, link)->number == number)

@@ -15,14 +15,9 @@
 
 /* ---- requests ---- */
 
-static struct memory_works *works_of(struct worker *w)
-{
-    return w->flows;
-}
-
 struct memory_request *memory_request_new(struct memory_session *s)
 {
-    struct memory_works *works = works_of(s->base.worker);
+    struct memory_works *works = memory_works_of(s->base.worker);
     struct memory_request *r = slab_new(&works->requests);
 
     /* All but the small store at the end, which needs no zeros. */
@@ -69,7 +64,7 @@ void memory_request_unref(struct memory_request *r)
         w->freed_bytes += r->arena.held;
         arena_fini(&r->arena);
     }
-    slab_free(&works_of(w)->requests, r);
+    slab_free(&memory_works_of(w)->requests, r);
 }
 
 static void enqueue(struct memory_session *s, struct memory_request *r)

@@ -217,6 +217,11 @@ struct memory_works {
     struct slab blocks; /* of their arenas */
 };
 
+static inline struct memory_works *memory_works_of(const struct worker *w)
+{
+    return w->works[POOL_MEMORY];
+}
+
 /* memory_flow.c */
 void memory_session_continue(struct memory_session *s); /* one request less is under way */
 struct memory_request *memory_request_new(struct memory_session *s);

@@ -8,10 +8,6 @@
 
 #include "proxy/base/mem.h"
 
-static struct memory_works *works_of(struct worker *w)
-{
-    return w->flows;
-}
 
 static struct memory_side *side_of(struct list *link)
 {
@@ -20,7 +16,7 @@ static struct memory_side *side_of(struct list *link)
 
 struct memory_side *memory_side_find(struct worker *w, const char *pool)
 {
-    LIST_EACH (&works_of(w)->sides, link)
+    LIST_EACH (&memory_works_of(w)->sides, link)
         if (strcmp(side_of(link)->name, pool) == 0)
             return side_of(link);
     return NULL;
@@ -239,7 +235,7 @@ static struct memory_side *side_new(struct worker *w, const struct memory_pool *
     if (side->front->shared_new != NULL)
         side->site.shared = side->front->shared_new(settings);
     side->site.host = &memory_flow_host;
-    list_append(&works_of(w)->sides, &side->link);
+    list_append(&memory_works_of(w)->sides, &side->link);
     return side;
 }
 
@@ -302,7 +298,7 @@ static void pool_is_gone(struct memory_side *side)
     }
 }
 
-void memory_works_follow(struct worker *w)
+static void follow(struct worker *w)
 {
     const struct snapshot *snapshot = w->assembly->snapshot;
 
@@ -316,7 +312,7 @@ void memory_works_follow(struct worker *w)
         side = memory_side_find(w, pool->base.name);
         follow_settings(side == NULL ? side_new(w, pool) : side, pool);
     }
-    LIST_EACH (&works_of(w)->sides, link) {
+    LIST_EACH (&memory_works_of(w)->sides, link) {
         const struct pool_settings *pool = snapshot_pool(snapshot, side_of(link)->name);
 
         if (pool == NULL || pool->kind != POOL_MEMORY)
@@ -324,8 +320,9 @@ void memory_works_follow(struct worker *w)
     }
 }
 
-const struct session_limits *memory_works_limits(struct worker *w, const char *pool)
+static const struct session_limits *limits(struct worker *w, uint32_t listener)
 {
+    const char *pool = w->assembly->snapshot->listeners[listener].pool->name;
     struct memory_side *side = memory_side_find(w, pool);
 
     return side == NULL ? NULL : &side->limits;
@@ -390,7 +387,7 @@ static void tick(struct worker *w, bool housekeeping)
         if (u->flow == &memory_flow)
             memory_upstream_tick((struct memory_upstream *)u, now_us);
     }
-    LIST_EACH (&works_of(w)->sides, link) {
+    LIST_EACH (&memory_works_of(w)->sides, link) {
         struct memory_side *side = side_of(link);
 
         for (uint32_t i = 0; i < side->shard_count; i++)
@@ -407,14 +404,14 @@ static void tick(struct worker *w, bool housekeeping)
 
 static size_t trim(struct worker *w)
 {
-    size_t given_back = slab_trim(&works_of(w)->requests) + slab_trim(&works_of(w)->blocks);
+    size_t given_back = slab_trim(&memory_works_of(w)->requests) + slab_trim(&memory_works_of(w)->blocks);
 
-    LIST_EACH (&works_of(w)->sides, link)
+    LIST_EACH (&memory_works_of(w)->sides, link)
         given_back += slab_trim(&side_of(link)->session_slab);
     return given_back;
 }
 
-void memory_works_init(struct worker *w)
+static void begin(struct worker *w)
 {
     struct memory_works *works = mem_new(sizeof(*works));
 
@@ -422,26 +419,34 @@ void memory_works_init(struct worker *w)
     works->blocks.size = ARENA_BLOCK_BYTES;
     list_init(&works->sides);
     list_init(&works->inquiries);
-    w->flows = works;
-    w->flow_tick = tick;
-    w->flow_trim = trim;
+    w->works[POOL_MEMORY] = works;
 }
 
-void memory_works_fini(struct worker *w)
+static void end(struct worker *w)
 {
-    struct memory_works *works = works_of(w);
+    struct memory_works *works = memory_works_of(w);
 
-    LIST_EACH (&w->sessions, link)
-        session_close(LIST_ITEM(link, struct session, link), CLOSE_DRAIN_CUT);
     LIST_EACH (&works->sides, link)
         end_routes(side_of(link));
-    LIST_EACH (&w->upstreams, link)
-        memory_upstream_retire((struct memory_upstream *)LIST_ITEM(link, struct upstream, link));
+    LIST_EACH (&w->upstreams, link) {
+        struct upstream *u = LIST_ITEM(link, struct upstream, link);
+
+        if (u->flow == &memory_flow)
+            memory_upstream_retire((struct memory_upstream *)u);
+    }
     worker_free_the_dead(w);
     LIST_EACH (&works->sides, link)
         side_free(side_of(link));
     slab_fini(&works->requests);
     slab_fini(&works->blocks);
     free(works);
-    w->flows = NULL;
 }
+
+const struct flow_works memory_works = {
+    .begin = begin,
+    .follow = follow,
+    .tick = tick,
+    .trim = trim,
+    .end = end,
+    .limits = limits,
+};
