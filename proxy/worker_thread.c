@@ -13,6 +13,7 @@
 #include "proxy/core/session.h"
 #include "proxy/io/listener.h"
 #include "proxy/memory/memory_works.h"
+#include "proxy/sql/sql_works.h"
 
 struct gate {
     struct worker *worker;
@@ -22,6 +23,7 @@ struct gate {
 
 static const struct flow_works *const FLOWS[] = {
     [POOL_MEMORY] = &memory_works,
+    [POOL_SQL] = &sql_works,
 };
 
 static void follow_flows(struct worker *w)
@@ -38,8 +40,7 @@ static void on_accepted(void *arg, int fd)
     struct worker *w = gate->worker;
     const struct listener_settings *settings = &w->assembly->snapshot->listeners[gate->number];
 
-    const struct session_limits *limits =
-        w->flows[settings->pool->kind]->limits(w, gate->number);
+    const struct session_limits *limits = w->flows[settings->pool->kind]->limits(w, gate->number);
 
     session_open(w, fd, limits,
                  limits->flow->tls_inside ? NULL : w->assembly->listener_tls[gate->number]);

@@ -50,6 +50,11 @@ static inline void list_append(struct list *head, struct list *link)
     head->prev = link;
 }
 
+static inline void list_prepend(struct list *head, struct list *link)
+{
+    list_append(head->next, link); /* before the one that was the first */
+}
+
 static inline struct list *list_first(struct list *head)
 {
     return list_is_empty(head) ? NULL : head->next;

@@ -125,7 +125,8 @@ void session_free(struct session *s)
 /* Has a session that reads no more said all it owes? */
 static bool is_done(const struct session *s)
 {
-    return (s->ended || s->last_words) && s->open_requests == 0 && s->out.len == 0;
+    return (s->ended || s->last_words) && s->open_requests == 0 && s->out.len == 0 &&
+           (!s->recalled || s->last_words);
 }
 
 /* Has a session that winds down nothing to say, and its client asked nothing more? */
@@ -314,8 +315,24 @@ void session_resume(struct session *s)
     session_wants_flush(s);
 }
 
+void session_recall(struct session *s)
+{
+    if (s->state == SESSION_CLOSING)
+        return;
+    s->recalled = true;
+    session_wants_flush(s);
+}
+
 void session_feed(struct session *s)
 {
+    if (s->recalled && s->state == SESSION_READING) {
+        s->recalled = false;
+        show(s, buf_all(&s->in), s->in.at != NULL);
+        if (s->ended && s->state == SESSION_READING)
+            close_if_done(s);
+    }
+    if (!s->resumes)
+        return;
     s->resumes = false;
     if (s->state == SESSION_READING && conn_has_pending(&s->conn))
         read_input(s);

@@ -56,6 +56,7 @@ struct session {
     uint8_t crowd_mark;           /* when it was counted last, see worker->crowd */
     bool ended : 1;               /* the client sends no more */
     bool last_words : 1;          /* close when all is answered and written */
+    bool recalled : 1;            /* is to be shown its input at the end of the turn */
     bool resumes : 1;             /* is to be fed, or read on, at the end of the turn */
     bool throttled : 1;           /* set by the flow: session_drained is wanted */
     bool winds_down : 1;          /* close when the client has asked nothing more */
@@ -83,6 +84,9 @@ static inline void session_wants_flush(struct session *s)
     if (!list_is_linked(&s->due))
         list_append(&s->worker->due_sessions, &s->due);
 }
+/* The same of one that was not paused: its flow wanted to wait, and need not any more.  It is shown
+ * what is kept, were it nothing. */
+void session_recall(struct session *s);
 /* Goes on with TLS, for a client that asked for it: to be called from session_input, when the
  * client sent nothing behind that and `answer` is the last it shall get in clear.  session_begin is
  * not called again. */

@@ -255,7 +255,7 @@ static void end_turn(struct worker *w)
 
         list_remove(link);
         list_append(&fed, link);
-        if (s->resumes)
+        if (s->resumes || s->recalled)
             session_feed(s);
     }
     while ((link = list_first(&w->to_flush_upstreams)) != NULL) {
@@ -271,7 +271,7 @@ static void end_turn(struct worker *w)
 
         list_remove(link);
         session_flush(s);
-        if (s->resumes && s->state != SESSION_CLOSING)
+        if ((s->resumes || s->recalled) && s->state != SESSION_CLOSING)
             session_wants_flush(s); /* its turn comes */
     }
     defend_memory(w);

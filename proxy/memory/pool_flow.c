@@ -8,7 +8,6 @@
 
 #include "proxy/base/mem.h"
 
-
 static struct memory_side *side_of(struct list *link)
 {
     return LIST_ITEM(link, struct memory_side, link);
@@ -404,7 +403,8 @@ static void tick(struct worker *w, bool housekeeping)
 
 static size_t trim(struct worker *w)
 {
-    size_t given_back = slab_trim(&memory_works_of(w)->requests) + slab_trim(&memory_works_of(w)->blocks);
+    size_t given_back =
+        slab_trim(&memory_works_of(w)->requests) + slab_trim(&memory_works_of(w)->blocks);
 
     LIST_EACH (&memory_works_of(w)->sides, link)
         given_back += slab_trim(&side_of(link)->session_slab);

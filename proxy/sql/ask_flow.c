@@ -1,0 +1,518 @@
+/* What a session asks.  Where it has a lease already, and must keep it, its messages go there as
+ * they come.  Else an exchange begins: so much of it is gathered as is needed to know what it is,
+ * an endpoint is chosen, an upstream leased; only then are its messages used up, one by one.
+ *
+ *     sql_ask_input() -> ask_one() -> begin_exchange() -> gather(), sql_decide(), sql_lease_ask()
+ *                                  -> sql_message_forward()
+ *
+ * A session that waits leaves its input where it is, and is shown it again by
+ * sql_session_go_on(). */
+#include "proxy/sql/sql_flow.h"
+
+/* What is known of an exchange before it is begun. */
+struct gathering {
+    size_t bytes; /* of it, as far as it was looked at */
+    struct statement_verdict verdict;
+    struct shape_hints hints;
+    struct verdict_key shape; /* of the first statement */
+    const char *alone;        /* why it may go to the primary only, whatever its statements are */
+    bool any;                 /* a statement was seen */
+    bool executes;            /* an Execute was seen */
+    bool is_local;            /* it has nothing that a server must be asked for */
+    bool is_whole;            /* up to Sync, or one Query */
+    struct sql_class class;   /* of a simple Query */
+};
+
+/* ---- gathering ---- */
+
+static void keep_to_primary(struct gathering *g, const char *why)
+{
+    if (g->alone == NULL)
+        g->alone = why;
+}
+
+static void join_hints(struct gathering *g, uint8_t hint)
+{
+    if (hint == HINT_PRIMARY || g->hints.route == HINT_NONE)
+        g->hints.route = hint;
+}
+
+/* The strictest of all; but what begins a transaction decides for what is in it. */
+static void join(struct gathering *g, const struct statement_verdict *v, uint8_t hint)
+{
+    join_hints(g, hint);
+    if (!g->any || (g->verdict.kind != STATEMENT_BEGIN && v->route > g->verdict.route))
+        g->verdict = *v;
+    g->any = true;
+}
+
+static void gather_parse(struct sql_session *s, struct slice body, struct gathering *g,
+                         struct pg_parse *last)
+{
+    struct sql_class class;
+
+    if (pg_read_parse(body, last) != ERR_NONE) {
+        keep_to_primary(g, "a Parse that is not well formed");
+        return;
+    }
+    sql_classify(s, last->text, &class);
+    if (!g->any && class.has_shape)
+        g->shape = class.key;
+    join(g, &class.verdict, class.hints.route);
+    if (class.hints.min_position.len > 0)
+        g->hints.min_position = class.hints.min_position;
+}
+
+/* Of one that was prepared in this exchange its Parse has told. */
+static void gather_bind(struct sql_session *s, struct slice body, struct gathering *g,
+                        const struct pg_parse *last)
+{
+    struct pg_bind bind;
+    struct pg_statement *st;
+
+    if (pg_read_bind_head(body, &bind) != ERR_NONE) {
+        keep_to_primary(g, "a Bind that is not well formed");
+        return;
+    }
+    if (last->name.at != NULL && slice_is(last->name, bind.statement))
+        return;
+    if (pg_statements_session_find(&s->statements, bind.statement, &st) != PG_NAME_THERE) {
+        keep_to_primary(g, "a statement that is not known");
+        return;
+    }
+    const struct sql_note *note = st->note;
+
+    if (!g->any)
+        g->shape = note->key;
+    join(g, &note->verdict, note->hint);
+}
+
+static void gather_describe(struct sql_session *s, struct slice body, struct gathering *g)
+{
+    struct pg_target target;
+    struct pg_statement *st;
+
+    if (pg_read_target(body, &target) != ERR_NONE || target.kind != PG_KIND_STATEMENT)
+        return;
+    if (pg_statements_session_find(&s->statements, target.name, &st) == PG_NAME_THERE)
+        join(g, &((const struct sql_note *)st->note)->verdict,
+             ((const struct sql_note *)st->note)->hint);
+}
+
+static void gather_query(struct sql_session *s, struct slice body, struct gathering *g)
+{
+    struct slice text;
+
+    if (pg_read_query(body, &text) != ERR_NONE) {
+        keep_to_primary(g, "a Query that is not well formed");
+        return;
+    }
+    sql_classify(s, text, &g->class);
+    g->verdict = g->class.verdict;
+    g->hints = g->class.hints;
+    g->shape = g->class.key;
+    g->any = true;
+}
+
+/* True: the exchange ends with this message, or more of it need not be known. */
+static bool gather_message(struct sql_session *s, struct slice in, struct pg_frame f,
+                           struct gathering *g, struct pg_parse *last)
+{
+    struct slice body = pg_frame_body(in, f);
+    struct pg_target target;
+
+    switch (f.type) {
+    case PG_FRONT_TERMINATE: /* what it began is not ended */
+        keep_to_primary(g, "a client that leaves");
+        return true;
+    case PG_FRONT_QUERY:
+        gather_query(s, body, g);
+        g->is_local = false;
+        g->is_whole = true;
+        return true;
+    case PG_FRONT_FUNCTION_CALL:
+        keep_to_primary(g, "a function call");
+        g->is_local = false;
+        return true;
+    case PG_FRONT_SYNC:
+        g->is_local &= f.bytes == PG_HEADER_BYTES;
+        g->is_whole = true;
+        return true;
+    case PG_FRONT_FLUSH:
+        if (g->executes)
+            keep_to_primary(g, "an exchange that is flushed");
+        return true;
+    case PG_FRONT_PARSE:
+        gather_parse(s, body, g, last);
+        break;
+    case PG_FRONT_BIND:
+        gather_bind(s, body, g, last);
+        break;
+    case PG_FRONT_DESCRIBE:
+        gather_describe(s, body, g);
+        break;
+    case PG_FRONT_EXECUTE:
+        g->executes = true;
+        break;
+    }
+    g->is_local &= f.type == PG_FRONT_CLOSE && pg_read_target(body, &target) == ERR_NONE;
+    return false;
+}
+
+/* False: more of it must come first. */
+static bool gather(struct sql_session *s, struct slice in, struct gathering *g)
+{
+    struct pg_parse last = { 0 };
+
+    *g = (struct gathering){ .is_local = true };
+    for (;;) {
+        struct slice rest = slice_from(in, g->bytes);
+        struct pg_frame f;
+        enum err err = pg_frame_read(rest, &f);
+        bool is_text = err == ERR_NONE && (f.type == PG_FRONT_QUERY || f.type == PG_FRONT_PARSE);
+
+        if (err == ERR_PROTOCOL) /* what comes before it is asked first */
+            return true;
+        if (err == ERR_NONE && pg_frame_is_whole(rest, f)) {
+            bool ends = gather_message(s, rest, f, g, &last);
+
+            g->bytes += f.bytes;
+            if (ends)
+                return true;
+            continue;
+        }
+        if (err == ERR_NONE &&
+            g->bytes + f.bytes > (is_text ? SQL_PARSE_BYTES : SQL_GATHER_BYTES)) {
+            keep_to_primary(g, "too long to be looked at");
+            g->is_local = false;
+            return true;
+        }
+        if (g->bytes > SQL_GATHER_BYTES) {
+            keep_to_primary(g, "a long pipeline");
+            return true;
+        }
+        s->base.need = err == ERR_NONE ? (uint32_t)(g->bytes + f.bytes) : 0;
+        return false;
+    }
+}
+
+/* ---- what needs no server ---- */
+
+/* Close and Sync, in a session that has no lease. */
+static size_t answer_alone(struct sql_session *s, struct slice in, size_t bytes)
+{
+    struct buf out = { 0 };
+    struct pg_target target;
+    struct pg_frame f;
+
+    for (size_t at = 0; at < bytes; at += f.bytes) {
+        struct slice rest = slice_from(in, at);
+
+        if (pg_frame_read(rest, &f) != ERR_NONE)
+            break;
+        if (f.type == PG_FRONT_SYNC) {
+            pg_put_ready(&out, PG_STATUS_IDLE);
+        } else if (f.type == PG_FRONT_CLOSE &&
+                   pg_read_target(pg_frame_body(rest, f), &target) == ERR_NONE) {
+            if (target.kind == PG_KIND_STATEMENT &&
+                pg_statements_session_undefine(&s->statements, target.name, PG_CHANGE_BY_MESSAGE) ==
+                    ERR_NONE)
+                pg_statements_session_settle(sql_side_of(s)->statements, &s->statements,
+                                             PG_OUTCOME_DONE);
+            pg_put_close_complete(&out);
+        }
+    }
+    sql_session_put(s, buf_all(&out));
+    buf_fini(&out);
+    return bytes;
+}
+
+/* As any simple Query does. */
+static void end_unnamed(struct sql_session *s)
+{
+    bool changes = false;
+
+    if (pg_statements_session_query(&s->statements, &changes) == ERR_NONE && changes)
+        pg_statements_session_settle(sql_side_of(s)->statements, &s->statements, PG_OUTCOME_DONE);
+}
+
+/* SHOW sheaf.x and the like; an empty Query. */
+static bool answer_query(struct sql_session *s, struct gathering *g)
+{
+    struct buf out = { 0 };
+    bool answered = false;
+
+    if (g->is_whole && g->class.verdict.reason != NULL)
+        answered = sql_local_answer(s, &g->class, &out);
+    if (answered) {
+        end_unnamed(s);
+        pg_put_ready(&out, s->status);
+        sql_session_put(s, buf_all(&out));
+        s->base.active_s = (uint32_t)(worker_now_us(s->base.worker) / 1000000);
+    }
+    buf_fini(&out);
+    return answered;
+}
+
+/* ---- routing ---- */
+
+static struct sql_decision decide(struct sql_session *s, struct gathering *g)
+{
+    struct statement_verdict v = g->verdict;
+
+    if (g->alone != NULL || !g->any) {
+        v = (struct statement_verdict){ .route = ROUTE_PRIMARY, .kind = STATEMENT_QUERY };
+        v.reason = g->alone != NULL ? g->alone : "no statement";
+    }
+    if (g->hints.min_position.len > 0)
+        sql_hint_position(s, g->hints.min_position);
+    return sql_decide(s, &v, &g->hints);
+}
+
+/* True: the lease is there. */
+static bool find_lease(struct sql_session *s, struct gathering *g)
+{
+    struct sql_decision d = decide(s, g);
+
+    switch (d.verb) {
+    case SQL_GO:
+        return sql_lease_ask(s, d.endpoint);
+    case SQL_WAIT_PRIMARY:
+        sql_wait_begin(s, SQL_WAITS_PRIMARY, &sql_side_of(s)->waiters);
+        return false;
+    case SQL_WAIT_SAMPLE:
+        sql_sampler_wait(s, d.endpoint, SQL_WAITS_SAMPLE);
+        return false;
+    case SQL_WAIT_POSITION:
+        sql_sampler_wait(s, d.endpoint, SQL_WAITS_POSITION);
+        return false;
+    case SQL_REFUSE:
+        sql_session_fail_exchange(s, "57P03", "no replica of pool \"%s\" may be read from: %s",
+                                  sql_side_of(s)->name, d.why);
+        return false;
+    }
+    return false;
+}
+
+static bool is_at_primary(const struct sql_session *s)
+{
+    return s->lease->endpoint == sql_primary(sql_side_of(s));
+}
+
+/* Its answer may be dropped, and the whole be asked elsewhere, as long as nothing was forwarded. */
+static void begin_hold(struct sql_session *s, const struct gathering *g)
+{
+    struct sql_upstream *u = s->lease;
+
+    buf_clear(&u->kept);
+    u->refused = false;
+    u->shape = g->shape;
+    u->holds = g->is_whole && g->bytes <= SQL_HOLD_BYTES && !is_at_primary(s) &&
+               s->route != SQL_ROUTE_REPLICA;
+}
+
+static void begun(struct sql_session *s, const struct gathering *g)
+{
+    struct sql_upstream *u = s->lease;
+
+    u->sqlstate[0] = '\0';
+    u->asked_us = worker_now_us(s->base.worker);
+    begin_hold(s, g);
+    sql_settings_apply(u, pg_settings_session_effective(&s->settings));
+}
+
+/* An exchange that follows others which are not answered yet stays where those are, if it can. */
+static bool may_follow(struct sql_session *s, struct gathering *g)
+{
+    if (pg_expect_is_empty(&s->lease->expect) || is_at_primary(s))
+        return true;
+    return g->alone == NULL && g->any && g->verdict.route <= ROUTE_TRY &&
+           g->hints.route != HINT_PRIMARY;
+}
+
+/* SHOW sheaf.position tells what covers all that the session was answered. */
+static bool waits_for_own_position(struct sql_session *s, const struct gathering *g)
+{
+    struct sql_endpoint *primary = sql_primary(sql_side_of(s));
+    uint64_t since_us = sql_dirty_since_us(s);
+
+    if (!g->is_whole || g->class.script == NULL || !sql_local_is_position(&g->class) ||
+        since_us == 0 || primary == NULL || primary->failing || s->waited_for_position ||
+        sql_sample_covers(s, since_us))
+        return false;
+    sql_sampler_wait(s, primary, SQL_WAITS_SAMPLE);
+    return true;
+}
+
+enum begin { BEGIN_WAITS, BEGIN_DONE, BEGIN_ANSWERED };
+
+static enum begin begin_exchange(struct sql_session *s, struct slice in, size_t *used)
+{
+    struct gathering g;
+
+    if (!gather(s, in, &g))
+        return BEGIN_WAITS;
+    if (s->lease == NULL && g.is_local && g.is_whole) {
+        *used = answer_alone(s, in, g.bytes);
+        return BEGIN_ANSWERED;
+    }
+    if (waits_for_own_position(s, &g))
+        return BEGIN_WAITS;
+    if ((s->lease == NULL || pg_expect_is_empty(&s->lease->expect)) && answer_query(s, &g)) {
+        *used = g.bytes;
+        return BEGIN_ANSWERED;
+    }
+    if (s->lease != NULL && !may_follow(s, &g)) {
+        s->barrier = true;
+        return BEGIN_WAITS;
+    }
+    if (s->lease == NULL && !find_lease(s, &g))
+        return BEGIN_WAITS;
+    if (pg_expect_is_empty(&s->lease->expect))
+        begun(s, &g);
+    return BEGIN_DONE;
+}
+
+/* ---- asking ---- */
+
+/* Does the lease stay, whatever is asked? */
+static bool keeps_lease(const struct sql_session *s)
+{
+    return s->lease != NULL && (s->in_exchange || s->status != PG_STATUS_IDLE || s->pins != 0 ||
+                                sql_account_pooling(s->account) == SQL_POOLING_SESSION);
+}
+
+/* Of an exchange that failed before it was begun. */
+static size_t skip_message(struct sql_session *s, struct slice in, struct pg_frame f)
+{
+    size_t here = f.bytes < in.len ? f.bytes : in.len;
+    bool is_alone = f.type == PG_FRONT_QUERY || f.type == PG_FRONT_FUNCTION_CALL;
+
+    if (f.type == PG_FRONT_SYNC || (s->fails_next && is_alone)) {
+        struct buf out = { 0 };
+
+        pg_put_ready(&out, s->status);
+        sql_session_put(s, buf_all(&out));
+        buf_fini(&out);
+        s->skips = false;
+    }
+    s->fails_next = false;
+    s->frame_left = f.bytes - here;
+    s->drops_frame = true;
+    return here;
+}
+
+static size_t leave(struct sql_session *s, struct slice in)
+{
+    if (s->lease != NULL && !s->in_exchange && !pg_expect_is_empty(&s->lease->expect)) {
+        s->barrier = true; /* what was asked is done first, as the server would */
+        return 0;
+    }
+    if (s->in_exchange)
+        session_close(&s->base, CLOSE_CLIENT_QUIT); /* without its Sync it is undone */
+    else
+        session_finish(&s->base, CLOSE_CLIENT_QUIT);
+    return in.len;
+}
+
+static bool refuse_frame(struct sql_session *s, enum err err, struct pg_frame f)
+{
+    uint32_t most = err == ERR_NONE ? pg_front_max_bytes(f.type) : 0;
+
+    if (err == ERR_NONE && most > 0 && f.bytes <= most)
+        return false;
+    if (err == ERR_NONE && most == 0)
+        sql_session_fatal(s, "08P01", "invalid frontend message type %u", f.type);
+    else
+        sql_session_fatal(s, "08P01", "invalid message length");
+    return true;
+}
+
+static size_t ask_one(struct sql_session *s, struct slice in)
+{
+    struct pg_frame f;
+    enum err err = pg_frame_read(in, &f);
+    size_t used = 0;
+
+    if (err == ERR_AGAIN)
+        return 0;
+    if (refuse_frame(s, err, f))
+        return in.len;
+    if (f.type == PG_FRONT_TERMINATE)
+        return leave(s, in);
+    if (s->skips)
+        return skip_message(s, in, f);
+    if (f.type == PG_FRONT_COPY_DATA || f.type == PG_FRONT_COPY_DONE ||
+        f.type == PG_FRONT_COPY_FAIL || keeps_lease(s)) {
+        if (s->lease != NULL && !s->in_exchange && pg_expect_is_empty(&s->lease->expect))
+            sql_settings_apply(s->lease, pg_settings_session_effective(&s->settings));
+        return sql_message_forward(s, in, f);
+    }
+    switch (begin_exchange(s, in, &used)) {
+    case BEGIN_WAITS:
+        return 0;
+    case BEGIN_ANSWERED:
+        return used;
+    case BEGIN_DONE:
+        break;
+    }
+    return sql_message_forward(s, in, f);
+}
+
+static bool may_ask(struct sql_session *s)
+{
+    if (s->base.state == SESSION_CLOSING || s->stage != SQL_READY || s->waits != SQL_WAITS_NOT ||
+        s->barrier || s->copy_barrier)
+        return false;
+    if (s->lease == NULL)
+        return true;
+    if (s->lease->base.put_bytes - s->lease->base.written_bytes <= SQL_UNSENT_BYTES)
+        return true;
+    session_pause(&s->base); /* until sql_upstream_drained() */
+    return false;
+}
+
+static size_t ask_all(struct sql_session *s, struct slice in)
+{
+    size_t at = 0;
+
+    while (at < in.len && may_ask(s)) {
+        struct slice rest = slice_from(in, at);
+        size_t used = s->frame_left > 0 ? sql_message_stream(s, rest) : ask_one(s, rest);
+
+        if (used == 0)
+            break;
+        at += used;
+    }
+    return at;
+}
+
+size_t sql_ask_input(struct sql_session *s, struct slice in)
+{
+    size_t used = 0;
+
+    if (s->replay.len > 0) {
+        size_t again = ask_all(s, buf_all(&s->replay));
+
+        if (s->base.state == SESSION_CLOSING)
+            return in.len;
+        buf_skip(&s->replay, again);
+        if (s->replay.len == 0)
+            buf_fini(&s->replay);
+    }
+    if (s->replay.len == 0)
+        used = ask_all(s, in);
+    if (s->base.state == SESSION_CLOSING || s->stage != SQL_READY)
+        return in.len;
+    if (used == in.len && s->lease != NULL && s->waits == SQL_WAITS_NOT && !keeps_lease(s) &&
+        pg_expect_is_empty(&s->lease->expect))
+        sql_lease_end(s->lease); /* what it was for came to nothing */
+    if (in.len - used > SQL_KEPT_BYTES && s->base.need <= in.len)
+        session_pause(&s->base); /* it is heard again when it need not wait */
+    return used;
+}
+
+void sql_ask_again(struct sql_session *s)
+{
+    sql_session_go_on(s);
+}

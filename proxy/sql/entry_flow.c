@@ -1,0 +1,431 @@
+/* A session comes in.
+ *
+ *     OPENING --SSLRequest--> TLS --> OPENING --StartupMessage--> ADMITTING --proof--> WELCOMING
+ *         \--CancelRequest--> gone                                     \--refused--> gone   |
+ *                                                                        READY, TUNNEL <----+
+ *
+ * WELCOMING: what a server says at login is told from memory, if a session of this account began
+ * with the same settings before; else an upstream is leased and set so, and what it reports is
+ * told and remembered.  That also finds out settings that the server does not take. */
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "proxy/base/log.h"
+#include "proxy/base/mem.h"
+#include "proxy/sql/sql_flow.h"
+
+struct sql_entry {
+    struct pg_admit admit;
+    bool admits;
+    bool is_tls_asked, is_gss_asked;
+    char *user, *database; /* owned */
+    enum pg_replication replication;
+    bool applying; /* the lease is being set as the client began */
+    struct sql_admission admission;
+};
+
+static struct sql_entry *entry_of(struct sql_session *s)
+{
+    if (s->entry == NULL)
+        s->entry = mem_new(sizeof(*s->entry));
+    return s->entry;
+}
+
+void sql_entry_free(struct sql_session *s)
+{
+    struct sql_entry *entry = s->entry;
+
+    if (entry == NULL)
+        return;
+    if (entry->admits)
+        pg_admit_fini(&entry->admit);
+    free(entry->user);
+    free(entry->database);
+    free(entry);
+    s->entry = NULL;
+}
+
+/* ---- opening ---- */
+
+static size_t answer_tls(struct sql_session *s, struct slice in, uint32_t bytes)
+{
+    struct sql_gate *gate = sql_gate_of(s);
+
+    if (gate->tls == NULL || s->base.conn.tls != NULL) {
+        sql_session_put(s, slice_text("N"));
+        return bytes;
+    }
+    if (in.len > bytes) { /* in clear, behind a request for TLS: from whom? */
+        sql_session_fatal(s, "08P01", "received unencrypted data after SSL request");
+        return in.len;
+    }
+    session_secure(&s->base, slice_text("S"), gate->tls);
+    return bytes;
+}
+
+static bool needs_tls(const struct sql_session *s)
+{
+    const struct sql_gate *gate = sql_gate_of(s);
+
+    return gate->settings != NULL && gate->settings->tls.need == TLS_NEED_REQUIRE &&
+           s->base.conn.tls == NULL;
+}
+
+/* What a client begins with, as if it had SET it. */
+static bool begin_with(struct sql_session *s, struct slice name, struct slice value)
+{
+    if (slice_starts(name, slice_text("sheaf."))) {
+        if (sql_local_set(s, name, value, false))
+            return true;
+        sql_session_fatal(s, "22023", "invalid value for parameter \"%.*s\"", (int)name.len,
+                          (const char *)name.at);
+        return false;
+    }
+    if (pg_settings_session_start(sql_side_of(s)->interned, &s->settings, name, value) == ERR_NONE)
+        return true;
+    sql_session_fatal(s, "08P01", "parameter \"%.*s\" can't be taken at the start of a session",
+                      (int)name.len, (const char *)name.at);
+    return false;
+}
+
+static bool begin_with_options(struct sql_session *s, struct slice options)
+{
+    struct buf pairs = { 0 };
+    struct slice word, rest;
+    struct pg_parameter p;
+    bool fine = pg_options_split(options, &pairs, &word) == ERR_NONE;
+
+    if (!fine)
+        sql_session_fatal(s, "42601", "invalid command-line argument for server process: %.*s",
+                          (int)word.len, (const char *)word.at);
+    rest = buf_all(&pairs);
+    while (fine && pg_parameter_next(&rest, &p))
+        fine = begin_with(s, p.name, p.value);
+    buf_fini(&pairs);
+    return fine;
+}
+
+static bool read_parameters(struct sql_session *s, struct slice parameters)
+{
+    struct sql_entry *entry = entry_of(s);
+    struct slice rest = parameters;
+    struct pg_parameter p;
+
+    while (pg_parameter_next(&rest, &p)) {
+        if (slice_is_text(p.name, "user")) {
+            free(entry->user);
+            entry->user = mem_text_of(p.value.at, p.value.len);
+        } else if (slice_is_text(p.name, "database")) {
+            free(entry->database);
+            entry->database = mem_text_of(p.value.at, p.value.len);
+        } else if (slice_is_text(p.name, "replication")) {
+            if (pg_replication_read(p.value, &entry->replication) != ERR_NONE) {
+                sql_session_fatal(s, "22023",
+                                  "invalid value for parameter \"replication\": \"%.*s\"",
+                                  (int)p.value.len, (const char *)p.value.at);
+                return false;
+            }
+        } else if (slice_is_text(p.name, "options")) {
+            if (!begin_with_options(s, p.value))
+                return false;
+        } else if (!pg_is_extension(p.name) && !begin_with(s, p.name, p.value)) {
+            return false;
+        }
+    }
+    if (entry->user == NULL || entry->user[0] == '\0') {
+        sql_session_fatal(s, "28000", "no PostgreSQL user name specified in startup packet");
+        return false;
+    }
+    if (entry->database == NULL || entry->database[0] == '\0') {
+        free(entry->database);
+        entry->database = mem_text(entry->user);
+    }
+    return true;
+}
+
+static void admitted(struct sql_session *s);
+
+static void refused(struct sql_session *s)
+{
+    char address[64];
+
+    session_address(&s->base, address, sizeof(address));
+    log_event(LOG_INFO, "login refused", log_text("pool", sql_side_of(s)->name),
+              log_text("user", s->entry->user), log_text("database", s->entry->database),
+              log_text("address", address), log_text("why", s->entry->admit.why));
+    s->stage = SQL_LEAVING;
+    session_finish(&s->base, CLOSE_REFUSED);
+}
+
+static void feed_admit(struct sql_session *s, enum err err, struct buf *out)
+{
+    if (out->len > 0)
+        sql_session_put(s, buf_all(out));
+    if (err == ERR_NONE)
+        admitted(s);
+    else if (err != ERR_AGAIN)
+        refused(s);
+}
+
+static void begin_admit(struct sql_session *s)
+{
+    struct sql_entry *entry = s->entry;
+    struct buf out = { 0 };
+    enum err err;
+
+    s->stage = SQL_ADMITTING;
+    entry->admission.user = entry->user;
+    entry->admission.database = entry->database;
+    entry->admission.is_replication = entry->replication == PG_REPLICATION_PHYSICAL;
+    if (!sql_admission_settings(s, &entry->admission))
+        return;
+    entry->admits = true;
+    err = pg_admit_begin(&entry->admit, &entry->admission.settings, &out);
+    feed_admit(s, err, &out);
+    buf_fini(&out);
+}
+
+static void start(struct sql_session *s, const struct pg_opening *opening)
+{
+    struct buf out = { 0 };
+
+    if (opening->minor > 0 || pg_extensions_count(opening->parameters) > 0) {
+        pg_put_negotiation(&out, opening->parameters);
+        sql_session_put(s, buf_all(&out));
+        buf_fini(&out);
+    }
+    if (needs_tls(s)) {
+        sql_session_fatal(s, "28000", "this listener asks for TLS: connect with sslmode=require");
+        return;
+    }
+    if (read_parameters(s, opening->parameters))
+        begin_admit(s);
+}
+
+static size_t open_session(struct sql_session *s, struct slice in)
+{
+    struct pg_opening opening;
+    enum err err = pg_opening_read(in, &opening);
+
+    if (err == ERR_AGAIN)
+        return 0;
+    if (err != ERR_NONE) {
+        sql_session_fatal(s, "08P01", "invalid length of startup packet");
+        return in.len;
+    }
+    switch (opening.kind) {
+    case PG_OPENING_SSL:
+        return answer_tls(s, in, opening.bytes);
+    case PG_OPENING_GSSENC:
+        sql_session_put(s, slice_text("N"));
+        break;
+    case PG_OPENING_CANCEL:
+        sql_cancel_ask(s, opening.pid, opening.secret);
+        s->stage = SQL_LEAVING;
+        session_finish(&s->base, CLOSE_CLIENT_QUIT);
+        return in.len;
+    case PG_OPENING_STARTUP:
+        start(s, &opening);
+        break;
+    case PG_OPENING_OTHER:
+        sql_session_fatal(s, "0A000",
+                          "unsupported frontend protocol %u.%u: server supports 3.0 to 3.0",
+                          opening.major, opening.minor);
+        return in.len;
+    }
+    return s->stage == SQL_LEAVING ? in.len : opening.bytes;
+}
+
+/* ---- proving ---- */
+
+static size_t prove(struct sql_session *s, struct slice in)
+{
+    struct buf out = { 0 };
+    size_t used = 0;
+    enum err err = pg_admit_feed(&s->entry->admit, in, &used, &out);
+
+    feed_admit(s, err, &out);
+    buf_fini(&out);
+    return s->stage == SQL_LEAVING ? in.len : used;
+}
+
+/* ---- welcome ---- */
+
+static void take_credentials(struct sql_session *s)
+{
+    struct sql_credentials *c = &s->account->credentials;
+    const struct pg_admit *admit = &s->entry->admit;
+
+    if (admit->keys.verifier.iterations > 0) {
+        scram_keys_wipe(&c->keys);
+        c->keys = admit->keys;
+    }
+    if (admit->secret.len > 0) {
+        if (c->password != NULL)
+            OPENSSL_cleanse(c->password, strlen(c->password));
+        free(c->password);
+        c->password = mem_text_of((const char *)admit->secret.at, admit->secret.len);
+    }
+}
+
+static void become_ready(struct sql_session *s, const struct pg_settings *reported)
+{
+    struct pg_settings_walk walk = { 0 };
+    struct pg_setting p;
+    struct buf out = { 0 };
+
+    sql_cancel_key(s);
+    while (pg_settings_news(NULL, reported, &walk, &p))
+        pg_put_parameter_status(&out, p.name, p.value);
+    pg_put_parameter_status(&out, slice_text("in_hot_standby"), slice_text("off"));
+    s->told = pg_settings_ref(reported);
+    pg_put_key(&out, s->key_pid, slice_of(&s->key_secret, sizeof(s->key_secret)));
+    pg_put_ready(&out, PG_STATUS_IDLE);
+    sql_session_put(s, buf_all(&out));
+    buf_fini(&out);
+    sql_entry_free(s);
+    s->stage = SQL_READY;
+    s->status_us = worker_now_us(s->base.worker);
+    session_recall(&s->base); /* who did not wait for it */
+}
+
+/* The lease is there: it is set as the client began, unless it is so already. */
+static void apply_start(struct sql_session *s)
+{
+    struct sql_upstream *u = s->lease;
+
+    u->sqlstate[0] = '\0';
+    u->asked_us = worker_now_us(s->base.worker);
+    if (!s->entry->applying && sql_settings_apply(u, s->settings.start)) {
+        s->entry->applying = true;
+        return;
+    }
+    sql_welcome_keep(s->account, s->settings.start, u->reported);
+    become_ready(s, u->reported);
+    sql_lease_end(u);
+}
+
+void sql_entry_go_on(struct sql_session *s)
+{
+    struct sql_side *side = sql_side_of(s);
+    const struct pg_settings *reported;
+    struct sql_endpoint *primary;
+
+    if (s->lease != NULL) {
+        if (s->entry->applying && s->lease->status != PG_STATUS_IDLE) {
+            struct sql_upstream *u = s->lease; /* the client was told why */
+
+            sql_lease_drop(u);
+            sql_upstream_close(u);
+            return;
+        }
+        if (pg_expect_is_empty(&s->lease->expect))
+            apply_start(s);
+        return;
+    }
+    s->entry->applying = false;
+    if (sql_welcome_find(s->account, s->settings.start, &reported)) {
+        become_ready(s, reported);
+        return;
+    }
+    primary = sql_primary(side);
+    if (primary == NULL || primary->failing) {
+        sql_wait_begin(s, SQL_WAITS_PRIMARY, &side->waiters);
+        return;
+    }
+    if (sql_lease_ask(s, primary))
+        apply_start(s);
+}
+
+void sql_entry_tell_error(struct sql_session *s, const struct pg_report *report)
+{
+    struct pg_report fatal = *report;
+    struct buf out = { 0 };
+
+    fatal.severity = slice_text("FATAL");
+    fatal.severity_shown = slice_of(NULL, 0);
+    pg_put_error(&out, &fatal);
+    sql_session_put(s, buf_all(&out));
+    buf_fini(&out);
+    s->stage = SQL_LEAVING;
+    session_finish(&s->base, CLOSE_REFUSED);
+}
+
+/* ---- tunnels ---- */
+
+static void begin_tunnel(struct sql_session *s)
+{
+    struct sql_endpoint *primary = sql_primary(sql_side_of(s));
+    struct sql_upstream *u;
+
+    if (primary == NULL || primary->failing) {
+        sql_session_fatal(s, "57P03", "there is no primary to replicate from");
+        return;
+    }
+    u = sql_upstream_open_alone(s->account, primary);
+    u->tunnel = s->entry->replication == PG_REPLICATION_DATABASE ? "database" : "true";
+    s->lease = u;
+    u->lessee = s;
+    s->stage = SQL_WELCOMING;
+    session_pause(&s->base);
+}
+
+void sql_tunnel_ready(struct sql_upstream *u)
+{
+    struct sql_session *s = u->lessee;
+    struct pg_settings_walk walk = { 0 };
+    struct pg_setting p;
+    struct buf out = { 0 };
+
+    if (s == NULL)
+        return;
+    while (pg_settings_news(NULL, u->reported, &walk, &p))
+        pg_put_parameter_status(&out, p.name, p.value);
+    sql_cancel_key(s);
+    pg_put_key(&out, s->key_pid, slice_of(&s->key_secret, sizeof(s->key_secret)));
+    pg_put_ready(&out, PG_STATUS_IDLE);
+    sql_session_put(s, buf_all(&out));
+    buf_fini(&out);
+    sql_entry_free(s);
+    s->stage = SQL_TUNNEL;
+    s->base.stays = true;
+    session_resume(&s->base);
+}
+
+/* ---- in ---- */
+
+static void admitted(struct sql_session *s)
+{
+    struct sql_entry *entry = s->entry;
+
+    s->account =
+        sql_account_find(sql_side_of(s), slice_text(entry->database), slice_text(entry->user));
+    s->account->sessions++;
+    take_credentials(s);
+    s->stage = SQL_WELCOMING;
+    s->base.logged_in = true; /* what follows has timeouts of its own */
+    if (s->account->database_settings == NULL) {
+        sql_session_fatal(s, "3D000", "database \"%s\" does not exist", entry->database);
+        return;
+    }
+    if (s->route == SQL_ROUTE_AUTO)
+        sql_local_set(s, slice_text("sheaf.route"), slice_of(NULL, 0), true);
+    if (entry->replication != PG_REPLICATION_NO)
+        begin_tunnel(s);
+    else
+        sql_entry_go_on(s);
+}
+
+size_t sql_entry_input(struct sql_session *s, struct slice in)
+{
+    switch (s->stage) {
+    case SQL_OPENING:
+        return open_session(s, in);
+    case SQL_ADMITTING:
+        return prove(s, in);
+    }
+    return 0; /* kept until it is READY */
+}

@@ -1,0 +1,275 @@
+/* Leases: who gets which upstream, and who waits.  Those who wait for one roster are served in the
+ * order in which they came, whatever they want it for.
+ *
+ *     sql_lease_ask() --> an idle upstream, or a new one within the budget, or a place in the queue
+ *     sql_lease_end() --> to the first who waits, or idle
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "proxy/base/log.h"
+#include "proxy/sql/sql_flow.h"
+
+enum { IDLE_LOOKED_AT = 8 }; /* for one that is set as the session wants it */
+
+/* ---- leasing ---- */
+
+static void lease(struct sql_session *s, struct sql_upstream *u)
+{
+    list_remove(&u->idle_link);
+    s->lease = u;
+    u->lessee = s;
+    u->endpoint->busy++;
+    u->leased_us = worker_now_us(s->base.worker);
+    counter_add(&u->endpoint->stats->upstreams_leased, 1);
+}
+
+static struct sql_upstream *idle_of(struct list *link)
+{
+    return LIST_ITEM(link, struct sql_upstream, idle_link);
+}
+
+/* The one used last is warm; one whose settings are right already saves a statement. */
+static struct sql_upstream *pick_idle(struct sql_roster *roster, const struct pg_settings *wanted)
+{
+    struct list *first = list_first(&roster->idle);
+    int looked_at = 0;
+
+    if (first == NULL)
+        return NULL;
+    LIST_EACH (&roster->idle, link) {
+        if (idle_of(link)->settings == wanted)
+            return idle_of(link);
+        if (++looked_at == IDLE_LOOKED_AT)
+            break;
+    }
+    return idle_of(first);
+}
+
+void sql_wait_begin(struct sql_session *s, enum sql_wait wait, struct list *waiters)
+{
+    s->waits = wait;
+    if (s->wait_since_us == 0)
+        s->wait_since_us = worker_now_us(s->base.worker);
+    list_append(waiters, &s->wait_link);
+    session_request_begins(&s->base); /* it is owed an answer */
+    worker_be_busy(s->base.worker);
+}
+
+static void wait(struct sql_session *s, struct sql_roster *roster)
+{
+    s->waits_at = roster;
+    roster->waiter_count++;
+    roster->endpoint->busy++;
+    sql_wait_begin(s, SQL_WAITS_LEASE, &roster->waiters);
+}
+
+void sql_wait_end(struct sql_session *s)
+{
+    if (s->waits != SQL_WAITS_NOT && s->base.open_requests > 0)
+        session_request_ends(&s->base);
+    if (s->waits == SQL_WAITS_LEASE) {
+        s->waits_at->waiter_count--;
+        s->waits_at->endpoint->busy--;
+        s->waits_at = NULL;
+    }
+    list_remove(&s->wait_link);
+    s->waits = SQL_WAITS_NOT;
+}
+
+/* Reserved upstreams are for those who have waited long. */
+static bool may_use_reserve(struct sql_roster *roster)
+{
+    struct list *first = list_first(&roster->waiters);
+    const struct sql_side *side = roster->account->side;
+
+    return first != NULL &&
+           worker_now_us(side->worker) -
+                   LIST_ITEM(first, struct sql_session, wait_link)->wait_since_us >=
+               side->settings->reserve_pool_timeout_ms * 1000;
+}
+
+/* As many as wait, and are not being opened yet. */
+static void open_more(struct sql_roster *roster)
+{
+    while (roster->starting < roster->waiter_count && !roster->endpoint->failing &&
+           roster->endpoint->present) {
+        if (!sql_budget_take(roster, may_use_reserve(roster)))
+            return;
+        sql_upstream_open(roster);
+    }
+}
+
+bool sql_lease_ask(struct sql_session *s, struct sql_endpoint *e)
+{
+    struct sql_roster *roster = sql_roster_of(s->account, e);
+    struct sql_upstream *u = NULL;
+
+    if (list_is_empty(&roster->waiters))
+        u = pick_idle(roster, s->settings.current);
+    if (u != NULL) {
+        lease(s, u);
+        s->wait_since_us = 0;
+        return true;
+    }
+    wait(s, roster);
+    open_more(roster);
+    return false;
+}
+
+/* ---- giving back ---- */
+
+static bool is_old(const struct sql_upstream *u, uint64_t now_us)
+{
+    uint64_t lifetime_us = u->endpoint->side->settings->server_lifetime_ms * 1000;
+
+    return lifetime_us > 0 && now_us - u->born_us > lifetime_us;
+}
+
+static void grant(struct sql_session *s, struct sql_upstream *u)
+{
+    sql_wait_end(s);
+    s->wait_since_us = 0;
+    lease(s, u);
+    sql_session_go_on(s);
+}
+
+void sql_upstream_is_free(struct sql_upstream *u)
+{
+    struct sql_roster *roster = u->roster;
+    uint64_t now_us = worker_now_us(u->base.worker);
+    struct list *first;
+
+    if (u->cancels > 0) {
+        u->awaits_cancel = true; /* sql_upstream_cancelled() comes back here */
+        return;
+    }
+    if (u->ending || roster->endpoint->side->gone || is_old(u, now_us)) {
+        sql_upstream_close(u);
+        sql_roster_tick(roster, now_us);
+        return;
+    }
+    u->idle_since_us = now_us;
+    first = list_first(&roster->waiters);
+    if (first != NULL) {
+        grant(LIST_ITEM(first, struct sql_session, wait_link), u);
+        return;
+    }
+    list_prepend(&roster->idle, &u->idle_link);
+}
+
+void sql_lease_drop(struct sql_upstream *u)
+{
+    struct sql_session *s = u->lessee;
+
+    if (s == NULL)
+        return;
+    s->lease = NULL;
+    u->lessee = NULL;
+    u->base.pass_to = NULL;
+    u->endpoint->busy--;
+    counter_sub(&u->endpoint->stats->upstreams_leased, 1);
+}
+
+void sql_lease_end(struct sql_upstream *u)
+{
+    sql_lease_drop(u);
+    sql_upstream_is_free(u);
+}
+
+/* ---- clock ---- */
+
+static void end_idle(struct sql_roster *roster, uint64_t now_us)
+{
+    const struct sql_side *side = roster->account->side;
+    uint64_t timeout_us = side->settings->base.upstream_idle_timeout_ms * 1000;
+    uint32_t least = sql_account_sizes(roster->account).min_pool_size;
+    bool wanted = sql_budget_is_wanted(roster) && roster->waiter_count == 0;
+
+    LIST_EACH (&roster->idle, link) {
+        struct sql_upstream *u = idle_of(link);
+        bool late = timeout_us > 0 && now_us - u->idle_since_us > timeout_us &&
+                    atomic_load(&roster->budget->open) > least;
+
+        if (!wanted && !late && !u->ending && !is_old(u, now_us))
+            continue;
+        sql_upstream_close(u);
+        wanted = false; /* one at a time */
+    }
+}
+
+void sql_roster_tick(struct sql_roster *roster, uint64_t now_us)
+{
+    end_idle(roster, now_us);
+    open_more(roster);
+    if (!list_is_empty(&roster->waiters))
+        worker_be_busy(roster->account->side->worker);
+}
+
+/* An endpoint can't be reached: those who wait there look for another. */
+void sql_roster_turn_away(struct sql_roster *roster)
+{
+    struct list *link;
+
+    while ((link = list_first(&roster->waiters)) != NULL) {
+        struct sql_session *s = LIST_ITEM(link, struct sql_session, wait_link);
+
+        sql_wait_end(s);
+        sql_session_go_on(s);
+    }
+}
+
+static void expire(struct sql_session *s, uint64_t now_us)
+{
+    const struct sql_pool *settings = sql_side_of(s)->settings;
+    uint64_t timeout_ms = s->waits == SQL_WAITS_PRIMARY ? settings->failover_wait_ms
+                                                        : settings->query_wait_timeout_ms;
+
+    if (timeout_ms == 0 || now_us - s->wait_since_us < timeout_ms * 1000)
+        return;
+    if (s->waits == SQL_WAITS_PRIMARY)
+        sql_session_fail_exchange(s, "57P03",
+                                  "there is no primary: none of pool \"%s\"'s servers accepts "
+                                  "writes (failover_wait passed)",
+                                  sql_side_of(s)->name);
+    else
+        sql_session_fail_exchange(s, "57014",
+                                  "query_wait_timeout: no server connection of pool \"%s\" became "
+                                  "free in %" PRIu64 " ms",
+                                  sql_side_of(s)->name, timeout_ms);
+}
+
+static void expire_all(struct list *waiters, uint64_t now_us)
+{
+    LIST_EACH (waiters, link)
+        expire(LIST_ITEM(link, struct sql_session, wait_link), now_us);
+}
+
+void sql_primary_waiters_look(struct sql_side *side)
+{
+    struct sql_endpoint *primary = sql_primary(side);
+
+    if (primary == NULL || primary->failing)
+        return;
+    LIST_EACH (&side->waiters, link) {
+        struct sql_session *s = LIST_ITEM(link, struct sql_session, wait_link);
+
+        sql_wait_end(s);
+        sql_session_go_on(s);
+    }
+}
+
+void sql_waiters_tick(struct sql_side *side, uint64_t now_us)
+{
+    expire_all(&side->waiters, now_us);
+    LIST_EACH (&side->accounts, link) {
+        struct sql_account *a = LIST_ITEM(link, struct sql_account, link);
+
+        LIST_EACH (&a->rosters, roster)
+            expire_all(&LIST_ITEM(roster, struct sql_roster, link)->waiters, now_us);
+    }
+    if (!list_is_empty(&side->waiters)) {
+        worker_be_busy(side->worker);
+        sql_primary_waiters_look(side);
+    }
+}

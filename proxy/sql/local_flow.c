@@ -1,0 +1,201 @@
+/* Statements that Sheaf answers itself, outside of a transaction and without a server: SHOW and SET
+ * of its own settings, EXPLAIN ROUTE, and texts that hold no statement.
+ *
+ *     sheaf.route          auto, primary or replica: where statements go that may go to either
+ *     sheaf.position       SHOW only: what a replica must have reached to show what was done here
+ *     sheaf.min_position   SET it to what another session's sheaf.position was, to see what it did
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "proxy/sql/sql_flow.h"
+
+static const char *const ROUTES[] = {
+    [SQL_ROUTE_AUTO] = "auto",
+    [SQL_ROUTE_PRIMARY] = "primary",
+    [SQL_ROUTE_REPLICA] = "replica",
+};
+
+/* ---- answers ---- */
+
+static void put_cell(struct buf *out, const char *column, struct slice value, const char *tag)
+{
+    struct pg_column head = pg_column_of(column, PG_TYPE_TEXT);
+    struct pg_value cell = { .bytes = value };
+
+    pg_put_columns(out, &head, 1);
+    pg_put_row(out, &cell, 1);
+    pg_put_complete(out, tag);
+}
+
+static void put_unknown(struct buf *out, struct slice name)
+{
+    pg_put_error_text(out, "ERROR", "42704",
+                      "unrecognized configuration parameter \"%.*s\"; Sheaf has sheaf.route, "
+                      "sheaf.position and sheaf.min_position",
+                      (int)name.len, (const char *)name.at);
+}
+
+/* ---- SHOW ---- */
+
+/* What another session needs to see what was done here: what is known of it, or where the primary
+ * stands by the witness, whichever is more. */
+static struct position present_position(struct sql_session *s)
+{
+    struct sql_side *side = sql_side_of(s);
+    struct sql_endpoint *primary = sql_primary(side);
+    struct position p = s->needed;
+
+    if (primary != NULL) {
+        struct standing standing = board_standing(side->assembly->board, primary->settings->number);
+        struct position at = { standing.system_id, standing.timeline, standing.lsn };
+
+        sql_sampler_position(primary, &at);
+        position_keep(&p, &at);
+    }
+    return p;
+}
+
+static bool show(struct sql_session *s, struct slice name, struct buf *out)
+{
+    char text[POSITION_TEXT] = "";
+    struct position p;
+
+    if (slice_is_text(name, "sheaf.route")) {
+        put_cell(out, "sheaf.route", slice_text(ROUTES[s->route]), "SHOW");
+    } else if (slice_is_text(name, "sheaf.min_position")) {
+        if (s->has_min_position)
+            position_put(&s->needed, text);
+        put_cell(out, "sheaf.min_position", slice_text(text), "SHOW");
+    } else if (slice_is_text(name, "sheaf.position")) {
+        p = present_position(s);
+        if (!position_is_none(&p))
+            position_put(&p, text);
+        put_cell(out, "sheaf.position", slice_text(text), "SHOW");
+    } else {
+        put_unknown(out, name);
+    }
+    return true;
+}
+
+/* ---- SET ---- */
+
+static uint8_t default_route(const struct sql_session *s)
+{
+    const struct sql_account *a = s->account;
+
+    if (a->user_settings != NULL && a->user_settings->route != SQL_ROUTE_AUTO)
+        return (uint8_t)a->user_settings->route;
+    if (a->database_settings != NULL && a->database_settings->route != SQL_ROUTE_AUTO)
+        return (uint8_t)a->database_settings->route;
+    return sql_gate_of(s)->settings == NULL ? SQL_ROUTE_AUTO
+                                            : (uint8_t)sql_gate_of(s)->settings->route;
+}
+
+static bool set_route(struct sql_session *s, struct slice value)
+{
+    for (uint8_t i = 0; i < sizeof(ROUTES) / sizeof(ROUTES[0]); i++)
+        if (slice_is_word(value, ROUTES[i])) {
+            s->route = i;
+            return true;
+        }
+    return false;
+}
+
+bool sql_local_set(struct sql_session *s, struct slice name, struct slice value, bool is_default)
+{
+    if (slice_is_text(name, "sheaf.route")) {
+        if (is_default)
+            s->route = default_route(s);
+        return is_default || set_route(s, value);
+    }
+    if (!slice_is_text(name, "sheaf.min_position"))
+        return false;
+    if (is_default) {
+        s->has_min_position = false;
+        return true;
+    }
+    s->has_min_position = false;
+    sql_hint_position(s, value);
+    return s->has_min_position;
+}
+
+static void put_set(struct sql_session *s, const struct statement *st, struct buf *out)
+{
+    const struct setting *set = &st->settings[0];
+
+    if (sql_local_set(s, set->name, set->text, set->is_default))
+        pg_put_complete(out, st->kind == STATEMENT_RESET ? "RESET" : "SET");
+    else if (slice_is_text(set->name, "sheaf.route") ||
+             slice_is_text(set->name, "sheaf.min_position"))
+        pg_put_error_text(out, "ERROR", "22023", "invalid value for parameter \"%.*s\": \"%.*s\"",
+                          (int)set->name.len, (const char *)set->name.at, (int)set->text.len,
+                          (const char *)set->text.at);
+    else
+        put_unknown(out, set->name);
+}
+
+/* ---- EXPLAIN ROUTE ---- */
+
+static void explain(struct sql_session *s, const struct sql_class *c, const struct statement *st,
+                    struct buf *out)
+{
+    struct statement_verdict v = { .kind = STATEMENT_QUERY,
+                                   .route = ROUTE_PRIMARY,
+                                   .reason = "no statement" };
+    struct sql_decision d;
+    const char *server;
+    char text[512];
+
+    if (st->inner != NULL) {
+        v.kind = st->inner->kind;
+        v.route = st->inner->route;
+        v.effects = st->inner->effects;
+        v.reason = st->inner->reason;
+        v.modes = st->inner->modes;
+    }
+    d = sql_decide(s, &v, &c->hints);
+    server = d.endpoint == NULL ? "none" : d.endpoint->name;
+    snprintf(text, sizeof(text), "%s %s: %s%s%s",
+             d.endpoint != NULL && d.endpoint == sql_primary(sql_side_of(s)) ? "primary"
+                                                                             : "replica",
+             server, v.reason, strcmp(d.why, v.reason) == 0 ? "" : "; ",
+             strcmp(d.why, v.reason) == 0 ? "" : d.why);
+    put_cell(out, "ROUTE", slice_text(text), "EXPLAIN");
+}
+
+/* ---- which ---- */
+
+bool sql_local_is_position(const struct sql_class *c)
+{
+    return c->script != NULL && c->script->count == 1 &&
+           c->script->statements[0].kind == STATEMENT_SHOW &&
+           slice_is_text(c->script->statements[0].name, "sheaf.position");
+}
+
+bool sql_local_answer(struct sql_session *s, const struct sql_class *c, struct buf *out)
+{
+    const struct statement *st;
+
+    if (c->script == NULL)
+        return false;
+    if (c->script->count == 0 && !c->script->is_error && s->lease == NULL) {
+        pg_put_empty_query(out);
+        return true;
+    }
+    if (c->script->count != 1)
+        return false;
+    st = &c->script->statements[0];
+    if (st->kind == STATEMENT_EXPLAIN_ROUTE) {
+        explain(s, c, st, out);
+        return true;
+    }
+    if (!st->is_sheaf)
+        return false;
+    if (st->kind == STATEMENT_SHOW)
+        return show(s, st->name, out);
+    if ((st->kind != STATEMENT_SET && st->kind != STATEMENT_RESET) || st->setting_count != 1)
+        return false;
+    put_set(s, st, out);
+    return true;
+}

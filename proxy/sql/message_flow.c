@@ -1,0 +1,705 @@
+/* A session's messages, one by one, on their way to the upstream that it leases.  They go as they
+ * came, but for names of prepared statements, which are the upstream's own there, and for what must
+ * be put in front of them: settings, statements that this server has not prepared yet.
+ *
+ * Each message that will be answered is expected (pg_expect.h); each that is not sent, because its
+ * effect is there already, is answered by us when its turn comes. */
+#include <stdlib.h>
+
+#include "proxy/base/mem.h"
+#include "proxy/sql/sql_flow.h"
+
+/* What the entries of pg_expect note; see sql_settle_entry(). */
+
+/* ---- sending ---- */
+
+static void keep(struct sql_upstream *u, struct slice bytes)
+{
+    if (!u->holds)
+        return;
+    if (u->kept.len + bytes.len > SQL_HOLD_BYTES)
+        u->holds = false;
+    else
+        buf_slice(&u->kept, bytes);
+}
+
+static void put(struct sql_upstream *u, struct slice bytes)
+{
+    upstream_put(&u->base, bytes);
+    counter_add(&u->endpoint->stats->bytes_out, bytes.len);
+}
+
+/* The message as it came; what is not there yet streams by. */
+static size_t pass(struct sql_session *s, struct slice in, struct pg_frame f)
+{
+    size_t here = f.bytes < in.len ? f.bytes : in.len;
+    struct slice bytes = slice_of(in.at, here);
+
+    keep(s->lease, bytes);
+    put(s->lease, bytes);
+    s->frame_left = f.bytes - here;
+    s->drops_frame = false;
+    if (s->frame_left > 0)
+        s->lease->holds = false;
+    return here;
+}
+
+static size_t drop(struct sql_session *s, struct slice in, struct pg_frame f)
+{
+    size_t here = f.bytes < in.len ? f.bytes : in.len;
+
+    s->frame_left = f.bytes - here;
+    s->drops_frame = true;
+    return here;
+}
+
+size_t sql_message_stream(struct sql_session *s, struct slice in)
+{
+    size_t here = s->frame_left < in.len ? (size_t)s->frame_left : in.len;
+
+    if (!s->drops_frame && s->lease != NULL)
+        put(s->lease, slice_of(in.at, here));
+    s->frame_left -= here;
+    return here;
+}
+
+/* Within an exchange the server says what it has only if it is asked to. */
+static size_t wait_for_replies(struct sql_session *s)
+{
+    struct buf out = { 0 };
+
+    s->barrier = true;
+    if (!s->in_exchange)
+        return 0;
+    pg_put_flush(&out);
+    put(s->lease, buf_all(&out));
+    buf_fini(&out);
+    return 0;
+}
+
+/* False: too much is under way; the message waits. */
+static bool expect(struct sql_session *s, enum pg_expect_kind kind, uint8_t flags, uint16_t note,
+                   struct pg_statement *subject)
+{
+    struct pg_expected entry = { .kind = kind, .flags = flags, .note = note, .subject = subject };
+
+    if (pg_expect_push(&s->lease->expect, entry) == ERR_NONE)
+        return true;
+    return wait_for_replies(s) > 0;
+}
+
+static void begin_messages(struct sql_session *s)
+{
+    if (s->in_exchange)
+        return;
+    s->in_exchange = true;
+    s->executed = false;
+    session_request_begins(&s->base);
+}
+
+/* ---- statements at the upstream ---- */
+
+static void close_evicted(struct sql_session *s, uint64_t id)
+{
+    struct sql_upstream *u = s->lease;
+    char name[PG_STATEMENT_NAME_BYTES];
+    struct buf out = { 0 };
+
+    pg_put_close(&out, PG_KIND_STATEMENT, pg_statement_name(id, name));
+    put(u, buf_all(&out));
+    buf_fini(&out);
+    (void)expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, 0, NULL);
+}
+
+enum prepared { PREPARED, PREPARE_IT, PREPARED_LATER };
+
+/* Is it there?  If not, room was made for it, and its Parse is to be sent. */
+static enum prepared prepared_there(struct sql_session *s, struct pg_statement *st)
+{
+    struct sql_upstream *u = s->lease;
+    uint64_t evicted = 0;
+
+    switch (pg_prepared_find(&u->prepared, st->id)) {
+    case PG_PREPARED_READY:
+        return PREPARED;
+    case PG_PREPARED_SENT:
+        return u->syncs_open > 0 ? PREPARED_LATER : PREPARED;
+    case PG_PREPARED_ABSENT:
+        break;
+    }
+    if (pg_prepared_add(&u->prepared, st->id, &evicted) != ERR_NONE)
+        return PREPARED_LATER;
+    if (evicted != 0)
+        close_evicted(s, evicted);
+    return PREPARE_IT;
+}
+
+/* Puts its Parse in front of the session's message. */
+static bool prepare(struct sql_session *s, struct pg_statement *st, bool unnamed)
+{
+    char name[PG_STATEMENT_NAME_BYTES];
+    struct buf out = { 0 };
+
+    if (!expect(s, PG_EXPECT_PARSE, PG_EXPECT_SWALLOW,
+                unnamed ? SQL_NOTE_UNNAMED : SQL_NOTE_PREPARES, pg_statement_ref(st)))
+        return false;
+    pg_put_parse(&out, unnamed ? slice_text("") : pg_statement_name(st->id, name),
+                 pg_statement_text(st), pg_statement_types(st));
+    put(s->lease, buf_all(&out));
+    buf_fini(&out);
+    if (unnamed)
+        s->lease->prepared.unnamed = st->id;
+    return true;
+}
+
+/* False: it must wait. */
+static bool ensure_prepared(struct sql_session *s, struct pg_statement *st, bool unnamed)
+{
+    if (unnamed)
+        return s->lease->prepared.unnamed == st->id || prepare(s, st, true);
+    switch (prepared_there(s, st)) {
+    case PREPARED:
+        return true;
+    case PREPARE_IT:
+        return prepare(s, st, false);
+    case PREPARED_LATER:
+        break;
+    }
+    return wait_for_replies(s) > 0;
+}
+
+/* ---- Parse ---- */
+
+static struct sql_note *note_of(struct sql_session *s, struct pg_statement *st)
+{
+    struct sql_class class;
+    struct sql_note *note;
+
+    if (st->note != NULL)
+        return st->note;
+    sql_classify(s, pg_statement_text(st), &class);
+    note = mem_new(sizeof(*note));
+    *note = (struct sql_note){ .verdict = class.verdict,
+                               .key = class.key,
+                               .hint = class.hints.route,
+                               .has_deeds = sql_class_has_deeds(&class) };
+    st->note = note;
+    return note;
+}
+
+static enum err intern(struct sql_session *s, const struct pg_parse *parse,
+                       struct pg_statement **out)
+{
+    struct pg_statement_key key = {
+        .text = parse->text,
+        .types = parse->types,
+        .meaning = pg_settings_meaning(pg_settings_session_effective(&s->settings)),
+        .scope = s->account->number,
+    };
+
+    TRY(pg_statements_intern(sql_side_of(s)->statements, &key, out));
+    note_of(s, *out);
+    return ERR_NONE;
+}
+
+/* The server says 42P05 if it is given a name that it has: the client's words are put in later. */
+static size_t parse_again(struct sql_session *s, struct slice in, struct pg_frame f,
+                          const struct pg_parse *parse, struct pg_statement *there)
+{
+    char name[PG_STATEMENT_NAME_BYTES];
+    struct buf out = { 0 };
+
+    if (!ensure_prepared(s, there, false) ||
+        !expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_DUPLICATE, pg_statement_ref(there)))
+        return 0;
+    begin_messages(s);
+    keep(s->lease, slice_of(in.at, f.bytes));
+    pg_put_parse(&out, pg_statement_name(there->id, name), parse->text, parse->types);
+    put(s->lease, buf_all(&out));
+    buf_fini(&out);
+    return f.bytes;
+}
+
+/* In a failed transaction the server takes nothing but its end, whatever it has prepared before. */
+static bool must_fail(const struct sql_session *s, const struct pg_statement *st)
+{
+    const struct sql_note *note = st->note;
+
+    return s->status == PG_STATUS_FAILED && note->verdict.kind != STATEMENT_ROLLBACK &&
+           note->verdict.kind != STATEMENT_COMMIT && note->verdict.kind != STATEMENT_ROLLBACK_TO;
+}
+
+static size_t send_parse_to_fail(struct sql_session *s, struct slice in, struct pg_frame f,
+                                 const struct pg_parse *parse, struct pg_statement *st)
+{
+    char name[PG_STATEMENT_NAME_BYTES];
+    struct buf out = { 0 };
+
+    if (!expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_CHANGE, NULL))
+        return 0;
+    keep(s->lease, slice_of(in.at, f.bytes));
+    pg_put_parse(&out, pg_statement_name(st->id, name), parse->text, parse->types);
+    put(s->lease, buf_all(&out));
+    buf_fini(&out);
+    return f.bytes;
+}
+
+static size_t send_parse(struct sql_session *s, struct slice in, struct pg_frame f,
+                         const struct pg_parse *parse, struct pg_statement *st)
+{
+    char name[PG_STATEMENT_NAME_BYTES];
+    struct buf out = { 0 };
+
+    if (parse->name.len == 0) {
+        if (!expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_CHANGE | SQL_NOTE_UNNAMED,
+                    pg_statement_ref(st)))
+            return 0;
+        s->lease->prepared.unnamed = st->id;
+        return pass(s, in, f);
+    }
+    switch (prepared_there(s, st)) {
+    case PREPARED:
+        if (must_fail(s, st))
+            return send_parse_to_fail(s, in, f, parse, st);
+        if (!expect(s, PG_EXPECT_PARSE, PG_EXPECT_FAKE, SQL_NOTE_CHANGE, NULL))
+            return 0;
+        keep(s->lease, slice_of(in.at, f.bytes));
+        return f.bytes;
+    case PREPARE_IT:
+        if (!expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_CHANGE | SQL_NOTE_PREPARES,
+                    pg_statement_ref(st))) {
+            pg_prepared_settle(&s->lease->prepared, st->id, PG_OUTCOME_SKIPPED);
+            return 0;
+        }
+        keep(s->lease, slice_of(in.at, f.bytes));
+        pg_put_parse(&out, pg_statement_name(st->id, name), parse->text, parse->types);
+        put(s->lease, buf_all(&out));
+        buf_fini(&out);
+        return f.bytes;
+    case PREPARED_LATER:
+        break;
+    }
+    return wait_for_replies(s);
+}
+
+/* One too large to be remembered: the session keeps this server, which knows it by its own name. */
+static size_t pass_parse(struct sql_session *s, struct slice in, struct pg_frame f)
+{
+    if (!expect(s, PG_EXPECT_PARSE, 0, 0, NULL))
+        return 0;
+    begin_messages(s);
+    s->pins |= PG_PIN_STATEMENTS_LIMIT;
+    s->dirties = true;
+    s->lease->prepared.unnamed = 0;
+    return pass(s, in, f);
+}
+
+static size_t forward_parse(struct sql_session *s, struct slice in, struct pg_frame f)
+{
+    struct pg_statement *st = NULL, *there;
+    struct pg_parse parse;
+    enum pg_name found;
+    size_t used;
+
+    if (f.bytes > SQL_PARSE_BYTES || (s->pins & PG_PIN_STATEMENTS_LIMIT))
+        return pass_parse(s, in, f);
+    if (!pg_frame_is_whole(in, f)) {
+        s->base.need = f.bytes;
+        return 0;
+    }
+    if (pg_read_parse(pg_frame_body(in, f), &parse) != ERR_NONE)
+        return pass_parse(s, in, f); /* the server says what is wrong with it */
+    found = pg_statements_session_find(&s->statements, parse.name, &there);
+    if (found == PG_NAME_LATER)
+        return wait_for_replies(s);
+    if (found == PG_NAME_THERE && parse.name.len > 0)
+        return parse_again(s, in, f, &parse, there);
+    if (intern(s, &parse, &st) != ERR_NONE)
+        return pass_parse(s, in, f);
+    used = send_parse(s, in, f, &parse, st);
+    if (used > 0) {
+        begin_messages(s);
+        if (pg_statements_session_define(sql_side_of(s)->statements, &s->statements, parse.name, st,
+                                         PG_CHANGE_BY_MESSAGE) != ERR_NONE)
+            s->pins |= PG_PIN_STATEMENTS_LIMIT;
+    }
+    pg_statement_unref(sql_side_of(s)->statements, &st);
+    return used;
+}
+
+/* ---- Bind, Describe, Close ---- */
+
+/* What an execution of it will do. */
+static void note_execution(struct sql_session *s, const struct pg_statement *st,
+                           const struct pg_bind *bind, struct slice body, bool whole)
+{
+    const struct sql_note *note = st->note;
+    struct pg_bind full;
+
+    s->dirties |= note->verdict.route > ROUTE_TRY;
+    s->commits |= note->verdict.kind == STATEMENT_COMMIT ||
+                  note->verdict.kind == STATEMENT_PREPARE_TRANSACTION;
+    s->portal_copies = note->verdict.kind == STATEMENT_COPY_IN;
+    s->portal_deeds = note->has_deeds;
+    sql_pins_note(s, note->verdict.effects);
+    if (!note->has_deeds)
+        return;
+    if (whole && pg_read_bind(body, &full) == ERR_NONE)
+        bind = &full;
+    sql_deeds_note(s, pg_statement_text(st), bind);
+}
+
+static size_t send_bind(struct sql_session *s, struct slice in, struct pg_frame f,
+                        const struct pg_bind *bind, const struct pg_statement *st)
+{
+    char name[PG_STATEMENT_NAME_BYTES];
+    size_t here = f.bytes < in.len ? f.bytes : in.len;
+    size_t rest_at = (size_t)(bind->rest.at - in.at);
+    struct buf out = { 0 };
+
+    keep(s->lease, slice_of(in.at, here));
+    pg_put_bind_head(&out, bind->portal, pg_statement_name(st->id, name), f.bytes - rest_at);
+    put(s->lease, buf_all(&out));
+    buf_fini(&out);
+    put(s->lease, slice_of(in.at + rest_at, here - rest_at));
+    s->frame_left = f.bytes - here;
+    s->drops_frame = false;
+    if (s->frame_left > 0)
+        s->lease->holds = false;
+    return here;
+}
+
+/* The session has no unnamed statement, but its server may have another session's: it shall say
+ * that there is none. */
+static bool forget_unnamed(struct sql_session *s)
+{
+    struct buf out = { 0 };
+
+    if (s->lease->prepared.unnamed == 0)
+        return true;
+    if (!expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, 0, NULL))
+        return false;
+    pg_put_close(&out, PG_KIND_STATEMENT, slice_text(""));
+    put(s->lease, buf_all(&out));
+    buf_fini(&out);
+    s->lease->prepared.unnamed = 0;
+    return true;
+}
+
+static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_frame f)
+{
+    bool whole = pg_frame_is_whole(in, f);
+    struct slice body =
+        slice_of(in.at + PG_HEADER_BYTES, (whole ? f.bytes : in.len) - PG_HEADER_BYTES);
+    struct pg_statement *st = NULL;
+    struct pg_bind bind;
+    enum err err = pg_read_bind_head(body, &bind);
+    enum pg_name found = PG_NAME_FREE;
+
+    if (err == ERR_AGAIN && !whole && in.len < SQL_WHOLE_BYTES) {
+        s->base.need = (uint32_t)in.len + 1;
+        return 0;
+    }
+    if (err == ERR_NONE)
+        found = pg_statements_session_find(&s->statements, bind.statement, &st);
+    if (found == PG_NAME_LATER)
+        return wait_for_replies(s);
+    if (found == PG_NAME_THERE && !ensure_prepared(s, st, bind.statement.len == 0))
+        return 0;
+    if (err == ERR_NONE && found == PG_NAME_FREE && bind.statement.len == 0 && !forget_unnamed(s))
+        return 0;
+    if (!expect(s, PG_EXPECT_BIND, 0, 0, NULL))
+        return 0;
+    begin_messages(s);
+    if (found != PG_NAME_THERE) {
+        s->dirties = true;
+        return pass(s, in, f);
+    }
+    note_execution(s, st, &bind, body, whole);
+    return bind.statement.len == 0 ? pass(s, in, f) : send_bind(s, in, f, &bind, st);
+}
+
+static size_t forward_describe(struct sql_session *s, struct slice in, struct pg_frame f)
+{
+    char name[PG_STATEMENT_NAME_BYTES];
+    struct pg_statement *st = NULL;
+    struct pg_target target;
+    struct buf out = { 0 };
+    bool known;
+
+    if (!pg_frame_is_whole(in, f)) {
+        s->base.need = f.bytes;
+        return 0;
+    }
+    known = pg_read_target(pg_frame_body(in, f), &target) == ERR_NONE;
+    if (known && target.kind == PG_KIND_STATEMENT) {
+        enum pg_name found = pg_statements_session_find(&s->statements, target.name, &st);
+
+        if (found == PG_NAME_LATER)
+            return wait_for_replies(s);
+        if (found == PG_NAME_THERE && !ensure_prepared(s, st, target.name.len == 0))
+            return 0;
+        if (found == PG_NAME_FREE && target.name.len == 0 && !forget_unnamed(s))
+            return 0;
+    }
+    if (!expect(s,
+                known && target.kind == PG_KIND_PORTAL ? PG_EXPECT_DESCRIBE_PORTAL
+                                                       : PG_EXPECT_DESCRIBE_STATEMENT,
+                0, 0, NULL))
+        return 0;
+    begin_messages(s);
+    if (st == NULL || target.name.len == 0)
+        return pass(s, in, f);
+    keep(s->lease, slice_of(in.at, f.bytes));
+    pg_put_describe(&out, PG_KIND_STATEMENT, pg_statement_name(st->id, name));
+    put(s->lease, buf_all(&out));
+    buf_fini(&out);
+    return f.bytes;
+}
+
+/* A statement's name is the session's own affair; the server keeps it for others. */
+static size_t forward_close(struct sql_session *s, struct slice in, struct pg_frame f)
+{
+    struct pg_target target;
+
+    if (!pg_frame_is_whole(in, f)) {
+        s->base.need = f.bytes;
+        return 0;
+    }
+    if (pg_read_target(pg_frame_body(in, f), &target) != ERR_NONE ||
+        target.kind != PG_KIND_STATEMENT || (s->pins & PG_PIN_STATEMENTS_LIMIT)) {
+        if (!expect(s, PG_EXPECT_CLOSE, 0, 0, NULL))
+            return 0;
+        begin_messages(s);
+        return pass(s, in, f);
+    }
+    if (pg_statements_session_undefine(&s->statements, target.name, PG_CHANGE_BY_MESSAGE) !=
+        ERR_NONE)
+        return wait_for_replies(s);
+    if (!expect(s, PG_EXPECT_CLOSE, PG_EXPECT_FAKE, SQL_NOTE_CHANGE, NULL)) {
+        pg_statements_session_settle(sql_side_of(s)->statements, &s->statements,
+                                     PG_OUTCOME_SKIPPED);
+        return 0;
+    }
+    begin_messages(s);
+    keep(s->lease, slice_of(in.at, f.bytes));
+    return f.bytes;
+}
+
+/* ---- Execute, Sync, Flush, the rest ---- */
+
+static size_t forward_execute(struct sql_session *s, struct slice in, struct pg_frame f)
+{
+    if (!expect(s, PG_EXPECT_EXECUTE, 0, s->portal_deeds ? SQL_NOTE_DEEDS : 0, NULL))
+        return 0;
+    begin_messages(s);
+    s->executed = true;
+    s->copy_barrier = s->portal_copies;
+    return pass(s, in, f);
+}
+
+static size_t forward_sync(struct sql_session *s, struct slice in, struct pg_frame f)
+{
+    struct sql_upstream *u = s->lease;
+
+    if (pg_expect_is_copying_in(&u->expect) && !s->copy_ended) /* the server would ignore it, too */
+        return drop(s, in, f);
+    if (!expect(s, PG_EXPECT_SYNC, 0, 0, NULL))
+        return 0;
+    begin_messages(s);
+    u->syncs_open++;
+    pg_statements_session_sync(&s->statements);
+    s->in_exchange = false;
+    s->barrier = s->deeds != NULL;
+    return pass(s, in, f);
+}
+
+static size_t forward_copy(struct sql_session *s, struct slice in, struct pg_frame f)
+{
+    struct sql_upstream *u = s->lease;
+
+    if (u == NULL || !pg_expect_is_copying_in(&u->expect))
+        return drop(s, in, f); /* late ones of a COPY that failed */
+    if (f.type != PG_FRONT_COPY_DATA && pg_expect_push_copy_end(&u->expect) != ERR_NONE)
+        return wait_for_replies(s);
+    if (f.type != PG_FRONT_COPY_DATA) {
+        s->copy_ended = true;
+        s->copy_barrier = s->copies; /* the Query may have another */
+    }
+    return pass(s, in, f);
+}
+
+static size_t forward_call(struct sql_session *s, struct slice in, struct pg_frame f)
+{
+    if (!expect(s, PG_EXPECT_FUNCTION_CALL, 0, 0, NULL))
+        return 0;
+    session_request_begins(&s->base);
+    s->dirties = true;
+    sql_pins_note(s, EFFECT_OPAQUE);
+    return pass(s, in, f);
+}
+
+/* ---- Query ---- */
+
+static size_t pass_query(struct sql_session *s, struct slice in, struct pg_frame f)
+{
+    if (!expect(s, PG_EXPECT_QUERY, 0, 0, NULL))
+        return 0;
+    session_request_begins(&s->base);
+    s->dirties = true;
+    s->lease->prepared.unnamed = 0;
+    sql_pins_note(s, EFFECT_OPAQUE);
+    return pass(s, in, f);
+}
+
+/* RESET of what the client began with, and names of prepared statements, are said in words that the
+ * server understands as the client means them.  False: it goes as it came. */
+static bool reword(struct sql_session *s, const struct sql_class *class, struct buf *out,
+                   bool *waits)
+{
+    const struct statement *st;
+    struct pg_statement *prepared;
+    char name[PG_STATEMENT_NAME_BYTES];
+    struct slice value;
+
+    if (class->script == NULL || class->script->count != 1)
+        return false;
+    st = &class->script->statements[0];
+    if (st->kind == STATEMENT_RESET && st->setting_count == 1 &&
+        pg_settings_session_start_value(&s->settings, st->settings[0].name, &value)) {
+        pg_settings_put_assignment(out, st->settings[0].name, value);
+        return true;
+    }
+    if ((st->kind != STATEMENT_EXECUTE && st->kind != STATEMENT_DEALLOCATE) ||
+        pg_statements_session_find(&s->statements, st->name, &prepared) != PG_NAME_THERE ||
+        prepared->from_sql)
+        return false;
+    if (prepared_there(s, prepared) != PREPARED) {
+        *waits = true;
+        return false;
+    }
+    pg_statement_name(prepared->id, name);
+    buf_format(out, st->kind == STATEMENT_EXECUTE ? "EXECUTE \"%s\"" : "DEALLOCATE \"%s\"", name);
+    if (st->arguments.len > 0) {
+        buf_text(out, "(");
+        buf_slice(out, st->arguments);
+        buf_text(out, ")");
+    }
+    return true;
+}
+
+static size_t send_query(struct sql_session *s, struct slice in, struct pg_frame f,
+                         const struct sql_class *class)
+{
+    struct buf text = { 0 }, out = { 0 };
+    bool waits = false, changes = false;
+    size_t used = f.bytes;
+
+    if (pg_statements_session_query(&s->statements, &changes) != ERR_NONE)
+        return wait_for_replies(s);
+    if (!expect(s, PG_EXPECT_QUERY, 0,
+                (changes ? SQL_NOTE_CHANGE : 0) | (s->deeds != NULL ? SQL_NOTE_DEEDS : 0), NULL)) {
+        if (changes)
+            pg_statements_session_settle(sql_side_of(s)->statements, &s->statements,
+                                         PG_OUTCOME_SKIPPED);
+        return 0;
+    }
+    session_request_begins(&s->base);
+    s->lease->prepared.unnamed = 0;
+    if (reword(s, class, &text, &waits)) {
+        keep(s->lease, slice_of(in.at, f.bytes));
+        pg_put_query(&out, buf_all(&text));
+        put(s->lease, buf_all(&out));
+    } else {
+        used = pass(s, in, f);
+    }
+    buf_fini(&text);
+    buf_fini(&out);
+    return used;
+}
+
+static bool copies_in(const struct sql_class *class)
+{
+    if (class->script == NULL)
+        return class->verdict.kind == STATEMENT_COPY_IN;
+    for (size_t i = 0; i < class->script->count; i++)
+        if (class->script->statements[i].kind == STATEMENT_COPY_IN)
+            return true;
+    return false;
+}
+
+static size_t forward_query(struct sql_session *s, struct slice in, struct pg_frame f)
+{
+    struct sql_class class;
+    struct slice text;
+    size_t used;
+
+    if (f.bytes > SQL_PARSE_BYTES)
+        return pass_query(s, in, f);
+    if (!pg_frame_is_whole(in, f)) {
+        s->base.need = f.bytes;
+        return 0;
+    }
+    if (pg_read_query(pg_frame_body(in, f), &text) != ERR_NONE)
+        return pass_query(s, in, f);
+    sql_classify(s, text, &class);
+    if (sql_class_has_deeds(&class) && s->deeds == NULL)
+        sql_deeds_note(s, text, NULL);
+    used = send_query(s, in, f, &class);
+    if (used == 0)
+        return 0;
+    s->dirties |= class.verdict.route > ROUTE_TRY;
+    s->commits |= class.verdict.kind == STATEMENT_COMMIT ||
+                  class.verdict.kind == STATEMENT_PREPARE_TRANSACTION ||
+                  (class.script != NULL && class.script->count > 1);
+    s->copies = s->copy_barrier = copies_in(&class);
+    s->barrier |= s->deeds != NULL;
+    sql_pins_note(s, class.verdict.effects);
+    return used;
+}
+
+size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_frame f)
+{
+    size_t used = 0;
+
+    if (s->lease != NULL && pg_expect_is_skipping(&s->lease->expect) && f.type != PG_FRONT_SYNC)
+        return drop(s, in, f);
+    switch (f.type) {
+    case PG_FRONT_QUERY:
+        used = forward_query(s, in, f);
+        break;
+    case PG_FRONT_PARSE:
+        used = forward_parse(s, in, f);
+        break;
+    case PG_FRONT_BIND:
+        used = forward_bind(s, in, f);
+        break;
+    case PG_FRONT_DESCRIBE:
+        used = forward_describe(s, in, f);
+        break;
+    case PG_FRONT_CLOSE:
+        used = forward_close(s, in, f);
+        break;
+    case PG_FRONT_EXECUTE:
+        used = forward_execute(s, in, f);
+        break;
+    case PG_FRONT_SYNC:
+        used = forward_sync(s, in, f);
+        break;
+    case PG_FRONT_FLUSH:
+        begin_messages(s);
+        used = pass(s, in, f);
+        break;
+    case PG_FRONT_FUNCTION_CALL:
+        used = forward_call(s, in, f);
+        break;
+    case PG_FRONT_COPY_DATA:
+    case PG_FRONT_COPY_DONE:
+    case PG_FRONT_COPY_FAIL:
+        used = forward_copy(s, in, f);
+        break;
+    }
+    if (used > 0 && s->lease != NULL)
+        sql_reply_fakes(s->lease);
+    return used;
+}

@@ -1,0 +1,627 @@
+/* What a server says, in order: each frame belongs to what the upstream owes (pg_expect.h).  Most
+ * is passed on as it came, in one piece for all that one read brought; what was asked on nobody's
+ * behalf is swallowed.
+ *
+ * A replica's answer to an exchange that may be asked elsewhere is held until it is sure to be
+ * one: if an error comes first that only says that the replica is not the right server, all of
+ * it is dropped and the exchange asked again. */
+#include <string.h>
+
+#include "proxy/base/log.h"
+#include "proxy/sql/sql_flow.h"
+
+/* One read's bytes while they are gone through. */
+struct reply {
+    struct sql_upstream *u;
+    struct slice in;
+    size_t at;   /* looked at */
+    size_t from; /* of what is to be passed on: up to `at` */
+};
+
+/* ---- passing on ---- */
+
+static void release_hold(struct sql_upstream *u)
+{
+    u->holds = false;
+    if (u->held.len == 0)
+        return;
+    if (u->lessee != NULL)
+        sql_session_put(u->lessee, buf_all(&u->held));
+    buf_clear(&u->held);
+}
+
+static void deliver(struct sql_upstream *u, struct slice bytes)
+{
+    if (bytes.len == 0 || u->lessee == NULL)
+        return;
+    if (u->holds && u->held.len + bytes.len <= SQL_HOLD_BYTES) {
+        buf_slice(&u->held, bytes);
+        return;
+    }
+    release_hold(u);
+    sql_session_put(u->lessee, bytes);
+}
+
+static void flush_run(struct reply *r)
+{
+    deliver(r->u, slice_of(r->in.at + r->from, r->at - r->from));
+    r->from = r->at;
+}
+
+/* Over the frame, or the part of it that is there. */
+static void advance(struct reply *r, struct pg_frame f, bool shown)
+{
+    size_t there = r->in.len - r->at;
+    size_t here = f.bytes < there ? f.bytes : there;
+
+    if (!shown)
+        flush_run(r);
+    r->at += here;
+    if (!shown)
+        r->from = r->at;
+    r->u->frame_left = f.bytes - here;
+    r->u->frame_shown = shown;
+}
+
+static void say(struct reply *r, struct buf *out)
+{
+    flush_run(r);
+    deliver(r->u, buf_all(out));
+    buf_fini(out);
+}
+
+/* ---- in place of the server ---- */
+
+static void fakes(struct sql_upstream *u)
+{
+    struct pg_expected e;
+    struct buf out = { 0 };
+
+    while (pg_expect_fake(&u->expect, &e)) {
+        if (e.kind == PG_EXPECT_PARSE)
+            pg_put_parse_complete(&out);
+        else if (e.kind == PG_EXPECT_CLOSE)
+            pg_put_close_complete(&out);
+        sql_settle_entry(u, &e, PG_OUTCOME_DONE);
+    }
+    deliver(u, buf_all(&out));
+    buf_fini(&out);
+}
+
+static bool owes_fake(const struct sql_upstream *u)
+{
+    const struct pg_expected *head = pg_expect_head(&u->expect);
+
+    return head != NULL && (head->flags & PG_EXPECT_FAKE);
+}
+
+void sql_reply_fakes(struct sql_upstream *u)
+{
+    if (owes_fake(u))
+        fakes(u);
+}
+
+/* ---- parameters ---- */
+
+static void tell_news(struct sql_upstream *u)
+{
+    struct sql_session *s = u->lessee;
+    struct pg_settings_walk walk = { 0 };
+    struct pg_setting news;
+    struct buf out = { 0 };
+
+    if (s == NULL || s->told == u->reported || s->stage != SQL_READY)
+        return;
+    while (pg_settings_news(s->told, u->reported, &walk, &news))
+        pg_put_parameter_status(&out, news.name, news.value);
+    deliver(u, buf_all(&out));
+    buf_fini(&out);
+    pg_settings_unref(sql_side_of(s)->interned, &s->told);
+    s->told = pg_settings_ref(u->reported);
+}
+
+/* What depends on the server's role is the primary's to tell, whoever answers. */
+static bool is_of_role(struct slice name)
+{
+    return slice_is_text(name, "in_hot_standby");
+}
+
+static void report(struct reply *r, struct slice body, bool shown)
+{
+    struct sql_upstream *u = r->u;
+    struct pg_parameter p;
+
+    if (pg_read_parameter_status(body, &p) != ERR_NONE || is_of_role(p.name))
+        return;
+    pg_settings_report(u->endpoint->side->interned, &u->reported, p.name, p.value);
+    if (!shown || u->holds)
+        return;
+    flush_run(r);
+    tell_news(u);
+}
+
+/* ---- errors ---- */
+
+/* Errors that say nothing of the statement, but of the server that was asked. */
+static bool is_of_server(const char *sqlstate)
+{
+    static const char *const CODES[] = { "25006", "0A000", "55000", "XX000", "40001", "40P01",
+                                         "57P01", "57P02", "57P03", "57P04", "57P05", "42P01",
+                                         "42883", "42704", "42703", "3F000", "3D000" };
+
+    for (size_t i = 0; i < sizeof(CODES) / sizeof(CODES[0]); i++)
+        if (strcmp(CODES[i], sqlstate) == 0)
+            return true;
+    return memcmp(sqlstate, "08", 2) == 0 || memcmp(sqlstate, "53", 2) == 0;
+}
+
+static void note_error(struct sql_upstream *u, const struct pg_report *report)
+{
+    size_t len = report->sqlstate.len < 5 ? report->sqlstate.len : 5;
+
+    memcpy(u->sqlstate, report->sqlstate.at, len);
+    u->sqlstate[len] = '\0';
+}
+
+/* The server spoke of a statement by the name that it knows. */
+static void say_reworded(struct reply *r, struct pg_report *report)
+{
+    struct buf message = { 0 }, out = { 0 };
+
+    pg_statements_session_reword(&r->u->lessee->statements, report->message, &message);
+    report->message = buf_all(&message);
+    pg_put_error(&out, report);
+    say(r, &out);
+    buf_fini(&message);
+}
+
+static void settle_skipped(struct sql_upstream *u)
+{
+    struct pg_expected e;
+
+    while (pg_expect_skipped(&u->expect, &e))
+        sql_settle_entry(u, &e, PG_OUTCOME_SKIPPED);
+}
+
+static void log_unasked(struct sql_upstream *u, const struct pg_report *report, uint16_t note)
+{
+    log_event(LOG_WARN,
+              note & SQL_NOTE_SETTINGS ? "settings of a session can't be set on a server"
+                                       : "a server refused what Sheaf asked",
+              log_text("pool", u->endpoint->side->name), log_text("endpoint", u->endpoint->name),
+              log_slice("error", report->message));
+}
+
+static bool speaks_of_ours(const struct pg_report *report)
+{
+    static const char PREFIX[] = "\"_sheaf_";
+
+    return memmem(report->message.at, report->message.len, PREFIX, sizeof(PREFIX) - 1) != NULL;
+}
+
+/* The server takes data, or will not: what was held back behind a COPY FROM STDIN follows. */
+static void end_copy_barrier(struct sql_upstream *u)
+{
+    if (u->lessee == NULL)
+        return;
+    u->lessee->copy_ended = false;
+    if (!u->lessee->copy_barrier)
+        return;
+    u->lessee->copy_barrier = false;
+    sql_session_go_on(u->lessee);
+}
+
+/* False: the upstream is gone. */
+static bool on_error(struct reply *r, struct pg_frame f, unsigned turn)
+{
+    struct sql_upstream *u = r->u;
+    struct pg_expected *whose = &u->expect.ended;
+    struct slice rest = slice_from(r->in, r->at);
+    struct slice body = pg_frame_is_whole(rest, f) ? pg_frame_body(rest, f) : slice_of(NULL, 0);
+    struct pg_report report = { 0 };
+    bool shown = !(turn & PG_TURN_SWALLOW);
+
+    if (pg_read_report(body, &report) == ERR_NONE)
+        note_error(u, &report);
+    if (turn & PG_TURN_STRAY) {
+        advance(r, f, false);
+        sql_upstream_says_goodbye(u, &report);
+        return false;
+    }
+    if (u->lessee != NULL && u->lessee->stage == SQL_WELCOMING) {
+        sql_entry_tell_error(u->lessee, &report);
+        shown = false;
+    } else if (shown && u->holds && is_of_server(u->sqlstate)) {
+        u->refused = true;
+        buf_clear(&u->held);
+        r->from = r->at;
+    } else if (!shown && whose->kind == PG_EXPECT_PARSE) {
+        shown = true; /* what it had prepared can't be any more: the client is to know why */
+    } else if (!shown) {
+        log_unasked(u, &report, whose->note);
+        u->ending = true;
+    }
+    if (u->refused)
+        shown = false;
+    if (shown && slice_is_text(report.severity, "FATAL")) {
+        u->fatal = memcmp(u->sqlstate, "57P", 3) != 0;
+        shown = u->fatal; /* else the loss is told, in our words */
+    }
+    if (shown && u->lessee != NULL && speaks_of_ours(&report)) {
+        advance(r, f, false);
+        say_reworded(r, &report);
+    } else {
+        advance(r, f, shown);
+    }
+    if (turn & PG_TURN_ENDS)
+        sql_settle_entry(u, whose, PG_OUTCOME_FAILED);
+    if (turn & PG_TURN_SKIPS)
+        settle_skipped(u);
+    if (u->lessee != NULL && !u->lessee->copies)
+        end_copy_barrier(u);
+    return true;
+}
+
+/* ---- ready ---- */
+
+/* The exchange is asked of another; what was taken as its reply is dropped. */
+static void ask_elsewhere(struct sql_upstream *u)
+{
+    struct sql_session *s = u->lessee;
+    struct sql_side *side = u->endpoint->side;
+
+    u->refused = u->holds = false;
+    buf_clear(&u->held);
+    counter_add(&side->stats->refusals, 1);
+    if (s == NULL)
+        return;
+    s->replay = u->kept;
+    u->kept = (struct buf){ 0 };
+    s->avoided |= 1ull << (u->endpoint->index & 63);
+    s->forced = strcmp(u->sqlstate, "40001") != 0 && u->sqlstate[0] != '5';
+    if (s->forced && strcmp(u->sqlstate, "25006") == 0)
+        sql_verdict_overrule(s, u);
+    session_request_ends(&s->base);
+    s->dirties = false;
+    sql_deeds_forget(s);
+}
+
+/* False: the upstream is not this exchange's any more. */
+static bool on_ready(struct reply *r, struct pg_frame f, unsigned turn)
+{
+    struct sql_upstream *u = r->u;
+    struct pg_expected ended = u->expect.ended;
+    enum pg_status status;
+    bool shown = !(turn & PG_TURN_SWALLOW) && !u->refused;
+
+    if (pg_read_ready(pg_frame_body(slice_from(r->in, r->at), f), &status) != ERR_NONE) {
+        upstream_fail(&u->base, ERR_PROTOCOL, "a ReadyForQuery that is not well formed");
+        return false;
+    }
+    u->status = status;
+    if (ended.kind == PG_EXPECT_SYNC && !(turn & PG_TURN_SWALLOW) && u->syncs_open > 0)
+        u->syncs_open--;
+    if (shown) {
+        release_hold(u);
+        flush_run(r);
+        tell_news(u);
+    }
+    advance(r, f, shown);
+    flush_run(r);
+    sql_settle_entry(u, &ended, u->sqlstate[0] == '\0' ? PG_OUTCOME_DONE : PG_OUTCOME_FAILED);
+    if (u->lessee != NULL && shown) {
+        if (pg_expect_is_empty(&u->expect))
+            u->lessee->copies = false;
+        if (!u->lessee->copies)
+            end_copy_barrier(u);
+    }
+    if (u->refused)
+        ask_elsewhere(u);
+    else if (shown && u->lessee != NULL)
+        sql_exchange_answered(u);
+    if (pg_expect_is_empty(&u->expect))
+        sql_exchange_ended(u);
+    return u->base.state == UPSTREAM_READY;
+}
+
+/* ---- frames ---- */
+
+/* Those whose content matters, or that must not be told in halves. */
+static bool must_be_whole(const struct sql_upstream *u, uint8_t type)
+{
+    switch (type) {
+    case PG_BACK_DATA_ROW: {
+        const struct pg_expected *head = pg_expect_head(&u->expect);
+
+        return head != NULL && (head->note & SQL_NOTE_PROBE);
+    }
+    case PG_BACK_COPY_DATA:
+    case PG_BACK_ROW_DESCRIPTION:
+    case PG_BACK_PARAMETER_DESCRIPTION:
+    case PG_BACK_FUNCTION_RESULT:
+        return false;
+    }
+    return true;
+}
+
+static void read_probe_row(struct sql_upstream *u, struct slice body)
+{
+    struct sql_session *s = u->lessee;
+    struct pg_pins_row row;
+
+    if (s == NULL || pg_pins_read_row(body, &row) != ERR_NONE)
+        return;
+    if (!row.is_setting)
+        u->found = row.pins;
+    else if (pg_settings_session_found(u->endpoint->side->interned, &s->settings,
+                                       &u->settings_found, row.name, row.value,
+                                       row.shown) != ERR_NONE)
+        s->pins |= PG_PIN_SETTINGS_LIMIT;
+}
+
+static void on_complete(struct sql_upstream *u, struct slice body, uint16_t note)
+{
+    struct sql_session *s = u->lessee;
+    struct slice tag;
+
+    if (!u->refused)
+        release_hold(u);
+    if (s != NULL && (s->deeds != NULL || s->settings.undo != NULL) &&
+        pg_read_complete(body, &tag) == ERR_NONE)
+        sql_deeds_complete(u, note, tag);
+}
+
+static bool on_async(struct reply *r, struct pg_frame f, unsigned turn)
+{
+    struct sql_upstream *u = r->u;
+    bool shown = !(turn & PG_TURN_SWALLOW) && u->lessee != NULL && !u->refused &&
+                 (!pg_expect_is_empty(&u->expect) || u->lessee->pins != 0);
+    struct slice body = pg_frame_body(slice_from(r->in, r->at), f);
+
+    if (f.type == PG_BACK_PARAMETER_STATUS) {
+        advance(r, f, false);
+        report(r, body, shown);
+        return true;
+    }
+    advance(r, f, shown);
+    return true;
+}
+
+/* A frame that is more than a row. */
+static bool on_special(struct reply *r, struct pg_frame f, unsigned turn, uint16_t note)
+{
+    struct sql_upstream *u = r->u;
+    struct slice body = pg_frame_body(slice_from(r->in, r->at), f);
+    struct pg_expected ended = u->expect.ended;
+    bool shown = !(turn & PG_TURN_SWALLOW) && !u->refused;
+
+    if (turn & PG_TURN_BAD) {
+        upstream_fail(&u->base, ERR_PROTOCOL, "the server says what nobody asked for");
+        return false;
+    }
+    if (turn & PG_TURN_ERROR)
+        return on_error(r, f, turn);
+    if (turn & PG_TURN_STRAY)
+        return on_error(r, f, turn);
+    if (turn & PG_TURN_ASYNC)
+        return on_async(r, f, turn);
+    if (f.type == PG_BACK_READY)
+        return on_ready(r, f, turn);
+    if (f.type == PG_BACK_COMMAND_COMPLETE && shown)
+        on_complete(u, body, note);
+    advance(r, f, shown);
+    if (turn & PG_TURN_ENDS)
+        sql_settle_entry(u, &ended, PG_OUTCOME_DONE);
+    return true;
+}
+
+static bool on_frame(struct reply *r, struct pg_frame f)
+{
+    struct sql_upstream *u = r->u;
+    struct slice rest = slice_from(r->in, r->at);
+    const struct pg_expected *head = pg_expect_head(&u->expect);
+    uint16_t note = head != NULL ? head->note : 0;
+    unsigned turn = pg_expect_frame(&u->expect, f.type);
+
+    if (f.type == PG_BACK_COPY_IN || f.type == PG_BACK_COPY_BOTH) {
+        release_hold(u);
+        end_copy_barrier(u);
+    }
+    if ((turn & ~PG_TURN_SWALLOW) != 0 || f.type == PG_BACK_COMMAND_COMPLETE) {
+        if (!on_special(r, f, turn, note))
+            return false;
+    } else {
+        if (f.type == PG_BACK_DATA_ROW && (note & SQL_NOTE_PROBE))
+            read_probe_row(u, pg_frame_body(rest, f));
+        advance(r, f, !(turn & PG_TURN_SWALLOW) && !u->refused);
+    }
+    if (owes_fake(u)) {
+        flush_run(r);
+        fakes(u);
+    }
+    return true;
+}
+
+static bool stream_on(struct reply *r)
+{
+    struct sql_upstream *u = r->u;
+    size_t there = r->in.len - r->at;
+    size_t here = u->frame_left < there ? (size_t)u->frame_left : there;
+
+    r->at += here;
+    if (!u->frame_shown)
+        r->from = r->at;
+    u->frame_left -= here;
+    return true;
+}
+
+/* False: more must come first, or the upstream is gone. */
+static bool step(struct reply *r)
+{
+    struct slice rest = slice_from(r->in, r->at);
+    struct pg_frame f;
+    enum err err;
+
+    if (r->u->frame_left > 0)
+        return stream_on(r);
+    err = pg_frame_read(rest, &f);
+    if (err == ERR_PROTOCOL) {
+        upstream_fail(&r->u->base, ERR_PROTOCOL, "a message of an impossible length");
+        return false;
+    }
+    if (err == ERR_AGAIN)
+        return false;
+    if (!pg_frame_is_whole(rest, f) && must_be_whole(r->u, f.type)) {
+        if (f.bytes <= SQL_WHOLE_BYTES)
+            return false;
+        if (f.type != PG_BACK_ERROR && f.type != PG_BACK_NOTICE) {
+            upstream_fail(&r->u->base, ERR_PROTOCOL, "a message that is longer than it may be");
+            return false;
+        }
+    }
+    return on_frame(r, f);
+}
+
+/* Long messages go from socket to socket. */
+static void pass_rest(struct sql_upstream *u)
+{
+    bool passes =
+        u->frame_left >= SQL_PASS_BYTES && u->frame_shown && !u->holds && u->lessee != NULL;
+
+    u->base.pass_to = passes ? &u->lessee->base : NULL;
+    u->base.pass_left = passes ? u->frame_left : 0;
+}
+
+/* A message of an exchange under way waited for what came before it. */
+static void end_barrier(struct sql_upstream *u)
+{
+    struct sql_session *s = u->lessee;
+
+    if (s == NULL || !s->barrier || !s->in_exchange || !pg_expect_is_empty(&u->expect))
+        return;
+    s->barrier = false;
+    sql_session_go_on(s);
+}
+
+size_t sql_reply_input(struct sql_upstream *u, struct slice in)
+{
+    struct reply r = { .u = u, .in = in };
+
+    counter_add(&u->endpoint->stats->bytes_in, in.len);
+    while (r.at < in.len && u->base.state == UPSTREAM_READY)
+        if (!step(&r))
+            break;
+    if (u->base.state != UPSTREAM_READY)
+        return in.len;
+    flush_run(&r);
+    pass_rest(u);
+    end_barrier(u);
+    if (u->lessee != NULL && u->lessee->base.throttled)
+        upstream_pause(&u->base, true);
+    return r.at;
+}
+
+/* ---- losing the server ---- */
+
+/* What is told of a statement that was under way. */
+static const char *outcome_of(const struct sql_session *s, const char **sqlstate)
+{
+    bool may_have_happened = s->commits || (s->dirties && s->status == PG_STATUS_IDLE);
+
+    *sqlstate = may_have_happened ? "08007" : "08006";
+    return may_have_happened ? "what was asked may have been carried out"
+                             : "what was asked was not carried out";
+}
+
+/* Answers what is owed to the session: an error, and that it is ready again. */
+static void answer_owed(struct sql_upstream *u, const char *why)
+{
+    struct sql_session *s = u->lessee;
+    const char *sqlstate, *outcome = outcome_of(s, &sqlstate);
+    struct pg_expected e;
+    struct buf out = { 0 };
+    bool told = false;
+
+    while (pg_expect_take(&u->expect, &e)) {
+        bool ends = e.kind == PG_EXPECT_QUERY || e.kind == PG_EXPECT_SYNC ||
+                    e.kind == PG_EXPECT_FUNCTION_CALL;
+
+        sql_settle_entry(u, &e, PG_OUTCOME_SKIPPED);
+        if (e.flags & PG_EXPECT_SWALLOW)
+            continue;
+        if (!told)
+            pg_put_error_text(&out, "ERROR", sqlstate, "server %s was lost: %s; %s",
+                              u->endpoint->name, why, outcome);
+        told = true;
+        if (ends) {
+            pg_put_ready(&out, PG_STATUS_IDLE);
+            session_request_ends(&s->base);
+            told = false;
+        }
+    }
+    if (s->in_exchange) {
+        s->in_exchange = false;
+        s->skips = true; /* up to its Sync */
+        session_request_ends(&s->base);
+        if (!told)
+            pg_put_error_text(&out, "ERROR", sqlstate, "server %s was lost: %s; %s",
+                              u->endpoint->name, why, outcome);
+    }
+    sql_session_put(s, buf_all(&out));
+    buf_fini(&out);
+}
+
+static bool lost_state(const struct sql_session *s, const struct sql_upstream *u)
+{
+    return s->pins != 0 || sql_account_pooling(s->account) == SQL_POOLING_SESSION ||
+           (u->frame_left > 0 && u->frame_shown) ||
+           (pg_expect_is_empty(&u->expect) && s->status != PG_STATUS_IDLE);
+}
+
+static void let_session_go_on(struct sql_upstream *u, const char *why)
+{
+    struct sql_session *s = u->lessee;
+
+    answer_owed(u, why);
+    pg_settings_session_rollback(u->endpoint->side->interned, &s->settings);
+    sql_deeds_forget(s);
+    if (s->frame_left > 0)
+        s->drops_frame = true;
+    s->status = PG_STATUS_IDLE;
+    sql_session_holds(s, false);
+    s->barrier = s->copy_barrier = s->dirties = s->commits = s->forced = false;
+    s->avoided = 0;
+    sql_lease_drop(u);
+    sql_session_go_on(s);
+}
+
+void sql_reply_lost(struct sql_upstream *u, const char *why)
+{
+    struct sql_session *s = u->lessee;
+
+    if (s == NULL)
+        return;
+    if (s->stage == SQL_READY && u->holds && u->kept.len > 0 && !pg_expect_is_empty(&u->expect)) {
+        struct pg_expected e;
+
+        while (pg_expect_take(&u->expect, &e))
+            sql_settle_entry(u, &e, PG_OUTCOME_SKIPPED);
+        ask_elsewhere(u);
+        s->forced = s->barrier = false;
+        sql_lease_drop(u);
+        sql_session_go_on(s);
+    } else if (s->stage == SQL_WELCOMING) {
+        sql_lease_drop(u);
+        sql_session_go_on(s);
+    } else if (s->stage != SQL_READY || u->fatal || (u->frame_left > 0 && u->frame_shown)) {
+        sql_lease_drop(u);
+        session_close(&s->base, CLOSE_UPSTREAM_LOST);
+    } else if (lost_state(s, u)) {
+        sql_lease_drop(u);
+        sql_session_fatal(s, "08006",
+                          "server %s was lost, and with it what this session had there: %s",
+                          u->endpoint->name, why);
+    } else {
+        let_session_go_on(u, why);
+    }
+}

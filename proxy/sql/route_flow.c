@@ -1,0 +1,253 @@
+/* Which endpoint an exchange goes to.
+ *
+ * What may change something goes to the primary.  A read goes to a replica that is up and has
+ * applied what the session has seen or done; if there is none, or it does not come soon, to the
+ * primary, which always has. */
+#include "proxy/sql/sql_flow.h"
+
+/* ---- what a statement is ---- */
+
+static uint32_t path_of(const struct sql_session *s)
+{
+    return (uint32_t)pg_settings_number(pg_settings_meaning(s->settings.current));
+}
+
+static struct statement_verdict verdict_of_all(const struct script *script)
+{
+    if (script->count == 1)
+        return verdict_of(script);
+    return (struct statement_verdict){ .reason = script->reason,
+                                       .effects = script->effects,
+                                       .kind =
+                                           script->count == 0 ? STATEMENT_EMPTY : STATEMENT_QUERY,
+                                       .route = script->route };
+}
+
+/* Unknown texts are read by the grammar; those whose shape says all are remembered. */
+void sql_classify(struct sql_session *s, struct slice text, struct sql_class *out)
+{
+    struct sql_side *side = sql_side_of(s);
+    struct statement_options options = {
+        .backslash_escapes = pg_settings_backslash_escapes(s->settings.current),
+        .tries_unknown_functions = side->settings->unknown_functions == SQL_UNKNOWN_FUNCTIONS_TRY,
+    };
+    struct verdict_key key = { .path = path_of(s), .role = (uint32_t)s->account->number };
+    struct shape shape = { 0 };
+    const struct statement_verdict *known;
+
+    *out = (struct sql_class){ 0 };
+    out->has_shape =
+        text.len <= SCRIPT_TEXT_LIMIT && shape_of(text, options.backslash_escapes, &shape);
+    if (out->has_shape) {
+        out->hints = shape.hints;
+        key.low = shape.low;
+        key.high = shape.high;
+        out->key = key;
+        known = verdicts_find(side->verdicts, &key, worker_now_us(side->worker) / 1000);
+        if (known != NULL) {
+            out->verdict = *known;
+            return;
+        }
+    }
+    arena_fini(&side->arena);
+    script_read(text, &options, &side->arena, &side->script);
+    out->hints = side->script.hints;
+    out->script = &side->script;
+    out->verdict = verdict_of_all(&side->script);
+    if (out->has_shape && side->script.may_be_remembered)
+        verdicts_keep(side->verdicts, &key, &out->verdict);
+}
+
+void sql_verdict_overrule(struct sql_session *s, const struct sql_upstream *u)
+{
+    enum { OVERRULED_MS = 600 * 1000 };
+    struct sql_side *side = sql_side_of(s);
+
+    if (u->shape.low != 0 || u->shape.high != 0)
+        verdicts_overrule(side->verdicts, &u->shape, u->sqlstate,
+                          worker_now_us(side->worker) / 1000 + OVERRULED_MS);
+}
+
+/* ---- where servers stand ---- */
+
+struct sql_endpoint *sql_primary(struct sql_side *side)
+{
+    struct board_primary known = board_primary(side->assembly->board, side->settings->base.number);
+
+    for (uint32_t i = 0; i < side->endpoint_count; i++)
+        if (side->endpoints[i]->settings->number == known.endpoint)
+            return side->endpoints[i];
+    return NULL;
+}
+
+static bool is_usable(const struct sql_side *side, const struct sql_endpoint *e,
+                      struct sql_session *s)
+{
+    const struct board *board = side->assembly->board;
+    uint32_t number = e->settings->number;
+    enum standing_fit fit = board_fit(board, number);
+
+    if (e->failing || !board_is_up(board, number) || (s->avoided >> (e->index & 63) & 1))
+        return false;
+    if (board_role(board, number) == STANDING_ROLE_PRIMARY || !sql_may_read_from(s, e))
+        return false;
+    if (fit == STANDING_LAGGING)
+        return side->settings->reads != SQL_READS_BOUNDED;
+    return fit == STANDING_FRESH || fit == STANDING_UNKNOWN;
+}
+
+static struct policy_candidate candidate(const struct sql_side *side, const struct sql_endpoint *e,
+                                         struct sql_session *s)
+{
+    const struct board *board = side->assembly->board;
+    struct standing standing = board_standing(board, e->settings->number);
+    struct policy_candidate c = {
+        .is_usable = is_usable(side, e, s),
+        .weight = e->settings->weight,
+        .busy = e->busy,
+        .slow_start_share = board_get(board, e->settings->number).weight_percent * 10u,
+        .position = { standing.system_id, standing.timeline, standing.lsn },
+        .lag_bytes = standing.lag_bytes,
+        .lag_ms = standing.lag_us / 1000,
+    };
+
+    sql_sampler_position(e, &c.position);
+    c.is_position_known = c.position.lsn > 0;
+    return c;
+}
+
+static struct policy policy_of(const struct sql_pool *settings)
+{
+    static const enum policy_order ORDERS[] = {
+        [SQL_BALANCE_ROUND_ROBIN] = POLICY_ROUND_ROBIN,
+        [SQL_BALANCE_WEIGHTS] = POLICY_WEIGHTED,
+        [SQL_BALANCE_LEAST_BUSY] = POLICY_LEAST_BUSY,
+    };
+    bool bounded = settings->reads == SQL_READS_BOUNDED;
+
+    return (struct policy){ .order = ORDERS[settings->balance],
+                            .max_lag_bytes = bounded ? settings->max_lag_bytes : 0,
+                            .max_lag_ms = bounded ? settings->max_lag_ms : 0 };
+}
+
+static struct policy_choice choose_replica(struct sql_session *s, struct sql_endpoint **out)
+{
+    struct sql_side *side = sql_side_of(s);
+    struct policy_candidate candidates[POLICY_CANDIDATE_LIMIT];
+    struct sql_endpoint *endpoints[POLICY_CANDIDATE_LIMIT];
+    struct policy policy = policy_of(side->settings);
+    struct policy_choice choice;
+    struct sql_endpoint *primary = sql_primary(side);
+    struct position none = { 0 };
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < side->endpoint_count && count < POLICY_CANDIDATE_LIMIT; i++) {
+        if (side->endpoints[i] == primary)
+            continue;
+        endpoints[count] = side->endpoints[i];
+        candidates[count++] = candidate(side, side->endpoints[i], s);
+    }
+    choice = policy_choose(&policy, &side->turn, candidates, count,
+                           sql_is_causal(s) ? &s->needed : &none);
+    *out = choice.index != POLICY_NONE     ? endpoints[choice.index]
+           : choice.nearest != POLICY_NONE ? endpoints[choice.nearest]
+                                           : NULL;
+    return choice;
+}
+
+/* ---- the decision ---- */
+
+bool sql_is_causal(const struct sql_session *s)
+{
+    return sql_side_of(s)->settings->reads == SQL_READS_CAUSAL || s->has_min_position;
+}
+
+static struct sql_decision to_primary(struct sql_session *s, const char *why)
+{
+    struct sql_side *side = sql_side_of(s);
+    struct sql_endpoint *primary = sql_primary(side);
+
+    if (primary == NULL || primary->failing)
+        return (struct sql_decision){ SQL_WAIT_PRIMARY, NULL, "there is no primary" };
+    return (struct sql_decision){ SQL_GO, primary, why };
+}
+
+static struct sql_decision replicas_are_down(struct sql_session *s, const char *why)
+{
+    if (sql_side_of(s)->settings->on_replicas_down == SQL_REPLICAS_DOWN_ERROR)
+        return (struct sql_decision){ SQL_REFUSE, NULL, why };
+    return to_primary(s, why);
+}
+
+/* What was written must have been sampled before it is known what a replica needs. */
+static bool needs_sample(struct sql_session *s)
+{
+    uint64_t since_us = sql_dirty_since_us(s);
+
+    if (!sql_is_causal(s) || since_us == 0)
+        return false;
+    return !sql_sample_covers(s, since_us);
+}
+
+static struct sql_decision to_replica(struct sql_session *s)
+{
+    const struct sql_pool *settings = sql_side_of(s)->settings;
+    struct sql_endpoint *e;
+    struct policy_choice choice;
+
+    if (needs_sample(s)) {
+        e = sql_primary(sql_side_of(s));
+        if (e == NULL || e->failing || s->waited_for_position)
+            return to_primary(s, "it is not known what the session has to see");
+        return (struct sql_decision){ SQL_WAIT_SAMPLE, e, "asks where the primary stands" };
+    }
+    choice = choose_replica(s, &e);
+    if (choice.why == POLICY_CHOSEN)
+        return (struct sql_decision){ SQL_GO, e, "a read" };
+    if (choice.why != POLICY_NOT_YET)
+        return replicas_are_down(s, policy_why_text(choice.why));
+    if (settings->causal_wait_ms == 0 || s->waited_for_position || e == NULL)
+        return to_primary(s, "no replica has what the session has seen yet");
+    return (struct sql_decision){ SQL_WAIT_POSITION, e, "waits for a replica" };
+}
+
+/* May what the session does outside of a transaction go to a replica at all? */
+static const char *keeps_from_replica(const struct sql_session *s, const struct shape_hints *hints)
+{
+    if (sql_side_of(s)->settings->reads == SQL_READS_PRIMARY && s->route != SQL_ROUTE_REPLICA)
+        return "reads = primary";
+    if (hints->route == HINT_PRIMARY)
+        return "a hint";
+    if (hints->route == HINT_NONE && s->route == SQL_ROUTE_PRIMARY)
+        return "route = primary";
+    if (pg_settings_isolation(s->settings.current) == PG_ISOLATION_SERIALIZABLE)
+        return "default_transaction_isolation is serializable";
+    if (s->forced)
+        return "a replica refused it";
+    return NULL;
+}
+
+static bool is_read_only(const struct sql_session *s, const struct statement_verdict *v)
+{
+    if (v->kind != STATEMENT_BEGIN || v->modes.isolation == MODE_SERIALIZABLE ||
+        v->modes.deferrable == MODE_DEFERRABLE)
+        return false;
+    return v->modes.access == MODE_READ_ONLY ||
+           (v->modes.access == MODE_ACCESS_UNSAID &&
+            pg_settings_read_only(s->settings.current) == PG_SWITCH_ON);
+}
+
+struct sql_decision sql_decide(struct sql_session *s, const struct statement_verdict *v,
+                               const struct shape_hints *hints)
+{
+    const char *kept = keeps_from_replica(s, hints);
+    bool asks_replica =
+        hints->route == HINT_REPLICA || hints->route == HINT_ANY || s->route == SQL_ROUTE_REPLICA;
+
+    if (kept != NULL)
+        return to_primary(s, kept);
+    if (v->route == ROUTE_READ || v->route == ROUTE_TRY || is_read_only(s, v) ||
+        (asks_replica && v->route == ROUTE_PRIMARY && hints->route != HINT_NONE))
+        return to_replica(s);
+    return to_primary(s, v->reason);
+}

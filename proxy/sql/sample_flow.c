@@ -1,0 +1,352 @@
+/* Where the servers stand in the log, asked when somebody needs to know, over one connection to
+ * each server and worker.  Whoever wants to know while a question is under way waits for the next
+ * one, so at most one is: that bounds the cost, whatever the number of sessions.
+ *
+ * A session that the primary answered must not be shown less by a replica.  Nothing is done at
+ * once; when it next wants to read, a sample of the primary that *began* after that answer
+ * covers it, and is asked for if there is none.  In the same way it does not change from one
+ * replica to another before a sample of the one covers what it has seen there. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/base/log.h"
+#include "proxy/base/mem.h"
+#include "proxy/sql/sql_flow.h"
+
+enum {
+    SAMPLE_REST_US = 5 * 1000,        /* between two samples that nobody waits for */
+    SAMPLE_MOST_US = 2 * 1000 * 1000, /* a server that does not answer by then is given up */
+    SAMPLER_IDLE_US = 300 * 1000 * 1000,
+};
+
+/* Commits that did not wait for the disk may lie behind what has been flushed. */
+static const char QUERY[] =
+    "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
+    " WHEN current_setting('synchronous_commit') = 'off' THEN pg_current_wal_insert_lsn()"
+    " ELSE pg_current_wal_flush_lsn() END, pg_is_in_recovery()";
+
+struct sql_sampler {
+    struct sql_endpoint *endpoint;
+    struct sql_upstream *upstream; /* NULL: none */
+    struct list waiters;           /* sql_sessions */
+    uint64_t asked_us;             /* when the question under way began; 0: none is */
+    uint64_t known_us;             /* when the one began that `lsn` answers; 0: nothing is known */
+    uint64_t used_us;
+    uint64_t lsn;
+    uint64_t read_lsn; /* of the row that came, for the answer under way */
+    bool in_recovery, read_recovery;
+    bool failed;
+};
+
+static struct sql_sampler *sampler_of(struct sql_endpoint *e)
+{
+    if (e->sampler == NULL) {
+        e->sampler = mem_new(sizeof(*e->sampler));
+        e->sampler->endpoint = e;
+        list_init(&e->sampler->waiters);
+    }
+    return e->sampler;
+}
+
+/* ---- asking ---- */
+
+static void ask(struct sql_sampler *m)
+{
+    struct buf out = { 0 };
+
+    if (m->upstream == NULL || m->upstream->base.state != UPSTREAM_READY || m->asked_us != 0)
+        return;
+    m->asked_us = worker_now_us(m->endpoint->side->worker);
+    m->failed = false;
+    m->read_lsn = 0;
+    pg_put_query(&out, slice_text(QUERY));
+    upstream_put(&m->upstream->base, buf_all(&out));
+    buf_fini(&out);
+    worker_be_busy(m->endpoint->side->worker);
+}
+
+static void want(struct sql_sampler *m, struct sql_account *a)
+{
+    m->used_us = worker_now_us(m->endpoint->side->worker);
+    if (m->upstream == NULL && !m->endpoint->failing && m->endpoint->present) {
+        m->upstream = sql_upstream_open_alone(a, m->endpoint);
+        m->upstream->sampler = m;
+    }
+    ask(m);
+}
+
+void sql_sampler_wait(struct sql_session *s, struct sql_endpoint *e, enum sql_wait wait)
+{
+    struct sql_sampler *m = sampler_of(e);
+
+    sql_wait_begin(s, wait, &m->waiters);
+    want(m, s->account);
+    if (m->upstream == NULL) { /* it can't be asked */
+        s->waited_for_position = true;
+        sql_wait_end(s);
+        sql_session_go_on(s);
+    }
+}
+
+/* ---- what sessions need ---- */
+
+static uint64_t shared_dirty_us(const struct sql_session *s)
+{
+    return s->account->scope == NULL ? 0 : atomic_load(&s->account->scope->dirty_us);
+}
+
+uint64_t sql_dirty_since_us(const struct sql_session *s)
+{
+    uint64_t shared_us = shared_dirty_us(s);
+
+    if (shared_us > s->needed_as_of_us && shared_us > s->dirty_us)
+        return shared_us;
+    return s->dirty_us;
+}
+
+void sql_mark_dirty(struct sql_session *s)
+{
+    uint64_t now_us = worker_now_us(s->base.worker);
+
+    s->dirty_us = now_us;
+    if (s->account->scope != NULL)
+        atomic_store(&s->account->scope->dirty_us, clock_now_us()); /* other workers compare */
+}
+
+/* The position as a whole; what the witness does not know of its history is 0 for all servers. */
+static struct position position_of(const struct sql_sampler *m)
+{
+    struct sql_endpoint *e = m->endpoint;
+    struct standing standing = board_standing(e->side->assembly->board, e->settings->number);
+
+    return (struct position){ standing.system_id, standing.timeline, m->lsn };
+}
+
+static void cover(struct sql_session *s, const struct sql_sampler *m)
+{
+    struct position p = position_of(m);
+
+    position_keep(&s->needed, &p);
+    if (s->dirty_us <= m->known_us)
+        s->dirty_us = 0;
+    s->needed_as_of_us = m->known_us;
+}
+
+/* Time has a grain: what began in the same microsecond may have begun before. */
+static bool covers(const struct sql_sampler *m, uint64_t since_us)
+{
+    return m != NULL && m->known_us > since_us;
+}
+
+bool sql_sample_covers(struct sql_session *s, uint64_t since_us)
+{
+    struct sql_endpoint *primary = sql_primary(sql_side_of(s));
+
+    if (primary == NULL || !covers(primary->sampler, since_us) || primary->sampler->in_recovery)
+        return false;
+    cover(s, primary->sampler);
+    return true;
+}
+
+bool sql_may_read_from(struct sql_session *s, const struct sql_endpoint *e)
+{
+    struct position p;
+
+    if (s->read_from == NULL || s->read_from == e || !sql_is_causal(s))
+        return true;
+    if (!s->read_from->present || !covers(s->read_from->sampler, s->read_us))
+        return false;
+    p = position_of(s->read_from->sampler);
+    position_keep(&s->needed, &p);
+    s->read_from = NULL;
+    return true;
+}
+
+void sql_sampler_saw(struct sql_session *s, struct sql_upstream *u)
+{
+    uint64_t now_us = worker_now_us(s->base.worker);
+    struct sql_endpoint *e = u->endpoint;
+
+    if (!sql_is_causal(s))
+        return;
+    if (e == sql_primary(e->side)) {
+        s->dirty_us = now_us;
+        return;
+    }
+    s->read_us = now_us;
+    s->read_from = e;
+    if (e->side->endpoint_count > 2 && now_us - sampler_of(e)->used_us > SAMPLE_REST_US)
+        want(e->sampler, s->account);
+}
+
+void sql_hint_position(struct sql_session *s, struct slice text)
+{
+    struct position p;
+
+    if (position_parse(text, &p) != ERR_NONE)
+        return;
+    if (p.system == 0) {
+        struct board_primary known =
+            board_primary(sql_side_of(s)->assembly->board, sql_side_of(s)->settings->base.number);
+
+        p.system = known.system_id;
+        p.timeline = known.timeline;
+    }
+    position_keep(&s->needed, &p);
+    s->has_min_position = true;
+}
+
+void sql_sampler_position(const struct sql_endpoint *e, struct position *position)
+{
+    const struct sql_sampler *m = e->sampler;
+
+    if (m != NULL && m->known_us > 0 && m->in_recovery && m->lsn > position->lsn)
+        position->lsn = m->lsn;
+}
+
+/* ---- answers ---- */
+
+static bool has_waited(const struct sql_session *s)
+{
+    uint64_t most_us = sql_side_of(s)->settings->causal_wait_ms * 1000;
+
+    return worker_now_us(s->base.worker) - s->wait_since_us >= most_us;
+}
+
+/* Does this answer end its wait? */
+static bool is_served(struct sql_session *s, const struct sql_sampler *m)
+{
+    struct position at;
+
+    if (m->failed) {
+        s->waited_for_position = true;
+        return true;
+    }
+    if (s->waits == SQL_WAITS_SAMPLE)
+        return covers(m, sql_dirty_since_us(s));
+    at = position_of(m);
+    if (position_compare(&s->needed, &at) == POSITION_REACHED)
+        return true;
+    s->waited_for_position = has_waited(s);
+    return s->waited_for_position;
+}
+
+static void serve(struct sql_sampler *m)
+{
+    LIST_EACH (&m->waiters, link) {
+        struct sql_session *s = LIST_ITEM(link, struct sql_session, wait_link);
+
+        if (!is_served(s, m))
+            continue;
+        sql_wait_end(s);
+        if (s->waited_for_position)
+            counter_add(&sql_side_of(s)->stats->timeouts, 1);
+        sql_session_go_on(s);
+    }
+    if (!list_is_empty(&m->waiters))
+        ask(m);
+}
+
+static void read_row(struct sql_sampler *m, struct slice body)
+{
+    struct pg_row row;
+    struct pg_value recovery;
+
+    if (pg_read_row(body, &row) != ERR_NONE || row.count != 2)
+        return;
+    recovery = pg_row_value(&row, 1);
+    m->read_recovery = slice_is_text(recovery.bytes, "t");
+    if (position_parse_lsn(pg_row_value(&row, 0).bytes, &m->read_lsn) != ERR_NONE)
+        m->read_lsn = 0;
+}
+
+static void answered(struct sql_sampler *m)
+{
+    uint64_t asked_us = m->asked_us;
+
+    m->asked_us = 0;
+    m->failed = m->read_lsn == 0;
+    if (!m->failed) {
+        m->known_us = asked_us;
+        m->lsn =
+            m->read_recovery ? m->read_lsn : position_before_page_header(m->read_lsn, 16 << 20);
+        m->in_recovery = m->read_recovery;
+    }
+    serve(m);
+}
+
+size_t sql_sampler_input(struct sql_upstream *u, struct slice in)
+{
+    struct sql_sampler *m = u->sampler;
+    size_t at = 0;
+    struct pg_frame f;
+
+    while (at < in.len) {
+        struct slice rest = slice_from(in, at);
+        enum err err = pg_frame_read(rest, &f);
+
+        if (err == ERR_PROTOCOL || (err == ERR_NONE && f.bytes > SQL_WHOLE_BYTES)) {
+            upstream_fail(&u->base, ERR_PROTOCOL, "not an answer to where the server stands");
+            return in.len;
+        }
+        if (err != ERR_NONE || !pg_frame_is_whole(rest, f))
+            break;
+        at += f.bytes;
+        if (f.type == PG_BACK_DATA_ROW)
+            read_row(m, pg_frame_body(rest, f));
+        else if (f.type == PG_BACK_READY)
+            answered(m);
+    }
+    return at;
+}
+
+void sql_sampler_ready(struct sql_upstream *u)
+{
+    if (u->sampler != NULL)
+        ask(u->sampler);
+    else
+        sql_tunnel_ready(u);
+}
+
+void sql_sampler_lost(struct sql_upstream *u)
+{
+    struct sql_sampler *m = u->sampler;
+
+    u->sampler = NULL;
+    m->upstream = NULL;
+    m->asked_us = 0;
+    m->known_us = 0;
+    m->failed = true;
+    serve(m);
+}
+
+void sql_sampler_tick(struct sql_endpoint *e, uint64_t now_us)
+{
+    struct sql_sampler *m = e->sampler;
+
+    if (m == NULL || m->upstream == NULL)
+        return;
+    if (m->asked_us != 0 && now_us - m->asked_us > SAMPLE_MOST_US) {
+        upstream_fail(&m->upstream->base, ERR_TIMEOUT, "the server does not say where it stands");
+        return;
+    }
+    if (m->asked_us != 0 || !list_is_empty(&m->waiters)) {
+        worker_be_busy(e->side->worker);
+    } else if (!e->present || now_us - m->used_us > SAMPLER_IDLE_US) {
+        struct sql_upstream *u = m->upstream;
+
+        u->sampler = NULL;
+        m->upstream = NULL;
+        sql_upstream_close(u);
+    }
+}
+
+void sql_sampler_free(struct sql_endpoint *e)
+{
+    if (e->sampler != NULL && e->sampler->upstream != NULL) {
+        e->sampler->upstream->sampler = NULL;
+        sql_upstream_retire(e->sampler->upstream);
+    }
+    free(e->sampler);
+    e->sampler = NULL;
+}

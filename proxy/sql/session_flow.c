@@ -1,0 +1,249 @@
+/* A session's life beside its exchanges: what the core tells of it, errors of ours, its end. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "proxy/sql/sql_flow.h"
+
+enum { WRITE_THROUGH_BYTES = 16 * 1024 };
+
+void sql_session_put(struct sql_session *s, struct slice bytes)
+{
+    if (bytes.len >= WRITE_THROUGH_BYTES) {
+        session_write_through(&s->base, bytes);
+    } else {
+        chain_slice(&s->base.out, &s->base.worker->chunks, bytes);
+        session_wants_flush(&s->base);
+    }
+    if (s->base.out.len > SQL_UNREAD_BYTES)
+        s->base.throttled = true; /* its server is not read from: sql_reply_input() */
+}
+
+static void drained(struct session *base)
+{
+    struct sql_session *s = (struct sql_session *)base;
+
+    base->throttled = false;
+    if (s->lease != NULL)
+        upstream_pause(&s->lease->base, false);
+}
+
+void sql_session_go_on(struct sql_session *s)
+{
+    if (s->base.state == SESSION_CLOSING)
+        return;
+    if (s->stage == SQL_WELCOMING)
+        sql_entry_go_on(s);
+    else if (s->base.state == SESSION_WAITING)
+        session_resume(&s->base);
+    session_recall(&s->base);
+}
+
+void sql_session_holds(struct sql_session *s, bool transaction)
+{
+    if (s->in_transaction == transaction || (transaction && s->base.ended))
+        return;
+    s->in_transaction = transaction;
+    if (transaction)
+        session_request_begins(&s->base);
+    else
+        session_request_ends(&s->base);
+}
+
+static void forget_requests(struct sql_session *s)
+{
+    while (s->base.open_requests > 0)
+        session_request_ends(&s->base);
+    s->in_transaction = false;
+}
+
+/* ---- errors ---- */
+
+static void put_error(struct sql_session *s, const char *severity, const char *sqlstate,
+                      const char *format, va_list arguments)
+{
+    char text[512];
+    struct buf out = { 0 };
+
+    vsnprintf(text, sizeof(text), format, arguments);
+    pg_put_error_text(&out, severity, sqlstate, "%s", text);
+    sql_session_put(s, buf_all(&out));
+    buf_fini(&out);
+}
+
+void sql_session_fatal(struct sql_session *s, const char *sqlstate, const char *format, ...)
+{
+    va_list arguments;
+
+    if (s->base.state == SESSION_CLOSING || s->stage == SQL_LEAVING)
+        return;
+    va_start(arguments, format);
+    put_error(s, "FATAL", sqlstate, format, arguments);
+    va_end(arguments);
+    sql_wait_end(s);
+    sql_session_let_go(s);
+    forget_requests(s);
+    s->stage = SQL_LEAVING;
+    session_finish(&s->base, CLOSE_REFUSED);
+}
+
+void sql_session_fail_exchange(struct sql_session *s, const char *sqlstate, const char *format, ...)
+{
+    va_list arguments;
+    char text[512];
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    sql_wait_end(s);
+    s->wait_since_us = 0;
+    if (s->stage != SQL_READY) {
+        sql_session_fatal(s, sqlstate, "%s", text);
+        return;
+    }
+    counter_add(&sql_side_of(s)->stats->failures, 1);
+    struct buf out = { 0 };
+
+    pg_put_error_text(&out, "ERROR", sqlstate, "%s", text);
+    sql_session_put(s, buf_all(&out));
+    buf_fini(&out);
+    s->skips = s->fails_next = true;
+    s->forced = s->waited_for_position = false;
+    s->avoided = 0;
+    sql_session_go_on(s);
+}
+
+/* ---- the end ---- */
+
+/* What it leaves behind at its server is undone, or the server's connection goes. */
+void sql_session_let_go(struct sql_session *s)
+{
+    struct sql_upstream *u = s->lease;
+
+    if (u == NULL)
+        return;
+    if (u->roster == NULL) { /* a tunnel's */
+        sql_lease_drop(u);
+        sql_upstream_close(u);
+        return;
+    }
+    if (!pg_expect_is_empty(&u->expect) || s->in_exchange || s->frame_left > 0 ||
+        pg_pins_after_discard(s->pins) != 0) {
+        if (!pg_expect_is_empty(&u->expect))
+            sql_cancel_upstream(u);
+        sql_lease_drop(u);
+        sql_upstream_close(u);
+        return;
+    }
+    sql_lease_drop(u);
+    sql_upstream_reset(u, s->pins != 0);
+}
+
+static void end(struct session *base)
+{
+    struct sql_session *s = (struct sql_session *)base;
+    struct sql_side *side = sql_side_of(s);
+
+    sql_wait_end(s);
+    sql_session_let_go(s);
+    sql_entry_free(s);
+    sql_deeds_forget(s);
+    pg_statements_session_fini(side->statements, &s->statements);
+    pg_settings_session_fini(side->interned, &s->settings);
+    pg_settings_unref(side->interned, &s->told);
+    buf_fini(&s->replay);
+    if (s->account != NULL)
+        s->account->sessions--;
+    s->account = NULL;
+    counter_sub(&side->stats->sessions_open, 1);
+}
+
+/* A client that sends no more: what it asked is still done and answered, what it left half is
+ * not. */
+static void half_closed(struct session *base)
+{
+    struct sql_session *s = (struct sql_session *)base;
+
+    if (s->in_exchange || s->frame_left > 0 ||
+        (s->lease != NULL && pg_expect_is_copying_in(&s->lease->expect)))
+        session_close(base, CLOSE_CLIENT_LEFT);
+    else if (s->lease == NULL || pg_expect_is_empty(&s->lease->expect))
+        sql_session_holds(s, false);
+}
+
+/* ---- input ---- */
+
+static void begin(struct session *base)
+{
+    struct sql_session *s = (struct sql_session *)base;
+
+    list_init(&s->wait_link);
+    s->status = PG_STATUS_IDLE;
+    counter_add(&sql_side_of(s)->stats->sessions_open, 1);
+}
+
+static size_t input(struct session *base, struct slice in)
+{
+    struct sql_session *s = (struct sql_session *)base;
+
+    switch (s->stage) {
+    case SQL_OPENING:
+    case SQL_ADMITTING:
+    case SQL_WELCOMING:
+        return sql_entry_input(s, in);
+    case SQL_READY:
+        return sql_ask_input(s, in);
+    case SQL_TUNNEL:
+        if (s->lease != NULL)
+            upstream_put(&s->lease->base, in);
+        return in.len;
+    case SQL_LEAVING:
+        break;
+    }
+    return in.len;
+}
+
+/* There are too many sessions: PostgreSQL's own words. */
+static void turn_away(const struct session_limits *limits, int fd)
+{
+    struct buf out = { 0 };
+
+    (void)limits;
+    pg_put_error_text(&out, "FATAL", "53300", "sorry, too many clients already");
+    (void)!send(fd, out.at, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    buf_fini(&out);
+}
+
+void sql_session_tick(struct sql_session *s, uint64_t now_us)
+{
+    const struct sql_pool *settings = sql_side_of(s)->settings;
+    uint64_t idle_ms = settings->idle_transaction_timeout_ms, query_ms = settings->query_timeout_ms;
+    const struct sql_upstream *u = s->lease;
+
+    if (u == NULL || s->stage != SQL_READY)
+        return;
+    if (idle_ms > 0 && s->status != PG_STATUS_IDLE && pg_expect_is_empty(&u->expect) &&
+        now_us - s->status_us > idle_ms * 1000)
+        sql_session_fatal(s, "25P03",
+                          "terminating connection due to idle-in-transaction timeout "
+                          "(idle_transaction_timeout)");
+    else if (query_ms > 0 && !pg_expect_is_empty(&u->expect) &&
+             now_us - u->asked_us > query_ms * 1000)
+        sql_session_fatal(s, "57014", "canceling statement due to query_timeout");
+}
+
+const struct flow sql_flow = {
+    .name = "sql",
+    .tls_inside = true,
+    .session_begin = begin,
+    .session_input = input,
+    .session_drained = drained,
+    .session_half_closed = half_closed,
+    .turn_away = turn_away,
+    .session_end = end,
+    .upstream_connected = sql_upstream_connected,
+    .upstream_input = sql_upstream_input,
+    .upstream_passed = sql_upstream_passed,
+    .upstream_lost = sql_upstream_lost,
+    .upstream_drained = sql_upstream_drained,
+};

@@ -1,0 +1,427 @@
+/* What an exchange changed: in the session's settings, its names of statements, and in what pins it
+ * to its server.  And what becomes of the lease when all is answered.
+ *
+ * A text that changes settings is noted when it is sent (its *deeds*), and each of its
+ * statements is done when the server says that it has; nothing further is sent meanwhile. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/base/mem.h"
+#include "proxy/sql/sql_flow.h"
+
+/* One text's statements. */
+struct sql_deed {
+    struct sql_deed *next;
+    struct script script;
+    size_t done; /* of its statements */
+};
+
+struct sql_deeds {
+    struct arena arena;
+    struct sql_deed *first, **end;
+};
+
+/* ---- noting ---- */
+
+static bool is_deed(const struct statement *st)
+{
+    switch (st->kind) {
+    case STATEMENT_SET:
+    case STATEMENT_RESET:
+    case STATEMENT_RESET_ALL:
+    case STATEMENT_SET_CHARACTERISTICS:
+    case STATEMENT_SAVEPOINT:
+    case STATEMENT_RELEASE:
+    case STATEMENT_ROLLBACK_TO:
+    case STATEMENT_DEALLOCATE:
+    case STATEMENT_DEALLOCATE_ALL:
+    case STATEMENT_DISCARD_ALL:
+        return true;
+    default:
+        return st->setting_count > 0 || (st->effects & EFFECT_SETS);
+    }
+}
+
+bool sql_class_has_deeds(const struct sql_class *c)
+{
+    if (c->script == NULL) /* what is remembered by its shape says nothing of values */
+        return c->verdict.kind == STATEMENT_RESET_ALL ||
+               c->verdict.kind == STATEMENT_DEALLOCATE_ALL ||
+               c->verdict.kind == STATEMENT_DISCARD_ALL || c->verdict.kind == STATEMENT_RESET ||
+               c->verdict.kind == STATEMENT_SAVEPOINT || c->verdict.kind == STATEMENT_RELEASE ||
+               c->verdict.kind == STATEMENT_ROLLBACK_TO ||
+               c->verdict.kind == STATEMENT_DEALLOCATE || c->verdict.kind == STATEMENT_SET ||
+               c->verdict.kind == STATEMENT_SET_CHARACTERISTICS ||
+               (c->verdict.effects & EFFECT_SETS);
+    for (size_t i = 0; i < c->script->count; i++)
+        if (is_deed(&c->script->statements[i]))
+            return true;
+    return false;
+}
+
+/* set_config($1, $2, false): what the client bound to them. */
+static void bind_parameter(uint16_t number, const struct pg_bind *bound, struct arena *arena,
+                           struct slice *out, bool *is_null)
+{
+    struct pg_bound value;
+
+    if (number == 0 || bound == NULL || number > bound->value_count)
+        return;
+    value = pg_bind_value(bound, number - 1u);
+    *is_null = value.value.is_null;
+    *out = arena_copy(arena, value.value.bytes);
+}
+
+static bool is_true(struct slice text)
+{
+    return text.len > 0 && (text.at[0] == 't' || text.at[0] == '1' || text.at[0] == 1);
+}
+
+static void bind_setting(struct setting *set, const struct pg_bind *bound, struct arena *arena)
+{
+    struct slice local = { 0 };
+    bool is_null = false, no_name = false, no_local = false;
+
+    if (bound == NULL ||
+        (set->name_parameter == 0 && set->value_parameter == 0 && set->local_parameter == 0))
+        return;
+    bind_parameter(set->name_parameter, bound, arena, &set->name, &no_name);
+    bind_parameter(set->value_parameter, bound, arena, &set->text, &is_null);
+    bind_parameter(set->local_parameter, bound, arena, &local, &no_local);
+    if (set->local_parameter != 0)
+        set->is_local = is_true(local);
+    set->is_default |= is_null;
+    set->is_known = set->name.len > 0 && !no_name && !no_local;
+}
+
+void sql_deeds_note(struct sql_session *s, struct slice text, const struct pg_bind *bound)
+{
+    struct statement_options options = { .backslash_escapes =
+                                             pg_settings_backslash_escapes(s->settings.current) };
+    struct sql_deed *deed;
+
+    if (s->deeds == NULL) {
+        s->deeds = mem_new(sizeof(*s->deeds));
+        s->deeds->end = &s->deeds->first;
+    }
+    deed = arena_new(&s->deeds->arena, sizeof(*deed));
+    script_read(arena_copy(&s->deeds->arena, text), &options, &s->deeds->arena, &deed->script);
+    for (size_t i = 0; i < deed->script.count; i++)
+        for (size_t k = 0; k < deed->script.statements[i].setting_count; k++)
+            bind_setting((struct setting *)&deed->script.statements[i].settings[k], bound,
+                         &s->deeds->arena);
+    *s->deeds->end = deed;
+    s->deeds->end = &deed->next;
+}
+
+void sql_deeds_forget(struct sql_session *s)
+{
+    if (s->deeds == NULL)
+        return;
+    arena_fini(&s->deeds->arena);
+    free(s->deeds);
+    s->deeds = NULL;
+}
+
+/* ---- doing ---- */
+
+static enum err do_setting(struct sql_session *s, const struct setting *set)
+{
+    struct pg_settings_pool *pool = sql_side_of(s)->interned;
+
+    if (!set->is_known) {
+        s->probes = s->probes_settings = true;
+        return ERR_NONE;
+    }
+    if (set->is_default)
+        return set->is_local ? pg_settings_session_reset_local(pool, &s->settings, set->name)
+                             : pg_settings_session_reset(pool, &s->settings, set->name);
+    return set->is_local ? pg_settings_session_set_local(pool, &s->settings, set->name, set->text)
+                         : pg_settings_session_set(pool, &s->settings, set->name, set->text);
+}
+
+static enum err do_settings(struct sql_session *s, const struct statement *st)
+{
+    enum err err = ERR_NONE;
+
+    for (size_t i = 0; i < st->setting_count && err == ERR_NONE; i++)
+        err = do_setting(s, &st->settings[i]);
+    return err;
+}
+
+static void forget_statements(struct sql_session *s, bool on_server)
+{
+    if (pg_statements_session_clear(&s->statements, PG_CHANGE_BY_MESSAGE) == ERR_NONE)
+        pg_statements_session_settle(sql_side_of(s)->statements, &s->statements, PG_OUTCOME_DONE);
+    if (on_server)
+        pg_prepared_clear(&s->lease->prepared);
+}
+
+static void forget_statement(struct sql_session *s, struct slice name)
+{
+    struct pg_statement *st;
+
+    if (pg_statements_session_find(&s->statements, name, &st) != PG_NAME_THERE)
+        return;
+    pg_prepared_remove(&s->lease->prepared, st->id); /* it was told so in the server's words */
+    if (pg_statements_session_undefine(&s->statements, name, PG_CHANGE_BY_MESSAGE) == ERR_NONE)
+        pg_statements_session_settle(sql_side_of(s)->statements, &s->statements, PG_OUTCOME_DONE);
+}
+
+static enum err do_statement(struct sql_session *s, const struct statement *st)
+{
+    struct pg_settings_pool *pool = sql_side_of(s)->interned;
+
+    switch (st->kind) {
+    case STATEMENT_RESET_ALL:
+        return pg_settings_session_reset_all(pool, &s->settings);
+    case STATEMENT_DISCARD_ALL:
+        pg_settings_session_discard_all(pool, &s->settings);
+        forget_statements(s, true);
+        s->pins = pg_pins_after_discard(s->pins);
+        return ERR_NONE;
+    case STATEMENT_DEALLOCATE_ALL:
+        forget_statements(s, true);
+        return ERR_NONE;
+    case STATEMENT_DEALLOCATE:
+        forget_statement(s, st->name);
+        return ERR_NONE;
+    case STATEMENT_SAVEPOINT:
+        return pg_settings_session_savepoint(pool, &s->settings, st->name);
+    case STATEMENT_RELEASE:
+        pg_settings_session_release(pool, &s->settings, st->name);
+        return ERR_NONE;
+    case STATEMENT_ROLLBACK_TO:
+        pg_settings_session_rollback_to(pool, &s->settings, st->name);
+        return ERR_NONE;
+    default:
+        return do_settings(s, st);
+    }
+}
+
+static void set_upstream(struct sql_upstream *u, const struct pg_settings *settings)
+{
+    if (u->settings == settings)
+        return;
+    settings = pg_settings_ref(settings);
+    pg_settings_unref(u->endpoint->side->interned, &u->settings);
+    u->settings = settings;
+}
+
+/* RESET goes back to what the client began with; the server went back to its own preset, unless it
+ * was told in other words. */
+static void follow_server(struct sql_upstream *u, const struct statement *st, bool reworded)
+{
+    struct sql_session *s = u->lessee;
+    struct pg_settings_pool *pool = u->endpoint->side->interned;
+
+    set_upstream(u, pg_settings_session_effective(&s->settings));
+    if (st->kind == STATEMENT_RESET_ALL) {
+        pg_settings_drop_all(pool, &u->settings);
+    } else if (st->kind == STATEMENT_DISCARD_ALL) {
+        pg_settings_unref(pool, &u->settings);
+    } else if (!reworded) {
+        for (size_t i = 0; i < st->setting_count; i++)
+            if (st->settings[i].is_default && st->settings[i].is_known)
+                (void)!pg_settings_drop(pool, &u->settings, st->settings[i].name);
+    }
+}
+
+/* The next statement of what was noted is done.  False: there is none. */
+static bool do_next(struct sql_upstream *u, bool *is_rollback_to)
+{
+    struct sql_session *s = u->lessee;
+    struct sql_deed *deed = s->deeds == NULL ? NULL : s->deeds->first;
+    const struct statement *st;
+
+    while (deed != NULL && deed->done == deed->script.count)
+        deed = s->deeds->first = deed->next;
+    if (deed == NULL)
+        return false;
+    st = &deed->script.statements[deed->done++];
+    *is_rollback_to = st->kind == STATEMENT_ROLLBACK_TO;
+    if (do_statement(s, st) != ERR_NONE)
+        s->pins |= PG_PIN_SETTINGS_LIMIT;
+    follow_server(u, st, deed->script.count == 1 && st->kind == STATEMENT_RESET);
+    return true;
+}
+
+void sql_deeds_complete(struct sql_upstream *u, uint16_t note, struct slice tag)
+{
+    struct sql_session *s = u->lessee;
+    struct pg_settings_pool *pool = u->endpoint->side->interned;
+    bool is_rollback_to = false;
+
+    if (note & SQL_NOTE_DEEDS)
+        do_next(u, &is_rollback_to);
+    if (s->settings.undo == NULL)
+        return;
+    if (slice_is_text(tag, "COMMIT") || slice_is_text(tag, "PREPARE TRANSACTION"))
+        pg_settings_session_commit(pool, &s->settings);
+    else if (slice_is_text(tag, "ROLLBACK") && !is_rollback_to)
+        pg_settings_session_rollback(pool, &s->settings);
+    else
+        return;
+    set_upstream(u, pg_settings_session_effective(&s->settings));
+}
+
+/* ---- pins ---- */
+
+void sql_pins_note(struct sql_session *s, uint32_t effects)
+{
+    static const struct {
+        uint32_t effect, pin;
+    } PINS[] = {
+        { EFFECT_TEMP, PG_PIN_TEMP },        { EFFECT_LOCK, PG_PIN_ADVISORY_LOCK },
+        { EFFECT_HOLD, PG_PIN_HOLD_CURSOR }, { EFFECT_LISTENS, PG_PIN_LISTEN },
+        { EFFECT_SEED, PG_PIN_SEED },        { EFFECT_LOADS, PG_PIN_LOAD },
+        { EFFECT_CURRVAL, PG_PIN_SEQUENCE }, { EFFECT_OPAQUE, PG_PIN_OPAQUE },
+    };
+    enum { PROBED = EFFECT_TEMP | EFFECT_LOCK | EFFECT_HOLD | EFFECT_LISTENS | EFFECT_OPAQUE };
+
+    if (effects == 0)
+        return;
+    for (size_t i = 0; i < sizeof(PINS) / sizeof(PINS[0]); i++)
+        if (effects & PINS[i].effect)
+            s->pins |= PINS[i].pin;
+    if ((effects & PROBED) || ((effects & EFFECT_CATALOG) && s->pins != 0))
+        s->probes = true;
+    s->probes_settings |= (effects & EFFECT_OPAQUE) != 0;
+    if (effects & EFFECT_CATALOG)
+        verdicts_forget_all(sql_side_of(s)->verdicts);
+}
+
+/* ---- what the upstream was to know ---- */
+
+bool sql_settings_apply(struct sql_upstream *u, const struct pg_settings *wanted)
+{
+    struct buf out = { 0 };
+    size_t queries;
+
+    if (u->settings == wanted)
+        return false;
+    queries = pg_settings_difference(u->settings, wanted, &out);
+    for (size_t i = 0; i < queries; i++)
+        (void)!pg_expect_push(&u->expect, (struct pg_expected){ .kind = PG_EXPECT_QUERY,
+                                                                .flags = PG_EXPECT_SWALLOW,
+                                                                .note = SQL_NOTE_SETTINGS });
+    upstream_put(&u->base, buf_all(&out));
+    buf_fini(&out);
+    set_upstream(u, wanted);
+    if (queries > 0)
+        u->prepared.unnamed = 0;
+    return queries > 0;
+}
+
+void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum pg_outcome outcome)
+{
+    struct pg_statements *store = u->endpoint->side->statements;
+    struct pg_statement *st = e->subject;
+
+    if ((e->note & SQL_NOTE_CHANGE) && u->lessee != NULL)
+        pg_statements_session_settle(store, &u->lessee->statements, outcome);
+    if (st == NULL)
+        return;
+    if (e->note & SQL_NOTE_PREPARES)
+        pg_prepared_settle(&u->prepared, st->id, outcome);
+    if ((e->note & SQL_NOTE_UNNAMED) && outcome != PG_OUTCOME_DONE && u->prepared.unnamed == st->id)
+        u->prepared.unnamed = 0;
+    pg_statement_unref(store, &st);
+}
+
+/* ---- the end of an exchange ---- */
+
+void sql_exchange_answered(struct sql_upstream *u)
+{
+    struct sql_session *s = u->lessee;
+    struct sql_side *side = u->endpoint->side;
+    uint64_t now_us = worker_now_us(u->base.worker), took_us = now_us - u->asked_us;
+
+    s->status = u->status;
+    s->status_us = now_us;
+    s->base.active_s = (uint32_t)(now_us / 1000000);
+    s->forced = s->waited_for_position = false;
+    s->avoided = 0;
+    session_request_ends(&s->base);
+    sql_session_holds(s, u->status != PG_STATUS_IDLE && !s->base.ended);
+    counter_add(&side->stats->requests, 1);
+    counter_add(&u->endpoint->stats->requests, 1);
+    histogram_add(&side->stats->latency_us, took_us);
+    histogram_add(&u->endpoint->stats->latency_us, took_us);
+    if (u->status == PG_STATUS_IDLE && s->settings.undo != NULL) {
+        if (u->sqlstate[0] == '\0')
+            pg_settings_session_commit(side->interned, &s->settings);
+        else
+            pg_settings_session_rollback(side->interned, &s->settings);
+        set_upstream(u, pg_settings_session_effective(&s->settings));
+    }
+    if (u->status == PG_STATUS_IDLE && s->dirties) {
+        s->dirties = s->commits = false;
+        if (u->endpoint == sql_primary(side))
+            sql_mark_dirty(s);
+    }
+    sql_sampler_saw(s, u);
+    u->sqlstate[0] = '\0';
+}
+
+/* Its pins, as the server told them. */
+static void end_probe(struct sql_upstream *u)
+{
+    struct sql_session *s = u->lessee;
+
+    u->probing = false;
+    if (u->sqlstate[0] != '\0') /* it could not be asked: better to keep what may be there */
+        return;
+    s->pins = pg_pins_after_probe(s->pins, u->found);
+    if (u->probes_settings) {
+        pg_settings_session_adopt(u->endpoint->side->interned, &s->settings, &u->settings_found);
+        set_upstream(u, pg_settings_session_effective(&s->settings));
+    }
+}
+
+static void begin_probe(struct sql_upstream *u)
+{
+    struct sql_session *s = u->lessee;
+
+    u->probing = true;
+    u->found = 0;
+    u->sqlstate[0] = '\0';
+    u->probes_settings = s->probes_settings;
+    s->probes = s->probes_settings = false;
+    sql_upstream_ask(u, pg_pins_query(u->probes_settings), SQL_NOTE_PROBE);
+}
+
+static bool must_keep(const struct sql_session *s)
+{
+    return s->status != PG_STATUS_IDLE || s->in_exchange || s->pins != 0 ||
+           sql_account_pooling(s->account) == SQL_POOLING_SESSION;
+}
+
+void sql_exchange_ended(struct sql_upstream *u)
+{
+    struct sql_session *s = u->lessee;
+
+    if (s == NULL) {
+        sql_upstream_reset_ended(u);
+        return;
+    }
+    if (s->stage == SQL_WELCOMING) {
+        sql_entry_go_on(s);
+        return;
+    }
+    if (u->probing)
+        end_probe(u);
+    s->barrier = s->copy_barrier = false;
+    sql_deeds_forget(s);
+    if (s->replay.len > 0) {
+        sql_lease_end(u);
+    } else if (s->probes && s->status == PG_STATUS_IDLE && !s->in_exchange &&
+               sql_account_pooling(s->account) == SQL_POOLING_TRANSACTION) {
+        begin_probe(u);
+        return;
+    } else if (!must_keep(s)) {
+        sql_lease_end(u);
+    }
+    if (s->base.in.len > 0 || s->replay.len > 0 || s->base.state == SESSION_WAITING)
+        sql_session_go_on(s);
+}

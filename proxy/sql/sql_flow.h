@@ -1,0 +1,504 @@
+/* The insides of the SQL flow, shared by its files:
+ *
+ *     side_flow.c       a worker's side of a pool: made, changed by a reload, taken away
+ *     account_flow.c    users in databases, and what they are told at login
+ *     entry_flow.c      a session comes in: TLS, login, welcome
+ *     admission_flow.c  how a client is to prove who he is
+ *     session_flow.c    a session's life between its exchanges: waits, errors of ours, its end
+ *     ask_flow.c        what a session asks: an exchange is gathered, routed, and begun
+ *     message_flow.c    its messages, one by one, to the upstream
+ *     reply_flow.c      what a server says: forwarded, swallowed, or reason to ask elsewhere
+ *     settle_flow.c     what an exchange changed: settings, statements, pins; and its end
+ *     route_flow.c      which endpoint: what the statement is, which replica is fresh enough
+ *     lease_flow.c      rosters of upstreams: leased, waited for, handed on, given back
+ *     budget_flow.c     how many upstreams the process may have
+ *     upstream_flow.c   one upstream: TLS, login, loss, clock
+ *     sample_flow.c     where the primary and the replicas stand in the log
+ *     cancel_flow.c     requests to cancel
+ *     local_flow.c      statements that Sheaf answers itself
+ *
+ * All of it belongs to one worker's thread, but for the budgets' counters.
+ *
+ * An *exchange* is what a client asks until the server is ready again: a simple Query, a function
+ * call, or extended messages up to Sync.  A session without a transaction leases an upstream for
+ * one exchange; within a transaction, or while something pins it, it keeps the one that it has. */
+#pragma once
+
+#include "proxy/base/arena.h"
+#include "proxy/base/slab.h"
+#include "proxy/core/session.h"
+#include "proxy/core/stats.h"
+#include "proxy/core/upstream.h"
+#include "proxy/sql/pg_admit.h"
+#include "proxy/sql/pg_expect.h"
+#include "proxy/sql/pg_login.h"
+#include "proxy/sql/pg_pins.h"
+#include "proxy/sql/pg_prepared.h"
+#include "proxy/sql/pg_settings_session.h"
+#include "proxy/sql/pg_statements.h"
+#include "proxy/sql/sql_works.h"
+#include "proxy/wire/pgwire.h"
+#include "proxy/wire/pgwire_write.h"
+#include "replica/policy.h"
+#include "replica/position.h"
+#include "replica/statement.h"
+#include "replica/verdicts.h"
+
+enum {
+    SQL_GATHER_BYTES = 16 * 1024,  /* an exchange that is longer is not read whole to be routed */
+    SQL_HOLD_BYTES = 16 * 1024,    /* of a replica's answer, until it is sure to be one */
+    SQL_UNSENT_BYTES = 256 * 1024, /* to a server: then its session is not read from */
+    SQL_UNREAD_BYTES = 256 * 1024, /* of a session: then its server is not read from */
+    SQL_KEPT_BYTES = 64 * 1024,    /* of a session that waits: then it is not read from */
+    SQL_WHOLE_BYTES = 64 * 1024,   /* of a server: a message that must be seen whole */
+    SQL_PARSE_BYTES = SCRIPT_TEXT_LIMIT + 64 * 1024, /* of a client: Query and Parse */
+    SQL_PASS_BYTES = 64 * 1024, /* a message of which so much is to come goes by unseen */
+};
+
+/* What the flow notes of what it expects of a server (pg_expected.note). */
+enum sql_expect_note {
+    SQL_NOTE_CHANGE = 1 << 0,    /* of the session's names: to be settled */
+    SQL_NOTE_PREPARES = 1 << 1,  /* of the upstream's: the subject is a statement, counted */
+    SQL_NOTE_UNNAMED = 1 << 2,   /* the server's unnamed one; the same */
+    SQL_NOTE_DUPLICATE = 1 << 3, /* the server's words are about another name; the same */
+    SQL_NOTE_DEEDS = 1 << 4,     /* the session's next deeds are done by it */
+    SQL_NOTE_SETTINGS = 1 << 5,  /* puts the server's settings right */
+    SQL_NOTE_PROBE = 1 << 6,     /* asks which pins there are */
+    SQL_NOTE_RESET = 1 << 7,     /* ROLLBACK or DISCARD ALL for who left */
+};
+
+/* What all workers share of those who log in as one user to one database of one endpoint, or as one
+ * user, or to one database. */
+struct sql_budget {
+    struct list link;
+    char *key; /* owned */
+    uint32_t refs;
+    atomic_uint open;        /* upstreams, of all workers */
+    atomic_ullong wanted_us; /* when a worker last asked for one in vain */
+    atomic_ullong dirty_us;  /* with causal_scope: the last write of all */
+};
+
+struct sql_sampler;
+struct sql_login_state;
+
+/* An endpoint as this worker sees it. */
+struct sql_endpoint {
+    struct list link; /* on side->past_endpoints, once a reload took it out */
+    struct sql_side *side;
+    uint32_t index;
+    const struct endpoint_settings *settings; /* of side->assembly, while it is present */
+    char *identity, *name;                    /* owned */
+    bool present;
+    struct stats_row *stats;
+    bool failing; /* nobody is sent there; the clock tries again */
+    enum err failure;
+    char why[200];
+    uint64_t retry_at_us, backoff_ms;
+    uint32_t busy;               /* leases and waiters */
+    uint32_t rosters, upstreams; /* that refer to it */
+    struct sql_sampler *sampler; /* owned by sample_flow; NULL: not needed yet */
+};
+
+/* A listener of the pool: what its sessions are opened with.  It stays for their sake when a reload
+ * takes the listener away. */
+struct sql_gate {
+    struct session_limits limits; /* first */
+    struct list link;             /* on side->gates */
+    struct sql_side *side;
+    char *name;                               /* owned */
+    const struct listener_settings *settings; /* of side->assembly; NULL: it is gone */
+    struct tls_context *tls;                  /* counted; NULL: no TLS */
+};
+
+/* Upstreams of one account to one endpoint. */
+struct sql_roster {
+    struct list link; /* on account->rosters */
+    struct sql_account *account;
+    struct sql_endpoint *endpoint;
+    struct sql_budget *budget, *database_budget, *user_budget; /* counted */
+    struct list idle;    /* sql_upstreams; the one used last is the first */
+    struct list waiters; /* sql_sessions; the first came first */
+    uint32_t waiter_count;
+    uint32_t open;     /* here, those that start included */
+    uint32_t starting; /* of them */
+};
+
+/* What a client is told at its login, besides its key. */
+struct sql_welcome {
+    struct sql_welcome *next;
+    const struct pg_settings *start;    /* counted: what the client began with */
+    const struct pg_settings *reported; /* counted */
+};
+
+/* With which a user is logged in to servers. */
+struct sql_credentials {
+    char *password; /* owned: clear, or its md5 hash; NULL: none */
+    struct scram_keys keys;
+};
+
+/* A user in a database: whose sessions share upstreams. */
+struct sql_account {
+    struct list link; /* on side->accounts */
+    struct sql_side *side;
+    uint64_t number;                              /* never given twice: the scope of statements */
+    char *database, *user;                        /* as clients name them; owned */
+    const struct sql_user *user_settings;         /* of side->assembly; NULL: of no line */
+    const struct sql_database *database_settings; /* of side->assembly; NULL: it is gone */
+    struct sql_credentials credentials;           /* of who logged in last */
+    struct list rosters;
+    struct sql_welcome *welcomes; /* owned */
+    uint32_t welcome_count;
+    uint32_t sessions;
+    struct sql_budget
+        *scope;      /* counted: with whom it shares causality; NULL: each session for itself */
+    uint32_t guests; /* upstreams of no roster */
+    uint64_t idle_since_us;
+};
+
+enum sql_stage {
+    SQL_OPENING,   /* the first message is awaited */
+    SQL_ADMITTING, /* has to prove who it is */
+    SQL_WELCOMING, /* waits for what a server says at login */
+    SQL_READY,
+    SQL_TUNNEL, /* replication: bytes go by both ways */
+    SQL_LEAVING,
+};
+
+enum sql_wait {
+    SQL_WAITS_NOT,
+    SQL_WAITS_LEASE,    /* on a roster's list */
+    SQL_WAITS_PRIMARY,  /* on the side's list: there is none */
+    SQL_WAITS_SAMPLE,   /* on a sampler's list: where the primary stands */
+    SQL_WAITS_POSITION, /* on a sampler's list: for a replica to come so far */
+};
+
+struct sql_entry;
+
+struct sql_session {
+    struct session base;         /* first; its limits are of its gate */
+    struct sql_account *account; /* counted in its sessions; NULL: not admitted */
+    struct sql_entry *entry;     /* owned: until it is READY */
+    struct sql_upstream *lease;
+    struct list wait_link;
+    struct sql_roster *waits_at;
+    uint64_t wait_since_us; /* 0: it does not */
+    uint64_t frame_left;    /* of a message that streams by */
+    uint64_t status_us;     /* since when it is between two exchanges */
+    struct buf replay;      /* an exchange that a replica refused: to be asked again, first */
+    struct pg_settings_session settings;
+    const struct pg_settings *told; /* counted: what was reported to the client */
+    struct pg_statements_session statements;
+    struct sql_deeds *deeds; /* owned: changes under way */
+    struct position needed;  /* a replica must have reached it */
+    uint64_t dirty_us; /* when the primary last answered it; 0: not since `needed` was known */
+    uint64_t needed_as_of_us;       /* `needed` covers all that was before */
+    uint64_t read_us;               /* when a replica last answered it, */
+    struct sql_endpoint *read_from; /* and which; borrowed, NULL: none, or it is gone */
+    uint64_t avoided;               /* by endpoint index: not asked again in this exchange */
+    uint32_t pins;                  /* enum pg_pin, of the lease */
+    uint32_t key_pid;
+    uint32_t key_secret;
+    uint8_t stage;        /* enum sql_stage */
+    uint8_t waits;        /* enum sql_wait */
+    uint8_t status;       /* enum pg_status, as the client was told */
+    uint8_t route;        /* enum sql_route: SET sheaf.route, user, database, listener */
+    bool drops_frame : 1; /* frame_left goes nowhere */
+    bool skips : 1;       /* after an error of ours, until Sync */
+    bool in_exchange : 1; /* extended messages since the last Sync were forwarded */
+    bool executed : 1;    /* of these, an Execute */
+    bool forced : 1;      /* this exchange goes to the primary, whatever it is */
+    bool waited_for_position : 1;
+    bool has_min_position : 1;
+    bool in_transaction : 1; /* which counts as an open request */
+    bool barrier : 1;        /* nothing further is sent until all is answered */
+    bool copy_barrier : 1;   /* nor until the server takes COPY's data, or has an error */
+    bool copy_ended : 1;     /* CopyDone or CopyFail was sent for it */
+    bool copies : 1;         /* the Query under way has a COPY FROM STDIN */
+    bool probes : 1;         /* something was done that only the server knows all of */
+    bool probes_settings : 1;
+    bool dirties : 1;       /* this exchange or its transaction may write */
+    bool commits : 1;       /* this exchange may end its transaction */
+    bool fails_next : 1;    /* the exchange that comes next was answered with an error */
+    bool portal_copies : 1; /* the portal that was bound last is a COPY FROM STDIN */
+    bool portal_deeds : 1;  /* or changes something */
+};
+
+struct sql_upstream {
+    struct upstream base;          /* first */
+    struct sql_roster *roster;     /* NULL: of a sampler or tunnel */
+    struct sql_endpoint *endpoint; /* borrowed: it lives while upstreams do */
+    struct list idle_link;
+    struct sql_session *lessee;  /* NULL: idle, or starting */
+    struct sql_sampler *sampler; /* it belongs to; NULL: none */
+    struct sql_account *account; /* borrowed: counts it in its rosters or guests */
+    const char *tunnel;          /* borrowed: what `replication` is to be; NULL: it is no tunnel */
+    struct sql_login_state *login; /* owned: until it stands */
+    struct pg_expect expect;
+    struct pg_prepared prepared;
+    const struct pg_settings *settings; /* counted: what was set besides the server's presets */
+    const struct pg_settings *reported; /* counted: ParameterStatus as last told */
+    struct buf kept;                    /* the exchange, while it may be asked elsewhere */
+    struct buf held;                    /* the answer, while it may be dropped for another's */
+    uint64_t frame_left;                /* of a message that streams by */
+    uint64_t born_us, idle_since_us, leased_us, asked_us;
+    uint32_t key_pid;
+    uint32_t key_secret;
+    uint32_t syncs_open; /* of those that are owed */
+    uint32_t cancels;    /* requests to cancel that are on their way to it */
+    uint32_t found;      /* pins that the probe found */
+    struct pg_settings_found settings_found;
+    struct verdict_key shape; /* of what is held; zero: it has none */
+    char sqlstate[6];         /* of the last error in this exchange; "" if there was none */
+    uint8_t status;           /* enum pg_status, of the last ReadyForQuery */
+    bool asks_tls : 1;        /* SSLRequest was sent */
+    bool stood : 1;           /* it was ready once */
+    bool frame_shown : 1;     /* frame_left goes to the session */
+    bool holds : 1;   /* nothing was forwarded of this exchange yet, and others may be asked */
+    bool fatal : 1;   /* the server ends because of what its session said */
+    bool refused : 1; /* what follows is swallowed, then others are asked */
+    bool awaits_cancel : 1; /* free, but for those */
+    bool ending : 1;        /* closed when it is free */
+    bool resetting : 1;     /* ROLLBACK or DISCARD ALL is under way; nobody's */
+    bool discards : 1;      /* the latter follows the former */
+    bool probing : 1;       /* the server is asked which pins there are */
+    bool probes_settings : 1;
+};
+
+/* A worker's own side of an sql pool. */
+struct sql_side {
+    struct list link; /* on the worker's list of sides */
+    char *name;
+    bool gone;
+    struct worker *worker;
+    struct assembly *assembly; /* counted reference */
+    const struct sql_pool *settings;
+    struct slab session_slab;
+    struct list gates;
+    struct sql_endpoint **endpoints; /* owned */
+    uint32_t endpoint_count;
+    struct list past_endpoints;
+    struct list accounts;
+    uint64_t accounts_made;
+    struct list waiters; /* for a primary */
+    uint32_t primary_epoch;
+    struct stats_row *stats;
+    struct verdicts *verdicts;
+    struct policy_turn turn;
+    struct pg_settings_pool *interned;
+    struct pg_statements *statements;
+    struct sql_kept_keys *kept_keys; /* owned by admission_flow */
+    struct arena arena;              /* of one classification */
+    struct script script;
+};
+
+struct sql_works {
+    struct list sides;
+};
+
+static inline struct sql_gate *sql_gate_of(const struct sql_session *s)
+{
+    return (struct sql_gate *)s->base.limits;
+}
+
+static inline struct sql_side *sql_side_of(const struct sql_session *s)
+{
+    return sql_gate_of(s)->side;
+}
+
+/* What a text is. */
+struct sql_class {
+    struct statement_verdict verdict;
+    struct shape_hints hints;
+    struct verdict_key key;
+    bool has_shape;
+    const struct script *script; /* in side->arena, until the next; NULL: it was remembered */
+};
+
+/* What an interned statement is: its note. */
+struct sql_note {
+    struct statement_verdict verdict;
+    struct verdict_key key;
+    uint8_t hint; /* enum shape_hint_route */
+    bool has_deeds;
+};
+
+enum sql_verb { SQL_GO, SQL_WAIT_PRIMARY, SQL_WAIT_SAMPLE, SQL_WAIT_POSITION, SQL_REFUSE };
+
+struct sql_decision {
+    enum sql_verb verb;
+    struct sql_endpoint *endpoint; /* to go to, or to wait for */
+    const char *why;
+};
+
+/* budget_flow.c */
+struct sql_budget *sql_budget_open(const char *pool, const char *endpoint, const char *database,
+                                   const char *user);
+void sql_budget_close(struct sql_budget **where);
+bool sql_budget_take(struct sql_roster *roster, bool reserve);
+void sql_budget_give(struct sql_roster *roster);
+bool sql_budget_is_wanted(const struct sql_roster *roster); /* by any worker, just now */
+
+/* account_flow.c */
+struct sql_account *sql_account_find(struct sql_side *side, struct slice database,
+                                     struct slice user);
+void sql_account_follow(struct sql_account *a);
+void sql_account_free(struct sql_account *a);
+void sql_account_tick(struct sql_account *a, uint64_t now_us, bool housekeeping);
+void sql_credentials_wipe(struct sql_credentials *c);
+struct sql_sizes sql_account_sizes(const struct sql_account *a);
+uint32_t sql_account_max_connections(const struct sql_account *a);
+enum sql_pooling sql_account_pooling(const struct sql_account *a);
+struct sql_roster *sql_roster_of(struct sql_account *a, struct sql_endpoint *e);
+/* False: not known yet.  *reported is borrowed. */
+bool sql_welcome_find(const struct sql_account *a, const struct pg_settings *start,
+                      const struct pg_settings **reported);
+void sql_welcome_keep(struct sql_account *a, const struct pg_settings *start,
+                      const struct pg_settings *reported);
+void sql_welcomes_forget(struct sql_side *side);
+
+/* entry_flow.c */
+size_t sql_entry_input(struct sql_session *s, struct slice in);
+void sql_entry_go_on(struct sql_session *s); /* WELCOMING: a lease came, or its answer */
+void sql_entry_free(struct sql_session *s);
+void sql_entry_tell_error(struct sql_session *s, const struct pg_report *report);
+
+/* admission_flow.c */
+struct sql_admission {
+    const char *user, *database; /* borrowed */
+    bool is_replication;         /* physical */
+    struct pg_admit_settings settings;
+    uint8_t endpoint_hash[TLS_END_POINT_MOST];
+    char host[64];
+};
+/* How he is to prove who he is; false: he was refused already.  Does not move until that is
+ * done. */
+bool sql_admission_settings(struct sql_session *s, struct sql_admission *a);
+void sql_kept_keys_forget(struct sql_side *side);
+
+/* session_flow.c */
+/* What it waited for came, or must be looked for elsewhere: it is shown its input again. */
+void sql_session_go_on(struct sql_session *s);
+/* Ends the session with a FATAL error. */
+void sql_session_fatal(struct sql_session *s, const char *sqlstate, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+/* The exchange at the front of its input, which was not begun, is answered with an error. */
+void sql_session_fail_exchange(struct sql_session *s, const char *sqlstate, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+void sql_session_put(struct sql_session *s, struct slice bytes);
+/* Gives the lease back, or up. */
+void sql_session_let_go(struct sql_session *s);
+/* Whether it holds a transaction: then it is not idle, for who drains the process. */
+void sql_session_holds(struct sql_session *s, bool transaction);
+void sql_session_tick(struct sql_session *s, uint64_t now_us);
+
+/* ask_flow.c */
+size_t sql_ask_input(struct sql_session *s, struct slice in);
+/* Asks again what a replica refused. */
+void sql_ask_again(struct sql_session *s);
+
+/* message_flow.c */
+/* One message, or the part of it that is there, to the lease; returns the bytes used, 0: more are
+ * needed, or it must wait. */
+size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_frame f);
+size_t sql_message_stream(struct sql_session *s, struct slice in);
+
+/* reply_flow.c */
+size_t sql_reply_input(struct sql_upstream *u, struct slice in);
+void sql_reply_lost(struct sql_upstream *u, const char *why);
+/* Says what is due in place of the server. */
+void sql_reply_fakes(struct sql_upstream *u);
+
+/* settle_flow.c */
+bool sql_class_has_deeds(const struct sql_class *c);
+/* What this text will change is noted, to be done as its statements are answered. */
+void sql_deeds_note(struct sql_session *s, struct slice text, const struct pg_bind *bound);
+void sql_deeds_complete(struct sql_upstream *u, uint16_t note, struct slice tag);
+void sql_deeds_forget(struct sql_session *s);
+void sql_pins_note(struct sql_session *s, uint32_t effects);
+void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum pg_outcome outcome);
+/* ReadyForQuery came, for the session. */
+void sql_exchange_answered(struct sql_upstream *u);
+/* Nothing is owed any more. */
+void sql_exchange_ended(struct sql_upstream *u);
+/* The server is set as the session has it, by what is put in front of what it asks. */
+bool sql_settings_apply(struct sql_upstream *u, const struct pg_settings *wanted);
+
+/* route_flow.c */
+void sql_classify(struct sql_session *s, struct slice text, struct sql_class *out);
+struct sql_decision sql_decide(struct sql_session *s, const struct statement_verdict *v,
+                               const struct shape_hints *hints);
+/* A replica refused it: for some time it is the primary's. */
+void sql_verdict_overrule(struct sql_session *s, const struct sql_upstream *u);
+struct sql_endpoint *sql_primary(struct sql_side *side); /* NULL: there is none */
+bool sql_is_causal(const struct sql_session *s);
+
+/* lease_flow.c */
+bool sql_lease_ask(struct sql_session *s, struct sql_endpoint *e);
+void sql_lease_end(struct sql_upstream *u);
+void sql_lease_drop(struct sql_upstream *u); /* it is not to be used by others */
+void sql_upstream_is_free(struct sql_upstream *u);
+void sql_wait_begin(struct sql_session *s, enum sql_wait wait, struct list *waiters);
+void sql_wait_end(struct sql_session *s);
+void sql_roster_tick(struct sql_roster *roster, uint64_t now_us);
+void sql_roster_turn_away(struct sql_roster *roster);
+/* The primary may be another now. */
+void sql_primary_waiters_look(struct sql_side *side);
+void sql_waiters_tick(struct sql_side *side, uint64_t now_us);
+
+/* upstream_flow.c */
+void sql_upstream_open(struct sql_roster *roster);
+/* Of no roster: its owner is told by sql_sampler_ready() and the like. */
+struct sql_upstream *sql_upstream_open_alone(struct sql_account *a, struct sql_endpoint *e);
+void sql_upstream_close(struct sql_upstream *u); /* nobody's; says goodbye */
+void sql_upstream_end(struct sql_upstream *u);   /* when it is free */
+void sql_upstream_retire(struct sql_upstream *u);
+void sql_upstream_tick(struct sql_upstream *u, uint64_t now_us, bool housekeeping);
+void sql_endpoint_tick(struct sql_endpoint *e, uint64_t now_us);
+void sql_upstream_connected(struct upstream *base);
+size_t sql_upstream_input(struct upstream *base, struct slice in);
+void sql_upstream_lost(struct upstream *base, enum err err, const char *why);
+void sql_upstream_drained(struct upstream *base, uint64_t before);
+void sql_upstream_passed(struct upstream *base, size_t len);
+/* Sends a Query on nobody's behalf; the answer is swallowed. */
+void sql_upstream_ask(struct sql_upstream *u, struct slice text, uint16_t note);
+/* Undoes what who left it has left: a transaction, and with `discard` all else. */
+void sql_upstream_reset(struct sql_upstream *u, bool discard);
+void sql_upstream_reset_ended(struct sql_upstream *u);
+/* The server says an error that nobody asked for: it is going. */
+void sql_upstream_says_goodbye(struct sql_upstream *u, const struct pg_report *report);
+void sql_endpoint_fails(struct sql_endpoint *e, enum err err, const char *why);
+
+/* sample_flow.c */
+uint64_t sql_dirty_since_us(const struct sql_session *s);
+/* May it read there without going back in time? */
+bool sql_may_read_from(struct sql_session *s, const struct sql_endpoint *e);
+void sql_mark_dirty(struct sql_session *s);
+void sql_hint_position(struct sql_session *s, struct slice text);
+bool sql_sample_covers(struct sql_session *s, uint64_t since_us);
+void sql_sampler_position(const struct sql_endpoint *e, struct position *position);
+void sql_sampler_wait(struct sql_session *s, struct sql_endpoint *e, enum sql_wait wait);
+/* The exchange was answered by this upstream. */
+size_t sql_sampler_input(struct sql_upstream *u, struct slice in);
+void sql_sampler_saw(struct sql_session *s, struct sql_upstream *u);
+void sql_sampler_ready(struct sql_upstream *u);
+void sql_sampler_lost(struct sql_upstream *u);
+void sql_sampler_tick(struct sql_endpoint *e, uint64_t now_us);
+void sql_sampler_free(struct sql_endpoint *e);
+
+/* cancel_flow.c */
+void sql_cancel_ask(struct sql_session *s, uint32_t pid, struct slice secret);
+void sql_cancel_key(struct sql_session *s);
+void sql_cancel_forget(struct sql_upstream *u); /* it goes */
+void sql_cancel_end(struct worker *w);
+/* Cancels what the upstream is doing, whoever asked for it. */
+void sql_cancel_upstream(struct sql_upstream *u);
+
+/* entry_flow.c, for tunnels */
+void sql_tunnel_ready(struct sql_upstream *u);
+
+/* local_flow.c */
+bool sql_local_is_position(const struct sql_class *c);
+/* Answers it, if it is Sheaf's; false: it is not. */
+bool sql_local_answer(struct sql_session *s, const struct sql_class *c, struct buf *out);
+/* A sheaf.* setting that a client began with, or that its user or listener gives it. */
+bool sql_local_set(struct sql_session *s, struct slice name, struct slice value, bool is_default);

@@ -1,0 +1,492 @@
+/* One upstream: it asks for TLS if that is wanted, logs in, serves leases, and goes.
+ *
+ *     sql_upstream_open() --> SSLRequest, TLS --> pg_login --> free, or a sampler's or tunnel's
+ *
+ * A server that can't be reached, or refuses the login, fails its endpoint for this worker:
+ * nobody is sent there until the clock, backing off, lets one try again. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/base/log.h"
+#include "proxy/base/mem.h"
+#include "proxy/sql/sql_flow.h"
+
+enum { LOGIN_PARAMETERS = 4 };
+
+/* What a login borrows until it is over. */
+struct sql_login_state {
+    struct pg_login login;
+    struct pg_login_settings settings;
+    struct pg_parameter parameters[LOGIN_PARAMETERS];
+    uint8_t endpoint_hash[SCRAM_ENDPOINT_MOST];
+};
+
+/* ---- opening ---- */
+
+static struct sql_upstream *open_upstream(struct sql_account *a, struct sql_endpoint *e)
+{
+    struct sql_side *side = e->side;
+    struct sql_upstream *u = (struct sql_upstream *)upstream_new(
+        side->worker, sizeof(*u), &sql_flow, side->assembly, e->settings);
+
+    u->endpoint = e;
+    u->login = mem_new(sizeof(*u->login));
+    u->account = a;
+    u->status = PG_STATUS_IDLE;
+    u->prepared.max = side->settings->max_prepared_statements;
+    list_init(&u->idle_link);
+    u->born_us = worker_now_us(side->worker);
+    e->upstreams++;
+    upstream_start(&u->base);
+    return u;
+}
+
+void sql_upstream_open(struct sql_roster *roster)
+{
+    struct sql_upstream *u = open_upstream(roster->account, roster->endpoint);
+
+    u->roster = roster;
+    roster->open++;
+    roster->starting++;
+}
+
+struct sql_upstream *sql_upstream_open_alone(struct sql_account *a, struct sql_endpoint *e)
+{
+    a->guests++;
+    return open_upstream(a, e);
+}
+
+/* ---- login ---- */
+
+static const char *user_of(const struct sql_upstream *u)
+{
+    const struct endpoint_settings *settings = u->base.endpoint;
+
+    return settings->user != NULL ? settings->user : u->account->user;
+}
+
+static const char *database_of(const struct sql_upstream *u)
+{
+    const struct endpoint_settings *settings = u->base.endpoint;
+    const struct sql_account *a = u->account;
+
+    if (a->database_settings != NULL && a->database_settings->server_name != NULL)
+        return a->database_settings->server_name;
+    return settings->database_name != NULL ? settings->database_name : a->database;
+}
+
+static void add_parameter(struct sql_login_state *state, const char *name, const char *value)
+{
+    state->parameters[state->settings.parameter_count++] =
+        (struct pg_parameter){ slice_text(name), slice_text(value) };
+}
+
+static void begin_login(struct sql_upstream *u)
+{
+    struct sql_login_state *state = u->login;
+    const struct endpoint_settings *e = u->base.endpoint;
+    const struct sql_credentials *credentials = &u->account->credentials;
+    struct buf out = { 0 };
+    size_t hash_len = 0;
+
+    if (u->base.conn.tls != NULL &&
+        tls_server_end_point(u->base.conn.tls, state->endpoint_hash, &hash_len) != ERR_NONE)
+        hash_len = 0; /* a certificate that has no such hash: without channel binding */
+    state->settings = (struct pg_login_settings){
+        .user = slice_text(user_of(u)),
+        .database = slice_text(database_of(u)),
+        .parameters = state->parameters,
+        .endpoint = slice_of(state->endpoint_hash, hash_len),
+        .is_private = u->base.conn.tls != NULL || e->address.path != NULL,
+        .may_tell_password = address_is_local(&e->address),
+    };
+    if (e->password != NULL) {
+        state->settings.password = slice_text(e->password);
+    } else if (e->user == NULL) {
+        if (credentials->password != NULL)
+            state->settings.password = slice_text(credentials->password);
+        if (credentials->keys.verifier.iterations > 0)
+            state->settings.keys = &credentials->keys;
+    }
+    if (u->tunnel != NULL)
+        add_parameter(state, "replication", u->tunnel);
+    pg_login_begin(&state->login, &state->settings, &out);
+    upstream_say(&u->base, buf_all(&out));
+    buf_fini(&out);
+}
+
+void sql_upstream_connected(struct upstream *base)
+{
+    struct sql_upstream *u = (struct sql_upstream *)base;
+    struct buf out = { 0 };
+
+    if (base->conn.tls != NULL || base->endpoint->tls.need == TLS_NEED_OFF ||
+        base->endpoint->address.path != NULL) {
+        begin_login(u);
+        return;
+    }
+    u->asks_tls = true;
+    pg_put_ssl_request(&out);
+    upstream_say(base, buf_all(&out));
+    buf_fini(&out);
+}
+
+/* 'S', or 'N'; a server of before TLS would say an error. */
+static size_t read_tls_answer(struct sql_upstream *u, struct slice in)
+{
+    u->asks_tls = false;
+    if (in.at[0] == 'S' && in.len == 1) {
+        upstream_secure(&u->base);
+    } else if (in.at[0] == 'S') {
+        upstream_fail(
+            &u->base, ERR_TLS,
+            "something follows the server's answer to SSLRequest: somebody is in between");
+    } else if (in.at[0] == 'N' && in.len == 1 && u->base.endpoint->tls.need == TLS_NEED_ALLOW) {
+        begin_login(u);
+    } else {
+        upstream_fail(&u->base, ERR_TLS,
+                      "the server does not speak TLS, which server_tls asks for (server_tls = "
+                      "prefer or off would go without)");
+    }
+    return in.len;
+}
+
+static void keep_reported(struct sql_upstream *u, const struct pg_login *login)
+{
+    struct slice rest = buf_all(&login->parameters);
+    struct pg_parameter p;
+
+    while (pg_parameter_next(&rest, &p))
+        if (!slice_is_text(p.name, "in_hot_standby"))
+            pg_settings_report(u->endpoint->side->interned, &u->reported, p.name, p.value);
+}
+
+static void forget_login(struct sql_upstream *u)
+{
+    if (u->login == NULL)
+        return;
+    pg_login_fini(&u->login->login);
+    free(u->login);
+    u->login = NULL;
+}
+
+static void stands(struct sql_upstream *u)
+{
+    struct sql_login_state *state = u->login;
+    struct sql_endpoint *e = u->endpoint;
+    struct sql_account *a = u->account;
+    uint32_t secret = 0;
+
+    keep_reported(u, &state->login);
+    u->key_pid = state->login.pid;
+    if (state->login.secret_len == sizeof(secret))
+        memcpy(&secret, state->login.secret, sizeof(secret));
+    u->key_secret = secret;
+    if (state->login.keys.verifier.iterations > 0 && u->base.endpoint->user == NULL) {
+        scram_keys_wipe(&a->credentials.keys);
+        a->credentials.keys = state->login.keys;
+    }
+    forget_login(u);
+    u->stood = true;
+    e->failing = false;
+    e->backoff_ms = 0;
+    counter_add(&e->stats->upstreams_opened, 1);
+    counter_add(&e->stats->upstreams_open, 1);
+    upstream_become_ready(&u->base);
+    if (u->roster == NULL) {
+        sql_sampler_ready(u);
+        return;
+    }
+    u->roster->starting--;
+    sql_upstream_is_free(u);
+}
+
+static size_t read_login(struct sql_upstream *u, struct slice in)
+{
+    struct pg_login *login = &u->login->login;
+    struct buf out = { 0 };
+    size_t used = 0;
+    enum err err = pg_login_feed(login, in, &used, &out);
+
+    if (out.len > 0)
+        upstream_say(&u->base, buf_all(&out));
+    buf_fini(&out);
+    if (err == ERR_NONE) {
+        stands(u);
+    } else if (err != ERR_AGAIN) {
+        char why[PG_LOGIN_WHY_BYTES];
+
+        if (login->is_wrong_secret)
+            scram_keys_wipe(&u->account->credentials.keys);
+        memcpy(u->sqlstate, login->sqlstate, sizeof(u->sqlstate));
+        snprintf(why, sizeof(why), "%s", login->why);
+        upstream_fail(&u->base, err, why);
+        return in.len;
+    }
+    return used;
+}
+
+size_t sql_upstream_input(struct upstream *base, struct slice in)
+{
+    struct sql_upstream *u = (struct sql_upstream *)base;
+
+    if (u->asks_tls)
+        return read_tls_answer(u, in);
+    if (u->login != NULL)
+        return read_login(u, in);
+    if (u->tunnel != NULL) {
+        if (u->lessee != NULL)
+            sql_session_put(u->lessee, in);
+        if (u->lessee != NULL && u->lessee->base.throttled)
+            upstream_pause(base, true);
+        return in.len;
+    }
+    if (u->sampler != NULL)
+        return sql_sampler_input(u, in);
+    return sql_reply_input(u, in);
+}
+
+void sql_upstream_passed(struct upstream *base, size_t len)
+{
+    struct sql_upstream *u = (struct sql_upstream *)base;
+
+    u->frame_left -= len;
+    counter_add(&u->endpoint->stats->bytes_in, len);
+}
+
+void sql_upstream_drained(struct upstream *base, uint64_t before)
+{
+    struct sql_upstream *u = (struct sql_upstream *)base;
+
+    (void)before;
+    if (u->lessee != NULL && base->put_bytes - base->written_bytes <= SQL_UNSENT_BYTES)
+        sql_session_go_on(u->lessee);
+}
+
+/* ---- asking on nobody's behalf ---- */
+
+void sql_upstream_ask(struct sql_upstream *u, struct slice text, uint16_t note)
+{
+    struct buf out = { 0 };
+
+    (void)!pg_expect_push(
+        &u->expect,
+        (struct pg_expected){ .kind = PG_EXPECT_QUERY, .flags = PG_EXPECT_SWALLOW, .note = note });
+    pg_put_query(&out, text);
+    upstream_put(&u->base, buf_all(&out));
+    buf_fini(&out);
+    u->prepared.unnamed = 0;
+    worker_be_busy(u->base.worker);
+}
+
+void sql_upstream_reset(struct sql_upstream *u, bool discard)
+{
+    u->sqlstate[0] = '\0';
+    if (u->status == PG_STATUS_IDLE && !discard) {
+        sql_upstream_is_free(u);
+        return;
+    }
+    u->resetting = true;
+    u->discards = discard;
+    u->asked_us = worker_now_us(u->base.worker);
+    if (u->status != PG_STATUS_IDLE) {
+        sql_upstream_ask(u, slice_text("ROLLBACK"), SQL_NOTE_RESET);
+        return;
+    }
+    u->discards = false;
+    sql_upstream_ask(u, slice_text("DISCARD ALL"), SQL_NOTE_RESET);
+    pg_prepared_clear(&u->prepared);
+    pg_settings_unref(u->endpoint->side->interned, &u->settings);
+}
+
+void sql_upstream_reset_ended(struct sql_upstream *u)
+{
+    if (!u->resetting)
+        return;
+    u->resetting = false;
+    if (u->status != PG_STATUS_IDLE || u->sqlstate[0] != '\0')
+        sql_upstream_close(u);
+    else
+        sql_upstream_reset(u, u->discards);
+}
+
+/* ---- ending ---- */
+
+static void forget_expected(struct sql_upstream *u)
+{
+    struct pg_expected e;
+
+    while (pg_expect_take(&u->expect, &e))
+        sql_settle_entry(u, &e, PG_OUTCOME_SKIPPED);
+    pg_expect_fini(&u->expect);
+    u->syncs_open = 0;
+}
+
+/* What it holds, and its place in the budget. */
+static void forget(struct sql_upstream *u)
+{
+    struct sql_side *side = u->endpoint->side;
+
+    list_remove(&u->idle_link);
+    sql_cancel_forget(u);
+    forget_expected(u);
+    pg_prepared_fini(&u->prepared);
+    pg_settings_unref(side->interned, &u->settings);
+    pg_settings_unref(side->interned, &u->reported);
+    pg_settings_unref(side->interned, &u->settings_found.v);
+    buf_fini(&u->kept);
+    buf_fini(&u->held);
+    if (u->stood)
+        counter_sub(&u->endpoint->stats->upstreams_open, 1);
+    if (u->roster != NULL) {
+        u->roster->starting -= !u->stood;
+        u->roster->open--;
+        sql_budget_give(u->roster);
+    } else {
+        u->account->guests--;
+    }
+    u->endpoint->upstreams--;
+    forget_login(u);
+    u->roster = NULL;
+}
+
+void sql_upstream_retire(struct sql_upstream *u)
+{
+    if (u->base.state == UPSTREAM_RETIRED)
+        return;
+    forget(u);
+    upstream_retire(&u->base);
+}
+
+void sql_upstream_close(struct sql_upstream *u)
+{
+    struct buf out = { 0 };
+
+    if (u->base.state == UPSTREAM_READY) {
+        pg_put_terminate(&out);
+        upstream_put(&u->base, buf_all(&out));
+        upstream_flush(&u->base);
+        buf_fini(&out);
+    }
+    if (u->base.state != UPSTREAM_DOWN)
+        sql_upstream_retire(u);
+}
+
+void sql_upstream_end(struct sql_upstream *u)
+{
+    u->ending = true;
+    if (u->lessee == NULL && u->base.state == UPSTREAM_READY && u->roster != NULL &&
+        list_is_linked(&u->idle_link))
+        sql_upstream_close(u);
+}
+
+void sql_endpoint_fails(struct sql_endpoint *e, enum err err, const char *why)
+{
+    struct sql_side *side = e->side;
+    const struct pool_settings *settings = &side->settings->base;
+    struct worker *w = side->worker;
+
+    e->backoff_ms = e->backoff_ms == 0 ? settings->backoff_min_ms : e->backoff_ms * 2;
+    if (e->backoff_ms > settings->backoff_max_ms)
+        e->backoff_ms = settings->backoff_max_ms;
+    e->retry_at_us =
+        worker_now_us(w) + e->backoff_ms * 1000 + worker_random(w) % (e->backoff_ms * 250 + 1);
+    if (!e->failing || strcmp(e->why, why) != 0)
+        log_event(LOG_WARN, "server can't be used", log_text("pool", side->name),
+                  log_text("endpoint", e->name), log_text("why", why));
+    e->failing = true;
+    e->failure = err;
+    snprintf(e->why, sizeof(e->why), "%s", why);
+    worker_be_busy(w);
+    LIST_EACH (&side->accounts, link) {
+        struct sql_account *a = LIST_ITEM(link, struct sql_account, link);
+
+        LIST_EACH (&a->rosters, roster)
+            if (LIST_ITEM(roster, struct sql_roster, link)->endpoint == e)
+                sql_roster_turn_away(LIST_ITEM(roster, struct sql_roster, link));
+    }
+}
+
+/* A login that was refused is the account's trouble, not the server's: only those who wait for
+ * it are told. */
+static void login_refused(struct sql_roster *roster, const char *sqlstate, const char *why)
+{
+    struct list *link;
+
+    while ((link = list_first(&roster->waiters)) != NULL)
+        sql_session_fail_exchange(LIST_ITEM(link, struct sql_session, wait_link),
+                                  sqlstate[0] != '\0' ? sqlstate : "08006",
+                                  "server %s refused the login of user \"%s\": %s",
+                                  roster->endpoint->name, roster->account->user, why);
+}
+
+void sql_upstream_lost(struct upstream *base, enum err err, const char *why)
+{
+    struct sql_upstream *u = (struct sql_upstream *)base;
+    struct sql_endpoint *e = u->endpoint;
+    struct sql_roster *roster = u->roster;
+    bool stood = u->stood, is_login = err == ERR_LOGIN || err == ERR_UNSUPPORTED;
+    char kept[256], sqlstate[6];
+
+    snprintf(kept, sizeof(kept), "%s", why);
+    memcpy(sqlstate, u->sqlstate, sizeof(sqlstate));
+    counter_add(&e->stats->upstreams_lost, stood);
+    if (u->sampler != NULL)
+        sql_sampler_lost(u);
+    sql_reply_lost(u, kept);
+    sql_upstream_retire(u);
+    if (!stood && is_login && roster != NULL)
+        login_refused(roster, sqlstate, kept);
+    else if (!stood && err != ERR_LIMIT)
+        sql_endpoint_fails(e, err, kept);
+    else if (!stood)
+        log_event(LOG_WARN, "server has no room", log_text("endpoint", e->name),
+                  log_text("why", kept));
+}
+
+void sql_upstream_says_goodbye(struct sql_upstream *u, const struct pg_report *report)
+{
+    char why[256];
+
+    snprintf(why, sizeof(why), "the server ended the connection: %.*s", (int)report->message.len,
+             (const char *)report->message.at);
+    upstream_fail(&u->base, ERR_CLOSED, why);
+}
+
+/* ---- clock ---- */
+
+/* A reset that does not come back must not keep its place in the budget. */
+static bool hangs(const struct sql_upstream *u, uint64_t now_us)
+{
+    return u->resetting && u->base.state == UPSTREAM_READY &&
+           now_us - u->asked_us > u->endpoint->side->settings->base.connect_timeout_ms * 1000;
+}
+
+void sql_upstream_tick(struct sql_upstream *u, uint64_t now_us, bool housekeeping)
+{
+    if (hangs(u, now_us)) {
+        sql_upstream_close(u);
+        return;
+    }
+    if (u->resetting)
+        worker_be_busy(u->base.worker);
+    if (housekeeping && pg_expect_is_empty(&u->expect)) {
+        pg_expect_trim(&u->expect);
+        if (!u->holds && u->kept.cap > 0)
+            buf_fini(&u->kept);
+        if (u->held.len == 0 && u->held.cap > 0)
+            buf_fini(&u->held);
+    }
+}
+
+void sql_endpoint_tick(struct sql_endpoint *e, uint64_t now_us)
+{
+    if (e->failing && now_us >= e->retry_at_us) {
+        e->failing = false; /* who comes next tries it */
+        sql_primary_waiters_look(e->side);
+    } else if (e->failing) {
+        worker_be_busy(e->side->worker);
+    }
+    sql_sampler_tick(e, now_us);
+}
