@@ -1,0 +1,336 @@
+#!/usr/bin/python3
+"""Which server a statement goes to: reads to replicas, and all that is not surely a read to the primary."""
+from lib import *
+from lib import pgwire as pg
+from lib.sql_route import Routed
+
+SCHEMA = """
+    CREATE SEQUENCE sq;
+    CREATE VIEW reads AS SELECT count(*) FROM t;
+    CREATE VIEW counts AS SELECT nextval('sq') AS n;
+    CREATE VIEW over AS SELECT * FROM counts;
+    CREATE MATERIALIZED VIEW kept AS SELECT count(*) FROM t;
+    CREATE FUNCTION writes() RETURNS int LANGUAGE plpgsql AS $$ BEGIN UPDATE t SET v = v WHERE id = 1; RETURN 1; END $$;
+    CREATE FUNCTION writes_of(t) RETURNS int LANGUAGE plpgsql AS $$ BEGIN UPDATE t SET v = v WHERE id = 1; RETURN 1; END $$;
+    CREATE FUNCTION lies() RETURNS int STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN writes(); END $$;
+    CREATE FUNCTION lies_late(n int) RETURNS int STABLE LANGUAGE plpgsql AS
+        $$ BEGIN IF n > 900 THEN PERFORM writes(); END IF; RETURN n; END $$;
+    CREATE FUNCTION swallows() RETURNS text LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM writes(); RETURN 'written'; EXCEPTION WHEN OTHERS THEN RETURN 'swallowed'; END $$;
+    CREATE FUNCTION calm() RETURNS bigint STABLE LANGUAGE sql AS 'SELECT count(*) FROM t';
+    CREATE FUNCTION twice(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 * 2';
+    CREATE FUNCTION both_ways(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1';
+    CREATE FUNCTION both_ways(text) RETURNS int LANGUAGE sql AS 'SELECT writes()';
+    CREATE SCHEMA shadow;
+    CREATE FUNCTION shadow.length(text) RETURNS int LANGUAGE sql AS 'SELECT writes()';
+    CREATE FUNCTION shadow.plus(int, text) RETURNS int LANGUAGE sql AS 'SELECT writes()';
+    CREATE OPERATOR @@> (leftarg = int, rightarg = text, function = shadow.plus);
+    CREATE TYPE pair AS (a int, b int);
+    CREATE FUNCTION to_pair(text) RETURNS pair LANGUAGE sql AS 'SELECT writes(), 2';
+    CREATE CAST (text AS pair) WITH FUNCTION to_pair(text);
+    CREATE DOMAIN checked AS int CHECK (writes() > 0);
+    CREATE AGGREGATE adds (int) (sfunc = shadow_add, stype = int, initcond = '0');
+    CREATE TABLE guarded (a int);
+    ALTER TABLE guarded ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+    CREATE POLICY p ON guarded USING (writes() > 0);
+    INSERT INTO guarded VALUES (1);
+    CREATE UNLOGGED TABLE unlogged (a int);
+    CREATE PROCEDURE does() LANGUAGE sql AS 'SELECT writes()';
+""".replace("    CREATE AGGREGATE", """    CREATE FUNCTION shadow_add(int, int) RETURNS int LANGUAGE sql AS 'SELECT $1 + writes()';
+    CREATE AGGREGATE""")
+
+
+class Statements(Routed):
+    schema = SCHEMA
+
+    def test_reads(self):
+        self.assert_goes(
+            "replica", "SELECT 1", "SELECT * FROM t", "SELECT count(*), max(v) FROM t WHERE id > 0 GROUP BY v HAVING count(*) > 0",
+            "SELECT v FROM t WHERE id IN (SELECT id FROM t) ORDER BY 1 LIMIT 5 OFFSET 1", "TABLE t", "VALUES (1), (2)",
+            "(SELECT 1) UNION ALL (SELECT 2) INTERSECT SELECT 3", "WITH x AS (SELECT * FROM t) SELECT * FROM x",
+            "WITH RECURSIVE x(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x WHERE n < 5) SELECT sum(n) FROM x",
+            "SELECT a.id FROM t a JOIN t b USING (id) LEFT JOIN LATERAL (SELECT a.v) c ON true",
+            "SELECT row_number() OVER (PARTITION BY v ORDER BY id) FROM t", "SELECT DISTINCT ON (v) * FROM t", "SELECT now(), length('x')",
+            "SELECT g FROM generate_series(1, 3) g", "SELECT CASE WHEN id > 1 THEN coalesce(v, 'x') END, id::text, CAST(id AS text) FROM t",
+            "SELECT '{\"a\": 1}'::jsonb ? 'a', '[1]'::json->0, ARRAY[1, 2] || 3, (1, 2) < (3, 4)", "SELECT EXISTS (SELECT 1 FROM t)",
+            "SELECT 'INSERT INTO t'", "SELECT $$ DELETE FROM t $$", "SELECT E'\\'; DELETE FROM t; --'", "SELECT 1 -- ; DELETE FROM t\n",
+            "SELECT /* nextval('sq') /* nested */ */ 1", "select\n\t1", "SELECT U&'d\\0061t\\+000061'", "SELECT \"v\" FROM \"t\" AS \"delete\"",
+            "COPY t TO STDOUT", "COPY (SELECT * FROM t) TO STDOUT", "EXPLAIN SELECT * FROM t", "EXPLAIN (ANALYZE, COSTS off) SELECT 1",
+            "SELECT * FROM t TABLESAMPLE SYSTEM (100)", "SELECT xmlelement(name a)", "SELECT", "SELECT relname FROM pg_class",
+            "SELECT * FROM information_schema.tables", "SELECT 't'::regclass, pg_get_viewdef('reads'::regclass)", "SELECT 1;")
+
+    def test_reads_that_the_catalog_knows(self):
+        self.assert_goes("replica", "SELECT * FROM reads", "SELECT calm()", "SELECT twice(2)", "SELECT * FROM kept", "SELECT twice(id) FROM t")
+
+    def test_writes(self):
+        self.assert_goes(
+            "primary", "INSERT INTO t (v) VALUES ('x')", "UPDATE t SET v = v", "DELETE FROM t WHERE false", "INSERT INTO t (v) SELECT 'x' RETURNING id",
+            "WITH x AS (DELETE FROM t WHERE false RETURNING *) SELECT * FROM x", "WITH x AS (SELECT 1) INSERT INTO t (v) SELECT 'x' FROM x",
+            "WITH x AS (SELECT 1), y AS (UPDATE t SET v = v WHERE false) TABLE x", "MERGE INTO t USING (SELECT 1 AS i) s ON t.id = s.i WHEN MATCHED THEN DO NOTHING",
+            "SELECT * FROM (WITH x AS (SELECT 1) SELECT * FROM x) y FOR UPDATE", "TRUNCATE guarded", "CREATE TABLE IF NOT EXISTS made (a int)",
+            "DROP TABLE IF EXISTS made", "ALTER TABLE t ALTER v SET STATISTICS 10", "CREATE INDEX IF NOT EXISTS i ON t (v)", "COMMENT ON TABLE t IS 'x'",
+            "GRANT SELECT ON t TO PUBLIC", "ANALYZE t", "REFRESH MATERIALIZED VIEW kept", "LOCK TABLE t", "NOTIFY x", "CALL does()",
+            "DO $$ BEGIN END $$", "COPY (DELETE FROM t WHERE false RETURNING *) TO STDOUT", "COPY t FROM STDIN", "CHECKPOINT", "VACUUM t", "CLUSTER",
+            "REINDEX TABLE t", "PREPARE TRANSACTION 'none'", "SECURITY LABEL ON TABLE t IS 'x'", "REASSIGN OWNED BY app TO app", "LOAD 'nosuch'")
+
+    def test_selects_that_lock_or_write(self):
+        self.assert_goes(
+            "primary", "SELECT * FROM t FOR UPDATE", "SELECT * FROM t FOR NO KEY UPDATE SKIP LOCKED", "SELECT * FROM t FOR SHARE NOWAIT",
+            "SELECT * FROM t FOR KEY SHARE", "SELECT * FROM (SELECT * FROM t FOR UPDATE) x", "SELECT 1 WHERE EXISTS (SELECT 1 FROM t FOR SHARE)",
+            "(SELECT id FROM t LIMIT 1 FOR UPDATE)", "WITH x AS (SELECT * FROM t FOR UPDATE) SELECT 1 FROM x", "TABLE t FOR UPDATE",
+            "SELECT * INTO made FROM t", "EXPLAIN ANALYZE UPDATE t SET v = v", "EXPLAIN (ANALYZE true) DELETE FROM t WHERE false",
+            "EXPLAIN (VERBOSE, ANALYZE on) UPDATE t SET v = v",
+            "EXPLAIN ANALYZE SELECT writes()", "EXPLAIN ANALYZE SELECT * FROM t FOR UPDATE")
+
+    def test_functions_that_may_write(self):
+        self.assert_goes(
+            "primary", "SELECT nextval('sq')", "SELECT setval('sq', 5)", "SELECT pg_catalog.nextval('sq')", "SELECT \"nextval\"('sq')", "SELECT NextVal('sq')",
+            "SELECT 1 WHERE EXISTS (SELECT nextval('sq'))", "SELECT * FROM nextval('sq')", "SELECT 1 LIMIT nextval('sq')", "SELECT ARRAY[nextval('sq')]",
+            "SELECT CASE WHEN nextval('sq') > 0 THEN 1 END", "VALUES (nextval('sq'))", "SELECT 1 FROM t ORDER BY nextval('sq')", "SELECT (SELECT nextval('sq'))",
+            "SELECT max(nextval('sq')) FROM t", "SELECT count(*) FILTER (WHERE nextval('sq') > 0) FROM t", "SELECT sum(1) OVER (ORDER BY nextval('sq'))",
+            "SELECT 1 FROM t a JOIN t b ON nextval('sq') > 0", "SELECT 1 GROUP BY nextval('sq')", "COPY (SELECT nextval('sq')) TO STDOUT",
+            "SELECT * FROM ROWS FROM (nextval('sq'), generate_series(1, 2)) x", "SELECT nextval('sq') UNION SELECT 1",
+            "WITH x AS (SELECT nextval('sq')) SELECT * FROM x", "SELECT writes()", "SELECT 1 FROM t WHERE writes() > 0", "SELECT swallows()",
+            "SELECT pg_notify('x', 'y')", "SELECT pg_advisory_xact_lock(1)", "SELECT pg_try_advisory_xact_lock(1)", "SELECT set_config('a.b', 'c', true)",
+            "SELECT pg_current_wal_lsn()", "SELECT pg_current_wal_insert_lsn()", "SELECT lo_unlink(lo_creat(-1))",
+            "SELECT both_ways('x')", "SELECT pg_sleep(0), nextval('sq')", "SELECT query_to_xml('SELECT nextval(''sq'')', true, true, '')")
+
+    def test_ways_to_call_a_function_that_do_not_look_like_it(self):
+        self.assert_goes(
+            "primary", "SELECT * FROM counts", "SELECT * FROM over", "TABLE over", "SELECT (SELECT n FROM over)", "COPY (TABLE counts) TO STDOUT",
+            "SELECT t.writes_of FROM t", "SELECT (t).writes_of FROM t", "SELECT 1 @@> 'x'", "SELECT 1 OPERATOR(public.@@>) 'x'", "SELECT 'x'::text::pair",
+            "SELECT CAST('x'::text AS pair)", "SELECT adds(id) FROM t", "SELECT * FROM guarded", "SELECT shadow.length('x')", "SELECT 5::checked")
+
+    def test_a_search_path_that_hides_a_known_function(self):
+        session = self.session()
+        self.assert_goes("replica", "SELECT length('x')", session=session)
+        session.ask("SET search_path = shadow, pg_catalog, public")
+        self.assert_goes("primary", "SELECT length('x')", session=session)
+        session.ask("SET search_path = public")
+        self.assert_goes("replica", "SELECT length('x')", session=session)
+
+    def test_what_is_of_one_server(self):
+        self.assert_goes(
+            "primary", "SELECT pg_backend_pid()", "SELECT count(*) FROM pg_stat_activity", "SELECT count(*) FROM pg_locks", "SELECT inet_server_port()",
+            "SELECT pg_is_in_recovery()", "SELECT pg_cancel_backend(0)", "SELECT count(*) FROM pg_stat_database", "SELECT count(*) FROM pg_prepared_statements",
+            "SELECT pg_postmaster_start_time()", "SELECT txid_current_if_assigned()", "SELECT pg_export_snapshot()", "SELECT pg_listening_channels()")
+
+    def test_several_statements(self):
+        self.assert_goes_simply("primary", "SELECT 1; INSERT INTO t (v) VALUES ('x')", "SELECT 1; SELECT nextval('sq'); SELECT 2", "; ; DELETE FROM t WHERE false",
+                                "SELECT 1; COMMIT; UPDATE t SET v = v")
+
+    def assert_goes_simply(self, where, *statements):
+        session = self.session()
+        for sql in statements:
+            with self.subTest(sql=sql):
+                self.assertEqual(self.went(session, sql)[0], where)
+
+    def test_what_the_parser_does_not_know(self):
+        """Words of newer versions: to the primary, whose error it is."""
+        session = self.session()
+        for bogus in ("SELECT JSON_TABLE('{}', '$' COLUMNS (a int))", "bogus", "SELECT FROM WHERE", "SELECT (", "'"):
+            self.assertEqual(session.ask(bogus).errors, ["42601"])
+
+    def test_a_replicas_refusal_is_healed_and_remembered(self):
+        session = self.session()
+        for sql in ("SELECT txid_current() > 0", "SELECT pg_current_xact_id() IS NULL", "SELECT lies()", "SELECT count(*) FROM unlogged"):
+            with self.subTest(sql=sql):
+                for extended in (False, True):
+                    went, answer = self.went(session, sql, extended=extended)
+                    self.assertEqual(answer.errors, [])
+                    self.assertIn(went, ("primary", "replica primary"))
+                went, answer = self.went(session, sql)
+                self.assertEqual((went, answer.errors), ("primary", []))
+
+    def test_rows_that_came_before_a_refusal_do_not_come_twice(self):
+        session = self.session()
+        for _ in range(2):
+            answer = session.ask("SELECT lies_late(g), repeat('x', 500) FROM generate_series(1, 1000) g")
+            numbers = [int(row[0]) for row in answer.rows]
+            self.assertEqual(numbers, list(range(1, len(numbers) + 1)))
+            if answer.errors:
+                self.assertEqual(answer.errors, ["25006"])
+            else:
+                self.assertEqual(len(numbers), 1000)
+
+    def test_a_prepared_statement_goes_where_it_may(self):
+        session = self.session()
+        for name, sql, values, where in (("r", "SELECT v FROM t WHERE id = $1", [1], "replica"), ("w", "UPDATE t SET v = $1 WHERE id = 1", ["x"], "primary"),
+                                         ("n", "SELECT nextval('sq')", [], "primary")):
+            session.run(pg.parse(name, f"{sql} /* named {name} */") + pg.describe("S", name) + pg.sync())
+            for _ in range(4):
+                before = [len(server.log) for server in self.servers]
+                self.assertEqual(session.run(pg.bind("", name, values) + pg.execute() + pg.sync()).errors, [])
+                self.assertEqual({self.names[id(s)] for s in self.logged(f"named {name}", before)}, {where})
+
+
+class Transactions(Routed):
+    schema = SCHEMA
+
+    def in_transaction(self, begin, where, *statements, end="COMMIT", session=None):
+        """All statements of it on one server."""
+        session = session or self.session()
+        session.ask(begin)
+        servers = set()
+        for sql in statements:
+            before = [len(server.log) for server in self.servers]
+            self.assertEqual(session.ask(f"{sql} /* inside */").errors, [], sql)
+            servers |= set(self.logged("inside", before))
+        session.ask(end)
+        self.assertEqual(({self.names[id(s)] for s in servers}, len(servers)), ({where}, 1), begin)
+
+    def test_transactions_are_on_the_primary(self):
+        for begin in ("BEGIN", "START TRANSACTION READ WRITE", "BEGIN ISOLATION LEVEL REPEATABLE READ", "BEGIN; SELECT 1"):
+            self.in_transaction(begin, "primary", "SELECT count(*) FROM t", "SELECT 1", "INSERT INTO t (v) VALUES ('x')", "SELECT 2")
+
+    def test_transactions_that_only_read_are_on_one_replica(self):
+        for begin in ("BEGIN READ ONLY", "START TRANSACTION READ ONLY", "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+                      "BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED READ ONLY", "BEGIN; SET TRANSACTION READ ONLY"):
+            self.in_transaction(begin, "replica", *["SELECT count(*) FROM t", "SELECT 1"] * 3)
+
+    def test_set_transaction_as_the_first_statement(self):
+        session = self.session()
+        session.ask("BEGIN")
+        session.ask("SET TRANSACTION READ ONLY")
+        self.assertIn(self.went(session, "SELECT 1")[0], ("replica", "primary"))
+        self.assertEqual(session.ask("DELETE FROM t").errors, ["25006"])
+        session.ask("ROLLBACK")
+
+    def test_sessions_that_only_read(self):
+        for setting in ("SET default_transaction_read_only = on", "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"):
+            session = self.session()
+            session.ask(setting)
+            self.in_transaction("BEGIN", "replica", "SELECT count(*) FROM t", "SELECT 1", session=session)
+            self.in_transaction("BEGIN READ WRITE", "primary", "SELECT count(*) FROM t", "DELETE FROM t WHERE false", session=session)
+            self.assertEqual(session.ask("DELETE FROM t").errors, ["25006"])
+        session = self.session(options={"options": "-c default_transaction_read_only=on"})
+        self.in_transaction("BEGIN", "replica", "SELECT count(*) FROM t", "SELECT 1", session=session)
+
+    def test_serializable_ones_are_on_the_primary(self):
+        self.in_transaction("BEGIN ISOLATION LEVEL SERIALIZABLE", "primary", "SELECT count(*) FROM t")
+        self.in_transaction("BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY", "primary", "SELECT count(*) FROM t")
+        self.in_transaction("BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY, DEFERRABLE", "primary", "SELECT count(*) FROM t")
+        session = self.session()
+        session.ask("SET default_transaction_isolation = serializable")
+        self.in_transaction("BEGIN READ ONLY", "primary", "SELECT count(*) FROM t", session=session)
+        self.assertEqual(self.went(session, "SELECT count(*) FROM t")[0], "primary")
+
+    def test_what_a_transaction_that_only_reads_must_not_do(self):
+        session = self.session()
+        for sql in ("INSERT INTO t (v) VALUES ('x')", "SELECT nextval('sq')", "CREATE TABLE x (a int)", "SELECT * FROM t FOR UPDATE", "SELECT writes()"):
+            session.ask("BEGIN READ ONLY")
+            answer = session.ask(sql)
+            self.assertEqual((answer.errors, answer.state), (["25006"], "E"), sql)
+            session.ask("ROLLBACK")
+
+    def test_temporary_tables_in_a_transaction_that_only_reads(self):
+        session = self.session()
+        session.ask("CREATE TEMP TABLE own AS SELECT 7 AS a")
+        self.assertEqual(session.value("SELECT a FROM own"), "7")
+        session.ask("BEGIN READ ONLY")
+        self.assertEqual(session.value("SELECT a FROM own"), "7")
+        self.assertEqual(session.ask("INSERT INTO own VALUES (8)").errors, [])
+        self.assertEqual(session.ask("COMMIT").errors, [])
+        self.assertEqual(session.value("SELECT count(*) FROM own"), "2")
+        session.ask("DISCARD TEMP")
+
+    def test_cursors_and_copies_in_a_transaction_that_only_reads(self):
+        session = self.session()
+        session.ask("BEGIN READ ONLY; DECLARE c CURSOR FOR SELECT g FROM generate_series(1, 5) g")
+        self.assertEqual([session.value("FETCH c") for _ in range(3)], ["1", "2", "3"])
+        self.assertEqual(session.ask("COPY (SELECT 1) TO STDOUT").tags, "HdcCZ")
+        self.assertEqual(session.run(pg.parse("", "SELECT g FROM generate_series(1, 5) g") + pg.bind("p") + pg.execute("p", 2) + pg.sync()).tags, "12DDsZ")
+        self.assertEqual(session.run(pg.execute("p", 0) + pg.sync()).tags, "DDDCZ")
+        session.ask("COMMIT")
+
+    def test_a_pipeline_until_sync_is_on_one_server(self):
+        session = self.session()
+        before = [len(server.log) for server in self.servers]
+        answer = session.run(pg.one("SELECT count(*) FROM t /* piped */") + pg.one("INSERT INTO t (v) VALUES ('x') /* piped */")
+                             + pg.one("SELECT count(*) FROM t /* piped */") + pg.sync())
+        first, second = (int(row[0]) for row in answer.rows)
+        self.assertEqual(second, first + 1)
+        self.assertIn(self.primary, self.logged("piped", before))
+
+
+class Told(Routed):
+    """Hints, settings, and what Sheaf says of its routes."""
+    schema = SCHEMA
+
+    def test_hints_in_comments(self):
+        session = self.session()
+        for sql, where in (("/* route=primary */ SELECT 1", "primary"), ("SELECT /* route=primary */ 1", "primary"), ("/* route=replica */ SELECT 1", "replica"),
+                           ("/* route=replica */ INSERT INTO t (v) VALUES ('x')", "primary"), ("/* route=auto */ SELECT 1", "replica"),
+                           ("/* route=replica */ SELECT calm()", "replica")):
+            for extended in (False, True, False):
+                self.assertEqual(self.went(session, sql, extended=extended)[0], where, sql)
+        self.assertEqual(self.went(session, "SELECT ' /* route=primary */ '")[0], "replica")
+
+    def test_the_sessions_setting(self):
+        session, other = self.session(), self.session()
+        self.assertEqual(session.value("SHOW sheaf.route"), "auto")
+        session.ask("SET sheaf.route = primary")
+        self.assertEqual((session.value("SHOW sheaf.route"), other.value("SHOW sheaf.route")), ("primary", "auto"))
+        self.assertEqual(self.went(session, "SELECT 1")[0], "primary")
+        self.assertEqual(self.went(other, "SELECT 1")[0], "replica")
+        session.ask("SET sheaf.route TO 'replica'")
+        self.assertEqual(self.went(session, "SELECT 1")[0], "replica")
+        self.assertEqual(self.went(session, "INSERT INTO t (v) VALUES ('x')")[0], "primary")
+        session.ask("RESET sheaf.route")
+        self.assertEqual(session.value("SHOW sheaf.route"), "auto")
+        self.assertEqual(session.ask("SET sheaf.route = nowhere").errors, ["22023"])
+
+    def test_explain_route(self):
+        session = self.session()
+        for sql, word in (("SELECT 1", "replica"), ("INSERT INTO t (v) VALUES ('x')", "primary"), ("SELECT * FROM t FOR UPDATE", "primary"),
+                          ("SELECT nextval('sq')", "nextval"), ("SELECT 1; DELETE FROM t", "primary"), ("SELECT * FROM over", "primary")):
+            answer = session.ask(f"EXPLAIN ROUTE {sql}")
+            self.assertEqual(answer.errors, [], sql)
+            self.assertIn(word, str(answer.rows), sql)
+        self.assertEqual(session.run(pg.one("EXPLAIN ROUTE SELECT 1") + pg.sync()).errors, [])
+
+    def test_replicas_are_taken_in_turn(self):
+        session = self.session()
+        counts = [0, 0]
+        for n in range(40):
+            session.ask(f"SELECT {n} /* in turn */")
+        for at, replica in enumerate(self.replicas):
+            counts[at] = replica.logged("in turn")
+        self.assertEqual((sum(counts), self.primary.logged("in turn")), (40, 0))
+        self.assertGreaterEqual(min(counts), 15, counts)
+
+
+class Listeners(Routed):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        ports = [free_port() for _ in range(3)]
+        cls.front = Sheaf(cls, sql_pool(
+            cls.primary, [f"{cls.replicas[0].url}?weight=3", f"{cls.replicas[1].url}?weight=1"], balance="weights",
+            listen=[f"postgresql://127.0.0.1:{ports[0]}", f"postgresql://127.0.0.1:{ports[1]}?route=primary",
+                    f"postgresql://127.0.0.1:{ports[2]}?route=replica"],
+            user=["app secret", "postgres none route=primary"]))
+
+    def at(self, index, **options):
+        session = pg.PgSession(self.front.target(index=index), **options)
+        self.addCleanup(session.close)
+        return session
+
+    def test_a_listener_has_its_route(self):
+        for index, where in ((0, "replica"), (1, "primary"), (2, "replica")):
+            self.assertEqual(self.went(self.at(index), "SELECT 1")[0], where)
+            self.assertEqual(self.went(self.at(index), "INSERT INTO t (v) VALUES ('x')")[0], "primary")
+
+    def test_a_user_has_his_route(self):
+        self.assertEqual(self.went(self.at(0, user="postgres"), "SELECT 1")[0], "primary")
+
+    def test_weights(self):
+        session = self.at(0)
+        for n in range(40):
+            session.ask(f"SELECT {n} /* weighed */")
+        counts = [replica.logged("weighed") for replica in self.replicas]
+        self.assertEqual(counts, [30, 10])
+
+
+if __name__ == "__main__":
+    main()
