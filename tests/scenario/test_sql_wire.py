@@ -528,7 +528,7 @@ class Rest:
 
 
 class InSessions(SimpleQueries, ExtendedQueries, FunctionCalls, Copies, Rest, PgTwin):
-    options = {"pooling": "session"}
+    options = {"pooling": "session", "pool_size": 50}
 
 
 class InTransactions(SimpleQueries, ExtendedQueries, FunctionCalls, Copies, Rest, PgTwin):

@@ -315,9 +315,9 @@ class Postgres:
             f" AND application_name <> 'test' AND pid <> pg_backend_pid() AND {condition}")
 
     def position(self):
-        """Up to where its WAL goes, as a number: written by a primary, replayed by a replica."""
+        """Up to where its WAL goes, as a number: flushed (as a commit is) by a primary, replayed by a replica."""
         return self.value("SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
-                          " ELSE pg_current_wal_insert_lsn() END - '0/0')::bigint")
+                          " ELSE pg_current_wal_flush_lsn() END - '0/0')::bigint")
 
     def promote(self):
         """Makes a replica a primary; returns when it takes writes."""
