@@ -25,7 +25,7 @@ SELECT name, max(volatility), bool_or(one) FROM (
 # Later versions' own, which a server may have though the grammar is older.
 NEWER = """
 any_value array_sample array_shuffle array_reverse array_sort casefold crc32 crc32c date_add date_subtract erf erfc
-gamma lgamma json_array json_arrayagg json_exists json_object json_objectagg json_query json_scalar json_serialize
+gamma lgamma json_array json_arrayagg json_exists json_object json_objectagg json_query json_scalar json_serialize json_table
 json_value pg_basetype pg_input_error_info pg_input_is_valid random_normal system_user to_bin to_oct to_regtypemod
 unicode_assigned unicode_version uuid_extract_timestamp uuid_extract_version uuidv4 uuidv7 xmltext
 """.split()
