@@ -22,7 +22,7 @@ struct ScanKeywordList;
 
 extern __thread sigjmp_buf *PG_exception_stack;
 extern __thread void *error_context_stack;
-extern __thread struct MemoryContextData *CurrentMemoryContext, *TopMemoryContext;
+extern __thread struct MemoryContextData *CurrentMemoryContext, *TopMemoryContext, *ErrorContext;
 extern __thread bool standard_conforming_strings, escape_string_warning, proc_exit_inprogress;
 extern __thread int client_min_messages, log_min_messages;
 extern const struct ScanKeywordList ScanKeywords;
@@ -37,7 +37,8 @@ void MemoryContextReset(struct MemoryContextData *context);
 struct MemoryContextData *AllocSetContextCreateInternal(struct MemoryContextData *parent,
                                                         const char *name, size_t least,
                                                         size_t first, size_t largest);
-void pg_query_free_top_memory_context(struct MemoryContextData *top);
+void MemoryContextDelete(struct MemoryContextData *context);
+void AllocSetDeleteFreeList(struct MemoryContextData *context);
 _Noreturn void grammar_exit(int status);
 _Noreturn void grammar_abort(void);
 
@@ -103,9 +104,15 @@ bool grammar_is_keyword(const char *lower_case_word)
     return found >= 0 && ScanKeywordCategories[found] != 0;
 }
 
+/* The library's own way leaves a pointer to what was freed among its spare contexts, from where the
+ * next beginning would take it.  Here the topmost context goes there first, and then they are freed. */
 void grammar_forget_thread(void)
 {
-    if (TopMemoryContext != NULL)
-        pg_query_free_top_memory_context(TopMemoryContext);
-    trees = NULL;
+    struct MemoryContextData *top = TopMemoryContext;
+
+    trees = TopMemoryContext = CurrentMemoryContext = ErrorContext = NULL;
+    if (top == NULL)
+        return;
+    MemoryContextDelete(top);
+    AllocSetDeleteFreeList(top);
 }

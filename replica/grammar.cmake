@@ -9,7 +9,7 @@ find_path(PG_SERVER_INCLUDE nodes/parsenodes.h REQUIRED PATHS
 set(grammar_symbols raw_parser standard_conforming_strings escape_string_warning client_min_messages
     log_min_messages PG_exception_stack error_context_stack proc_exit_inprogress FlushErrorState
     MemoryContextInit MemoryContextReset AllocSetContextCreateInternal SetDatabaseEncoding
-    CurrentMemoryContext TopMemoryContext pg_query_free_top_memory_context ScanKeywords
+    CurrentMemoryContext TopMemoryContext ErrorContext MemoryContextDelete AllocSetDeleteFreeList ScanKeywords
     ScanKeywordLookup ScanKeywordCategories)
 set(grammar_object ${PROJECT_BINARY_DIR}/generated/grammar.o)
 list(TRANSFORM grammar_symbols PREPEND "--undefined=" OUTPUT_VARIABLE grammar_wanted)

@@ -33,7 +33,7 @@ struct verdicts {
 
 static uint64_t mix(const struct verdict_key *key)
 {
-    return key->low ^ (key->high + ((uint64_t)key->path << 32 | key->role)) * 0x9e3779b97f4a7c15ULL;
+    return key->low ^ (key->high + ((uint64_t)key->path << 32 | key->role)) * 0xff51afd7ed558ccdULL;
 }
 
 static size_t set_of(const struct verdicts *t, uint64_t mixed)
