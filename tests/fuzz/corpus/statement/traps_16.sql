@@ -1,0 +1,12 @@
+SELECT pg_log_backend_memory_contexts(1);
+SELECT pg_promote();
+SELECT 1; INSERT INTO t VALUES (1);
+SELECT 1; SELECT nextval('sq');
+SELECT 1; SELECT 2 -- INSERT;
+SELECT 1; SELECT v FROM t;;
+BEGIN; SELECT 1; COMMIT;
+SET a.b = 1; SELECT 1;
+SELECT 'a;INSERT INTO t VALUES (1)';
+SELECT $a$; DELETE FROM t; $a$;
+SELECT 1 /* ; /* nested */ DELETE FROM t */;
+SELECT 1 AS "; DELETE FROM t"
