@@ -2,7 +2,7 @@
 
 #include "replica/verdicts.h"
 
-static const struct verdict READ = { .reason = "a read", .route = ROUTE_TRY };
+static const struct statement_verdict READ = { .reason = "a read", .route = ROUTE_TRY };
 
 static struct verdict_key key_of(uint64_t number)
 {
@@ -13,7 +13,7 @@ static void what_was_kept_is_found(void)
 {
     struct verdicts *table = verdicts_new(64 * 1024);
     struct verdict_key key = key_of(1), other = key_of(1);
-    const struct verdict *found;
+    const struct statement_verdict *found;
 
     CHECK(verdicts_find(table, &key, 0) == NULL);
     verdicts_keep(table, &key, &READ);
@@ -33,7 +33,7 @@ static void a_server_s_verdict_holds_for_its_time(void)
 {
     struct verdicts *table = verdicts_new(64 * 1024);
     struct verdict_key key = key_of(1), unknown = key_of(2);
-    const struct verdict *found;
+    const struct statement_verdict *found;
     struct verdict_view view;
     size_t cursor = 0;
 
@@ -119,7 +119,7 @@ static void a_verdict_is_what_the_statement_was(void)
     struct arena arena = { 0 };
     struct statement_options options = { 0 };
     struct script script;
-    struct verdict v;
+    struct statement_verdict v;
 
     script_read(bytes("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY"), &options, &arena, &script);
     v = verdict_of(&script);
