@@ -658,15 +658,16 @@ static void write_file(const char *name, const char *text)
 static char *load_file(const char *text, struct snapshot **s)
 {
     struct problems problems = { 0 };
-    char *found, *at;
+    char *found;
 
     *s = NULL;
     write_file("main.ini", text);
     CHECK_INT(config_load(path_of("main.ini"), &TEST_VOCABULARY, s, &problems),
               problems.errors > 0 ? ERR_CONFIG : ERR_NONE);
     found = test_problems(&problems);
-    while ((at = strstr(found, folder)) != NULL)
-        memmove(at, at + sizeof(folder), strlen(at + sizeof(folder)) + 1);
+    for (size_t i = 0; found[i] != '\0'; i++)
+        while (strncmp(found + i, folder, sizeof(folder) - 1) == 0)
+            memmove(found + i, found + i + sizeof(folder), strlen(found + i + sizeof(folder)) + 1);
     return found;
 }
 
