@@ -63,8 +63,8 @@ class CommandLine(Case):
         code, out, _ = Sheaf.command("check", "--document")
         self.assertEqual(code, 0)
         for option in ("workers", "admin", "drain_timeout", "listen", "shard", "hash", "distribution",
-                       "timeout", "max_session_memory", "stamp"):
-            self.assertIn(option, out)
+                       "timeout", "max_session_memory", "stamp", "primary", "replica", "pooling", "reads", "hba_file"):
+            self.assertIn(f"| `{option}` |", out)
 
 
 class ConfigurationCase(Case):
@@ -118,6 +118,31 @@ class Configuration(ConfigurationCase):
         for word in ("workers = 1", "[memory main]", "timeout = 400ms", "hash = xxh3", "distribution = modulo"):
             self.assertIn(word, out)
         self.assertNotIn("secret", out)
+
+    def test_an_sql_pool_is_printed_as_it_takes_effect(self):
+        self.file('"web" "topsecret"\n', "users.txt")
+        path = self.file("""[sql main]
+listen = postgresql+unix:///run/sheaf?port=6432
+primary = postgresql://app:topsecret@127.0.0.1:5432
+replica = postgresql://app:topsecret@127.0.0.1:5433
+user = app topsecret
+auth_file = users.txt
+reads = bounded
+""")
+        code, first, err = Sheaf.command("check", path)
+        self.assertEqual((code, err), (0, ""))
+        for line in ("[sql main]", "listen = postgresql+unix:///run/sheaf?port=6432", "reads = bounded",
+                     "primary = postgresql://app:***@127.0.0.1:5432", "user = app ***", ";pool_size = 20"):
+            self.assertIn(line + "\n", first)
+        self.assertNotIn("topsecret", first)
+        code, second, err = Sheaf.command("check", self.file(first, "again.ini"))
+        self.assertEqual((code, err, second), (0, "", first))
+
+    def test_no_key_says_where_an_sql_pool_sends_it(self):
+        path = self.file("[sql main]\nlisten = postgresql://127.0.0.1\nprimary = postgresql://127.0.0.1\nuser = a b\n")
+        code, out, err = Sheaf.command("route", path, "main", "key")
+        self.assertEqual((code, out), (2, ""))
+        self.assertIn('pool "main" is of the kind sql', err)
 
     def test_what_check_prints_is_a_good_file_itself(self):
         _, first, _ = Sheaf.command("check", self.file(GOOD))

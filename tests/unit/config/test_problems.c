@@ -4,30 +4,9 @@
 #include <string.h>
 
 #include "tests/unit/check.h"
-#include "tests/unit/config/vocabulary.h"
+#include "tests/unit/config/mistakes.h"
 
 #define POOL "[memory a]\nlisten = redis://127.0.0.1:7000\nshard = redis://10.0.0.1\n"
-
-struct mistake {
-    const char *text, *problems;
-};
-
-static void check_mistakes(const struct mistake *mistakes)
-{
-    for (const struct mistake *m = mistakes; m->text != NULL; m++) {
-        struct problems problems = { 0 };
-        struct snapshot *s = NULL;
-        enum err err = config_load_text("t.ini", m->text, &TEST_VOCABULARY, &s, &problems);
-        size_t errors = problems.errors;
-        char *found = test_problems(&problems);
-
-        CHECK_TEXT(found, m->problems);
-        CHECK_INT(err, errors > 0 ? ERR_CONFIG : ERR_NONE);
-        CHECK((s == NULL) == (err != ERR_NONE));
-        snapshot_unref(&s);
-        free(found);
-    }
-}
 
 static void sections_that_are_wrong_are_named(void)
 {
