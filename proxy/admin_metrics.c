@@ -154,7 +154,8 @@ static struct subjects of_kind(const struct subjects *all, enum pool_kind kind)
     return found;
 }
 
-/* name{pool="...",shard="0",endpoint="...",MORE}; servers of sql pools have a role for the index */
+/* name{pool="...",shard="0",endpoint="...",MORE}.  Servers of SQL pools have no place in a map; and
+ * their role changes, which must not begin another series. */
 static void put_subject(struct buf *out, const char *name, const struct subject *about,
                         const char *more)
 {
@@ -162,9 +163,8 @@ static void put_subject(struct buf *out, const char *name, const struct subject 
     put_quoted(out, about->pool->name);
     if (about->endpoint != NULL) {
         if (about->pool->kind == POOL_MEMORY)
-            buf_format(out, ",shard=\"%u\",endpoint=", about->endpoint->shard);
-        else
-            buf_format(out, ",role=\"%s\",endpoint=", endpoint_role_name(about->endpoint->role));
+            buf_format(out, ",shard=\"%u\"", about->endpoint->shard);
+        buf_text(out, ",endpoint=");
         put_quoted(out, about->endpoint->name);
     }
     buf_format(out, "%s} ", more);
