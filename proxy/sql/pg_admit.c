@@ -349,7 +349,7 @@ static enum err take_sasl(struct pg_admit *a, struct slice body, struct buf *out
     struct pg_sasl_initial initial;
 
     if (pg_read_sasl_initial(body, &initial) != ERR_NONE)
-        return refuse_form(a, out, "invalid SASLInitialResponse");
+        return refuse_form(a, out, "invalid message format");
     a->checker.is_plus = slice_is_text(initial.mechanism, SCRAM_MECHANISM_PLUS);
     if (a->checker.is_plus ? a->settings->endpoint.len == 0
                            : !slice_is_text(initial.mechanism, SCRAM_MECHANISM))

@@ -58,8 +58,9 @@ struct pg_admit_settings {
     /* As pg_authid has it: "SCRAM-SHA-256$...", "md5...", else the clear password; empty: he has
      * none, or does not exist. */
     struct slice secret;
-    /* Keys of a clear password, derived once and kept here by the caller, beside the secret: zero
-     * at first.  NULL: they are derived with each login. */
+    /* Keys of a clear password, derived once and kept by the caller beside the secret: zero at
+     * first.  NULL: they are derived with each login.  The first login takes 0.6 ms more so, which
+     * tells that this user exists: scram_salt_of_user() and scram_keys_derive() can come before. */
     struct scram_keys *kept;
     /* 32 random bytes of the process, the same for all its threads: what is said to those who do
      * not exist depends on it. */
@@ -88,6 +89,7 @@ enum pg_admit_step {
     PG_ADMIT_REFUSED,
 };
 
+/* Does not move while it is in use. */
 struct pg_admit {
     const struct pg_admit_settings *settings; /* borrowed */
     enum pg_admit_step step;
