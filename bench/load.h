@@ -77,8 +77,8 @@ struct load_scan {
 typedef enum err load_prepare_f(const struct load *load, struct mix_entry *entry, char *why,
                                 size_t why_size);
 typedef void load_release_f(struct mix_entry *entry);
-/* A login that goes back and forth, before the greeting.  feed() takes *used bytes from the front of
- * `in`, may append to `out`, and says ERR_AGAIN until it is over; on another error *why is a
+/* A login that goes back and forth, before the greeting.  feed() takes *used bytes from the front
+ * of `in`, may append to `out`, and says ERR_AGAIN until it is over; on another error *why is a
  * sentence, which is valid until the login's end. */
 typedef struct load_login *load_login_begin_f(const struct load *load, struct buf *out);
 typedef enum err load_login_feed_f(struct load_login *login, struct slice in, size_t *used,

@@ -435,22 +435,18 @@ static enum parse postgresql_bound(struct load_scan *scan, struct slice in, size
 
 static enum parse postgresql_aside(struct slice in, size_t *len)
 {
+    bool is_aside;
     struct pg_frame f;
     enum err err = pg_frame_read(in, &f);
 
     if (err != ERR_NONE)
         return err == ERR_AGAIN ? PARSE_MORE : PARSE_BAD;
-    switch (f.type) {
-    case PG_BACK_NOTICE:
-    case PG_BACK_NOTIFICATION:
-    case PG_BACK_PARAMETER_STATUS:
-        *len = f.bytes;
-        return pg_frame_is_whole(in, f) ? PARSE_DONE : PARSE_MORE;
-    case PG_BACK_ERROR:
-        return pg_frame_is_whole(in, f) ? PARSE_BAD : PARSE_MORE;
-    default:
-        return PARSE_BAD;
-    }
+    is_aside = f.type == PG_BACK_NOTICE || f.type == PG_BACK_NOTIFICATION ||
+               f.type == PG_BACK_PARAMETER_STATUS;
+    if (!pg_frame_is_whole(in, f) && (is_aside || f.type == PG_BACK_ERROR))
+        return PARSE_MORE;
+    *len = f.bytes;
+    return is_aside ? PARSE_DONE : PARSE_BAD;
 }
 
 /* What matters of a reply. */

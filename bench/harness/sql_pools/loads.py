@@ -68,9 +68,10 @@ class Pgbench:
     def try_for(self, port, call, seconds, gauges):
         with tempfile.TemporaryDirectory(prefix="sheaf-bench-pgbench-") as folder, \
                 Samples(gauges) as samples:
+            end = time.time() + seconds
             self.run(self.command(port, call, "-T", str(seconds), "-l"), cwd=folder)
             samples.stop()
-            return result_of(read_log(folder), samples.taken, call.clients)
+            return result_of(read_log(folder), samples.taken, call.clients, end)
 
     def run(self, command, **options):
         done = run_on(command, self.cpus, **options)
@@ -122,17 +123,15 @@ def read_log(folder):
     return found
 
 
-def result_of(log, samples, clients):
+def result_of(log, samples, clients, last):
     """What happened between the first and the last sample at which all clients were at work, and how long
     that was; None if there are not two of them."""
-    first, last = {}, {}
+    first = {}
     for client, _, ended in log:
         first[client] = min(first.get(client, ended), ended)
-        last[client] = max(last.get(client, ended), ended)
     if len(first) < clients:
         return None
-    within = [sample for sample in samples
-              if max(first.values()) <= sample[0] <= min(last.values())]
+    within = [sample for sample in samples if max(first.values()) <= sample[0] <= last]
     if len(within) < 2:
         return None
     (begin, before), (end, after) = within[0], within[-1]
