@@ -317,8 +317,8 @@ class ServerConnections(PgTwin):
     options = {"pooling": "transaction", "pool_size": 2, "server_idle_timeout": "10m"}
 
     def end_connections(self):
-        self.server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'")
-        wait_until(lambda: not self.server.sessions("usename = 'app'"), what="the connections to end")
+        self.server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'app' AND pid <> pg_backend_pid()")
+        wait_until(lambda: not self.server.sessions("datname = 'app'"), what="the connections to end")
 
     @unittest.skipIf(FRONT == "direct", "it would be its client's")
     def test_a_connection_that_was_ended_while_idle_is_nobodys_error(self):
