@@ -319,6 +319,14 @@ class Postgres:
         return self.value("SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
                           " ELSE pg_current_wal_flush_lsn() END - '0/0')::bigint")
 
+    def become_replica_of(self, primary):
+        """A former primary that was shut down follows the one that was promoted."""
+        self.options["primary_conninfo"] = (f"'host={primary.folder} port={primary.port} user=postgres"
+                                            f" application_name={self.port}'")
+        (self.data / "standby.signal").touch()
+        _own(self.data / "standby.signal")
+        self.start()
+
     def promote(self):
         """Makes a replica a primary; returns when it takes writes."""
         self.sql("SELECT pg_promote(true, 60)")

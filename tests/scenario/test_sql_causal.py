@@ -1,0 +1,231 @@
+#!/usr/bin/python3
+"""How fresh reads are: a session sees its own writes and never goes back in time, on whichever replica."""
+import threading
+
+from lib import *
+from lib import pgwire as pg
+from lib.sql_route import Routed
+
+ROUNDS = 150
+
+
+class Fresh(Routed):
+    schema = "CREATE TABLE c (n int); INSERT INTO c VALUES (0);"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.pools = {}
+        for reads in ("causal", "any", "primary"):
+            cls.pools[reads] = sql_pool(cls.primary, cls.replicas, name=reads, reads=reads)
+        cls.pools["user"] = sql_pool(cls.primary, cls.replicas, name="user", causal_scope="user")
+        cls.pools["waits"] = sql_pool(cls.primary, cls.replicas, name="waits", causal_wait="10s", on_replicas_down="error")
+        cls.front = Sheaf(cls, *cls.pools.values())
+
+    def setUp(self):
+        self.late()
+        self.primary.sql("TRUNCATE c; INSERT INTO c VALUES (0)", user="app")
+        self.caught_up()
+
+    def late(self, first="0", second="0"):
+        """How late the replicas apply commits."""
+        for replica, delay in zip(self.replicas, (first, second)):
+            if replica.options.get("recovery_min_apply_delay", "0") != delay:
+                replica.reload(recovery_min_apply_delay=delay)
+
+    def at(self, reads, **options):
+        session = pg.PgSession(self.front.target(reads), **options)
+        self.addCleanup(session.close)
+        return session
+
+    def stale(self, session, rounds=ROUNDS, write="UPDATE c SET n = {}"):
+        """How often a read at once after a write did not see it."""
+        stale = 0
+        for n in range(1, rounds + 1):
+            self.assertEqual(session.ask(write.format(n)).errors, [])
+            stale += int(session.value("SELECT n FROM c")) != n
+        return stale
+
+    def test_a_session_sees_what_it_wrote(self):
+        self.late("20ms", "50ms")
+        self.assertEqual(self.stale(self.at("causal")), 0)
+        self.late()
+        self.assertEqual(self.stale(self.at("causal")), 0)
+
+    def test_without_that_it_does_not(self):
+        """So that the tests around this one mean something."""
+        self.late("20ms", "50ms")
+        self.assertGreater(self.stale(self.at("any")), 0)
+
+    def test_reads_from_the_primary_only(self):
+        self.late("100ms", "100ms")
+        before = [len(server.log) for server in self.servers]
+        self.assertEqual(self.stale(self.at("primary"), 20), 0)
+        self.assertEqual([r.logged("SELECT n FROM c", at) for r, at in zip(self.replicas, before[1:])], [0, 0])
+
+    def test_whatever_wrote(self):
+        self.late("100ms", "100ms")
+        session = self.at("causal")
+        session.run(pg.parse("up", "UPDATE c SET n = $1") + pg.sync())
+        session.ask("PREPARE up2 (int) AS UPDATE c SET n = $1")
+        session.ask("CREATE OR REPLACE FUNCTION up3(int) RETURNS void LANGUAGE sql AS 'UPDATE c SET n = $1'")
+
+        def copied(n):
+            session.ask("BEGIN; TRUNCATE c")
+            session.send(pg.query("COPY c FROM STDIN"))
+            session.until("G")
+            session.run(pg.copy_data(b"%d\n" % n) + pg.copy_done())
+            session.ask("COMMIT")
+        for round_, write in enumerate((
+                lambda n: session.ask(f"BEGIN; UPDATE c SET n = {n}; COMMIT"), lambda n: session.run(pg.bind("", "up", [n]) + pg.execute() + pg.sync()),
+                lambda n: session.ask(f"EXECUTE up2({n})"), lambda n: session.ask(f"SELECT up3({n})"), lambda n: session.ask(f"DO $$ BEGIN UPDATE c SET n = {n}; END $$"),
+                lambda n: session.ask(f"WITH x AS (UPDATE c SET n = {n} RETURNING n) SELECT * FROM x"), copied,
+                lambda n: session.ask(f"SELECT 1; UPDATE c SET n = {n}; SELECT 2"),
+                lambda n: [session.ask(text) for text in ("BEGIN", f"UPDATE c SET n = {n}", "COMMIT")],
+                lambda n: session.run(pg.one("BEGIN") + pg.one("UPDATE c SET n = $1", n) + pg.one("COMMIT") + pg.sync())), 1):
+            for again in (0, 50):
+                write(round_ + again)
+                self.assertEqual(session.value("SELECT n FROM c"), str(round_ + again), f"write {round_}")
+
+    def test_in_a_pipeline(self):
+        """The read is sent before the write is answered."""
+        self.late("50ms", "50ms")
+        session = self.at("causal")
+        for n in range(1, 40):
+            answer = session.run(pg.one("UPDATE c SET n = $1", n) + pg.sync() + pg.one("SELECT n FROM c") + pg.sync() + pg.query("SELECT n FROM c"), 3)
+            self.assertEqual(answer.rows, [[str(n)], [str(n)]])
+
+    def test_what_was_created_is_there(self):
+        self.late("100ms", "100ms")
+        session = self.at("causal")
+        for n in range(10):
+            session.ask(f"DROP TABLE IF EXISTS made; CREATE TABLE made AS SELECT {n} AS a")
+            self.assertEqual(session.value("SELECT a FROM made"), str(n))
+            self.assertEqual(session.value("SELECT count(*) FROM pg_class WHERE relname = 'made'"), "1")
+            session.ask(f"ALTER TABLE made ADD b{n} int")
+            self.assertEqual(len(session.ask("SELECT * FROM made").rows[0]), 2)
+
+    def test_transactions_that_only_read_see_it_too(self):
+        self.late("50ms", "50ms")
+        session = self.at("causal")
+        for n in range(1, 20):
+            session.ask(f"UPDATE c SET n = {n}")
+            self.assertEqual(session.ask("BEGIN READ ONLY; SELECT n FROM c; COMMIT").rows, [[str(n)]])
+            session.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            self.assertEqual(session.value("SELECT n FROM c"), str(n))
+            session.ask("COMMIT")
+
+    def backwards(self, reads):
+        """Someone counts up; how often a session that reads all the time sees a number go down."""
+        stop = threading.Event()
+
+        def count():
+            n = 0
+            while not stop.is_set():
+                n += 1
+                self.primary.sql("UPDATE c SET n = %s", n)
+        thread = threading.Thread(target=count)
+        thread.start()
+        try:
+            session, last, back = self.at(reads), 0, 0
+            for _ in range(400):
+                n = int(session.value("SELECT n FROM c"))
+                back += n < last
+                last = n
+            return back
+        finally:
+            stop.set()
+            thread.join()
+
+    def test_a_session_never_goes_back_in_time(self):
+        self.late("0", "100ms")
+        self.assertEqual(self.backwards("causal"), 0)
+        self.assertGreater(self.backwards("any"), 0)
+
+    def test_replicas_do_serve_what_is_fresh_enough(self):
+        session = self.at("causal")
+        before = [len(server.log) for server in self.servers]
+        session.ask("UPDATE c SET n = 1")
+        self.caught_up()
+        for n in range(100):
+            session.ask(f"SELECT n FROM c /* fresh {n} */")
+        served = sum(r.logged("fresh", at) for r, at in zip(self.replicas, before[1:]))
+        self.assertGreater(served, 50)
+
+    def test_a_read_waits_for_a_replica(self):
+        self.late("60ms", "60ms")
+        session = self.at("waits")
+        before = len(self.primary.log)
+        self.assertEqual(self.stale(session, 10), 0)
+        self.assertEqual(self.primary.logged("SELECT n FROM c", before), 0)
+
+    def test_what_one_of_a_users_sessions_wrote_all_see(self):
+        self.late("50ms", "100ms")
+        writer, reader = self.at("user"), self.at("user")
+        for n in range(1, ROUNDS // 3):
+            writer.ask(f"UPDATE c SET n = {n}")
+            self.assertEqual(reader.value("SELECT n FROM c"), str(n))
+
+    def test_positions_that_applications_carry(self):
+        self.late("50ms", "100ms")
+        writer, reader = self.at("any"), self.at("any")
+        for n in range(1, 30):
+            writer.ask(f"UPDATE c SET n = {n}")
+            position = writer.value("SHOW sheaf.position")
+            self.assertEqual(reader.ask(f"SET sheaf.min_position = '{position}'").errors, [])
+            self.assertEqual(reader.value("SELECT n FROM c"), str(n))
+        self.assertEqual(reader.ask("SET sheaf.min_position = 'nonsense'").errors, ["22023"])
+
+    def test_many_sessions_write_and_read(self):
+        self.late("10ms", "30ms")
+        self.primary.sql("DROP TABLE IF EXISTS own; CREATE TABLE own (id int PRIMARY KEY, n int); INSERT INTO own SELECT g, 0 FROM generate_series(0, 9) g", user="app")
+        self.caught_up()
+        stale = []
+
+        def live(number):
+            with pg.PgSession(self.front.target("causal")) as session:
+                for n in range(1, 60):
+                    session.ask(f"UPDATE own SET n = {n} WHERE id = {number}")
+                    seen = session.value(f"SELECT n FROM own WHERE id = {number}")
+                    if seen != str(n):
+                        stale.append((number, n, seen))
+        threads = [threading.Thread(target=live, args=(number,)) for number in range(10)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(stale, [])
+
+
+class Lag(Routed):
+    options = {"reads": "bounded", "max_lag": "300ms", "probe_interval": "50ms"}
+
+    def test_a_replica_that_is_too_far_behind_gets_nothing(self):
+        session = self.session()
+        self.replicas[0].pause()
+        self.addCleanup(self.replicas[0].resume)
+        self.primary.sql("INSERT INTO t (v) VALUES ('later')")
+
+        def avoided():
+            before = len(self.replicas[0].log)
+            for n in range(10):
+                session.ask(f"SELECT {n} /* bounded */")
+            return self.replicas[0].logged("bounded", before) == 0
+        wait_until(avoided, what="the lagging replica to be left alone")
+        before = len(self.replicas[1].log)
+        for n in range(10):
+            session.ask(f"SELECT {n} /* other */")
+        self.assertEqual(self.replicas[1].logged("other", before), 10)
+        self.replicas[0].resume()
+        wait_until(lambda: not avoided(), what="it to be used again")
+
+    def test_an_idle_primary_makes_no_lag(self):
+        session = self.session()
+        before = len(self.primary.log)
+        for n in range(20):
+            session.ask(f"SELECT {n}, pg_sleep(0.02) /* idle */")
+        self.assertEqual(self.primary.logged("idle", before), 0)
+
+
+if __name__ == "__main__":
+    main()
