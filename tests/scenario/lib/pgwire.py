@@ -295,6 +295,10 @@ class PgSession:
         except (EOFError, ConnectionResetError):
             return answer
 
+    def ask_until(self, data, tags):
+        self.send(data)
+        return self.until(tags)
+
     def run(self, data, readies=1):
         """Sends, and reads up to so many ReadyForQuery."""
         self.send(data)

@@ -46,11 +46,14 @@ def pool(shards, name="main", **options):
 
 
 def sql_pool(primary, replicas=(), name="main", **options):
-    """A pool over PostgreSQL servers (or URLs), with a listener of its own that lets in whom they know."""
+    """A pool over PostgreSQL servers (or URLs), with a listener of its own that lets in whom they know.
+
+    `primary` may be a list of candidates."""
     def url(server):
         return server if isinstance(server, str) else server.url
+    primaries = primary if isinstance(primary, list) else [primary]
     return (f"sql {name}",
-            {"listen": f"postgresql://127.0.0.1:{free_port()}", "primary": url(primary),
+            {"listen": f"postgresql://127.0.0.1:{free_port()}", "primary": [url(each) for each in primaries],
              "replica": [url(replica) for replica in replicas], "auth": "trust", "user": "app secret", "probe_interval": "100ms", "slow_start": "0s", **options})
 
 
