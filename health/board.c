@@ -7,8 +7,10 @@
 #include "health/board.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "proxy/base/mem.h"
 
@@ -25,6 +27,7 @@ struct board *board_new(size_t endpoints, size_t pools)
 
     b->count = endpoints;
     b->pool_count = pools;
+    b->bell = -1;
     b->standings = mem_new(endpoints * sizeof(*b->standings));
     b->pools = mem_new(pools * sizeof(*b->pools));
     for (size_t i = 0; i < endpoints; i++)
@@ -37,6 +40,8 @@ struct board *board_new(size_t endpoints, size_t pools)
 void board_free(struct board **b)
 {
     if (*b != NULL) {
+        if ((*b)->bell >= 0)
+            close((*b)->bell);
         free((*b)->standings);
         free((*b)->pools);
     }
@@ -162,4 +167,30 @@ struct board_primary board_primary(const struct board *b, size_t pool)
                                    .system_id = words[2],
                                    .timeline = (uint32_t)words[3],
                                    .first_lsn = words[4] };
+}
+
+/* ---- the bell ---- */
+
+void board_listen(struct board *b, int bell)
+{
+    assert(b->bell < 0);
+    b->bell = fcntl(bell, F_DUPFD_CLOEXEC, 0); /* -1: it is not heard; probes go on by themselves */
+}
+
+bool board_was_rung(struct board *b, size_t pool)
+{
+    assert(pool < b->pool_count);
+    return atomic_exchange_explicit(&b->pools[pool].is_rung, false, memory_order_acquire);
+}
+
+void board_ring(struct board *b, size_t pool)
+{
+    const uint64_t one = 1;
+
+    assert(pool < b->pool_count);
+    /* Who rings after another is heard with that one. */
+    if (atomic_exchange_explicit(&b->pools[pool].is_rung, true, memory_order_release))
+        return;
+    if (b->bell >= 0)
+        (void)!write(b->bell, &one, sizeof(one));
 }

@@ -1,6 +1,6 @@
 /* What is known of all endpoints, for all threads.  Written by the steward alone, read by workers
- * for every request, without a lock.  A board never grows: a reload makes a new one, which belongs
- * to the new snapshot.
+ * for every request, without a lock.  A board never grows: a reload makes a new one, of the new
+ * snapshot.  The other way there is a bell, by which workers have a pool looked at again.
  *
  * Of each endpoint its verdict, one atomic word; of those of SQL pools the standing besides: role,
  * position, lag.  Of each SQL pool its primary:
@@ -43,6 +43,7 @@ struct board_standing {
 struct board_pool {
     _Atomic uint64_t turn;
     _Atomic uint64_t words[BOARD_PRIMARY_WORDS]; /* the first: epoch and endpoint */
+    atomic_bool is_rung;                         /* set by workers, cleared by the steward */
 };
 
 /* A verdict's word: state 2 bits | reason 6 bits | weight 8 bits | since 48 bits, milliseconds */
@@ -50,6 +51,7 @@ struct board {
     size_t count, pool_count;
     struct board_standing *standings; /* by endpoint number */
     struct board_pool *pools;         /* by pool number */
+    int bell;                         /* an eventfd; -1: nobody listens; as long as it lives */
     _Atomic uint64_t words[];         /* atomic: written by the steward */
 };
 
@@ -61,6 +63,16 @@ void board_free(struct board **b);
 void board_put(struct board *b, size_t endpoint, const struct verdict *verdict);
 void board_put_standing(struct board *b, size_t endpoint, const struct standing *standing);
 void board_put_primary(struct board *b, size_t pool, const struct board_primary *primary);
+
+/* Before others know the board.  `bell` is an eventfd that doesn't block; the board has a
+ * descriptor of its own for it. */
+void board_listen(struct board *b, int bell);
+/* Once for each time that it was rung. */
+bool board_was_rung(struct board *b, size_t pool);
+
+/* For workers that met what the board does not know yet: a primary that is lost, or refuses writes.
+ * All servers of the pool are probed soon.  Cheap enough to be done at each failure. */
+void board_ring(struct board *b, size_t pool);
 
 struct standing board_standing(const struct board *b, size_t endpoint);
 struct board_primary board_primary(const struct board *b, size_t pool);

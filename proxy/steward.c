@@ -5,6 +5,8 @@
 #include "proxy/steward.h"
 
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "config/diff.h"
 #include "proxy/admin.h"
@@ -34,7 +36,8 @@ struct steward {
     struct clusters *clusters; /* of SQL pools */
     struct samples *samples;
     struct mailbox *box;
-    struct event *tick;
+    int bell_fd; /* rung by workers, see board.h */
+    struct event *tick, *bell;
     struct admin *admin;
     uint32_t random;
 };
@@ -158,6 +161,25 @@ static void probed(void *owner, void *content)
     }
 }
 
+/* Workers met what is not on the board yet. */
+static void rung(evutil_socket_t fd, short what, void *arg)
+{
+    struct steward *s = arg;
+    const struct snapshot *snapshot = s->assembly->snapshot;
+    uint64_t ignored;
+
+    (void)what;
+    (void)!read(fd, &ignored, sizeof(ignored));
+    for (uint32_t i = 0; i < snapshot->pool_count; i++) {
+        const struct pool_settings *pool = snapshot->pools[i];
+
+        if (!board_was_rung(s->assembly->board, i))
+            continue;
+        for (uint32_t k = 0; k < pool->endpoint_count; k++)
+            probes_hurry(s->probes, pool->endpoints[k]->number);
+    }
+}
+
 bool steward_drain(struct steward *s, uint32_t number, bool draining)
 {
     bool changed = judge_drain(&s->watches[number].judge, clock_now_us() / 1000, draining);
@@ -212,6 +234,7 @@ static void watch_all(struct steward *s, struct assembly *next, const uint32_t *
     s->watches = watches;
     assembly_unref(&s->assembly);
     s->assembly = assembly_ref(next);
+    board_listen(next->board, s->bell_fd);
     for (uint32_t i = 0; i < count; i++)
         publish(s, i);
     clusters_follow(s->clusters, next, was);
@@ -235,6 +258,16 @@ static void begin_ticks(struct steward *s)
     event_add(s->tick, &second);
 }
 
+static enum err hang_bell(struct steward *s)
+{
+    s->bell_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (s->bell_fd < 0)
+        return ERR_SYSTEM;
+    s->bell = event_new(s->daemon->base, s->bell_fd, EV_READ | EV_PERSIST, rung, s);
+    event_add(s->bell, NULL);
+    return ERR_NONE;
+}
+
 enum err steward_start(struct daemon *daemon, struct steward **out, struct buf *why)
 {
     struct steward *s = mem_new(sizeof(*s));
@@ -245,6 +278,7 @@ enum err steward_start(struct daemon *daemon, struct steward **out, struct buf *
     s->random = (uint32_t)clock_now_us() | 1;
     s->samples = samples_new();
     s->clusters = clusters_new();
+    TRY(hang_bell(s));
     TRY(mailbox_open(d->base, s, &s->box));
     TRY(probes_start(d->resolver, s->box, probed, &s->probes));
     watch_all(s, d->assembly, NULL);
@@ -266,6 +300,10 @@ void steward_stop(struct steward **where)
     mailbox_close(&s->box);
     if (s->tick != NULL)
         event_free(s->tick);
+    if (s->bell != NULL) {
+        event_free(s->bell);
+        close(s->bell_fd);
+    }
     samples_free(&s->samples);
     free(s->watches);
     assembly_unref(&s->assembly);

@@ -16,7 +16,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/steward_probe.h"
 
-enum { THREADS_MOST = 8, FIRST_WITHIN_US = 100000, HASTE = 4 };
+enum { THREADS_MOST = 8, FIRST_WITHIN_US = 100000, HASTE = 4, REST_US = 50000 };
 
 struct probe {
     struct assembly *assembly; /* counted reference */
@@ -25,7 +25,8 @@ struct probe {
     void *state; /* the driver's: its connection */
     struct probe_outcome outcome;
     uint64_t due_us; /* lock, as all below */
-    bool busy, gone, has_news, hasty;
+    uint64_t ended_us;
+    bool busy, gone, has_news, hasty, hurried;
 };
 
 struct probes {
@@ -139,7 +140,9 @@ static void carry_out(struct probes *all, struct probe *p)
         return;
     }
     p->has_news = !all->shared.stopping;
-    p->due_us = clock_now_us() + interval_us(all, p);
+    p->ended_us = clock_now_us();
+    p->due_us = p->ended_us + (p->hurried ? REST_US : interval_us(all, p));
+    p->hurried = false;
     mailbox_post(all->box, all->news, NULL);
 }
 
@@ -277,6 +280,21 @@ void probes_hasten(struct probes *p, uint32_t endpoint, bool hastily)
             probe->due_us = soon_us;
             pthread_cond_broadcast(&p->shared.changed);
         }
+    }
+    pthread_mutex_unlock(&p->shared.lock);
+}
+
+void probes_hurry(struct probes *p, uint32_t endpoint)
+{
+    struct probe *probe;
+
+    pthread_mutex_lock(&p->shared.lock);
+    probe = endpoint < p->shared.count ? p->shared.all[endpoint] : NULL;
+    if (probe != NULL && probe->busy) {
+        probe->hurried = true;
+    } else if (probe != NULL && probe->ended_us + REST_US < probe->due_us) {
+        probe->due_us = probe->ended_us + REST_US;
+        pthread_cond_broadcast(&p->shared.changed);
     }
     pthread_mutex_unlock(&p->shared.lock);
 }

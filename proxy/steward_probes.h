@@ -21,6 +21,8 @@ enum err probes_start(struct resolver *resolver, struct mailbox *box, mail_f *ne
 void probes_follow(struct probes *p, struct assembly *assembly, const uint32_t *was);
 /* From now on it is asked in a quarter of the time, or as often as before. */
 void probes_hasten(struct probes *p, uint32_t endpoint, bool hastily);
+/* It is asked now, or soon if it has just been. */
+void probes_hurry(struct probes *p, uint32_t endpoint);
 /* One finding, of an endpoint of the assembly followed last; false: there is none. */
 bool probes_next(struct probes *p, uint32_t *endpoint, struct probe_outcome *outcome);
 /* Cuts short what is under way. */

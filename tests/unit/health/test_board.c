@@ -1,6 +1,8 @@
 #include "health/board.h"
 
 #include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "health/tally.h"
 #include "tests/unit/check.h"
@@ -227,6 +229,31 @@ static void what_is_read_was_written_together(void)
     board_free(&b);
 }
 
+static void who_listens_hears_once_of_each_pool_that_rings(void)
+{
+    struct board *b = board_new(0, 3);
+    int bell = eventfd(0, EFD_NONBLOCK);
+    uint64_t rings = 0;
+
+    board_ring(b, 0); /* nobody listens yet */
+    CHECK(board_was_rung(b, 0));
+    board_listen(b, bell);
+    CHECK(!board_was_rung(b, 0) && !board_was_rung(b, 1) && !board_was_rung(b, 2));
+    for (int i = 0; i < 5; i++) {
+        board_ring(b, 0);
+        board_ring(b, 2);
+    }
+    CHECK_INT(read(bell, &rings, sizeof(rings)), sizeof(rings));
+    CHECK_INT(rings, 2); /* one system call a pool */
+    CHECK(board_was_rung(b, 0) && !board_was_rung(b, 1) && board_was_rung(b, 2));
+    CHECK(!board_was_rung(b, 0));
+    board_ring(b, 0);
+    CHECK_INT(read(bell, &rings, sizeof(rings)), sizeof(rings));
+    close(bell);
+    board_ring(b, 1); /* at the end workers may be the last: the board has its own descriptor */
+    board_free(&b);
+}
+
 static void standings_have_words(void)
 {
     CHECK_TEXT(standing_role_name(STANDING_ROLE_REPLICA), "replica");
@@ -243,6 +270,7 @@ int main(void)
     RUN(every_standing_comes_back_as_it_was_put);
     RUN(a_pools_primary_comes_back_as_it_was_put);
     RUN(what_is_read_was_written_together);
+    RUN(who_listens_hears_once_of_each_pool_that_rings);
     RUN(standings_have_words);
     RUN(tallies_of_all_workers_add_up_and_are_told_once);
     RUN(errors_have_reasons);
