@@ -6,19 +6,19 @@
  *     while (err == ERR_AGAIN)
  *         err = pg_admit_feed(&admit, received, &used, &out);
  *         ...                                 forget `used` bytes, send `out`, receive more
- *     if (err == ERR_NONE)                                            `out` ends in AuthenticationOk
+ *     if (err == ERR_NONE)                                  `out` ends in AuthenticationOk
  *         ... admit.secret and admit.keys log in at servers as this user ...
- *     else                                                            `out` ends in ErrorResponse
+ *     else                                                  `out` ends in ErrorResponse
  *         ... log admit.why; send, and close ...
  *     pg_admit_fini(&admit);
  *
- * What a client is told are PostgreSQL's own words, and the same whether he does not exist, has no
- * secret, one of the wrong kind, or has said the wrong one; `why` knows.  Messages are refused by
- * their headers if they are longer than they may be, so a client that did not log in makes nobody
+ * What a client is told are PostgreSQL's own words, and the same whether he does not exist, has
+ * no secret, one of the wrong kind, or has said the wrong one; `why` knows.  Messages are refused
+ * by their headers if they are longer than they may be, so a client that is not in makes nobody
  * keep more than PG_ADMIT_MESSAGE_MOST bytes.
  *
- * The caller sees to it that clear passwords are asked for only where the way is safe, wipes what he
- * received when it is used, and bounds the time. */
+ * The caller sees to it that clear passwords are asked for only where the way is safe, wipes what
+ * he received when it is used, and bounds the time. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 /* Any bytes from a client who is to log in, in pieces.  The first byte chooses how he is asked, the
- * second what his secret is and what of TLS there is.  He is let in by the right answers alone: with
- * a clear password they can be found in the input, by proofs and md5 they cannot. */
+ * second what his secret is and what of TLS there is.  He is let in by the right answers alone: a
+ * clear password may be in the input, a proof or an answer of md5 cannot. */
 #include <stdlib.h>
 
 #include "proxy/sql/pg_admit.h"
