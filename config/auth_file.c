@@ -32,30 +32,39 @@ static bool is_comment(struct slice s)
     return s.len > 0 && (s.at[0] == ';' || s.at[0] == '#');
 }
 
-/* A string in quotes at the front of the line, taken off it; without an arena it is only passed. */
-static enum err take_string(struct slice *line, struct arena *arena, struct slice *out)
+/* The bytes of a string in quotes at the front of the line, with the quotes; 0: there is none. */
+static size_t string_bytes(struct slice line)
 {
-    char *text = NULL;
-    size_t len = 0;
+    if (line.len == 0 || line.at[0] != '"')
+        return 0;
+    for (size_t i = 1; i < line.len; i++) {
+        if (line.at[i] != '"')
+            continue;
+        if (i + 1 == line.len || line.at[i + 1] != '"')
+            return i + 1;
+        i++;
+    }
+    return 0;
+}
+
+/* A string in quotes at the front of the line, taken off it; NULL: there is none. */
+static const char *take_string(struct slice *line, struct arena *arena, size_t *len)
+{
+    size_t bytes;
+    char *text;
 
     *line = trim(*line);
-    if (line->len == 0 || line->at[0] != '"')
-        return ERR_SYNTAX;
-    if (arena != NULL)
-        text = arena_new(arena, line->len);
-    for (size_t i = 1; i < line->len; i++) {
-        if (line->at[i] == '"') {
-            if (i + 1 == line->len || line->at[i + 1] != '"') {
-                *line = slice_from(*line, i + 1);
-                *out = slice_of(text, len);
-                return ERR_NONE;
-            }
-            i++;
-        }
-        if (text != NULL)
-            text[len++] = (char)line->at[i];
+    bytes = string_bytes(*line);
+    if (bytes == 0)
+        return NULL;
+    text = arena_new(arena, bytes);
+    *len = 0;
+    for (size_t i = 1; i < bytes - 1; i++) {
+        text[(*len)++] = (char)line->at[i];
+        i += line->at[i] == '"';
     }
-    return ERR_SYNTAX;
+    *line = slice_from(*line, bytes);
+    return text;
 }
 
 /* Digits or letters of base64 at the front, taken off. */
@@ -86,15 +95,15 @@ enum err auth_secret_check(const char *secret, struct buf *why)
         take_run(&text, BASE64, 44, 44) && take_letter(&text, ':') &&
         take_run(&text, BASE64, 44, 44) && *text == '\0')
         return ERR_NONE;
-    buf_text(why, "begins as a SCRAM verifier, but is not of the form "
+    buf_text(why, "the secret begins as a SCRAM verifier, but is not of the form "
                   "SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY");
     return ERR_SYNTAX;
 }
 
-static void keep(struct reader *r, struct slice name, struct slice secret)
+static void keep(struct reader *r, const char *name, const char *secret)
 {
-    struct auth_user user = { .name = (const char *)name.at,
-                              .secret = secret.len == 0 ? NULL : (const char *)secret.at,
+    struct auth_user user = { .name = name,
+                              .secret = secret[0] == '\0' ? NULL : secret,
                               .place = r->place };
 
     if (r->out->count == r->room) {
@@ -109,46 +118,57 @@ static void keep(struct reader *r, struct slice name, struct slice secret)
     r->out->list[r->out->count++] = user;
 }
 
-/* What stands behind a name and a secret. */
-static enum err skip_rest(struct slice line)
+/* Do only strings and a comment stand behind a name and a secret? */
+static bool ends_well(struct slice line)
 {
-    struct slice more;
+    for (line = trim(line); line.len > 0 && !is_comment(line); line = trim(line)) {
+        size_t bytes = string_bytes(line);
 
-    for (line = trim(line); line.len > 0 && !is_comment(line); line = trim(line))
-        TRY(take_string(&line, NULL, &more));
-    return ERR_NONE;
+        if (bytes == 0)
+            return false;
+        line = slice_from(line, bytes);
+    }
+    return true;
+}
+
+static void read_secret(struct reader *r, struct slice line, const char *name)
+{
+    struct buf why = { 0 };
+    size_t len = 0;
+    const char *secret = take_string(&line, r->arena, &len);
+
+    if (secret == NULL)
+        buf_text(&why, "a secret in double quotes must follow (\"\" for none)");
+    else if (len > AUTH_SECRET_BYTES)
+        buf_format(&why, "the secret is longer than %d bytes", AUTH_SECRET_BYTES);
+    else if (!ends_well(line))
+        buf_text(&why, "only strings in quotes may follow the secret (a quote within one is "
+                       "written twice)");
+    else if (auth_secret_check(secret, &why) == ERR_NONE)
+        keep(r, name, secret);
+    if (why.len > 0)
+        problems_error(r->problems, r->place, "user \"%s\": %.*s", name, (int)why.len,
+                       (const char *)why.at);
+    buf_fini(&why);
 }
 
 static void read_line(struct reader *r, struct slice line)
 {
-    struct slice name, secret;
-    struct buf why = { 0 };
+    size_t len = 0;
+    const char *name;
 
-    if (memchr(line.at, 0, line.len) != NULL)
+    if (memchr(line.at, 0, line.len) != NULL) {
         problems_error(r->problems, r->place, "a zero byte is in this line");
-    else if (take_string(&line, r->arena, &name) != ERR_NONE)
+        return;
+    }
+    name = take_string(&line, r->arena, &len);
+    if (name == NULL)
         problems_error(r->problems, r->place,
                        "a line is \"USER\" \"SECRET\", both in double quotes");
-    else if (name.len == 0 || name.len > AUTH_NAME_BYTES)
+    else if (len == 0 || len > AUTH_NAME_BYTES)
         problems_error(r->problems, r->place, "a user's name has 1 to %d bytes", AUTH_NAME_BYTES);
-    else if (take_string(&line, r->arena, &secret) != ERR_NONE)
-        problems_error(r->problems, r->place,
-                       "user \"%s\": a secret in double quotes must follow (\"\" for none)",
-                       (const char *)name.at);
-    else if (secret.len > AUTH_SECRET_BYTES)
-        problems_error(r->problems, r->place, "user \"%s\": the secret is longer than %d bytes",
-                       (const char *)name.at, AUTH_SECRET_BYTES);
-    else if (skip_rest(line) != ERR_NONE)
-        problems_error(r->problems, r->place,
-                       "user \"%s\": only strings in quotes may follow the secret (a quote within "
-                       "one is written twice)",
-                       (const char *)name.at);
-    else if (auth_secret_check((const char *)secret.at, &why) != ERR_NONE)
-        problems_error(r->problems, r->place, "user \"%s\": the secret %.*s", (const char *)name.at,
-                       (int)why.len, (const char *)why.at);
     else
-        keep(r, name, secret);
-    buf_fini(&why);
+        read_secret(r, line, name);
 }
 
 static int compare(const void *a, const void *b)

@@ -85,32 +85,33 @@ static bool begins(const struct hba_token *token, char letter)
     return !token->is_quoted && token->text[0] == letter;
 }
 
-static enum err take_field(struct hba_reader *r, const char *what, const struct hba_field **out)
+/* NULL, and the problem, if there is none. */
+static const struct hba_field *take_field(struct hba_reader *r, const char *what)
 {
-    if (r->next == r->line.count)
-        return fail(r, "the %s is missing: a rule is TYPE DATABASE USER%s METHOD [OPTIONS]", what,
-                    r->next > 0 && r->rule.type == HBA_LOCAL ? "" : " ADDRESS");
-    *out = &r->line.fields[r->next++];
-    return ERR_NONE;
+    if (r->next < r->line.count)
+        return &r->line.fields[r->next++];
+    (void)!fail(r, "the %s is missing: a rule is TYPE DATABASE USER%s METHOD [OPTIONS]", what,
+                r->next > 0 && r->rule.type == HBA_LOCAL ? "" : " ADDRESS");
+    return NULL;
 }
 
-static enum err take_one(struct hba_reader *r, const char *what, const struct hba_token **out)
+static const struct hba_token *take_one(struct hba_reader *r, const char *what)
 {
-    const struct hba_field *field = NULL;
+    const struct hba_field *field = take_field(r, what);
 
-    TRY(take_field(r, what, &field));
-    if (field->count > 1)
-        return fail(r, "there can be only one %s, not a list", what);
-    *out = &field->tokens[0];
-    return ERR_NONE;
+    if (field == NULL || field->count == 1)
+        return field == NULL ? NULL : &field->tokens[0];
+    (void)!fail(r, "there can be only one %s, not a list", what);
+    return NULL;
 }
 
 static enum err read_type(struct hba_reader *r)
 {
-    const struct hba_token *token = NULL;
+    const struct hba_token *token = take_one(r, "type");
     int type;
 
-    TRY(take_one(r, "type", &token));
+    if (token == NULL)
+        return ERR_SYNTAX;
     type = find(TYPES, token->text);
     if (type < 0 && strncmp(token->text, "include", 7) == 0)
         return fail(r, "\"%s\" is not supported: all rules are in one file", token->text);
@@ -136,14 +137,12 @@ static enum err read_item(struct hba_reader *r, const struct hba_token *token, b
                     token->text);
     if (is_word(token, "all"))
         out->word = HBA_ALL;
-    else if (is_user && begins(token, '+'))
-        return fail(r, "\"%s\": members of a role are known to the servers only: write the names",
-                    token->text);
     else if (!is_user && is_word(token, "sameuser"))
         out->word = HBA_SAMEUSER;
     else if (!is_user && is_word(token, "replication"))
         out->word = HBA_REPLICATION;
-    else if (!is_user && (is_word(token, "samerole") || is_word(token, "samegroup")))
+    else if (is_user ? begins(token, '+')
+                     : is_word(token, "samerole") || is_word(token, "samegroup"))
         return fail(r, "\"%s\": members of a role are known to the servers only: write the names",
                     token->text);
     return ERR_NONE;
@@ -152,9 +151,10 @@ static enum err read_item(struct hba_reader *r, const struct hba_token *token, b
 static enum err read_items(struct hba_reader *r, const char *what, bool is_user,
                            struct hba_items *out)
 {
-    const struct hba_field *field = NULL;
+    const struct hba_field *field = take_field(r, what);
 
-    TRY(take_field(r, what, &field));
+    if (field == NULL)
+        return ERR_SYNTAX;
     out->list = arena_new(r->lines.arena, field->count * sizeof(*out->list));
     for (; out->count < field->count; out->count++)
         TRY(read_item(r, &field->tokens[out->count], is_user, &out->list[out->count]));
@@ -183,11 +183,12 @@ static enum err read_bits(struct hba_reader *r, const char *text)
 
 static enum err read_address(struct hba_reader *r)
 {
-    const struct hba_token *token = NULL, *mask = NULL;
+    const struct hba_token *token = take_one(r, "address"), *mask;
     const char *slash;
     char *address;
 
-    TRY(take_one(r, "address", &token));
+    if (token == NULL)
+        return ERR_SYNTAX;
     if (is_word(token, "all"))
         return ERR_NONE;
     if (is_word(token, "samehost") || is_word(token, "samenet"))
@@ -202,7 +203,9 @@ static enum err read_address(struct hba_reader *r)
                     token->text);
     if (*slash == '/')
         return read_bits(r, slash + 1);
-    TRY(take_one(r, "mask behind an address without a slash", &mask));
+    mask = take_one(r, "mask behind an address without a slash");
+    if (mask == NULL)
+        return ERR_SYNTAX;
     if (parse_address(mask->text, r->rule.mask) != r->rule.family)
         return fail(r, "\"%s\" is no mask for \"%s\"", mask->text, address);
     return ERR_NONE;
@@ -210,10 +213,11 @@ static enum err read_address(struct hba_reader *r)
 
 static enum err read_method(struct hba_reader *r)
 {
-    const struct hba_token *token = NULL;
+    const struct hba_token *token = take_one(r, "method");
     int method;
 
-    TRY(take_one(r, "method", &token));
+    if (token == NULL)
+        return ERR_SYNTAX;
     method = find(METHODS, token->text);
     if (r->rule.type == HBA_LOCAL && strcmp(token->text, "ident") == 0)
         method = HBA_PEER; /* as PostgreSQL has it */
@@ -251,10 +255,11 @@ static enum err read_client_cert(struct hba_reader *r, const char *value)
 
 static enum err read_option(struct hba_reader *r)
 {
-    const struct hba_token *token = NULL;
+    const struct hba_token *token = take_one(r, "option");
     const char *equals, *name, *value;
 
-    TRY(take_one(r, "option", &token));
+    if (token == NULL)
+        return ERR_SYNTAX;
     equals = strchr(token->text, '=');
     if (equals == NULL)
         return fail(r, "\"%s\" is no option: an option is NAME=VALUE", token->text);

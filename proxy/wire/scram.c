@@ -53,11 +53,11 @@ static enum err make_nonce(char out[SCRAM_NONCE_BYTES], const char **why)
 }
 
 /* "r=" and the like; the value goes to the next comma, which is taken too. */
-static enum err take_value(struct slice *rest, char name, struct slice *value)
+static enum err take_value(struct slice *rest, uint8_t name, struct slice *value)
 {
     size_t len = 0;
 
-    if (rest->len < 2 || rest->at[0] != (uint8_t)name || rest->at[1] != '=')
+    if (rest->len < 2 || rest->at[0] != name || rest->at[1] != '=')
         return ERR_PROTOCOL;
     *rest = slice_from(*rest, 2);
     while (len < rest->len && rest->at[len] != ',')
@@ -68,14 +68,14 @@ static enum err take_value(struct slice *rest, char name, struct slice *value)
 }
 
 /* Of any name but this one; true: it was there and is taken. */
-static bool take_other(struct slice *rest, char but)
+static bool take_other(struct slice *rest, uint8_t but)
 {
     struct slice value;
     uint8_t name = rest->len > 0 ? rest->at[0] : 0;
 
     if (name == but || !((name >= 'a' && name <= 'z') || (name >= 'A' && name <= 'Z')))
         return false;
-    return take_value(rest, (char)name, &value) == ERR_NONE;
+    return take_value(rest, name, &value) == ERR_NONE;
 }
 
 static bool is_nonce(struct slice s)
@@ -101,13 +101,13 @@ static enum err check_size(struct slice message, const char **why)
 static size_t put_binding(enum scram_binding binding, struct slice endpoint,
                           char out[BASE64_BYTES(BINDING_MOST)])
 {
+    struct slice head = slice_text(binding == SCRAM_BINDING_NONE    ? "n,,"
+                                   : binding == SCRAM_BINDING_WOULD ? "y,,"
+                                                                    : ENDPOINT_HEAD);
     uint8_t bytes[BINDING_MOST];
-    const char *head = binding == SCRAM_BINDING_NONE    ? "n,,"
-                       : binding == SCRAM_BINDING_WOULD ? "y,,"
-                                                        : ENDPOINT_HEAD;
-    size_t len = strlen(head);
+    size_t len = head.len;
 
-    memcpy(bytes, head, len);
+    memcpy(bytes, head.at, head.len);
     if (binding == SCRAM_BINDING_ENDPOINT) {
         assert(endpoint.len > 0 && endpoint.len <= SCRAM_ENDPOINT_MOST);
         memcpy(bytes + len, endpoint.at, endpoint.len);

@@ -112,13 +112,13 @@ struct scram_prover {
 };
 
 enum err scram_prove_first(struct scram_prover *p, struct buf *out) MUST_CHECK;
-enum err scram_prove_challenge(struct scram_prover *p, struct slice server_first) MUST_CHECK;
+enum err scram_prove_challenge(struct scram_prover *p, struct slice message) MUST_CHECK;
 /* Keys kept from another login fit if scram_prove_fits(): else the server has another verifier than
  * the one that they are for, and would refuse them. */
 bool scram_prove_fits(const struct scram_prover *p, const struct scram_keys *keys);
 enum err scram_prove_final(struct scram_prover *p, const struct scram_keys *keys, struct buf *out)
     MUST_CHECK;
-enum err scram_prove_end(struct scram_prover *p, struct slice server_final) MUST_CHECK;
+enum err scram_prove_end(struct scram_prover *p, struct slice message) MUST_CHECK;
 void scram_prover_fini(struct scram_prover *p);
 
 struct scram_checker {
@@ -136,9 +136,9 @@ struct scram_checker {
     const char *why;
 };
 
-enum err scram_check_first(struct scram_checker *c, struct slice client_first, struct buf *out)
+enum err scram_check_first(struct scram_checker *c, struct slice message, struct buf *out)
     MUST_CHECK;
 /* Keys and output are as they were on failure.  Takes the same time for a mock verifier. */
-enum err scram_check_final(struct scram_checker *c, struct slice client_final,
-                           struct scram_keys *keys, struct buf *out) MUST_CHECK;
+enum err scram_check_final(struct scram_checker *c, struct slice message, struct scram_keys *keys,
+                           struct buf *out) MUST_CHECK;
 void scram_checker_fini(struct scram_checker *c);

@@ -138,6 +138,34 @@ static void passwords_are_prepared_as_postgresql_does(void)
     }
 }
 
+/* A key of HMAC longer than a block is hashed first; computed elsewhere. */
+static void long_passwords_are_keys_like_others(void)
+{
+    static const struct {
+        size_t len;
+        const char *verifier;
+    } LONG[] = {
+        { 64,
+          "SCRAM-SHA-256$2:MDEyMzQ1Njc4OWFiY2RlZg==$uQZn6y4W5plZj29aperwctruMH1bcS/AdpCOiGvear8=:"
+          "WXnZsx4OZsjlsXSX6MrujDP6oth0AXHOCIKvmGM4LhM=" },
+        { 65,
+          "SCRAM-SHA-256$2:MDEyMzQ1Njc4OWFiY2RlZg==$Rde26k0C8gDkSRz5EvsAhUb49B0E6xXqGv1xauoiLG4=:"
+          "RTmrxYtVi/33M0yUyUrX55bU8oKkJC/vxxRDjTRE+GE=" },
+        { 200,
+          "SCRAM-SHA-256$2:MDEyMzQ1Njc4OWFiY2RlZg==$sAHs1tQjC+vd72h3ZYrd+bwiLn6OPrL0eOUFAQAnsNY=:"
+          "0SmKX6TwqY9lcVhYfQXAc7fmXf9FSHJ8B8SYzBcVCys=" },
+    };
+    char password[200];
+
+    memset(password, 'x', sizeof(password));
+    for (size_t i = 0; i < sizeof(LONG) / sizeof(LONG[0]); i++) {
+        struct scram_verifier v = verifier_of(LONG[i].verifier);
+        struct scram_keys keys;
+
+        CHECK_INT(scram_keys_of_password(slice_of(password, LONG[i].len), &v, &keys), ERR_NONE);
+    }
+}
+
 /* Prepared, both would be "e" with an accent. */
 static void passwords_too_long_to_be_prepared_or_with_zeros_are_taken_as_they_are(void)
 {
@@ -734,6 +762,7 @@ int main(void)
 {
     RUN(the_keys_of_a_password_are_those_of_the_standard);
     RUN(passwords_are_prepared_as_postgresql_does);
+    RUN(long_passwords_are_keys_like_others);
     RUN(passwords_too_long_to_be_prepared_or_with_zeros_are_taken_as_they_are);
     RUN(a_verifier_is_printed_as_it_was_read);
     RUN(a_new_verifier_has_a_salt_of_its_own);
