@@ -407,9 +407,8 @@ static bool has_zero(struct slice s)
     return s.len > 0 && memchr(s.at, 0, s.len) != NULL;
 }
 
-/* Who is it that sets something now?  A new reference. */
-static const struct pg_settings *identity(struct pg_settings_pool *pool,
-                                          const struct pg_settings *v)
+const struct pg_settings *pg_settings_identity(struct pg_settings_pool *pool,
+                                               const struct pg_settings *v)
 {
     static const char *const NAMES[] = { "role", "session_authorization" };
     struct pg_settings_entry entries[2];
@@ -517,7 +516,7 @@ enum err pg_settings_set(struct pg_settings_pool *pool, const struct pg_settings
     if (slice_is_text(name, "datestyle"))
         value = pg_settings_datestyle(*v, value, merged);
     if (traits & PG_TRAIT_PRIVILEGED)
-        under = identity(pool, *v);
+        under = pg_settings_identity(pool, *v);
     next = pg_settings_ref(*v);
     put(pool, &next, (struct pg_settings_entry){ name, value, under, traits });
     pg_settings_unref(pool, &under);

@@ -30,11 +30,18 @@ bool pg_settings_fold(struct slice name, char out[PG_SETTINGS_NAME_BYTES], struc
 struct slice pg_settings_datestyle(const struct pg_settings *v, struct slice value,
                                    char merged[PG_DATESTYLE_BYTES]);
 
+/* Does the value say a part only, the rest being what it was before?  A datestyle may. */
+bool pg_settings_is_partial(struct slice name, struct slice value);
+
 /* A vector with these entries, which are sorted: a new reference. */
 const struct pg_settings *pg_settings_intern(struct pg_settings_pool *pool,
                                              const struct pg_settings_entry *entries, size_t count);
 /* The place of a name, or where it belongs. */
 size_t pg_settings_place(const struct pg_settings *v, struct slice name, bool *found);
+/* Who is it that sets something now?  A new reference to a vector of role and
+ * session_authorization. */
+const struct pg_settings *pg_settings_identity(struct pg_settings_pool *pool,
+                                               const struct pg_settings *v);
 /* As it is: *v with this entry, in place of one of its name. */
 void pg_settings_put(struct pg_settings_pool *pool, const struct pg_settings **v,
                      const struct pg_settings_entry *entry);

@@ -120,10 +120,9 @@ static enum err change_back(struct pg_settings_pool *pool, const struct pg_setti
 
     if (!pg_settings_fold(name, folded, &name))
         return ERR_NONE;
+    TRY(pg_settings_drop(pool, v, name));
     if (pg_settings_find(s->start, name, &value))
         TRY(pg_settings_set(pool, v, name, value));
-    else
-        TRY(pg_settings_drop(pool, v, name));
     if (slice_is_text(name, "session_authorization"))
         return change_back(pool, s, v, slice_text("role"), value);
     return ERR_NONE;
@@ -178,6 +177,19 @@ enum err pg_settings_session_start(struct pg_settings_pool *pool, struct pg_sett
     TRY(pg_settings_set(pool, &s->start, name, value));
     exchange(pool, &s->current, s->start);
     return ERR_NONE;
+}
+
+void pg_settings_session_start_reported(struct pg_settings_pool *pool,
+                                        struct pg_settings_session *s,
+                                        const struct pg_settings *reported)
+{
+    struct slice name = slice_text("datestyle"), value;
+
+    if (!pg_settings_find(s->start, name, &value) || !pg_settings_is_partial(name, value) ||
+        !pg_settings_find(reported, slice_text("DateStyle"), &value))
+        return;
+    if (pg_settings_set(pool, &s->start, name, value) == ERR_NONE && s->undo == NULL)
+        exchange(pool, &s->current, s->start);
 }
 
 void pg_settings_session_fini(struct pg_settings_pool *pool, struct pg_settings_session *s)
@@ -321,6 +333,25 @@ static bool may_be_hidden(const struct pg_settings_entry *e)
            (e->traits & PG_TRAIT_PRIVILEGED && memchr(e->name.at, '.', e->name.len) == NULL);
 }
 
+/* What code has set that not everybody may: as who the session is now, as far as is known. */
+static void note_who(struct pg_settings_pool *pool, const struct pg_settings *ours,
+                     const struct pg_settings **v)
+{
+    const struct pg_settings *under = pg_settings_identity(pool, *v);
+
+    for (size_t i = 0; i < pg_settings_count(*v); i++) {
+        struct pg_settings_entry e = (*v)->entries[i];
+        struct slice before;
+
+        if (!(e.traits & PG_TRAIT_PRIVILEGED) || e.under == under ||
+            (pg_settings_find(ours, e.name, &before) && slice_is(before, e.value)))
+            continue;
+        e.under = under;
+        pg_settings_put(pool, v, &e); /* as many entries, in the same order */
+    }
+    pg_settings_unref(pool, &under);
+}
+
 void pg_settings_session_adopt(struct pg_settings_pool *pool, struct pg_settings_session *s,
                                struct pg_settings_found *found)
 {
@@ -331,6 +362,7 @@ void pg_settings_session_adopt(struct pg_settings_pool *pool, struct pg_settings
         if (may_be_hidden(e) && !pg_settings_find(found->v, e->name, &value))
             pg_settings_put(pool, &found->v, e);
     }
+    note_who(pool, s->current, &found->v);
     end_undo(pool, s);
     exchange(pool, &s->current, found->v);
     pg_settings_unref(pool, &found->v);

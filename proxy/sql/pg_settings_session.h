@@ -41,6 +41,11 @@ struct pg_settings_session {
 MUST_CHECK enum err pg_settings_session_start(struct pg_settings_pool *pool,
                                               struct pg_settings_session *s, struct slice name,
                                               struct slice value);
+/* What a server reports that was started so.  A datestyle of "ISO" alone keeps the order that the
+ * server has, and only now it is known which. */
+void pg_settings_session_start_reported(struct pg_settings_pool *pool,
+                                        struct pg_settings_session *s,
+                                        const struct pg_settings *reported);
 void pg_settings_session_fini(struct pg_settings_pool *pool, struct pg_settings_session *s);
 
 /* Errors are those of pg_settings_set(): what the session has is then not known any more, and it

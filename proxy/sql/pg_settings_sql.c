@@ -7,6 +7,9 @@
 #include <stdlib.h>
 
 #include "proxy/sql/pg_settings_pool.h"
+#include "replica/grammar.h"
+
+enum { NAME_BYTES = 64 }; /* of an identifier, with its end */
 
 static const char NO_ROLE[] = "none";
 
@@ -91,7 +94,19 @@ static void put_name(struct buf *out, struct slice name)
     }
 }
 
-/* The next name of a list that PostgreSQL would write as it stands in `list`: plain, or in quotes
+/* Would PostgreSQL write this name without quotes? */
+static bool is_bare(struct slice name)
+{
+    char word[NAME_BYTES];
+
+    if (!is_plain(name) || name.len >= sizeof(word))
+        return false;
+    memcpy(word, name.at, name.len);
+    word[name.len] = 0;
+    return !grammar_is_keyword(word);
+}
+
+/* The next name of a list that PostgreSQL would write as it stands in `list`: bare, or in quotes
  * because it must be.  Nothing in quotes is doubled. */
 static bool next_name(struct slice *list, struct slice *name)
 {
@@ -104,13 +119,13 @@ static bool next_name(struct slice *list, struct slice *name)
             return false;
         *name = slice_of(list->at + 1, (size_t)(end - list->at) - 1);
         *list = slice_from(*list, name->len + 2);
-        return !is_plain(*name);
+        return !is_bare(*name);
     }
     while (len < list->len && list->at[len] != ',')
         len++;
     *name = slice_of(list->at, len);
     *list = slice_from(*list, len);
-    return is_plain(*name);
+    return is_bare(*name);
 }
 
 /* SET of a list as strings, one for each name: a third of what set_config() costs.  False: not
@@ -123,7 +138,7 @@ static bool put_list(struct buf *out, struct slice list)
     for (size_t i = 0; i < list.len; i++)
         if (list.at[i] >= 0x80 || list.at[i] == '\\')
             return false;
-    while (next_name(&list, &name) && name.len < 64) {
+    while (next_name(&list, &name) && name.len < NAME_BYTES) {
         pg_settings_put_string(out, name);
         if (list.len == 0)
             return true;
@@ -157,16 +172,21 @@ void pg_settings_put_assignment(struct buf *out, struct slice name, struct slice
     buf_text(out, ",false)");
 }
 
-static void say(struct difference *d, struct slice name, struct slice value)
-{
-    pg_settings_put_assignment(d->out, name, value);
-    buf_text(d->out, ";");
-}
-
 static void take_back(struct difference *d, struct slice name)
 {
     buf_text(d->out, "RESET ");
     put_name(d->out, name);
+    buf_text(d->out, ";");
+}
+
+static void say(struct difference *d, struct slice name, struct slice value)
+{
+    struct slice before;
+
+    if (pg_settings_is_partial(name, value) && !d->resets_all &&
+        pg_settings_find(d->from, name, &before))
+        take_back(d, name);
+    pg_settings_put_assignment(d->out, name, value);
     buf_text(d->out, ";");
 }
 

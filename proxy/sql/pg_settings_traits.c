@@ -106,6 +106,20 @@ static bool read_datestyle(struct slice value, struct datestyle *out)
     return true;
 }
 
+static bool is_german(const struct datestyle *d)
+{
+    return d->style != NULL && strcmp(d->style, "german") == 0;
+}
+
+bool pg_settings_is_partial(struct slice name, struct slice value)
+{
+    struct datestyle d = { 0 };
+
+    if (!slice_is_text(name, "datestyle"))
+        return false;
+    return !read_datestyle(value, &d) || d.style == NULL || (d.order == NULL && !is_german(&d));
+}
+
 struct slice pg_settings_datestyle(const struct pg_settings *v, struct slice value,
                                    char merged[PG_DATESTYLE_BYTES])
 {
@@ -115,9 +129,10 @@ struct slice pg_settings_datestyle(const struct pg_settings *v, struct slice val
     if (!pg_settings_find(v, slice_text("datestyle"), &before) || !read_datestyle(before, &old) ||
         !read_datestyle(value, &now) || (now.style != NULL && now.order != NULL))
         return value;
-    if (now.order == NULL &&
-        slice_is_text(slice_text(now.style == NULL ? "" : now.style), "german"))
+    if (is_german(&now) && now.order == NULL)
         return value; /* which brings its own order */
+    if (is_german(&old) && old.order == NULL)
+        old.order = "dmy";
     if (now.style == NULL)
         now.style = old.style;
     if (now.order == NULL)

@@ -271,6 +271,8 @@ static void a_list_stays_a_list(void)
         { "a,b", "SELECT pg_catalog.set_config('search_path','a,b',false)" },
         { "App", "SELECT pg_catalog.set_config('search_path','App',false)" },
         { "\"a\"\"b\"", "SELECT pg_catalog.set_config('search_path','\"a\"\"b\"',false)" },
+        { "\"user\", b", "SET search_path TO 'user','b'" },
+        { "user", "SELECT pg_catalog.set_config('search_path','user',false)" },
         { "\"app\"", "SELECT pg_catalog.set_config('search_path','\"app\"',false)" },
         { "a, ", "SELECT pg_catalog.set_config('search_path','a, ',false)" },
         { "a, \"b", "SELECT pg_catalog.set_config('search_path','a, \"b',false)" },
@@ -366,6 +368,18 @@ static void the_encoding_is_said_in_a_message_before(void)
     end();
 }
 
+static void half_a_datestyle_is_said_upon_the_servers_own(void)
+{
+    begin();
+    CHECK_INT(set(1, "datestyle", "sql"), ERR_NONE);
+    CHECK_INT(set(2, "datestyle", "dmy"), ERR_NONE);
+    CHECK_INT(set(3, "datestyle", "iso, ymd"), ERR_NONE);
+    CHECK_WAY(0, 1, "BEGIN;SET datestyle TO 'sql';COMMIT|");
+    CHECK_WAY(2, 1, "BEGIN;RESET datestyle;SET datestyle TO 'sql';COMMIT|");
+    CHECK_WAY(2, 3, "BEGIN;SET datestyle TO 'iso, ymd';COMMIT|");
+    end();
+}
+
 static void own_settings_are_kept_and_never_said(void)
 {
     struct slice value;
@@ -385,6 +399,7 @@ static void datestyles_are_merged_as_a_server_does(void)
     static const struct {
         const char *before, *set, *after;
     } CASES[] = {
+        { "German", "iso", "iso, dmy" },
         { "sql", "dmy", "sql, dmy" },
         { "ISO, MDY", "German", "German" },
         { "iso, dmy", "sql", "sql, dmy" },
@@ -469,6 +484,7 @@ int main(void)
     RUN(roles_come_before_what_others_may_set_and_after_what_only_some_may);
     RUN(from_a_server_of_which_nothing_is_known_all_is_taken_back);
     RUN(the_encoding_is_said_in_a_message_before);
+    RUN(half_a_datestyle_is_said_upon_the_servers_own);
     RUN(own_settings_are_kept_and_never_said);
     RUN(datestyles_are_merged_as_a_server_does);
     RUN(a_session_is_told_what_its_new_server_reports);

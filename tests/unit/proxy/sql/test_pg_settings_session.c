@@ -197,6 +197,23 @@ static void reset_goes_back_to_the_start(void)
     TELL(STORIES);
 }
 
+static void half_a_datestyle_is_made_whole(void)
+{
+    const struct pg_settings *reported = NULL;
+
+    begin();
+    CHECK_INT(run("start datestyle=sql"), ERR_NONE);
+    pg_settings_report(pool, &reported, slice_text("DateStyle"), slice_text("SQL, DMY"));
+    pg_settings_session_start_reported(pool, &session, reported);
+    CHECK_BYTES(shown(session.current), slice_text("datestyle=SQL, DMY"));
+    CHECK_INT(run("datestyle=iso,ymd; datestyle=mdy"), ERR_NONE);
+    CHECK_BYTES(shown(session.current), slice_text("datestyle=iso, mdy"));
+    CHECK_INT(run("reset datestyle"), ERR_NONE);
+    CHECK_BYTES(shown(session.current), slice_text("datestyle=SQL, DMY"));
+    pg_settings_unref(pool, &reported);
+    end();
+}
+
 static void who_it_is_has_its_order(void)
 {
     static const struct story STORIES[] = {
@@ -307,6 +324,7 @@ int main(void)
     RUN(savepoints_undo);
     RUN(local_values_end_with_the_transaction);
     RUN(reset_goes_back_to_the_start);
+    RUN(half_a_datestyle_is_made_whole);
     RUN(who_it_is_has_its_order);
     RUN(savepoints_are_bounded);
     RUN(a_failure_changes_nothing);
