@@ -15,7 +15,7 @@ static const char NO_ROLE[] = "none";
 
 struct actor {
     struct slice login, role; /* session_authorization; at NULL: not set */
-    bool role_is_unknown;
+    bool login_is_unknown, role_is_unknown;
 };
 
 struct difference {
@@ -211,10 +211,15 @@ static struct slice active(struct slice role)
     return slice_is_text(role, NO_ROLE) ? (struct slice){ 0 } : role;
 }
 
+static bool is_unknown(const struct actor *a)
+{
+    return a->login_is_unknown || a->role_is_unknown;
+}
+
 /* Do both have the same rights? */
 static bool is_same_actor(const struct actor *a, const struct actor *b)
 {
-    return !a->role_is_unknown && !b->role_is_unknown && is_named(a->login, b->login) &&
+    return !is_unknown(a) && !is_unknown(b) && is_named(a->login, b->login) &&
            is_named(active(a->role), active(b->role));
 }
 
@@ -222,7 +227,7 @@ static void become_actor(struct difference *d, const struct actor *to)
 {
     struct slice login = slice_text("session_authorization"), role = slice_text("role");
 
-    if (!is_named(d->actor.login, to->login)) {
+    if (d->actor.login_is_unknown || !is_named(d->actor.login, to->login)) {
         if (to->login.at == NULL)
             take_back(d, login);
         else
@@ -407,9 +412,12 @@ size_t pg_settings_difference(const struct pg_settings *from, const struct pg_se
 
 size_t pg_settings_difference_from_unknown(const struct pg_settings *to, struct buf *out)
 {
-    static const char NOBODY[] = "";
-    struct difference d = { .to = to, .out = out, .resets_all = true };
+    struct difference d = {
+        .to = to,
+        .out = out,
+        .resets_all = true,
+        .actor = { .login_is_unknown = true, .role_is_unknown = true },
+    };
 
-    d.actor = (struct actor){ .login = slice_text(NOBODY), .role_is_unknown = true };
     return say_all(&d);
 }
