@@ -34,7 +34,7 @@ struct pg_settings_pool *pg_settings_pool_new(const struct pg_settings_limits *l
     if (pool->limits.count > MOST_ENTRIES)
         pool->limits.count = MOST_ENTRIES;
     pool->bucket_count = FIRST_BUCKETS;
-    pool->buckets = mem_new(FIRST_BUCKETS * sizeof(pool->buckets[0]));
+    pool->buckets = mem_new(FIRST_BUCKETS * sizeof(struct pg_settings *));
     return pool;
 }
 
@@ -101,7 +101,7 @@ static void grow(struct pg_settings_pool *pool)
     size_t old_count = pool->bucket_count;
 
     pool->bucket_count *= 2;
-    pool->buckets = mem_new(pool->bucket_count * sizeof(old[0]));
+    pool->buckets = mem_new(pool->bucket_count * sizeof(struct pg_settings *));
     for (size_t i = 0; i < old_count; i++)
         for (struct pg_settings *v = old[i], *next; v != NULL; v = next) {
             struct pg_settings **bucket = bucket_of(pool, v->hash);
@@ -358,9 +358,9 @@ static struct pg_settings_entry *opened(const struct pg_settings *v, size_t plac
     size_t count = pg_settings_count(v);
     struct pg_settings_entry *entries = mem_new((count + 1) * sizeof(entries[0]));
 
-    if (place > 0)
+    if (v != NULL && place > 0)
         memcpy(entries, v->entries, place * sizeof(entries[0]));
-    if (place < count)
+    if (v != NULL && place < count)
         memcpy(entries + place + 1, v->entries + place, (count - place) * sizeof(entries[0]));
     return entries;
 }

@@ -45,5 +45,5 @@ const struct pg_settings *pg_settings_identity(struct pg_settings_pool *pool,
 /* As it is: *v with this entry, in place of one of its name. */
 void pg_settings_put(struct pg_settings_pool *pool, const struct pg_settings **v,
                      const struct pg_settings_entry *entry);
-/* The text as a literal that a server reads alike, whatever is set. */
-void pg_settings_put_string(struct buf *out, struct slice text);
+/* The value as a literal that a server reads alike, whatever is set. */
+void pg_settings_put_string(struct buf *out, struct slice value);

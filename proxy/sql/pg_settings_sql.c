@@ -203,7 +203,7 @@ static struct actor actor_of(const struct pg_settings *v)
 
 static bool is_named(struct slice a, struct slice b)
 {
-    return (a.at == NULL) == (b.at == NULL) && slice_is(a, b);
+    return a.at == NULL || b.at == NULL ? a.at == b.at : slice_is(a, b);
 }
 
 static struct slice active(struct slice role)

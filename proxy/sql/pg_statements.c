@@ -43,7 +43,7 @@ struct pg_statements *pg_statements_new(const struct pg_statements_limits *limit
         store->limits.note_free = free;
     store->settings = settings;
     store->bucket_count = FIRST_BUCKETS;
-    store->buckets = mem_new(FIRST_BUCKETS * sizeof(store->buckets[0]));
+    store->buckets = mem_new(FIRST_BUCKETS * sizeof(struct pg_statement *));
     list_init(&store->idle);
     return store;
 }
@@ -136,7 +136,7 @@ static void grow(struct pg_statements *store)
     size_t old_count = store->bucket_count;
 
     store->bucket_count *= 2;
-    store->buckets = mem_new(store->bucket_count * sizeof(old[0]));
+    store->buckets = mem_new(store->bucket_count * sizeof(struct pg_statement *));
     for (size_t i = 0; i < old_count; i++)
         for (struct pg_statement *st = old[i], *next; st != NULL; st = next) {
             struct pg_statement **bucket = bucket_of(store, st->hash);

@@ -91,7 +91,7 @@ static void make_slots(struct pg_statement_names *names)
     if ((names->count + 1) * 4 <= old_count * 3)
         return;
     names->slot_count = old_count == 0 ? FIRST_SLOTS : old_count * 2;
-    names->slots = mem_new(names->slot_count * sizeof(old[0]));
+    names->slots = mem_new(names->slot_count * sizeof(struct name *));
     for (size_t i = 0; i < old_count; i++)
         if (old[i] != NULL) {
             struct slice name = slice_of(old[i]->at, old[i]->len);
