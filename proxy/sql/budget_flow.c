@@ -52,11 +52,13 @@ void sql_budget_close(struct sql_budget **where)
     pthread_mutex_unlock(&lock);
 }
 
-static bool take(struct sql_budget *b, uint32_t most, uint64_t now_us)
+static bool take(struct sql_budget *b, uint32_t most, const struct sql_roster *roster,
+                 uint64_t now_us)
 {
     if (atomic_fetch_add(&b->open, 1) < most || most == 0)
         return true;
     atomic_fetch_sub(&b->open, 1);
+    atomic_store(&b->wanted_by, (uintptr_t)roster);
     atomic_store(&b->wanted_us, now_us);
     return false;
 }
@@ -67,11 +69,12 @@ bool sql_budget_take(struct sql_roster *roster, bool reserve)
     uint64_t now_us = worker_now_us(a->side->worker);
     struct sql_sizes sizes = sql_account_sizes(a);
 
-    if (!take(roster->budget, sizes.pool_size + (reserve ? sizes.reserve_pool_size : 0), now_us))
+    if (!take(roster->budget, sizes.pool_size + (reserve ? sizes.reserve_pool_size : 0), roster,
+              now_us))
         return false;
-    if (!take(roster->database_budget, sizes.max_connections, now_us))
+    if (!take(roster->database_budget, sizes.max_connections, roster, now_us))
         goto no_database;
-    if (!take(roster->user_budget, sql_account_max_connections(a), now_us))
+    if (!take(roster->user_budget, sql_account_max_connections(a), roster, now_us))
         goto no_user;
     return true;
 no_user:
@@ -89,15 +92,17 @@ void sql_budget_give(struct sql_roster *roster)
 }
 
 /* A wish is remembered for a little longer than the clock takes to come around. */
-static bool is_wanted(const struct sql_budget *b, uint64_t now_us)
+static bool is_wanted(const struct sql_budget *b, const struct sql_roster *roster, uint64_t now_us)
 {
-    return atomic_load(&b->wanted_us) + 2 * (uint64_t)WORKER_TICK_US > now_us;
+    return atomic_load(&b->wanted_us) + 2 * (uint64_t)WORKER_TICK_US > now_us &&
+           atomic_load(&b->wanted_by) != (uintptr_t)roster;
 }
 
 bool sql_budget_is_wanted(const struct sql_roster *roster)
 {
     uint64_t now_us = worker_now_us(roster->account->side->worker);
 
-    return is_wanted(roster->budget, now_us) || is_wanted(roster->database_budget, now_us) ||
-           is_wanted(roster->user_budget, now_us);
+    return is_wanted(roster->budget, roster, now_us) ||
+           is_wanted(roster->database_budget, roster, now_us) ||
+           is_wanted(roster->user_budget, roster, now_us);
 }

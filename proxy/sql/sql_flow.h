@@ -74,7 +74,8 @@ struct sql_budget {
     char *key; /* owned */
     uint32_t refs;
     atomic_uint open;        /* upstreams, of all workers */
-    atomic_ullong wanted_us; /* when a worker last asked for one in vain */
+    atomic_ullong wanted_us; /* when one was last asked for in vain, */
+    atomic_uintptr_t wanted_by; /* and by which roster: only compared */
     atomic_ullong dirty_us;  /* with causal_scope: the last write of all */
 };
 
@@ -336,7 +337,7 @@ struct sql_budget *sql_budget_open(const char *pool, const char *endpoint, const
 void sql_budget_close(struct sql_budget **where);
 bool sql_budget_take(struct sql_roster *roster, bool reserve);
 void sql_budget_give(struct sql_roster *roster);
-bool sql_budget_is_wanted(const struct sql_roster *roster); /* by any worker, just now */
+bool sql_budget_is_wanted(const struct sql_roster *roster); /* by another, just now */
 
 /* account_flow.c */
 struct sql_account *sql_account_find(struct sql_side *side, struct slice database,
