@@ -291,6 +291,28 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
         read_input(u);
 }
 
+bool upstream_may_emigrate(const struct upstream *u)
+{
+    return u->state == UPSTREAM_READY && u->in.len == 0 && u->out.len == 0 && u->queue.len == 0 &&
+           !u->paused && !u->reads_on && !conn_has_pending(&u->conn);
+}
+
+void upstream_emigrate(struct upstream *u)
+{
+    conn_watch(&u->conn, false, false);
+    list_remove(&u->link);
+    list_remove(&u->flush);
+    u->worker = NULL;
+}
+
+void upstream_immigrate(struct upstream *u, struct worker *w)
+{
+    u->worker = w;
+    list_append(&w->upstreams, &u->link);
+    conn_move(&u->conn, w->base);
+    conn_watch(&u->conn, true, false);
+}
+
 void upstream_pause(struct upstream *u, bool pause)
 {
     if (u->paused == pause || !is_connected(u))

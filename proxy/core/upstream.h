@@ -85,6 +85,12 @@ void upstream_retire(struct upstream *u);
 /* Reads no more, or again: for one whose only session is slower than the server. */
 void upstream_pause(struct upstream *u, bool pause);
 
+/* From one worker to another: is READY, and nothing is under way or kept.  Between the two calls
+ * it is nobody's, and only its flow's letter knows it. */
+bool upstream_may_emigrate(const struct upstream *u);
+void upstream_emigrate(struct upstream *u);
+void upstream_immigrate(struct upstream *u, struct worker *w);
+
 /* For the worker. */
 void upstream_flush(struct upstream *u);
 void upstream_free(struct upstream *u);

@@ -93,6 +93,12 @@ void conn_close(struct conn *c)
     c->watching_read = c->watching_write = false;
 }
 
+void conn_move(struct conn *c, struct event_base *base)
+{
+    assert(!c->watching_read && !c->watching_write);
+    event_assign(&c->event, base, c->fd, EV_READ | EV_PERSIST, event_get_callback(&c->event), c);
+}
+
 void conn_watch(struct conn *c, bool read, bool write)
 {
     struct event_base *base = event_get_base(&c->event);

@@ -44,6 +44,8 @@ void conn_close(struct conn *c);
 void conn_keep_alive(struct conn *c);
 
 void conn_watch(struct conn *c, bool read, bool write);
+/* To another loop; nothing is watched. */
+void conn_move(struct conn *c, struct event_base *base);
 
 /* ERR_NONE with *got > 0; ERR_AGAIN; ERR_CLOSED at the end; ERR_SYSTEM (reset), ERR_TLS. */
 enum err conn_read(struct conn *c, void *at, size_t len, size_t *got) MUST_CHECK;

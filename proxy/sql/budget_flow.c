@@ -84,6 +84,37 @@ no_database:
     return false;
 }
 
+static void keep(struct sql_budget *b)
+{
+    pthread_mutex_lock(&lock);
+    b->refs++;
+    pthread_mutex_unlock(&lock);
+}
+
+void sql_budgets_ref(struct sql_budgets budgets)
+{
+    keep(budgets.own);
+    keep(budgets.database);
+    keep(budgets.user);
+}
+
+void sql_budgets_unref(struct sql_budgets budgets)
+{
+    if (budgets.own == NULL)
+        return;
+    sql_budget_close(&budgets.own);
+    sql_budget_close(&budgets.database);
+    sql_budget_close(&budgets.user);
+}
+
+void sql_budgets_give(struct sql_budgets budgets)
+{
+    atomic_fetch_sub(&budgets.own->open, 1);
+    atomic_fetch_sub(&budgets.database->open, 1);
+    atomic_fetch_sub(&budgets.user->open, 1);
+    sql_budgets_unref(budgets);
+}
+
 void sql_budget_give(struct sql_roster *roster)
 {
     atomic_fetch_sub(&roster->user_budget->open, 1);
@@ -102,7 +133,6 @@ bool sql_budget_is_wanted(const struct sql_roster *roster)
 {
     uint64_t now_us = worker_now_us(roster->account->side->worker);
 
-    return is_wanted(roster->budget, roster, now_us) ||
-           is_wanted(roster->database_budget, roster, now_us) ||
+    return is_wanted(roster->database_budget, roster, now_us) ||
            is_wanted(roster->user_budget, roster, now_us);
 }

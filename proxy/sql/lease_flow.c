@@ -94,8 +94,10 @@ static void open_more(struct sql_roster *roster)
 {
     while (roster->starting < roster->waiter_count && !roster->endpoint->failing &&
            roster->endpoint->present) {
-        if (!sql_budget_take(roster, may_use_reserve(roster)))
+        if (!sql_budget_take(roster, may_use_reserve(roster))) {
+            sql_move_ask(roster);
             return;
+        }
         sql_upstream_open(roster);
     }
 }
@@ -149,6 +151,8 @@ void sql_upstream_is_free(struct sql_upstream *u)
         sql_roster_tick(roster, now_us);
         return;
     }
+    if (sql_move_give(u))
+        return;
     u->idle_since_us = now_us;
     first = list_first(&roster->waiters);
     if (first != NULL) {
@@ -175,6 +179,16 @@ void sql_lease_end(struct sql_upstream *u)
 {
     sql_lease_drop(u);
     sql_upstream_is_free(u);
+}
+
+void sql_roster_give_idle(struct sql_roster *roster)
+{
+    struct list *first = list_first(&roster->idle);
+
+    if (first != NULL) {
+        list_remove(first);
+        sql_upstream_is_free(idle_of(first));
+    }
 }
 
 /* ---- clock ---- */
@@ -233,10 +247,10 @@ static void expire(struct sql_session *s, uint64_t now_us)
                                   "writes (failover_wait passed)",
                                   sql_side_of(s)->name);
     else
-        sql_session_fail_exchange(s, "57014",
-                                  "query_wait_timeout: no server connection of pool \"%s\" became "
-                                  "free in %" PRIu64 " ms",
-                                  sql_side_of(s)->name, timeout_ms);
+        sql_session_fatal(s, "57014",
+                          "query_wait_timeout: no server connection of pool \"%s\" became "
+                          "free in %" PRIu64 " ms",
+                          sql_side_of(s)->name, timeout_ms);
 }
 
 static void expire_all(struct list *waiters, uint64_t now_us)

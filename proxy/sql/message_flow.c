@@ -9,7 +9,9 @@
 #include "proxy/base/mem.h"
 #include "proxy/sql/sql_flow.h"
 
-/* What the entries of pg_expect note; see sql_settle_entry(). */
+static const struct statement_verdict OPAQUE = { .kind = STATEMENT_QUERY,
+                                                 .effects = EFFECT_OPAQUE,
+                                                 .route = ROUTE_PRIMARY };
 
 /* ---- sending ---- */
 
@@ -341,7 +343,7 @@ static void note_execution(struct sql_session *s, const struct pg_statement *st,
                   note->verdict.kind == STATEMENT_PREPARE_TRANSACTION;
     s->portal_copies = note->verdict.kind == STATEMENT_COPY_IN;
     s->portal_deeds = note->has_deeds;
-    sql_pins_note(s, note->verdict.effects);
+    sql_pins_note(s, &note->verdict);
     if (!note->has_deeds)
         return;
     if (whole && pg_read_bind(body, &full) == ERR_NONE)
@@ -535,7 +537,7 @@ static size_t forward_call(struct sql_session *s, struct slice in, struct pg_fra
         return 0;
     session_request_begins(&s->base);
     s->dirties = true;
-    sql_pins_note(s, EFFECT_OPAQUE);
+    sql_pins_note(s, &OPAQUE);
     return pass(s, in, f);
 }
 
@@ -548,7 +550,7 @@ static size_t pass_query(struct sql_session *s, struct slice in, struct pg_frame
     session_request_begins(&s->base);
     s->dirties = true;
     s->lease->prepared.unnamed = 0;
-    sql_pins_note(s, EFFECT_OPAQUE);
+    sql_pins_note(s, &OPAQUE);
     return pass(s, in, f);
 }
 
@@ -574,7 +576,7 @@ static bool reword(struct sql_session *s, const struct sql_class *class, struct 
         pg_statements_session_find(&s->statements, st->name, &prepared) != PG_NAME_THERE ||
         prepared->from_sql)
         return false;
-    if (prepared_there(s, prepared) != PREPARED) {
+    if (!ensure_prepared(s, prepared, false)) {
         *waits = true;
         return false;
     }
@@ -592,13 +594,25 @@ static size_t send_query(struct sql_session *s, struct slice in, struct pg_frame
                          const struct sql_class *class)
 {
     struct buf text = { 0 }, out = { 0 };
-    bool waits = false, changes = false;
+    bool waits = false, changes = false, reworded;
     size_t used = f.bytes;
 
     if (pg_statements_session_query(&s->statements, &changes) != ERR_NONE)
         return wait_for_replies(s);
+    reworded = reword(s, class, &text, &waits);
+    if (waits) {
+        if (changes)
+            pg_statements_session_settle(sql_side_of(s)->statements, &s->statements,
+                                         PG_OUTCOME_SKIPPED);
+        return wait_for_replies(s);
+    }
     if (!expect(s, PG_EXPECT_QUERY, 0,
-                (changes ? SQL_NOTE_CHANGE : 0) | (s->deeds != NULL ? SQL_NOTE_DEEDS : 0), NULL)) {
+                (changes ? SQL_NOTE_CHANGE : 0) | (s->deeds != NULL ? SQL_NOTE_DEEDS : 0) |
+                    (reworded && class->script->statements[0].kind == STATEMENT_RESET
+                         ? SQL_NOTE_RETAG
+                         : 0),
+                NULL)) {
+        buf_fini(&text);
         if (changes)
             pg_statements_session_settle(sql_side_of(s)->statements, &s->statements,
                                          PG_OUTCOME_SKIPPED);
@@ -606,7 +620,7 @@ static size_t send_query(struct sql_session *s, struct slice in, struct pg_frame
     }
     session_request_begins(&s->base);
     s->lease->prepared.unnamed = 0;
-    if (reword(s, class, &text, &waits)) {
+    if (reworded) {
         keep(s->lease, slice_of(in.at, f.bytes));
         pg_put_query(&out, buf_all(&text));
         put(s->lease, buf_all(&out));
@@ -654,7 +668,7 @@ static size_t forward_query(struct sql_session *s, struct slice in, struct pg_fr
                   (class.script != NULL && class.script->count > 1);
     s->copies = s->copy_barrier = copies_in(&class);
     s->barrier |= s->deeds != NULL;
-    sql_pins_note(s, class.verdict.effects);
+    sql_pins_note(s, &class.verdict);
     return used;
 }
 

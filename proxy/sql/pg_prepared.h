@@ -39,6 +39,11 @@ struct pg_prepared {
 
 void pg_prepared_fini(struct pg_prepared *p);
 
+static inline bool pg_prepared_is_empty(const struct pg_prepared *p)
+{
+    return p->count == 0;
+}
+
 /* Counts as a use. */
 enum pg_prepared_state pg_prepared_find(struct pg_prepared *p, uint64_t id);
 /* A Parse of it is being sent: it is SENT.  *evicted is the id that is to be closed on the server

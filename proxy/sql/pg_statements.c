@@ -45,6 +45,7 @@ struct pg_statements *pg_statements_new(const struct pg_statements_limits *limit
     store->bucket_count = FIRST_BUCKETS;
     store->buckets = mem_new(FIRST_BUCKETS * sizeof(struct pg_statement *));
     list_init(&store->idle);
+    store->last_id = limits->first_id;
     return store;
 }
 

@@ -46,9 +46,10 @@ enum {
 
 /* What is 0 has the default. */
 struct pg_statements_limits {
-    uint32_t session_names;        /* 10000 */
-    size_t session_bytes;          /* 16 MiB: names, and texts whether or not they are shared */
-    size_t bytes;                  /* of the worker: 256 MiB */
+    uint32_t session_names; /* 10000 */
+    size_t session_bytes;   /* 16 MiB: names, and texts whether or not they are shared */
+    size_t bytes;           /* of the worker: 256 MiB */
+    uint64_t first_id;      /* numbers begin behind it: no two stores of a process give the same */
     void (*note_free)(void *note); /* NULL: free() */
 };
 

@@ -264,6 +264,13 @@ static bool on_error(struct reply *r, struct pg_frame f, unsigned turn)
 
 /* ---- ready ---- */
 
+/* It will be refused by any replica, again and again. */
+static bool is_of_statement(const char *sqlstate)
+{
+    return strcmp(sqlstate, "25006") == 0 || strcmp(sqlstate, "0A000") == 0 ||
+           strcmp(sqlstate, "55000") == 0 || strcmp(sqlstate, "XX000") == 0;
+}
+
 /* The exchange is asked of another; what was taken as its reply is dropped. */
 static void ask_elsewhere(struct sql_upstream *u)
 {
@@ -279,7 +286,7 @@ static void ask_elsewhere(struct sql_upstream *u)
     u->kept = (struct buf){ 0 };
     s->avoided |= 1ull << (u->endpoint->index & 63);
     s->forced = strcmp(u->sqlstate, "40001") != 0 && u->sqlstate[0] != '5';
-    if (s->forced && strcmp(u->sqlstate, "25006") == 0)
+    if (s->forced && is_of_statement(u->sqlstate))
         sql_verdict_overrule(s, u);
     session_request_ends(&s->base);
     s->dirties = false;
@@ -374,7 +381,8 @@ static void on_complete(struct sql_upstream *u, struct slice body, uint16_t note
 static bool on_async(struct reply *r, struct pg_frame f, unsigned turn)
 {
     struct sql_upstream *u = r->u;
-    bool shown = !(turn & PG_TURN_SWALLOW) && u->lessee != NULL && !u->refused &&
+    bool shown = u->lessee != NULL && !u->refused &&
+                 (f.type == PG_BACK_NOTIFICATION || !(turn & PG_TURN_SWALLOW)) &&
                  (!pg_expect_is_empty(&u->expect) || u->lessee->pins != 0);
     struct slice body = pg_frame_body(slice_from(r->in, r->at), f);
 
@@ -409,7 +417,15 @@ static bool on_special(struct reply *r, struct pg_frame f, unsigned turn, uint16
         return on_ready(r, f, turn);
     if (f.type == PG_BACK_COMMAND_COMPLETE && shown)
         on_complete(u, body, note);
-    advance(r, f, shown);
+    if (f.type == PG_BACK_COMMAND_COMPLETE && shown && (note & SQL_NOTE_RETAG)) {
+        struct buf out = { 0 };
+
+        advance(r, f, false);
+        pg_put_complete(&out, "RESET");
+        say(r, &out);
+    } else {
+        advance(r, f, shown);
+    }
     if (turn & PG_TURN_ENDS)
         sql_settle_entry(u, &ended, PG_OUTCOME_DONE);
     return true;

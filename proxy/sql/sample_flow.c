@@ -14,7 +14,7 @@
 #include "proxy/sql/sql_flow.h"
 
 enum {
-    SAMPLE_REST_US = 5 * 1000,        /* between two samples that nobody waits for */
+    SAMPLE_REST_US = 1000,            /* between two samples that nobody waits for */
     SAMPLE_MOST_US = 2 * 1000 * 1000, /* a server that does not answer by then is given up */
     SAMPLER_IDLE_US = 300 * 1000 * 1000,
 };

@@ -127,6 +127,13 @@ void sql_session_let_go(struct sql_session *s)
         sql_upstream_close(u);
         return;
     }
+    if (u->probing && !s->in_exchange && pg_pins_after_discard(s->pins) == 0) {
+        u->probing = false; /* what it finds goes with all else */
+        u->resetting = u->discards = true;
+        u->asked_us = worker_now_us(s->base.worker);
+        sql_lease_drop(u);
+        return;
+    }
     if (!pg_expect_is_empty(&u->expect) || s->in_exchange || s->frame_left > 0 ||
         pg_pins_after_discard(s->pins) != 0) {
         if (!pg_expect_is_empty(&u->expect))
@@ -136,7 +143,7 @@ void sql_session_let_go(struct sql_session *s)
         return;
     }
     sql_lease_drop(u);
-    sql_upstream_reset(u, s->pins != 0);
+    sql_upstream_reset(u, s->pins != 0 || sql_account_pooling(s->account) == SQL_POOLING_SESSION);
 }
 
 static void end(struct session *base)
@@ -214,13 +221,29 @@ static void turn_away(const struct session_limits *limits, int fd)
     buf_fini(&out);
 }
 
+/* A client that sends no more may read on, or be gone: what it knows already is told again, so that
+ * its system says so. */
+static void knock(struct sql_session *s)
+{
+    struct buf out = { 0 };
+
+    if (s->stage != SQL_READY || s->base.out.len > 0 ||
+        (s->lease != NULL && (s->lease->frame_left > 0 || s->lease->holds)))
+        return;
+    pg_put_parameter_status(&out, slice_text("in_hot_standby"), slice_text("off"));
+    sql_session_put(s, buf_all(&out));
+    buf_fini(&out);
+}
+
 void sql_session_tick(struct sql_session *s, uint64_t now_us)
 {
     const struct sql_pool *settings = sql_side_of(s)->settings;
     uint64_t idle_ms = settings->idle_transaction_timeout_ms, query_ms = settings->query_timeout_ms;
     const struct sql_upstream *u = s->lease;
 
-    if (u == NULL || s->stage != SQL_READY)
+    if (s->base.ended && s->base.open_requests > 0)
+        knock(s);
+    if (u == NULL || s->stage != SQL_READY || s->base.state == SESSION_CLOSING)
         return;
     if (idle_ms > 0 && s->status != PG_STATUS_IDLE && pg_expect_is_empty(&u->expect) &&
         now_us - s->status_us > idle_ms * 1000)

@@ -267,8 +267,20 @@ void sql_deeds_complete(struct sql_upstream *u, uint16_t note, struct slice tag)
 
 /* ---- pins ---- */
 
-void sql_pins_note(struct sql_session *s, uint32_t effects)
+/* May it end what pins the session?  All that is not a plain query, or says that it touches such
+ * things: the server is asked then. */
+static bool may_unpin(const struct statement_verdict *v)
 {
+    if (v->kind == STATEMENT_QUERY)
+        return v->effects != 0;
+    return v->kind != STATEMENT_BEGIN && v->kind != STATEMENT_SHOW && v->kind != STATEMENT_FETCH &&
+           v->kind != STATEMENT_SAVEPOINT && v->kind != STATEMENT_EXPLAIN &&
+           v->kind != STATEMENT_COPY_IN && v->kind != STATEMENT_COPY_OUT;
+}
+
+void sql_pins_note(struct sql_session *s, const struct statement_verdict *v)
+{
+    uint32_t effects = v->effects;
     static const struct {
         uint32_t effect, pin;
     } PINS[] = {
@@ -279,12 +291,10 @@ void sql_pins_note(struct sql_session *s, uint32_t effects)
     };
     enum { PROBED = EFFECT_TEMP | EFFECT_LOCK | EFFECT_HOLD | EFFECT_LISTENS | EFFECT_OPAQUE };
 
-    if (effects == 0)
-        return;
     for (size_t i = 0; i < sizeof(PINS) / sizeof(PINS[0]); i++)
         if (effects & PINS[i].effect)
             s->pins |= PINS[i].pin;
-    if ((effects & PROBED) || ((effects & EFFECT_CATALOG) && s->pins != 0))
+    if ((effects & PROBED) || (s->pins != 0 && may_unpin(v)))
         s->probes = true;
     s->probes_settings |= (effects & EFFECT_OPAQUE) != 0;
     if (effects & EFFECT_CATALOG)

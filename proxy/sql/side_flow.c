@@ -17,7 +17,7 @@ static struct sql_works *works_of(const struct worker *w)
     return w->works[POOL_SQL];
 }
 
-static struct sql_side *side_find(struct worker *w, const char *pool)
+struct sql_side *sql_side_find(struct worker *w, const char *pool)
 {
     LIST_EACH (&works_of(w)->sides, link)
         if (strcmp(side_of(link)->name, pool) == 0)
@@ -216,7 +216,9 @@ static struct sql_side *side_new(struct worker *w, const struct sql_pool *settin
     side->stats = stats_row_of(side->name, "", 0, w->index);
     side->turn.next = w->index; /* workers begin at different replicas */
     side->interned = pg_settings_pool_new(&(struct pg_settings_limits){ 0 });
-    side->statements = pg_statements_new(&(struct pg_statements_limits){ 0 }, side->interned);
+    side->statements = pg_statements_new(
+        &(struct pg_statements_limits){ .first_id = (uint64_t)(w->index + 1) << 48 },
+        side->interned);
     side->verdicts = verdicts_new(settings->verdict_cache_bytes);
     list_append(&works_of(w)->sides, &side->link);
     return side;
@@ -318,7 +320,7 @@ static void follow(struct worker *w)
 
     for (uint32_t i = 0; i < snapshot->pool_count; i++) {
         const struct pool_settings *pool = snapshot->pools[i];
-        struct sql_side *side = side_find(w, pool->name);
+        struct sql_side *side = sql_side_find(w, pool->name);
 
         if (pool->kind == POOL_SQL)
             follow_settings(side == NULL ? side_new(w, sql_pool_of(pool)) : side,
@@ -335,7 +337,7 @@ static void follow(struct worker *w)
 static const struct session_limits *limits(struct worker *w, uint32_t listener)
 {
     const struct listener_settings *settings = &w->assembly->snapshot->listeners[listener];
-    struct sql_side *side = side_find(w, settings->pool->name);
+    struct sql_side *side = sql_side_find(w, settings->pool->name);
     struct sql_gate *gate = side == NULL ? NULL : gate_find(side, settings->name);
 
     return gate == NULL ? NULL : &gate->limits;

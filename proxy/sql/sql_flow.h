@@ -11,6 +11,7 @@
  *     settle_flow.c     what an exchange changed: settings, statements, pins; and its end
  *     route_flow.c      which endpoint: what the statement is, which replica is fresh enough
  *     lease_flow.c      rosters of upstreams: leased, waited for, handed on, given back
+ *     move_flow.c       upstreams that another worker has more need of
  *     budget_flow.c     how many upstreams the process may have
  *     upstream_flow.c   one upstream: TLS, login, loss, clock
  *     sample_flow.c     where the primary and the replicas stand in the log
@@ -64,6 +65,7 @@ enum sql_expect_note {
     SQL_NOTE_DEEDS = 1 << 4,     /* the session's next deeds are done by it */
     SQL_NOTE_SETTINGS = 1 << 5,  /* puts the server's settings right */
     SQL_NOTE_PROBE = 1 << 6,     /* asks which pins there are */
+    SQL_NOTE_RETAG = 1 << 8,     /* what was a RESET was said as a SET */
     SQL_NOTE_RESET = 1 << 7,     /* ROLLBACK or DISCARD ALL for who left */
 };
 
@@ -73,10 +75,15 @@ struct sql_budget {
     struct list link;
     char *key; /* owned */
     uint32_t refs;
-    atomic_uint open;        /* upstreams, of all workers */
-    atomic_ullong wanted_us; /* when one was last asked for in vain, */
+    atomic_uint open;           /* upstreams, of all workers */
+    atomic_ullong wanted_us;    /* when one was last asked for in vain, */
     atomic_uintptr_t wanted_by; /* and by which roster: only compared */
-    atomic_ullong dirty_us;  /* with causal_scope: the last write of all */
+    atomic_ullong dirty_us;     /* with causal_scope: the last write of all */
+};
+
+/* Those that an upstream counts in. */
+struct sql_budgets {
+    struct sql_budget *own, *database, *user;
 };
 
 struct sql_sampler;
@@ -117,8 +124,11 @@ struct sql_roster {
     struct sql_account *account;
     struct sql_endpoint *endpoint;
     struct sql_budget *budget, *database_budget, *user_budget; /* counted */
-    struct list idle;    /* sql_upstreams; the one used last is the first */
-    struct list waiters; /* sql_sessions; the first came first */
+    struct list idle;                      /* sql_upstreams; the one used last is the first */
+    struct list waiters;                   /* sql_sessions; the first came first */
+    uint32_t wish_from;                    /* a worker whose sessions wait for what is free here, */
+    uint64_t wish_since_us, wish_until_us; /* since when, and until when that is believed */
+    uint64_t asked_until_us;               /* so long our own wish is */
     uint32_t waiter_count;
     uint32_t open;     /* here, those that start included */
     uint32_t starting; /* of them */
@@ -231,6 +241,7 @@ struct sql_upstream {
     struct list idle_link;
     struct sql_session *lessee;  /* NULL: idle, or starting */
     struct sql_sampler *sampler; /* it belongs to; NULL: none */
+    struct sql_budgets budgets;  /* counted, while it is between two workers */
     struct sql_account *account; /* borrowed: counts it in its rosters or guests */
     const char *tunnel;          /* borrowed: what `replication` is to be; NULL: it is no tunnel */
     struct sql_login_state *login; /* owned: until it stands */
@@ -331,13 +342,20 @@ struct sql_decision {
     const char *why;
 };
 
+/* side_flow.c */
+struct sql_side *sql_side_find(struct worker *w, const char *pool);
+
 /* budget_flow.c */
 struct sql_budget *sql_budget_open(const char *pool, const char *endpoint, const char *database,
                                    const char *user);
 void sql_budget_close(struct sql_budget **where);
 bool sql_budget_take(struct sql_roster *roster, bool reserve);
 void sql_budget_give(struct sql_roster *roster);
-bool sql_budget_is_wanted(const struct sql_roster *roster); /* by another, just now */
+void sql_budgets_ref(struct sql_budgets budgets);
+void sql_budgets_give(struct sql_budgets budgets); /* and the references */
+void sql_budgets_unref(struct sql_budgets budgets);
+/* By rosters of other accounts, just now; one of its own account asks by sql_move_ask(). */
+bool sql_budget_is_wanted(const struct sql_roster *roster);
 
 /* account_flow.c */
 struct sql_account *sql_account_find(struct sql_side *side, struct slice database,
@@ -415,7 +433,7 @@ bool sql_class_has_deeds(const struct sql_class *c);
 void sql_deeds_note(struct sql_session *s, struct slice text, const struct pg_bind *bound);
 void sql_deeds_complete(struct sql_upstream *u, uint16_t note, struct slice tag);
 void sql_deeds_forget(struct sql_session *s);
-void sql_pins_note(struct sql_session *s, uint32_t effects);
+void sql_pins_note(struct sql_session *s, const struct statement_verdict *v);
 void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum pg_outcome outcome);
 /* ReadyForQuery came, for the session. */
 void sql_exchange_answered(struct sql_upstream *u);
@@ -440,11 +458,18 @@ void sql_lease_drop(struct sql_upstream *u); /* it is not to be used by others *
 void sql_upstream_is_free(struct sql_upstream *u);
 void sql_wait_begin(struct sql_session *s, enum sql_wait wait, struct list *waiters);
 void sql_wait_end(struct sql_session *s);
+void sql_roster_give_idle(struct sql_roster *roster); /* to who wished for it */
 void sql_roster_tick(struct sql_roster *roster, uint64_t now_us);
 void sql_roster_turn_away(struct sql_roster *roster);
 /* The primary may be another now. */
 void sql_primary_waiters_look(struct sql_side *side);
 void sql_waiters_tick(struct sql_side *side, uint64_t now_us);
+
+/* move_flow.c */
+/* Other workers are asked for an upstream, for those who wait. */
+void sql_move_ask(struct sql_roster *roster);
+/* True: another worker gets it. */
+bool sql_move_give(struct sql_upstream *u);
 
 /* upstream_flow.c */
 void sql_upstream_open(struct sql_roster *roster);

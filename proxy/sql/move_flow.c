@@ -1,0 +1,251 @@
+/* Upstreams that move from one worker to another.  A budget is the process's; so a worker whose
+ * sessions wait may find that others hold all of it.  It writes to them; who has an upstream that
+ * is idle, or becomes free while nobody there waits longer, sends it over.  What is prepared there
+ * stays known by numbers that no two workers give.
+ *
+ *     wanting worker                            the others
+ *     sql_move_ask() --wish--> each             roster->wishes; sql_move_give() when one is free
+ *                    <--parcel--                the upstream, with what is set on it
+ *
+ * It is the only object that ever changes worker, and only while it is nobody's. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/base/mem.h"
+#include "proxy/core/crew.h"
+#include "proxy/sql/sql_flow.h"
+
+enum {
+    WISH_LIFE_US = 200 * 1000, /* then it is made again, if it still holds */
+    MOVE_AFTER_US = 2000,      /* who has waited less may soon be served where he is */
+};
+
+/* Whose rosters are meant, in all workers. */
+struct roster_name {
+    char *pool, *identity, *database, *user; /* owned */
+};
+
+struct wish {
+    struct roster_name name;
+    uint32_t from;
+    uint64_t since_us;
+};
+
+struct parcel {
+    struct roster_name name;
+    struct sql_upstream *upstream; /* owned; of no worker */
+    struct buf settings, reported; /* pairs of terminated texts; owned */
+};
+
+static struct roster_name name_of(const struct sql_roster *roster)
+{
+    const struct sql_account *a = roster->account;
+
+    return (struct roster_name){ mem_text(a->side->name), mem_text(roster->endpoint->identity),
+                                 mem_text(a->database), mem_text(a->user) };
+}
+
+static void forget_name(struct roster_name *name)
+{
+    free(name->pool);
+    free(name->identity);
+    free(name->database);
+    free(name->user);
+}
+
+static struct sql_endpoint *find_endpoint(struct sql_side *side, const char *identity)
+{
+    for (uint32_t i = 0; i < side->endpoint_count; i++)
+        if (strcmp(side->endpoints[i]->identity, identity) == 0)
+            return side->endpoints[i];
+    return NULL;
+}
+
+/* NULL: there is no such pool or endpoint here (any more), or, unless it is to be made, nobody of
+ * this account was here. */
+static struct sql_roster *find_roster(struct worker *w, const struct roster_name *name, bool make)
+{
+    struct sql_side *side = sql_side_find(w, name->pool);
+    struct sql_endpoint *e = side == NULL ? NULL : find_endpoint(side, name->identity);
+
+    if (e == NULL || side->gone)
+        return NULL;
+    if (make)
+        return sql_roster_of(
+            sql_account_find(side, slice_text(name->database), slice_text(name->user)), e);
+    LIST_EACH (&side->accounts, link) {
+        struct sql_account *a = LIST_ITEM(link, struct sql_account, link);
+
+        if (strcmp(a->database, name->database) != 0 || strcmp(a->user, name->user) != 0)
+            continue;
+        LIST_EACH (&a->rosters, roster)
+            if (LIST_ITEM(roster, struct sql_roster, link)->endpoint == e)
+                return LIST_ITEM(roster, struct sql_roster, link);
+    }
+    return NULL;
+}
+
+/* ---- wishes ---- */
+
+static void take_wish(struct worker *w, void *content)
+{
+    struct wish *wish = content;
+    struct sql_roster *roster = find_roster(w, &wish->name, false);
+
+    if (roster != NULL) {
+        roster->wish_from = wish->from;
+        roster->wish_since_us = wish->since_us;
+        roster->wish_until_us = worker_now_us(w) + WISH_LIFE_US;
+        sql_roster_give_idle(roster);
+    }
+    forget_name(&wish->name);
+    free(wish);
+}
+
+void sql_move_ask(struct sql_roster *roster)
+{
+    struct worker *w = roster->account->side->worker;
+    uint64_t now_us = worker_now_us(w);
+    struct list *first = list_first(&roster->waiters);
+
+    if (w->count == 1 || first == NULL || now_us < roster->asked_until_us)
+        return;
+    roster->asked_until_us = now_us + WISH_LIFE_US / 2;
+    for (uint32_t i = 0; i < w->count; i++) {
+        struct wish *wish;
+
+        if (i == w->index)
+            continue;
+        wish = mem_new(sizeof(*wish));
+        wish->name = name_of(roster);
+        wish->from = w->index;
+        wish->since_us = LIST_ITEM(first, struct sql_session, wait_link)->wait_since_us;
+        if (!crew_send(i, take_wish, wish)) {
+            forget_name(&wish->name);
+            free(wish);
+        }
+    }
+}
+
+/* ---- parcels ---- */
+
+static void put_text(struct buf *out, struct slice text)
+{
+    buf_slice(out, text);
+    buf_put(out, "", 1);
+}
+
+static struct slice next_text(struct slice *rest)
+{
+    struct slice text = slice_of(rest->at, strnlen((const char *)rest->at, rest->len));
+
+    *rest = slice_from(*rest, text.len + 1);
+    return text;
+}
+
+/* What is set there, in this worker's own vectors. */
+static bool unpack(struct sql_upstream *u, const struct parcel *parcel)
+{
+    struct pg_settings_pool *interned = u->endpoint->side->interned;
+    struct slice rest = buf_all(&parcel->reported), name;
+
+    while (rest.len > 0) {
+        name = next_text(&rest);
+        pg_settings_report(interned, &u->reported, name, next_text(&rest));
+    }
+    for (rest = buf_all(&parcel->settings); rest.len > 0;) {
+        name = next_text(&rest);
+        if (pg_settings_set(interned, &u->settings, name, next_text(&rest)) != ERR_NONE)
+            return false;
+    }
+    return true;
+}
+
+static void receive(struct worker *w, void *content)
+{
+    struct parcel *parcel = content;
+    struct sql_upstream *u = parcel->upstream;
+    struct sql_roster *roster = find_roster(w, &parcel->name, true);
+
+    if (roster == NULL) { /* the configuration changed meanwhile */
+        upstream_immigrate(&u->base, w);
+        sql_budgets_give(u->budgets);
+        upstream_retire(&u->base);
+    } else {
+        u->roster = roster;
+        u->account = roster->account;
+        u->endpoint = roster->endpoint;
+        sql_budgets_unref(u->budgets);
+        u->budgets = (struct sql_budgets){ 0 };
+        roster->open++;
+        roster->asked_until_us = 0;
+        u->endpoint->upstreams++;
+        counter_add(&u->endpoint->stats->upstreams_open, 1);
+        upstream_immigrate(&u->base, w);
+        upstream_adopt(&u->base, u->endpoint->side->assembly, u->endpoint->settings);
+        if (unpack(u, parcel))
+            sql_upstream_is_free(u);
+        else
+            sql_upstream_close(u);
+    }
+    forget_name(&parcel->name);
+    buf_fini(&parcel->settings);
+    buf_fini(&parcel->reported);
+    free(parcel);
+}
+
+static void pack(const struct pg_settings *v, struct buf *out)
+{
+    for (size_t i = 0; i < pg_settings_count(v); i++) {
+        struct pg_setting one = pg_settings_at(v, i);
+
+        put_text(out, one.name);
+        put_text(out, one.value);
+    }
+}
+
+/* Off it goes. */
+static void hand_over(struct sql_upstream *u, uint32_t to)
+{
+    struct sql_roster *roster = u->roster;
+    struct pg_settings_pool *interned = u->endpoint->side->interned;
+    struct worker *w = u->base.worker;
+    struct parcel *parcel = mem_new(sizeof(*parcel));
+
+    parcel->name = name_of(roster);
+    parcel->upstream = u;
+    pack(u->settings, &parcel->settings);
+    pack(u->reported, &parcel->reported);
+    pg_settings_unref(interned, &u->settings);
+    pg_settings_unref(interned, &u->reported);
+    u->budgets =
+        (struct sql_budgets){ roster->budget, roster->database_budget, roster->user_budget };
+    sql_budgets_ref(u->budgets);
+    list_remove(&u->idle_link);
+    roster->open--;
+    roster->wish_until_us = 0;
+    u->endpoint->upstreams--;
+    counter_sub(&u->endpoint->stats->upstreams_open, 1);
+    u->roster = NULL;
+    upstream_emigrate(&u->base);
+    if (crew_send(to, receive, parcel))
+        return;
+    receive(w, parcel); /* that worker has gone: it stays */
+}
+
+bool sql_move_give(struct sql_upstream *u)
+{
+    struct sql_roster *roster = u->roster;
+    uint64_t now_us = worker_now_us(u->base.worker);
+    struct list *first = list_first(&roster->waiters);
+
+    if (now_us >= roster->wish_until_us || !upstream_may_emigrate(&u->base))
+        return false;
+    if (now_us - roster->wish_since_us < MOVE_AFTER_US)
+        return false;
+    if (first != NULL &&
+        LIST_ITEM(first, struct sql_session, wait_link)->wait_since_us <= roster->wish_since_us)
+        return false;
+    hand_over(u, roster->wish_from);
+    return true;
+}
