@@ -105,7 +105,8 @@ bool grammar_is_keyword(const char *lower_case_word)
 }
 
 /* The library's own way leaves a pointer to what was freed among its spare contexts, from where the
- * next beginning would take it.  Here the topmost context goes there first, and then they are freed. */
+ * next beginning would take it.  Here the topmost context goes there first, and then they are
+ * freed. */
 void grammar_forget_thread(void)
 {
     struct MemoryContextData *top = TopMemoryContext;

@@ -1,6 +1,6 @@
-/* PostgreSQL's own grammar (of its version 15, out of libpg_query), held at arm's length: the library
- * keeps its state per thread, throws with longjmp and would end the process where it is at a loss;
- * none of that gets out of here.
+/* PostgreSQL's own grammar (of its version 15, out of libpg_query), held at arm's length: the
+ * library keeps its state per thread, throws with longjmp and would end the process where it is at
+ * a loss; none of that gets out of here.
  *
  *     if (grammar_parse(text, false, &tree))
  *         ... look at the tree, and be done with it

@@ -1,6 +1,6 @@
-/* The nodes of parse trees, as PostgreSQL declares them.  Only for what walks the trees: the headers
- * bring along much more than nodes, and other functions under the names of printf() and qsort().
- * No function of theirs may be called but those that are inline and look at lists. */
+/* The nodes of parse trees, as PostgreSQL declares them.  Only for what walks the trees: the
+ * headers bring along much more than nodes, and other functions under the names of printf() and
+ * qsort(). No function of theirs may be called but those that are inline and look at lists. */
 #pragma once
 
 #include <postgres.h>

@@ -1,5 +1,6 @@
-/* How a statement is looked into: shared by the files of look_*.c and statement*.c, and by no others.
- * Without the nodes of the grammar, so that the words alone can be judged by the same rules. */
+/* How a statement is looked into: shared by the files of look_*.c and statement*.c, and by no
+ * others. Without the nodes of the grammar, so that the words alone can be judged by the same
+ * rules. */
 #pragma once
 
 #include "proxy/base/arena.h"
@@ -61,12 +62,13 @@ const void *look_raw(const struct List *tree, size_t index, size_t *from, size_t
 void look_at_set(struct look *l, struct statement *s, const void *node);
 void look_at_set_config(struct look *l, struct statement *s, const void *call);
 void look_at_modes(struct statement *s, const void *options);
-/* A SELECT of nothing but constants and calls of set_config() with such, so that each happens once. */
+/* A SELECT of nothing but constants and calls of set_config() with such, so that each happens
+ * once. */
 bool look_is_certain(struct look *l, const void *select);
 
 /* look_words.c: a statement that the grammar can't read. */
 void look_at_words(struct look *l, struct statement *s);
-/* PREPARE name (types) AS text: sets s->types, and *inner to the text.  EXECUTE name (arguments): sets
- * s->arguments. */
+/* PREPARE name (types) AS text: sets s->types, and *inner to the text.  EXECUTE name (arguments):
+ * sets s->arguments. */
 void look_cut_prepare(const struct look *l, struct statement *s, struct slice *inner);
 void look_cut_execute(const struct look *l, struct statement *s);

@@ -1,6 +1,6 @@
-/* Goes through the nodes of a query: what is in it that is no mere read?  With a stack of its own and
- * a limit of nodes, so that no text can exhaust the thread's.  A node that is not of the table below
- * is not known to be harmless: it sends the statement to the primary. */
+/* Goes through the nodes of a query: what is in it that is no mere read?  With a stack of its own
+ * and a limit of nodes, so that no text can exhaust the thread's.  A node that is not of the table
+ * below is not known to be harmless: it sends the statement to the primary. */
 #include "replica/grammar_nodes.h"
 #include "replica/look.h"
 

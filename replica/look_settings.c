@@ -82,8 +82,8 @@ static bool text_of_constant(struct look *l, const A_Const *constant, struct sli
     return true;
 }
 
-/* SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE.  The fields change what a bare number means, which
- * is the server's to say. */
+/* SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE.  The fields change what a bare number means,
+ * which is the server's to say. */
 static bool text_of_interval(struct look *l, const TypeCast *cast, struct slice *out)
 {
     struct slice inside;

@@ -1,6 +1,6 @@
-/* What one statement is.  Queries are gone through by look_nodes.c; of utility statements only those
- * parts are looked into that are evaluated.  What is not listed here is DDL or administration: it goes
- * to the primary and may do anything. */
+/* What one statement is.  Queries are gone through by look_nodes.c; of utility statements only
+ * those parts are looked into that are evaluated.  What is not listed here is DDL or
+ * administration: it goes to the primary and may do anything. */
 #include "replica/grammar_nodes.h"
 #include "replica/look.h"
 

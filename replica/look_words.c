@@ -1,6 +1,6 @@
 /* What the words of a statement tell, where the grammar gives up: because the text is long, or of a
- * newer PostgreSQL.  Stricter than the tree, for the place of a word is not known: whatever could be
- * the name of a function or a relation is judged as one. */
+ * newer PostgreSQL.  Stricter than the tree, for the place of a word is not known: whatever could
+ * be the name of a function or a relation is judged as one. */
 #include "replica/grammar.h"
 #include "replica/look.h"
 #include "replica/token.h"

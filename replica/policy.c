@@ -1,5 +1,5 @@
-/* See policy.h.  First who may be asked at all, then which of them: a turn walks over those that may,
- * so that who is left out leaves no gap in the order. */
+/* See policy.h.  First who may be asked at all, then which of them: a turn walks over those that
+ * may, so that who is left out leaves no gap in the order. */
 #include "replica/policy.h"
 
 enum { FULL_SHARE = 1000 };

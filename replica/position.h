@@ -1,6 +1,6 @@
-/* Places in the primary's write-ahead log, and whether one has been reached.  Positions of different
- * systems or timelines don't compare: after a promotion the log of the new primary may begin before
- * what the old one had written. */
+/* Places in the primary's write-ahead log, and whether one has been reached.  Positions of
+ * different systems or timelines don't compare: after a promotion the log of the new primary may
+ * begin before what the old one had written. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,6 @@
-/* The values of settings, in two forms: as text, which is what set_config() takes and SHOW shows, and
- * as what can stand behind SET name TO.  They differ where a setting is a list of names: there the
- * text 'a, b' is two names, and SET's 'a, b' would be one. */
+/* The values of settings, in two forms: as text, which is what set_config() takes and SHOW shows,
+ * and as what can stand behind SET name TO.  They differ where a setting is a list of names: there
+ * the text 'a, b' is two names, and SET's 'a, b' would be one. */
 #include <stdio.h>
 
 #include "proxy/base/buf.h"
@@ -97,7 +97,8 @@ static void skip_space(struct slice *rest)
         *rest = slice_from(*rest, 1);
 }
 
-/* Takes the inside of a quoted name, with its doubled quotes as one; false: the quote does not end. */
+/* Takes the inside of a quoted name, with its doubled quotes as one; false: the quote does not
+ * end. */
 static bool take_quoted(struct slice *rest, struct buf *out)
 {
     for (size_t i = 1; i < rest->len; i++) {
@@ -124,7 +125,8 @@ static bool take_plain(struct slice *rest, struct buf *out)
     return n > 0;
 }
 
-/* Writes the names of a list as strings; false: it is not well formed, and the server will say so. */
+/* Writes the names of a list as strings; false: it is not well formed, and the server will say
+ * so. */
 static bool put_names(struct buf *value, struct slice rest)
 {
     for (bool is_first = true;; is_first = false) {

@@ -108,8 +108,8 @@ static void put_value(struct form *f, struct slice text)
     form_end_token(f);
 }
 
-/* A parenthesis was written.  If it closes the same as stands right before, with a comma between, it
- * adds nothing. */
+/* A parenthesis was written.  If it closes the same as stands right before, with a comma between,
+ * it adds nothing. */
 static void track_row(struct form *f, uint8_t mark)
 {
     size_t start = f->group, len = f->len - start;
@@ -192,8 +192,8 @@ static inline bool is_lone_mark(const uint8_t *at, size_t len)
            !token_is_class(at[1], CLASS_DIGIT);
 }
 
-/* The plain majority, without the detour of a token: a word, a whole number, a mark.  Returns behind
- * it; `at` if it must be looked at more closely.  There is room for it. */
+/* The plain majority, without the detour of a token: a word, a whole number, a mark.  Returns
+ * behind it; `at` if it must be looked at more closely.  There is room for it. */
 static inline const uint8_t *put_plain(struct form *f, const uint8_t *at, const uint8_t *end)
 {
     size_t most = end - at > SHORT_BYTES ? SHORT_BYTES : (size_t)(end - at), len;

@@ -1,9 +1,9 @@
 /* The shape of a statement: what is left of its text without comments, spaces and the values of
- * literals, as a hash of 128 bits.  Statements of one shape have one verdict, so that `WHERE id = 5`
- * and `WHERE id = 6` are looked into once.  Pure, about a nanosecond a byte.
+ * literals, as a hash of 128 bits.  Statements of one shape have one verdict, so that `WHERE id =
+ * 5` and `WHERE id = 6` are looked into once.  Pure, about a nanosecond a byte.
  *
- * Words are case-folded unless they are quoted.  Lists of literals and parameters count as one
- * (`IN (1, 2, 3)`), as do rows of them (`VALUES (1, 'a'), (2, 'b')`).  After a word whose meaning
+ * Words are case-folded unless they are quoted.  Lists of literals and parameters count as one (`IN
+ * (1, 2, 3)`), as do rows of them (`VALUES (1, 'a'), (2, 'b')`).  After a word whose meaning
  * depends on its literals (current_setting, set_config) all of them stay in the shape. */
 #pragma once
 

@@ -1,5 +1,5 @@
-/* See statement.h.  The whole text is parsed at once, as the server does; if that fails, it is cut at
- * its semicolons, and each part is parsed, and where that fails read by its words. */
+/* See statement.h.  The whole text is parsed at once, as the server does; if that fails, it is cut
+ * at its semicolons, and each part is parsed, and where that fails read by its words. */
 #include "replica/statement.h"
 
 #include "replica/grammar.h"

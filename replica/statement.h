@@ -1,5 +1,5 @@
-/* What the text of a simple Query or of a Parse is: which statements, where each may go, and what it
- * leaves behind in the session.  By PostgreSQL's own grammar (of its version 15), and by what is
+/* What the text of a simple Query or of a Parse is: which statements, where each may go, and what
+ * it leaves behind in the session.  By PostgreSQL's own grammar (of its version 15), and by what is
  * known of its functions; pure but for memory that the parser keeps per thread.
  *
  *     struct script script;
@@ -10,8 +10,8 @@
  *
  * It cannot fail: what is not understood goes to the primary, and says why.  The text may hold any
  * bytes, but is not looked into if it is longer than SCRIPT_TEXT_LIMIT, has more than
- * SCRIPT_STATEMENT_LIMIT statements, or a NUL: the script is then one QUERY that is UNSEEN.  Where the
- * grammar gives up (newer syntax, or longer than SCRIPT_PARSE_LIMIT) the words alone decide. */
+ * SCRIPT_STATEMENT_LIMIT statements, or a NUL: the script is then one QUERY that is UNSEEN.  Where
+ * the grammar gives up (newer syntax, or longer than SCRIPT_PARSE_LIMIT) the words alone decide. */
 #pragma once
 
 #include <stdbool.h>
@@ -80,8 +80,8 @@ struct transaction_modes {
     bool has_snapshot;  /* SET TRANSACTION SNAPSHOT: only the server that exported it knows it */
 };
 
-/* One setting that is set.  SET ROLE, SET SESSION AUTHORIZATION, SET TIME ZONE, SET NAMES, SET SCHEMA
- * and SET XML OPTION have the names that SHOW knows: role, session_authorization, timezone,
+/* One setting that is set.  SET ROLE, SET SESSION AUTHORIZATION, SET TIME ZONE, SET NAMES, SET
+ * SCHEMA and SET XML OPTION have the names that SHOW knows: role, session_authorization, timezone,
  * client_encoding, search_path, xmloption. */
 struct setting {
     struct slice name;  /* lower-cased, unquoted: "myapp.user"; empty: not known */

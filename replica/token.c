@@ -1,5 +1,5 @@
-/* See token.h.  The rules are those of PostgreSQL's scan.l: comments nest, a string may go on in the
- * next line, and goes on with the escapes with which it began. */
+/* See token.h.  The rules are those of PostgreSQL's scan.l: comments nest, a string may go on in
+ * the next line, and goes on with the escapes with which it began. */
 #include "replica/token.h"
 
 #include "replica/token_class.h"
@@ -93,8 +93,8 @@ static const uint8_t *quote_end(const uint8_t *at, const uint8_t *end, uint8_t q
     return NULL;
 }
 
-/* A string goes on if nothing but space and comments with a newline among them stand before the next
- * quote: returns behind that one, else NULL. */
+/* A string goes on if nothing but space and comments with a newline among them stand before the
+ * next quote: returns behind that one, else NULL. */
 static const uint8_t *continuation(const uint8_t *at, const uint8_t *end)
 {
     bool has_newline = false;

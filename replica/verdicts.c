@@ -1,5 +1,5 @@
-/* See verdicts.h.  Sets of entries that share a place, as in a processor's cache: a key has one set to
- * be in, and in a full set the entry that was used longest ago gives way.  The tags of a set lie
+/* See verdicts.h.  Sets of entries that share a place, as in a processor's cache: a key has one set
+ * to be in, and in a full set the entry that was used longest ago gives way.  The tags of a set lie
  * together, so that a look-up touches one line of them and the entry. */
 #include "replica/verdicts.h"
 

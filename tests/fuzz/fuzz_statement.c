@@ -1,5 +1,5 @@
-/* Any bytes as SQL: nothing crashes, leaks or ends the process, what is told lies within the text, and
- * texts that differ only in what a shape leaves out have one verdict. */
+/* Any bytes as SQL: nothing crashes, leaks or ends the process, what is told lies within the text,
+ * and texts that differ only in what a shape leaves out have one verdict. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,10 +1,11 @@
-/* Prints what Sheaf thinks of SQL texts.  Reads texts from its input, each ended by a NUL, and answers
- * each with a line:
+/* Prints what Sheaf thinks of SQL texts.  Reads texts from its input, each ended by a NUL, and
+ * answers each with a line:
  *
  *     route kind effects count hint reason
  *
- * Effects are their numbers added up; route is that of all statements of the text together, the kind
- * that of the first.  With an argument "try", functions that are not known are tried on replicas. */
+ * Effects are their numbers added up; route is that of all statements of the text together, the
+ * kind that of the first.  With an argument "try", functions that are not known are tried on
+ * replicas. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "../check.h"
+#include "tests/unit/check.h"
 
 #include "replica/grammar.h"
 

@@ -1,7 +1,7 @@
 /* Which statements share a shape, and which must not. */
 #include <stdlib.h>
 
-#include "../check.h"
+#include "tests/unit/check.h"
 
 #include "replica/shape.h"
 

@@ -2,7 +2,7 @@
  * to texts that nobody should send. */
 #include <stdlib.h>
 
-#include "../check.h"
+#include "tests/unit/check.h"
 
 #include "replica/statement.h"
 
