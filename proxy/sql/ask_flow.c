@@ -358,6 +358,11 @@ static enum begin begin_exchange(struct sql_session *s, struct slice in, size_t 
     }
     if (waits_for_own_position(s, &g))
         return BEGIN_WAITS;
+    if (g.is_whole && s->lease != NULL && !pg_expect_is_empty(&s->lease->expect) &&
+        sql_local_is(&g.class)) {
+        s->barrier = true; /* it is answered in its turn */
+        return BEGIN_WAITS;
+    }
     if ((s->lease == NULL || pg_expect_is_empty(&s->lease->expect)) && answer_query(s, &g)) {
         *used = g.bytes;
         return BEGIN_ANSWERED;

@@ -5,8 +5,10 @@
  *     sheaf.position       SHOW only: what a replica must have reached to show what was done here
  *     sheaf.min_position   SET it to what another session's sheaf.position was, to see what it did
  */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "proxy/sql/sql_flow.h"
 
@@ -135,6 +137,71 @@ static void put_set(struct sql_session *s, const struct statement *st, struct bu
         put_unknown(out, set->name);
 }
 
+/* A word, or what stands in quotes, at the front of `rest`. */
+static struct slice next_word(struct slice *rest)
+{
+    struct slice word;
+    size_t from = 0, to;
+
+    while (from < rest->len && isspace(rest->at[from]))
+        from++;
+    to = from;
+    if (to < rest->len && (rest->at[to] == '=' || rest->at[to] == ';'))
+        to++;
+    else
+        while (to < rest->len && !isspace(rest->at[to]) && rest->at[to] != '=' &&
+               rest->at[to] != ';')
+            to++;
+    word = slice_of(rest->at + from, to - from);
+    *rest = slice_from(*rest, to);
+    return word;
+}
+
+/* SET [SESSION] sheaf.NAME = | TO WORD [;] */
+static bool read_set(struct slice text, struct slice *name, struct slice *value)
+{
+    struct slice rest = text, word = next_word(&rest);
+
+    if (!slice_is_word(word, "set"))
+        return false;
+    word = next_word(&rest);
+    if (slice_is_word(word, "session"))
+        word = next_word(&rest);
+    if (word.len < 6 || strncasecmp((const char *)word.at, "sheaf.", 6) != 0)
+        return false;
+    *name = word;
+    word = next_word(&rest);
+    if (!slice_is_text(word, "=") && !slice_is_word(word, "to"))
+        return false;
+    *value = next_word(&rest);
+    word = next_word(&rest);
+    return value->len > 0 && (word.len == 0 || slice_is_text(word, ";"));
+}
+
+bool sql_local_reads_set(struct slice text)
+{
+    struct slice name, value;
+
+    return read_set(text, &name, &value);
+}
+
+static void put_set_by_words(struct sql_session *s, struct slice text, struct buf *out)
+{
+    struct slice name, value;
+    char lower[64];
+
+    if (!read_set(text, &name, &value) || name.len >= sizeof(lower))
+        return;
+    for (size_t i = 0; i < name.len; i++)
+        lower[i] = (char)tolower(name.at[i]);
+    if (sql_local_set(s, slice_of(lower, name.len), value, false))
+        pg_put_complete(out, "SET");
+    else
+        pg_put_error_text(out, "ERROR", "22023", "invalid value for parameter \"%.*s\": \"%.*s\"",
+                          (int)name.len, (const char *)name.at, (int)value.len,
+                          (const char *)value.at);
+}
+
 /* ---- EXPLAIN ROUTE ---- */
 
 static void explain(struct sql_session *s, const struct sql_class *c, const struct statement *st,
@@ -173,12 +240,25 @@ bool sql_local_is_position(const struct sql_class *c)
            slice_is_text(c->script->statements[0].name, "sheaf.position");
 }
 
+bool sql_local_is(const struct sql_class *c)
+{
+    if (c->is_sheaf_set)
+        return true;
+    return c->script != NULL && c->script->count == 1 &&
+           (c->script->statements[0].is_sheaf ||
+            c->script->statements[0].kind == STATEMENT_EXPLAIN_ROUTE);
+}
+
 bool sql_local_answer(struct sql_session *s, const struct sql_class *c, struct buf *out)
 {
     const struct statement *st;
 
     if (c->script == NULL)
         return false;
+    if (c->is_sheaf_set) {
+        put_set_by_words(s, c->text, out);
+        return out->len > 0;
+    }
     if (c->script->count == 0 && !c->script->is_error && s->lease == NULL) {
         pg_put_empty_query(out);
         return true;

@@ -23,6 +23,12 @@ static struct statement_verdict verdict_of_all(const struct script *script)
                                        .route = script->route };
 }
 
+/* What Sheaf answers itself is needed whole each time. */
+static bool is_ours(const struct statement *st)
+{
+    return st->is_sheaf || st->kind == STATEMENT_EXPLAIN_ROUTE;
+}
+
 /* Unknown texts are read by the grammar; those whose shape says all are remembered. */
 void sql_classify(struct sql_session *s, struct slice text, struct sql_class *out)
 {
@@ -35,7 +41,7 @@ void sql_classify(struct sql_session *s, struct slice text, struct sql_class *ou
     struct shape shape = { 0 };
     const struct statement_verdict *known;
 
-    *out = (struct sql_class){ 0 };
+    *out = (struct sql_class){ .text = text };
     out->has_shape =
         text.len <= SCRIPT_TEXT_LIMIT && shape_of(text, options.backslash_escapes, &shape);
     if (out->has_shape) {
@@ -54,7 +60,8 @@ void sql_classify(struct sql_session *s, struct slice text, struct sql_class *ou
     out->hints = side->script.hints;
     out->script = &side->script;
     out->verdict = verdict_of_all(&side->script);
-    if (out->has_shape && side->script.may_be_remembered)
+    out->is_sheaf_set = side->script.is_error && sql_local_reads_set(text);
+    if (out->has_shape && side->script.may_be_remembered && !is_ours(&side->script.statements[0]))
         verdicts_keep(side->verdicts, &key, &out->verdict);
 }
 
@@ -237,17 +244,21 @@ static bool is_read_only(const struct sql_session *s, const struct statement_ver
             pg_settings_read_only(s->settings.current) == PG_SWITCH_ON);
 }
 
+/* Nothing in it writes but, perhaps, functions of which nothing is known: a hint may know. */
+static bool is_unknown(const struct statement_verdict *v)
+{
+    return v->kind == STATEMENT_QUERY && v->effects == EFFECT_OPAQUE;
+}
+
 struct sql_decision sql_decide(struct sql_session *s, const struct statement_verdict *v,
                                const struct shape_hints *hints)
 {
     const char *kept = keeps_from_replica(s, hints);
-    bool asks_replica =
-        hints->route == HINT_REPLICA || hints->route == HINT_ANY || s->route == SQL_ROUTE_REPLICA;
 
     if (kept != NULL)
         return to_primary(s, kept);
     if (v->route == ROUTE_READ || v->route == ROUTE_TRY || is_read_only(s, v) ||
-        (asks_replica && v->route == ROUTE_PRIMARY && hints->route != HINT_NONE))
+        (hints->route == HINT_REPLICA && is_unknown(v)))
         return to_replica(s);
     return to_primary(s, v->reason);
 }

@@ -132,10 +132,10 @@ static void cover(struct sql_session *s, const struct sql_sampler *m)
     s->needed_as_of_us = m->known_us;
 }
 
-/* Time has a grain: what began in the same microsecond may have begun before. */
+/* What is asked in a turn is sent when the turn is over: behind all that was heard in it. */
 static bool covers(const struct sql_sampler *m, uint64_t since_us)
 {
-    return m != NULL && m->known_us > since_us;
+    return m != NULL && m->known_us >= since_us;
 }
 
 bool sql_sample_covers(struct sql_session *s, uint64_t since_us)

@@ -323,6 +323,8 @@ struct sql_class {
     struct shape_hints hints;
     struct verdict_key key;
     bool has_shape;
+    bool is_sheaf_set; /* SET sheaf.x, whatever the grammar says of the value */
+    struct slice text;
     const struct script *script; /* in side->arena, until the next; NULL: it was remembered */
 };
 
@@ -524,6 +526,10 @@ void sql_tunnel_ready(struct sql_upstream *u);
 
 /* local_flow.c */
 bool sql_local_is_position(const struct sql_class *c);
+/* SET sheaf.x = word, where the word is one that SQL keeps for itself: primary. */
+bool sql_local_reads_set(struct slice text);
+/* Is it Sheaf's to answer? */
+bool sql_local_is(const struct sql_class *c);
 /* Answers it, if it is Sheaf's; false: it is not. */
 bool sql_local_answer(struct sql_session *s, const struct sql_class *c, struct buf *out);
 /* A sheaf.* setting that a client began with, or that its user or listener gives it. */

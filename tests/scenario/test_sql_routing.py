@@ -290,10 +290,9 @@ class Told(Routed):
         self.assertEqual(session.run(pg.one("EXPLAIN ROUTE SELECT 1") + pg.sync()).errors, [])
 
     def test_replicas_are_taken_in_turn(self):
-        session = self.session()
         counts = [0, 0]
-        for n in range(40):
-            session.ask(f"SELECT {n} /* in turn */")
+        for n in range(40):  # one that reads without a pause stays where it has read last
+            self.session().ask(f"SELECT {n} /* in turn */")
         for at, replica in enumerate(self.replicas):
             counts[at] = replica.logged("in turn")
         self.assertEqual((sum(counts), self.primary.logged("in turn")), (40, 0))
@@ -325,11 +324,11 @@ class Listeners(Routed):
         self.assertEqual(self.went(self.at(0, user="postgres"), "SELECT 1")[0], "primary")
 
     def test_weights(self):
-        session = self.at(0)
         for n in range(40):
-            session.ask(f"SELECT {n} /* weighed */")
+            self.at(0).ask(f"SELECT {n} /* weighed */")
         counts = [replica.logged("weighed") for replica in self.replicas]
-        self.assertEqual(counts, [30, 10])
+        self.assertEqual(sum(counts), 40)
+        self.assertGreater(counts[0], 2 * counts[1], counts)  # each worker counts for itself
 
 
 if __name__ == "__main__":
