@@ -13,6 +13,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/core/crew.h"
 #include "proxy/core/slow.h"
 #include "proxy/io/listener.h"
 #include "proxy/notify.h"
@@ -228,6 +229,11 @@ bool daemon_reload(struct daemon *d, struct buf *why)
     return done;
 }
 
+static bool reload_for_crew(void *leader, struct buf *why)
+{
+    return daemon_reload(leader, why);
+}
+
 /* ---- ending ---- */
 
 static void stop_threads(struct daemon *d)
@@ -345,6 +351,7 @@ static enum err start(struct daemon *d, struct buf *why)
                                              d->assembly->snapshot->proxy.resolve_interval_ms };
 
     TRY(mailbox_open(d->base, d, &d->box));
+    crew_follow(d->box, d, reload_for_crew);
     TRY(resolver_start(&settings, &d->resolver));
     TRY(start_threads(d, why));
     TRY(steward_start(d, &d->steward, why));
@@ -383,6 +390,7 @@ static void finish(struct daemon *d)
     free(d->threads);
     if (d->resolver != NULL)
         resolver_stop(&d->resolver);
+    crew_follow(NULL, NULL, NULL);
     mailbox_close(&d->box);
     event_base_free(d->base);
     assembly_unref(&d->assembly);

@@ -22,6 +22,9 @@ static struct {
     struct member *members; /* lock, as all here; by index */
     uint32_t count;
     uint64_t since_us;
+    struct mailbox *leader_box; /* NULL: there is none */
+    void *leader;
+    crew_reload_f *reload;
 } shared = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 void crew_join(struct worker *w, struct mailbox *box)
@@ -66,6 +69,52 @@ bool crew_send(uint32_t index, crew_letter_f *run, void *content)
         letter = mem_new(sizeof(*letter));
         *letter = (struct crew_letter){ shared.members[index].worker, run, content };
         mailbox_post(shared.members[index].box, open_letter, letter);
+    }
+    pthread_mutex_unlock(&shared.lock);
+    return is_there;
+}
+
+/* ---- reload ---- */
+
+struct wish {
+    uint32_t index;
+    crew_letter_f *run;
+    struct crew_reload *reload;
+    crew_reload_f *load;
+    void *leader;
+};
+
+static void grant(void *owner, void *content)
+{
+    struct wish *wish = content;
+
+    (void)owner;
+    wish->reload->done = wish->load(wish->leader, &wish->reload->why);
+    if (!crew_send(wish->index, wish->run, wish->reload))
+        wish->run(NULL, wish->reload);
+    free(wish);
+}
+
+void crew_follow(struct mailbox *box, void *leader, crew_reload_f *reload)
+{
+    pthread_mutex_lock(&shared.lock);
+    shared.leader_box = box;
+    shared.leader = leader;
+    shared.reload = reload;
+    pthread_mutex_unlock(&shared.lock);
+}
+
+bool crew_ask_reload(uint32_t index, crew_letter_f *run, struct crew_reload *reload)
+{
+    struct wish *wish;
+    bool is_there;
+
+    pthread_mutex_lock(&shared.lock);
+    is_there = shared.leader_box != NULL;
+    if (is_there) {
+        wish = mem_new(sizeof(*wish));
+        *wish = (struct wish){ index, run, reload, shared.reload, shared.leader };
+        mailbox_post(shared.leader_box, grant, wish);
     }
     pthread_mutex_unlock(&shared.lock);
     return is_there;

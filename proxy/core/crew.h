@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proxy/base/buf.h"
 #include "proxy/core/worker.h"
 #include "proxy/io/mailbox.h"
 
@@ -18,6 +19,19 @@ void crew_join(struct worker *w, struct mailbox *box);
 void crew_leave(struct worker *w);
 /* False: there is no such worker (any more), and the content is still the caller's.  Any thread. */
 bool crew_send(uint32_t index, crew_letter_f *run, void *content);
+
+/* Reads the configuration again, in the thread of its box; false: nothing was changed, and why. */
+typedef bool crew_reload_f(void *leader, struct buf *why);
+/* Who does that, until it is told with a box that is NULL; box and leader are borrowed. */
+void crew_follow(struct mailbox *box, void *leader, crew_reload_f *reload);
+/* How it went. */
+struct crew_reload {
+    bool done;
+    struct buf why; /* owned by whom it is handed to */
+};
+/* Asks for a reload; then the letter runs in this worker, with `reload` filled in; with a worker that
+ * is NULL, if it left meanwhile.  False: there is nobody to ask, and it is still the caller's. */
+bool crew_ask_reload(uint32_t index, crew_letter_f *run, struct crew_reload *reload);
 
 /* Of all workers' buffers, as of their last ticks.  Any thread. */
 uint64_t crew_held_bytes(void);

@@ -72,6 +72,7 @@ struct sql_account *sql_account_find(struct sql_side *side, struct slice databas
     a->idle_since_us = worker_now_us(side->worker);
     list_append(&side->accounts, &a->link);
     sql_account_follow(a);
+    a->ledger = sql_ledger_of(side, a->database);
     return a;
 }
 

@@ -272,8 +272,11 @@ static struct sql_decision decide(struct sql_session *s, struct gathering *g)
 /* True: the lease is there. */
 static bool find_lease(struct sql_session *s, struct gathering *g)
 {
-    struct sql_decision d = decide(s, g);
+    struct sql_decision d;
 
+    if (sql_halt_waits(s))
+        return false;
+    d = decide(s, g);
     switch (d.verb) {
     case SQL_GO:
         return sql_lease_ask(s, d.endpoint);
@@ -449,8 +452,10 @@ static size_t ask_one(struct sql_session *s, struct slice in)
         return skip_message(s, in, f);
     if (f.type == PG_FRONT_COPY_DATA || f.type == PG_FRONT_COPY_DONE ||
         f.type == PG_FRONT_COPY_FAIL || keeps_lease(s)) {
-        if (s->lease != NULL && !s->in_exchange && pg_expect_is_empty(&s->lease->expect))
+        if (s->lease != NULL && !s->in_exchange && pg_expect_is_empty(&s->lease->expect)) {
+            s->lease->asked_us = worker_now_us(s->base.worker);
             sql_settings_apply(s->lease, pg_settings_session_effective(&s->settings));
+        }
         return sql_message_forward(s, in, f);
     }
     switch (begin_exchange(s, in, &used)) {

@@ -331,6 +331,8 @@ void sql_entry_go_on(struct sql_session *s)
         become_ready(s, reported);
         return;
     }
+    if (sql_halt_waits(s))
+        return;
     primary = sql_primary(side);
     if (primary == NULL || primary->failing) {
         sql_wait_begin(s, SQL_WAITS_PRIMARY, &side->waiters);
@@ -369,6 +371,9 @@ static void begin_tunnel(struct sql_session *s)
     u->tunnel = s->entry->replication == PG_REPLICATION_DATABASE ? "database" : "true";
     s->lease = u;
     u->lessee = s;
+    primary->busy++; /* as a lease: sql_lease_drop() takes it back */
+    counter_add(&primary->stats->upstreams_leased, 1);
+    sql_tally_lease(s, true);
     s->stage = SQL_WELCOMING;
     session_pause(&s->base);
 }
@@ -401,6 +406,10 @@ static void admitted(struct sql_session *s)
 {
     struct sql_entry *entry = s->entry;
 
+    if (sql_console_is(sql_side_of(s), entry->database)) {
+        sql_console_begin(s, entry->user);
+        return;
+    }
     s->account =
         sql_account_find(sql_side_of(s), slice_text(entry->database), slice_text(entry->user));
     s->account->sessions++;
@@ -409,6 +418,11 @@ static void admitted(struct sql_session *s)
     s->base.logged_in = true; /* what follows has timeouts of its own */
     if (s->account->database_settings == NULL) {
         sql_session_fatal(s, "3D000", "database \"%s\" does not exist", entry->database);
+        return;
+    }
+    if (sql_halt_refuses(sql_side_of(s), entry->database)) {
+        sql_session_fatal(s, "55000", "database \"%s\" is not currently accepting connections",
+                          entry->database);
         return;
     }
     if (s->route == SQL_ROUTE_AUTO)

@@ -22,6 +22,7 @@ static void lease(struct sql_session *s, struct sql_upstream *u)
     u->endpoint->busy++;
     u->leased_us = worker_now_us(s->base.worker);
     counter_add(&u->endpoint->stats->upstreams_leased, 1);
+    sql_tally_lease(s, true);
 }
 
 static struct sql_upstream *idle_of(struct list *link)
@@ -52,6 +53,7 @@ void sql_wait_begin(struct sql_session *s, enum sql_wait wait, struct list *wait
     if (s->wait_since_us == 0)
         s->wait_since_us = worker_now_us(s->base.worker);
     list_append(waiters, &s->wait_link);
+    sql_tally_wait_begins(s);
     session_request_begins(&s->base); /* it is owed an answer */
     worker_be_busy(s->base.worker);
 }
@@ -73,6 +75,8 @@ void sql_wait_end(struct sql_session *s)
         s->waits_at->endpoint->busy--;
         s->waits_at = NULL;
     }
+    if (s->waits != SQL_WAITS_NOT)
+        sql_tally_wait_ends(s);
     list_remove(&s->wait_link);
     s->waits = SQL_WAITS_NOT;
 }
@@ -173,6 +177,7 @@ void sql_lease_drop(struct sql_upstream *u)
     u->base.pass_to = NULL;
     u->endpoint->busy--;
     counter_sub(&u->endpoint->stats->upstreams_leased, 1);
+    sql_tally_lease(s, false);
 }
 
 void sql_lease_end(struct sql_upstream *u)
@@ -253,7 +258,7 @@ static void expire(struct sql_session *s, uint64_t now_us)
                           sql_side_of(s)->name, timeout_ms);
 }
 
-static void expire_all(struct list *waiters, uint64_t now_us)
+void sql_waiters_expire(struct list *waiters, uint64_t now_us)
 {
     LIST_EACH (waiters, link)
         expire(LIST_ITEM(link, struct sql_session, wait_link), now_us);
@@ -275,12 +280,12 @@ void sql_primary_waiters_look(struct sql_side *side)
 
 void sql_waiters_tick(struct sql_side *side, uint64_t now_us)
 {
-    expire_all(&side->waiters, now_us);
+    sql_waiters_expire(&side->waiters, now_us);
     LIST_EACH (&side->accounts, link) {
         struct sql_account *a = LIST_ITEM(link, struct sql_account, link);
 
         LIST_EACH (&a->rosters, roster)
-            expire_all(&LIST_ITEM(roster, struct sql_roster, link)->waiters, now_us);
+            sql_waiters_expire(&LIST_ITEM(roster, struct sql_roster, link)->waiters, now_us);
     }
     if (!list_is_empty(&side->waiters)) {
         worker_be_busy(side->worker);

@@ -320,6 +320,7 @@ static size_t forward_parse(struct sql_session *s, struct slice in, struct pg_fr
         return pass_parse(s, in, f);
     used = send_parse(s, in, f, &parse, st);
     if (used > 0) {
+        sql_tally(s, SQL_DONE_CLIENT_PARSES, 1);
         begin_messages(s);
         if (pg_statements_session_define(sql_side_of(s)->statements, &s->statements, parse.name, st,
                                          PG_CHANGE_BY_MESSAGE) != ERR_NONE)
@@ -417,6 +418,7 @@ static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_fra
         s->dirties = true;
         return pass(s, in, f);
     }
+    sql_tally(s, SQL_DONE_BINDS, 1);
     note_execution(s, st, &bind, body, whole);
     return bind.statement.len == 0 ? pass(s, in, f) : send_bind(s, in, f, &bind, st);
 }

@@ -280,6 +280,7 @@ static void ask_elsewhere(struct sql_upstream *u)
     u->refused = u->holds = false;
     buf_clear(&u->held);
     counter_add(&side->stats->refusals, 1);
+    counter_add(&side->counts->list[SQL_COUNT_REASKED], 1);
     if (s == NULL)
         return;
     s->replay = u->kept;

@@ -50,6 +50,18 @@ static struct sql_sampler *sampler_of(struct sql_endpoint *e)
 
 /* ---- asking ---- */
 
+/* It is to end, and does when it has been answered. */
+static void end_if_wanted(struct sql_sampler *m)
+{
+    struct sql_upstream *u = m->upstream;
+
+    if (u == NULL || !u->ending || m->asked_us != 0 || u->base.state != UPSTREAM_READY)
+        return;
+    u->sampler = NULL;
+    m->upstream = NULL;
+    sql_upstream_close(u);
+}
+
 static void ask(struct sql_sampler *m)
 {
     struct buf out = { 0 };
@@ -57,6 +69,7 @@ static void ask(struct sql_sampler *m)
     if (m->upstream == NULL || m->upstream->base.state != UPSTREAM_READY || m->asked_us != 0)
         return;
     m->asked_us = worker_now_us(m->endpoint->side->worker);
+    counter_add(&m->endpoint->counts->list[SQL_COUNT_SAMPLES], 1);
     m->failed = false;
     m->read_lsn = 0;
     pg_put_query(&out, slice_text(QUERY));
@@ -68,7 +81,9 @@ static void ask(struct sql_sampler *m)
 static void want(struct sql_sampler *m, struct sql_account *a)
 {
     m->used_us = worker_now_us(m->endpoint->side->worker);
-    if (m->upstream == NULL && !m->endpoint->failing && m->endpoint->present) {
+    end_if_wanted(m);
+    if (m->upstream == NULL && !m->endpoint->failing && m->endpoint->present &&
+        !sql_halt_is_on(a)) {
         m->upstream = sql_upstream_open_alone(a, m->endpoint);
         m->upstream->sampler = m;
     }
@@ -171,6 +186,7 @@ void sql_sampler_saw(struct sql_session *s, struct sql_upstream *u)
         return;
     if (e == sql_primary(e->side)) {
         s->dirty_us = now_us;
+        s->read_from = NULL; /* no replica has shown more than the primary has */
         return;
     }
     s->read_us = now_us;
@@ -240,11 +256,16 @@ static void serve(struct sql_sampler *m)
             continue;
         sql_wait_end(s);
         if (s->waited_for_position)
-            counter_add(&sql_side_of(s)->stats->timeouts, 1);
+            counter_add(&sql_side_of(s)->counts->list[SQL_COUNT_CAUSAL_LATE], 1);
         sql_session_go_on(s);
     }
-    if (!list_is_empty(&m->waiters))
-        ask(m);
+    if (list_is_empty(&m->waiters))
+        return;
+    want(m, LIST_ITEM(list_first(&m->waiters), struct sql_session, wait_link)->account);
+    if (m->upstream == NULL) { /* it can't be asked any more: nobody waits */
+        m->failed = true;
+        serve(m);
+    }
 }
 
 static void read_row(struct sql_sampler *m, struct slice body)
@@ -325,6 +346,9 @@ void sql_sampler_tick(struct sql_endpoint *e, uint64_t now_us)
     struct sql_sampler *m = e->sampler;
 
     if (m == NULL || m->upstream == NULL)
+        return;
+    end_if_wanted(m);
+    if (m->upstream == NULL)
         return;
     if (m->asked_us != 0 && now_us - m->asked_us > SAMPLE_MOST_US) {
         upstream_fail(&m->upstream->base, ERR_TIMEOUT, "the server does not say where it stands");

@@ -9,6 +9,7 @@ enum { WRITE_THROUGH_BYTES = 16 * 1024 };
 
 void sql_session_put(struct sql_session *s, struct slice bytes)
 {
+    sql_tally(s, SQL_DONE_SENT, bytes.len);
     if (bytes.len >= WRITE_THROUGH_BYTES) {
         session_write_through(&s->base, bytes);
     } else {
@@ -71,6 +72,15 @@ static void put_error(struct sql_session *s, const char *severity, const char *s
     buf_fini(&out);
 }
 
+static void leave(struct sql_session *s, enum close_reason reason)
+{
+    sql_wait_end(s);
+    sql_session_let_go(s);
+    forget_requests(s);
+    s->stage = SQL_LEAVING;
+    session_finish(&s->base, reason);
+}
+
 void sql_session_fatal(struct sql_session *s, const char *sqlstate, const char *format, ...)
 {
     va_list arguments;
@@ -80,11 +90,20 @@ void sql_session_fatal(struct sql_session *s, const char *sqlstate, const char *
     va_start(arguments, format);
     put_error(s, "FATAL", sqlstate, format, arguments);
     va_end(arguments);
-    sql_wait_end(s);
-    sql_session_let_go(s);
-    forget_requests(s);
-    s->stage = SQL_LEAVING;
-    session_finish(&s->base, CLOSE_REFUSED);
+    leave(s, CLOSE_REFUSED);
+}
+
+void sql_session_kill(struct sql_session *s)
+{
+    struct buf out = { 0 };
+
+    if (s->base.state == SESSION_CLOSING || s->stage == SQL_LEAVING)
+        return;
+    pg_put_error_text(&out, "FATAL", "57P01",
+                      "terminating connection due to administrator command");
+    sql_session_put(s, buf_all(&out));
+    buf_fini(&out);
+    leave(s, CLOSE_KILLED);
 }
 
 void sql_session_fail_exchange(struct sql_session *s, const char *sqlstate, const char *format, ...)
@@ -154,6 +173,7 @@ static void end(struct session *base)
     sql_wait_end(s);
     sql_session_let_go(s);
     sql_entry_free(s);
+    sql_console_free(s);
     sql_deeds_forget(s);
     pg_statements_session_fini(side->statements, &s->statements);
     pg_settings_session_fini(side->interned, &s->settings);
@@ -192,6 +212,7 @@ static void begin(struct session *base)
 static size_t input(struct session *base, struct slice in)
 {
     struct sql_session *s = (struct sql_session *)base;
+    size_t used;
 
     switch (s->stage) {
     case SQL_OPENING:
@@ -199,7 +220,11 @@ static size_t input(struct session *base, struct slice in)
     case SQL_WELCOMING:
         return sql_entry_input(s, in);
     case SQL_READY:
-        return sql_ask_input(s, in);
+        used = sql_ask_input(s, in);
+        sql_tally(s, SQL_DONE_RECEIVED, used);
+        return used;
+    case SQL_CONSOLE:
+        return sql_console_input(s, in);
     case SQL_TUNNEL:
         if (s->lease != NULL)
             upstream_put(&s->lease->base, in);

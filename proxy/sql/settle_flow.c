@@ -358,6 +358,7 @@ void sql_exchange_answered(struct sql_upstream *u)
     counter_add(&u->endpoint->stats->requests, 1);
     histogram_add(&side->stats->latency_us, took_us);
     histogram_add(&u->endpoint->stats->latency_us, took_us);
+    sql_tally_answered(s, u, took_us);
     if (u->status == PG_STATUS_IDLE && s->settings.undo != NULL) {
         if (u->sqlstate[0] == '\0')
             pg_settings_session_commit(side->interned, &s->settings);
@@ -431,6 +432,8 @@ void sql_exchange_ended(struct sql_upstream *u)
         return;
     } else if (!must_keep(s)) {
         sql_lease_end(u);
+    } else {
+        sql_tally_pins(s, s->pins);
     }
     if (s->base.in.len > 0 || s->replay.len > 0 || s->base.state == SESSION_WAITING)
         sql_session_go_on(s);

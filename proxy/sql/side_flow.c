@@ -152,6 +152,7 @@ static void follow_endpoint(struct sql_endpoint *e, const struct endpoint_settin
     e->settings = settings;
     e->present = true;
     e->stats = stats_row_of(side->name, settings->name, settings->shard, side->worker->index);
+    e->counts = sql_counts_of(side->name, settings->name, side->worker->index);
     free(e->name);
     e->name = mem_text(settings->name);
 }
@@ -213,7 +214,12 @@ static struct sql_side *side_new(struct worker *w, const struct sql_pool *settin
     list_init(&side->past_endpoints);
     list_init(&side->accounts);
     list_init(&side->waiters);
+    list_init(&side->halts);
+    list_init(&side->consoles);
+    list_init(&side->ledgers);
     side->stats = stats_row_of(side->name, "", 0, w->index);
+    side->counts = sql_counts_of(side->name, "", w->index);
+    side->minute_us = worker_now_us(w);
     side->turn.next = w->index; /* workers begin at different replicas */
     side->interned = pg_settings_pool_new(&(struct pg_settings_limits){ 0 });
     side->statements = pg_statements_new(
@@ -267,6 +273,8 @@ static void side_free(struct sql_side *side)
         endpoint_free(LIST_ITEM(link, struct sql_endpoint, link));
     LIST_EACH (&side->gates, link)
         gate_free(LIST_ITEM(link, struct sql_gate, link));
+    sql_halts_free(side);
+    sql_ledgers_free(side);
     sql_kept_keys_forget(side);
     pg_statements_free(&side->statements);
     pg_settings_pool_free(&side->interned);
@@ -361,6 +369,10 @@ static void tick(struct worker *w, bool housekeeping)
         LIST_EACH (&side->accounts, account)
             sql_account_tick(LIST_ITEM(account, struct sql_account, link), now_us, housekeeping);
         sql_waiters_tick(side, now_us);
+        sql_halts_tick(side, now_us);
+        sql_consoles_tick(side, now_us);
+        if (housekeeping)
+            sql_tally_tick(side, now_us);
         if (housekeeping)
             end_past(side);
         if (housekeeping && side->gone)

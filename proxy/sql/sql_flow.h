@@ -17,6 +17,9 @@
  *     sample_flow.c     where the primary and the replicas stand in the log
  *     cancel_flow.c     requests to cancel
  *     local_flow.c      statements that Sheaf answers itself
+ *     halt_flow.c       databases that are paused, or closed to new sessions
+ *     tally_flow.c      what is counted
+ *     console_flow.c    PgBouncer's console; console_ask_flow.c, console_rows_flow.c
  *
  * All of it belongs to one worker's thread, but for the budgets' counters.
  *
@@ -37,6 +40,7 @@
 #include "proxy/sql/pg_prepared.h"
 #include "proxy/sql/pg_settings_session.h"
 #include "proxy/sql/pg_statements.h"
+#include "proxy/sql/sql_counts.h"
 #include "proxy/sql/sql_works.h"
 #include "proxy/wire/pgwire.h"
 #include "proxy/wire/pgwire_write.h"
@@ -98,6 +102,7 @@ struct sql_endpoint {
     char *identity, *name;                    /* owned */
     bool present;
     struct stats_row *stats;
+    struct sql_counts *counts;
     bool failing; /* nobody is sent there; the clock tries again */
     enum err failure;
     char why[200];
@@ -147,6 +152,12 @@ struct sql_credentials {
     struct scram_keys keys;
 };
 
+/* What the console counts in one pass over all sessions and upstreams. */
+struct sql_seen {
+    uint32_t waiting, pinned, active, idle, starting, cancelled, on_primary, on_replica;
+    uint64_t since_us; /* of the one that has waited longest; 0: none does */
+};
+
 /* A user in a database: whose sessions share upstreams. */
 struct sql_account {
     struct list link; /* on side->accounts */
@@ -164,6 +175,8 @@ struct sql_account {
         *scope;      /* counted: with whom it shares causality; NULL: each session for itself */
     uint32_t guests; /* upstreams of no roster */
     uint64_t idle_since_us;
+    struct sql_ledger *ledger; /* borrowed from the side: what its database has done */
+    struct sql_seen seen;      /* while the console's rows are made */
 };
 
 enum sql_stage {
@@ -171,7 +184,8 @@ enum sql_stage {
     SQL_ADMITTING, /* has to prove who it is */
     SQL_WELCOMING, /* waits for what a server says at login */
     SQL_READY,
-    SQL_TUNNEL, /* replication: bytes go by both ways */
+    SQL_CONSOLE, /* has no account, and needs no server */
+    SQL_TUNNEL,  /* replication: bytes go by both ways */
     SQL_LEAVING,
 };
 
@@ -181,18 +195,23 @@ enum sql_wait {
     SQL_WAITS_PRIMARY,  /* on the side's list: there is none */
     SQL_WAITS_SAMPLE,   /* on a sampler's list: where the primary stands */
     SQL_WAITS_POSITION, /* on a sampler's list: for a replica to come so far */
+    SQL_WAITS_RESUME,   /* on a halt's list: its database is paused */
 };
 
 struct sql_entry;
+struct sql_console;
 
 struct sql_session {
     struct session base;         /* first; its limits are of its gate */
     struct sql_account *account; /* counted in its sessions; NULL: not admitted */
     struct sql_entry *entry;     /* owned: until it is READY */
+    struct sql_console *console; /* owned; NULL: it is none */
     struct sql_upstream *lease;
     struct list wait_link;
     struct sql_roster *waits_at;
     uint64_t wait_since_us; /* 0: it does not */
+    uint64_t wait_began_us; /* this wait, of perhaps several */
+    uint64_t began_us;      /* its transaction, or the exchange that is one */
     uint64_t frame_left;    /* of a message that streams by */
     uint64_t status_us;     /* since when it is between two exchanges */
     struct buf replay;      /* an exchange that a replica refused: to be asked again, first */
@@ -207,6 +226,7 @@ struct sql_session {
     struct sql_endpoint *read_from; /* and which; borrowed, NULL: none, or it is gone */
     uint64_t avoided;               /* by endpoint index: not asked again in this exchange */
     uint32_t pins;                  /* enum pg_pin, of the lease */
+    uint32_t pins_counted;          /* of them, see sql_tally_pins() */
     uint32_t key_pid;
     uint32_t key_secret;
     uint8_t stage;        /* enum sql_stage */
@@ -292,8 +312,12 @@ struct sql_side {
     struct list accounts;
     uint64_t accounts_made;
     struct list waiters; /* for a primary */
+    struct list halts, consoles, ledgers;
+    uint32_t ledger_count;
+    uint64_t minute_us; /* of the ledgers */
     uint32_t primary_epoch;
     struct stats_row *stats;
+    struct sql_counts *counts;
     struct verdicts *verdicts;
     struct policy_turn turn;
     struct pg_settings_pool *interned;
@@ -342,6 +366,29 @@ struct sql_decision {
     enum sql_verb verb;
     struct sql_endpoint *endpoint; /* to go to, or to wait for */
     const char *why;
+};
+
+/* What was done in a database, for SHOW STATS. */
+enum sql_done {
+    SQL_DONE_ASSIGNMENTS,
+    SQL_DONE_TRANSACTIONS,
+    SQL_DONE_QUERIES,
+    SQL_DONE_RECEIVED, /* bytes, from clients */
+    SQL_DONE_SENT,
+    SQL_DONE_TRANSACTION_US,
+    SQL_DONE_QUERY_US,
+    SQL_DONE_WAIT_US,
+    SQL_DONE_CLIENT_PARSES,
+    SQL_DONE_SERVER_PARSES,
+    SQL_DONE_BINDS,
+    SQL_DONE_COUNT,
+};
+
+struct sql_ledger {
+    struct list link;                                           /* on side->ledgers */
+    char *database;                                             /* owned */
+    uint64_t done[SQL_DONE_COUNT], done_before[SQL_DONE_COUNT]; /* when the minute began */
+    uint64_t last_minute[SQL_DONE_COUNT];
 };
 
 /* side_flow.c */
@@ -411,6 +458,8 @@ void sql_session_let_go(struct sql_session *s);
 /* Whether it holds a transaction: then it is not idle, for who drains the process. */
 void sql_session_holds(struct sql_session *s, bool transaction);
 void sql_session_tick(struct sql_session *s, uint64_t now_us);
+/* As an administrator ends it. */
+void sql_session_kill(struct sql_session *s);
 
 /* ask_flow.c */
 size_t sql_ask_input(struct sql_session *s, struct slice in);
@@ -466,6 +515,7 @@ void sql_roster_turn_away(struct sql_roster *roster);
 /* The primary may be another now. */
 void sql_primary_waiters_look(struct sql_side *side);
 void sql_waiters_tick(struct sql_side *side, uint64_t now_us);
+void sql_waiters_expire(struct list *waiters, uint64_t now_us);
 
 /* move_flow.c */
 /* Other workers are asked for an upstream, for those who wait. */
@@ -534,3 +584,49 @@ bool sql_local_is(const struct sql_class *c);
 bool sql_local_answer(struct sql_session *s, const struct sql_class *c, struct buf *out);
 /* A sheaf.* setting that a client began with, or that its user or listener gives it. */
 bool sql_local_set(struct sql_session *s, struct slice name, struct slice value, bool is_default);
+
+/* side_flow.c */
+struct sql_side *sql_side_find(struct worker *w, const char *pool); /* NULL: there is none */
+
+/* halt_flow.c.  Database NULL: all of the pool. */
+/* Its database is paused: it waits, and is shown its input again.  False: it is not. */
+bool sql_halt_waits(struct sql_session *s);
+bool sql_halt_is_on(const struct sql_account *a);
+bool sql_halt_stops(struct sql_side *side, const char *database);
+bool sql_halt_refuses(struct sql_side *side, const char *database);
+void sql_halt_begin(struct sql_side *side, const char *database);
+void sql_halt_end(struct sql_side *side, const char *database);
+void sql_halt_refuse(struct sql_side *side, const char *database, bool refuses);
+void sql_halts_free(struct sql_side *side);
+void sql_halts_tick(struct sql_side *side, uint64_t now_us);
+/* Each upstream ends when it is free. */
+void sql_database_reconnect(struct sql_side *side, const char *database);
+/* How many there are; or of them, those that end when they are free. */
+uint32_t sql_database_upstreams(struct sql_side *side, const char *database, bool ending);
+/* Ends the sessions at once; returns how many there were. */
+uint32_t sql_database_kill(struct sql_side *side, const char *database);
+
+/* tally_flow.c */
+struct sql_ledger *sql_ledger_of(struct sql_side *side, const char *database);
+void sql_ledgers_free(struct sql_side *side);
+void sql_tally_wait_begins(struct sql_session *s);
+void sql_tally_wait_ends(struct sql_session *s);
+void sql_tally_lease(struct sql_session *s, bool begins);
+/* What an exchange took, and whether it ended a transaction. */
+void sql_tally_answered(struct sql_session *s, const struct sql_upstream *u, uint64_t took_us);
+/* What pins it now. */
+void sql_tally_pins(struct sql_session *s, uint32_t pins);
+void sql_tally_tick(struct sql_side *side, uint64_t now_us);
+static inline void sql_tally(struct sql_session *s, enum sql_done what, uint64_t more)
+{
+    if (s->account != NULL)
+        s->account->ledger->done[what] += more;
+}
+
+/* console_flow.c */
+bool sql_console_is(const struct sql_side *side, const char *database);
+/* A session that came in to the console: it is welcome, or hears why not. */
+void sql_console_begin(struct sql_session *s, const char *user);
+size_t sql_console_input(struct sql_session *s, struct slice in);
+void sql_console_free(struct sql_session *s);
+void sql_consoles_tick(struct sql_side *side, uint64_t now_us);

@@ -38,6 +38,7 @@ static struct sql_upstream *open_upstream(struct sql_account *a, struct sql_endp
     list_init(&u->idle_link);
     u->born_us = worker_now_us(side->worker);
     e->upstreams++;
+    counter_add(&e->counts->list[SQL_COUNT_SERVERS_STARTING], 1);
     upstream_start(&u->base);
     return u;
 }
@@ -193,6 +194,8 @@ static void stands(struct sql_upstream *u)
     e->backoff_ms = 0;
     counter_add(&e->stats->upstreams_opened, 1);
     counter_add(&e->stats->upstreams_open, 1);
+    counter_sub(&e->counts->list[SQL_COUNT_SERVERS_STARTING], 1);
+    counter_add(&e->counts->list[SQL_COUNT_SERVERS_OWN], u->roster == NULL);
     upstream_become_ready(&u->base);
     if (u->roster == NULL) {
         sql_sampler_ready(u);
@@ -339,6 +342,9 @@ static void forget(struct sql_upstream *u)
     buf_fini(&u->held);
     if (u->stood)
         counter_sub(&u->endpoint->stats->upstreams_open, 1);
+    else
+        counter_sub(&u->endpoint->counts->list[SQL_COUNT_SERVERS_STARTING], 1);
+    counter_sub(&u->endpoint->counts->list[SQL_COUNT_SERVERS_OWN], u->stood && u->roster == NULL);
     if (u->roster != NULL) {
         u->roster->starting -= !u->stood;
         u->roster->open--;
@@ -381,6 +387,18 @@ void sql_upstream_end(struct sql_upstream *u)
         sql_upstream_close(u);
 }
 
+/* Those who wait there look for another. */
+static void turn_away(struct sql_endpoint *e)
+{
+    LIST_EACH (&e->side->accounts, link) {
+        struct sql_account *a = LIST_ITEM(link, struct sql_account, link);
+
+        LIST_EACH (&a->rosters, roster)
+            if (LIST_ITEM(roster, struct sql_roster, link)->endpoint == e)
+                sql_roster_turn_away(LIST_ITEM(roster, struct sql_roster, link));
+    }
+}
+
 void sql_endpoint_fails(struct sql_endpoint *e, enum err err, const char *why)
 {
     struct sql_side *side = e->side;
@@ -399,13 +417,7 @@ void sql_endpoint_fails(struct sql_endpoint *e, enum err err, const char *why)
     e->failure = err;
     snprintf(e->why, sizeof(e->why), "%s", why);
     worker_be_busy(w);
-    LIST_EACH (&side->accounts, link) {
-        struct sql_account *a = LIST_ITEM(link, struct sql_account, link);
-
-        LIST_EACH (&a->rosters, roster)
-            if (LIST_ITEM(roster, struct sql_roster, link)->endpoint == e)
-                sql_roster_turn_away(LIST_ITEM(roster, struct sql_roster, link));
-    }
+    turn_away(e);
 }
 
 /* A login that was refused is the account's trouble, not the server's: only those who wait for
@@ -480,8 +492,26 @@ void sql_upstream_tick(struct sql_upstream *u, uint64_t now_us, bool housekeepin
     }
 }
 
+/* An operator takes it out of service: what is free there goes, the rest when it is. */
+static void end_drained(struct sql_endpoint *e)
+{
+    if (!e->present || e->upstreams == 0 ||
+        board_get(e->side->assembly->board, e->settings->number).state != VERDICT_DRAINING)
+        return;
+    turn_away(e);
+    LIST_EACH (&e->side->worker->upstreams, link) {
+        struct upstream *base = LIST_ITEM(link, struct upstream, link);
+        struct sql_upstream *u = (struct sql_upstream *)base;
+
+        if (base->flow == &sql_flow && base->state != UPSTREAM_RETIRED && u->endpoint == e &&
+            u->tunnel == NULL)
+            sql_upstream_end(u);
+    }
+}
+
 void sql_endpoint_tick(struct sql_endpoint *e, uint64_t now_us)
 {
+    end_drained(e);
     if (e->failing && now_us >= e->retry_at_us) {
         e->failing = false; /* who comes next tries it */
         sql_primary_waiters_look(e->side);
