@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proxy/admin_gather.h"
+#include "proxy/admin_sql.h"
 #include "proxy/base/mem.h"
 #include "proxy/daemon.h"
 #include "proxy/steward.h"
@@ -14,13 +15,13 @@
 
 /* ---- form ---- */
 
-static void begin(struct buf *out, const char *name, const char *type, const char *help)
+void admin_metrics_begin(struct buf *out, const char *name, const char *type, const char *help)
 {
     buf_format(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
 /* A label's value. */
-static void put_quoted(struct buf *out, const char *value)
+void admin_metrics_quoted(struct buf *out, const char *value)
 {
     buf_text(out, "\"");
     for (; *value != '\0'; value++) {
@@ -37,7 +38,7 @@ static void put_quoted(struct buf *out, const char *value)
 static void put_single(struct buf *out, const char *name, const char *type, const char *help,
                        double value)
 {
-    begin(out, name, type, help);
+    admin_metrics_begin(out, name, type, help);
     buf_format(out, "%s %.15g\n", name, value);
 }
 
@@ -45,7 +46,8 @@ static void put_single(struct buf *out, const char *name, const char *type, cons
 
 static void put_closed(struct buf *out, const struct admin_gather *g)
 {
-    begin(out, "sheaf_sessions_closed_total", "counter", "Sessions that ended, by reason.");
+    admin_metrics_begin(out, "sheaf_sessions_closed_total", "counter",
+                        "Sessions that ended, by reason.");
     for (int i = 0; i < CLOSE_REASONS; i++)
         buf_format(out, "sheaf_sessions_closed_total{reason=\"%s\"} %llu\n",
                    admin_gather_close_word((enum close_reason)i), (unsigned long long)g->closed[i]);
@@ -53,7 +55,7 @@ static void put_closed(struct buf *out, const struct admin_gather *g)
 
 static void put_build(struct buf *out)
 {
-    begin(out, "sheaf_build_info", "gauge", "Always 1; the version is the label.");
+    admin_metrics_begin(out, "sheaf_build_info", "gauge", "Always 1; the version is the label.");
     buf_text(out, "sheaf_build_info{version=\"" SHEAF_VERSION "\"} 1\n");
 }
 
@@ -160,12 +162,12 @@ static void put_subject(struct buf *out, const char *name, const struct subject 
                         const char *more)
 {
     buf_format(out, "%s{pool=", name);
-    put_quoted(out, about->pool->name);
+    admin_metrics_quoted(out, about->pool->name);
     if (about->endpoint != NULL) {
         if (about->pool->kind == POOL_MEMORY)
             buf_format(out, ",shard=\"%u\"", about->endpoint->shard);
         buf_text(out, ",endpoint=");
-        put_quoted(out, about->endpoint->name);
+        admin_metrics_quoted(out, about->endpoint->name);
     }
     buf_format(out, "%s} ", more);
 }
@@ -196,7 +198,7 @@ static void put_counts(struct buf *out, const struct subjects *all, const char *
         word_help(text, what, help, sizeof(help));
         snprintf(name, sizeof(name), "sheaf_%s_%s%s", what, kind->name,
                  kind->rises ? "_total" : "");
-        begin(out, name, kind->rises ? "counter" : "gauge", help);
+        admin_metrics_begin(out, name, kind->rises ? "counter" : "gauge", help);
         for (size_t k = 0; k < all->count; k++) {
             put_subject(out, name, &all->list[k], "");
             buf_format(out, "%llu\n",
@@ -237,7 +239,7 @@ static void put_latency(struct buf *out, const char *stem, const char *help,
 {
     struct histogram *h = mem_new(sizeof(*h));
 
-    begin(out, stem, "histogram", help);
+    admin_metrics_begin(out, stem, "histogram", help);
     for (size_t i = 0; i < all->count; i++)
         put_histogram(out, stem, &all->list[i], h);
     free(h);
@@ -330,7 +332,7 @@ static bool figure_timeline(const struct steward_endpoint *known, double *value)
 static void put_figure(const struct daemon *d, const struct subjects *endpoints, const char *name,
                        const char *help, endpoint_figure_f *figure, struct buf *out)
 {
-    begin(out, name, "gauge", help);
+    admin_metrics_begin(out, name, "gauge", help);
     for (size_t i = 0; i < endpoints->count; i++) {
         struct steward_endpoint known =
             steward_endpoint(d->steward, endpoints->list[i].endpoint->number);
@@ -347,8 +349,9 @@ static void put_states(const struct daemon *d, const struct subjects *endpoints,
 {
     static const char NAME[] = "sheaf_endpoint_state";
 
-    begin(out, NAME, "gauge",
-          "1 for the state that the endpoint is in, 0 for the others; reason says why.");
+    admin_metrics_begin(
+        out, NAME, "gauge",
+        "1 for the state that the endpoint is in, 0 for the others; reason says why.");
     for (size_t i = 0; i < endpoints->count; i++) {
         uint32_t number = endpoints->list[i].endpoint->number;
         struct verdict now = steward_endpoint(d->steward, number).verdict;
@@ -435,6 +438,7 @@ void admin_metrics_print(const struct daemon *d, struct buf *out)
     put_endpoints(&endpoints, POOL_SQL, "From sending a statement to the end of its reply.", out);
     put_health(d, &endpoints, out);
     put_standings(d, &endpoints, out);
+    admin_sql_metrics(d, out);
     put_process(&g, out);
     free(pools.list);
     free(endpoints.list);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "proxy/admin_gather.h"
+#include "proxy/admin_sql.h"
 #include "proxy/admin_standing.h"
 #include "proxy/base/mem.h"
 #include "proxy/core/slow.h"
@@ -166,6 +167,8 @@ static cJSON *endpoint_json(const struct daemon *d, const struct endpoint_settin
     put_health(json, d, e->number);
     if (e->pool->kind == POOL_SQL)
         admin_standing_put(json, d, e);
+    if (e->pool->kind == POOL_SQL)
+        admin_sql_put_endpoint(json, d, e);
     put_figures(json, s, row, true);
     return json;
 }
@@ -203,6 +206,7 @@ static void put_sql(cJSON *object, const struct daemon *d, const struct sql_pool
     put_text(object, "balance", sql_balance_name(pool->balance));
     put_number(object, "max_lag_ms", (double)pool->max_lag_ms);
     put_number(object, "max_lag_bytes", (double)pool->max_lag_bytes);
+    admin_sql_put_pool(object, pool);
 }
 
 static void put_sql_limits(cJSON *object, const struct sql_pool *pool)

@@ -189,6 +189,19 @@ static bool is_unfit(const cJSON *endpoint)
     return fit[0] != '\0' && strcmp(fit, "fresh") != 0 && strcmp(fit, "unknown") != 0;
 }
 
+/* Connections of SQL pools: what they are doing. */
+static void put_servers(char *cell, const cJSON *servers)
+{
+    double starting = number(servers, "starting");
+
+    if (servers == NULL)
+        return;
+    snprintf(cell, CELL_BYTES, "%.0f active, %.0f idle", number(servers, "active"),
+             number(servers, "idle"));
+    if (starting > 0)
+        snprintf(cell + strlen(cell), CELL_BYTES - strlen(cell), ", %.0f starting", starting);
+}
+
 static void put_endpoint(struct table *t, const cJSON *endpoint)
 {
     const cJSON *health = at(endpoint, "health"), *probe = at(health, "probe");
@@ -212,10 +225,11 @@ static void put_endpoint(struct table *t, const cJSON *endpoint)
     if (reason[0] != '\0')
         snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%s", reason);
     else if (is_unfit(endpoint))
-        snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%.90s",
-                 text(at(endpoint, "standing"), "text"));
+        snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%.90s", text(at(endpoint, "standing"), "text"));
     else if (words[0] != '\0')
         snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "probe: %.80s", words);
+    else
+        put_servers(r->cell[COLUMN_NOTE], at(endpoint, "servers"));
 }
 
 static const char *trouble_of(const cJSON *primary)
@@ -223,6 +237,17 @@ static const char *trouble_of(const cJSON *primary)
     if (cJSON_IsTrue(at(primary, "split")))
         return ", MORE THAN ONE PRIMARY";
     return text(primary, "endpoint")[0] == '\0' ? ", NO PRIMARY" : "";
+}
+
+/* What its sessions do, and whether any must wait. */
+static void put_clients(char *cell, const cJSON *clients)
+{
+    size_t len = strlen(cell);
+
+    if (clients == NULL)
+        return;
+    snprintf(cell + len, CELL_BYTES - len, "; %.0f active, %.0f waiting, %.0f pinned",
+             number(clients, "active"), number(clients, "waiting"), number(clients, "pinned"));
 }
 
 static void put_pool(struct table *t, const cJSON *pool)
@@ -247,12 +272,14 @@ static void put_pool(struct table *t, const cJSON *pool)
     r->state = up == all ? GREEN : up == 0 ? RED : YELLOW;
     put_figures(r, pool);
     put_amount(r->cell[COLUMN_OPEN], number(pool, "sessions_open"));
-    if (is_sql)
+    if (is_sql) {
         snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%.20s pooling, %.20s reads%s",
                  text(pool, "pooling"), text(pool, "reads"), trouble_of(at(pool, "primary")));
-    else
+        put_clients(r->cell[COLUMN_NOTE], at(pool, "clients"));
+    } else {
         snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%.40s, %.40s", text(pool, "hash"),
                  text(pool, "distribution"));
+    }
 }
 
 /* ---- drawing ---- */

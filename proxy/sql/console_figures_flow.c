@@ -274,7 +274,7 @@ static void put_memory(struct console_letter *letter, struct console_row *row, c
     console_row_text(row, name);
     console_row_number(row, size);
     console_row_number(row, used);
-    console_row_number(row, all > size * used ? (all - size * used) / (size == 0 ? 1 : size) : 0);
+    console_row_number(row, size > 0 && all > size * used ? (all - size * used) / size : 0);
     console_row_number(row, all);
     console_row_end(row, &letter->rows);
 }
