@@ -398,7 +398,8 @@ static void print_lines(const struct pool_settings *pool, bool secrets, struct b
     const struct sql_pool *sql = sql_pool_of(pool);
 
     for (uint32_t i = 0; i < sql->database_count; i++)
-        print_database(sql, &sql->databases[i], out);
+        if (sql->databases[i].place.order != pool->place.order) /* else nobody gave it */
+            print_database(sql, &sql->databases[i], out);
     for (uint32_t i = 0; i < sql->user_count; i++)
         if (!sql->users[i].is_of_file)
             print_user(sql, &sql->users[i], secrets, out);

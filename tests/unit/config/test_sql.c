@@ -347,6 +347,26 @@ static void what_check_prints_loads_again_and_prints_the_same(void)
     snapshot_unref(&s);
 }
 
+static void what_nobody_gave_is_not_printed(void)
+{
+    struct snapshot *s = test_load("[sql main]\nlisten = postgresql://127.0.0.1\n"
+                                   "primary = postgresql://10.0.0.1/shop\nuser = app secret\n");
+    struct snapshot *again;
+    char *text;
+
+    CHECK(s != NULL);
+    if (s == NULL)
+        return;
+    text = printed(s);
+    CHECK(strstr(text, "primary = postgresql://10.0.0.1:5432?database=shop\n") != NULL);
+    CHECK(strstr(text, "\ndatabase = ") == NULL);
+    again = test_load(text);
+    CHECK(again != NULL);
+    free(text);
+    snapshot_unref(&again);
+    snapshot_unref(&s);
+}
+
 static void a_changed_secret_is_a_changed_pool(void)
 {
     struct snapshot *was = test_load(POOL "probe_user = a\nprobe_password = b\n");
@@ -591,6 +611,7 @@ int main(void)
     RUN(a_route_is_said_by_user_then_database_then_listener);
     RUN(a_probe_logs_in_with_what_is_known);
     RUN(what_check_prints_loads_again_and_prints_the_same);
+    RUN(what_nobody_gave_is_not_printed);
     RUN(a_changed_secret_is_a_changed_pool);
     RUN(users_of_auth_file_join_those_of_the_lines);
     RUN(what_a_file_says_is_part_of_the_pool);
