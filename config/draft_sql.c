@@ -232,10 +232,7 @@ static enum err take_secret(struct loading *l, struct slice word, const char **o
         buf_text(why, "the password is empty (nopass is for those who need none)");
         return ERR_SYNTAX;
     }
-    buf_text(why, "the secret ");
-    TRY(auth_secret_check(*out, why));
-    buf_clear(why);
-    return ERR_NONE;
+    return auth_secret_check(*out, why);
 }
 
 static enum err build_user(struct loading *l, struct sql_pool *sql, const struct draft_line *line,
