@@ -45,6 +45,8 @@ void look_set_text(struct look *l, struct setting *setting, struct slice text);
 /* As above, from the items of SET. */
 void look_set_items(struct look *l, struct setting *setting, const struct slice *items,
                     size_t count);
+/* INTERVAL 'x', as the setting timezone takes it. */
+void look_put_interval(struct look *l, struct slice inside, struct slice *out);
 /* Writes a decimal number; returns its length. */
 size_t look_put_int(int value, char out[16]);
 void look_set_name(struct look *l, struct setting *setting, struct slice name);
@@ -60,7 +62,7 @@ size_t look_count(const struct List *tree);
 const void *look_raw(const struct List *tree, size_t index, size_t *from, size_t *len);
 /* look_settings.c */
 void look_at_set(struct look *l, struct statement *s, const void *node);
-void look_at_set_config(struct look *l, struct statement *s, const void *call);
+void look_at_set_config(struct look *l, struct statement *s, const void *node);
 void look_at_modes(struct statement *s, const void *options);
 /* A SELECT of nothing but constants and calls of set_config() with such, so that each happens
  * once. */

@@ -37,10 +37,10 @@ static void push(struct look *l, const void *node)
         return;
     if (l->stack_len == l->stack_room) {
         size_t room = l->stack_room == 0 ? 64 : l->stack_room * 2;
-        const struct Node **larger = arena_bytes(l->arena, room * sizeof(*larger));
+        const struct Node **larger = arena_bytes(l->arena, room * sizeof(void *));
 
         if (l->stack_len > 0)
-            memcpy(larger, l->stack, l->stack_len * sizeof(*larger));
+            memcpy(larger, l->stack, l->stack_len * sizeof(void *));
         l->stack = larger;
         l->stack_room = room;
     }
@@ -81,9 +81,12 @@ static void look_members(struct look *l, struct statement *s, const void *node)
 {
     const ListCell *cell;
 
-    foreach(cell, ((const A_Indirection *)node)->indirection) if (IsA(lfirst(cell), String))
-        look_at_member(l, s, text_of(((const String *)lfirst(cell))->sval));
-    else push(l, lfirst(cell));
+    foreach (cell, ((const A_Indirection *)node)->indirection) {
+        if (IsA(lfirst(cell), String))
+            look_at_member(l, s, text_of(((const String *)lfirst(cell))->sval));
+        else
+            push(l, lfirst(cell));
+    }
 }
 
 static void look_range(struct look *l, struct statement *s, const void *node)

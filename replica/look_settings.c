@@ -39,20 +39,33 @@ static int boolean_of(struct slice text)
     return -1;
 }
 
+static enum mode_isolation isolation_of(struct slice text)
+{
+    static const char *const NAMES[] = {
+        [MODE_READ_UNCOMMITTED] = "read uncommitted",
+        [MODE_READ_COMMITTED] = "read committed",
+        [MODE_REPEATABLE_READ] = "repeatable read",
+        [MODE_SERIALIZABLE] = "serializable",
+    };
+
+    for (unsigned i = MODE_READ_UNCOMMITTED; i <= MODE_SERIALIZABLE; i++)
+        if (slice_is_word(text, NAMES[i]))
+            return (enum mode_isolation)i;
+    return MODE_ISOLATION_UNSAID;
+}
+
 static void take_mode(struct transaction_modes *modes, struct slice name, struct slice value)
 {
     int is_on = boolean_of(value);
 
-    if (slice_is_text(name, "transaction_read_only") && is_on >= 0)
+    if (slice_is_text(name, "transaction_isolation"))
+        modes->isolation = (uint8_t)isolation_of(value);
+    if (is_on < 0)
+        return;
+    if (slice_is_text(name, "transaction_read_only"))
         modes->access = is_on ? MODE_READ_ONLY : MODE_READ_WRITE;
-    else if (slice_is_text(name, "transaction_deferrable") && is_on >= 0)
+    else if (slice_is_text(name, "transaction_deferrable"))
         modes->deferrable = is_on ? MODE_DEFERRABLE : MODE_NOT_DEFERRABLE;
-    else if (slice_is_text(name, "transaction_isolation"))
-        modes->isolation = slice_is_word(value, "serializable")       ? MODE_SERIALIZABLE
-                           : slice_is_word(value, "repeatable read")  ? MODE_REPEATABLE_READ
-                           : slice_is_word(value, "read committed")   ? MODE_READ_COMMITTED
-                           : slice_is_word(value, "read uncommitted") ? MODE_READ_UNCOMMITTED
-                                                                      : MODE_ISOLATION_UNSAID;
 }
 
 void look_at_setting(struct statement *s, const struct setting *setting)
@@ -87,15 +100,10 @@ static bool text_of_constant(struct look *l, const A_Const *constant, struct sli
 static bool text_of_interval(struct look *l, const TypeCast *cast, struct slice *out)
 {
     struct slice inside;
-    char *text;
 
     if (!IsA(cast, TypeCast) || !text_of_constant(l, (const A_Const *)cast->arg, &inside))
         return false;
-    text = (char *)arena_bytes(l->arena, inside.len + 12);
-    memcpy(text, "INTERVAL '", 10);
-    memcpy(text + 10, inside.at, inside.len);
-    text[10 + inside.len] = '\'';
-    *out = slice_of(text, inside.len + 11);
+    look_put_interval(l, inside, out);
     return cast->typeName->typmods == NIL || memchr(inside.at, ':', inside.len) != NULL;
 }
 
@@ -135,8 +143,7 @@ void look_at_modes(struct statement *s, const void *options)
 {
     const ListCell *cell;
 
-    foreach(cell, (const List *)options)
-    {
+    foreach (cell, (const List *)options) {
         const DefElem *mode = lfirst(cell);
         const A_Const *value = (const A_Const *)mode->arg;
 
@@ -263,7 +270,9 @@ static bool is_call_of(const FuncCall *call, const char *name)
     schema = slice_text(((const String *)linitial(call->funcname))->sval);
     if (call->funcname->length > 1 && !slice_is_text(schema, "pg_catalog"))
         return false;
-    foreach(cell, call->args) if (IsA(lfirst(cell), NamedArgExpr)) return false;
+    foreach (cell, call->args)
+        if (IsA(lfirst(cell), NamedArgExpr))
+            return false;
     return true;
 }
 
@@ -279,8 +288,9 @@ static bool is_plain_target(struct look *l, const Node *node, bool may_call)
     if (!may_call || !(is_call_of((const FuncCall *)node, "set_config") ||
                        is_call_of((const FuncCall *)node, "current_setting")))
         return false;
-    foreach(cell, ((const FuncCall *)node)->args) if (!is_plain_target(l, lfirst(cell),
-                                                                       false)) return false;
+    foreach (cell, ((const FuncCall *)node)->args)
+        if (!is_plain_target(l, lfirst(cell), false))
+            return false;
     return true;
 }
 
@@ -293,9 +303,9 @@ bool look_is_certain(struct look *l, const void *node)
         select->whereClause != NULL || select->groupClause != NIL || select->havingClause != NULL ||
         select->limitCount != NULL || select->limitOffset != NULL || select->withClause != NULL)
         return false;
-    foreach(cell,
-            select->targetList) if (!is_plain_target(l, ((const ResTarget *)lfirst(cell))->val,
-                                                     true)) return false;
+    foreach (cell, select->targetList)
+        if (!is_plain_target(l, ((const ResTarget *)lfirst(cell))->val, true))
+            return false;
     return true;
 }
 
@@ -306,8 +316,9 @@ static bool is_certain(const struct look *l, const FuncCall *call)
 
     if (l->certain == NULL)
         return false;
-    foreach(cell, l->certain->targetList) if (((const ResTarget *)lfirst(cell))->val ==
-                                              (const Node *)call) return true;
+    foreach (cell, l->certain->targetList)
+        if (((const ResTarget *)lfirst(cell))->val == (const Node *)call)
+            return true;
     return false;
 }
 

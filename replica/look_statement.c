@@ -249,8 +249,7 @@ static void look_explain(struct look *l, struct statement *s, const void *node)
     const ListCell *cell;
 
     s->kind = STATEMENT_EXPLAIN;
-    foreach(cell, explain->options)
-    {
+    foreach (cell, explain->options) {
         const DefElem *option = lfirst(cell);
 
         if (strcmp(option->defname, "analyze") == 0) {

@@ -174,3 +174,13 @@ size_t look_put_int(int value, char out[16])
 {
     return (size_t)snprintf(out, 16, "%d", value);
 }
+
+void look_put_interval(struct look *l, struct slice inside, struct slice *out)
+{
+    struct buf text = { 0 };
+
+    buf_text(&text, "INTERVAL '");
+    buf_slice(&text, inside);
+    buf_text(&text, "'");
+    *out = keep(l, &text);
+}

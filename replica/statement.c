@@ -16,7 +16,7 @@ struct reading {
 const char *statement_kind_text(enum statement_kind kind)
 {
     static const char *const TEXT[] = {
-#define STATEMENT(name, text) [STATEMENT_##name] = text,
+#define STATEMENT(name, text) [STATEMENT_##name] = (text),
 #include "replica/statement_kind.def"
 #undef STATEMENT
     };
