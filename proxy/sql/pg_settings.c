@@ -384,7 +384,8 @@ static void put(struct pg_settings_pool *pool, const struct pg_settings **v,
     *v = other;
 }
 
-static void take(struct pg_settings_pool *pool, const struct pg_settings **v, struct slice name)
+void pg_settings_take(struct pg_settings_pool *pool, const struct pg_settings **v,
+                      struct slice name)
 {
     bool found;
     size_t place = pg_settings_place(*v, name, &found), count = pg_settings_count(*v);
@@ -537,9 +538,9 @@ enum err pg_settings_drop(struct pg_settings_pool *pool, const struct pg_setting
     if (!pg_settings_fold(name, folded, &name))
         return ERR_NONE;
     next = pg_settings_ref(*v);
-    take(pool, &next, name);
+    pg_settings_take(pool, &next, name);
     if (slice_is_text(name, "session_authorization"))
-        take(pool, &next, slice_text("role"));
+        pg_settings_take(pool, &next, slice_text("role"));
     return become(pool, v, next);
 }
 

@@ -42,7 +42,9 @@ size_t pg_settings_place(const struct pg_settings *v, struct slice name, bool *f
  * session_authorization. */
 const struct pg_settings *pg_settings_identity(struct pg_settings_pool *pool,
                                                const struct pg_settings *v);
-/* As it is: *v with this entry, in place of one of its name. */
+/* Without more ado: *v without the name, and with this entry in place of one of its name. */
+void pg_settings_take(struct pg_settings_pool *pool, const struct pg_settings **v,
+                      struct slice name);
 void pg_settings_put(struct pg_settings_pool *pool, const struct pg_settings **v,
                      const struct pg_settings_entry *entry);
 /* The value as a literal that a server reads alike, whatever is set. */

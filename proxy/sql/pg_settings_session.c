@@ -322,15 +322,29 @@ enum err pg_settings_session_found(struct pg_settings_pool *pool,
             return ERR_NONE;
         }
     }
-    return is_default(name, found, value) ? ERR_NONE
-                                          : pg_settings_set(pool, &found->v, name, value);
+    if (!is_default(name, found, value))
+        return pg_settings_set(pool, &found->v, name, value);
+    if (is_ours) /* it is known to be gone, which no row would not mean */
+        pg_settings_put(pool, &found->v,
+                        &(struct pg_settings_entry){ .name = name, .traits = PG_TRAIT_UNTRACKED });
+    return ERR_NONE;
 }
 
-/* Nobody sees the names of Sheaf's own, and not everybody those that not everybody may set. */
+/* Is nothing said by there being no row for it?  The names of Sheaf's own no server knows; those
+ * with a dot are in no list; and not everybody sees what not everybody may set. */
 static bool may_be_hidden(const struct pg_settings_entry *e)
 {
-    return e->traits & PG_TRAIT_OWN ||
-           (e->traits & PG_TRAIT_PRIVILEGED && memchr(e->name.at, '.', e->name.len) == NULL);
+    return (e->traits & (PG_TRAIT_OWN | PG_TRAIT_PRIVILEGED)) != 0;
+}
+
+static void take_marks(struct pg_settings_pool *pool, const struct pg_settings **v)
+{
+    for (size_t i = 0; i < pg_settings_count(*v);) {
+        if ((*v)->entries[i].traits & PG_TRAIT_UNTRACKED)
+            pg_settings_take(pool, v, (*v)->entries[i].name);
+        else
+            i++;
+    }
 }
 
 /* What code has set that not everybody may: as who the session is now, as far as is known. */
@@ -362,6 +376,7 @@ void pg_settings_session_adopt(struct pg_settings_pool *pool, struct pg_settings
         if (may_be_hidden(e) && !pg_settings_find(found->v, e->name, &value))
             pg_settings_put(pool, &found->v, e);
     }
+    take_marks(pool, &found->v);
     note_who(pool, s->current, &found->v);
     end_undo(pool, s);
     exchange(pool, &s->current, found->v);

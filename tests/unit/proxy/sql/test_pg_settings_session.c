@@ -281,7 +281,7 @@ static void what_the_server_has_is_adopted(void)
     struct pg_settings_found found = { .login = slice_text("app") };
 
     begin();
-    CHECK_INT(run("work_mem=64MB; gone=1; app.kept=a; app.gone=b; sheaf.route=primary;"
+    CHECK_INT(run("work_mem=64MB; gone=1; app.kept=a; app.gone=b; app.other=c; sheaf.route=primary;"
                   "log_duration=on; datestyle=iso; commit"),
               ERR_NONE);
     CHECK_INT(find(&found, "work_mem", "65536", "64MB"), ERR_NONE);
@@ -294,11 +294,14 @@ static void what_the_server_has_is_adopted(void)
     CHECK_INT(find(&found, "session_authorization", "app", "app"), ERR_NONE);
     pg_settings_session_adopt(pool, &session, &found);
     CHECK(found.v == NULL);
-    CHECK_BYTES(shown(session.current),
-                slice_text("app.kept=a datestyle=SQL, DMY log_duration=on sheaf.route=primary "
-                           "statement_timeout=5000 work_mem=64MB"));
+    CHECK_BYTES(
+        shown(session.current),
+        slice_text("app.kept=a app.other=c datestyle=SQL, DMY log_duration=on sheaf.route=primary "
+                   "statement_timeout=5000 work_mem=64MB"));
     CHECK_INT(find(&found, "session_authorization", "alice", "alice"), ERR_NONE);
     CHECK_INT(find(&found, "role", "r", "r"), ERR_NONE);
+    CHECK_INT(find(&found, "app.kept", "", ""), ERR_NONE);
+    CHECK_INT(find(&found, "app.other", "", ""), ERR_NONE);
     pg_settings_session_adopt(pool, &session, &found);
     CHECK_BYTES(shown(session.current), slice_text("log_duration=on role=r "
                                                    "session_authorization=alice "
