@@ -338,20 +338,18 @@ class Settings(Case):
             self.assertEqual((is_privileged, is_startup), (context == "superuser", "backend" in context), name)
 
     def test_datestyles_are_merged_as_the_server_does(self):
-        session = self.session("worker")
-        for before in NAMES["datestyle"] + ["ISO, YMD", "euro, iso", "US", "NonEuro", "postgresql"]:
-            for then in NAMES["datestyle"] + ["ISO, YMD", "euro, iso", "US", "NonEuro", "postgresql"]:
-                state, upstream = State(self), session
+        state, truth, upstream = State(self), self.session("worker"), self.session("worker")
+        values = NAMES["datestyle"] + ["ISO, YMD", "euro, iso", "US", "NonEuro", "postgresql"]
+        for before in values:
+            for then in values:
+                state.ask("discard")
                 for value in (before, then):
                     state.ask("set", "datestyle", value)
-                upstream.ask("RESET datestyle")
+                truth.ask("RESET datestyle")
                 for value in (before, then):
-                    upstream.ask(f"SET datestyle = '{value}'")
-                expected = upstream.value("SHOW datestyle")
-                upstream.ask("RESET datestyle")
+                    truth.ask(f"SET datestyle = '{value}'")
                 self.say(upstream, 0, state)
-                self.assertEqual(upstream.value("SHOW datestyle"), expected, (before, then))
-                state.end()
+                self.assertEqual(upstream.value("SHOW datestyle"), truth.value("SHOW datestyle"), (before, then))
 
 
 class Pins(Case):
