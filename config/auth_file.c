@@ -95,7 +95,7 @@ enum err auth_secret_check(const char *secret, struct buf *why)
         take_run(&text, BASE64, 44, 44) && take_letter(&text, ':') &&
         take_run(&text, BASE64, 44, 44) && *text == '\0')
         return ERR_NONE;
-    buf_text(why, "the secret begins as a SCRAM verifier, but is not of the form "
+    buf_text(why, "begins as a SCRAM verifier, but is not of the form "
                   "SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY");
     return ERR_SYNTAX;
 }
@@ -131,22 +131,35 @@ static bool ends_well(struct slice line)
     return true;
 }
 
+/* `secret` NULL: there is no string; `rest` is what stands behind it. */
+static enum err check_secret(const char *secret, size_t len, struct slice rest, struct buf *why)
+{
+    if (secret == NULL) {
+        buf_text(why, "a secret in double quotes must follow (\"\" for none)");
+        return ERR_SYNTAX;
+    }
+    if (len > AUTH_SECRET_BYTES) {
+        buf_format(why, "the secret is longer than %d bytes", AUTH_SECRET_BYTES);
+        return ERR_LIMIT;
+    }
+    if (!ends_well(rest)) {
+        buf_text(why, "only strings in quotes may follow the secret (a quote within one is "
+                      "written twice)");
+        return ERR_SYNTAX;
+    }
+    buf_text(why, "the secret ");
+    return auth_secret_check(secret, why);
+}
+
 static void read_secret(struct reader *r, struct slice line, const char *name)
 {
     struct buf why = { 0 };
     size_t len = 0;
     const char *secret = take_string(&line, r->arena, &len);
 
-    if (secret == NULL)
-        buf_text(&why, "a secret in double quotes must follow (\"\" for none)");
-    else if (len > AUTH_SECRET_BYTES)
-        buf_format(&why, "the secret is longer than %d bytes", AUTH_SECRET_BYTES);
-    else if (!ends_well(line))
-        buf_text(&why, "only strings in quotes may follow the secret (a quote within one is "
-                       "written twice)");
-    else if (auth_secret_check(secret, &why) == ERR_NONE)
+    if (check_secret(secret, len, line, &why) == ERR_NONE)
         keep(r, name, secret);
-    if (why.len > 0)
+    else
         problems_error(r->problems, r->place, "user \"%s\": %.*s", name, (int)why.len,
                        (const char *)why.at);
     buf_fini(&why);

@@ -38,5 +38,6 @@ struct auth_users {
 void auth_file_parse(struct slice text, struct place place, struct arena *arena,
                      struct auth_users *out, struct problems *problems);
 
-/* Whether a secret that begins as a SCRAM verifier is one; other secrets are right as they are. */
+/* Whether a secret that begins as a SCRAM verifier is one; other secrets are right as they are.
+ * `why` goes on behind "the secret". */
 enum err auth_secret_check(const char *secret, struct buf *why) MUST_CHECK;
