@@ -125,10 +125,10 @@ static enum err refuse_form(struct pg_admit *a, struct buf *out, const char *mes
 
 /* --- Letting in ------------------------------------------------------------------------------ */
 
-static void grant_secret(struct pg_admit *a, struct slice secret)
+static void put_secret(struct buf *to, struct slice secret)
 {
-    buf_reserve(&a->secret, secret.len); /* in one piece: nothing of it is left elsewhere */
-    buf_slice(&a->secret, secret);
+    buf_reserve(to, secret.len); /* in one piece: nothing of it is left elsewhere */
+    buf_slice(to, secret);
 }
 
 static void wipe(struct buf *secret)
@@ -142,16 +142,16 @@ static void wipe(struct buf *secret)
 static enum err let_in(struct pg_admit *a, struct buf *out)
 {
     const struct pg_admit_settings *s = a->settings;
-    enum secret_kind kind = kind_of(s->secret);
+    enum secret_kind kind = kind_of(buf_all(&a->known));
 
     if (s->cert == PG_ADMIT_CERT_OF_USER && !s->is_vouched) {
         note_why(a, "the certificate is another user's than \"%.*s\"", SHOWN(s->user));
         return refuse_user(a, out);
     }
     if (a->secret.len == 0 && (kind == SECRET_CLEAR || kind == SECRET_MD5))
-        grant_secret(a, s->secret);
-    if (a->keys.verifier.iterations == 0 && kind == SECRET_CLEAR && s->kept != NULL)
-        a->keys = *s->kept;
+        put_secret(&a->secret, buf_all(&a->known));
+    if (a->keys.verifier.iterations == 0)
+        a->keys = a->known_keys;
     a->step = PG_ADMIT_IN;
     pg_put_auth_ok(out);
     return ERR_NONE;
@@ -161,7 +161,7 @@ static enum err wrong_secret(struct pg_admit *a, struct buf *out)
 {
     const struct pg_admit_settings *s = a->settings;
 
-    if (a->why[0] == '\0' && s->secret.len == 0)
+    if (a->why[0] == '\0' && a->known.len == 0)
         note_why(a, "user \"%.*s\" does not exist or has no password", SHOWN(s->user));
     else if (a->why[0] == '\0')
         note_why(a, "password does not match for user \"%.*s\"", SHOWN(s->user));
@@ -187,20 +187,21 @@ static bool is_same_text(struct slice a, struct slice b)
 static bool is_clear_password(struct pg_admit *a, struct slice password)
 {
     const struct pg_admit_settings *s = a->settings;
+    struct slice known = buf_all(&a->known);
     struct pg_md5 hash;
     enum err err;
 
-    switch (kind_of(s->secret)) {
+    switch (kind_of(known)) {
     case SECRET_NONE:
         scram_verifier_mock(s->user, s->process_secret, &a->verifier);
         return scram_keys_of_password(password, &a->verifier, &a->keys) == ERR_NONE;
     case SECRET_CLEAR:
-        return is_same_text(password, s->secret);
+        return is_same_text(password, known);
     case SECRET_MD5:
         hash = pg_md5_of_password(password, s->user);
-        return pg_md5_is(s->secret, &hash);
+        return pg_md5_is(known, &hash);
     case SECRET_SCRAM:
-        err = scram_verifier_parse(s->secret, &a->verifier);
+        err = scram_verifier_parse(known, &a->verifier);
         if (err == ERR_NONE)
             err = scram_keys_of_password(password, &a->verifier, &a->keys);
         if (err != ERR_NONE && err != ERR_LOGIN)
@@ -213,16 +214,16 @@ static bool is_clear_password(struct pg_admit *a, struct slice password)
 
 static bool is_md5_answer(struct pg_admit *a, struct slice answer)
 {
-    const struct pg_admit_settings *s = a->settings;
+    struct slice known = buf_all(&a->known);
     struct pg_md5 hash, expected;
     bool is_right;
 
-    if (kind_of(s->secret) == SECRET_MD5)
-        memcpy(hash.text, s->secret.at, PG_MD5_BYTES);
+    if (kind_of(known) == SECRET_MD5)
+        memcpy(hash.text, known.at, PG_MD5_BYTES);
     else
-        hash = pg_md5_of_password(s->secret, s->user);
+        hash = pg_md5_of_password(known, a->settings->user);
     expected = pg_md5_answer(slice_of(hash.text, PG_MD5_BYTES), a->salt);
-    is_right = pg_md5_is(answer, &expected) & (s->secret.len > 0);
+    is_right = pg_md5_is(answer, &expected) & (known.len > 0);
     OPENSSL_cleanse(&hash, sizeof(hash));
     return is_right;
 }
@@ -239,7 +240,7 @@ static enum err take_password(struct pg_admit *a, struct slice body, struct buf 
     if (!(is_clear ? is_clear_password(a, password) : is_md5_answer(a, password)))
         return wrong_secret(a, out);
     if (is_clear)
-        grant_secret(a, password);
+        put_secret(&a->secret, password);
     return let_in(a, out);
 }
 
@@ -262,15 +263,15 @@ static enum err ask_password(struct pg_admit *a, struct buf *out)
 static enum err verifier_of_password(struct pg_admit *a)
 {
     const struct pg_admit_settings *s = a->settings;
-    struct scram_keys own = { 0 }, *keys = s->kept != NULL ? s->kept : &own;
     uint8_t salt[SCRAM_SALT_BYTES];
 
-    if (keys->verifier.iterations == 0) {
+    if (a->known_keys.verifier.iterations == 0) {
         scram_salt_of_user(s->user, s->process_secret, salt);
-        TRY(scram_keys_derive(s->secret, salt, sizeof(salt), SCRAM_ITERATIONS, keys));
+        TRY(scram_keys_derive(s->secret, salt, sizeof(salt), SCRAM_ITERATIONS, &a->known_keys));
+        if (s->kept != NULL)
+            *s->kept = a->known_keys;
     }
-    a->verifier = keys->verifier;
-    scram_keys_wipe(&own);
+    a->verifier = a->known_keys.verifier;
     return ERR_NONE;
 }
 
@@ -385,6 +386,9 @@ static bool asks_md5(const struct pg_admit_settings *s)
 enum err pg_admit_begin(struct pg_admit *a, const struct pg_admit_settings *s, struct buf *out)
 {
     *a = (struct pg_admit){ .settings = s };
+    put_secret(&a->known, s->secret);
+    if (s->kept != NULL && kind_of(s->secret) == SECRET_CLEAR)
+        a->known_keys = *s->kept;
     if (s->method == PG_ADMIT_REJECT || s->method == PG_ADMIT_NO_RULE)
         return refuse_by_rule(a, out);
     if ((s->cert != PG_ADMIT_CERT_NOTHING || s->method == PG_ADMIT_CERT) && !s->has_cert)
@@ -459,6 +463,7 @@ enum err pg_admit_feed(struct pg_admit *a, struct slice in, size_t *used, struct
 
 void pg_admit_fini(struct pg_admit *a)
 {
+    wipe(&a->known);
     wipe(&a->secret);
     OPENSSL_cleanse(a, sizeof(*a));
 }

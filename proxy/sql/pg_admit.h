@@ -56,11 +56,12 @@ struct pg_admit_settings {
     enum pg_admit_method method;
     struct slice user;
     /* As pg_authid has it: "SCRAM-SHA-256$...", "md5...", else the clear password; empty: he has
-     * none, or does not exist. */
+     * none, or does not exist.  It may change once pg_admit_begin() is through: a copy is kept. */
     struct slice secret;
     /* Keys of a clear password, derived once and kept by the caller beside the secret: zero at
-     * first.  NULL: they are derived with each login.  The first login takes 0.6 ms more so, which
-     * tells that this user exists: scram_salt_of_user() and scram_keys_derive() can come before. */
+     * first, used by pg_admit_begin() only.  NULL: they are derived with each login.  The first one
+     * takes 0.6 ms more so, which tells that this user exists: scram_salt_of_user() and
+     * scram_keys_derive() can come before. */
     struct scram_keys *kept;
     /* 32 random bytes of the process, the same for all its threads: what is said to those who do
      * not exist depends on it. */
@@ -94,6 +95,8 @@ struct pg_admit {
     const struct pg_admit_settings *settings; /* borrowed */
     enum pg_admit_step step;
     uint8_t salt[PG_MD5_SALT_BYTES];
+    struct buf known;             /* the secret; owned */
+    struct scram_keys known_keys; /* of a clear one; iterations 0: not derived */
     struct scram_verifier verifier;
     struct scram_checker checker;
 

@@ -516,6 +516,29 @@ static void the_keys_of_a_clear_password_are_derived_once(void)
     end();
 }
 
+/* As when the configuration is read anew, and the old one goes, between two messages. */
+static void the_secret_may_go_while_a_login_is_under_way(void)
+{
+    static const char *const SECRETS[] = { "pencil", MD5_HASH, VERIFIER };
+    static const enum pg_admit_method METHODS[] = { PG_ADMIT_PASSWORD, PG_ADMIT_MD5 };
+
+    for (int i = 0; i < 6; i++) {
+        char *secret = strdup(SECRETS[i % 3]);
+        struct scram_keys *kept = calloc(1, sizeof(*kept));
+
+        settings.kept = kept;
+        CHECK_INT(begin(METHODS[i / 3], secret), ERR_AGAIN);
+        free(secret);
+        free(kept);
+        if (i / 3 == 0)
+            pg_put_password(&said, bytes("pencil"));
+        else
+            say_md5("pencil");
+        CHECK_INT(feed(), i == 5 ? ERR_PROTOCOL : ERR_NONE); /* a verifier is asked by SCRAM */
+        end();
+    }
+}
+
 static void expect_no_proof(struct exchange x, const char *why)
 {
     struct scram_prover p;
@@ -640,6 +663,7 @@ int main(void)
     RUN(each_challenge_of_md5_has_a_salt_of_its_own);
     RUN(a_proof_lets_in_and_gives_the_keys);
     RUN(the_keys_of_a_clear_password_are_derived_once);
+    RUN(the_secret_may_go_while_a_login_is_under_way);
     RUN(whoever_is_not_let_in_is_told_the_same);
     RUN(binding_is_offered_with_a_certificate_and_must_be_right);
     RUN(what_is_not_of_scram_is_refused);
