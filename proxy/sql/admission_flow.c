@@ -15,11 +15,10 @@
 
 /* ---- secrets ---- */
 
-/* Keys of a password in clear, which cost a millisecond to derive. */
+/* Keys of passwords in clear, which cost half a millisecond to derive. */
 struct sql_kept_keys {
-    struct sql_kept_keys *next;
-    char *user, *secret; /* owned */
-    struct scram_keys keys;
+    uint32_t count;
+    struct scram_keys *of_user[]; /* owned; by the place in the settings; NULL: not derived yet */
 };
 
 static uint8_t process_secret[32];
@@ -31,47 +30,54 @@ static void make_process_secret(void)
         abort(); /* without it, what is said to unknown users could be told from what others hear */
 }
 
-static void kept_free(struct sql_kept_keys *kept)
+static void kept_keys_free(struct sql_kept_keys **kept)
 {
-    scram_keys_wipe(&kept->keys);
-    free(kept->user);
-    free(kept->secret);
-    free(kept);
-}
+    struct sql_kept_keys *k = *kept;
 
-void sql_kept_keys_forget(struct sql_side *side)
-{
-    while (side->kept_keys != NULL) {
-        struct sql_kept_keys *kept = side->kept_keys;
-
-        side->kept_keys = kept->next;
-        kept_free(kept);
+    *kept = NULL;
+    for (uint32_t i = 0; k != NULL && i < k->count; i++) {
+        if (k->of_user[i] != NULL)
+            scram_keys_wipe(k->of_user[i]);
+        free(k->of_user[i]);
     }
+    free(k);
 }
 
 static struct scram_keys *kept_keys(struct sql_side *side, const struct sql_user *user)
 {
-    struct sql_kept_keys *kept;
+    const struct sql_pool *pool = side->settings;
+    struct sql_kept_keys *kept = side->kept_keys;
+    size_t at = (size_t)(user - pool->users);
 
-    for (kept = side->kept_keys; kept != NULL; kept = kept->next)
-        if (strcmp(kept->user, user->name) == 0 && strcmp(kept->secret, user->secret) == 0)
-            return &kept->keys;
-    kept = mem_new(sizeof(*kept));
-    kept->user = mem_text(user->name);
-    kept->secret = mem_text(user->secret);
-    kept->next = side->kept_keys;
-    side->kept_keys = kept;
-    return &kept->keys;
+    if (kept == NULL) {
+        kept = mem_new(sizeof(*kept) + pool->user_count * sizeof(struct scram_keys *));
+        kept->count = pool->user_count;
+        side->kept_keys = kept;
+    }
+    if (kept->of_user[at] == NULL)
+        kept->of_user[at] = mem_new(sizeof(struct scram_keys));
+    return kept->of_user[at];
 }
 
-/* Are there secrets of md5 only?  Then a user who does not exist is asked as these are. */
-static bool has_only_md5(const struct sql_pool *pool)
+/* Where method md5 asks nobody for SCRAM, users who do not exist are not asked for it either. */
+static bool has_no_verifier(const struct sql_pool *pool)
 {
     for (uint32_t i = 0; i < pool->user_count; i++)
         if (pool->users[i].secret != NULL &&
-            sql_secret_kind(pool->users[i].secret) != SQL_SECRET_MD5)
+            sql_secret_kind(pool->users[i].secret) == SQL_SECRET_SCRAM)
             return false;
     return true;
+}
+
+void sql_admission_follow(struct sql_side *side)
+{
+    kept_keys_free(&side->kept_keys); /* secrets may be others now */
+    side->has_no_verifier = has_no_verifier(side->settings);
+}
+
+void sql_admission_end(struct sql_side *side)
+{
+    kept_keys_free(&side->kept_keys);
 }
 
 /* ---- who vouches ---- */
@@ -176,6 +182,16 @@ static void set_vouchers(struct sql_session *s, const struct hba_rule *rule, con
                                                    : is_vouched_by_certificate(s, pool, rule, user);
 }
 
+/* The host of "HOST:PORT" or "[HOST]:PORT", in its place. */
+static const char *host_of(char *address)
+{
+    char *end = strrchr(address, address[0] == '[' ? ']' : ':');
+
+    if (end != NULL)
+        *end = '\0';
+    return address[0] == '[' ? address + 1 : address;
+}
+
 bool sql_admission_settings(struct sql_session *s, struct sql_admission *a)
 {
     const struct sql_pool *pool = sql_side_of(s)->settings;
@@ -192,7 +208,7 @@ bool sql_admission_settings(struct sql_session *s, struct sql_admission *a)
         .user = slice_text(a->user),
         .database = slice_text(a->database),
         .process_secret = slice_of(process_secret, sizeof(process_secret)),
-        .mock_md5 = has_only_md5(pool),
+        .mock_md5 = sql_side_of(s)->has_no_verifier,
         .is_replication = a->is_replication,
     };
     if (pool->hba != NULL) {
@@ -218,8 +234,7 @@ bool sql_admission_settings(struct sql_session *s, struct sql_admission *a)
         a->settings.endpoint = slice_of(a->endpoint_hash, hash_len);
     if (peer.ss_family != AF_UNIX) {
         session_address(&s->base, a->host, sizeof(a->host));
-        *strrchr(a->host, ':') = '\0';
-        a->settings.host = a->host;
+        a->settings.host = host_of(a->host);
     }
     return true;
 }

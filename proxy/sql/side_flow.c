@@ -243,7 +243,7 @@ static void follow_settings(struct sql_side *side, const struct sql_pool *settin
         sql_account_follow(LIST_ITEM(link, struct sql_account, link));
     follow_upstreams(side);
     verdicts_forget_all(side->verdicts);
-    sql_kept_keys_forget(side); /* secrets may be others now */
+    sql_admission_follow(side);
     assembly_unref(&old);
 }
 
@@ -275,7 +275,7 @@ static void side_free(struct sql_side *side)
         gate_free(LIST_ITEM(link, struct sql_gate, link));
     sql_halts_free(side);
     sql_ledgers_free(side);
-    sql_kept_keys_forget(side);
+    sql_admission_end(side);
     pg_statements_free(&side->statements);
     pg_settings_pool_free(&side->interned);
     verdicts_free(&side->verdicts);

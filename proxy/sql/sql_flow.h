@@ -323,6 +323,7 @@ struct sql_side {
     struct pg_settings_pool *interned;
     struct pg_statements *statements;
     struct sql_kept_keys *kept_keys; /* owned by admission_flow */
+    bool has_no_verifier;            /* of SCRAM among the users' secrets */
     struct arena arena;              /* of one classification */
     struct script script;
 };
@@ -441,7 +442,9 @@ struct sql_admission {
 /* How he is to prove who he is; false: he was refused already.  Does not move until that is
  * done. */
 bool sql_admission_settings(struct sql_session *s, struct sql_admission *a);
-void sql_kept_keys_forget(struct sql_side *side);
+/* The settings are others now. */
+void sql_admission_follow(struct sql_side *side);
+void sql_admission_end(struct sql_side *side);
 
 /* session_flow.c */
 /* What it waited for came, or must be looked for elsewhere: it is shown its input again. */
