@@ -27,7 +27,7 @@ class Daemon(sql_login.SqlLogin):
             del words[name]
         return kind, {**words, "listen": listen, "tls_cert": cls.certificates.cert("server"),
                       "tls_key": cls.certificates.key("server"), "tls_client": "optional",
-                      "tls_client_ca": cls.certificates.ca, "insecure_listen": "yes", **cls.files, **options}
+                      "tls_client_ca": cls.certificates.ca, **cls.files, **options}
 
 
 class Methods(sql_login.Methods, Daemon):
