@@ -1,12 +1,10 @@
 #!/usr/bin/python3
 """Logins of clients at the daemon: by rules, maps, certificates and secrets in files, and from there at a real
 PostgreSQL with what they proved."""
-import re
-
-import psycopg2
+import struct
 
 from lib import *
-from lib import sql_login
+from lib import pgwire, sql_login
 
 
 class Daemon(sql_login.SqlLogin):
@@ -25,9 +23,10 @@ class Daemon(sql_login.SqlLogin):
             listen.append(f"postgresql+unix://{cls.folder()}?port={number}")
         for name in ("auth", "user"):
             del words[name]
-        return kind, {**words, "listen": listen, "tls_cert": cls.certificates.cert("server"),
-                      "tls_key": cls.certificates.key("server"), "tls_client": "optional",
-                      "tls_client_ca": cls.certificates.ca, **cls.files, **options}
+        words |= {"listen": listen, "tls_cert": cls.certificates.cert("server"),
+                  "tls_key": cls.certificates.key("server"), "tls_client": "optional",
+                  "tls_client_ca": cls.certificates.ca, **cls.files, **options}
+        return kind, {name: value for name, value in words.items() if value is not None}
 
 
 class Methods(sql_login.Methods, Daemon):
@@ -36,6 +35,54 @@ class Methods(sql_login.Methods, Daemon):
 
 class Refusals(sql_login.Refusals, Daemon):
     pass
+
+
+class Interrupted(pgwire.PgSession):
+    """Something happens between the question of how it proves who it is and the answer."""
+
+    def __init__(self, *arguments, interrupt, **words):
+        self.interrupt = interrupt
+        super().__init__(*arguments, **words)
+
+    def _authenticate(self, body):
+        if struct.unpack_from("!i", body)[0] in (3, 5, 11):
+            self.interrupt()
+        super()._authenticate(body)
+
+
+class Reloads(Daemon):
+    def reload(self):
+        """With another user in the file, so that all of the old configuration goes."""
+        before = self.sheaf.status()["generation"]
+        with open(self.files["auth_file"], "a", encoding="utf-8") as file:
+            file.write(f'"more{before}" "secret"\n')
+        self.sheaf.reload()
+        wait_until(lambda: self.sheaf.status()["generation"] > before, what="the reload")
+
+    def test_a_login_under_way_survives_a_reload(self):
+        for user in ("scram", "clear", "md5", "clear5", "plain"):
+            with self.subTest(user):
+                password = 'IXIX "quoted"' if user == "clear" else "pencil"  # as SASLprep has it
+                with Interrupted(self.sheaf.target(), user=user, password=password,
+                                 interrupt=self.reload) as session:
+                    self.assertEqual(session.value("SELECT current_user"), user)
+
+
+class Md5(Daemon):
+    """Without rules: all are asked in one way."""
+
+    def first_question(self, sheaf, user):
+        with pgwire.PgSession(sheaf.target(), login=False) as session:
+            session.send(pgwire.startup({"user": user, "database": "app"}))
+            return struct.unpack_from("!i", session.message().body)[0]
+
+    def test_who_does_not_exist_is_asked_as_the_others_are(self):
+        for secret, question in (("pencil", 5), (f"md5{32 * '0'}", 5), ("SCRAM-SHA-256$4096:" + 22 * "A" + "==$" +
+                                                                        ":".join([43 * "A" + "="] * 2), 10)):
+            users = self.write("some.txt", f'"md5" "{secret}"\n')
+            sheaf = Sheaf(self, self.pool(auth="md5", auth_file=users, hba_file=None, ident_file=None))
+            self.assertEqual(self.first_question(sheaf, "md5"), question)
+            self.assertEqual(self.first_question(sheaf, "nobody"), question)
 
 
 if __name__ == "__main__":
