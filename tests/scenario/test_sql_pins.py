@@ -161,9 +161,9 @@ class Pins(PgTwin):
         self.first.ask("SET work_mem = '5MB'; CREATE TEMP TABLE own (a int); PREPARE p AS SELECT 1; LISTEN heard;"
                        "DECLARE c CURSOR WITH HOLD FOR SELECT 1; SELECT pg_advisory_lock(1); SELECT setseed(0.1); SET ROLE app")
         self.first.terminate()
-        answer = self.second.ask("SELECT (SELECT count(*) FROM pg_class WHERE relname = 'own'), (SELECT count(*) FROM pg_cursors),"
+        answer = self.second.ask("SELECT (SELECT count(*) FROM pg_class WHERE relname = 'own' AND pg_table_is_visible(oid)), (SELECT count(*) FROM pg_cursors),"
                                  " (SELECT count(*) FROM pg_listening_channels()), (SELECT count(*) FROM pg_prepared_statements WHERE name = 'p'),"
-                                 " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'), current_setting('work_mem')")
+                                 " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()), current_setting('work_mem')")
         self.assertEqual(answer.rows, [["0", "0", "0", "0", "0", "4MB"]])
 
 
@@ -182,13 +182,18 @@ class Sequences(PgTwin):
 class Leaving(PgTwin):
     options = {"pooling": "transaction", "pool_size": 1}
 
+    @staticmethod
+    def leave(session):
+        """Without a word."""
+        session.close()
+
     def setUp(self):
         self.reset()
         self.first, self.second = self.session(), self.session()
 
     def left(self):
-        """The first one vanished without a word: the second has a clean connection."""
-        self.first.close()
+        """The first one vanishes: the second has a clean connection."""
+        self.leave(self.first)
         answer = self.second.ask("SELECT count(*), current_setting('work_mem') FROM t")
         self.assertEqual((answer.errors, answer.rows, answer.state), ([], [["3", "4MB"]], "I"))
         wait_until(lambda: not self.server.sessions("state <> 'idle'"), what="the server to be idle")
@@ -235,7 +240,7 @@ class Leaving(PgTwin):
         self.first.send(pg.query("INSERT INTO t (v) VALUES ('x')"))
         if FRONT == "sheaf":
             self.assertTrue(self.first.is_silent())
-            self.first.close()
+            self.leave(self.first)
             self.second.ask("COMMIT")
             self.left()
 
@@ -246,8 +251,16 @@ class Leaving(PgTwin):
             session.send(pg.query("BEGIN; INSERT INTO t (v) VALUES ('x'); SELECT pg_sleep(0.01)") if n % 2 else pg.query("SELECT 1"))
             sessions.append(session)
         for session in sessions:
-            session.close()
+            self.leave(session)
         self.left()
+
+
+class LeavingWithAWord(Leaving):
+    """As clients do that end in order."""
+
+    @staticmethod
+    def leave(session):
+        session.terminate()
 
 
 class Waiting(PgTwin):
@@ -388,7 +401,7 @@ class InSessions(PgTwin):
         again = second.until("Z").value
         if FRONT == "sheaf":
             self.assertEqual(again, pid)
-        answer = second.ask("SELECT (SELECT count(*) FROM pg_class WHERE relname = 'own'), (SELECT count(*) FROM pg_cursors),"
+        answer = second.ask("SELECT (SELECT count(*) FROM pg_class WHERE relname = 'own' AND pg_table_is_visible(oid)), (SELECT count(*) FROM pg_cursors),"
                             " (SELECT count(*) FROM pg_listening_channels()), current_setting('work_mem')")
         self.assertEqual(answer.rows, [["0", "0", "0", "4MB"]])
         self.assertEqual(second.run(pg.bind("", "s") + SYNC).errors, ["26000"])
