@@ -240,7 +240,8 @@ class Leaving(PgTwin):
         self.first.send(pg.query("INSERT INTO t (v) VALUES ('x')"))
         if FRONT == "sheaf":
             self.assertTrue(self.first.is_silent())
-            self.leave(self.first)
+            self.first.close()
+            wait_until(lambda: self.front.status()["sessions"]["open"] == 1, what="it to be missed")
             self.second.ask("COMMIT")
             self.left()
 
