@@ -81,7 +81,7 @@ class Sheaf(Peer):
         if not os.access(self.program, os.X_OK):
             raise Failed(f"{self.program} is not there")
         user, password = self.login
-        login = f"{user}:{password.replace(' ', '%20')}@" if password else ""
+        login = f"{user}:{password}@" if password else ""
         servers = "".join(f"{'replica' if n else 'primary'} = postgresql://{login}127.0.0.1:{port}"
                           "\n" for n, port in enumerate(self.ports_of_servers()))
         path = self.write(f"[proxy]\nworkers = {self.workers}\nadmin = off\n"

@@ -14,7 +14,7 @@ SCALE = 10
 BULK_ROWS, BULK_ROW_BYTES = 300_000, 1000       # 300 MB as COPY writes them, newlines counted
 KEPT_ROWS = 1000                                # of the table in which a client looks for what it wrote
 CONNECTIONS = 700                               # what HAProxy and pgpool need with 200 clients each
-PASSWORD_USER, PASSWORD = "keeper", "a kept secret"
+PASSWORD_USER, PASSWORD = "keeper", "kept-secret"
 SETTINGS = {
     "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "ssl": "off", "fsync": "off",
     "full_page_writes": "off", "max_connections": CONNECTIONS, "shared_buffers": "128MB",
