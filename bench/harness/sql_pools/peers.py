@@ -5,13 +5,14 @@ None speaks TLS to a server: PgBouncer would prefer to, and another thing would 
 """
 import os
 import signal
+import time
 
 from .. import peer
 from ..gauges import count_system_calls, tree, tree_cpu_ns, tree_pss_kib
 from ..processes import Failed, free_ports
 from ..setup import find
 from .servers import PASSWORD, PASSWORD_USER
-from .talk import wait_until_it_answers
+from .talk import ask, wait_until_it_answers
 
 POOL_SIZE = 10              # server connections for each server
 PGPOOL_SESSIONS = 210       # it has a process for each
@@ -76,6 +77,16 @@ class Sheaf(Peer):
     def __init__(self, processes, cpus, servers, program):
         super().__init__(processes, cpus, servers)
         self.program = program
+
+    def wait(self, seconds=10):
+        """Until reads reach the replicas too, which must be found healthy first."""
+        super().wait()
+        mark, end = f"ready {self.port}", time.monotonic() + seconds
+        seen = ("SELECT 1 FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+                f"AND query LIKE '%/* {mark} */'")
+        replicas = self.ports_of_servers()[1:] if self.reads != "primary" else []
+        while not all(ask(port, seen) for port in replicas) and time.monotonic() < end:
+            ask(self.port, f"SELECT abalance FROM pgbench_accounts WHERE aid = 1 /* {mark} */")
 
     def command(self):
         if not os.access(self.program, os.X_OK):
