@@ -24,6 +24,13 @@ class Call:
     mode: str = "simple"
     clients: int = 16
 
+    @property
+    def threads(self):
+        """pgbench prepares statements with a call that blocks its thread.  With all clients on one thread
+        it would wait for itself: for a server connection that a client of its own holds, in a transaction
+        that cannot go on meanwhile."""
+        return self.clients if self.mode == "prepared" and self.script == TPCB else 1
+
 
 @dataclasses.dataclass
 class Result:
@@ -45,7 +52,8 @@ class Pgbench:
 
     def command(self, port, call, *options):
         return [program("pgbench"), "-h", "127.0.0.1", "-p", str(port), "-U", "bench", "-n", "-M",
-                call.mode, "-c", str(call.clients), *call.script, *options, "bench"]
+                call.mode, "-c", str(call.clients), "-j", str(call.threads), *call.script, *options,
+                "bench"]
 
     def count(self, port, call, each):
         """Each client makes so many transactions."""
