@@ -42,7 +42,7 @@ struct lane {
     size_t appetite; /* bytes to read at once */
     struct load_scan scan;
     struct load_login *login; /* owned, by the driver's functions; NULL: not under way */
-    struct load_call *calls; /* owned, a ring of `depth` */
+    struct load_call *calls;  /* owned, a ring of `depth` */
     uint32_t depth, head, count;
     uint32_t greetings; /* replies to come before it is ready */
     uint32_t number, version;
