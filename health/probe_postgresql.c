@@ -187,6 +187,7 @@ static const char *system_authorities(void)
 {
     static const char *const PLACES[] = { "/etc/ssl/certs/ca-certificates.crt",
                                           "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem" };
+    /* Nothing sets it once threads run.  NOLINTNEXTLINE(concurrency-mt-unsafe) */
     const char *file = getenv(X509_get_default_cert_file_env());
 
     if (file != NULL && access(file, R_OK) == 0)

@@ -88,7 +88,7 @@ void admin_standing_put(cJSON *endpoint_json, const struct daemon *d,
     cJSON_AddNumberToObject(json, "timeline", s.timeline);
     put_system_id(json, s.system_id);
     cJSON_AddNumberToObject(json, "version", s.version);
-    cJSON_AddNumberToObject(json, "started", (double)(s.started_wall_us / 1000000));
+    cJSON_AddNumberToObject(json, "started", (double)s.started_wall_us / 1e6);
     cJSON_AddBoolToObject(json, "read_only", s.is_read_only);
     cJSON_AddBoolToObject(json, "replay_paused", s.replay_is_paused);
     if (s.measured_us != 0)

@@ -147,9 +147,9 @@ void clusters_follow(struct clusters *c, struct assembly *next, const uint32_t *
 
 /* ---- news ---- */
 
-void clusters_probed(struct clusters *c, uint32_t number, const struct probe_outcome *outcome)
+void clusters_probed(struct clusters *c, uint32_t endpoint, const struct probe_outcome *outcome)
 {
-    const struct endpoint_settings *e = &c->assembly->snapshot->endpoints[number];
+    const struct endpoint_settings *e = &c->assembly->snapshot->endpoints[endpoint];
     struct cluster *cluster = c->clusters[e->pool->number];
     struct member *m;
 

@@ -23,8 +23,8 @@ void clusters_free(struct clusters **where);
  * DIFF_NONE; NULL: all are new.  Verdicts must be on the new board already. */
 void clusters_follow(struct clusters *c, struct assembly *next, const uint32_t *was);
 void clusters_probed(struct clusters *c, uint32_t endpoint, const struct probe_outcome *outcome);
-void clusters_judge(struct clusters *c, uint32_t pool);
+void clusters_judge(struct clusters *all, uint32_t pool);
 /* More is about to happen to this endpoint's pool than usual, so that it is worth asking often. */
-bool clusters_is_unsettled(const struct clusters *c, uint32_t endpoint);
+bool clusters_is_unsettled(const struct clusters *all, uint32_t endpoint);
 /* Would more than one of the pool's servers take writes? */
-bool clusters_is_split(const struct clusters *c, uint32_t pool);
+bool clusters_is_split(const struct clusters *all, uint32_t pool);
