@@ -1,5 +1,5 @@
-/* SQL pools, as /api/v1/status and /metrics tell of them: clients, server connections, where statements
- * went, what is waited for, what pins, what is known of statements. */
+/* SQL pools, as /api/v1/status and /metrics tell of them: clients, server connections, where
+ * statements went, what is waited for, what pins, what is known of statements. */
 #pragma once
 
 #include <cjson/cJSON.h>

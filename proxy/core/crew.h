@@ -29,8 +29,9 @@ struct crew_reload {
     bool done;
     struct buf why; /* owned by whom it is handed to */
 };
-/* Asks for a reload; then the letter runs in this worker, with `reload` filled in; with a worker that
- * is NULL, if it left meanwhile.  False: there is nobody to ask, and it is still the caller's. */
+/* Asks for a reload; then the letter runs in this worker, with `reload` filled in; with a worker
+ * that is NULL, if it left meanwhile.  False: there is nobody to ask, and it is still the
+ * caller's. */
 bool crew_ask_reload(uint32_t index, crew_letter_f *run, struct crew_reload *reload);
 
 /* Of all workers' buffers, as of their last ticks.  Any thread. */

@@ -1,6 +1,6 @@
 /* What the console's commands do.  Those that concern more than this worker are a letter that goes
- * around all of them; PAUSE, KILL and WAIT_CLOSE ask again, at each tick, until nothing is left that
- * they wait for.  See console_flow.h. */
+ * around all of them; PAUSE, KILL and WAIT_CLOSE ask again, at each tick, until nothing is left
+ * that they wait for.  See console_flow.h. */
 #include <stdio.h>
 #include <stdlib.h>
 

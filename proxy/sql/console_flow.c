@@ -171,25 +171,29 @@ static void put(struct sql_console *c, void (*what)(struct buf *out))
 
 /* ---- commands ---- */
 
-static bool refuse(struct sql_console *c, const struct console_command *command)
+static void refuse_unknown(struct sql_console *c)
 {
     struct buf list = { 0 };
 
-    switch (command->verb) {
-    case CONSOLE_UNKNOWN:
-        console_command_list(&list);
-        buf_put(&list, "", 1);
-        console_error(c, "42601", NULL,
-                      "this is Sheaf's console, which knows SHOW HELP|POOLS|CLIENTS|SERVERS|STATS|"
-                      "DATABASES|CONFIG|VERDICTS|..., %s",
-                      (const char *)list.at);
-        buf_fini(&list);
+    console_command_list(&list);
+    buf_put(&list, "", 1);
+    console_error(c, "42601", NULL,
+                  "this is Sheaf's console, which knows SHOW HELP|POOLS|CLIENTS|SERVERS|STATS|"
+                  "DATABASES|CONFIG|VERDICTS|..., %s",
+                  (const char *)list.at);
+    buf_fini(&list);
+}
+
+/* False: it may be carried out. */
+static bool refuse(struct sql_console *c, const struct console_command *command)
+{
+    if (command->verb == CONSOLE_UNKNOWN) {
+        refuse_unknown(c);
         return true;
-    case CONSOLE_MALFORMED:
+    }
+    if (command->verb == CONSOLE_MALFORMED) {
         console_error(c, "42601", NULL, "%s", command->why);
         return true;
-    default:
-        break;
     }
     if (!may_look(sql_side_of(c->session)->settings, c->user)) {
         console_error(c, "42501", NULL, "user \"%s\" may not use the console any more", c->user);

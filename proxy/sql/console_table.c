@@ -1,4 +1,4 @@
-/* See console_table.h.  Rows are merged by sorting them, so that many cost no more than they must. */
+/* See console_table.h.  Rows are merged by sorting, so that many cost no more than they must. */
 #include "proxy/sql/console_table.h"
 
 #include <assert.h>
