@@ -33,3 +33,8 @@ const struct builtin_function *builtin_function_find(struct slice name)
     }
     return NULL;
 }
+
+const struct builtin_function *builtin_function_at(size_t i)
+{
+    return i < sizeof(FUNCTIONS) / sizeof(FUNCTIONS[0]) ? &FUNCTIONS[i] : NULL;
+}

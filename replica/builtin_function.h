@@ -31,3 +31,5 @@ struct builtin_function {
 
 /* By the name as the catalog has it; types count, as functions that cast.  NULL: there is none. */
 const struct builtin_function *builtin_function_find(struct slice name);
+/* One after the other, from 0; NULL: no more. */
+const struct builtin_function *builtin_function_at(size_t i);

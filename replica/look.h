@@ -36,6 +36,7 @@ void look_at_member(struct look *l, struct statement *s, struct slice name);
 /* t.name: perhaps a function of the rows of t. */
 void look_at_column(struct look *l, struct statement *s, struct slice name);
 void look_at_relation(struct look *l, struct statement *s, struct slice schema, struct slice name);
+void look_at_operator(struct look *l, struct statement *s, struct slice schema, struct slice name);
 void look_at_type(struct look *l, struct statement *s, struct slice schema, struct slice name);
 
 /* One more setting of the statement, zeroed. */

@@ -102,6 +102,12 @@ static bool judge_extension(struct look *l, struct statement *s, struct slice na
     return true;
 }
 
+static void writes(struct look *l, struct statement *s, const char *reason, struct slice name)
+{
+    s->effects |= EFFECT_OPAQUE;
+    look_raise_about(l, s, ROUTE_PRIMARY, reason, name);
+}
+
 static void judge_foreign(struct look *l, struct statement *s, struct slice schema,
                           struct slice name)
 {
@@ -158,9 +164,12 @@ void look_at_member(struct look *l, struct statement *s, struct slice name)
 void look_at_column(struct look *l, struct statement *s, struct slice name)
 {
     static const char *const OF_SEQUENCES[] = { "last_value", "log_cnt", "is_called" };
+    const struct catalog *catalog = l->options->catalog;
 
-    if (ask(l, (struct slice){ 0 }, name) == CATALOG_FUNCTION_WRITES)
-        judge_foreign(l, s, (struct slice){ 0 }, name);
+    if (catalog != NULL &&
+        (catalog->member != NULL ? catalog->member : catalog->function)(
+            catalog->state, (struct slice){ 0 }, name) == CATALOG_FUNCTION_WRITES)
+        writes(l, s, "a volatile function", name);
     if (is_any(name, OF_SEQUENCES, sizeof(OF_SEQUENCES) / sizeof(OF_SEQUENCES[0])))
         look_raise_about(l, s, ROUTE_PRIMARY, "the state of a sequence", name);
 }
@@ -233,8 +242,22 @@ void look_at_relation(struct look *l, struct statement *s, struct slice schema, 
     look_raise_about(l, s, OF_NATURE[nature].route, OF_NATURE[nature].reason, name);
 }
 
+void look_at_operator(struct look *l, struct statement *s, struct slice schema, struct slice name)
+{
+    const struct catalog *catalog = l->options->catalog;
+
+    if (catalog != NULL && catalog->of_operator != NULL &&
+        catalog->of_operator(catalog->state, schema, name) == CATALOG_FUNCTION_WRITES)
+        writes(l, s, "an operator with a volatile function", name);
+}
+
 void look_at_type(struct look *l, struct statement *s, struct slice schema, struct slice name)
 {
+    const struct catalog *catalog = l->options->catalog;
+
+    if (catalog != NULL && catalog->type != NULL &&
+        catalog->type(catalog->state, schema, name) == CATALOG_FUNCTION_WRITES)
+        writes(l, s, "a type with a volatile function", name);
     if (!is_own_schema(schema) || builtin_function_find(name) == NULL)
         look_raise_about(l, s, ROUTE_TRY, "a type that may call functions", name);
 }

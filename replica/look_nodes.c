@@ -110,6 +110,22 @@ static void look_type(struct look *l, struct statement *s, const void *node)
     look_at_type(l, s, name_from_end(names, 1), name_from_end(names, 0));
 }
 
+static void look_operator(struct look *l, struct statement *s, const void *node)
+{
+    const List *names = ((const A_Expr *)node)->name;
+
+    look_at_operator(l, s, name_from_end(names, 1), name_from_end(names, 0));
+}
+
+/* x OPERATOR ANY (SELECT ...) */
+static void look_sublink(struct look *l, struct statement *s, const void *node)
+{
+    const List *names = ((const SubLink *)node)->operName;
+
+    if (names != NIL)
+        look_at_operator(l, s, name_from_end(names, 1), name_from_end(names, 0));
+}
+
 static void look_locking(struct look *l, struct statement *s, const void *node)
 {
     static const char *const REASON[] = {
@@ -209,7 +225,7 @@ static const struct node_rule RULES[] = {
     RULE(ParamRef, NULL),
     RULE(A_Const, NULL),
     RULE(A_Star, NULL),
-    RULE(A_Expr, NULL, AT(A_Expr, lexpr), AT(A_Expr, rexpr)),
+    RULE(A_Expr, look_operator, AT(A_Expr, lexpr), AT(A_Expr, rexpr)),
     RULE(A_Indices, NULL, AT(A_Indices, lidx), AT(A_Indices, uidx)),
     RULE(A_Indirection, look_members, AT(A_Indirection, arg)),
     RULE(A_ArrayExpr, NULL, AT(A_ArrayExpr, elements)),
@@ -220,7 +236,7 @@ static const struct node_rule RULES[] = {
     RULE(FuncCall, look_function, AT(FuncCall, args), AT(FuncCall, agg_order),
          AT(FuncCall, agg_filter), AT(FuncCall, over)),
     RULE(NamedArgExpr, NULL, AT(NamedArgExpr, arg)),
-    RULE(SubLink, NULL, AT(SubLink, testexpr), AT(SubLink, subselect)),
+    RULE(SubLink, look_sublink, AT(SubLink, testexpr), AT(SubLink, subselect)),
     RULE(BoolExpr, NULL, AT(BoolExpr, args)),
     RULE(CaseExpr, NULL, AT(CaseExpr, arg), AT(CaseExpr, args), AT(CaseExpr, defresult)),
     RULE(CaseWhen, NULL, AT(CaseWhen, expr), AT(CaseWhen, result)),

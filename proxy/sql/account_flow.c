@@ -36,6 +36,7 @@ void sql_account_follow(struct sql_account *a)
 
     a->user_settings = sql_pool_user(pool, a->user);
     a->database_settings = sql_pool_database(pool, a->database);
+    sql_catalog_follow(a);
     if (a->scope != NULL)
         sql_budget_close(&a->scope);
     if (pool->causal_scope == SQL_CAUSAL_USER)
@@ -104,6 +105,7 @@ void sql_account_free(struct sql_account *a)
     LIST_EACH (&a->rosters, link)
         roster_free(LIST_ITEM(link, struct sql_roster, link));
     forget_welcomes(a);
+    sql_catalog_give(a);
     if (a->scope != NULL)
         sql_budget_close(&a->scope);
     sql_credentials_wipe(&a->credentials);

@@ -40,7 +40,10 @@ void sql_classify(struct sql_session *s, struct slice text, struct sql_class *ou
     struct verdict_key key = { .path = path_of(s), .role = (uint32_t)s->account->number };
     struct shape shape = { 0 };
     const struct statement_verdict *known;
+    struct catalog_view view;
+    struct catalog catalog;
 
+    sql_catalog_look(s);
     *out = (struct sql_class){ .text = text };
     out->has_shape =
         text.len <= SCRIPT_TEXT_LIMIT && shape_of(text, options.backslash_escapes, &shape);
@@ -56,6 +59,7 @@ void sql_classify(struct sql_session *s, struct slice text, struct sql_class *ou
         }
     }
     arena_fini(&side->arena);
+    options.catalog = sql_catalog_see(s, &view, &catalog);
     script_read(text, &options, &side->arena, &side->script);
     out->hints = side->script.hints;
     out->script = &side->script;

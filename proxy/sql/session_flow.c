@@ -179,6 +179,8 @@ static void end(struct session *base)
     pg_settings_session_fini(side->interned, &s->settings);
     pg_settings_unref(side->interned, &s->told);
     buf_fini(&s->replay);
+    if (s->changes_catalog)
+        sql_catalog_changed(s);
     if (s->account != NULL)
         s->account->sessions--;
     s->account = NULL;

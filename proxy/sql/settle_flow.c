@@ -298,7 +298,7 @@ void sql_pins_note(struct sql_session *s, const struct statement_verdict *v)
         s->probes = true;
     s->probes_settings |= (effects & EFFECT_OPAQUE) != 0;
     if (effects & EFFECT_CATALOG)
-        verdicts_forget_all(sql_side_of(s)->verdicts);
+        s->changes_catalog = true;
 }
 
 /* ---- what the upstream was to know ---- */
@@ -371,6 +371,8 @@ void sql_exchange_answered(struct sql_upstream *u)
         if (u->endpoint == sql_primary(side))
             sql_mark_dirty(s);
     }
+    if (u->status == PG_STATUS_IDLE && s->changes_catalog)
+        sql_catalog_changed(s);
     sql_sampler_saw(s, u);
     u->sqlstate[0] = '\0';
 }

@@ -217,6 +217,7 @@ static struct sql_side *side_new(struct worker *w, const struct sql_pool *settin
     list_init(&side->halts);
     list_init(&side->consoles);
     list_init(&side->ledgers);
+    list_init(&side->catalogs);
     side->stats = stats_row_of(side->name, "", 0, w->index);
     side->counts = sql_counts_of(side->name, "", w->index);
     side->minute_us = worker_now_us(w);
@@ -371,6 +372,7 @@ static void tick(struct worker *w, bool housekeeping)
         sql_waiters_tick(side, now_us);
         sql_halts_tick(side, now_us);
         sql_consoles_tick(side, now_us);
+        sql_catalogs_tick(side, now_us);
         if (housekeeping)
             sql_tally_tick(side, now_us);
         if (housekeeping)

@@ -15,6 +15,7 @@
  *     budget_flow.c     how many upstreams the process may have
  *     upstream_flow.c   one upstream: TLS, login, loss, clock
  *     sample_flow.c     where the primary and the replicas stand in the log
+ *     catalog_flow.c    what the primary's catalog says of functions and relations
  *     cancel_flow.c     requests to cancel
  *     local_flow.c      statements that Sheaf answers itself
  *     halt_flow.c       databases that are paused, or closed to new sessions
@@ -44,6 +45,7 @@
 #include "proxy/sql/sql_works.h"
 #include "proxy/wire/pgwire.h"
 #include "proxy/wire/pgwire_write.h"
+#include "replica/catalog_table.h"
 #include "replica/policy.h"
 #include "replica/position.h"
 #include "replica/statement.h"
@@ -83,6 +85,7 @@ struct sql_budget {
     atomic_ullong wanted_us;    /* when one was last asked for in vain, */
     atomic_uintptr_t wanted_by; /* and by which roster: only compared */
     atomic_ullong dirty_us;     /* with causal_scope: the last write of all */
+    atomic_uint catalog_changes; /* of a catalog's: how often somebody has done DDL */
 };
 
 /* Those that an upstream counts in. */
@@ -91,6 +94,7 @@ struct sql_budgets {
 };
 
 struct sql_sampler;
+struct sql_catalog;
 struct sql_login_state;
 
 /* An endpoint as this worker sees it. */
@@ -176,6 +180,7 @@ struct sql_account {
     uint32_t guests; /* upstreams of no roster */
     uint64_t idle_since_us;
     struct sql_ledger *ledger; /* borrowed from the side: what its database has done */
+    struct sql_catalog *catalog; /* counted: of its database */
     struct sql_seen seen;      /* while the console's rows are made */
 };
 
@@ -247,6 +252,7 @@ struct sql_session {
     bool copies : 1;         /* the Query under way has a COPY FROM STDIN */
     bool probes : 1;         /* something was done that only the server knows all of */
     bool probes_settings : 1;
+    bool changes_catalog : 1; /* so does DDL in it */
     bool dirties : 1;       /* this exchange or its transaction may write */
     bool commits : 1;       /* this exchange may end its transaction */
     bool fails_next : 1;    /* the exchange that comes next was answered with an error */
@@ -261,6 +267,7 @@ struct sql_upstream {
     struct list idle_link;
     struct sql_session *lessee;  /* NULL: idle, or starting */
     struct sql_sampler *sampler; /* it belongs to; NULL: none */
+    struct sql_catalog *catalog; /* the same */
     struct sql_budgets budgets;  /* counted, while it is between two workers */
     struct sql_account *account; /* borrowed: counts it in its rosters or guests */
     const char *tunnel;          /* borrowed: what `replication` is to be; NULL: it is no tunnel */
@@ -312,7 +319,7 @@ struct sql_side {
     struct list accounts;
     uint64_t accounts_made;
     struct list waiters; /* for a primary */
-    struct list halts, consoles, ledgers;
+    struct list halts, consoles, ledgers, catalogs;
     uint32_t ledger_count;
     uint64_t minute_us; /* of the ledgers */
     uint32_t primary_epoch;
@@ -565,6 +572,21 @@ void sql_sampler_ready(struct sql_upstream *u);
 void sql_sampler_lost(struct sql_upstream *u);
 void sql_sampler_tick(struct sql_endpoint *e, uint64_t now_us);
 void sql_sampler_free(struct sql_endpoint *e);
+
+/* catalog_flow.c */
+/* The account's database is known, or another now; or the servers may be. */
+void sql_catalog_follow(struct sql_account *a);
+void sql_catalog_give(struct sql_account *a);
+/* Before anything is looked up: what is old by now is forgotten, and asked for again. */
+void sql_catalog_look(struct sql_session *s);
+/* Its catalog, in *view and *out; NULL: nothing is known. */
+const struct catalog *sql_catalog_see(const struct sql_session *s, struct catalog_view *view,
+                                      struct catalog *out);
+void sql_catalog_changed(struct sql_session *s); /* what it did is done */
+void sql_catalog_ready(struct sql_upstream *u);
+size_t sql_catalog_input(struct sql_upstream *u, struct slice in);
+void sql_catalog_lost(struct sql_upstream *u);
+void sql_catalogs_tick(struct sql_side *side, uint64_t now_us);
 
 /* cancel_flow.c */
 void sql_cancel_ask(struct sql_session *s, uint32_t pid, struct slice secret);

@@ -198,7 +198,10 @@ static void stands(struct sql_upstream *u)
     counter_add(&e->counts->list[SQL_COUNT_SERVERS_OWN], u->roster == NULL);
     upstream_become_ready(&u->base);
     if (u->roster == NULL) {
-        sql_sampler_ready(u);
+        if (u->catalog != NULL)
+            sql_catalog_ready(u);
+        else
+            sql_sampler_ready(u);
         return;
     }
     u->roster->starting--;
@@ -247,6 +250,8 @@ size_t sql_upstream_input(struct upstream *base, struct slice in)
     }
     if (u->sampler != NULL)
         return sql_sampler_input(u, in);
+    if (u->catalog != NULL)
+        return sql_catalog_input(u, in);
     return sql_reply_input(u, in);
 }
 
@@ -332,6 +337,7 @@ static void forget(struct sql_upstream *u)
     struct sql_side *side = u->endpoint->side;
 
     list_remove(&u->idle_link);
+    sql_catalog_lost(u);
     sql_cancel_forget(u);
     forget_expected(u);
     pg_prepared_fini(&u->prepared);
@@ -438,7 +444,8 @@ void sql_upstream_lost(struct upstream *base, enum err err, const char *why)
     struct sql_upstream *u = (struct sql_upstream *)base;
     struct sql_endpoint *e = u->endpoint;
     struct sql_roster *roster = u->roster;
-    bool stood = u->stood, is_login = err == ERR_LOGIN || err == ERR_UNSUPPORTED;
+    bool stood = u->stood, is_catalog = u->catalog != NULL;
+    bool is_login = err == ERR_LOGIN || err == ERR_UNSUPPORTED;
     char kept[256], sqlstate[6];
 
     snprintf(kept, sizeof(kept), "%s", why);
@@ -450,6 +457,9 @@ void sql_upstream_lost(struct upstream *base, enum err err, const char *why)
     sql_upstream_retire(u);
     if (!stood && is_login && roster != NULL)
         login_refused(roster, sqlstate, kept);
+    else if (is_catalog && (stood || is_login))
+        log_event(LOG_WARN, "catalog can't be read", log_text("endpoint", e->name),
+                  log_text("why", kept));
     else if (!stood && err != ERR_LIMIT)
         sql_endpoint_fails(e, err, kept);
     else if (!stood)

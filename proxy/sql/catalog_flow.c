@@ -1,0 +1,353 @@
+/* The catalog of each database, as a worker knows it: asked of the primary when sessions ask for
+ * something, over an upstream that is there for that alone, and goes.
+ *
+ *     due --> opening --> the signature --> (it is another) the rows --> a new table, verdicts are
+ *                                                                       forgotten
+ *
+ * After DDL through any worker nothing is known until it was asked again, since what a function was
+ * it may not be any more; who is asked meanwhile has to be the primary.  DDL that did not come
+ * through Sheaf is seen by the signature, once a minute.  A database that nobody asks anything is
+ * forgotten. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/base/log.h"
+#include "proxy/base/mem.h"
+#include "proxy/sql/pg_catalog.h"
+#include "proxy/sql/sql_flow.h"
+
+enum {
+    CATALOG_EVERY_US = 60 * 1000 * 1000,
+    CATALOG_AGAIN_US = 10 * 1000 * 1000, /* after a failure */
+    CATALOG_REST_US = 1000 * 1000,       /* from one to the next, at least, */
+    CATALOG_REST_TIMES = 20,             /* and so many times what one takes */
+    CATALOG_MOST_US = 90 * 1000 * 1000,
+    CATALOG_IDLE_US = 180 * 1000 * 1000,
+};
+
+enum stage { STAGE_NONE, STAGE_OPENING, STAGE_SIGNATURE, STAGE_ROWS };
+
+struct sql_catalog {
+    struct list link; /* on side->catalogs */
+    struct sql_side *side;
+    char *database; /* as the server names it; owned */
+    uint32_t accounts;
+    struct sql_budget *shared;            /* counted: where the changes are counted */
+    uint32_t changes;                     /* of which `table`, or that there is none, knows */
+    uint32_t asked_changes;               /* of which the answer under way will know */
+    struct catalog_table *table, *coming; /* counted; NULL: none */
+    struct sql_upstream *upstream;        /* NULL: none */
+    enum stage stage;
+    char signature[PG_CATALOG_SIGNATURE_BYTES], read[PG_CATALOG_SIGNATURE_BYTES];
+    uint64_t due_us, began_us, used_us;
+    bool failed;
+    bool too_large; /* what has this signature */
+};
+
+/* ---- which there are ---- */
+
+static const char *database_of(const struct sql_account *a)
+{
+    if (a->database_settings != NULL && a->database_settings->server_name != NULL)
+        return a->database_settings->server_name;
+    return a->database;
+}
+
+static struct sql_catalog *catalog_find(struct sql_side *side, const char *database)
+{
+    struct sql_catalog *c;
+
+    LIST_EACH (&side->catalogs, link) {
+        c = LIST_ITEM(link, struct sql_catalog, link);
+        if (strcmp(c->database, database) == 0)
+            return c;
+    }
+    c = mem_new(sizeof(*c));
+    c->side = side;
+    c->database = mem_text(database);
+    c->shared = sql_budget_open(side->name, "catalog", database, "");
+    c->changes = atomic_load(&c->shared->catalog_changes);
+    list_append(&side->catalogs, &c->link);
+    return c;
+}
+
+static void forget(struct sql_catalog *c)
+{
+    catalog_table_unref(&c->table);
+    c->signature[0] = '\0';
+    c->too_large = false;
+}
+
+void sql_catalog_give(struct sql_account *a)
+{
+    struct sql_catalog *c = a->catalog;
+
+    a->catalog = NULL;
+    if (c == NULL || --c->accounts > 0)
+        return;
+    if (c->upstream != NULL)
+        sql_upstream_retire(c->upstream);
+    forget(c);
+    sql_budget_close(&c->shared);
+    list_remove(&c->link);
+    free(c->database);
+    free(c);
+}
+
+void sql_catalog_follow(struct sql_account *a)
+{
+    struct sql_catalog *c = catalog_find(a->side, database_of(a));
+
+    if (c != a->catalog) {
+        c->accounts++;
+        sql_catalog_give(a);
+        a->catalog = c;
+    }
+    forget(c); /* it may be of other servers now */
+    c->due_us = 0;
+}
+
+/* ---- asking ---- */
+
+static void be_done(struct sql_catalog *c, uint64_t again_us)
+{
+    struct sql_upstream *u = c->upstream;
+
+    c->due_us = worker_now_us(c->side->worker) + again_us;
+    u->catalog = NULL;
+    c->upstream = NULL;
+    c->stage = STAGE_NONE;
+    catalog_table_unref(&c->coming);
+    sql_upstream_close(u);
+}
+
+static void put(struct sql_catalog *c, enum stage stage)
+{
+    struct buf out = { 0 };
+
+    c->stage = stage;
+    c->failed = false;
+    if (stage == STAGE_SIGNATURE) {
+        c->read[0] = '\0';
+        pg_catalog_put_signature(&out);
+    } else {
+        pg_catalog_put_query(&out);
+    }
+    upstream_put(&c->upstream->base, buf_all(&out));
+    buf_fini(&out);
+    worker_be_busy(c->side->worker);
+}
+
+void sql_catalog_ready(struct sql_upstream *u)
+{
+    u->catalog->asked_changes = atomic_load(&u->catalog->shared->catalog_changes);
+    put(u->catalog, STAGE_SIGNATURE);
+}
+
+/* A pool of one server has no use for it. */
+static void ask_if_due(struct sql_catalog *c, struct sql_account *a, uint64_t now_us)
+{
+    struct sql_endpoint *primary;
+
+    if (c->upstream != NULL || now_us < c->due_us || c->side->endpoint_count < 2)
+        return;
+    primary = sql_primary(c->side);
+    if (primary == NULL || primary->failing || !primary->present || sql_halt_is_on(a))
+        return;
+    c->began_us = now_us;
+    c->stage = STAGE_OPENING;
+    c->upstream = sql_upstream_open_alone(a, primary);
+    c->upstream->catalog = c;
+}
+
+void sql_catalog_look(struct sql_session *s)
+{
+    struct sql_catalog *c = s->account->catalog;
+    uint64_t now_us = worker_now_us(c->side->worker);
+    uint32_t changes = atomic_load(&c->shared->catalog_changes);
+
+    c->used_us = now_us;
+    if (changes != c->changes) {
+        uint64_t soon_us = c->began_us + CATALOG_REST_US;
+
+        c->changes = changes;
+        if (c->table != NULL)
+            c->due_us = soon_us;
+        forget(c);
+        verdicts_forget_all(c->side->verdicts);
+    }
+    ask_if_due(c, s->account, now_us);
+}
+
+const struct catalog *sql_catalog_see(const struct sql_session *s, struct catalog_view *view,
+                                      struct catalog *out)
+{
+    const struct sql_catalog *c = s->account->catalog;
+
+    if (c->table == NULL)
+        return NULL;
+    *view = (struct catalog_view){ .table = c->table };
+    view->has_path = pg_settings_find(s->settings.current, slice_text("search_path"), &view->path);
+    catalog_table_see(view, out);
+    return out;
+}
+
+void sql_catalog_changed(struct sql_session *s)
+{
+    s->changes_catalog = false;
+    if (s->account != NULL)
+        atomic_fetch_add(&s->account->catalog->shared->catalog_changes, 1);
+}
+
+/* ---- answers ---- */
+
+static void read_row(struct sql_catalog *c, struct slice body)
+{
+    struct pg_row row;
+    struct pg_value value;
+    struct catalog_row of_table;
+
+    if (c->stage == STAGE_ROWS) {
+        enum err err = pg_catalog_read_row(body, &of_table);
+
+        if (err == ERR_NONE && !c->too_large)
+            err = catalog_table_add(c->coming, &of_table);
+        c->too_large |= err == ERR_LIMIT;
+        c->failed |= err != ERR_NONE && err != ERR_LIMIT;
+        return;
+    }
+    if (pg_read_row(body, &row) != ERR_NONE || row.count != 1)
+        return;
+    value = pg_row_value(&row, 0);
+    if (!value.is_null && value.bytes.len < sizeof(c->read))
+        snprintf(c->read, sizeof(c->read), "%.*s", (int)value.bytes.len,
+                 (const char *)value.bytes.at);
+}
+
+static void read_error(struct sql_catalog *c, struct slice body)
+{
+    struct pg_report report;
+
+    c->failed = true;
+    if (pg_read_report(body, &report) == ERR_NONE)
+        log_event(LOG_WARN, "catalog can't be read",
+                  log_text("endpoint", c->upstream->endpoint->name),
+                  log_text("database", c->database), log_slice("why", report.message));
+}
+
+static void take(struct sql_catalog *c)
+{
+    memcpy(c->signature, c->read, sizeof(c->signature));
+    catalog_table_unref(&c->table);
+    if (c->too_large) {
+        log_event(LOG_WARN, "catalog is too large to be kept: functions are not known",
+                  log_text("database", c->database), log_text("pool", c->side->name),
+                  log_number("names", catalog_table_names(c->coming)));
+    } else {
+        log_event(LOG_DEBUG, "catalog is known", log_text("database", c->database),
+                  log_text("pool", c->side->name),
+                  log_number("names", catalog_table_names(c->coming)),
+                  log_number("bytes", catalog_table_bytes(c->coming)));
+        c->table = c->coming;
+        c->coming = NULL;
+    }
+    verdicts_forget_all(c->side->verdicts);
+}
+
+static void answered(struct sql_catalog *c)
+{
+    uint64_t took_us = worker_now_us(c->side->worker) - c->began_us;
+    uint64_t rest_us = took_us * CATALOG_REST_TIMES;
+
+    if (c->failed || c->read[0] == '\0') {
+        be_done(c, CATALOG_AGAIN_US);
+    } else if (c->asked_changes != atomic_load(&c->shared->catalog_changes)) {
+        be_done(c, rest_us > CATALOG_REST_US ? rest_us : CATALOG_REST_US);
+    } else if (c->stage == STAGE_SIGNATURE) {
+        if (strcmp(c->read, c->signature) == 0 && (c->table != NULL || c->too_large)) {
+            be_done(c, CATALOG_EVERY_US);
+            return;
+        }
+        c->too_large = false;
+        c->coming = catalog_table_new((uint64_t)worker_random(c->side->worker) << 32 |
+                                      worker_random(c->side->worker));
+        put(c, STAGE_ROWS);
+    } else {
+        take(c);
+        be_done(c, CATALOG_EVERY_US);
+    }
+}
+
+size_t sql_catalog_input(struct sql_upstream *u, struct slice in)
+{
+    struct sql_catalog *c = u->catalog;
+    size_t at = 0;
+    struct pg_frame f;
+
+    while (at < in.len) {
+        struct slice rest = slice_from(in, at);
+        enum err err = pg_frame_read(rest, &f);
+
+        if (err == ERR_PROTOCOL || (err == ERR_NONE && f.bytes > SQL_WHOLE_BYTES)) {
+            upstream_fail(&u->base, ERR_PROTOCOL, "not an answer about the catalog");
+            return in.len;
+        }
+        if (err != ERR_NONE || !pg_frame_is_whole(rest, f))
+            break;
+        at += f.bytes;
+        if (f.type == PG_BACK_DATA_ROW)
+            read_row(c, pg_frame_body(rest, f));
+        else if (f.type == PG_BACK_ERROR)
+            read_error(c, pg_frame_body(rest, f));
+        else if (f.type == PG_BACK_READY)
+            answered(c);
+        if (u->catalog == NULL)
+            return in.len;
+    }
+    return at;
+}
+
+void sql_catalog_lost(struct sql_upstream *u)
+{
+    struct sql_catalog *c = u->catalog;
+
+    if (c == NULL)
+        return;
+    u->catalog = NULL;
+    c->upstream = NULL;
+    c->stage = STAGE_NONE;
+    c->due_us = worker_now_us(c->side->worker) + CATALOG_AGAIN_US;
+    catalog_table_unref(&c->coming);
+}
+
+/* ---- clock ---- */
+
+static void look_for_changes(struct sql_side *side, uint64_t now_us)
+{
+    LIST_EACH (&side->accounts, link) {
+        struct sql_account *a = LIST_ITEM(link, struct sql_account, link);
+
+        if (a->sessions > 0 && a->catalog->used_us > 0 &&
+            now_us - a->catalog->used_us < CATALOG_IDLE_US)
+            ask_if_due(a->catalog, a, now_us);
+    }
+}
+
+void sql_catalogs_tick(struct sql_side *side, uint64_t now_us)
+{
+    LIST_EACH (&side->catalogs, link) {
+        struct sql_catalog *c = LIST_ITEM(link, struct sql_catalog, link);
+
+        if (c->table != NULL && now_us - c->used_us >= CATALOG_IDLE_US) {
+            forget(c);
+            verdicts_forget_all(side->verdicts);
+            c->due_us = 0;
+        }
+        if (c->upstream != NULL && now_us - c->began_us > CATALOG_MOST_US)
+            upstream_fail(&c->upstream->base, ERR_TIMEOUT,
+                          "the server does not tell of its catalog");
+    }
+    if (!side->gone)
+        look_for_changes(side, now_us);
+}
