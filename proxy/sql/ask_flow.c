@@ -17,6 +17,7 @@ struct gathering {
     struct verdict_key shape; /* of the first statement */
     const char *alone;        /* why it may go to the primary only, whatever its statements are */
     bool any;                 /* a statement was seen */
+    bool may_end_failure;     /* a failed transaction does not keep it from being done */
     bool executes;            /* an Execute was seen */
     bool is_local;            /* it has nothing that a server must be asked for */
     bool is_whole;            /* up to Sync, or one Query */
@@ -37,12 +38,32 @@ static void join_hints(struct gathering *g, uint8_t hint)
         g->hints.route = hint;
 }
 
+/* In a failed transaction all is refused but what ends it, and with that the rest of a text. */
+static bool may_end_failure(const struct statement_verdict *v)
+{
+    return v->kind == STATEMENT_COMMIT || v->kind == STATEMENT_ROLLBACK ||
+           v->kind == STATEMENT_ROLLBACK_TO || v->kind == STATEMENT_PREPARE_TRANSACTION ||
+           (v->effects & EFFECT_UNSEEN);
+}
+
+static bool script_may_end_failure(const struct script *script)
+{
+    if (script == NULL)
+        return false;
+    for (size_t i = 0; i < script->count; i++)
+        if (may_end_failure(&(struct statement_verdict){
+                .kind = script->statements[i].kind, .effects = script->statements[i].effects }))
+            return true;
+    return script->is_error;
+}
+
 /* The strictest of all; but what begins a transaction decides for what is in it. */
 static void join(struct gathering *g, const struct statement_verdict *v, uint8_t hint)
 {
     join_hints(g, hint);
     if (!g->any || (g->verdict.kind != STATEMENT_BEGIN && v->route > g->verdict.route))
         g->verdict = *v;
+    g->may_end_failure |= may_end_failure(v);
     g->any = true;
 }
 
@@ -59,6 +80,7 @@ static void gather_parse(struct sql_session *s, struct slice body, struct gather
     if (!g->any && class.has_shape)
         g->shape = class.key;
     join(g, &class.verdict, class.hints.route);
+    g->may_end_failure |= script_may_end_failure(class.script);
     if (class.hints.min_position.len > 0)
         g->hints.min_position = class.hints.min_position;
 }
@@ -111,6 +133,7 @@ static void gather_query(struct sql_session *s, struct slice body, struct gather
     g->verdict = g->class.verdict;
     g->hints = g->class.hints;
     g->shape = g->class.key;
+    g->may_end_failure = may_end_failure(&g->verdict) || script_may_end_failure(g->class.script);
     g->any = true;
 }
 
@@ -314,14 +337,49 @@ static void begin_hold(struct sql_session *s, const struct gathering *g)
                s->route != SQL_ROUTE_REPLICA;
 }
 
-static void begun(struct sql_session *s, const struct gathering *g)
+static bool names_role(const struct pg_settings *v)
+{
+    return v != NULL && v->has_role;
+}
+
+/* The server is set before the exchange is sent, not by what goes in front of it: if that failed,
+ * the exchange must not run as somebody else, or with what another has set. */
+static bool must_be_set_first(const struct sql_session *s, const struct gathering *g)
+{
+    return g == NULL || g->alone != NULL || !g->any || g->may_end_failure ||
+           names_role(s->lease->settings) ||
+           names_role(pg_settings_session_effective(&s->settings));
+}
+
+/* False: it waits for that.  Exchange NULL: not looked at. */
+static bool set_server(struct sql_session *s, const struct gathering *g)
+{
+    bool first = must_be_set_first(s, g);
+
+    if (!sql_settings_apply(s->lease, pg_settings_session_effective(&s->settings)) || !first)
+        return true;
+    s->applies = s->barrier = true;
+    return false;
+}
+
+/* False: it waits. */
+static bool begun(struct sql_session *s, const struct gathering *g)
 {
     struct sql_upstream *u = s->lease;
 
     u->sqlstate[0] = '\0';
     u->asked_us = worker_now_us(s->base.worker);
     begin_hold(s, g);
-    sql_settings_apply(u, pg_settings_session_effective(&s->settings));
+    return set_server(s, g);
+}
+
+/* What sets the server is not answered yet, and a transaction that failed by it may be ended by
+ * what comes next. */
+static bool is_being_set(const struct sql_session *s)
+{
+    const struct pg_expected *head = s->lease == NULL ? NULL : pg_expect_head(&s->lease->expect);
+
+    return head != NULL && (head->note & SQL_NOTE_SETTINGS);
 }
 
 /* An exchange that follows others which are not answered yet stays where those are, if it can. */
@@ -370,14 +428,14 @@ static enum begin begin_exchange(struct sql_session *s, struct slice in, size_t 
         *used = g.bytes;
         return BEGIN_ANSWERED;
     }
-    if (s->lease != NULL && !may_follow(s, &g)) {
+    if (s->lease != NULL && (is_being_set(s) || !may_follow(s, &g))) {
         s->barrier = true;
         return BEGIN_WAITS;
     }
     if (s->lease == NULL && !find_lease(s, &g))
         return BEGIN_WAITS;
-    if (pg_expect_is_empty(&s->lease->expect))
-        begun(s, &g);
+    if (pg_expect_is_empty(&s->lease->expect) && !begun(s, &g))
+        return BEGIN_WAITS;
     return BEGIN_DONE;
 }
 
@@ -454,7 +512,8 @@ static size_t ask_one(struct sql_session *s, struct slice in)
         f.type == PG_FRONT_COPY_FAIL || keeps_lease(s)) {
         if (s->lease != NULL && !s->in_exchange && pg_expect_is_empty(&s->lease->expect)) {
             s->lease->asked_us = worker_now_us(s->base.worker);
-            sql_settings_apply(s->lease, pg_settings_session_effective(&s->settings));
+            if (!set_server(s, NULL))
+                return 0;
         }
         return sql_message_forward(s, in, f);
     }

@@ -277,6 +277,7 @@ static void become_ready(struct sql_session *s, const struct pg_settings *report
     struct pg_setting p;
     struct buf out = { 0 };
 
+    pg_settings_session_start_reported(sql_side_of(s)->interned, &s->settings, reported);
     sql_cancel_key(s);
     while (pg_settings_news(NULL, reported, &walk, &p))
         pg_put_parameter_status(&out, p.name, p.value);

@@ -39,7 +39,7 @@ static struct sql_upstream *pick_idle(struct sql_roster *roster, const struct pg
     if (first == NULL)
         return NULL;
     LIST_EACH (&roster->idle, link) {
-        if (idle_of(link)->settings == wanted)
+        if (idle_of(link)->settings == wanted && !idle_of(link)->hides_settings)
             return idle_of(link);
         if (++looked_at == IDLE_LOOKED_AT)
             break;
@@ -150,7 +150,7 @@ void sql_upstream_is_free(struct sql_upstream *u)
         u->awaits_cancel = true; /* sql_upstream_cancelled() comes back here */
         return;
     }
-    if (u->ending || roster->endpoint->side->gone || is_old(u, now_us)) {
+    if (u->ending || u->expect.unsure || roster->endpoint->side->gone || is_old(u, now_us)) {
         sql_upstream_close(u);
         sql_roster_tick(roster, now_us);
         return;

@@ -296,6 +296,31 @@ static size_t pass_parse(struct sql_session *s, struct slice in, struct pg_frame
     return pass(s, in, f);
 }
 
+static size_t define_and_send(struct sql_session *s, struct slice in, struct pg_frame f,
+                              const struct pg_parse *parse, struct pg_statement *st)
+{
+    struct pg_statements *store = sql_side_of(s)->statements;
+    size_t used;
+
+    switch (pg_statements_session_define(store, &s->statements, parse->name, st,
+                                         PG_CHANGE_BY_MESSAGE)) {
+    case ERR_NONE:
+        break;
+    case ERR_AGAIN:
+        return wait_for_replies(s);
+    default:
+        return pass_parse(s, in, f);
+    }
+    used = send_parse(s, in, f, parse, st);
+    if (used == 0) {
+        pg_statements_session_take_back(store, &s->statements);
+        return 0;
+    }
+    sql_tally(s, SQL_DONE_CLIENT_PARSES, 1);
+    begin_messages(s);
+    return used;
+}
+
 static size_t forward_parse(struct sql_session *s, struct slice in, struct pg_frame f)
 {
     struct pg_statement *st = NULL, *there;
@@ -318,14 +343,7 @@ static size_t forward_parse(struct sql_session *s, struct slice in, struct pg_fr
         return parse_again(s, in, f, &parse, there);
     if (intern(s, &parse, &st) != ERR_NONE)
         return pass_parse(s, in, f);
-    used = send_parse(s, in, f, &parse, st);
-    if (used > 0) {
-        sql_tally(s, SQL_DONE_CLIENT_PARSES, 1);
-        begin_messages(s);
-        if (pg_statements_session_define(sql_side_of(s)->statements, &s->statements, parse.name, st,
-                                         PG_CHANGE_BY_MESSAGE) != ERR_NONE)
-            s->pins |= PG_PIN_STATEMENTS_LIMIT;
-    }
+    used = define_and_send(s, in, f, &parse, st);
     pg_statement_unref(sql_side_of(s)->statements, &st);
     return used;
 }
@@ -481,8 +499,7 @@ static size_t forward_close(struct sql_session *s, struct slice in, struct pg_fr
         ERR_NONE)
         return wait_for_replies(s);
     if (!expect(s, PG_EXPECT_CLOSE, PG_EXPECT_FAKE, SQL_NOTE_CHANGE, NULL)) {
-        pg_statements_session_settle(sql_side_of(s)->statements, &s->statements,
-                                     PG_OUTCOME_SKIPPED);
+        pg_statements_session_take_back(sql_side_of(s)->statements, &s->statements);
         return 0;
     }
     begin_messages(s);
@@ -604,8 +621,7 @@ static size_t send_query(struct sql_session *s, struct slice in, struct pg_frame
     reworded = reword(s, class, &text, &waits);
     if (waits) {
         if (changes)
-            pg_statements_session_settle(sql_side_of(s)->statements, &s->statements,
-                                         PG_OUTCOME_SKIPPED);
+            pg_statements_session_take_back(sql_side_of(s)->statements, &s->statements);
         return wait_for_replies(s);
     }
     if (!expect(s, PG_EXPECT_QUERY, 0,
@@ -616,8 +632,7 @@ static size_t send_query(struct sql_session *s, struct slice in, struct pg_frame
                 NULL)) {
         buf_fini(&text);
         if (changes)
-            pg_statements_session_settle(sql_side_of(s)->statements, &s->statements,
-                                         PG_OUTCOME_SKIPPED);
+            pg_statements_session_take_back(sql_side_of(s)->statements, &s->statements);
         return 0;
     }
     session_request_begins(&s->base);

@@ -5,6 +5,7 @@
  * A replica's answer to an exchange that may be asked elsewhere is held until it is sure to be
  * one: if an error comes first that only says that the replica is not the right server, all of
  * it is dropped and the exchange asked again. */
+#include <stdio.h>
 #include <string.h>
 
 #include "proxy/base/log.h"
@@ -235,6 +236,11 @@ static bool on_error(struct reply *r, struct pg_frame f, unsigned turn)
         u->refused = true;
         buf_clear(&u->held);
         r->from = r->at;
+    } else if (!shown && u->lessee != NULL && (whose->note & SQL_NOTE_SETTINGS)) {
+        log_unasked(u, &report, whose->note);
+        advance(r, f, false);
+        sql_reply_settings_fail(u, &report);
+        return false;
     } else if (!shown && whose->kind == PG_EXPECT_PARSE) {
         shown = true; /* what it had prepared can't be any more: the client is to know why */
     } else if (!shown) {
@@ -551,10 +557,9 @@ static const char *outcome_of(const struct sql_session *s, const char **sqlstate
 }
 
 /* Answers what is owed to the session: an error, and that it is ready again. */
-static void answer_owed(struct sql_upstream *u, const char *why)
+static void answer_owed(struct sql_upstream *u, const char *sqlstate, const char *why)
 {
     struct sql_session *s = u->lessee;
-    const char *sqlstate, *outcome = outcome_of(s, &sqlstate);
     struct pg_expected e;
     struct buf out = { 0 };
     bool told = false;
@@ -567,8 +572,7 @@ static void answer_owed(struct sql_upstream *u, const char *why)
         if (e.flags & PG_EXPECT_SWALLOW)
             continue;
         if (!told)
-            pg_put_error_text(&out, "ERROR", sqlstate, "server %s was lost: %s; %s",
-                              u->endpoint->name, why, outcome);
+            pg_put_error_text(&out, "ERROR", sqlstate, "%s", why);
         told = true;
         if (ends) {
             pg_put_ready(&out, PG_STATUS_IDLE);
@@ -581,8 +585,7 @@ static void answer_owed(struct sql_upstream *u, const char *why)
         s->skips = true; /* up to its Sync */
         session_request_ends(&s->base);
         if (!told)
-            pg_put_error_text(&out, "ERROR", sqlstate, "server %s was lost: %s; %s",
-                              u->endpoint->name, why, outcome);
+            pg_put_error_text(&out, "ERROR", sqlstate, "%s", why);
     }
     sql_session_put(s, buf_all(&out));
     buf_fini(&out);
@@ -595,21 +598,59 @@ static bool lost_state(const struct sql_session *s, const struct sql_upstream *u
            (pg_expect_is_empty(&u->expect) && s->status != PG_STATUS_IDLE);
 }
 
-static void let_session_go_on(struct sql_upstream *u, const char *why)
+/* It has no server any more, and nothing under way. */
+static void let_session_go_on(struct sql_upstream *u)
 {
     struct sql_session *s = u->lessee;
 
-    answer_owed(u, why);
     pg_settings_session_rollback(u->endpoint->side->interned, &s->settings);
     sql_deeds_forget(s);
     if (s->frame_left > 0)
         s->drops_frame = true;
     s->status = PG_STATUS_IDLE;
     sql_session_holds(s, false);
-    s->barrier = s->copy_barrier = s->dirties = s->commits = s->forced = false;
+    s->barrier = s->copy_barrier = s->dirties = s->commits = s->forced = s->applies = false;
     s->avoided = 0;
     sql_lease_drop(u);
     sql_session_go_on(s);
+}
+
+static void tell_of_loss(struct sql_upstream *u, const char *why)
+{
+    char text[512];
+    const char *sqlstate, *outcome = outcome_of(u->lessee, &sqlstate);
+
+    snprintf(text, sizeof(text), "server %s was lost: %s; %s", u->endpoint->name, why, outcome);
+    answer_owed(u, sqlstate, text);
+    let_session_go_on(u);
+}
+
+/* Nothing of what was put behind it was done: the server is in a failed transaction, and what could
+ * end that was not sent. */
+void sql_reply_settings_fail(struct sql_upstream *u, const struct pg_report *report)
+{
+    struct sql_session *s = u->lessee;
+    char text[512];
+    bool waited = s->applies;
+
+    snprintf(text, sizeof(text), "%.*s", (int)report->message.len,
+             (const char *)report->message.at);
+    buf_clear(&u->held);
+    u->holds = u->refused = false;
+    if (s->pins != 0 || s->status != PG_STATUS_IDLE) {
+        char sqlstate[6];
+
+        memcpy(sqlstate, u->sqlstate, sizeof(sqlstate));
+        sql_lease_drop(u);
+        sql_upstream_close(u);
+        sql_session_fatal(s, sqlstate, "%s", text);
+        return;
+    }
+    answer_owed(u, u->sqlstate, text);
+    if (waited)
+        sql_session_fail_exchange(s, u->sqlstate, "%s", text);
+    let_session_go_on(u);
+    sql_upstream_close(u);
 }
 
 void sql_reply_lost(struct sql_upstream *u, const char *why)
@@ -624,7 +665,7 @@ void sql_reply_lost(struct sql_upstream *u, const char *why)
         while (pg_expect_take(&u->expect, &e))
             sql_settle_entry(u, &e, PG_OUTCOME_SKIPPED);
         ask_elsewhere(u);
-        s->forced = s->barrier = false;
+        s->forced = s->barrier = s->applies = false;
         sql_lease_drop(u);
         sql_session_go_on(s);
     } else if (s->stage == SQL_WELCOMING) {
@@ -639,6 +680,6 @@ void sql_reply_lost(struct sql_upstream *u, const char *why)
                           "server %s was lost, and with it what this session had there: %s",
                           u->endpoint->name, why);
     } else {
-        let_session_go_on(u, why);
+        tell_of_loss(u, why);
     }
 }

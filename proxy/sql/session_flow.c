@@ -60,6 +60,7 @@ static void forget_requests(struct sql_session *s)
 
 /* ---- errors ---- */
 
+PRINTF_LIKE(4, 0)
 static void put_error(struct sql_session *s, const char *severity, const char *sqlstate,
                       const char *format, va_list arguments)
 {

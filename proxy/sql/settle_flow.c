@@ -151,21 +151,18 @@ static enum err do_settings(struct sql_session *s, const struct statement *st)
 
 static void forget_statements(struct sql_session *s, bool on_server)
 {
-    if (pg_statements_session_clear(&s->statements, PG_CHANGE_BY_MESSAGE) == ERR_NONE)
-        pg_statements_session_settle(sql_side_of(s)->statements, &s->statements, PG_OUTCOME_DONE);
+    pg_statements_session_clear_now(sql_side_of(s)->statements, &s->statements);
     if (on_server)
         pg_prepared_clear(&s->lease->prepared);
 }
 
 static void forget_statement(struct sql_session *s, struct slice name)
 {
-    struct pg_statement *st;
+    uint64_t id =
+        pg_statements_session_undefine_now(sql_side_of(s)->statements, &s->statements, name);
 
-    if (pg_statements_session_find(&s->statements, name, &st) != PG_NAME_THERE)
-        return;
-    pg_prepared_remove(&s->lease->prepared, st->id); /* it was told so in the server's words */
-    if (pg_statements_session_undefine(&s->statements, name, PG_CHANGE_BY_MESSAGE) == ERR_NONE)
-        pg_statements_session_settle(sql_side_of(s)->statements, &s->statements, PG_OUTCOME_DONE);
+    if (id != 0)
+        pg_prepared_remove(&s->lease->prepared, id); /* it was told so in the server's words */
 }
 
 static enum err do_statement(struct sql_session *s, const struct statement *st)
@@ -308,9 +305,11 @@ bool sql_settings_apply(struct sql_upstream *u, const struct pg_settings *wanted
     struct buf out = { 0 };
     size_t queries;
 
-    if (u->settings == wanted)
+    if (u->settings == wanted && !u->hides_settings)
         return false;
-    queries = pg_settings_difference(u->settings, wanted, &out);
+    queries = u->hides_settings ? pg_settings_difference_from_unknown(wanted, &out)
+                                : pg_settings_difference(u->settings, wanted, &out);
+    u->hides_settings = false;
     for (size_t i = 0; i < queries; i++)
         (void)!pg_expect_push(&u->expect, (struct pg_expected){ .kind = PG_EXPECT_QUERY,
                                                                 .flags = PG_EXPECT_SWALLOW,
@@ -395,13 +394,21 @@ static void end_probe(struct sql_upstream *u)
 static void begin_probe(struct sql_upstream *u)
 {
     struct sql_session *s = u->lessee;
+    struct buf question = { 0 };
 
     u->probing = true;
     u->found = 0;
     u->sqlstate[0] = '\0';
     u->probes_settings = s->probes_settings;
+    u->hides_settings |= s->probes_settings;
     s->probes = s->probes_settings = false;
-    sql_upstream_ask(u, pg_pins_query(u->probes_settings), SQL_NOTE_PROBE);
+    u->settings_found.login = slice_text(sql_upstream_user(u));
+    if (u->probes_settings)
+        pg_pins_put_query(&question, s->settings.current, NULL, 0);
+    else
+        buf_slice(&question, pg_pins_query(false));
+    sql_upstream_ask(u, buf_all(&question), SQL_NOTE_PROBE);
+    buf_fini(&question);
 }
 
 static bool must_keep(const struct sql_session *s)
@@ -420,6 +427,11 @@ void sql_exchange_ended(struct sql_upstream *u)
     }
     if (s->stage == SQL_WELCOMING) {
         sql_entry_go_on(s);
+        return;
+    }
+    if (s->applies) {
+        s->applies = s->barrier = false;
+        sql_session_go_on(s);
         return;
     }
     if (u->probing)

@@ -249,6 +249,7 @@ struct sql_session {
     bool barrier : 1;        /* nothing further is sent until all is answered */
     bool copy_barrier : 1;   /* nor until the server takes COPY's data, or has an error */
     bool copy_ended : 1;     /* CopyDone or CopyFail was sent for it */
+    bool applies : 1;        /* waits until its server is set as it is */
     bool copies : 1;         /* the Query under way has a COPY FROM STDIN */
     bool probes : 1;         /* something was done that only the server knows all of */
     bool probes_settings : 1;
@@ -301,6 +302,7 @@ struct sql_upstream {
     bool discards : 1;      /* the latter follows the former */
     bool probing : 1;       /* the server is asked which pins there are */
     bool probes_settings : 1;
+    bool hides_settings : 1; /* code ran that may have set what no probe shows */
 };
 
 /* A worker's own side of an sql pool. */
@@ -485,6 +487,8 @@ size_t sql_message_stream(struct sql_session *s, struct slice in);
 /* reply_flow.c */
 size_t sql_reply_input(struct sql_upstream *u, struct slice in);
 void sql_reply_lost(struct sql_upstream *u, const char *why);
+/* The server does not take the session's settings: what was asked was refused, or not sent. */
+void sql_reply_settings_fail(struct sql_upstream *u, const struct pg_report *report);
 /* Says what is due in place of the server. */
 void sql_reply_fakes(struct sql_upstream *u);
 
@@ -500,7 +504,8 @@ void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum 
 void sql_exchange_answered(struct sql_upstream *u);
 /* Nothing is owed any more. */
 void sql_exchange_ended(struct sql_upstream *u);
-/* The server is set as the session has it, by what is put in front of what it asks. */
+/* The server is set as the session has it, by what is put in front of what it asks.  False: it is so
+ * already. */
 bool sql_settings_apply(struct sql_upstream *u, const struct pg_settings *wanted);
 
 /* route_flow.c */
@@ -547,6 +552,8 @@ size_t sql_upstream_input(struct upstream *base, struct slice in);
 void sql_upstream_lost(struct upstream *base, enum err err, const char *why);
 void sql_upstream_drained(struct upstream *base, uint64_t before);
 void sql_upstream_passed(struct upstream *base, size_t len);
+/* Who logs in to the server. */
+const char *sql_upstream_user(const struct sql_upstream *u);
 /* Sends a Query on nobody's behalf; the answer is swallowed. */
 void sql_upstream_ask(struct sql_upstream *u, struct slice text, uint16_t note);
 /* Undoes what who left it has left: a transaction, and with `discard` all else. */

@@ -60,7 +60,7 @@ struct sql_upstream *sql_upstream_open_alone(struct sql_account *a, struct sql_e
 
 /* ---- login ---- */
 
-static const char *user_of(const struct sql_upstream *u)
+const char *sql_upstream_user(const struct sql_upstream *u)
 {
     const struct endpoint_settings *settings = u->base.endpoint;
 
@@ -95,7 +95,7 @@ static void begin_login(struct sql_upstream *u)
         tls_server_end_point(u->base.conn.tls, state->endpoint_hash, &hash_len) != ERR_NONE)
         hash_len = 0; /* a certificate that has no such hash: without channel binding */
     state->settings = (struct pg_login_settings){
-        .user = slice_text(user_of(u)),
+        .user = slice_text(sql_upstream_user(u)),
         .database = slice_text(database_of(u)),
         .parameters = state->parameters,
         .endpoint = slice_of(state->endpoint_hash, hash_len),

@@ -176,6 +176,27 @@ class Settings(Pooled):
         self.assertEqual(second.value("SELECT 1"), "1")
         self.assertEqual(first.value("SHOW search_path"), "soon_gone")
 
+    def test_what_ends_a_transaction_does_not_run_as_somebody_else(self):
+        """The role of a session is gone: all that it asks is refused, and by the words that say why."""
+        if FRONT == "direct":
+            self.skipTest("one session, one connection")
+        self.server.sql("CREATE ROLE doomed; GRANT doomed TO app")
+        first, second = self.session(), self.session()
+        first.ask("SET ROLE doomed")
+        self.assertEqual(second.value("SELECT current_user"), "app")
+        self.server.sql("DROP ROLE doomed")
+        refused = (["22023"], [])
+        for text in ("SELECT current_user", "ROLLBACK; SELECT current_user", "COMMIT; INSERT INTO t (v) VALUES ('as who?')",
+                     "/* END */ END; SELECT current_user"):
+            answer = first.ask(text)
+            self.assertEqual((answer.errors, answer.rows), refused, text)
+        for pipeline in (pg.one("SELECT current_user") + SYNC, pg.one("ROLLBACK") + pg.one("SELECT current_user") + SYNC):
+            answer = first.run(pipeline)
+            self.assertEqual((answer.errors, answer.rows), refused)
+        answer = first.run(pg.query("SELECT 1") + pg.query("ROLLBACK; SELECT current_user") + pg.query("ROLLBACK"), 3)
+        self.assertEqual((answer.errors, answer.rows), (["22023"] * 3, []))
+        self.assertEqual(second.value("SELECT count(*) FROM t WHERE v = 'as who?'"), "0")
+
     def test_roles(self):
         self.asked("SELECT current_user, session_user", "SET ROLE other", "SELECT current_user, session_user", "SHOW role", "RESET ROLE",
                    "SELECT current_user", "BEGIN", "SET LOCAL ROLE other", "SELECT current_user", "COMMIT", "SELECT current_user",
