@@ -56,6 +56,8 @@ void look_at_setting(struct statement *s, const struct setting *setting);
 
 /* look_nodes.c: all of an expression or query. */
 void look_at_nodes(struct look *l, struct statement *s, const void *root);
+/* The same file: a relation is made.  A temporary one is no news to other sessions. */
+void look_at_made(struct look *l, struct statement *s, const void *node);
 /* look_statement.c: one statement of a script; text is set by the caller. */
 void look_at_statement(struct look *l, struct statement *s, const void *node);
 /* The statements of a whole text, and where each stands in it; *len 0: up to its end. */

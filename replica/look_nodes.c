@@ -138,15 +138,18 @@ static void look_locking(struct look *l, struct statement *s, const void *node)
     look_raise(s, ROUTE_PRIMARY, REASON[((const LockingClause *)node)->strength]);
 }
 
+void look_at_made(struct look *l, struct statement *s, const void *node)
+{
+    bool is_temporary = ((const RangeVar *)node)->relpersistence == 't';
+
+    s->effects |= EFFECT_OPAQUE | (is_temporary ? EFFECT_TEMP : EFFECT_CATALOG);
+    look_range(l, s, node);
+}
+
 static void look_into(struct look *l, struct statement *s, const void *node)
 {
-    const RangeVar *into = ((const IntoClause *)node)->rel;
-
     look_raise(s, ROUTE_PRIMARY, "SELECT INTO");
-    s->effects |= EFFECT_CATALOG | EFFECT_OPAQUE;
-    if (into->relpersistence == 't')
-        s->effects |= EFFECT_TEMP;
-    look_range(l, s, into);
+    look_at_made(l, s, ((const IntoClause *)node)->rel);
 }
 
 static void look_insert(struct look *l, struct statement *s, const void *node)

@@ -272,10 +272,7 @@ static void look_create_as(struct look *l, struct statement *s, const void *node
     struct statement *inner;
 
     look_raise(s, ROUTE_PRIMARY, "CREATE TABLE AS");
-    s->effects |= EFFECT_CATALOG | EFFECT_OPAQUE;
-    if (create->into->rel->relpersistence == 't')
-        s->effects |= EFFECT_TEMP;
-    look_at_nodes(l, s, create->into->rel);
+    look_at_made(l, s, create->into->rel);
     inner = look_inside(l, s, create->query);
     s->effects |= inner->effects;
     s->settings = inner->settings;
@@ -291,30 +288,22 @@ static void look_ddl(struct look *l, struct statement *s, const void *node)
     s->effects |= EFFECT_CATALOG | EFFECT_OPAQUE;
 }
 
-static void make(struct look *l, struct statement *s, const RangeVar *made)
-{
-    look_ddl(l, s, made);
-    look_at_nodes(l, s, made);
-    if (made->relpersistence == 't')
-        s->effects |= EFFECT_TEMP;
-}
-
 static void look_create_table(struct look *l, struct statement *s, const void *node)
 {
     look_raise(s, ROUTE_PRIMARY, "CREATE TABLE");
-    make(l, s, ((const CreateStmt *)node)->relation);
+    look_at_made(l, s, ((const CreateStmt *)node)->relation);
 }
 
 static void look_create_view(struct look *l, struct statement *s, const void *node)
 {
     look_raise(s, ROUTE_PRIMARY, "CREATE VIEW");
-    make(l, s, ((const ViewStmt *)node)->view);
+    look_at_made(l, s, ((const ViewStmt *)node)->view);
 }
 
 static void look_create_sequence(struct look *l, struct statement *s, const void *node)
 {
     look_raise(s, ROUTE_PRIMARY, "CREATE SEQUENCE");
-    make(l, s, ((const CreateSeqStmt *)node)->sequence);
+    look_at_made(l, s, ((const CreateSeqStmt *)node)->sequence);
 }
 
 static void look_constraints(struct look *l, struct statement *s, const void *node)

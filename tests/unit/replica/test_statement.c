@@ -431,6 +431,16 @@ static void encodings_that_hide_ascii_are_not_guessed_at(void)
     CHECK(read_slice(bytes("SELECT E'\x83\\'"), &SJIS).effects & EFFECT_UNSEEN);
 }
 
+static void what_is_temporary_is_no_news_to_others(void)
+{
+    CHECK(only("CREATE TABLE t (a int)")->effects & EFFECT_CATALOG);
+    CHECK(only("SELECT 1 INTO t")->effects & EFFECT_CATALOG);
+    CHECK(!(only("CREATE TEMP TABLE t (a int)")->effects & EFFECT_CATALOG));
+    CHECK(!(only("CREATE TEMP TABLE t AS SELECT 1")->effects & EFFECT_CATALOG));
+    CHECK(!(only("SELECT 1 INTO TEMP t")->effects & EFFECT_CATALOG));
+    CHECK(!(only("INSERT INTO t VALUES (1)")->effects & EFFECT_CATALOG));
+}
+
 static void what_depends_on_literals_is_not_remembered(void)
 {
     CHECK(read_text("SELECT 1").may_be_remembered);
@@ -538,6 +548,7 @@ int main(void)
     RUN(unknown_functions_may_be_tried);
     RUN(backslashes_escape_where_the_session_says_so);
     RUN(encodings_that_hide_ascii_are_not_guessed_at);
+    RUN(what_is_temporary_is_no_news_to_others);
     RUN(what_depends_on_literals_is_not_remembered);
     RUN(no_text_is_too_long_or_too_deep);
     RUN(texts_of_any_bytes_are_borne);
