@@ -333,8 +333,8 @@ static void begin_hold(struct sql_session *s, const struct gathering *g)
     buf_clear(&u->kept);
     u->refused = false;
     u->shape = g->shape;
-    u->holds = g->is_whole && g->bytes <= SQL_HOLD_BYTES && !is_at_primary(s) &&
-               s->route != SQL_ROUTE_REPLICA;
+    u->is_primary = is_at_primary(s);
+    u->holds = g->is_whole && g->bytes <= SQL_HOLD_BYTES && s->route != SQL_ROUTE_REPLICA;
 }
 
 static bool names_role(const struct pg_settings *v)
@@ -468,9 +468,15 @@ static size_t skip_message(struct sql_session *s, struct slice in, struct pg_fra
     return here;
 }
 
+/* Whole exchanges that are under way. */
+static bool owes_answers(const struct sql_session *s)
+{
+    return s->lease != NULL && !s->in_exchange && !pg_expect_is_empty(&s->lease->expect);
+}
+
 static size_t leave(struct sql_session *s, struct slice in)
 {
-    if (s->lease != NULL && !s->in_exchange && !pg_expect_is_empty(&s->lease->expect)) {
+    if (owes_answers(s)) {
         s->barrier = true; /* what was asked is done first, as the server would */
         return 0;
     }
@@ -481,17 +487,19 @@ static size_t leave(struct sql_session *s, struct slice in)
     return in.len;
 }
 
-static bool refuse_frame(struct sql_session *s, enum err err, struct pg_frame f)
+static bool is_refused(enum err err, struct pg_frame f)
 {
     uint32_t most = err == ERR_NONE ? pg_front_max_bytes(f.type) : 0;
 
-    if (err == ERR_NONE && most > 0 && f.bytes <= most)
-        return false;
-    if (err == ERR_NONE && most == 0)
+    return err != ERR_NONE || most == 0 || f.bytes > most;
+}
+
+static void refuse_frame(struct sql_session *s, enum err err, struct pg_frame f)
+{
+    if (err == ERR_NONE && pg_front_max_bytes(f.type) == 0)
         sql_session_fatal(s, "08P01", "invalid frontend message type %u", f.type);
     else
         sql_session_fatal(s, "08P01", "invalid message length");
-    return true;
 }
 
 static size_t ask_one(struct sql_session *s, struct slice in)
@@ -502,8 +510,14 @@ static size_t ask_one(struct sql_session *s, struct slice in)
 
     if (err == ERR_AGAIN)
         return 0;
-    if (refuse_frame(s, err, f))
+    if (is_refused(err, f)) {
+        if (owes_answers(s)) {
+            s->barrier = true; /* what was asked before is answered first */
+            return 0;
+        }
+        refuse_frame(s, err, f);
         return in.len;
+    }
     if (f.type == PG_FRONT_TERMINATE)
         return leave(s, in);
     if (s->skips)

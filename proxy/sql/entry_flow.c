@@ -309,6 +309,17 @@ static void apply_start(struct sql_session *s)
     sql_lease_end(u);
 }
 
+static struct sql_endpoint *any_endpoint(struct sql_side *side)
+{
+    for (uint32_t i = 0; i < side->endpoint_count; i++) {
+        struct sql_endpoint *e = side->endpoints[i];
+
+        if (!e->failing && board_is_up(side->assembly->board, e->settings->number))
+            return e;
+    }
+    return NULL;
+}
+
 void sql_entry_go_on(struct sql_session *s)
 {
     struct sql_side *side = sql_side_of(s);
@@ -335,7 +346,9 @@ void sql_entry_go_on(struct sql_session *s)
     if (sql_halt_waits(s))
         return;
     primary = sql_primary(side);
-    if (primary == NULL || primary->failing) {
+    if (primary == NULL || primary->failing)
+        primary = any_endpoint(side); /* replicas tell the same, and may be read from */
+    if (primary == NULL) {
         sql_wait_begin(s, SQL_WAITS_PRIMARY, &side->waiters);
         return;
     }

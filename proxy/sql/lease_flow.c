@@ -150,7 +150,8 @@ void sql_upstream_is_free(struct sql_upstream *u)
         u->awaits_cancel = true; /* sql_upstream_cancelled() comes back here */
         return;
     }
-    if (u->ending || u->expect.unsure || roster->endpoint->side->gone || is_old(u, now_us)) {
+    if (u->ending || u->expect.unsure || u->status != PG_STATUS_IDLE ||
+        roster->endpoint->side->gone || is_old(u, now_us)) {
         sql_upstream_close(u);
         sql_roster_tick(roster, now_us);
         return;

@@ -156,6 +156,23 @@ static bool is_of_server(const char *sqlstate)
     return memcmp(sqlstate, "08", 2) == 0 || memcmp(sqlstate, "53", 2) == 0;
 }
 
+static bool is_of_demoted(const char *sqlstate)
+{
+    return strcmp(sqlstate, "25006") == 0;
+}
+
+/* Would another server say otherwise?  A session that only reads is refused by any primary; and who
+ * was refused by one primary after the other is told. */
+static bool may_be_healed(const struct sql_upstream *u)
+{
+    const struct sql_session *s = u->lessee;
+
+    if (!u->is_primary)
+        return is_of_server(u->sqlstate);
+    return is_of_demoted(u->sqlstate) && s != NULL && !s->healed &&
+           pg_settings_read_only(s->settings.current) != PG_SWITCH_ON;
+}
+
 static void note_error(struct sql_upstream *u, const struct pg_report *report)
 {
     size_t len = report->sqlstate.len < 5 ? report->sqlstate.len : 5;
@@ -232,7 +249,7 @@ static bool on_error(struct reply *r, struct pg_frame f, unsigned turn)
     if (u->lessee != NULL && u->lessee->stage == SQL_WELCOMING) {
         sql_entry_tell_error(u->lessee, &report);
         shown = false;
-    } else if (shown && u->holds && is_of_server(u->sqlstate)) {
+    } else if (shown && u->holds && may_be_healed(u)) {
         u->refused = true;
         buf_clear(&u->held);
         r->from = r->at;
@@ -291,9 +308,13 @@ static void ask_elsewhere(struct sql_upstream *u)
         return;
     s->replay = u->kept;
     u->kept = (struct buf){ 0 };
-    s->avoided |= 1ull << (u->endpoint->index & 63);
+    if (!u->is_primary)
+        s->avoided |= 1ull << (u->endpoint->index & 63);
+    else if (is_of_demoted(u->sqlstate))
+        sql_primary_is_doubted(u->endpoint);
+    s->healed = u->is_primary;
     s->forced = strcmp(u->sqlstate, "40001") != 0 && u->sqlstate[0] != '5';
-    if (s->forced && is_of_statement(u->sqlstate))
+    if (s->forced && !u->is_primary && is_of_statement(u->sqlstate))
         sql_verdict_overrule(s, u);
     session_request_ends(&s->base);
     s->dirties = false;
@@ -422,6 +443,10 @@ static bool on_special(struct reply *r, struct pg_frame f, unsigned turn, uint16
         return on_async(r, f, turn);
     if (f.type == PG_BACK_READY)
         return on_ready(r, f, turn);
+    if (f.type == PG_BACK_COMMAND_COMPLETE && (body.len == 0 || body.at[body.len - 1] != 0)) {
+        upstream_fail(&u->base, ERR_PROTOCOL, "a CommandComplete that is not well formed");
+        return false;
+    }
     if (f.type == PG_BACK_COMMAND_COMPLETE && shown)
         on_complete(u, body, note);
     if (f.type == PG_BACK_COMMAND_COMPLETE && shown && (note & SQL_NOTE_RETAG)) {
@@ -659,7 +684,8 @@ void sql_reply_lost(struct sql_upstream *u, const char *why)
 
     if (s == NULL)
         return;
-    if (s->stage == SQL_READY && u->holds && u->kept.len > 0 && !pg_expect_is_empty(&u->expect)) {
+    if (s->stage == SQL_READY && u->holds && u->kept.len > 0 && !pg_expect_is_empty(&u->expect) &&
+        !(u->is_primary && s->dirties)) {
         struct pg_expected e;
 
         while (pg_expect_take(&u->expect, &e))

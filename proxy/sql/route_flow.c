@@ -81,7 +81,7 @@ void sql_verdict_overrule(struct sql_session *s, const struct sql_upstream *u)
 
 /* ---- where servers stand ---- */
 
-struct sql_endpoint *sql_primary(struct sql_side *side)
+static struct sql_endpoint *find_primary(struct sql_side *side)
 {
     struct board_primary known = board_primary(side->assembly->board, side->settings->base.number);
 
@@ -89,6 +89,36 @@ struct sql_endpoint *sql_primary(struct sql_side *side)
         if (side->endpoints[i]->settings->number == known.endpoint)
             return side->endpoints[i];
     return NULL;
+}
+
+struct sql_endpoint *sql_primary(struct sql_side *side)
+{
+    uint32_t epoch = board_epoch(side->assembly->board, side->settings->base.number);
+
+    if (!side->primary_known || epoch != side->primary_epoch) {
+        side->primary = find_primary(side);
+        side->doubt_until_us = 0;
+        side->primary_epoch = epoch;
+        side->primary_known = true;
+    }
+    if (side->doubt_until_us > worker_now_us(side->worker))
+        return NULL;
+    return side->primary;
+}
+
+void sql_primary_is_doubted(struct sql_endpoint *e)
+{
+    enum { DOUBT_US = 1000 * 1000, REST_US = 30 * 1000 * 1000 };
+    struct sql_side *side = e->side;
+    uint64_t now_us = worker_now_us(side->worker);
+
+    if (sql_primary(side) != e)
+        return;
+    board_ring(side->assembly->board, side->settings->base.number);
+    if (now_us < side->doubt_until_us + REST_US && side->doubt_until_us != 0)
+        return; /* it was looked at just now: whoever refuses has other reasons */
+    side->doubt_until_us = now_us + DOUBT_US;
+    worker_be_busy(side->worker);
 }
 
 static bool is_usable(const struct sql_side *side, const struct sql_endpoint *e,
@@ -160,6 +190,9 @@ static struct policy_choice choose_replica(struct sql_session *s, struct sql_end
     }
     choice = policy_choose(&policy, &side->turn, candidates, count,
                            sql_is_causal(s) ? &s->needed : &none);
+    for (size_t i = 0; i < count && sql_is_causal(s); i++)
+        if (candidates[i].is_usable && candidates[i].position.lsn < s->needed.lsn)
+            sql_sampler_poke(s, endpoints[i]);
     *out = choice.index != POLICY_NONE     ? endpoints[choice.index]
            : choice.nearest != POLICY_NONE ? endpoints[choice.nearest]
                                            : NULL;

@@ -212,6 +212,14 @@ void sql_hint_position(struct sql_session *s, struct slice text)
     s->has_min_position = true;
 }
 
+void sql_sampler_poke(struct sql_session *s, struct sql_endpoint *e)
+{
+    struct sql_sampler *m = sampler_of(e);
+
+    if (worker_now_us(s->base.worker) - m->used_us > SAMPLE_REST_US)
+        want(m, s->account);
+}
+
 void sql_sampler_position(const struct sql_endpoint *e, struct position *position)
 {
     const struct sql_sampler *m = e->sampler;

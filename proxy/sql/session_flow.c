@@ -5,7 +5,11 @@
 
 #include "proxy/sql/sql_flow.h"
 
-enum { WRITE_THROUGH_BYTES = 16 * 1024 };
+enum {
+    WRITE_THROUGH_BYTES = 16 * 1024,
+    HALF_MESSAGE_S =
+        2, /* so long a session may hold a server with half a message, if others wait */
+};
 
 void sql_session_put(struct sql_session *s, struct slice bytes)
 {
@@ -128,7 +132,7 @@ void sql_session_fail_exchange(struct sql_session *s, const char *sqlstate, cons
     sql_session_put(s, buf_all(&out));
     buf_fini(&out);
     s->skips = s->fails_next = true;
-    s->forced = s->waited_for_position = false;
+    s->forced = s->waited_for_position = s->healed = false;
     s->avoided = 0;
     sql_session_go_on(s);
 }
@@ -273,8 +277,13 @@ void sql_session_tick(struct sql_session *s, uint64_t now_us)
         knock(s);
     if (u == NULL || s->stage != SQL_READY || s->base.state == SESSION_CLOSING)
         return;
-    if (idle_ms > 0 && s->status != PG_STATUS_IDLE && pg_expect_is_empty(&u->expect) &&
-        now_us - s->status_us > idle_ms * 1000)
+    if (s->frame_left > 0 && u->roster != NULL && u->roster->waiter_count > 0 &&
+        s->base.active_s + HALF_MESSAGE_S < now_us / 1000000)
+        sql_session_fatal(s, "08P01",
+                          "a message that was begun is not continued, and others wait for the "
+                          "server connection");
+    else if (idle_ms > 0 && s->status != PG_STATUS_IDLE && pg_expect_is_empty(&u->expect) &&
+             now_us - s->status_us > idle_ms * 1000)
         sql_session_fatal(s, "25P03",
                           "terminating connection due to idle-in-transaction timeout "
                           "(idle_transaction_timeout)");

@@ -349,7 +349,7 @@ void sql_exchange_answered(struct sql_upstream *u)
     s->status = u->status;
     s->status_us = now_us;
     s->base.active_s = (uint32_t)(now_us / 1000000);
-    s->forced = s->waited_for_position = false;
+    s->forced = s->waited_for_position = s->healed = false;
     s->avoided = 0;
     session_request_ends(&s->base);
     sql_session_holds(s, u->status != PG_STATUS_IDLE && !s->base.ended);
@@ -414,6 +414,7 @@ static void begin_probe(struct sql_upstream *u)
 static bool must_keep(const struct sql_session *s)
 {
     return s->status != PG_STATUS_IDLE || s->in_exchange || s->pins != 0 ||
+           (s->frame_left > 0 && !s->drops_frame) ||
            sql_account_pooling(s->account) == SQL_POOLING_SESSION;
 }
 
@@ -427,6 +428,11 @@ void sql_exchange_ended(struct sql_upstream *u)
     }
     if (s->stage == SQL_WELCOMING) {
         sql_entry_go_on(s);
+        return;
+    }
+    if (s->stage != SQL_READY) {
+        sql_lease_drop(u);
+        sql_upstream_close(u);
         return;
     }
     if (s->applies) {

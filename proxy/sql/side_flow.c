@@ -238,6 +238,7 @@ static void follow_settings(struct sql_side *side, const struct sql_pool *settin
     side->gone = false;
     side->assembly = assembly_ref(side->worker->assembly);
     side->settings = settings;
+    side->primary_known = false;
     follow_gates(side);
     follow_endpoints(side);
     LIST_EACH (&side->accounts, link)

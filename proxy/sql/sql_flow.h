@@ -244,6 +244,7 @@ struct sql_session {
     bool executed : 1;    /* of these, an Execute */
     bool forced : 1;      /* this exchange goes to the primary, whatever it is */
     bool waited_for_position : 1;
+    bool healed : 1; /* this exchange was refused by a primary, and is asked again */
     bool has_min_position : 1;
     bool in_transaction : 1; /* which counts as an open request */
     bool barrier : 1;        /* nothing further is sent until all is answered */
@@ -293,6 +294,7 @@ struct sql_upstream {
     bool asks_tls : 1;        /* SSLRequest was sent */
     bool stood : 1;           /* it was ready once */
     bool frame_shown : 1;     /* frame_left goes to the session */
+    bool is_primary : 1;      /* this exchange was asked of it as the primary */
     bool holds : 1;   /* nothing was forwarded of this exchange yet, and others may be asked */
     bool fatal : 1;   /* the server ends because of what its session said */
     bool refused : 1; /* what follows is swallowed, then others are asked */
@@ -323,8 +325,11 @@ struct sql_side {
     struct list waiters; /* for a primary */
     struct list halts, consoles, ledgers, catalogs;
     uint32_t ledger_count;
-    uint64_t minute_us; /* of the ledgers */
+    uint64_t minute_us;           /* of the ledgers */
+    struct sql_endpoint *primary; /* as the board said in this epoch, if it is known */
     uint32_t primary_epoch;
+    bool primary_known;
+    uint64_t doubt_until_us; /* it may have been demoted: nothing is sent there */
     struct stats_row *stats;
     struct sql_counts *counts;
     struct verdicts *verdicts;
@@ -515,6 +520,9 @@ struct sql_decision sql_decide(struct sql_session *s, const struct statement_ver
 /* A replica refused it: for some time it is the primary's. */
 void sql_verdict_overrule(struct sql_session *s, const struct sql_upstream *u);
 struct sql_endpoint *sql_primary(struct sql_side *side); /* NULL: there is none */
+/* It refused to write: perhaps it was demoted, and the board does not know it yet.  For a moment, or
+ * until the board tells of another, there is none. */
+void sql_primary_is_doubted(struct sql_endpoint *e);
 bool sql_is_causal(const struct sql_session *s);
 
 /* lease_flow.c */
@@ -570,6 +578,8 @@ bool sql_may_read_from(struct sql_session *s, const struct sql_endpoint *e);
 void sql_mark_dirty(struct sql_session *s);
 void sql_hint_position(struct sql_session *s, struct slice text);
 bool sql_sample_covers(struct sql_session *s, uint64_t since_us);
+/* Where it stands is asked, if it was not just now: somebody would read there if it stood further. */
+void sql_sampler_poke(struct sql_session *s, struct sql_endpoint *e);
 void sql_sampler_position(const struct sql_endpoint *e, struct position *position);
 void sql_sampler_wait(struct sql_session *s, struct sql_endpoint *e, enum sql_wait wait);
 /* The exchange was answered by this upstream. */

@@ -419,6 +419,8 @@ void sql_endpoint_fails(struct sql_endpoint *e, enum err err, const char *why)
     if (!e->failing || strcmp(e->why, why) != 0)
         log_event(LOG_WARN, "server can't be used", log_text("pool", side->name),
                   log_text("endpoint", e->name), log_text("why", why));
+    if (e == sql_primary(side))
+        board_ring(side->assembly->board, side->settings->base.number);
     e->failing = true;
     e->failure = err;
     snprintf(e->why, sizeof(e->why), "%s", why);
