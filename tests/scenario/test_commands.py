@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: one session's own affairs
 """A long random conversation with Sheaf and with a server alone: each reply is equal to the byte.
 
 SHEAF_LONG=1 makes it twenty times as long; SHEAF_SEED=N repeats one."""

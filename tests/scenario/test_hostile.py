@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: one session's own affairs
 """Servers that lie and clients that want more than their share: it costs themselves, not the others."""
 import contextlib
 import pathlib

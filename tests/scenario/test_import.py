@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: one session's own affairs
 """Whoever comes from twemproxy moves no data: keys that a real nutcracker placed are found there."""
 from lib import *
 

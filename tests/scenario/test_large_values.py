@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: one session's own affairs
 """Values that are too long to be looked at: sessions that ask for them have upstreams of their own,
 and their bodies go from socket to socket inside the kernel.  Not a byte may differ for it."""
 import random

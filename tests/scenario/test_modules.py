@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: one session's own affairs
 """Commands that only the servers know: those of a module, here one of two commands, made and loaded for the test."""
 import os
 import subprocess

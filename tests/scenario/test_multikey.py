@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: one session's own affairs
 """Commands with several keys: split and merged over the shards, or refused as a whole."""
 from lib import *
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# release only: the sanitizers see the same code in the other tests of SQL pools
 """Our own login at a real PostgreSQL, by each method that both know: the small program tests/tools/pg_login
 does it, with the code that the daemon has."""
 import re

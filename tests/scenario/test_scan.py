@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: one session's own affairs
 """SCAN, KEYS, DBSIZE, RANDOMKEY, FLUSHALL over all shards, and the stamp that nobody sees."""
 import collections
 

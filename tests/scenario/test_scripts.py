@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: one session's own affairs
 """EVAL, EVALSHA, SCRIPT, FCALL, FUNCTION: on the shard of their keys, and never lost by a restart."""
 import hashlib
 

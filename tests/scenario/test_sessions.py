@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: one session's own affairs
 """What a pool tells of its sessions: CLIENT LIST, INFO and KILL over all workers, SLOWLOG, # Sheaf."""
 import re
 import threading

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# release only: the sanitizers see the same code in the other tests of SQL pools
 """How fresh reads are: a session sees its own writes and never goes back in time, on whichever replica."""
 import threading
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# release only: the sanitizers see the same code in the other tests of SQL pools
 """The clients that people use with PostgreSQL, with their default settings: their ordinary life, through Sheaf.
 
 The pool is as it comes: transactions are pooled, reads go to replicas, and what was written is seen at once."""

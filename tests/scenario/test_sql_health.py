@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# release only: the sanitizers see the same code in the other tests of SQL pools
 """Health of SQL pools: who is the primary, how far replicas are behind, and what becomes of both when servers
 fall, stand still, are promoted, or come back from another time."""
 import json

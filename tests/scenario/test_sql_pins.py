@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: one session's own affairs
 """What cannot be moved keeps its server connection until the server says that it is gone; waiting, and leaving."""
 import threading
 import time

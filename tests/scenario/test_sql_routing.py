@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# release only: the sanitizers see the same code in the other tests of SQL pools
 """Which server a statement goes to: reads to replicas, and all that is not surely a read to the primary."""
 from lib import *
 from lib import pgwire as pg

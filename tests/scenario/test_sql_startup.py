@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# release only: the sanitizers see the same code in the other tests of SQL pools
 """The beginning and the end of SQL sessions, what is no protocol at all, and CancelRequests."""
 import os
 import socket

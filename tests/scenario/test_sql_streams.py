@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# release only: the sanitizers see the same code in the other tests of SQL pools
 """SQL of any size: large rows, values and copies go by in bounded memory, and who does not read holds up himself."""
 import hashlib
 import os

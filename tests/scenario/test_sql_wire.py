@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: one session's own affairs
 """PostgreSQL's protocol through Sheaf: for the same bytes, the bytes that the server itself answers."""
 import struct
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: one session's own affairs
 """The stamp: a small key on each shard that says its place in the map.  A wrong map is refused before
 it does harm, with what was found and what was expected; a right one is served wherever it moved."""
 import re

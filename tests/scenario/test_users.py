@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: one session's own affairs
 """Who may come in, and what they may do: passwords, users, key prefixes, categories, administration."""
 import hashlib
 
