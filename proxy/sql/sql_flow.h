@@ -520,8 +520,8 @@ struct sql_decision sql_decide(struct sql_session *s, const struct statement_ver
 /* A replica refused it: for some time it is the primary's. */
 void sql_verdict_overrule(struct sql_session *s, const struct sql_upstream *u);
 struct sql_endpoint *sql_primary(struct sql_side *side); /* NULL: there is none */
-/* It refused to write: perhaps it was demoted, and the board does not know it yet.  For a moment, or
- * until the board tells of another, there is none. */
+/* It refused to write: perhaps it was demoted, and the board does not know it yet.  For a
+ * moment, or until the board tells of another, there is none. */
 void sql_primary_is_doubted(struct sql_endpoint *e);
 bool sql_is_causal(const struct sql_session *s);
 
@@ -578,7 +578,8 @@ bool sql_may_read_from(struct sql_session *s, const struct sql_endpoint *e);
 void sql_mark_dirty(struct sql_session *s);
 void sql_hint_position(struct sql_session *s, struct slice text);
 bool sql_sample_covers(struct sql_session *s, uint64_t since_us);
-/* Where it stands is asked, if it was not just now: somebody would read there if it stood further. */
+/* Where it stands is asked, if it was not just now: somebody would read there if it stood
+ * further. */
 void sql_sampler_poke(struct sql_session *s, struct sql_endpoint *e);
 void sql_sampler_position(const struct sql_endpoint *e, struct position *position);
 void sql_sampler_wait(struct sql_session *s, struct sql_endpoint *e, enum sql_wait wait);

@@ -1,7 +1,7 @@
 /* The names of a session's prepared statements, in pipelines of any form, against a model: messages
  * are noted as they are sent, a server that is late decides in order what becomes of each, and what
- * was said about a name at some message must be what the server finds when it comes to that message,
- * unless it skips it. */
+ * was said about a name at some message must be what the server finds when it comes to that
+ * message, unless it skips it. */
 #include <stdlib.h>
 
 #include "proxy/base/slice.h"

@@ -1,6 +1,6 @@
-/* A server may send anything to its probe: it comes to an end, tells a reason, and takes nothing for
- * good that is not.  The bytes come from a socket, as libpq wants them; the first says what stands
- * before them: nothing, a login that went well, or that and the beginning of an answer. */
+/* A server may send anything to its probe: it comes to an end, tells a reason, and takes nothing
+ * for good that is not.  The bytes come from a socket, as libpq wants them; the first says what
+ * stands before them: nothing, a login that went well, or that and the beginning of an answer. */
 #include <libpq-fe.h>
 #include <semaphore.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
-/* libpq as it is, its pipelines above all: client_libpq CONNINFO STORY.  Ends with 0 if all is as it
- * must be.  The stories are those of PostgreSQL's own test libpq_pipeline, and some besides. */
+/* libpq as it is, its pipelines above all: client_libpq CONNINFO STORY.  Ends with 0 if all is
+ * as it must be.  The stories are those of PostgreSQL's own test libpq_pipeline, and some
+ * besides. */
 #include <errno.h>
 #include <libpq-fe.h>
 #include <libpq/libpq-fs.h>
@@ -303,7 +304,8 @@ static void transaction(void)
     EXEC("DROP TABLE pipeline_tst");
 }
 
-/* Writes whenever that is possible, reads only when something is there, until the error has come. */
+/* Writes whenever that is possible, reads only when something is there, until the error has
+ * come. */
 static void uniqviol(void)
 {
     EXEC("CREATE TEMP TABLE ppln_uniqviol (id bigint PRIMARY KEY, idata bytea)");
