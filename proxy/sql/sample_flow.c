@@ -337,13 +337,18 @@ void sql_sampler_ready(struct sql_upstream *u)
         sql_tunnel_ready(u);
 }
 
+void sql_sampler_forget(struct sql_upstream *u)
+{
+    u->sampler->upstream = NULL;
+    u->sampler->asked_us = 0;
+    u->sampler = NULL;
+}
+
 void sql_sampler_lost(struct sql_upstream *u)
 {
     struct sql_sampler *m = u->sampler;
 
-    u->sampler = NULL;
-    m->upstream = NULL;
-    m->asked_us = 0;
+    sql_sampler_forget(u);
     m->known_us = 0;
     m->failed = true;
     serve(m);

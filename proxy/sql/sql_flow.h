@@ -588,6 +588,7 @@ size_t sql_sampler_input(struct sql_upstream *u, struct slice in);
 void sql_sampler_saw(struct sql_session *s, struct sql_upstream *u);
 void sql_sampler_ready(struct sql_upstream *u);
 void sql_sampler_lost(struct sql_upstream *u);
+void sql_sampler_forget(struct sql_upstream *u); /* it goes */
 void sql_sampler_tick(struct sql_endpoint *e, uint64_t now_us);
 void sql_sampler_free(struct sql_endpoint *e);
 

@@ -338,6 +338,8 @@ static void forget(struct sql_upstream *u)
 
     list_remove(&u->idle_link);
     sql_catalog_lost(u);
+    if (u->sampler != NULL)
+        sql_sampler_forget(u);
     sql_cancel_forget(u);
     forget_expected(u);
     pg_prepared_fini(&u->prepared);
