@@ -480,6 +480,7 @@ static size_t leave(struct sql_session *s, struct slice in)
         s->barrier = true; /* what was asked is done first, as the server would */
         return 0;
     }
+    sql_session_holds(s, false); /* a transaction that it has is undone */
     if (s->in_exchange)
         session_close(&s->base, CLOSE_CLIENT_QUIT); /* without its Sync it is undone */
     else

@@ -260,7 +260,7 @@ static void knock(struct sql_session *s)
     struct buf out = { 0 };
 
     if (s->stage != SQL_READY || s->base.out.len > 0 ||
-        (s->lease != NULL && (s->lease->frame_left > 0 || s->lease->holds)))
+        (s->lease != NULL && s->lease->frame_left > 0))
         return;
     pg_put_parameter_status(&out, slice_text("in_hot_standby"), slice_text("off"));
     sql_session_put(s, buf_all(&out));
