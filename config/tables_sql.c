@@ -182,8 +182,8 @@ const struct option tables_sql[] = {
     { "probe_user", OPTION_TEXT, AT(probe_user), .form = "NAME",
       .text =
           "logs in to ask a server for its role and position; else the URL's user, or the first "
-          "whose password is known; a member of pg_monitor sees at once that a replica follows a "
-          "new primary, others at its next restart point" },
+          "whose password is known; a member of pg_monitor is told that a replica follows a new "
+          "primary, of others it must be concluded" },
     { "probe_password", OPTION_SECRET, AT(probe_password), .form = "PASSWORD",
       .text = "its password" },
     { "probe_database", OPTION_TEXT, AT(probe_database), "postgres", .form = "NAME",

@@ -57,6 +57,11 @@ void lag_history_add(struct lag_history *h, uint64_t lsn, uint64_t at_us)
     h->sights[h->count++] = (struct lag_sight){ .lsn = lsn, .at_us = at_us };
 }
 
+uint64_t lag_history_newest(const struct lag_history *h)
+{
+    return h->count > 0 ? h->sights[h->count - 1].lsn : 0;
+}
+
 /* The first sight of a position beyond; `count` if there is none. */
 static uint32_t first_beyond(const struct lag_history *h, uint64_t lsn)
 {

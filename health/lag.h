@@ -34,6 +34,8 @@ struct lag {
 void lag_history_reset(struct lag_history *h);
 /* A position of before the newest one means that it is another history, which begins now. */
 void lag_history_add(struct lag_history *h, uint64_t lsn, uint64_t at_us);
+/* 0: there is none. */
+uint64_t lag_history_newest(const struct lag_history *h);
 struct lag lag_of(const struct lag_history *h, uint64_t lsn, uint64_t at_us);
 
 /* Zero in a member: no limit. */

@@ -324,7 +324,9 @@ enum column {
     COLUMN_SYSTEM_ID,
     COLUMN_WAL_FILE, /* of a primary: begins with its timeline */
     COLUMN_TIMELINE, /* the first of three: the greatest of them is a replica's */
-    COLUMNS = COLUMN_TIMELINE + 3
+    COLUMN_RECEIVED_TIMELINE = COLUMN_TIMELINE + 2,
+    COLUMN_RECEIVER_PID,
+    COLUMNS
 };
 
 /* What fails in recovery, or outside of it, is asked only where it does not: in_recovery is settled
@@ -344,7 +346,8 @@ enum column {
     " pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_flush_lsn()) END,"                      \
     " (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()),"                               \
     " (SELECT min_recovery_end_timeline FROM pg_catalog.pg_control_recovery()),"                   \
-    " (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver)"
+    " (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver),"                                 \
+    " (SELECT pid FROM pg_catalog.pg_stat_wal_receiver)"
 #define FROM_ITSELF " FROM (SELECT pg_catalog.pg_is_in_recovery() AS in_recovery) AS itself"
 
 static const struct {
@@ -445,7 +448,7 @@ static uint32_t timeline_of(const PGresult *answer, enum standing_role role)
 
     if (role == STANDING_ROLE_PRIMARY)
         return sscanf(PQgetvalue(answer, 0, COLUMN_WAL_FILE), "%8X", &timeline) == 1 ? timeline : 0;
-    for (int i = COLUMN_TIMELINE; i < COLUMNS; i++)
+    for (int i = COLUMN_TIMELINE; i <= COLUMN_RECEIVED_TIMELINE; i++)
         if (number_of(answer, (enum column)i) > greatest)
             greatest = number_of(answer, (enum column)i);
     return (uint32_t)greatest;
@@ -465,6 +468,9 @@ static void read_standing(struct standing *s, const PGresult *answer, enum level
         return;
     s->system_id = (uint64_t)strtoll(PQgetvalue(answer, 0, COLUMN_SYSTEM_ID), NULL, 10);
     s->timeline = timeline_of(answer, s->role);
+    s->receiver_pid = (uint32_t)number_of(answer, COLUMN_RECEIVER_PID);
+    s->timeline_may_be_newer =
+        s->role == STANDING_ROLE_REPLICA && number_of(answer, COLUMN_RECEIVED_TIMELINE) == 0;
 }
 
 /* It has no such function, or keeps it from us. */

@@ -10,7 +10,7 @@
  * the reason is a note then (PROBE_NOT_LET_IN), and the role is not known.
  *
  * What an ordinary user may ask is enough, with one exception: a replica's timeline is told at once
- * to members of pg_monitor alone, to others at its next restart point. */
+ * to members of pg_monitor alone, to others at its next restart point (follow.h helps). */
 #pragma once
 
 #include <stdbool.h>

@@ -36,6 +36,9 @@ struct standing {
     bool is_read_only;       /* default_transaction_read_only */
     bool replay_is_paused;   /* replica: by pg_wal_replay_pause() */
     bool is_assumed;         /* the role is what the configuration says: it could not be asked */
+    /* For the steward alone, not on the board. */
+    bool timeline_may_be_newer; /* replica: what it says may be as old as its last restart point */
+    uint32_t receiver_pid;      /* replica: of the process that receives from somebody; 0: none */
 };
 
 const char *standing_role_name(enum standing_role role); /* "unknown", "primary", "replica" */

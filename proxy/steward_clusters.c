@@ -7,12 +7,13 @@
 
 #include "config/diff.h"
 #include "health/election.h"
+#include "health/follow.h"
 #include "health/lag.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
 
-enum { STALE_AFTER_PROBES = 3 };
+enum { STALE_AFTER_PROBES = 3, FOLLOWS_WITHIN_PROBES = 3 };
 
 /* One server of a pool. */
 struct member {
@@ -22,6 +23,10 @@ struct member {
     bool is_asked;                            /* a probe has come back, good or not */
     bool is_failing;                          /* the last one failed */
     bool is_told;                             /* lag and gate have heard of `found` */
+    bool is_counted;                          /* follow.h has heard of `found` */
+    struct follow follow;
+    uint32_t followed; /* the newest timeline that it was concluded to follow; 0: none */
+    int64_t followed_start;
     struct lag lag;
     struct lag_gate gate;
     struct standing standing; /* as published */
@@ -162,7 +167,7 @@ void clusters_probed(struct clusters *c, uint32_t endpoint, const struct probe_o
         return; /* it did not tell */
     m->found = outcome->standing;
     m->answered_us = outcome->standing.measured_us + outcome->latency_us;
-    m->is_told = false;
+    m->is_told = m->is_counted = false;
 }
 
 /* ---- the log ---- */
@@ -225,7 +230,52 @@ static void log_standing(struct member *m)
 
 /* ---- judging ---- */
 
-static struct election_candidate candidate_of(const struct member *m, const struct board *board)
+static bool has_stale_primary(const struct cluster *c)
+{
+    for (uint32_t i = 0; i < c->count; i++)
+        if (c->members[i].standing.fit == STANDING_STALE_PRIMARY && !c->members[i].is_failing)
+            return true;
+    return false;
+}
+
+/* Of a replica that says it is on an older timeline, and may be wrong: is it the primary's? */
+static bool follows_primary(const struct cluster *c, struct member *m)
+{
+    const struct election *e = &c->election;
+    const struct health_settings *h = &m->endpoint->pool->health;
+    struct lag lag = lag_of(&c->history, m->found.lsn, m->answered_us);
+    struct follow_sight sight = {
+        .is_new = !m->is_counted,
+        .epoch = e->epoch,
+        .receiver_pid = m->found.receiver_pid,
+        .is_alone = !has_stale_primary(c),
+        .moves_along = m->found.lsn >= e->first_lsn && lag.is_known &&
+                       m->found.lsn <= lag_history_newest(&c->history) &&
+                       lag.us <= FOLLOWS_WITHIN_PROBES * h->interval_ms * 1000,
+    };
+
+    m->is_counted = true;
+    return follow_judge(&m->follow, &sight);
+}
+
+/* What was concluded holds for as long as that server runs: there is no way back. */
+static uint32_t timeline_of(const struct cluster *c, struct member *m)
+{
+    const struct election *e = &c->election;
+
+    if (m->followed_start != m->found.started_wall_us)
+        m->followed = 0;
+    if (m->found.timeline_may_be_newer && m->found.timeline < e->timeline &&
+        m->followed < e->timeline && e->primary != ELECTION_NONE &&
+        m->found.system_id == e->system_id && follows_primary(c, m)) {
+        m->followed = e->timeline;
+        m->followed_start = m->found.started_wall_us;
+    }
+    return m->followed > m->found.timeline ? m->followed : m->found.timeline;
+}
+
+static struct election_candidate candidate_of(const struct cluster *c, struct member *m,
+                                              const struct board *board)
 {
     enum verdict_state state = board_get(board, m->endpoint->number).state;
 
@@ -234,7 +284,7 @@ static struct election_candidate candidate_of(const struct member *m, const stru
         .is_awaited = !m->is_asked,
         .is_up = state == VERDICT_UP || state == VERDICT_HALF_OPEN,
         .role = m->found.role,
-        .timeline = m->found.timeline,
+        .timeline = timeline_of(c, m),
         .system_id = m->found.system_id,
         .lsn = m->found.lsn,
     };
@@ -248,12 +298,13 @@ static unsigned elect(struct cluster *c, const struct board *board, uint64_t now
     unsigned events;
 
     for (uint32_t i = 0; i < c->count; i++)
-        candidates[i] = candidate_of(&c->members[i], board);
+        candidates[i] = candidate_of(c, &c->members[i], board);
     events = election_judge(&c->election, candidates, c->count, now_ms, places);
     for (uint32_t i = 0; i < c->count; i++) {
         struct member *m = &c->members[i];
 
         m->standing = m->found;
+        m->standing.timeline = candidates[i].timeline;
         m->standing.role = places[i].role;
         m->standing.fit = places[i].fit;
         m->standing.is_assumed = places[i].is_assumed;

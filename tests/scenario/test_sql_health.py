@@ -347,7 +347,7 @@ class Promotions(HealthCase):
         self.sheaf.reload(self.pool(self.primary))
         self.await_primary(self.primary)
 
-    def test_without_rights_a_replicas_new_timeline_is_known_at_its_next_restart_point(self):
+    def test_without_rights_it_is_seen_that_a_replica_goes_along_with_the_new_primary(self):
         self.cluster(2)
         self.serve(self.primary, self.replicas, probe_user="app")
         self.await_settled()
@@ -355,12 +355,31 @@ class Promotions(HealthCase):
         self.primary.kill9()
         promoted.promote()
         self.await_primary(promoted)
+        self.await_standing(other, "replica", "other_timeline")  # so far it follows nobody
         other.follow(promoted)
-        self.await_standing(other, "replica", "other_timeline")
-        promoted.sql("CHECKPOINT")
-        other.wait_for_catchup()
-        other.sql("CHECKPOINT")
         self.await_standing(other, "replica", "fresh")
+        self.assertEqual(self.of(other)["standing"]["timeline"], 2)
+        # The old one comes back, but as a replica: its process receives what all have.
+        self.primary.become_replica_of(promoted)
+        self.await_standing(self.primary, "replica", "fresh")
+        promoted.kill9()
+        self.await_primary(None)
+        self.assertEqual(self.standing(other), ("replica", "fresh"))  # what is known of it stays
+
+    def test_without_rights_who_goes_along_with_a_stale_primary_is_not_used(self):
+        self.cluster(2)
+        self.serve(self.primary, self.replicas, probe_user="app")
+        self.await_settled()
+        promoted, other = self.replicas
+        promoted.promote()
+        self.await_primary(promoted)
+        self.await_standing(self.primary, "unknown", "stale_primary")
+        for _ in range(20):
+            position = self.of(other)["standing"]["position"]
+            promoted.sql("SELECT pg_logical_emit_message(true, 'test', 'x')")
+            self.primary.sql("SELECT pg_logical_emit_message(true, 'test', 'x')")
+            self.await_true(lambda p=position: self.of(other)["standing"]["position"] != p, "another sight of it")
+            self.assertEqual(self.standing(other), ("replica", "other_timeline"))
 
     def test_two_primaries_of_one_timeline_are_told_and_the_first_stays(self):
         self.cluster()

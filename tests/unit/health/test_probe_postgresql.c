@@ -287,13 +287,15 @@ static const char *const OF_PRIMARY[] = { "f",
                                           "000000030000000A000000BC",
                                           "2",
                                           "0",
+                                          NULL,
                                           NULL };
-static const char *const OF_REPLICA[] = { "t",  "on", "1764318388", "A/BC000000", "A/BC0000F8", "t",
-                                          "-1", NULL, "2",          "4",          "3" };
+static const char *const OF_REPLICA[] = {
+    "t", "on", "1764318388", "A/BC000000", "A/BC0000F8", "t", "-1", NULL, "2", "4", "3", "77"
+};
 
 static void what_a_primary_tells_is_taken_in(void)
 {
-    struct script script = { .answers = { let_in(), row(OF_PRIMARY, 11) },
+    struct script script = { .answers = { let_in(), row(OF_PRIMARY, 12) },
                              .count = 2,
                              .is_quiet = true };
     uint64_t before_us = clock_now_us();
@@ -314,7 +316,7 @@ static void what_a_primary_tells_is_taken_in(void)
 
 static void what_a_replica_tells_is_taken_in(void)
 {
-    struct script script = { .answers = { let_in(), row(OF_REPLICA, 11) },
+    struct script script = { .answers = { let_in(), row(OF_REPLICA, 12) },
                              .count = 2,
                              .is_quiet = true };
     struct probe_outcome o = check(&script, LONG);
@@ -326,6 +328,26 @@ static void what_a_replica_tells_is_taken_in(void)
     CHECK_INT(o.standing.lsn, 0xABC000000);
     CHECK_INT(o.standing.received_lsn, 0xABC0000F8);
     CHECK(o.standing.is_read_only && o.standing.replay_is_paused);
+    CHECK_INT(o.standing.receiver_pid, 77);
+    CHECK(!o.standing.timeline_may_be_newer);
+}
+
+/* As an ordinary user is told: that it receives, but not what. */
+static void a_replicas_timeline_may_be_newer_than_it_says(void)
+{
+    static const char *const ORDINARY[] = { "t",          "off", "1764318388", "A/BC000000",
+                                            "A/BC0000F8", "f",   "1",          NULL,
+                                            "2",          "2",   NULL,         "77" };
+    struct script script = { .answers = { let_in(), row(ORDINARY, 12) },
+                             .count = 2,
+                             .is_quiet = true };
+    struct probe_outcome o = check(&script, LONG);
+
+    CHECK_INT(o.standing.timeline, 2);
+    CHECK(o.standing.timeline_may_be_newer);
+    CHECK_INT(o.standing.receiver_pid, 77);
+    script.answers[1] = row(OF_PRIMARY, 12);
+    CHECK(!check(&script, LONG).standing.timeline_may_be_newer);
 }
 
 static struct bytes error_answer(const char *state)
@@ -448,10 +470,10 @@ static void what_is_no_server_has_its_reason(void)
 static void an_answer_of_another_form_is_none(void)
 {
     struct bytes two_answers = { 0 }, copy = { 0 }, notices = { 0 };
-    struct bytes one = row(OF_PRIMARY, 11);
+    struct bytes one = row(OF_PRIMARY, 12);
     struct script script = { .answers = { let_in() }, .count = 2, .is_quiet = true };
 
-    script.answers[1] = row(OF_PRIMARY, 10); /* too few columns */
+    script.answers[1] = row(OF_PRIMARY, 11); /* too few columns */
     CHECK_INT(check(&script, LONG).reason, HEALTH_PROTOCOL_ERROR);
     add(&two_answers, one.at, one.len - 6); /* without the end */
     add(&two_answers, one.at, one.len);
@@ -467,9 +489,9 @@ static void an_answer_of_another_form_is_none(void)
 
 static void values_that_are_none_are_not_known(void)
 {
-    static const char *const ODD[] = { "maybe", "",    "soon", "Z/1", "/",  "",
-                                       "many",  "zzz", "-1",   "",    "1e9" };
-    struct script script = { .answers = { let_in(), row(ODD, 11) }, .count = 2, .is_quiet = true };
+    static const char *const ODD[] = { "maybe", "",    "soon", "Z/1", "/",   "",
+                                       "many",  "zzz", "-1",   "",    "1e9", "-7" };
+    struct script script = { .answers = { let_in(), row(ODD, 12) }, .count = 2, .is_quiet = true };
     struct probe_outcome o = check(&script, LONG);
 
     CHECK_INT(o.reason, HEALTH_FINE);
@@ -491,14 +513,14 @@ static void an_endless_answer_is_cut_off(void)
         add_message(&login.answers[0], 'S', &status);
     CHECK(reason_is_failure(check(&login, LONG).reason));
 
-    rows.answers[1] = row(OF_PRIMARY, 11);
+    rows.answers[1] = row(OF_PRIMARY, 12);
     rows.answers[1].len -= 6;
     CHECK(reason_is_failure(check(&rows, LONG).reason));
 }
 
 static void a_connection_is_kept_and_made_anew(void)
 {
-    struct script twice = { .answers = { let_in(), row(OF_REPLICA, 11), row(OF_PRIMARY, 11) },
+    struct script twice = { .answers = { let_in(), row(OF_REPLICA, 12), row(OF_PRIMARY, 12) },
                             .count = 3 },
                   scripts[] = { twice, twice };
     struct probe_postgresql_settings settings;
@@ -529,8 +551,8 @@ static void a_connection_is_kept_and_made_anew(void)
 static void one_that_is_sent_away_comes_again(void)
 {
     struct script scripts[] = {
-        { .answers = { let_in(), row(OF_PRIMARY, 11), { .len = 0 } }, .count = 3 },
-        { .answers = { let_in(), row(OF_PRIMARY, 11) }, .count = 2, .is_quiet = true },
+        { .answers = { let_in(), row(OF_PRIMARY, 12), { .len = 0 } }, .count = 3 },
+        { .answers = { let_in(), row(OF_PRIMARY, 12) }, .count = 2, .is_quiet = true },
     };
     struct probe_postgresql_settings settings;
     struct probe_postgresql *kept = NULL;
@@ -552,7 +574,7 @@ static void one_that_is_sent_away_comes_again(void)
 static void the_next_address_is_tried(void)
 {
     static const char *const BOTH[] = { "127.0.0.2", "127.0.0.1" };
-    struct script script = { .answers = { let_in(), row(OF_PRIMARY, 11) },
+    struct script script = { .answers = { let_in(), row(OF_PRIMARY, 12) },
                              .count = 2,
                              .is_quiet = true };
     struct probe_postgresql_settings settings;
@@ -595,6 +617,7 @@ int main(void)
 {
     RUN(what_a_primary_tells_is_taken_in);
     RUN(what_a_replica_tells_is_taken_in);
+    RUN(a_replicas_timeline_may_be_newer_than_it_says);
     RUN(what_may_not_be_asked_is_left_out);
     RUN(each_refusal_has_its_reason_whatever_the_language);
     RUN(a_server_that_wants_a_password_is_alive);
