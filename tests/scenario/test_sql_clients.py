@@ -470,7 +470,7 @@ class Asyncpg(Pooled):
         async def story(db):
             for _ in range(5):
                 with self.assertRaises(asyncio.TimeoutError):
-                    await db.fetch("SELECT pg_sleep(60)", timeout=0.05)
+                    await db.fetch("SELECT pg_sleep(5)", timeout=0.05)
                 self.assertEqual(await db.fetchval("SELECT 1"), 1)
         self.told(story)
 
