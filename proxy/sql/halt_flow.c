@@ -208,6 +208,7 @@ void sql_halts_tick(struct sql_side *side, uint64_t now_us)
 
 void sql_database_reconnect(struct sql_side *side, const char *database)
 {
+    side->reconnect_us = worker_now_us(side->worker);
     LIST_EACH (&side->worker->upstreams, link) {
         struct upstream *base = LIST_ITEM(link, struct upstream, link);
 

@@ -151,7 +151,7 @@ void sql_upstream_is_free(struct sql_upstream *u)
         return;
     }
     if (u->ending || u->expect.unsure || u->status != PG_STATUS_IDLE ||
-        roster->endpoint->side->gone || is_old(u, now_us)) {
+        roster->endpoint->side->gone || is_old(u, now_us) || sql_halt_is_on(roster->account)) {
         sql_upstream_close(u);
         sql_roster_tick(roster, now_us);
         return;

@@ -183,6 +183,7 @@ static void receive(struct worker *w, void *content)
         counter_add(&u->endpoint->stats->upstreams_open, 1);
         upstream_immigrate(&u->base, w);
         upstream_adopt(&u->base, u->endpoint->side->assembly, u->endpoint->settings);
+        u->ending = u->born_us < u->endpoint->side->reconnect_us; /* it was on its way then */
         if (unpack(u, parcel))
             sql_upstream_is_free(u);
         else

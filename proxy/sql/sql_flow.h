@@ -81,10 +81,10 @@ struct sql_budget {
     struct list link;
     char *key; /* owned */
     uint32_t refs;
-    atomic_uint open;           /* upstreams, of all workers */
-    atomic_ullong wanted_us;    /* when one was last asked for in vain, */
-    atomic_uintptr_t wanted_by; /* and by which roster: only compared */
-    atomic_ullong dirty_us;     /* with causal_scope: the last write of all */
+    atomic_uint open;            /* upstreams, of all workers */
+    atomic_ullong wanted_us;     /* when one was last asked for in vain, */
+    atomic_uintptr_t wanted_by;  /* and by which roster: only compared */
+    atomic_ullong dirty_us;      /* with causal_scope: the last write of all */
     atomic_uint catalog_changes; /* of a catalog's: how often somebody has done DDL */
 };
 
@@ -179,9 +179,9 @@ struct sql_account {
         *scope;      /* counted: with whom it shares causality; NULL: each session for itself */
     uint32_t guests; /* upstreams of no roster */
     uint64_t idle_since_us;
-    struct sql_ledger *ledger; /* borrowed from the side: what its database has done */
+    struct sql_ledger *ledger;   /* borrowed from the side: what its database has done */
     struct sql_catalog *catalog; /* counted: of its database */
-    struct sql_seen seen;      /* while the console's rows are made */
+    struct sql_seen seen;        /* while the console's rows are made */
 };
 
 enum sql_stage {
@@ -255,11 +255,11 @@ struct sql_session {
     bool probes : 1;         /* something was done that only the server knows all of */
     bool probes_settings : 1;
     bool changes_catalog : 1; /* so does DDL in it */
-    bool dirties : 1;       /* this exchange or its transaction may write */
-    bool commits : 1;       /* this exchange may end its transaction */
-    bool fails_next : 1;    /* the exchange that comes next was answered with an error */
-    bool portal_copies : 1; /* the portal that was bound last is a COPY FROM STDIN */
-    bool portal_deeds : 1;  /* or changes something */
+    bool dirties : 1;         /* this exchange or its transaction may write */
+    bool commits : 1;         /* this exchange may end its transaction */
+    bool fails_next : 1;      /* the exchange that comes next was answered with an error */
+    bool portal_copies : 1;   /* the portal that was bound last is a COPY FROM STDIN */
+    bool portal_deeds : 1;    /* or changes something */
 };
 
 struct sql_upstream {
@@ -327,6 +327,7 @@ struct sql_side {
     uint32_t ledger_count;
     uint64_t minute_us;           /* of the ledgers */
     struct sql_endpoint *primary; /* as the board said in this epoch, if it is known */
+    uint64_t reconnect_us; /* when RECONNECT came last: upstreams of before are not to stay */
     uint32_t primary_epoch;
     bool primary_known;
     uint64_t doubt_until_us; /* it may have been demoted: nothing is sent there */
