@@ -223,9 +223,11 @@ static bool next_of_path(struct slice *rest, uint8_t out[NAME_BYTES_MOST], struc
         out[len++] = !quoted && (uint8_t)(c - 'A') < 26 ? (uint8_t)(c | 0x20) : c;
         i += quoted && c == '"';
     }
+    if (open)
+        return false;
     *rest = slice_from(*rest, i);
     *name = slice_of(out, len);
-    return !open;
+    return true;
 }
 
 static uint8_t nature_by_path(const struct catalog_view *v, const struct entry *all,

@@ -43,6 +43,7 @@ SCHEMA = """
 
 class Statements(Routed):
     schema = SCHEMA
+    known = "SELECT calm()"
 
     def test_reads(self):
         self.assert_goes(
@@ -167,6 +168,7 @@ class Statements(Routed):
 
 class Transactions(Routed):
     schema = SCHEMA
+    known = "SELECT calm()"
 
     def in_transaction(self, begin, where, *statements, end="COMMIT", session=None):
         """All statements of it on one server."""
@@ -257,6 +259,7 @@ class Transactions(Routed):
 class Told(Routed):
     """Hints, settings, and what Sheaf says of its routes."""
     schema = SCHEMA
+    known = "SELECT calm()"
 
     def test_hints_in_comments(self):
         session = self.session()

@@ -14,6 +14,7 @@ class Routed(Case):
 
     options = {}
     schema = ""
+    known = None  # a statement that goes to a replica once Sheaf knows the catalog, which it asks for as sessions come
 
     @classmethod
     def setUpClass(cls):
@@ -35,6 +36,8 @@ class Routed(Case):
     def session(self, **options):
         session = pg.PgSession(self.front.target(), **options)
         self.addCleanup(session.close)
+        if self.known:
+            wait_until(lambda: "replica" in str(session.ask(f"EXPLAIN ROUTE {self.known}").rows), what="Sheaf to know the catalog")
         return session
 
     def went(self, session, sql, *values, extended=False):
