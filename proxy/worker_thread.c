@@ -190,6 +190,9 @@ static void *run(void *arg)
     prctl(PR_SET_TIMERSLACK, 1000UL); /* batch_wait_us is as short as the default slack */
     while (!w->stopped && !(w->draining && w->session_count == 0))
         worker_turn(w);
+    for (uint32_t i = 0; i < w->flow_count; i++)
+        if (w->flows[i]->leave != NULL)
+            w->flows[i]->leave(w);
     crew_leave(w);
     mailbox_empty(t->box); /* letters that came before it left go on */
     mailbox_post(t->daemon, t->ended, NULL);

@@ -27,6 +27,7 @@ struct flow_works {
     void (*follow)(struct worker *w);
     void (*tick)(struct worker *w, bool housekeeping);
     size_t (*trim)(struct worker *w); /* bytes given back to the allocator */
+    void (*leave)(struct worker *w);  /* the last in the worker's own thread; NULL: nothing to do */
     void (*end)(struct worker *w);    /* all sessions are closed */
     /* What a listener's sessions are opened with; NULL: its pool is not there (any more). */
     const struct session_limits *(*limits)(struct worker *w, uint32_t listener);

@@ -408,6 +408,12 @@ static void begin(struct worker *w)
     w->works[POOL_SQL] = works;
 }
 
+static void leave(struct worker *w)
+{
+    (void)w;
+    statement_forget_thread();
+}
+
 static void end(struct worker *w)
 {
     struct sql_works *works = works_of(w);
@@ -422,7 +428,6 @@ static void end(struct worker *w)
     worker_free_the_dead(w);
     LIST_EACH (&works->sides, link)
         side_free(side_of(link));
-    statement_forget_thread();
     free(works);
 }
 
@@ -431,6 +436,7 @@ const struct flow_works sql_works = {
     .follow = follow,
     .tick = tick,
     .trim = trim,
+    .leave = leave,
     .end = end,
     .limits = limits,
 };
