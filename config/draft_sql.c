@@ -232,7 +232,10 @@ static enum err take_secret(struct loading *l, struct slice word, const char **o
         buf_text(why, "the password is empty (nopass is for those who need none)");
         return ERR_SYNTAX;
     }
-    return auth_secret_check(*out, why);
+    buf_text(why, "the secret ");
+    TRY(auth_secret_check(*out, why));
+    buf_clear(why);
+    return ERR_NONE;
 }
 
 static enum err build_user(struct loading *l, struct sql_pool *sql, const struct draft_line *line,
