@@ -42,6 +42,7 @@ SCHEMA = """
 
 
 class Statements(Routed):
+    options = {"causal_wait": "10s"}  # what was written before must not keep a read from the replicas
     schema = SCHEMA
     known = "SELECT calm()"
 
@@ -108,6 +109,7 @@ class Statements(Routed):
         self.assert_goes("replica", "SELECT length('x')", session=session)
         session.ask("SET search_path = shadow, pg_catalog, public")
         self.assert_goes("primary", "SELECT length('x')", session=session)
+        session = self.session()  # what wrote may have left anything in the other
         session.ask("SET search_path = public")
         self.assert_goes("replica", "SELECT length('x')", session=session)
 
@@ -258,6 +260,7 @@ class Transactions(Routed):
 
 class Told(Routed):
     """Hints, settings, and what Sheaf says of its routes."""
+    options = {"causal_wait": "10s"}
     schema = SCHEMA
     known = "SELECT calm()"
 
@@ -291,10 +294,10 @@ class Told(Routed):
             answer = session.ask(f"EXPLAIN ROUTE {sql}")
             self.assertEqual(answer.errors, [], sql)
             self.assertIn(word, str(answer.rows), sql)
-        self.assertEqual(session.run(pg.one("EXPLAIN ROUTE SELECT 1") + pg.sync()).errors, [])
 
     def test_replicas_are_taken_in_turn(self):
         counts = [0, 0]
+        self.known = None  # to ask for a route takes a turn, too
         for n in range(40):  # one that reads without a pause stays where it has read last
             self.session().ask(f"SELECT {n} /* in turn */")
         for at, replica in enumerate(self.replicas):
