@@ -44,9 +44,11 @@ static void columns_are_as_wide_as_they_must_be(void)
 static const char SQL[] =
     "{\"version\":\"1.2.3\",\"pools\":[{\"name\":\"db\",\"kind\":\"sql\",\"pooling\":"
     "\"transaction\",\"reads\":\"causal\",\"primary\":{\"endpoint\":\"a:1\",\"split\":false},"
+    "\"clients\":{\"active\":12,\"waiting\":3,\"pinned\":1},"
     "\"endpoints\":["
     "{\"endpoint\":\"a:1\",\"role\":\"replica\",\"health\":{\"state\":\"up\",\"up\":true},"
-    "\"standing\":{\"role\":\"primary\",\"fit\":\"fresh\",\"text\":\"is fresh enough\"}},"
+    "\"standing\":{\"role\":\"primary\",\"fit\":\"fresh\",\"text\":\"is fresh enough\"},"
+    "\"servers\":{\"active\":4,\"idle\":2,\"starting\":1,\"own\":1}},"
     "{\"endpoint\":\"b:1\",\"role\":\"replica\",\"health\":{\"state\":\"up\",\"up\":true},"
     "\"standing\":{\"role\":\"replica\",\"fit\":\"lagging\",\"text\":\"lags: 5.2 s\"}},"
     "{\"endpoint\":\"c:1\",\"role\":\"primary\",\"health\":{\"state\":\"up\",\"up\":true},"
@@ -75,8 +77,9 @@ static void servers_of_sql_pools_show_what_they_are(void)
 
     CHECK_INT(commands_table_print(slice_text(SQL), false, 0, &out), ERR_NONE);
     buf_put(&out, "", 1);
-    CHECK(has_line(&out, "db", "transaction pooling, causal reads"));
-    CHECK(has_line(&out, "  primary  a:1", " 0"));
+    CHECK(
+        has_line(&out, "db", "transaction pooling, causal reads; 12 active, 3 waiting, 1 pinned"));
+    CHECK(has_line(&out, "  primary  a:1", "4 active, 2 idle, 1 starting"));
     CHECK(has_line(&out, "  replica  b:1", "lags: 5.2 s"));
     CHECK(has_line(&out, "  ?        c:1", "is stale"));
     CHECK(has_line(&out, "none", "NO PRIMARY"));
