@@ -301,16 +301,13 @@ static size_t define_and_send(struct sql_session *s, struct slice in, struct pg_
 {
     struct pg_statements *store = sql_side_of(s)->statements;
     size_t used;
+    enum err err =
+        pg_statements_session_define(store, &s->statements, parse->name, st, PG_CHANGE_BY_MESSAGE);
 
-    switch (pg_statements_session_define(store, &s->statements, parse->name, st,
-                                         PG_CHANGE_BY_MESSAGE)) {
-    case ERR_NONE:
-        break;
-    case ERR_AGAIN:
+    if (err == ERR_AGAIN)
         return wait_for_replies(s);
-    default:
+    if (err != ERR_NONE)
         return pass_parse(s, in, f);
-    }
     used = send_parse(s, in, f, parse, st);
     if (used == 0) {
         pg_statements_session_take_back(store, &s->statements);

@@ -510,8 +510,8 @@ void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum 
 void sql_exchange_answered(struct sql_upstream *u);
 /* Nothing is owed any more. */
 void sql_exchange_ended(struct sql_upstream *u);
-/* The server is set as the session has it, by what is put in front of what it asks.  False: it is so
- * already. */
+/* The server is set as the session has it, by what is put in front of what it asks.  False: it
+ * is so already. */
 bool sql_settings_apply(struct sql_upstream *u, const struct pg_settings *wanted);
 
 /* route_flow.c */

@@ -359,8 +359,7 @@ static enum catalog_relation know_relation(const void *state, struct slice schem
 
 static void check_with_catalog(const char *text, enum statement_route route, const char *reason)
 {
-    static const struct catalog CATALOG = { .function = know_function,
-                                            .relation = know_relation };
+    static const struct catalog CATALOG = { .function = know_function, .relation = know_relation };
     static const struct statement_options OPTIONS = { .catalog = &CATALOG };
     struct script script = read_slice(slice_text(text), &OPTIONS);
 
