@@ -294,6 +294,8 @@ class Told(Routed):
             answer = session.ask(f"EXPLAIN ROUTE {sql}")
             self.assertEqual(answer.errors, [], sql)
             self.assertIn(word, str(answer.rows), sql)
+        # Only simple queries are explained: by the extended protocol it is the server's error.
+        self.assertEqual(session.run(pg.one("EXPLAIN ROUTE SELECT 1") + pg.sync()).errors, ["42601"])
 
     def test_replicas_are_taken_in_turn(self):
         counts = [0, 0]
