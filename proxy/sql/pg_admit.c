@@ -127,6 +127,8 @@ static enum err refuse_form(struct pg_admit *a, struct buf *out, const char *mes
 
 static void put_secret(struct buf *to, struct slice secret)
 {
+    if (secret.len == 0)
+        return;
     buf_reserve(to, secret.len); /* in one piece: nothing of it is left elsewhere */
     buf_slice(to, secret);
 }
