@@ -70,7 +70,7 @@ class Pgbench:
             result = self.try_for(port, call, math.ceil(self.connecting[key] + seconds + 0.2), gauges)
             if result is not None and result[1] >= seconds / 2:
                 return result[0]
-            self.connecting[key] += 1
+            self.connecting[key] = 1.5 * self.connecting[key] + 1
         raise Failed(f"pgbench: {call.clients} clients were never at work together")
 
     def try_for(self, port, call, seconds, gauges):
