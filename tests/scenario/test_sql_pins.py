@@ -136,6 +136,21 @@ class Pins(PgTwin):
         self.assertEqual(self.first.ask("COMMIT").done, ["ROLLBACK"])
         self.assertEqual(self.second.until("Z").value, "served")
 
+    def test_transactions_that_follow_what_must_be_asked_for(self):
+        """What Sheaf asks and sets on its own, after code that may have left anything, is no part of a transaction."""
+        for text in ("DROP TABLE IF EXISTS made; CREATE TABLE made (a int)", "DO $$ BEGIN END $$", "CALL commits()", "SELECT set_config('work_mem', '5MB', false)",
+                     "SET work_mem = '6MB'", "LISTEN heard; UNLISTEN *", "CREATE TEMP TABLE own (a int); DROP TABLE own", "DISCARD ALL", "bogus"):
+            for begin in ("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ"):
+                for use in ("SAVEPOINT a", "DECLARE c CURSOR FOR SELECT 1", "LOCK TABLE t"):
+                    with self.subTest(text=text, begin=begin, use=use):
+                        self.first.ask(text)
+                        self.second.ask("SET my.own = 'second'")
+                        self.assertEqual(self.first.ask(begin).state, "T")
+                        answer = self.first.ask(use)
+                        self.assertEqual((answer.errors, answer.state), ([], "T"))
+                        self.assertEqual(self.first.value("SHOW transaction_isolation") == "repeatable read", "REPEATABLE" in begin)
+                        self.assertEqual(self.first.ask("COMMIT").tags, "CZ")
+
     def test_procedures_that_commit(self):
         self.free("CALL commits()")
         self.assertEqual(self.server.sql("SELECT v FROM t WHERE id > 3 ORDER BY id"), [("1",), ("3",)])
