@@ -356,6 +356,8 @@ static bool set_server(struct sql_session *s, const struct gathering *g)
 {
     bool first = must_be_set_first(s, g);
 
+    if (s->lease->status != PG_STATUS_IDLE) /* what sets it is a transaction of its own */
+        return true;
     if (!sql_settings_apply(s->lease, pg_settings_session_effective(&s->settings)) || !first)
         return true;
     s->applies = s->barrier = true;

@@ -1,5 +1,6 @@
-/* Any bytes as what is said to the console: a name ends within its room, a refusal has a reason, and
- * what was understood is understood again when it is written plainly; and as rows of a table. */
+/* Any bytes as what is said to the console: a name ends within its room, a refusal has a reason,
+ * and what was understood is understood again when it is written plainly; and as rows of a
+ * table. */
 #include <stdlib.h>
 #include <string.h>
 
