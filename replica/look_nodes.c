@@ -160,7 +160,13 @@ static void look_insert(struct look *l, struct statement *s, const void *node)
 
 static void look_update(struct look *l, struct statement *s, const void *node)
 {
-    (void)l, (void)node;
+    const RangeVar *relation = ((const UpdateStmt *)node)->relation;
+
+    if (relation != NULL && relation->relname != NULL &&
+        strcmp(relation->relname, "pg_settings") == 0) { /* its rule calls set_config() */
+        s->effects |= EFFECT_SETS;
+        look_add_setting(l, s);
+    }
     look_raise(s, ROUTE_PRIMARY, "UPDATE");
 }
 

@@ -80,14 +80,18 @@ static size_t wait_for_replies(struct sql_session *s)
 }
 
 /* False: too much is under way; the message waits. */
-static bool expect(struct sql_session *s, enum pg_expect_kind kind, uint8_t flags, uint16_t note,
-                   struct pg_statement *subject)
+static bool expect_one(struct sql_session *s, struct pg_expected entry)
 {
-    struct pg_expected entry = { .kind = kind, .flags = flags, .note = note, .subject = subject };
-
     if (pg_expect_push(&s->lease->expect, entry) == ERR_NONE)
         return true;
     return wait_for_replies(s) > 0;
+}
+
+static bool expect(struct sql_session *s, enum pg_expect_kind kind, uint8_t flags, uint16_t note,
+                   struct pg_statement *subject)
+{
+    return expect_one(
+        s, (struct pg_expected){ .kind = kind, .flags = flags, .note = note, .subject = subject });
 }
 
 static void begin_messages(struct sql_session *s)
@@ -136,22 +140,56 @@ static enum prepared prepared_there(struct sql_session *s, struct pg_statement *
     return PREPARE_IT;
 }
 
-/* Puts its Parse in front of the session's message. */
+/* In front of the session's message, by the extended protocol so that it disturbs no exchange that
+ * is under way; in front of a Query with a Sync, or that would be skipped if it failed. */
+static bool end_preparing(struct sql_session *s, struct buf *out, bool sent)
+{
+    if (sent && !s->in_exchange && s->prepares_for_query) {
+        sent = expect(s, PG_EXPECT_SYNC, PG_EXPECT_SWALLOW, 0, NULL);
+        pg_put_sync(out);
+    }
+    put(s->lease, buf_all(out));
+    buf_fini(out);
+    return sent;
+}
+
+static bool prepare_by_sql(struct sql_session *s, struct pg_statement *st)
+{
+    static const char OURS[] = "_sheaf_prepare";
+    struct slice name = slice_text(OURS);
+    struct buf out = { 0 }, text = { 0 };
+    bool sent =
+        expect(s, PG_EXPECT_PARSE, PG_EXPECT_SWALLOW, 0, NULL) &&
+        expect(s, PG_EXPECT_BIND, PG_EXPECT_SWALLOW, 0, NULL) &&
+        expect(s, PG_EXPECT_EXECUTE, PG_EXPECT_SWALLOW, SQL_NOTE_PREPARES, pg_statement_ref(st)) &&
+        expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, 0, NULL) &&
+        expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, 0, NULL);
+
+    sql_put_prepare(&text, st);
+    pg_put_parse(&out, name, buf_all(&text), slice_of(NULL, 0));
+    pg_put_bind(&out, name, name, NULL, 0);
+    pg_put_execute(&out, name, 0);
+    pg_put_close(&out, PG_KIND_PORTAL, name);
+    pg_put_close(&out, PG_KIND_STATEMENT, name);
+    buf_fini(&text);
+    return end_preparing(s, &out, sent);
+}
+
 static bool prepare(struct sql_session *s, struct pg_statement *st, bool unnamed)
 {
     char name[PG_STATEMENT_NAME_BYTES];
     struct buf out = { 0 };
 
+    if (st->from_sql)
+        return prepare_by_sql(s, st);
     if (!expect(s, PG_EXPECT_PARSE, PG_EXPECT_SWALLOW,
                 unnamed ? SQL_NOTE_UNNAMED : SQL_NOTE_PREPARES, pg_statement_ref(st)))
         return false;
     pg_put_parse(&out, unnamed ? slice_text("") : pg_statement_name(st->id, name),
-                 pg_statement_text(st), pg_statement_types(st));
-    put(s->lease, buf_all(&out));
-    buf_fini(&out);
+                 sql_statement_words(s, st, unnamed), pg_statement_types(st));
     if (unnamed)
         s->lease->prepared.unnamed = st->id;
-    return true;
+    return end_preparing(s, &out, true);
 }
 
 /* False: it must wait. */
@@ -168,6 +206,24 @@ static bool ensure_prepared(struct sql_session *s, struct pg_statement *st, bool
         break;
     }
     return wait_for_replies(s) > 0;
+}
+
+bool sql_statement_ensure(struct sql_session *s, struct pg_statement *st)
+{
+    bool done;
+
+    s->prepares_for_query = true;
+    done = ensure_prepared(s, st, false);
+    s->prepares_for_query = false;
+    return done;
+}
+
+bool sql_statement_room(struct sql_session *s, struct pg_statement *st, bool *must_send)
+{
+    enum prepared there = prepared_there(s, st);
+
+    *must_send = there == PREPARE_IT;
+    return there != PREPARED_LATER;
 }
 
 /* ---- Parse ---- */
@@ -187,6 +243,29 @@ static struct sql_note *note_of(struct sql_session *s, struct pg_statement *st)
                                .has_deeds = sql_class_has_deeds(&class) };
     st->note = note;
     return note;
+}
+
+enum err sql_statement_intern_sql(struct sql_session *s, struct slice text,
+                                  const struct statement *inner, struct pg_statement **out)
+{
+    struct sql_note *note;
+    struct pg_statement_key key = {
+        .text = text,
+        .meaning = pg_settings_meaning(pg_settings_session_effective(&s->settings)),
+        .scope = s->account->number,
+        .from_sql = true,
+    };
+
+    TRY(pg_statements_intern(sql_side_of(s)->statements, &key, out));
+    if ((*out)->note != NULL)
+        return ERR_NONE;
+    note = mem_new(sizeof(*note)); /* what its executions are; its own text is no statement */
+    note->verdict = (struct statement_verdict){
+        .kind = inner->kind, .route = inner->route, .effects = inner->effects, .reason = "EXECUTE"
+    };
+    note->has_deeds = inner->setting_count > 0 || (inner->effects & EFFECT_SETS);
+    (*out)->note = note;
+    return ERR_NONE;
 }
 
 static enum err intern(struct sql_session *s, const struct pg_parse *parse,
@@ -246,6 +325,14 @@ static size_t send_parse_to_fail(struct sql_session *s, struct slice in, struct 
     return f.bytes;
 }
 
+static bool says_otherwise(const struct pg_statement *st)
+{
+    const struct sql_note *note = st->note;
+
+    return note->verdict.kind == STATEMENT_DEALLOCATE ||
+           note->verdict.kind == STATEMENT_DEALLOCATE_ALL;
+}
+
 static size_t send_parse(struct sql_session *s, struct slice in, struct pg_frame f,
                          const struct pg_parse *parse, struct pg_statement *st)
 {
@@ -257,7 +344,14 @@ static size_t send_parse(struct sql_session *s, struct slice in, struct pg_frame
                     pg_statement_ref(st)))
             return 0;
         s->lease->prepared.unnamed = st->id;
-        return pass(s, in, f);
+        if (!says_otherwise(st))
+            return pass(s, in, f);
+        s->lease->prepared.unnamed = 0; /* it is looked at again when it is bound */
+        keep(s->lease, slice_of(in.at, f.bytes));
+        pg_put_parse(&out, parse->name, sql_statement_words(s, st, true), parse->types);
+        put(s->lease, buf_all(&out));
+        buf_fini(&out);
+        return f.bytes;
     }
     switch (prepared_there(s, st)) {
     case PREPARED:
@@ -274,7 +368,8 @@ static size_t send_parse(struct sql_session *s, struct slice in, struct pg_frame
             return 0;
         }
         keep(s->lease, slice_of(in.at, f.bytes));
-        pg_put_parse(&out, pg_statement_name(st->id, name), parse->text, parse->types);
+        pg_put_parse(&out, pg_statement_name(st->id, name), sql_statement_words(s, st, false),
+                     parse->types);
         put(s->lease, buf_all(&out));
         buf_fini(&out);
         return f.bytes;
@@ -359,9 +454,19 @@ static void note_execution(struct sql_session *s, const struct pg_statement *st,
                   note->verdict.kind == STATEMENT_PREPARE_TRANSACTION;
     s->portal_copies = note->verdict.kind == STATEMENT_COPY_IN;
     s->portal_deeds = note->has_deeds;
+    s->portal_kind = note->verdict.kind;
+    if (s->portal_kind == STATEMENT_PREPARE) {
+        s->pins |= PG_PIN_SQL_PREPARE;
+        s->probes = true;
+    }
     sql_pins_note(s, &note->verdict);
     if (!note->has_deeds)
         return;
+    if (st->from_sql) {
+        s->probes = s->probes_settings = true;
+        s->portal_deeds = false;
+        return;
+    }
     if (whole && pg_read_bind(body, &full) == ERR_NONE)
         bind = &full;
     sql_deeds_note(s, pg_statement_text(st), bind);
@@ -508,10 +613,21 @@ static size_t forward_close(struct sql_session *s, struct slice in, struct pg_fr
 
 static size_t forward_execute(struct sql_session *s, struct slice in, struct pg_frame f)
 {
-    if (!expect(s, PG_EXPECT_EXECUTE, 0, s->portal_deeds ? SQL_NOTE_DEEDS : 0, NULL))
+    struct pg_expected entry = { .kind = PG_EXPECT_EXECUTE,
+                                 .note = s->portal_deeds ? SQL_NOTE_DEEDS : 0 };
+
+    if (s->portal_deeds &&
+        (s->portal_kind == STATEMENT_DEALLOCATE || s->portal_kind == STATEMENT_DEALLOCATE_ALL)) {
+        entry.note |= SQL_NOTE_RETAG;
+        entry.number =
+            (s->portal_kind == STATEMENT_DEALLOCATE ? SQL_TAG_DEALLOCATE : SQL_TAG_DEALLOCATE_ALL)
+            << SQL_TAG_SHIFT;
+    }
+    if (!expect_one(s, entry))
         return 0;
     begin_messages(s);
     s->executed = true;
+    s->deeds_sent |= s->portal_deeds;
     s->copy_barrier = s->portal_copies;
     return pass(s, in, f);
 }
@@ -527,7 +643,7 @@ static size_t forward_sync(struct sql_session *s, struct slice in, struct pg_fra
     begin_messages(s);
     u->syncs_open++;
     pg_statements_session_sync(&s->statements);
-    s->in_exchange = false;
+    s->in_exchange = s->deeds_sent = false;
     s->barrier = s->deeds != NULL;
     return pass(s, in, f);
 }
@@ -570,78 +686,69 @@ static size_t pass_query(struct sql_session *s, struct slice in, struct pg_frame
     return pass(s, in, f);
 }
 
-/* RESET of what the client began with, and names of prepared statements, are said in words that the
- * server understands as the client means them.  False: it goes as it came. */
-static bool reword(struct sql_session *s, const struct sql_class *class, struct buf *out,
-                   bool *waits)
+static void take_back(struct sql_session *s, size_t changes)
 {
-    const struct statement *st;
-    struct pg_statement *prepared;
-    char name[PG_STATEMENT_NAME_BYTES];
-    struct slice value;
+    while (changes-- > 0)
+        pg_statements_session_take_back(sql_side_of(s)->statements, &s->statements);
+}
 
-    if (class->script == NULL || class->script->count != 1)
-        return false;
-    st = &class->script->statements[0];
-    if (st->kind == STATEMENT_RESET && st->setting_count == 1 &&
-        pg_settings_session_start_value(&s->settings, st->settings[0].name, &value)) {
-        pg_settings_put_assignment(out, st->settings[0].name, value);
-        return true;
-    }
-    if ((st->kind != STATEMENT_EXECUTE && st->kind != STATEMENT_DEALLOCATE) ||
-        pg_statements_session_find(&s->statements, st->name, &prepared) != PG_NAME_THERE ||
-        prepared->from_sql)
-        return false;
-    if (!ensure_prepared(s, prepared, false)) {
-        *waits = true;
-        return false;
-    }
-    pg_statement_name(prepared->id, name);
-    buf_format(out, st->kind == STATEMENT_EXECUTE ? "EXECUTE \"%s\"" : "DEALLOCATE \"%s\"", name);
-    if (st->arguments.len > 0) {
-        buf_text(out, "(");
-        buf_slice(out, st->arguments);
-        buf_text(out, ")");
-    }
-    return true;
+static bool expect_query(struct sql_session *s, const struct sql_rewording *r)
+{
+    return expect_one(
+        s, (struct pg_expected){ .kind = PG_EXPECT_QUERY,
+                                 .note = r->note | (r->changes > 0 ? SQL_NOTE_CHANGE : 0) |
+                                         (s->deeds != NULL ? SQL_NOTE_DEEDS : 0),
+                                 .number = ((uint32_t)r->tag << SQL_TAG_SHIFT) | r->changes,
+                                 .subject = r->subject });
+}
+
+static void undo_rewording(struct sql_session *s, struct sql_rewording *r)
+{
+    take_back(s, r->changes);
+    if (r->note & SQL_NOTE_PREPARES)
+        pg_prepared_settle(&s->lease->prepared, r->subject->id, PG_OUTCOME_SKIPPED);
+    pg_statement_unref(sql_side_of(s)->statements, &r->subject);
+    buf_fini(&r->text);
+}
+
+/* Those that the server knows by the client's own names. */
+static void note_prepares(struct sql_session *s, const struct sql_class *class)
+{
+    for (size_t i = 0; class->script != NULL && i < class->script->count; i++)
+        if (class->script->statements[i].kind == STATEMENT_PREPARE) {
+            s->pins |= PG_PIN_SQL_PREPARE;
+            s->probes = true;
+        }
 }
 
 static size_t send_query(struct sql_session *s, struct slice in, struct pg_frame f,
                          const struct sql_class *class)
 {
-    struct buf text = { 0 }, out = { 0 };
-    bool waits = false, changes = false, reworded;
+    struct sql_rewording r = { 0 };
+    struct buf out = { 0 };
+    bool changes = false;
+    enum sql_words words;
     size_t used = f.bytes;
 
     if (pg_statements_session_query(&s->statements, &changes) != ERR_NONE)
         return wait_for_replies(s);
-    reworded = reword(s, class, &text, &waits);
-    if (waits) {
-        if (changes)
-            pg_statements_session_take_back(sql_side_of(s)->statements, &s->statements);
+    r.changes = changes;
+    words = sql_reword(s, class, &r);
+    if (words == SQL_WORDS_WAIT || !expect_query(s, &r)) {
+        undo_rewording(s, &r);
         return wait_for_replies(s);
-    }
-    if (!expect(s, PG_EXPECT_QUERY, 0,
-                (changes ? SQL_NOTE_CHANGE : 0) | (s->deeds != NULL ? SQL_NOTE_DEEDS : 0) |
-                    (reworded && class->script->statements[0].kind == STATEMENT_RESET
-                         ? SQL_NOTE_RETAG
-                         : 0),
-                NULL)) {
-        buf_fini(&text);
-        if (changes)
-            pg_statements_session_take_back(sql_side_of(s)->statements, &s->statements);
-        return 0;
     }
     session_request_begins(&s->base);
     s->lease->prepared.unnamed = 0;
-    if (reworded) {
+    if (words == SQL_WORDS_OTHER) {
         keep(s->lease, slice_of(in.at, f.bytes));
-        pg_put_query(&out, buf_all(&text));
+        pg_put_query(&out, buf_all(&r.text));
         put(s->lease, buf_all(&out));
     } else {
         used = pass(s, in, f);
+        note_prepares(s, class);
     }
-    buf_fini(&text);
+    buf_fini(&r.text);
     buf_fini(&out);
     return used;
 }
@@ -692,6 +799,9 @@ size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_fra
 
     if (s->lease != NULL && pg_expect_is_skipping(&s->lease->expect) && f.type != PG_FRONT_SYNC)
         return drop(s, in, f);
+    if (s->deeds_sent && f.type != PG_FRONT_SYNC && f.type != PG_FRONT_FLUSH && s->lease != NULL &&
+        !pg_expect_is_empty(&s->lease->expect))
+        return wait_for_replies(s); /* it may depend on what is changed */
     switch (f.type) {
     case PG_FRONT_QUERY:
         used = forward_query(s, in, f);

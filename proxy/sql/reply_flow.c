@@ -258,7 +258,7 @@ static bool on_error(struct reply *r, struct pg_frame f, unsigned turn)
         advance(r, f, false);
         sql_reply_settings_fail(u, &report);
         return false;
-    } else if (!shown && whose->kind == PG_EXPECT_PARSE) {
+    } else if (!shown && (whose->kind == PG_EXPECT_PARSE || (whose->note & SQL_NOTE_PREPARES))) {
         shown = true; /* what it had prepared can't be any more: the client is to know why */
     } else if (!shown) {
         log_unasked(u, &report, whose->note);
@@ -423,8 +423,18 @@ static bool on_async(struct reply *r, struct pg_frame f, unsigned turn)
     return true;
 }
 
+/* The PREPARE in front of an EXECUTE is done, whatever becomes of that. */
+static void is_prepared(struct sql_upstream *u)
+{
+    struct pg_expected *head = &u->expect.ring[u->expect.head];
+
+    pg_prepared_settle(&u->prepared, ((struct pg_statement *)head->subject)->id, PG_OUTCOME_DONE);
+    head->note &= (uint16_t) ~(SQL_NOTE_TWICE | SQL_NOTE_PREPARES);
+}
+
 /* A frame that is more than a row. */
-static bool on_special(struct reply *r, struct pg_frame f, unsigned turn, uint16_t note)
+static bool on_special(struct reply *r, struct pg_frame f, unsigned turn, uint16_t note,
+                       uint32_t tag)
 {
     struct sql_upstream *u = r->u;
     struct slice body = pg_frame_body(slice_from(r->in, r->at), f);
@@ -447,13 +457,18 @@ static bool on_special(struct reply *r, struct pg_frame f, unsigned turn, uint16
         upstream_fail(&u->base, ERR_PROTOCOL, "a CommandComplete that is not well formed");
         return false;
     }
+    if (f.type == PG_BACK_COMMAND_COMPLETE && (note & SQL_NOTE_TWICE)) {
+        is_prepared(u);
+        advance(r, f, false);
+        return true;
+    }
     if (f.type == PG_BACK_COMMAND_COMPLETE && shown)
         on_complete(u, body, note);
     if (f.type == PG_BACK_COMMAND_COMPLETE && shown && (note & SQL_NOTE_RETAG)) {
         struct buf out = { 0 };
 
         advance(r, f, false);
-        pg_put_complete(&out, "RESET");
+        pg_put_complete(&out, SQL_TAGS[tag]);
         say(r, &out);
     } else {
         advance(r, f, shown);
@@ -469,6 +484,7 @@ static bool on_frame(struct reply *r, struct pg_frame f)
     struct slice rest = slice_from(r->in, r->at);
     const struct pg_expected *head = pg_expect_head(&u->expect);
     uint16_t note = head != NULL ? head->note : 0;
+    uint32_t tag = head != NULL ? head->number >> SQL_TAG_SHIFT : 0;
     unsigned turn = pg_expect_frame(&u->expect, f.type);
 
     if (f.type == PG_BACK_COPY_IN || f.type == PG_BACK_COPY_BOTH) {
@@ -476,7 +492,7 @@ static bool on_frame(struct reply *r, struct pg_frame f)
         end_copy_barrier(u);
     }
     if ((turn & ~PG_TURN_SWALLOW) != 0 || f.type == PG_BACK_COMMAND_COMPLETE) {
-        if (!on_special(r, f, turn, note))
+        if (!on_special(r, f, turn, note, tag))
             return false;
     } else {
         if (f.type == PG_BACK_DATA_ROW && (note & SQL_NOTE_PROBE))

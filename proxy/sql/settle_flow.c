@@ -156,16 +156,7 @@ static void forget_statements(struct sql_session *s, bool on_server)
         pg_prepared_clear(&s->lease->prepared);
 }
 
-static void forget_statement(struct sql_session *s, struct slice name)
-{
-    uint64_t id =
-        pg_statements_session_undefine_now(sql_side_of(s)->statements, &s->statements, name);
-
-    if (id != 0)
-        pg_prepared_remove(&s->lease->prepared, id); /* it was told so in the server's words */
-}
-
-static enum err do_statement(struct sql_session *s, const struct statement *st)
+static enum err do_statement(struct sql_session *s, const struct statement *st, bool reworded)
 {
     struct pg_settings_pool *pool = sql_side_of(s)->interned;
 
@@ -178,10 +169,11 @@ static enum err do_statement(struct sql_session *s, const struct statement *st)
         s->pins = pg_pins_after_discard(s->pins);
         return ERR_NONE;
     case STATEMENT_DEALLOCATE_ALL:
-        forget_statements(s, true);
+        forget_statements(s, !reworded);
         return ERR_NONE;
-    case STATEMENT_DEALLOCATE:
-        forget_statement(s, st->name);
+    case STATEMENT_DEALLOCATE: /* others may use it: the server still has it */
+        (void)pg_statements_session_undefine_now(sql_side_of(s)->statements, &s->statements,
+                                                 st->name);
         return ERR_NONE;
     case STATEMENT_SAVEPOINT:
         return pg_settings_session_savepoint(pool, &s->settings, st->name);
@@ -225,7 +217,7 @@ static void follow_server(struct sql_upstream *u, const struct statement *st, bo
 }
 
 /* The next statement of what was noted is done.  False: there is none. */
-static bool do_next(struct sql_upstream *u, bool *is_rollback_to)
+static bool do_next(struct sql_upstream *u, bool reworded, bool *is_rollback_to)
 {
     struct sql_session *s = u->lessee;
     struct sql_deed *deed = s->deeds == NULL ? NULL : s->deeds->first;
@@ -237,9 +229,9 @@ static bool do_next(struct sql_upstream *u, bool *is_rollback_to)
         return false;
     st = &deed->script.statements[deed->done++];
     *is_rollback_to = st->kind == STATEMENT_ROLLBACK_TO;
-    if (do_statement(s, st) != ERR_NONE)
+    if (do_statement(s, st, reworded) != ERR_NONE)
         s->pins |= PG_PIN_SETTINGS_LIMIT;
-    follow_server(u, st, deed->script.count == 1 && st->kind == STATEMENT_RESET);
+    follow_server(u, st, reworded);
     return true;
 }
 
@@ -250,7 +242,7 @@ void sql_deeds_complete(struct sql_upstream *u, uint16_t note, struct slice tag)
     bool is_rollback_to = false;
 
     if (note & SQL_NOTE_DEEDS)
-        do_next(u, &is_rollback_to);
+        do_next(u, note & SQL_NOTE_RETAG, &is_rollback_to);
     if (s->settings.undo == NULL)
         return;
     if (slice_is_text(tag, "COMMIT") || slice_is_text(tag, "PREPARE TRANSACTION"))
@@ -327,8 +319,13 @@ void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum 
     struct pg_statements *store = u->endpoint->side->statements;
     struct pg_statement *st = e->subject;
 
-    if ((e->note & SQL_NOTE_CHANGE) && u->lessee != NULL)
-        pg_statements_session_settle(store, &u->lessee->statements, outcome);
+    if ((e->note & SQL_NOTE_CHANGE) && u->lessee != NULL) {
+        uint32_t changes = e->number & ((1u << SQL_TAG_SHIFT) - 1);
+
+        do
+            pg_statements_session_settle(store, &u->lessee->statements, outcome);
+        while (changes-- > 1);
+    }
     if (st == NULL)
         return;
     if (e->note & SQL_NOTE_PREPARES)

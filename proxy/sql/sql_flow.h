@@ -7,6 +7,7 @@
  *     session_flow.c    a session's life between its exchanges: waits, errors of ours, its end
  *     ask_flow.c        what a session asks: an exchange is gathered, routed, and begun
  *     message_flow.c    its messages, one by one, to the upstream
+ *     prepare_flow.c    PREPARE, EXECUTE, DEALLOCATE and RESET in words that servers understand
  *     reply_flow.c      what a server says: forwarded, swallowed, or reason to ask elsewhere
  *     settle_flow.c     what an exchange changed: settings, statements, pins; and its end
  *     route_flow.c      which endpoint: what the statement is, which replica is fresh enough
@@ -71,9 +72,15 @@ enum sql_expect_note {
     SQL_NOTE_DEEDS = 1 << 4,     /* the session's next deeds are done by it */
     SQL_NOTE_SETTINGS = 1 << 5,  /* puts the server's settings right */
     SQL_NOTE_PROBE = 1 << 6,     /* asks which pins there are */
-    SQL_NOTE_RETAG = 1 << 8,     /* what was a RESET was said as a SET */
     SQL_NOTE_RESET = 1 << 7,     /* ROLLBACK or DISCARD ALL for who left */
+    SQL_NOTE_RETAG = 1 << 8,     /* it was said in other words: the tag is sql_expected_tag() */
+    SQL_NOTE_TWICE = 1 << 9,     /* the first CommandComplete is of a PREPARE in front */
 };
+
+/* What the client asked for. */
+enum sql_tag { SQL_TAG_RESET, SQL_TAG_PREPARE, SQL_TAG_DEALLOCATE, SQL_TAG_DEALLOCATE_ALL };
+
+enum { SQL_TAG_SHIFT = 8 }; /* in pg_expected.number; below it, how many changes are settled */
 
 /* What all workers share of those who log in as one user to one database of one endpoint, or as one
  * user, or to one database. */
@@ -259,7 +266,10 @@ struct sql_session {
     bool commits : 1;         /* this exchange may end its transaction */
     bool fails_next : 1;      /* the exchange that comes next was answered with an error */
     bool portal_copies : 1;   /* the portal that was bound last is a COPY FROM STDIN */
-    bool portal_deeds : 1;    /* or changes something */
+    bool portal_deeds : 1;    /* or changes something, */
+    bool prepares_for_query : 1;
+    bool deeds_sent : 1; /* and such a one was executed */
+    uint8_t portal_kind; /* enum statement_kind */
 };
 
 struct sql_upstream {
@@ -489,6 +499,32 @@ void sql_ask_again(struct sql_session *s);
  * needed, or it must wait. */
 size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_frame f);
 size_t sql_message_stream(struct sql_session *s, struct slice in);
+
+/* False: it must wait. */
+bool sql_statement_ensure(struct sql_session *s, struct pg_statement *st);
+/* The same, but its preparation is the caller's to send, if *must_send. */
+bool sql_statement_room(struct sql_session *s, struct pg_statement *st, bool *must_send);
+MUST_CHECK enum err sql_statement_intern_sql(struct sql_session *s, struct slice text,
+                                             const struct statement *inner,
+                                             struct pg_statement **out);
+
+/* prepare_flow.c */
+enum sql_words { SQL_WORDS_CLIENTS, SQL_WORDS_OTHER, SQL_WORDS_WAIT };
+struct sql_rewording {
+    struct buf text;
+    uint16_t note;
+    uint8_t changes;              /* of names: noted, to be settled */
+    uint8_t tag;                  /* enum sql_tag */
+    struct pg_statement *subject; /* a reference */
+};
+extern const char *const SQL_TAGS[];
+/* A simple Query in other words. */
+enum sql_words sql_reword(struct sql_session *s, const struct sql_class *class,
+                          struct sql_rewording *r);
+void sql_put_prepare(struct buf *out, const struct pg_statement *st);
+/* The text with which it is prepared by Parse; borrowed. */
+struct slice sql_statement_words(struct sql_session *s, const struct pg_statement *st,
+                                 bool unnamed);
 
 /* reply_flow.c */
 size_t sql_reply_input(struct sql_upstream *u, struct slice in);
