@@ -25,7 +25,7 @@ static void keep(struct sql_upstream *u, struct slice bytes)
         buf_slice(&u->kept, bytes);
 }
 
-static void put(struct sql_upstream *u, struct slice bytes)
+void sql_message_put(struct sql_upstream *u, struct slice bytes)
 {
     upstream_put(&u->base, bytes);
     counter_add(&u->endpoint->stats->bytes_out, bytes.len);
@@ -38,7 +38,7 @@ static size_t pass(struct sql_session *s, struct slice in, struct pg_frame f)
     struct slice bytes = slice_of(in.at, here);
 
     keep(s->lease, bytes);
-    put(s->lease, bytes);
+    sql_message_put(s->lease, bytes);
     s->frame_left = f.bytes - here;
     s->drops_frame = false;
     if (s->frame_left > 0)
@@ -60,13 +60,13 @@ size_t sql_message_stream(struct sql_session *s, struct slice in)
     size_t here = s->frame_left < in.len ? (size_t)s->frame_left : in.len;
 
     if (!s->drops_frame && s->lease != NULL)
-        put(s->lease, slice_of(in.at, here));
+        sql_message_put(s->lease, slice_of(in.at, here));
     s->frame_left -= here;
     return here;
 }
 
 /* Within an exchange the server says what it has only if it is asked to. */
-static size_t wait_for_replies(struct sql_session *s)
+size_t sql_message_wait(struct sql_session *s)
 {
     struct buf out = { 0 };
 
@@ -74,7 +74,7 @@ static size_t wait_for_replies(struct sql_session *s)
     if (!s->in_exchange)
         return 0;
     pg_put_flush(&out);
-    put(s->lease, buf_all(&out));
+    sql_message_put(s->lease, buf_all(&out));
     buf_fini(&out);
     return 0;
 }
@@ -84,11 +84,11 @@ static bool expect_one(struct sql_session *s, struct pg_expected entry)
 {
     if (pg_expect_push(&s->lease->expect, entry) == ERR_NONE)
         return true;
-    return wait_for_replies(s) > 0;
+    return sql_message_wait(s) > 0;
 }
 
-static bool expect(struct sql_session *s, enum pg_expect_kind kind, uint8_t flags, uint16_t note,
-                   struct pg_statement *subject)
+bool sql_message_expect(struct sql_session *s, enum pg_expect_kind kind, uint8_t flags,
+                        uint16_t note, struct pg_statement *subject)
 {
     return expect_one(
         s, (struct pg_expected){ .kind = kind, .flags = flags, .note = note, .subject = subject });
@@ -101,129 +101,6 @@ static void begin_messages(struct sql_session *s)
     s->in_exchange = true;
     s->executed = false;
     session_request_begins(&s->base);
-}
-
-/* ---- statements at the upstream ---- */
-
-static void close_evicted(struct sql_session *s, uint64_t id)
-{
-    struct sql_upstream *u = s->lease;
-    char name[PG_STATEMENT_NAME_BYTES];
-    struct buf out = { 0 };
-
-    pg_put_close(&out, PG_KIND_STATEMENT, pg_statement_name(id, name));
-    put(u, buf_all(&out));
-    buf_fini(&out);
-    (void)expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, 0, NULL);
-}
-
-enum prepared { PREPARED, PREPARE_IT, PREPARED_LATER };
-
-/* Is it there?  If not, room was made for it, and its Parse is to be sent. */
-static enum prepared prepared_there(struct sql_session *s, struct pg_statement *st)
-{
-    struct sql_upstream *u = s->lease;
-    uint64_t evicted = 0;
-
-    switch (pg_prepared_find(&u->prepared, st->id)) {
-    case PG_PREPARED_READY:
-        return PREPARED;
-    case PG_PREPARED_SENT:
-        return u->syncs_open > 0 ? PREPARED_LATER : PREPARED;
-    case PG_PREPARED_ABSENT:
-        break;
-    }
-    if (pg_prepared_add(&u->prepared, st->id, &evicted) != ERR_NONE)
-        return PREPARED_LATER;
-    if (evicted != 0)
-        close_evicted(s, evicted);
-    return PREPARE_IT;
-}
-
-/* In front of the session's message, by the extended protocol so that it disturbs no exchange that
- * is under way; in front of a Query with a Sync, or that would be skipped if it failed. */
-static bool end_preparing(struct sql_session *s, struct buf *out, bool sent)
-{
-    if (sent && !s->in_exchange && s->prepares_for_query) {
-        sent = expect(s, PG_EXPECT_SYNC, PG_EXPECT_SWALLOW, 0, NULL);
-        pg_put_sync(out);
-    }
-    put(s->lease, buf_all(out));
-    buf_fini(out);
-    return sent;
-}
-
-static bool prepare_by_sql(struct sql_session *s, struct pg_statement *st)
-{
-    static const char OURS[] = "_sheaf_prepare";
-    struct slice name = slice_text(OURS);
-    struct buf out = { 0 }, text = { 0 };
-    bool sent =
-        expect(s, PG_EXPECT_PARSE, PG_EXPECT_SWALLOW, 0, NULL) &&
-        expect(s, PG_EXPECT_BIND, PG_EXPECT_SWALLOW, 0, NULL) &&
-        expect(s, PG_EXPECT_EXECUTE, PG_EXPECT_SWALLOW, SQL_NOTE_PREPARES, pg_statement_ref(st)) &&
-        expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, 0, NULL) &&
-        expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, 0, NULL);
-
-    sql_put_prepare(&text, st);
-    pg_put_parse(&out, name, buf_all(&text), slice_of(NULL, 0));
-    pg_put_bind(&out, name, name, NULL, 0);
-    pg_put_execute(&out, name, 0);
-    pg_put_close(&out, PG_KIND_PORTAL, name);
-    pg_put_close(&out, PG_KIND_STATEMENT, name);
-    buf_fini(&text);
-    return end_preparing(s, &out, sent);
-}
-
-static bool prepare(struct sql_session *s, struct pg_statement *st, bool unnamed)
-{
-    char name[PG_STATEMENT_NAME_BYTES];
-    struct buf out = { 0 };
-
-    if (st->from_sql)
-        return prepare_by_sql(s, st);
-    if (!expect(s, PG_EXPECT_PARSE, PG_EXPECT_SWALLOW,
-                unnamed ? SQL_NOTE_UNNAMED : SQL_NOTE_PREPARES, pg_statement_ref(st)))
-        return false;
-    pg_put_parse(&out, unnamed ? slice_text("") : pg_statement_name(st->id, name),
-                 sql_statement_words(s, st, unnamed), pg_statement_types(st));
-    if (unnamed)
-        s->lease->prepared.unnamed = st->id;
-    return end_preparing(s, &out, true);
-}
-
-/* False: it must wait. */
-static bool ensure_prepared(struct sql_session *s, struct pg_statement *st, bool unnamed)
-{
-    if (unnamed)
-        return s->lease->prepared.unnamed == st->id || prepare(s, st, true);
-    switch (prepared_there(s, st)) {
-    case PREPARED:
-        return true;
-    case PREPARE_IT:
-        return prepare(s, st, false);
-    case PREPARED_LATER:
-        break;
-    }
-    return wait_for_replies(s) > 0;
-}
-
-bool sql_statement_ensure(struct sql_session *s, struct pg_statement *st)
-{
-    bool done;
-
-    s->prepares_for_query = true;
-    done = ensure_prepared(s, st, false);
-    s->prepares_for_query = false;
-    return done;
-}
-
-bool sql_statement_room(struct sql_session *s, struct pg_statement *st, bool *must_send)
-{
-    enum prepared there = prepared_there(s, st);
-
-    *must_send = there == PREPARE_IT;
-    return there != PREPARED_LATER;
 }
 
 /* ---- Parse ---- */
@@ -290,13 +167,13 @@ static size_t parse_again(struct sql_session *s, struct slice in, struct pg_fram
     char name[PG_STATEMENT_NAME_BYTES];
     struct buf out = { 0 };
 
-    if (!ensure_prepared(s, there, false) ||
-        !expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_DUPLICATE, pg_statement_ref(there)))
+    if (!sql_prepared_ensure(s, there, false) ||
+        !sql_message_expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_DUPLICATE, pg_statement_ref(there)))
         return 0;
     begin_messages(s);
     keep(s->lease, slice_of(in.at, f.bytes));
     pg_put_parse(&out, pg_statement_name(there->id, name), parse->text, parse->types);
-    put(s->lease, buf_all(&out));
+    sql_message_put(s->lease, buf_all(&out));
     buf_fini(&out);
     return f.bytes;
 }
@@ -316,11 +193,11 @@ static size_t send_parse_to_fail(struct sql_session *s, struct slice in, struct 
     char name[PG_STATEMENT_NAME_BYTES];
     struct buf out = { 0 };
 
-    if (!expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_CHANGE, NULL))
+    if (!sql_message_expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_CHANGE, NULL))
         return 0;
     keep(s->lease, slice_of(in.at, f.bytes));
     pg_put_parse(&out, pg_statement_name(st->id, name), parse->text, parse->types);
-    put(s->lease, buf_all(&out));
+    sql_message_put(s->lease, buf_all(&out));
     buf_fini(&out);
     return f.bytes;
 }
@@ -340,8 +217,8 @@ static size_t send_parse(struct sql_session *s, struct slice in, struct pg_frame
     struct buf out = { 0 };
 
     if (parse->name.len == 0) {
-        if (!expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_CHANGE | SQL_NOTE_UNNAMED,
-                    pg_statement_ref(st)))
+        if (!sql_message_expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_CHANGE | SQL_NOTE_UNNAMED,
+                                pg_statement_ref(st)))
             return 0;
         s->lease->prepared.unnamed = st->id;
         if (!says_otherwise(st))
@@ -349,40 +226,40 @@ static size_t send_parse(struct sql_session *s, struct slice in, struct pg_frame
         s->lease->prepared.unnamed = 0; /* it is looked at again when it is bound */
         keep(s->lease, slice_of(in.at, f.bytes));
         pg_put_parse(&out, parse->name, sql_statement_words(s, st, true), parse->types);
-        put(s->lease, buf_all(&out));
+        sql_message_put(s->lease, buf_all(&out));
         buf_fini(&out);
         return f.bytes;
     }
-    switch (prepared_there(s, st)) {
-    case PREPARED:
+    switch (sql_prepared_there(s, st)) {
+    case SQL_PREPARED:
         if (must_fail(s, st))
             return send_parse_to_fail(s, in, f, parse, st);
-        if (!expect(s, PG_EXPECT_PARSE, PG_EXPECT_FAKE, SQL_NOTE_CHANGE, NULL))
+        if (!sql_message_expect(s, PG_EXPECT_PARSE, PG_EXPECT_FAKE, SQL_NOTE_CHANGE, NULL))
             return 0;
         keep(s->lease, slice_of(in.at, f.bytes));
         return f.bytes;
-    case PREPARE_IT:
-        if (!expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_CHANGE | SQL_NOTE_PREPARES,
-                    pg_statement_ref(st))) {
+    case SQL_PREPARE_IT:
+        if (!sql_message_expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_CHANGE | SQL_NOTE_PREPARES,
+                                pg_statement_ref(st))) {
             pg_prepared_settle(&s->lease->prepared, st->id, PG_OUTCOME_SKIPPED);
             return 0;
         }
         keep(s->lease, slice_of(in.at, f.bytes));
         pg_put_parse(&out, pg_statement_name(st->id, name), sql_statement_words(s, st, false),
                      parse->types);
-        put(s->lease, buf_all(&out));
+        sql_message_put(s->lease, buf_all(&out));
         buf_fini(&out);
         return f.bytes;
-    case PREPARED_LATER:
+    case SQL_PREPARED_LATER:
         break;
     }
-    return wait_for_replies(s);
+    return sql_message_wait(s);
 }
 
 /* One too large to be remembered: the session keeps this server, which knows it by its own name. */
 static size_t pass_parse(struct sql_session *s, struct slice in, struct pg_frame f)
 {
-    if (!expect(s, PG_EXPECT_PARSE, 0, 0, NULL))
+    if (!sql_message_expect(s, PG_EXPECT_PARSE, 0, 0, NULL))
         return 0;
     begin_messages(s);
     s->pins |= PG_PIN_STATEMENTS_LIMIT;
@@ -400,7 +277,7 @@ static size_t define_and_send(struct sql_session *s, struct slice in, struct pg_
         pg_statements_session_define(store, &s->statements, parse->name, st, PG_CHANGE_BY_MESSAGE);
 
     if (err == ERR_AGAIN)
-        return wait_for_replies(s);
+        return sql_message_wait(s);
     if (err != ERR_NONE)
         return pass_parse(s, in, f);
     used = send_parse(s, in, f, parse, st);
@@ -430,7 +307,7 @@ static size_t forward_parse(struct sql_session *s, struct slice in, struct pg_fr
         return pass_parse(s, in, f); /* the server says what is wrong with it */
     found = pg_statements_session_find(&s->statements, parse.name, &there);
     if (found == PG_NAME_LATER)
-        return wait_for_replies(s);
+        return sql_message_wait(s);
     if (found == PG_NAME_THERE && parse.name.len > 0)
         return parse_again(s, in, f, &parse, there);
     if (intern(s, &parse, &st) != ERR_NONE)
@@ -482,9 +359,9 @@ static size_t send_bind(struct sql_session *s, struct slice in, struct pg_frame 
 
     keep(s->lease, slice_of(in.at, here));
     pg_put_bind_head(&out, bind->portal, pg_statement_name(st->id, name), f.bytes - rest_at);
-    put(s->lease, buf_all(&out));
+    sql_message_put(s->lease, buf_all(&out));
     buf_fini(&out);
-    put(s->lease, slice_of(in.at + rest_at, here - rest_at));
+    sql_message_put(s->lease, slice_of(in.at + rest_at, here - rest_at));
     s->frame_left = f.bytes - here;
     s->drops_frame = false;
     if (s->frame_left > 0)
@@ -500,10 +377,10 @@ static bool forget_unnamed(struct sql_session *s)
 
     if (s->lease->prepared.unnamed == 0)
         return true;
-    if (!expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, 0, NULL))
+    if (!sql_message_expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, 0, NULL))
         return false;
     pg_put_close(&out, PG_KIND_STATEMENT, slice_text(""));
-    put(s->lease, buf_all(&out));
+    sql_message_put(s->lease, buf_all(&out));
     buf_fini(&out);
     s->lease->prepared.unnamed = 0;
     return true;
@@ -526,12 +403,12 @@ static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_fra
     if (err == ERR_NONE)
         found = pg_statements_session_find(&s->statements, bind.statement, &st);
     if (found == PG_NAME_LATER)
-        return wait_for_replies(s);
-    if (found == PG_NAME_THERE && !ensure_prepared(s, st, bind.statement.len == 0))
+        return sql_message_wait(s);
+    if (found == PG_NAME_THERE && !sql_prepared_ensure(s, st, bind.statement.len == 0))
         return 0;
     if (err == ERR_NONE && found == PG_NAME_FREE && bind.statement.len == 0 && !forget_unnamed(s))
         return 0;
-    if (!expect(s, PG_EXPECT_BIND, 0, 0, NULL))
+    if (!sql_message_expect(s, PG_EXPECT_BIND, 0, 0, NULL))
         return 0;
     begin_messages(s);
     if (found != PG_NAME_THERE) {
@@ -560,23 +437,23 @@ static size_t forward_describe(struct sql_session *s, struct slice in, struct pg
         enum pg_name found = pg_statements_session_find(&s->statements, target.name, &st);
 
         if (found == PG_NAME_LATER)
-            return wait_for_replies(s);
-        if (found == PG_NAME_THERE && !ensure_prepared(s, st, target.name.len == 0))
+            return sql_message_wait(s);
+        if (found == PG_NAME_THERE && !sql_prepared_ensure(s, st, target.name.len == 0))
             return 0;
         if (found == PG_NAME_FREE && target.name.len == 0 && !forget_unnamed(s))
             return 0;
     }
-    if (!expect(s,
-                known && target.kind == PG_KIND_PORTAL ? PG_EXPECT_DESCRIBE_PORTAL
-                                                       : PG_EXPECT_DESCRIBE_STATEMENT,
-                0, 0, NULL))
+    if (!sql_message_expect(s,
+                            known && target.kind == PG_KIND_PORTAL ? PG_EXPECT_DESCRIBE_PORTAL
+                                                                   : PG_EXPECT_DESCRIBE_STATEMENT,
+                            0, 0, NULL))
         return 0;
     begin_messages(s);
     if (st == NULL || target.name.len == 0)
         return pass(s, in, f);
     keep(s->lease, slice_of(in.at, f.bytes));
     pg_put_describe(&out, PG_KIND_STATEMENT, pg_statement_name(st->id, name));
-    put(s->lease, buf_all(&out));
+    sql_message_put(s->lease, buf_all(&out));
     buf_fini(&out);
     return f.bytes;
 }
@@ -592,15 +469,15 @@ static size_t forward_close(struct sql_session *s, struct slice in, struct pg_fr
     }
     if (pg_read_target(pg_frame_body(in, f), &target) != ERR_NONE ||
         target.kind != PG_KIND_STATEMENT || (s->pins & PG_PIN_STATEMENTS_LIMIT)) {
-        if (!expect(s, PG_EXPECT_CLOSE, 0, 0, NULL))
+        if (!sql_message_expect(s, PG_EXPECT_CLOSE, 0, 0, NULL))
             return 0;
         begin_messages(s);
         return pass(s, in, f);
     }
     if (pg_statements_session_undefine(&s->statements, target.name, PG_CHANGE_BY_MESSAGE) !=
         ERR_NONE)
-        return wait_for_replies(s);
-    if (!expect(s, PG_EXPECT_CLOSE, PG_EXPECT_FAKE, SQL_NOTE_CHANGE, NULL)) {
+        return sql_message_wait(s);
+    if (!sql_message_expect(s, PG_EXPECT_CLOSE, PG_EXPECT_FAKE, SQL_NOTE_CHANGE, NULL)) {
         pg_statements_session_take_back(sql_side_of(s)->statements, &s->statements);
         return 0;
     }
@@ -638,7 +515,7 @@ static size_t forward_sync(struct sql_session *s, struct slice in, struct pg_fra
 
     if (pg_expect_is_copying_in(&u->expect) && !s->copy_ended) /* the server would ignore it, too */
         return drop(s, in, f);
-    if (!expect(s, PG_EXPECT_SYNC, 0, 0, NULL))
+    if (!sql_message_expect(s, PG_EXPECT_SYNC, 0, 0, NULL))
         return 0;
     begin_messages(s);
     u->syncs_open++;
@@ -655,7 +532,7 @@ static size_t forward_copy(struct sql_session *s, struct slice in, struct pg_fra
     if (u == NULL || !pg_expect_is_copying_in(&u->expect))
         return drop(s, in, f); /* late ones of a COPY that failed */
     if (f.type != PG_FRONT_COPY_DATA && pg_expect_push_copy_end(&u->expect) != ERR_NONE)
-        return wait_for_replies(s);
+        return sql_message_wait(s);
     if (f.type != PG_FRONT_COPY_DATA) {
         s->copy_ended = true;
         s->copy_barrier = s->copies; /* the Query may have another */
@@ -665,7 +542,7 @@ static size_t forward_copy(struct sql_session *s, struct slice in, struct pg_fra
 
 static size_t forward_call(struct sql_session *s, struct slice in, struct pg_frame f)
 {
-    if (!expect(s, PG_EXPECT_FUNCTION_CALL, 0, 0, NULL))
+    if (!sql_message_expect(s, PG_EXPECT_FUNCTION_CALL, 0, 0, NULL))
         return 0;
     session_request_begins(&s->base);
     s->dirties = true;
@@ -677,7 +554,7 @@ static size_t forward_call(struct sql_session *s, struct slice in, struct pg_fra
 
 static size_t pass_query(struct sql_session *s, struct slice in, struct pg_frame f)
 {
-    if (!expect(s, PG_EXPECT_QUERY, 0, 0, NULL))
+    if (!sql_message_expect(s, PG_EXPECT_QUERY, 0, 0, NULL))
         return 0;
     session_request_begins(&s->base);
     s->dirties = true;
@@ -731,19 +608,19 @@ static size_t send_query(struct sql_session *s, struct slice in, struct pg_frame
     size_t used = f.bytes;
 
     if (pg_statements_session_query(&s->statements, &changes) != ERR_NONE)
-        return wait_for_replies(s);
+        return sql_message_wait(s);
     r.changes = changes;
     words = sql_reword(s, class, &r);
     if (words == SQL_WORDS_WAIT || !expect_query(s, &r)) {
         undo_rewording(s, &r);
-        return wait_for_replies(s);
+        return sql_message_wait(s);
     }
     session_request_begins(&s->base);
     s->lease->prepared.unnamed = 0;
     if (words == SQL_WORDS_OTHER) {
         keep(s->lease, slice_of(in.at, f.bytes));
         pg_put_query(&out, buf_all(&r.text));
-        put(s->lease, buf_all(&out));
+        sql_message_put(s->lease, buf_all(&out));
     } else {
         used = pass(s, in, f);
         note_prepares(s, class);
@@ -801,7 +678,7 @@ size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_fra
         return drop(s, in, f);
     if (s->deeds_sent && f.type != PG_FRONT_SYNC && f.type != PG_FRONT_FLUSH && s->lease != NULL &&
         !pg_expect_is_empty(&s->lease->expect))
-        return wait_for_replies(s); /* it may depend on what is changed */
+        return sql_message_wait(s); /* it may depend on what is changed */
     switch (f.type) {
     case PG_FRONT_QUERY:
         used = forward_query(s, in, f);

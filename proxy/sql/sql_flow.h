@@ -7,6 +7,7 @@
  *     session_flow.c    a session's life between its exchanges: waits, errors of ours, its end
  *     ask_flow.c        what a session asks: an exchange is gathered, routed, and begun
  *     message_flow.c    its messages, one by one, to the upstream
+ *     prepared_flow.c   statements that must be prepared there first
  *     prepare_flow.c    PREPARE, EXECUTE, DEALLOCATE and RESET in words that servers understand
  *     reply_flow.c      what a server says: forwarded, swallowed, or reason to ask elsewhere
  *     settle_flow.c     what an exchange changed: settings, statements, pins; and its end
@@ -500,7 +501,20 @@ void sql_ask_again(struct sql_session *s);
 size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_frame f);
 size_t sql_message_stream(struct sql_session *s, struct slice in);
 
+void sql_message_put(struct sql_upstream *u, struct slice bytes);
+/* False: too much is under way; the message waits. */
+bool sql_message_expect(struct sql_session *s, enum pg_expect_kind kind, uint8_t flags,
+                        uint16_t note, struct pg_statement *subject);
+/* The message waits until what was sent before it is answered; returns 0. */
+size_t sql_message_wait(struct sql_session *s);
+
+/* prepared_flow.c */
+enum sql_prepared { SQL_PREPARED, SQL_PREPARE_IT, SQL_PREPARED_LATER };
+/* Is it there?  If not, room was made for it, and its Parse is to be sent. */
+enum sql_prepared sql_prepared_there(struct sql_session *s, struct pg_statement *st);
 /* False: it must wait. */
+bool sql_prepared_ensure(struct sql_session *s, struct pg_statement *st, bool unnamed);
+/* The same for a Query. */
 bool sql_statement_ensure(struct sql_session *s, struct pg_statement *st);
 /* The same, but its preparation is the caller's to send, if *must_send. */
 bool sql_statement_room(struct sql_session *s, struct pg_statement *st, bool *must_send);

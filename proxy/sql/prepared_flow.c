@@ -1,0 +1,120 @@
+/* Statements at the upstream: what a session's message needs there is prepared in front of it, unless
+ * it is there already; what was used least makes room. */
+#include "proxy/sql/sql_flow.h"
+
+static void close_evicted(struct sql_session *s, uint64_t id)
+{
+    struct sql_upstream *u = s->lease;
+    char name[PG_STATEMENT_NAME_BYTES];
+    struct buf out = { 0 };
+
+    pg_put_close(&out, PG_KIND_STATEMENT, pg_statement_name(id, name));
+    sql_message_put(u, buf_all(&out));
+    buf_fini(&out);
+    (void)sql_message_expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, 0, NULL);
+}
+
+enum sql_prepared sql_prepared_there(struct sql_session *s, struct pg_statement *st)
+{
+    struct sql_upstream *u = s->lease;
+    uint64_t evicted = 0;
+
+    switch (pg_prepared_find(&u->prepared, st->id)) {
+    case PG_PREPARED_READY:
+        return SQL_PREPARED;
+    case PG_PREPARED_SENT:
+        return u->syncs_open > 0 ? SQL_PREPARED_LATER : SQL_PREPARED;
+    case PG_PREPARED_ABSENT:
+        break;
+    }
+    if (pg_prepared_add(&u->prepared, st->id, &evicted) != ERR_NONE)
+        return SQL_PREPARED_LATER;
+    if (evicted != 0)
+        close_evicted(s, evicted);
+    return SQL_PREPARE_IT;
+}
+
+/* In front of the session's message, by the extended protocol so that it disturbs no exchange that
+ * is under way; in front of a Query with a Sync, or that would be skipped if it failed. */
+static bool end_preparing(struct sql_session *s, struct buf *out, bool sent)
+{
+    if (sent && !s->in_exchange && s->prepares_for_query) {
+        sent = sql_message_expect(s, PG_EXPECT_SYNC, PG_EXPECT_SWALLOW, 0, NULL);
+        pg_put_sync(out);
+    }
+    sql_message_put(s->lease, buf_all(out));
+    buf_fini(out);
+    return sent;
+}
+
+static bool prepare_by_sql(struct sql_session *s, struct pg_statement *st)
+{
+    static const char OURS[] = "_sheaf_prepare";
+    struct slice name = slice_text(OURS);
+    struct buf out = { 0 }, text = { 0 };
+    bool sent = sql_message_expect(s, PG_EXPECT_PARSE, PG_EXPECT_SWALLOW, 0, NULL) &&
+                sql_message_expect(s, PG_EXPECT_BIND, PG_EXPECT_SWALLOW, 0, NULL) &&
+                sql_message_expect(s, PG_EXPECT_EXECUTE, PG_EXPECT_SWALLOW, SQL_NOTE_PREPARES,
+                                   pg_statement_ref(st)) &&
+                sql_message_expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, 0, NULL) &&
+                sql_message_expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, 0, NULL);
+
+    sql_put_prepare(&text, st);
+    pg_put_parse(&out, name, buf_all(&text), slice_of(NULL, 0));
+    pg_put_bind(&out, name, name, NULL, 0);
+    pg_put_execute(&out, name, 0);
+    pg_put_close(&out, PG_KIND_PORTAL, name);
+    pg_put_close(&out, PG_KIND_STATEMENT, name);
+    buf_fini(&text);
+    return end_preparing(s, &out, sent);
+}
+
+static bool prepare(struct sql_session *s, struct pg_statement *st, bool unnamed)
+{
+    char name[PG_STATEMENT_NAME_BYTES];
+    struct buf out = { 0 };
+
+    if (st->from_sql)
+        return prepare_by_sql(s, st);
+    if (!sql_message_expect(s, PG_EXPECT_PARSE, PG_EXPECT_SWALLOW,
+                            unnamed ? SQL_NOTE_UNNAMED : SQL_NOTE_PREPARES, pg_statement_ref(st)))
+        return false;
+    pg_put_parse(&out, unnamed ? slice_text("") : pg_statement_name(st->id, name),
+                 sql_statement_words(s, st, unnamed), pg_statement_types(st));
+    if (unnamed)
+        s->lease->prepared.unnamed = st->id;
+    return end_preparing(s, &out, true);
+}
+
+bool sql_prepared_ensure(struct sql_session *s, struct pg_statement *st, bool unnamed)
+{
+    if (unnamed)
+        return s->lease->prepared.unnamed == st->id || prepare(s, st, true);
+    switch (sql_prepared_there(s, st)) {
+    case SQL_PREPARED:
+        return true;
+    case SQL_PREPARE_IT:
+        return prepare(s, st, false);
+    case SQL_PREPARED_LATER:
+        break;
+    }
+    return sql_message_wait(s) > 0;
+}
+
+bool sql_statement_ensure(struct sql_session *s, struct pg_statement *st)
+{
+    bool done;
+
+    s->prepares_for_query = true;
+    done = sql_prepared_ensure(s, st, false);
+    s->prepares_for_query = false;
+    return done;
+}
+
+bool sql_statement_room(struct sql_session *s, struct pg_statement *st, bool *must_send)
+{
+    enum sql_prepared there = sql_prepared_there(s, st);
+
+    *must_send = there == SQL_PREPARE_IT;
+    return there != SQL_PREPARED_LATER;
+}
