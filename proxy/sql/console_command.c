@@ -81,7 +81,7 @@ static bool take_quoted(struct slice *in, char name[CONSOLE_NAME_BYTES])
         if (in->at[at] == quote && (at + 1 == in->len || in->at[at + 1] != quote))
             break;
         at += in->at[at] == quote;
-        if (len == CONSOLE_NAME_BYTES - 1)
+        if (in->at[at] == '\0' || len == CONSOLE_NAME_BYTES - 1)
             return false;
         name[len++] = (char)in->at[at];
     }

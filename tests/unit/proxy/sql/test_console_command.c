@@ -86,6 +86,14 @@ static void what_is_not_whole_is_refused(void)
     }
 }
 
+static void a_name_has_no_zero_byte(void)
+{
+    struct console_command c;
+
+    console_command_read(bytes("KILL \"\0od\""), &c);
+    CHECK_INT(c.verb, CONSOLE_MALFORMED);
+}
+
 static void a_name_has_a_limit(void)
 {
     char text[CONSOLE_NAME_BYTES + 32];
@@ -150,6 +158,7 @@ int main(void)
     RUN(nothing_is_no_command);
     RUN(names_are_taken_as_they_are_written);
     RUN(what_is_not_whole_is_refused);
+    RUN(a_name_has_no_zero_byte);
     RUN(a_name_has_a_limit);
     RUN(ids_are_numbers);
     RUN(other_words_are_unknown);
