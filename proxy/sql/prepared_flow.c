@@ -1,5 +1,5 @@
-/* Statements at the upstream: what a session's message needs there is prepared in front of it, unless
- * it is there already; what was used least makes room. */
+/* Statements at the upstream: what a session's message needs there is prepared in front of it,
+ * unless it is there already; what was used least makes room. */
 #include "proxy/sql/sql_flow.h"
 
 static void close_evicted(struct sql_session *s, uint64_t id)
