@@ -120,6 +120,9 @@ class Servers(Case):
     def sheaf(self, primary=None, replicas=None, **options):
         """All servers are candidates."""
         self.front = Sheaf(self, sql_pool(primary or self.primary, self.replicas if replicas is None else replicas, **{**QUICK, **options}))
+        if self.replicas and options.get("probe") != "no":
+            with pg.PgSession(self.front.target()) as session:
+                wait_until(lambda: session.ask("EXPLAIN ROUTE SELECT 1").rows[0][0].startswith("replica"), what="replicas to be known")
         return self.front
 
     def candidates(self, **options):
@@ -246,8 +249,8 @@ class Replicas(Servers):
         for replica in self.replicas:
             replica.wait_for_catchup()
         session = self.session()
-        session.send(pg.query("SELECT count(*), pg_sleep(0.5) FROM t"))
-        wait_until(lambda: any(r.sessions("state = 'active' AND query LIKE '%pg_sleep%'") for r in self.replicas), what="a replica to read")
+        session.send(pg.query("SELECT count(*) FROM t a, t b, generate_series(1, 4) c WHERE a.v || b.v || c <> ''"))
+        wait_until(lambda: any(r.sessions("state = 'active' AND query LIKE '%count%'") for r in self.replicas), what="a replica to read")
         self.primary.sql("DELETE FROM t")
         self.primary.sql("VACUUM t")
         self.primary.sql("VACUUM FULL t")
@@ -318,6 +321,7 @@ class Primary(Servers):
             self.assertEqual(session.ask_until(pg.query(sql), "E").errors, ["57P03"], sql)
         newcomer = self.session(database="postgres")  # nobody was there before: a replica is asked
         self.assertEqual(newcomer.value("SELECT 1"), "1")
+        self.assertEqual(newcomer.ask_until(pg.query("DELETE FROM pg_class"), "E").errors, ["57P03"])
 
     def test_killed_in_a_transaction(self):
         self.sheaf()
