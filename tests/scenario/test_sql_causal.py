@@ -23,6 +23,8 @@ class Fresh(Routed):
         cls.pools["user"] = sql_pool(cls.primary, cls.replicas, name="user", causal_scope="user")
         cls.pools["waits"] = sql_pool(cls.primary, cls.replicas, name="waits", causal_wait="10s", on_replicas_down="error")
         cls.front = Sheaf(cls, *cls.pools.values())
+        for reads in set(cls.pools) - {"primary"}:
+            cls.knows_replicas(cls.front.target(reads))
 
     def setUp(self):
         self.late()

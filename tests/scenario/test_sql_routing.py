@@ -318,6 +318,7 @@ class Listeners(Routed):
             listen=[f"postgresql://127.0.0.1:{ports[0]}", f"postgresql://127.0.0.1:{ports[1]}?route=primary",
                     f"postgresql://127.0.0.1:{ports[2]}?route=replica"],
             user=["app secret", "postgres none route=primary"]))
+        cls.knows_replicas(cls.front.target())
 
     def at(self, index, **options):
         session = pg.PgSession(self.front.target(index=index), **options)

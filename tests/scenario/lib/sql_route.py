@@ -4,7 +4,7 @@ import itertools
 from lib import pgwire as pg
 from lib.case import Case, wait_until
 from lib.postgres import Postgres, Replica
-from lib.sql_front import sql_front
+from lib.sql_front import FRONT, sql_front
 
 _marks = itertools.count(1)
 
@@ -25,8 +25,16 @@ class Routed(Case):
         cls.replicas = [Replica(cls, cls.primary, logs) for _ in range(2)]
         cls.servers = [cls.primary, *cls.replicas]
         cls.names = {id(cls.primary): "primary", **{id(replica): "replica" for replica in cls.replicas}}
-        cls.front = sql_front(cls, cls.primary, cls.replicas, **cls.options)
         cls.caught_up()
+        cls.front = sql_front(cls, cls.primary, cls.replicas, **cls.options)
+        cls.knows_replicas(cls.front.target())
+
+    @staticmethod
+    def knows_replicas(target):
+        """Waits until reads go to replicas; Sheaf may be ready before it has asked them how they are."""
+        if FRONT == "sheaf":
+            with pg.PgSession(target) as session:
+                wait_until(lambda: session.ask("EXPLAIN ROUTE SELECT 1").rows[0][0].startswith("replica"), what="replicas to be known")
 
     @classmethod
     def caught_up(cls):
