@@ -18,6 +18,7 @@ SCHEMA = """
         $$ BEGIN IF n > 900 THEN PERFORM writes(); END IF; RETURN n; END $$;
     CREATE FUNCTION swallows() RETURNS text LANGUAGE plpgsql AS
         $$ BEGIN PERFORM writes(); RETURN 'written'; EXCEPTION WHEN OTHERS THEN RETURN 'swallowed'; END $$;
+    CREATE VIEW swallowed AS SELECT swallows();
     CREATE FUNCTION calm() RETURNS bigint STABLE LANGUAGE sql AS 'SELECT count(*) FROM t';
     CREATE FUNCTION twice(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 * 2';
     CREATE FUNCTION both_ways(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1';
@@ -103,6 +104,11 @@ class Statements(Routed):
             "primary", "SELECT * FROM counts", "SELECT * FROM over", "TABLE over", "SELECT (SELECT n FROM over)", "COPY (TABLE counts) TO STDOUT",
             "SELECT t.writes_of FROM t", "SELECT (t).writes_of FROM t", "SELECT 1 @@> 'x'", "SELECT 1 OPERATOR(public.@@>) 'x'", "SELECT 'x'::text::pair",
             "SELECT CAST('x'::text AS pair)", "SELECT adds(id) FROM t", "SELECT * FROM guarded", "SELECT shadow.length('x')", "SELECT 5::checked")
+
+    def test_a_view_over_a_function_that_hides_its_failure(self):
+        """A replica would not refuse it, and its answer would be wrong: there must be no trying."""
+        for _ in range(3):
+            self.assertEqual(self.session().value("SELECT * FROM swallowed"), "written")
 
     def test_a_search_path_that_hides_a_known_function(self):
         session = self.session()
