@@ -54,13 +54,13 @@ static size_t answer_tls(struct sql_session *s, struct slice in, uint32_t bytes)
 {
     struct sql_gate *gate = sql_gate_of(s);
 
-    if (gate->tls == NULL || s->base.conn.tls != NULL) {
-        sql_session_put(s, slice_text("N"));
-        return bytes;
-    }
     if (in.len > bytes) { /* in clear, behind a request for TLS: from whom? */
         sql_session_fatal(s, "08P01", "received unencrypted data after SSL request");
         return in.len;
+    }
+    if (gate->tls == NULL || s->base.conn.tls != NULL) {
+        sql_session_put(s, slice_text("N"));
+        return bytes;
     }
     session_secure(&s->base, slice_text("S"), gate->tls);
     return bytes;
@@ -220,6 +220,10 @@ static size_t open_session(struct sql_session *s, struct slice in)
     case PG_OPENING_SSL:
         return answer_tls(s, in, opening.bytes);
     case PG_OPENING_GSSENC:
+        if (in.len > opening.bytes) {
+            sql_session_fatal(s, "08P01", "received unencrypted data after GSSAPI request");
+            return in.len;
+        }
         sql_session_put(s, slice_text("N"));
         break;
     case PG_OPENING_CANCEL:

@@ -130,7 +130,7 @@ static bool is_usable(const struct sql_side *side, const struct sql_endpoint *e,
 
     if (e->failing || !board_is_up(board, number) || (s->avoided >> (e->index & 63) & 1))
         return false;
-    if (board_role(board, number) == STANDING_ROLE_PRIMARY || !sql_may_read_from(s, e))
+    if (board_role(board, number) != STANDING_ROLE_REPLICA || !sql_may_read_from(s, e))
         return false;
     if (fit == STANDING_LAGGING)
         return side->settings->reads != SQL_READS_BOUNDED;
