@@ -5,6 +5,7 @@
  * A replica's answer to an exchange that may be asked elsewhere is held until it is sure to be
  * one: if an error comes first that only says that the replica is not the right server, all of
  * it is dropped and the exchange asked again. */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -127,6 +128,17 @@ static bool is_of_role(struct slice name)
     return slice_is_text(name, "in_hot_standby");
 }
 
+static bool is_set(const struct pg_settings *v, struct slice name)
+{
+    char lower[PG_SETTINGS_NAME_BYTES];
+    struct slice value;
+    size_t len = name.len < sizeof(lower) ? name.len : sizeof(lower);
+
+    for (size_t i = 0; i < len; i++)
+        lower[i] = (char)tolower(name.at[i]);
+    return pg_settings_find(v, slice_of(lower, len), &value);
+}
+
 static void report(struct reply *r, struct slice body, bool shown)
 {
     struct sql_upstream *u = r->u;
@@ -135,6 +147,8 @@ static void report(struct reply *r, struct slice body, bool shown)
     if (pg_read_parameter_status(body, &p) != ERR_NONE || is_of_role(p.name))
         return;
     pg_settings_report(u->endpoint->side->interned, &u->reported, p.name, p.value);
+    if (!is_set(u->settings, p.name)) /* the server's own configuration has changed */
+        sql_welcomes_forget(u->endpoint->side);
     if (!shown || u->holds)
         return;
     flush_run(r);
@@ -241,6 +255,8 @@ static bool on_error(struct reply *r, struct pg_frame f, unsigned turn)
 
     if (pg_read_report(body, &report) == ERR_NONE)
         note_error(u, &report);
+    if (strcmp(u->sqlstate, "0A000") == 0 && whose->kind == PG_EXPECT_BIND)
+        u->ending = true; /* a plan whose result would have another shape: none is kept */
     if (turn & PG_TURN_STRAY) {
         advance(r, f, false);
         sql_upstream_says_goodbye(u, &report);

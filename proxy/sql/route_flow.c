@@ -233,12 +233,28 @@ static bool needs_sample(struct sql_session *s)
     return !sql_sample_covers(s, since_us);
 }
 
+/* Else where the servers stand need not be asked. */
+static bool has_replica(const struct sql_side *side)
+{
+    for (uint32_t i = 0; i < side->endpoint_count; i++) {
+        const struct sql_endpoint *e = side->endpoints[i];
+        uint32_t number = e->settings->number;
+
+        if (!e->failing && board_is_up(side->assembly->board, number) &&
+            board_role(side->assembly->board, number) == STANDING_ROLE_REPLICA)
+            return true;
+    }
+    return false;
+}
+
 static struct sql_decision to_replica(struct sql_session *s)
 {
     const struct sql_pool *settings = sql_side_of(s)->settings;
     struct sql_endpoint *e;
     struct policy_choice choice;
 
+    if (!has_replica(sql_side_of(s)))
+        return replicas_are_down(s, "no replica is up");
     if (needs_sample(s)) {
         e = sql_primary(sql_side_of(s));
         if (e == NULL || e->failing || s->waited_for_position)
