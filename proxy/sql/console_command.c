@@ -23,7 +23,7 @@ static const char *const ARGUMENTS[] = {
 
 static bool is_word(uint8_t c)
 {
-    return isalnum(c) || c >= 0x80 || memchr("_$-.", c, 4) != NULL;
+    return isalnum(c) || c >= 0x80 || c == '_' || c == '$' || c == '-' || c == '.';
 }
 
 /* Comments of both kinds; one that does not end is the rest. */

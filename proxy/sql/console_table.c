@@ -201,7 +201,7 @@ static const struct console_column STATE[] = { K("key"), TM("value") };
 
 static const struct console_table ALL[] = {
 #define TABLE(name, merges, is_ours, text)                                                         \
-    { #name, text, name, sizeof(name) / sizeof(name[0]), merges, is_ours },
+    { #name, text, (name), sizeof(name) / sizeof((name)[0]), merges, is_ours },
 #include "proxy/sql/console_tables.def"
 #undef TABLE
 };

@@ -54,14 +54,14 @@ static size_t answer_tls(struct sql_session *s, struct slice in, uint32_t bytes)
 {
     struct sql_gate *gate = sql_gate_of(s);
 
+    if (gate->tls == NULL || s->base.conn.tls != NULL)
+        sql_session_put(s, slice_text("N"));
     if (in.len > bytes) { /* in clear, behind a request for TLS: from whom? */
         sql_session_fatal(s, "08P01", "received unencrypted data after SSL request");
         return in.len;
     }
-    if (gate->tls == NULL || s->base.conn.tls != NULL) {
-        sql_session_put(s, slice_text("N"));
+    if (gate->tls == NULL || s->base.conn.tls != NULL)
         return bytes;
-    }
     session_secure(&s->base, slice_text("S"), gate->tls);
     return bytes;
 }

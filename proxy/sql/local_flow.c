@@ -96,9 +96,9 @@ static uint8_t default_route(const struct sql_session *s)
 
 static bool set_route(struct sql_session *s, struct slice value)
 {
-    for (uint8_t i = 0; i < sizeof(ROUTES) / sizeof(ROUTES[0]); i++)
+    for (size_t i = 0; i < sizeof(ROUTES) / sizeof(ROUTES[0]); i++)
         if (slice_is_word(value, ROUTES[i])) {
-            s->route = i;
+            s->route = (uint8_t)i;
             return true;
         }
     return false;

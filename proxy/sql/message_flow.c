@@ -674,7 +674,9 @@ size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_fra
 {
     size_t used = 0;
 
-    if (s->lease != NULL && pg_expect_is_skipping(&s->lease->expect) && f.type != PG_FRONT_SYNC)
+    if (s->lease == NULL) /* the rest of a COPY that failed */
+        return drop(s, in, f);
+    if (pg_expect_is_skipping(&s->lease->expect) && f.type != PG_FRONT_SYNC)
         return drop(s, in, f);
     if (s->deeds_sent && f.type != PG_FRONT_SYNC && f.type != PG_FRONT_FLUSH && s->lease != NULL &&
         !pg_expect_is_empty(&s->lease->expect))

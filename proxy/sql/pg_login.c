@@ -34,6 +34,7 @@ static enum err PRINTF_LIKE(3, 4) refuse(struct pg_login *l, enum err err, const
     va_list args;
 
     va_start(args, format);
+    /* It is begun above: NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
     vsnprintf(l->why, sizeof(l->why), format, args);
     va_end(args);
     tidy_why(l);

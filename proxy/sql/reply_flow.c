@@ -243,6 +243,40 @@ static void end_copy_barrier(struct sql_upstream *u)
     sql_session_go_on(u->lessee);
 }
 
+enum telling { TELL, TELL_NOT, TELL_ENDS };
+
+/* Is the session told of it?  TELL_ENDS: the upstream is gone. */
+static enum telling tell_error(struct reply *r, struct pg_frame f, const struct pg_report *report,
+                               bool shown)
+{
+    struct sql_upstream *u = r->u;
+    const struct pg_expected *whose = &u->expect.ended;
+
+    if (u->lessee != NULL && u->lessee->stage == SQL_WELCOMING) {
+        sql_entry_tell_error(u->lessee, report);
+        return TELL_NOT;
+    }
+    if (shown && u->holds && may_be_healed(u)) {
+        u->refused = true;
+        buf_clear(&u->held);
+        r->from = r->at;
+        return TELL_NOT;
+    }
+    if (shown)
+        return u->refused ? TELL_NOT : TELL;
+    if (u->lessee != NULL && (whose->note & SQL_NOTE_SETTINGS)) {
+        log_unasked(u, report, whose->note);
+        advance(r, f, false);
+        sql_reply_settings_fail(u, report);
+        return TELL_ENDS;
+    }
+    if (whose->kind == PG_EXPECT_PARSE || (whose->note & SQL_NOTE_PREPARES))
+        return u->refused ? TELL_NOT : TELL; /* what it had prepared can't be any more */
+    log_unasked(u, report, whose->note);
+    u->ending = true;
+    return TELL_NOT;
+}
+
 /* False: the upstream is gone. */
 static bool on_error(struct reply *r, struct pg_frame f, unsigned turn)
 {
@@ -251,7 +285,8 @@ static bool on_error(struct reply *r, struct pg_frame f, unsigned turn)
     struct slice rest = slice_from(r->in, r->at);
     struct slice body = pg_frame_is_whole(rest, f) ? pg_frame_body(rest, f) : slice_of(NULL, 0);
     struct pg_report report = { 0 };
-    bool shown = !(turn & PG_TURN_SWALLOW);
+    enum telling telling;
+    bool shown;
 
     if (pg_read_report(body, &report) == ERR_NONE)
         note_error(u, &report);
@@ -262,26 +297,10 @@ static bool on_error(struct reply *r, struct pg_frame f, unsigned turn)
         sql_upstream_says_goodbye(u, &report);
         return false;
     }
-    if (u->lessee != NULL && u->lessee->stage == SQL_WELCOMING) {
-        sql_entry_tell_error(u->lessee, &report);
-        shown = false;
-    } else if (shown && u->holds && may_be_healed(u)) {
-        u->refused = true;
-        buf_clear(&u->held);
-        r->from = r->at;
-    } else if (!shown && u->lessee != NULL && (whose->note & SQL_NOTE_SETTINGS)) {
-        log_unasked(u, &report, whose->note);
-        advance(r, f, false);
-        sql_reply_settings_fail(u, &report);
+    telling = tell_error(r, f, &report, !(turn & PG_TURN_SWALLOW));
+    if (telling == TELL_ENDS)
         return false;
-    } else if (!shown && (whose->kind == PG_EXPECT_PARSE || (whose->note & SQL_NOTE_PREPARES))) {
-        shown = true; /* what it had prepared can't be any more: the client is to know why */
-    } else if (!shown) {
-        log_unasked(u, &report, whose->note);
-        u->ending = true;
-    }
-    if (u->refused)
-        shown = false;
+    shown = telling == TELL;
     if (shown && slice_is_text(report.severity, "FATAL")) {
         u->fatal = memcmp(u->sqlstate, "57P", 3) != 0;
         shown = u->fatal; /* else the loss is told, in our words */

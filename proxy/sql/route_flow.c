@@ -121,6 +121,15 @@ void sql_primary_is_doubted(struct sql_endpoint *e)
     worker_be_busy(side->worker);
 }
 
+/* As its probe found; until that has been, as the configuration says. */
+static bool is_replica(const struct sql_endpoint *e)
+{
+    enum standing_role role = board_role(e->side->assembly->board, e->settings->number);
+
+    return role == STANDING_ROLE_REPLICA ||
+           (role == STANDING_ROLE_UNKNOWN && e->settings->role == ENDPOINT_REPLICA);
+}
+
 static bool is_usable(const struct sql_side *side, const struct sql_endpoint *e,
                       struct sql_session *s)
 {
@@ -130,7 +139,7 @@ static bool is_usable(const struct sql_side *side, const struct sql_endpoint *e,
 
     if (e->failing || !board_is_up(board, number) || (s->avoided >> (e->index & 63) & 1))
         return false;
-    if (board_role(board, number) != STANDING_ROLE_REPLICA || !sql_may_read_from(s, e))
+    if (!is_replica(e) || !sql_may_read_from(s, e))
         return false;
     if (fit == STANDING_LAGGING)
         return side->settings->reads != SQL_READS_BOUNDED;
@@ -240,8 +249,7 @@ static bool has_replica(const struct sql_side *side)
         const struct sql_endpoint *e = side->endpoints[i];
         uint32_t number = e->settings->number;
 
-        if (!e->failing && board_is_up(side->assembly->board, number) &&
-            board_role(side->assembly->board, number) == STANDING_ROLE_REPLICA)
+        if (!e->failing && board_is_up(side->assembly->board, number) && is_replica(e))
             return true;
     }
     return false;

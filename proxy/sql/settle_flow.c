@@ -415,6 +415,12 @@ static bool must_keep(const struct sql_session *s)
            sql_account_pooling(s->account) == SQL_POOLING_SESSION;
 }
 
+static bool must_probe(const struct sql_session *s)
+{
+    return s->replay.len == 0 && s->probes && s->status == PG_STATUS_IDLE && !s->in_exchange &&
+           sql_account_pooling(s->account) == SQL_POOLING_TRANSACTION;
+}
+
 void sql_exchange_ended(struct sql_upstream *u)
 {
     struct sql_session *s = u->lessee;
@@ -441,17 +447,14 @@ void sql_exchange_ended(struct sql_upstream *u)
         end_probe(u);
     s->barrier = s->copy_barrier = false;
     sql_deeds_forget(s);
-    if (s->replay.len > 0) {
-        sql_lease_end(u);
-    } else if (s->probes && s->status == PG_STATUS_IDLE && !s->in_exchange &&
-               sql_account_pooling(s->account) == SQL_POOLING_TRANSACTION) {
+    if (must_probe(s)) {
         begin_probe(u);
         return;
-    } else if (!must_keep(s)) {
-        sql_lease_end(u);
-    } else {
-        sql_tally_pins(s, s->pins);
     }
+    if (s->replay.len > 0 || !must_keep(s))
+        sql_lease_end(u);
+    else
+        sql_tally_pins(s, s->pins);
     if (s->base.in.len > 0 || s->replay.len > 0 || s->base.state == SESSION_WAITING)
         sql_session_go_on(s);
 }

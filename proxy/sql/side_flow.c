@@ -160,7 +160,8 @@ static void follow_endpoint(struct sql_endpoint *e, const struct endpoint_settin
 static void follow_endpoints(struct sql_side *side)
 {
     const struct pool_settings *settings = &side->settings->base;
-    struct sql_endpoint **endpoints = mem_new(settings->endpoint_count * sizeof(*endpoints));
+    struct sql_endpoint **endpoints =
+        mem_new(settings->endpoint_count * sizeof(struct sql_endpoint *));
 
     for (uint32_t i = 0; i < settings->endpoint_count; i++) {
         endpoints[i] = take_endpoint(side, settings->endpoints[i]->identity);
