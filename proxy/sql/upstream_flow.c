@@ -466,7 +466,9 @@ void sql_upstream_lost(struct upstream *base, enum err err, const char *why)
                   log_text("why", kept));
     else if (!stood && err != ERR_LIMIT)
         sql_endpoint_fails(e, err, kept);
-    else if (!stood)
+    else if (!stood && roster != NULL)
+        sql_move_ask(roster); /* others have what there is */
+    if (!stood && err == ERR_LIMIT)
         log_event(LOG_WARN, "server has no room", log_text("endpoint", e->name),
                   log_text("why", kept));
 }

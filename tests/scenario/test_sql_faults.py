@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# release only: the sanitizers see the same code in test_sql_wire, and all of these in long runs
 """SQL servers that are killed, stand still, are cut off and promoted, in the middle of anything.
 
 No acknowledged write is lost, no answer reaches the wrong client, nothing of a transaction stays, and each

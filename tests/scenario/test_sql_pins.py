@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# not under tsan: one session's own affairs
+# release only: the sanitizers see the same code in test_sql_wire, and all of these in long runs
 """What cannot be moved keeps its server connection until the server says that it is gone; waiting, and leaving."""
 import threading
 import time

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# release only: the sanitizers see the same code in test_sql_wire, and all of these in long runs
 """Pooled transactions: over one server connection nothing of a client reaches another, and nothing it set is lost.
 
 Where it can be, what a client is told is compared with what it is told by the server itself, alone."""
