@@ -77,8 +77,12 @@ struct sql_account *sql_account_find(struct sql_side *side, struct slice databas
     return a;
 }
 
+/* How often a server's configuration was seen to change, by any worker. */
+static atomic_uint changes;
+
 static void forget_welcomes(struct sql_account *a)
 {
+    a->welcomed = atomic_load(&changes);
     while (a->welcomes != NULL) {
         struct sql_welcome *w = a->welcomes;
 
@@ -143,9 +147,11 @@ struct sql_roster *sql_roster_of(struct sql_account *a, struct sql_endpoint *e)
 
 enum { WELCOMES_MOST = 64 };
 
-bool sql_welcome_find(const struct sql_account *a, const struct pg_settings *start,
+bool sql_welcome_find(struct sql_account *a, const struct pg_settings *start,
                       const struct pg_settings **reported)
 {
+    if (a->welcomed != atomic_load(&changes))
+        forget_welcomes(a);
     for (const struct sql_welcome *w = a->welcomes; w != NULL; w = w->next)
         if (w->start == start) {
             *reported = w->reported;
@@ -173,10 +179,9 @@ void sql_welcome_keep(struct sql_account *a, const struct pg_settings *start,
 }
 
 /* The role of a server changed, or its configuration: what was told at logins may be old. */
-void sql_welcomes_forget(struct sql_side *side)
+void sql_welcomes_forget(void)
 {
-    LIST_EACH (&side->accounts, link)
-        forget_welcomes(LIST_ITEM(link, struct sql_account, link));
+    atomic_fetch_add(&changes, 1);
 }
 
 void sql_account_tick(struct sql_account *a, uint64_t now_us, bool housekeeping)

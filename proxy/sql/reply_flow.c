@@ -148,7 +148,7 @@ static void report(struct reply *r, struct slice body, bool shown)
         return;
     pg_settings_report(u->endpoint->side->interned, &u->reported, p.name, p.value);
     if (!is_set(u->settings, p.name)) /* the server's own configuration has changed */
-        sql_welcomes_forget(u->endpoint->side);
+        sql_welcomes_forget();
     if (!shown || u->holds)
         return;
     flush_run(r);

@@ -182,6 +182,7 @@ struct sql_account {
     struct list rosters;
     struct sql_welcome *welcomes; /* owned */
     uint32_t welcome_count;
+    unsigned welcomed; /* when they were the servers' words, see account_flow.c */
     uint32_t sessions;
     struct sql_budget
         *scope;      /* counted: with whom it shares causality; NULL: each session for itself */
@@ -445,11 +446,11 @@ uint32_t sql_account_max_connections(const struct sql_account *a);
 enum sql_pooling sql_account_pooling(const struct sql_account *a);
 struct sql_roster *sql_roster_of(struct sql_account *a, struct sql_endpoint *e);
 /* False: not known yet.  *reported is borrowed. */
-bool sql_welcome_find(const struct sql_account *a, const struct pg_settings *start,
+bool sql_welcome_find(struct sql_account *a, const struct pg_settings *start,
                       const struct pg_settings **reported);
 void sql_welcome_keep(struct sql_account *a, const struct pg_settings *start,
                       const struct pg_settings *reported);
-void sql_welcomes_forget(struct sql_side *side);
+void sql_welcomes_forget(void); /* in all workers */
 
 /* entry_flow.c */
 size_t sql_entry_input(struct sql_session *s, struct slice in);

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: one session's own affairs
 """Real clients log in at our own login for clients, and from there at a real PostgreSQL with what they proved:
 the small program tests/tools/pg_admit does it, with the code that the daemon has, and tells what it knows then."""
 import psycopg2

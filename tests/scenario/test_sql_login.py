@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: one session's own affairs
 """Logins of clients at the daemon: by rules, maps, certificates and secrets in files, and from there at a real
 PostgreSQL with what they proved."""
 import struct
