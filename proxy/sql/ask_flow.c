@@ -554,7 +554,10 @@ static bool may_ask(struct sql_session *s)
         return true;
     if (s->lease->base.put_bytes - s->lease->base.written_bytes <= SQL_UNSENT_BYTES)
         return true;
-    session_pause(&s->base); /* until sql_upstream_drained() */
+    if (s->lease->base.blocked)
+        session_pause(&s->base); /* until sql_upstream_drained() */
+    else
+        session_recall(&s->base); /* it is written when this turn is over, and then goes on */
     return false;
 }
 
