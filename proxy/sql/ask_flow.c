@@ -505,6 +505,29 @@ static void refuse_frame(struct sql_session *s, enum err err, struct pg_frame f)
         sql_session_fatal(s, "08P01", "invalid message length");
 }
 
+/* Something was prepared at a replica, and asked to be flushed; a Query, which ends that, may belong
+ * elsewhere. */
+static bool may_move(const struct sql_session *s)
+{
+    return s->in_exchange && !s->executed && s->status == PG_STATUS_IDLE && s->pins == 0 &&
+           s->lease != NULL && !is_at_primary(s);
+}
+
+static void end_half(struct sql_session *s)
+{
+    struct buf out = { 0 };
+
+    (void)!pg_expect_push(&s->lease->expect, (struct pg_expected){ .kind = PG_EXPECT_SYNC,
+                                                                   .flags = PG_EXPECT_SWALLOW });
+    pg_put_sync(&out);
+    upstream_put(&s->lease->base, buf_all(&out));
+    buf_fini(&out);
+    pg_statements_session_sync(&s->statements);
+    s->in_exchange = false;
+    s->barrier = true; /* until the lease is given back */
+    session_request_ends(&s->base);
+}
+
 static size_t ask_one(struct sql_session *s, struct slice in)
 {
     struct pg_frame f;
@@ -525,6 +548,10 @@ static size_t ask_one(struct sql_session *s, struct slice in)
         return leave(s, in);
     if (s->skips)
         return skip_message(s, in, f);
+    if (f.type == PG_FRONT_QUERY && may_move(s)) {
+        end_half(s);
+        return 0;
+    }
     if (f.type == PG_FRONT_COPY_DATA || f.type == PG_FRONT_COPY_DONE ||
         f.type == PG_FRONT_COPY_FAIL || keeps_lease(s)) {
         if (s->lease != NULL && !s->in_exchange && pg_expect_is_empty(&s->lease->expect)) {
