@@ -505,8 +505,8 @@ static void refuse_frame(struct sql_session *s, enum err err, struct pg_frame f)
         sql_session_fatal(s, "08P01", "invalid message length");
 }
 
-/* Something was prepared at a replica, and asked to be flushed; a Query, which ends that, may belong
- * elsewhere. */
+/* Something was prepared at a replica, and asked to be flushed; a Query, which ends that, may
+ * belong elsewhere. */
 static bool may_move(const struct sql_session *s)
 {
     return s->in_exchange && !s->executed && s->status == PG_STATUS_IDLE && s->pins == 0 &&
