@@ -26,6 +26,8 @@ struct flow_works {
      * reload.  Upstreams to endpoints that stayed the same are kept. */
     void (*follow)(struct worker *w);
     void (*tick)(struct worker *w, bool housekeeping);
+    /* All that came is dealt with, and nothing of it is written yet.  NULL: nothing to do. */
+    void (*turn_ends)(struct worker *w);
     size_t (*trim)(struct worker *w); /* bytes given back to the allocator */
     void (*leave)(struct worker *w);  /* the last in the worker's own thread; NULL: nothing to do */
     void (*end)(struct worker *w);    /* all sessions are closed */

@@ -248,6 +248,9 @@ static void end_turn(struct worker *w)
 {
     struct list fed, written, *link;
 
+    for (uint32_t i = 0; i < w->flow_count; i++)
+        if (w->flows[i]->turn_ends != NULL)
+            w->flows[i]->turn_ends(w);
     list_init(&fed);
     list_init(&written);
     while ((link = list_first(&w->due_sessions)) != NULL) {

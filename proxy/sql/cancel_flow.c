@@ -155,10 +155,14 @@ void sql_cancel_end(struct worker *w)
 
 static void cancel(struct sql_session *s)
 {
+    struct sql_upstream *u = s->lease;
+
     if (s->waits != SQL_WAITS_NOT)
         sql_session_fail_exchange(s, "57014", "canceling statement due to user request");
-    else if (s->lease != NULL && !pg_expect_is_empty(&s->lease->expect) && !s->lease->probing)
-        sql_cancel_upstream(s->lease);
+    else if (u != NULL && u->probing)
+        u->cancel_due = u->expect.count > 1; /* what is meant comes behind our own question */
+    else if (u != NULL && !pg_expect_is_empty(&u->expect))
+        sql_cancel_upstream(u);
 }
 
 /* Wrong secrets must not be told from wrong numbers by the time it takes. */

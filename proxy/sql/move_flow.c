@@ -4,7 +4,8 @@
  * stays known by numbers that no two workers give.
  *
  *     wanting worker                            the others
- *     sql_move_ask() --wish--> each             roster->wishes; sql_move_give() when one is free
+ *     sql_move_ask() --wish--> each             roster->wishes; sql_move_give() when one is free,
+ *                                               sql_move_off() when that turn ends
  *                    <--parcel--                the upstream, with what is set on it
  *
  * It is the only object that ever changes worker, and only while it is nobody's. */
@@ -224,7 +225,6 @@ static void hand_over(struct sql_upstream *u, uint32_t to)
     sql_budgets_ref(u->budgets);
     list_remove(&u->idle_link);
     roster->open--;
-    roster->wish_until_us = 0;
     u->endpoint->upstreams--;
     counter_sub(&u->endpoint->stats->upstreams_open, 1);
     u->roster = NULL;
@@ -247,6 +247,24 @@ bool sql_move_give(struct sql_upstream *u)
     if (first != NULL &&
         LIST_ITEM(first, struct sql_session, wait_link)->wait_since_us <= roster->wish_since_us)
         return false;
-    hand_over(u, roster->wish_from);
+    roster->wish_until_us = 0;
+    u->departs_to = roster->wish_from;
+    list_append(&sql_works_of(u->base.worker)->departing, &u->idle_link);
     return true;
+}
+
+/* Not before the turn ends: whoever found it free may be in the midst of reading from it. */
+void sql_move_off(struct worker *w)
+{
+    struct list *link;
+
+    while ((link = list_first(&sql_works_of(w)->departing)) != NULL) {
+        struct sql_upstream *u = LIST_ITEM(link, struct sql_upstream, idle_link);
+
+        list_remove(link);
+        if (upstream_may_emigrate(&u->base))
+            hand_over(u, u->departs_to);
+        else
+            sql_upstream_is_free(u);
+    }
 }

@@ -379,6 +379,8 @@ static bool on_ready(struct reply *r, struct pg_frame f, unsigned turn)
     advance(r, f, shown);
     flush_run(r);
     sql_settle_entry(u, &ended, u->sqlstate[0] == '\0' ? PG_OUTCOME_DONE : PG_OUTCOME_FAILED);
+    if (ended.note & SQL_NOTE_PROBE)
+        sql_probe_ended(u);
     if (u->lessee != NULL && shown) {
         if (pg_expect_is_empty(&u->expect))
             u->lessee->copies = false;

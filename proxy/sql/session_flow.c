@@ -151,7 +151,7 @@ void sql_session_let_go(struct sql_session *s)
         sql_upstream_close(u);
         return;
     }
-    if (u->probing && !s->in_exchange && pg_pins_after_discard(s->pins) == 0) {
+    if (u->probing && u->expect.count == 1 && pg_pins_after_discard(s->pins) == 0) {
         u->probing = false; /* what it finds goes with all else */
         u->resetting = u->discards = true;
         u->asked_us = worker_now_us(s->base.worker);

@@ -373,13 +373,19 @@ void sql_exchange_answered(struct sql_upstream *u)
     u->sqlstate[0] = '\0';
 }
 
-/* Its pins, as the server told them. */
-static void end_probe(struct sql_upstream *u)
+/* Its pins, as the server told them.  The session may have asked more meanwhile. */
+void sql_probe_ended(struct sql_upstream *u)
 {
     struct sql_session *s = u->lessee;
+    bool failed = u->sqlstate[0] != '\0';
 
+    u->sqlstate[0] = '\0';
+    if (!u->probing)
+        return;
     u->probing = false;
-    if (u->sqlstate[0] != '\0') /* it could not be asked: better to keep what may be there */
+    if (u->cancel_due)
+        sql_cancel_upstream(u);
+    if (failed) /* it could not be asked: better to keep what may be there */
         return;
     s->pins = pg_pins_after_probe(s->pins, u->found);
     if (u->probes_settings) {
@@ -394,6 +400,7 @@ static void begin_probe(struct sql_upstream *u)
     struct buf question = { 0 };
 
     u->probing = true;
+    u->cancel_due = false;
     u->found = 0;
     u->sqlstate[0] = '\0';
     u->probes_settings = s->probes_settings;
@@ -443,8 +450,6 @@ void sql_exchange_ended(struct sql_upstream *u)
         sql_session_go_on(s);
         return;
     }
-    if (u->probing)
-        end_probe(u);
     s->barrier = s->copy_barrier = false;
     sql_deeds_forget(s);
     if (must_probe(s)) {

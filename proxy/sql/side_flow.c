@@ -12,14 +12,9 @@ static struct sql_side *side_of(struct list *link)
     return LIST_ITEM(link, struct sql_side, link);
 }
 
-static struct sql_works *works_of(const struct worker *w)
-{
-    return w->works[POOL_SQL];
-}
-
 struct sql_side *sql_side_find(struct worker *w, const char *pool)
 {
-    LIST_EACH (&works_of(w)->sides, link)
+    LIST_EACH (&sql_works_of(w)->sides, link)
         if (strcmp(side_of(link)->name, pool) == 0)
             return side_of(link);
     return NULL;
@@ -228,7 +223,7 @@ static struct sql_side *side_new(struct worker *w, const struct sql_pool *settin
         &(struct pg_statements_limits){ .first_id = (uint64_t)(w->index + 1) << 48 },
         side->interned);
     side->verdicts = verdicts_new(settings->verdict_cache_bytes);
-    list_append(&works_of(w)->sides, &side->link);
+    list_append(&sql_works_of(w)->sides, &side->link);
     return side;
 }
 
@@ -337,7 +332,7 @@ static void follow(struct worker *w)
             follow_settings(side == NULL ? side_new(w, sql_pool_of(pool)) : side,
                             sql_pool_of(pool));
     }
-    LIST_EACH (&works_of(w)->sides, link) {
+    LIST_EACH (&sql_works_of(w)->sides, link) {
         const struct pool_settings *pool = snapshot_pool(snapshot, side_of(link)->name);
 
         if (pool == NULL || pool->kind != POOL_SQL)
@@ -364,7 +359,7 @@ static void tick(struct worker *w, bool housekeeping)
         if (u->flow == &sql_flow)
             sql_upstream_tick((struct sql_upstream *)u, now_us, housekeeping);
     }
-    LIST_EACH (&works_of(w)->sides, link) {
+    LIST_EACH (&sql_works_of(w)->sides, link) {
         struct sql_side *side = side_of(link);
 
         for (uint32_t i = 0; i < side->endpoint_count; i++)
@@ -396,7 +391,7 @@ static size_t trim(struct worker *w)
 {
     size_t given_back = 0;
 
-    LIST_EACH (&works_of(w)->sides, link)
+    LIST_EACH (&sql_works_of(w)->sides, link)
         given_back += slab_trim(&side_of(link)->session_slab);
     return given_back;
 }
@@ -406,6 +401,7 @@ static void begin(struct worker *w)
     struct sql_works *works = mem_new(sizeof(*works));
 
     list_init(&works->sides);
+    list_init(&works->departing);
     w->works[POOL_SQL] = works;
 }
 
@@ -417,7 +413,7 @@ static void leave(struct worker *w)
 
 static void end(struct worker *w)
 {
-    struct sql_works *works = works_of(w);
+    struct sql_works *works = sql_works_of(w);
 
     LIST_EACH (&w->upstreams, link) {
         struct upstream *u = LIST_ITEM(link, struct upstream, link);
@@ -436,6 +432,7 @@ const struct flow_works sql_works = {
     .begin = begin,
     .follow = follow,
     .tick = tick,
+    .turn_ends = sql_move_off,
     .trim = trim,
     .leave = leave,
     .end = end,

@@ -299,6 +299,7 @@ struct sql_upstream {
     uint32_t syncs_open; /* of those that are owed */
     uint32_t cancels;    /* requests to cancel that are on their way to it */
     uint32_t found;      /* pins that the probe found */
+    uint32_t departs_to; /* a worker, while it is on works->departing */
     struct pg_settings_found settings_found;
     struct verdict_key shape; /* of what is held; zero: it has none */
     char sqlstate[6];         /* of the last error in this exchange; "" if there was none */
@@ -315,6 +316,7 @@ struct sql_upstream {
     bool resetting : 1;     /* ROLLBACK or DISCARD ALL is under way; nobody's */
     bool discards : 1;      /* the latter follows the former */
     bool probing : 1;       /* the server is asked which pins there are */
+    bool cancel_due : 1;    /* once that is answered */
     bool probes_settings : 1;
     bool hides_settings : 1; /* code ran that may have set what no probe shows */
 };
@@ -357,7 +359,13 @@ struct sql_side {
 
 struct sql_works {
     struct list sides;
+    struct list departing; /* upstreams that move to another worker when the turn ends */
 };
+
+static inline struct sql_works *sql_works_of(const struct worker *w)
+{
+    return w->works[POOL_SQL];
+}
 
 static inline struct sql_gate *sql_gate_of(const struct sql_session *s)
 {
@@ -561,6 +569,7 @@ void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum 
 void sql_exchange_answered(struct sql_upstream *u);
 /* Nothing is owed any more. */
 void sql_exchange_ended(struct sql_upstream *u);
+void sql_probe_ended(struct sql_upstream *u);
 /* The server is set as the session has it, by what is put in front of what it asks.  False: it
  * is so already. */
 bool sql_settings_apply(struct sql_upstream *u, const struct pg_settings *wanted);
@@ -597,6 +606,7 @@ void sql_waiters_expire(struct list *waiters, uint64_t now_us);
 void sql_move_ask(struct sql_roster *roster);
 /* True: another worker gets it. */
 bool sql_move_give(struct sql_upstream *u);
+void sql_move_off(struct worker *w);
 
 /* upstream_flow.c */
 void sql_upstream_open(struct sql_roster *roster);
