@@ -1,0 +1,31 @@
+/* Heads of HTTP/1.1 messages, written behind what a buffer holds.
+ *
+ *     http1_put_request_line(&out, slice_text("PUT"), target);
+ *     TRY(http1_put_field(&out, "host", host));
+ *     http1_put_field_u64(&out, "content-length", length);
+ *     http1_put_end(&out);
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "proxy/base/buf.h"
+#include "proxy/base/err.h"
+#include "proxy/base/slice.h"
+
+/* ERR_SYNTAX, with nothing written: a blank or a control byte where none may be. */
+MUST_CHECK enum err http1_put_request_line(struct buf *b, struct slice method, struct slice target);
+/* With the usual words for the status. */
+void http1_put_status_line(struct buf *b, unsigned status);
+const char *http1_reason(unsigned status);
+
+/* The name is the program's own.  ERR_SYNTAX, with nothing written: CR, LF or NUL in the value. */
+MUST_CHECK enum err http1_put_field(struct buf *b, const char *name, struct slice value);
+/* The same for a name that came from elsewhere, which must be a token. */
+MUST_CHECK enum err http1_put_field_named(struct buf *b, struct slice name, struct slice value);
+/* Values that the program made: they are asserted to be clean. */
+void http1_put_field_text(struct buf *b, const char *name, const char *value);
+void http1_put_field_u64(struct buf *b, const char *name, uint64_t value);
+void http1_put_field_date(struct buf *b, const char *name, int64_t seconds);
+
+void http1_put_end(struct buf *b);
