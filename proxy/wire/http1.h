@@ -122,6 +122,7 @@ struct http1_response {
 struct http1_search {
     uint32_t searched; /* bytes that have been looked at */
     uint32_t line;     /* where the line begins that they end in */
+    uint32_t skipped;  /* bytes of empty lines before the first that is not */
 };
 
 /* Where the head ends that begins at `in`, for requests behind up to a few empty lines, which count

@@ -1,6 +1,6 @@
 /* Heads of HTTP/1.1 messages, written behind what a buffer holds.
  *
- *     http1_put_request_line(&out, slice_text("PUT"), target);
+ *     TRY(http1_put_request_line(&out, slice_text("PUT"), target));
  *     TRY(http1_put_field(&out, "host", host));
  *     http1_put_field_u64(&out, "content-length", length);
  *     http1_put_end(&out);

@@ -1,0 +1,91 @@
+/* The names of header fields, and the texts of refusals: see http1.h.  A name is found by one hash
+ * of its first and last bytes and one comparison, eight bytes at a time. */
+#include <assert.h>
+
+#include "proxy/wire/http1.h"
+#include "proxy/wire/http1_name_hash.h"
+#include "proxy/wire/http1_name_index.h"
+
+enum { SLOTS = 1 << HTTP1_NAME_INDEX_BITS };
+
+struct text {
+    uint8_t at[HTTP1_NAME_MAX_BYTES + 1];
+    uint8_t len;
+};
+
+static const uint8_t slots[SLOTS] = INDEX_SLOTS;
+
+static const struct text texts[HTTP1_NAME_COUNT] = {
+#define HTTP1_NAME(name, text, may_repeat) [HTTP1_NAME_##name] = { text, sizeof(text) - 1 },
+#include "proxy/wire/http1_names.def"
+#undef HTTP1_NAME
+};
+
+static bool is_same(const struct text *text, struct slice name)
+{
+    if (text->len != name.len)
+        return false;
+    if (name.len < 8)
+        return http1_name_short_word(text->at, name.len) ==
+               http1_name_short_word(name.at, name.len);
+    for (size_t i = 0; i + 8 < name.len; i += 8) {
+        if (http1_name_word(text->at + i) != http1_name_word(name.at + i))
+            return false;
+    }
+    return http1_name_word(text->at + name.len - 8) == http1_name_word(name.at + name.len - 8);
+}
+
+static bool begins(struct slice name, const char *word)
+{
+    size_t len = strlen(word);
+
+    return name.len >= len && slice_is_word(slice_of(name.at, len), word);
+}
+
+static enum http1_name name_of_many(struct slice name)
+{
+    if (!begins(name, "x-amz-"))
+        return HTTP1_NAME_OTHER;
+    return begins(name, "x-amz-meta-") ? HTTP1_NAME_X_AMZ_META : HTTP1_NAME_X_AMZ_OTHER;
+}
+
+enum http1_name http1_name_of(struct slice name)
+{
+    if (name.len > 0 && name.len <= HTTP1_NAME_MAX_BYTES) {
+        unsigned slot = http1_name_hash(name.at, name.len);
+
+        for (; slots[slot] != 0; slot = (slot + 1) % SLOTS) {
+            if (is_same(&texts[slots[slot]], name))
+                return slots[slot];
+        }
+    }
+    return name_of_many(name);
+}
+
+struct slice http1_name_text(enum http1_name name)
+{
+    assert(name < HTTP1_NAME_COUNT);
+    return slice_of(texts[name].at, texts[name].len);
+}
+
+/* --- Refusals -------------------------------------------------------------------------------- */
+
+static const struct {
+    unsigned status;
+    const char *text;
+} refusals[] = {
+    [HTTP1_REFUSAL_NONE] = { 200, "fine" },
+#define HTTP1_REFUSAL(name, status, text) [HTTP1_REFUSAL_##name] = { status, text },
+#include "proxy/wire/http1_refusals.def"
+#undef HTTP1_REFUSAL
+};
+
+unsigned http1_refusal_status(enum http1_refusal refusal)
+{
+    return refusals[refusal].status;
+}
+
+const char *http1_refusal_text(enum http1_refusal refusal)
+{
+    return refusals[refusal].text;
+}

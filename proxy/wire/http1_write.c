@@ -1,0 +1,134 @@
+/* See http1_write.h. */
+#include "proxy/wire/http1_write.h"
+
+#include <assert.h>
+
+#include "proxy/wire/http1_token.h"
+#include "proxy/wire/http_date.h"
+
+enum { U64_MAX_DIGITS = 20 };
+
+static uint8_t *put(uint8_t *at, const void *bytes, size_t len)
+{
+    if (len > 0)
+        memcpy(at, bytes, len);
+    return at + len;
+}
+
+static bool is_target(struct slice target)
+{
+    for (size_t i = 0; i < target.len; i++) {
+        if (target.at[i] <= ' ' || target.at[i] == 0x7f)
+            return false;
+    }
+    return target.len > 0;
+}
+
+/* No byte that ends a line, nor one that some take for an end. */
+static bool is_value(struct slice value)
+{
+    uint8_t found = 0;
+
+    for (size_t i = 0; i < value.len; i++)
+        found |= value.at[i] == '\r' || value.at[i] == '\n' || value.at[i] == '\0';
+    return found == 0;
+}
+
+static void field_put(struct buf *b, struct slice name, struct slice value)
+{
+    uint8_t *at = buf_reserve(b, name.len + value.len + 4);
+
+    at = put(at, name.at, name.len);
+    at = put(at, ": ", 2);
+    at = put(at, value.at, value.len);
+    put(at, "\r\n", 2);
+    buf_grow(b, name.len + value.len + 4);
+}
+
+enum err http1_put_request_line(struct buf *b, struct slice method, struct slice target)
+{
+    static const char version[] = " HTTP/1.1\r\n";
+
+    if (!http1_is_token(method) || !is_target(target))
+        return ERR_SYNTAX;
+    buf_slice(b, method);
+    buf_put(b, " ", 1);
+    buf_slice(b, target);
+    buf_put(b, version, sizeof(version) - 1);
+    return ERR_NONE;
+}
+
+const char *http1_reason(unsigned status)
+{
+    switch (status) {
+#define HTTP1_REASON(status, text)                                                                 \
+    case status:                                                                                   \
+        return text;
+#include "proxy/wire/http1_reasons.def"
+#undef HTTP1_REASON
+    default:
+        return "";
+    }
+}
+
+void http1_put_status_line(struct buf *b, unsigned status)
+{
+    uint8_t line[] = "HTTP/1.1 000 ";
+
+    assert(status >= 100 && status <= 999);
+    line[9] += (uint8_t)(status / 100);
+    line[10] += (uint8_t)(status / 10 % 10);
+    line[11] += (uint8_t)(status % 10);
+    buf_put(b, line, sizeof(line) - 1);
+    buf_text(b, http1_reason(status));
+    buf_put(b, "\r\n", 2);
+}
+
+enum err http1_put_field(struct buf *b, const char *name, struct slice value)
+{
+    if (!is_value(value))
+        return ERR_SYNTAX;
+    field_put(b, slice_text(name), value);
+    return ERR_NONE;
+}
+
+enum err http1_put_field_named(struct buf *b, struct slice name, struct slice value)
+{
+    if (!http1_is_token(name) || !is_value(value))
+        return ERR_SYNTAX;
+    field_put(b, name, value);
+    return ERR_NONE;
+}
+
+void http1_put_field_text(struct buf *b, const char *name, const char *value)
+{
+    struct slice text = slice_text(value);
+
+    assert(is_value(text));
+    field_put(b, slice_text(name), text);
+}
+
+void http1_put_field_u64(struct buf *b, const char *name, uint64_t value)
+{
+    uint8_t digits[U64_MAX_DIGITS];
+    size_t at = sizeof(digits);
+
+    do {
+        digits[--at] = (uint8_t)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    field_put(b, slice_text(name), slice_of(digits + at, sizeof(digits) - at));
+}
+
+void http1_put_field_date(struct buf *b, const char *name, int64_t seconds)
+{
+    uint8_t date[HTTP_DATE_BYTES];
+
+    http_date_write(seconds, date);
+    field_put(b, slice_text(name), slice_of(date, sizeof(date)));
+}
+
+void http1_put_end(struct buf *b)
+{
+    buf_put(b, "\r\n", 2);
+}
