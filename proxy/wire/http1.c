@@ -7,6 +7,8 @@
 #include <endian.h>
 #include <llhttp.h>
 
+#include "proxy/wire/http1_token.h"
+
 enum { EMPTY_LINES_MAX_BYTES = 16 }; /* before a request, as some send them behind a body */
 
 /* --- The head's end -------------------------------------------------------------------------- */
@@ -150,15 +152,18 @@ static const llhttp_settings_t settings = {
     .on_headers_complete = on_end,
 };
 
-static enum http1_refusal refusal_of(llhttp_errno_t error, enum http1_refusal why)
+static enum http1_refusal refusal_of(llhttp_errno_t error, const llhttp_t *parser)
 {
-    if (why != HTTP1_REFUSAL_NONE)
-        return why;
+    const struct reading *r = parser->data;
+
+    if (r->why != HTTP1_REFUSAL_NONE)
+        return r->why;
+    if (parser->type == HTTP_REQUEST && parser->method == HTTP_PRI)
+        return HTTP1_REFUSAL_VERSION; /* the preface of HTTP/2 */
     switch ((int)error) {
     case HPE_INVALID_METHOD:
         return HTTP1_REFUSAL_METHOD;
     case HPE_INVALID_VERSION:
-    case HPE_PAUSED_H2_UPGRADE:
         return HTTP1_REFUSAL_VERSION;
     case HPE_INVALID_URL:
         return HTTP1_REFUSAL_TARGET;
@@ -167,7 +172,6 @@ static enum http1_refusal refusal_of(llhttp_errno_t error, enum http1_refusal wh
     case HPE_INVALID_HEADER_TOKEN:
         return HTTP1_REFUSAL_FIELD;
     case HPE_INVALID_CONTENT_LENGTH:
-        return HTTP1_REFUSAL_LENGTH;
     case HPE_UNEXPECTED_CONTENT_LENGTH:
         return HTTP1_REFUSAL_LENGTH;
     case HPE_INVALID_TRANSFER_ENCODING:
@@ -188,7 +192,7 @@ static enum http1_refusal llhttp_read(struct slice text, llhttp_t *parser, llhtt
     r->head->field_count = 0;
     error = llhttp_execute(parser, (const char *)text.at, text.len);
     if (error != HPE_PAUSED)
-        return refusal_of(error, r->why);
+        return refusal_of(error, parser);
     /* It stops at the last LF, or behind it: a head that it takes to end earlier is not ours. */
     end = (const uint8_t *)llhttp_get_error_pos(parser);
     if (end < text.at + text.len - 1 || r->start.at == NULL)
@@ -212,26 +216,32 @@ static const bool may_repeat[HTTP1_NAME_COUNT] = {
     [HTTP1_NAME_X_AMZ_OTHER] = true,
 };
 
-/* Puts each field into the row of its name; false: one is twice that may not. */
-static bool fields_index(struct http1_head *head)
+static void field_link(struct http1_head *head, unsigned at, enum http1_name known)
 {
-    bool is_fine = true;
+    head->fields[at].known = (uint8_t)known;
+    if (head->first[known] == 0)
+        head->first[known] = (uint8_t)(at + 1);
+    else
+        head->fields[head->last[known] - 1].next = (uint8_t)(at + 1);
+    head->last[known] = (uint8_t)(at + 1);
+}
 
+/* Puts each field into the row of its name.  As it is built, llhttp takes blanks in names ("Host :")
+ * and no name at all.  A name of the table is known to be fine. */
+static enum http1_refusal fields_index(struct http1_head *head, bool is_strict)
+{
     memset(head->first, 0, sizeof(head->first));
     for (unsigned i = 0; i < head->field_count; i++) {
-        struct http1_field *field = &head->fields[i];
-        enum http1_name known = http1_name_of(field->name);
+        struct slice name = head->fields[i].name;
+        enum http1_name known = http1_name_of(name);
 
-        field->known = (uint8_t)known;
-        if (head->first[known] == 0) {
-            head->first[known] = (uint8_t)(i + 1);
-        } else {
-            head->fields[head->last[known] - 1].next = (uint8_t)(i + 1);
-            is_fine = is_fine && may_repeat[known];
-        }
-        head->last[known] = (uint8_t)(i + 1);
+        if (http1_name_text(known).len == 0 && !http1_is_token(name))
+            return HTTP1_REFUSAL_FIELD;
+        if (is_strict && head->first[known] != 0 && !may_repeat[known])
+            return HTTP1_REFUSAL_FIELD_TWICE;
+        field_link(head, i, known);
     }
-    return is_fine;
+    return HTTP1_REFUSAL_NONE;
 }
 
 static bool is_twice(const struct http1_head *head, enum http1_name name)
@@ -439,8 +449,7 @@ enum http1_refusal http1_request_parse(struct slice head, struct http1_request *
         return HTTP1_REFUSAL_CONNECT;
     REFUSE(request_line_read(head, out));
     REFUSE(target_read(out, &authority));
-    if (!fields_index(&out->head))
-        return HTTP1_REFUSAL_FIELD_TWICE;
+    REFUSE(fields_index(&out->head, true));
     REFUSE(framing_read(&out->head));
     REFUSE(host_read(&out->head, authority));
     return expect_read(out);
@@ -471,7 +480,7 @@ enum http1_refusal http1_response_parse(struct slice head, enum http1_method ask
         return HTTP1_REFUSAL_STATUS;
     if (out->status == 101)
         return HTTP1_REFUSAL_UPGRADED;
-    (void)fields_index(&out->head);
+    REFUSE(fields_index(&out->head, false));
     REFUSE(framing_read(&out->head));
     if (has_no_body(out->status, asked)) {
         out->head.framing = HTTP1_FRAMING_NONE;

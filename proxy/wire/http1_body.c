@@ -154,7 +154,7 @@ static bool trailer_read(struct slice line, struct http1_field *field)
 {
     size_t colon = 0, at, end = line.len;
 
-    while (colon < line.len && http1_is_token_byte(line.at[colon]))
+    while (colon < line.len && http1_token_bytes[line.at[colon]])
         colon++;
     if (colon == 0 || colon == line.len || line.at[colon] != ':')
         return false;

@@ -5,6 +5,7 @@
 #include "proxy/wire/http1.h"
 #include "proxy/wire/http1_name_hash.h"
 #include "proxy/wire/http1_name_index.h"
+#include "proxy/wire/http1_token.h"
 
 enum { SLOTS = 1 << HTTP1_NAME_INDEX_BITS };
 
@@ -19,6 +20,13 @@ static const struct text texts[HTTP1_NAME_COUNT] = {
 #define HTTP1_NAME(name, text, may_repeat) [HTTP1_NAME_##name] = { text, sizeof(text) - 1 },
 #include "proxy/wire/http1_names.def"
 #undef HTTP1_NAME
+};
+
+const bool http1_token_bytes[256] = {
+    ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['0' ... '9'] = true, ['!'] = true,  ['#'] = true,
+    ['$'] = true,         ['%'] = true,         ['&'] = true,         ['\''] = true, ['*'] = true,
+    ['+'] = true,         ['-'] = true,         ['.'] = true,         ['^'] = true,  ['_'] = true,
+    ['`'] = true,         ['|'] = true,         ['~'] = true,
 };
 
 static bool is_same(const struct text *text, struct slice name)

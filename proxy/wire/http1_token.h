@@ -6,19 +6,12 @@
 
 #include "proxy/base/slice.h"
 
-static inline bool http1_is_token_byte(uint8_t byte)
-{
-    uint8_t letter = byte | 0x20;
-
-    if ((letter >= 'a' && letter <= 'z') || (byte >= '0' && byte <= '9'))
-        return true;
-    return byte != 0 && strchr("!#$%&'*+-.^_`|~", byte) != NULL;
-}
+extern const bool http1_token_bytes[256];
 
 static inline bool http1_is_token(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
-        if (!http1_is_token_byte(text.at[i]))
+        if (!http1_token_bytes[text.at[i]])
             return false;
     }
     return text.len > 0;
