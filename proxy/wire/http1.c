@@ -1,6 +1,6 @@
 /* See http1.h.  http1_search() looks at every byte once, eight at a time, and stops only at control
- * bytes: so it finds the head's end and what llhttp 8 lets pass (CR without LF, folded lines) in one
- * go.  llhttp then says where the parts are, and what is left to judge is judged from them. */
+ * bytes: so it finds the head's end and what llhttp 8 lets pass (CR without LF, folded lines) in
+ * one go.  llhttp then says where the parts are, and what is left to judge is judged from them. */
 #include "proxy/wire/http1.h"
 
 #include <assert.h>
@@ -226,8 +226,8 @@ static void field_link(struct http1_head *head, unsigned at, enum http1_name kno
     head->last[known] = (uint8_t)(at + 1);
 }
 
-/* Puts each field into the row of its name.  As it is built, llhttp takes blanks in names ("Host :")
- * and no name at all.  A name of the table is known to be fine. */
+/* Puts each field into the row of its name.  As it is built, llhttp takes blanks in names ("Host
+ * :") and no name at all.  A name of the table is known to be fine. */
 static enum http1_refusal fields_index(struct http1_head *head, bool is_strict)
 {
     memset(head->first, 0, sizeof(head->first));
@@ -341,8 +341,8 @@ static enum http1_refusal request_line_read(struct slice text, struct http1_requ
     return HTTP1_REFUSAL_NONE;
 }
 
-/* A name or address and perhaps a port; what else may stand in an authority (a user, say) may not in
- * a Host. */
+/* A name or address and perhaps a port; what else may stand in an authority (a user, say) may not
+ * in a Host. */
 static bool is_host(struct slice host)
 {
     for (size_t i = 0; i < host.len; i++) {

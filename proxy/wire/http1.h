@@ -16,8 +16,8 @@
  *
  * Strict where two readers could differ, since what goes in is said again to others: every line
  * ends in CR LF, no control bytes, no folded lines, no blank before a colon, one Host, one plain
- * Content-Length or one plain "chunked", never both.  Messages are always written anew from what was
- * parsed; no head is handed on as it came. */
+ * Content-Length or one plain "chunked", never both.  Messages are always written anew from what
+ * was parsed; no head is handed on as it came. */
 #pragma once
 
 #include <stdbool.h>

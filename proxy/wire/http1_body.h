@@ -10,11 +10,11 @@
  *         in = slice_from(in, used);
  *     } while (found == PARSE_MORE && used > 0);
  *
- * PARSE_DONE: the body ended with the `used` bytes; body.trailer are its trailers.  PARSE_MORE: what
- * is left of `in` (nothing, but for trailers: less than HTTP1_TRAILER_MAX_BYTES) is to be shown
- * again with what follows it.  PARSE_BAD: say `why` and close.  A body that lasts until the close
- * never is PARSE_DONE: the caller sees the close; one that ends before http1_body_is_whole() is cut
- * short.
+ * PARSE_DONE: the body ended with the `used` bytes; body.trailer are its trailers.  PARSE_MORE:
+ * what is left of `in` (nothing, but for trailers: less than HTTP1_TRAILER_MAX_BYTES) is to be
+ * shown again with what follows it.  PARSE_BAD: say `why` and close.  A body that lasts until the
+ * close never is PARSE_DONE: the caller sees the close; one that ends before http1_body_is_whole()
+ * is cut short.
  *
  * Where pieces end does not matter: the same bytes give the same payload and the same verdict.
  * Memory is constant. */

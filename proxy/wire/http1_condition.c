@@ -3,6 +3,19 @@
 
 #include "proxy/wire/http1.h"
 
+/* What does not fit is beyond every object: as far as one can say. */
+static bool number_read(struct slice text, uint64_t *value)
+{
+    if (slice_to_u64(text, value))
+        return true;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.at[i] < '0' || text.at[i] > '9')
+            return false;
+    }
+    *value = UINT64_MAX;
+    return text.len > 0;
+}
+
 /* A number and the byte behind it; false: no number there, or another byte. */
 static bool number_take(struct slice *rest, uint8_t end, uint64_t *value)
 {
@@ -12,7 +25,7 @@ static bool number_take(struct slice *rest, uint8_t end, uint64_t *value)
         digits++;
     if (digits == rest->len || rest->at[digits] != end)
         return false;
-    if (!slice_to_u64(slice_of(rest->at, digits), value))
+    if (!number_read(slice_of(rest->at, digits), value))
         return false;
     *rest = slice_from(*rest, digits + 1);
     return true;
@@ -36,12 +49,12 @@ enum err http1_range_read(struct slice value, struct http1_range *out)
         return ERR_UNSUPPORTED;
     if (value.at[0] == '-') {
         range.is_suffix = true;
-        if (!slice_to_u64(slice_from(value, 1), &range.last))
+        if (!number_read(slice_from(value, 1), &range.last))
             return ERR_UNSUPPORTED;
     } else {
         if (!number_take(&value, '-', &range.first))
             return ERR_UNSUPPORTED;
-        if (value.len > 0 && !slice_to_u64(value, &range.last))
+        if (value.len > 0 && !number_read(value, &range.last))
             return ERR_UNSUPPORTED;
         if (range.last < range.first)
             return ERR_UNSUPPORTED;
@@ -87,7 +100,7 @@ enum err http1_content_range_read(struct slice value, struct http1_content_range
 
 struct etag {
     struct slice text; /* without quotes */
-    bool is_weak;
+    bool is_weak, is_quoted;
 };
 
 /* The tag at the front of a list, and the comma behind it; false: no more. */
@@ -102,7 +115,8 @@ static bool etag_take(struct slice *rest, struct etag *out)
     out->is_weak = rest->len >= 2 && rest->at[0] == 'W' && rest->at[1] == '/';
     if (out->is_weak)
         *rest = slice_from(*rest, 2);
-    if (rest->len > 0 && rest->at[0] == '"') {
+    out->is_quoted = rest->len > 0 && rest->at[0] == '"';
+    if (out->is_quoted) {
         /* Between quotes a comma is a letter like others. */
         *rest = slice_from(*rest, 1);
         end = rest->len > 0 ? memchr(rest->at, '"', rest->len) : NULL;
@@ -123,7 +137,7 @@ bool http1_etag_matches(struct slice list, struct slice etag, enum http1_compare
     if (!etag_take(&etag, &mine))
         return false;
     while (etag_take(&list, &theirs)) {
-        if (slice_is_text(theirs.text, "*"))
+        if (!theirs.is_quoted && slice_is_text(theirs.text, "*"))
             return true;
         if (compare == HTTP1_COMPARE_STRONG && (mine.is_weak || theirs.is_weak))
             continue;

@@ -13,8 +13,8 @@ struct http1_range {
     bool is_suffix;
 };
 
-/* "bytes=0-9", "bytes=10-", "bytes=-5".  ERR_UNSUPPORTED: anything else, several ranges too, which S3
- * answers as if no Range had been there. */
+/* "bytes=0-9", "bytes=10-", "bytes=-5".  ERR_UNSUPPORTED: anything else, several ranges too, which
+ * S3 answers as if no Range had been there. */
 MUST_CHECK enum err http1_range_read(struct slice value, struct http1_range *out);
 /* What it means of `size` bytes: [*first, *last].  ERR_RANGE: nothing (416). */
 MUST_CHECK enum err http1_range_apply(const struct http1_range *range, uint64_t size,

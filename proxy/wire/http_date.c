@@ -112,9 +112,9 @@ static bool digit_read(uint8_t byte, char kind, struct civil *c)
     return true;
 }
 
-/* Reads a text by a pattern: each of "yodhms" stands for a digit of the year, mOnth, day, hour, minute
- * or second, 'b' for a digit of the day or a blank, "nnn" for a month's name, 'w' for a letter, the
- * rest for itself. */
+/* Reads a text by a pattern: each of "yodhms" stands for a digit of the year, mOnth, day, hour,
+ * minute or second, 'b' for a digit of the day or a blank, "nnn" for a month's name, 'w' for a
+ * letter, the rest for itself. */
 static bool pattern_read(struct slice text, const char *pattern, struct civil *c)
 {
     if (text.len != strlen(pattern))

@@ -14,9 +14,9 @@ enum {
     ISO_EXTENDED_BYTES = 24, /* 1994-11-06T08:49:37.000Z */
 };
 
-/* The form above, or one of the two that are obsolete: "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6
- * 08:49:37 1994".  `now` settles the century of the former: not over 50 years ahead of it.  The day
- * of the week is not checked.  ERR_SYNTAX: none of them. */
+/* The form above, or one of the two that are obsolete: "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov
+ * 6 08:49:37 1994".  `now` settles the century of the former: not over 50 years ahead of it.  The
+ * day of the week is not checked.  ERR_SYNTAX: none of them. */
 MUST_CHECK enum err http_date_read(struct slice text, int64_t now, int64_t *seconds);
 void http_date_write(int64_t seconds, uint8_t out[HTTP_DATE_BYTES]);
 

@@ -609,5 +609,6 @@ int main(void)
     RUN(what_is_no_response_is_refused);
     RUN(names_are_known_in_any_case);
     RUN(lists_are_taken_element_by_element);
+    free(shown);
     return check_report();
 }
