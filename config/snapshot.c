@@ -85,14 +85,18 @@ const char *endpoint_role_name(enum endpoint_role role)
 
 const char *pool_kind_name(enum pool_kind kind)
 {
-    static const char *const NAMES[] = { [POOL_MEMORY] = "memory", [POOL_SQL] = "sql" };
+    static const char *const NAMES[] = {
+        [POOL_MEMORY] = "memory", [POOL_SQL] = "sql", [POOL_BLOB] = "blob"
+    };
 
     return NAMES[kind];
 }
 
 const char *pool_kind_endpoint(enum pool_kind kind)
 {
-    static const char *const NAMES[] = { [POOL_MEMORY] = "shard", [POOL_SQL] = "server" };
+    static const char *const NAMES[] = {
+        [POOL_MEMORY] = "shard", [POOL_SQL] = "server", [POOL_BLOB] = "shard"
+    };
 
     return NAMES[kind];
 }

@@ -23,7 +23,7 @@ struct address {
     uint16_t port;    /* listeners only: 0 lets the system choose */
 };
 
-enum pool_kind { POOL_MEMORY, POOL_SQL };
+enum pool_kind { POOL_MEMORY, POOL_SQL, POOL_BLOB };
 
 /* Where TLS starts inside the protocol, as PostgreSQL's does: whether it may, whether it must. */
 enum tls_need { TLS_NEED_OFF, TLS_NEED_ALLOW, TLS_NEED_REQUIRE };
@@ -44,6 +44,7 @@ struct tls_settings {
 };
 
 struct pool_settings;
+struct blob_store;
 
 /* What a line of the configuration says an endpoint is; a primary is a candidate only, until its
  * probe tells. */
@@ -67,12 +68,13 @@ struct endpoint_settings {
     uint32_t database;           /* of Redis */
     const char *database_name;   /* of PostgreSQL; NULL: what the client names */
     struct tls_settings tls;
-    unsigned server_tls;     /* enum sql_server_tls, as it was given */
-    uint32_t weight;         /* 1 by default */
-    const char *label;       /* what the ring hashes instead of the address (?name=); NULL: none */
-    uint32_t socket_port;    /* in the name of PostgreSQL's Unix sockets */
-    uint32_t shard;          /* index in pool->endpoints */
-    enum endpoint_role role; /* as configured */
+    unsigned server_tls;  /* enum sql_server_tls, as it was given */
+    uint32_t weight;      /* 1 by default */
+    const char *label;    /* what the ring hashes instead of the address (?name=); NULL: none */
+    uint32_t socket_port; /* in the name of PostgreSQL's Unix sockets */
+    const struct blob_store *store;   /* of blob pools; else NULL */
+    uint32_t shard;                   /* index in pool->endpoints */
+    enum endpoint_role role;          /* as configured */
     const struct pool_settings *pool; /* borrowed */
     struct place place;
 };
@@ -285,6 +287,84 @@ struct sql_pool {
     const char *probe_database;
 };
 
+/* What an access key allows: enum s3_right has the same bits. */
+enum blob_right {
+    BLOB_RIGHT_READ = 1 << 0,
+    BLOB_RIGHT_WRITE = 1 << 1,
+    BLOB_RIGHT_LIST = 1 << 2,
+    BLOB_RIGHT_DELETE = 1 << 3,
+};
+
+/* Who may come in, and to what. */
+struct blob_access_key {
+    const char *id, *secret;
+    const char **buckets; /* patterns, a '*' at the end stands for anything; none: all */
+    uint32_t bucket_count;
+    const char **prefixes; /* of keys; none: any */
+    uint32_t prefix_count;
+    unsigned rights; /* enum blob_right */
+    struct place place;
+};
+
+enum blob_style { BLOB_STYLE_PATH, BLOB_STYLE_VIRTUAL };
+/* Where a shard's own credentials come from. */
+enum blob_credentials {
+    BLOB_CREDENTIALS_URL, /* user and password of the endpoint; without: nothing is signed */
+    BLOB_CREDENTIALS_ENVIRONMENT, /* AWS_ACCESS_KEY_ID and its like, at load */
+    BLOB_CREDENTIALS_FILE,        /* read again when it changes */
+    BLOB_CREDENTIALS_METADATA,    /* of the machine or container that this runs on */
+};
+enum blob_sync { BLOB_SYNC_ALWAYS, BLOB_SYNC_INTERVAL, BLOB_SYNC_NEVER };
+enum blob_layout { BLOB_LAYOUT_KEYS, BLOB_LAYOUT_STALWART };
+
+/* What is behind an endpoint of a blob pool. */
+struct blob_store {
+    const char
+        *bucket; /* the one that has all buckets of clients; NULL: they stand for themselves */
+    const char *prefix; /* of all keys there, without a slash at the end; "" for none */
+    const char *region;
+    enum blob_style style;
+    enum blob_credentials credentials;
+    const char *credentials_file;
+    const char *folder; /* path; NULL: it is a server */
+    enum blob_sync sync;
+    enum blob_layout layout;
+    uint32_t stalwart_depth;
+};
+
+enum blob_key_transform { BLOB_KEY_PLAIN, BLOB_KEY_STALWART };
+enum blob_shard_down { BLOB_SHARD_DOWN_ERROR, BLOB_SHARD_DOWN_PARTIAL };
+enum blob_access_log { BLOB_ACCESS_LOG_OFF, BLOB_ACCESS_LOG_S3, BLOB_ACCESS_LOG_JSON };
+
+struct blob_pool {
+    struct pool_settings base;
+    struct blob_access_key *access_keys; /* by id */
+    uint32_t access_key_count;
+    const char **regions; /* none: any */
+    uint32_t region_count;
+    const char **public_buckets; /* patterns: anyone may read there, unsigned */
+    uint32_t public_bucket_count;
+    const char **virtual_hosts; /* names whose subdomains are buckets */
+    uint32_t virtual_host_count;
+    bool unsigned_access; /* nobody needs to sign: all is allowed to all */
+
+    const char *hash, *distribution;
+    bool stamp;
+    enum blob_key_transform key_transform;
+    enum blob_shard_down reads_while_shard_down; /* of lists */
+
+    uint64_t max_object_bytes;
+    uint64_t timeout_ms;       /* from a request's last byte to the head of a store's answer */
+    uint64_t stall_timeout_ms; /* of a body that does not move, of either side */
+    uint64_t queue_timeout_ms; /* waiting for an upstream */
+    uint32_t max_upstreams;    /* per shard, for the whole process */
+    uint32_t max_queue;        /* requests that wait for one, per shard and worker */
+    uint32_t max_head_bytes;   /* of a request */
+    uint32_t list_page;        /* how many keys a shard is asked for at most: 1000 */
+    enum blob_access_log access_log;
+    const char *access_log_file; /* NULL: standard error */
+};
+
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
 struct proxy_settings {
@@ -337,6 +417,12 @@ static inline struct sql_pool *sql_pool_of(const struct pool_settings *pool)
 {
     assert(pool->kind == POOL_SQL);
     return (struct sql_pool *)pool;
+}
+
+static inline struct blob_pool *blob_pool_of(const struct pool_settings *pool)
+{
+    assert(pool->kind == POOL_BLOB);
+    return (struct blob_pool *)pool;
 }
 
 /* The word that begins a section of it: "memory". */
