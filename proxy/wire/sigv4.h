@@ -1,0 +1,107 @@
+/* AWS Signature Version 4 as S3 has it: who sent a request, and was it changed on its way?  Signed in
+ * fields (Authorization) or in the query (presigned).  No clock, no I/O; nothing is allocated once the
+ * scratch has grown.
+ *
+ *     struct sigv4_verdict v;
+ *     switch (sigv4_verify(&request, &rules, &v)) {
+ *     case S3_NONE: if (v.is_anonymous) ..., else v.credential->owner asked; v.payload: what follows
+ *     default: v.fault                   refuse; v.access_key is who he claims to be, for the log
+ *     }
+ *
+ * The canonical request is made as S3 makes it, unlike other services: the path is decoded once and
+ * encoded once, and never normalised. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proxy/base/buf.h"
+#include "proxy/wire/digest.h"
+#include "proxy/wire/http1.h"
+#include "proxy/wire/s3_error.h"
+#include "proxy/wire/sigv4_key.h"
+
+enum {
+    SIGV4_TIME = 16,        /* letters of "20260131T235959Z" */
+    SIGV4_SKEW_S = 15 * 60, /* how wrong a clock may be */
+    SIGV4_EXPIRES_MOST_S = 7 * 24 * 3600,
+    SIGV4_SCOPE_MOST = SIGV4_DATE + SIGV4_REGION_MOST + sizeof("//s3/aws4_request"),
+};
+
+/* A thread's, kept so that nothing is allocated for a request; empty when zero. */
+struct sigv4_scratch {
+    struct buf canonical, query;
+};
+
+void sigv4_scratch_fini(struct sigv4_scratch *scratch);
+
+/* One access key that may come in. */
+struct sigv4_credential {
+    struct slice id, secret;
+    const void *owner; /* the caller's */
+};
+
+/* NULL: there is none.  The answer stays valid as long as the verdict is used. */
+typedef const struct sigv4_credential *sigv4_lookup_f(const void *directory, struct slice id);
+
+struct sigv4_rules {
+    uint64_t now_s;              /* since 1970 */
+    const struct slice *regions; /* that scopes may name, none: any */
+    size_t region_count;
+    sigv4_lookup_f *lookup;
+    const void *directory;
+    struct sigv4_keys *keys;
+    struct sigv4_scratch *scratch;
+};
+
+/* What x-amz-content-sha256 says of the body. */
+enum sigv4_payload {
+    SIGV4_PAYLOAD_NONE,             /* anonymous, and it says nothing */
+    SIGV4_PAYLOAD_HASH,             /* `payload_hash`: the body's, to be verified */
+    SIGV4_PAYLOAD_UNSIGNED,         /* UNSIGNED-PAYLOAD */
+    SIGV4_PAYLOAD_CHUNKS,           /* STREAMING-AWS4-HMAC-SHA256-PAYLOAD */
+    SIGV4_PAYLOAD_CHUNKS_TRAILER,   /* STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER */
+    SIGV4_PAYLOAD_UNSIGNED_TRAILER, /* STREAMING-UNSIGNED-PAYLOAD-TRAILER */
+};
+
+static inline bool sigv4_payload_is_chunked(enum sigv4_payload payload)
+{
+    return payload >= SIGV4_PAYLOAD_CHUNKS;
+}
+
+/* From which signed chunks go on: see aws_chunked.h. */
+struct sigv4_seed {
+    struct hmac_sha256 key;
+    char time[SIGV4_TIME];
+    uint8_t scope_len;
+    char scope[SIGV4_SCOPE_MOST]; /* "20260131/us-east-1/s3/aws4_request" */
+    char signature[SHA256_HEX];
+};
+
+struct sigv4_verdict {
+    bool is_anonymous; /* not signed at all: may be served where anyone may read */
+    bool is_presigned;
+    enum sigv4_payload payload;
+    struct slice payload_hash; /* SHA256_HEX letters, borrowed from the request */
+    struct slice access_key;   /* as claimed, borrowed from the request or from `id` */
+    const struct sigv4_credential *credential; /* NULL: anonymous, or refused */
+    struct sigv4_seed seed; /* of PAYLOAD_CHUNKS and PAYLOAD_CHUNKS_TRAILER only */
+    struct s3_fault fault;
+    char id[128];
+};
+
+/* The error is that of `out->fault`; all of `out` is set either way.  Keys are in it: sigv4_forget()
+ * where the request ends. */
+enum s3_error sigv4_verify(const struct http1_request *request, const struct sigv4_rules *rules,
+                           struct sigv4_verdict *out) MUST_CHECK;
+void sigv4_forget(struct sigv4_verdict *verdict);
+
+/* A form that a browser sends by POST: the fields of these names, empty where there is none. */
+struct sigv4_form {
+    struct slice policy; /* in base64, as it came: this is what is signed */
+    struct slice algorithm, credential, date, signature, token;
+};
+
+/* Who signed the form's policy; what the policy asks for is for s3_policy.h. */
+enum s3_error sigv4_verify_form(const struct sigv4_form *form, const struct sigv4_rules *rules,
+                                struct sigv4_verdict *out) MUST_CHECK;
