@@ -1,5 +1,5 @@
-/* The framing aws-chunked (Content-Encoding: aws-chunked) that stands within a body: chunks that may
- * be signed one by one, and trailers behind them.  Bytes are shown as they come, in any pieces:
+/* The framing aws-chunked (Content-Encoding: aws-chunked) that stands within a body: chunks that
+ * may be signed one by one, and trailers behind them.  Bytes are shown as they come, in any pieces:
  *
  *     struct aws_chunked c;
  *     TRY: aws_chunked_init(&c, &chunked_of_the_request, &sums)
@@ -11,13 +11,11 @@
  * at the end: AWS_CHUNKED_END says that everything is right.  Nothing is allocated. */
 #pragma once
 
-#include "proxy/wire/digest.h"
+#include "proxy/wire/checksum.h"
 #include "proxy/wire/sigv4.h"
 
 enum {
     AWS_CHUNKED_LINE_MOST = 256, /* head of a chunk, or a trailer */
-    AWS_CHUNKED_TRAILERS_MOST = 16,
-    AWS_CHUNKED_NAMES_MOST = 128, /* letters of x-amz-trailer */
 };
 
 enum aws_chunked_found {
@@ -37,23 +35,24 @@ struct aws_chunked_head {
 
 struct aws_chunked {
     struct checksum_set *sums; /* borrowed till the end */
-    bool is_signed, has_trailer;
+    bool is_signed, has_trailer, has_trailer_signature;
+    bool was_bare; /* the trailer before ended in LF alone */
     uint8_t step;
-    uint8_t announced;          /* 1 << enum checksum, of those in x-amz-trailer */
-    uint8_t trailers;           /* seen */
-    uint64_t length;            /* decoded, as the head says */
-    uint64_t chunk_left;        /* bytes of this chunk still to come */
-    uint64_t given, verified;   /* bytes of payload; verified: unsigned chunks are so at the end */
-    struct sigv4_seed seed;     /* its signature is that of the chunk before */
-    char signature[SHA256_HEX]; /* of this chunk, as its head says */
-    SHA256_CTX sha256;          /* of this chunk; of the trailers */
+    uint8_t due;         /* 1 << enum checksum: trailers that were announced and did not come yet */
+    uint8_t trailers;    /* seen */
+    uint64_t length;     /* decoded, as the head says */
+    uint64_t chunk_left; /* bytes of this chunk still to come */
+    uint64_t given, verified; /* bytes of payload; verified: unsigned chunks are so at the end */
+    struct sigv4_seed seed;   /* its signature is that of the chunk before */
+    char signature[DIGEST_SHA256_HEX]; /* of this chunk, as its head says */
+    SHA256_CTX sha256;                 /* of this chunk; of the trailers */
     uint16_t line_len;
     uint8_t line[AWS_CHUNKED_LINE_MOST + 2]; /* of a line that came in pieces */
     struct s3_fault fault;
 };
 
-/* Announced checksums are wanted of `sums`.  S3_INVALID_REQUEST with `c->fault`: x-amz-trailer names
- * what is no checksum, or is missing where the payload says that trailers come. */
+/* Announced checksums are wanted of `sums`.  S3_INVALID_REQUEST with `c->fault`: x-amz-trailer
+ * names what is no checksum. */
 enum s3_error aws_chunked_init(struct aws_chunked *c, const struct aws_chunked_head *head,
                                struct checksum_set *sums) MUST_CHECK;
 /* Takes bytes off the front of `in`. */

@@ -1,86 +1,23 @@
-/* Hashes and checksums of bodies.  States are plain structs that can be copied; nothing allocates,
- * nothing is shared: OpenSSL's older functions, as in hmac_sha256.h, since on short inputs they cost
- * half of EVP's.
- *
- * A checksum set holds what a request declares of its body, and computes just that:
- *
- *     struct checksum_set sums = { 0 };
- *     checksum_set_declare(&sums, CHECKSUM_CRC32, value);     from fields: x-amz-checksum-crc32
- *     checksum_set_want(&sums, CHECKSUM_CRC32C);              its value comes in a trailer
- *     checksum_set_add(&sums, piece);                         each piece of the body
- *     checksum_set_declare(&sums, CHECKSUM_CRC32C, value);    the trailer came
- *     error = checksum_set_end(&sums, &wrong);                S3_NONE: all that was declared fits
- *     checksum_set_text(&sums, CHECKSUM_CRC32, text);         what it really is, in base64 */
+/* Hashes of short things, and hexadecimal letters.  OpenSSL's older functions, as in hmac_sha256.h:
+ * their states are plain structs, nothing is allocated, and on short inputs they cost half of
+ * EVP's.
+ */
 #pragma once
 
-#include <openssl/md5.h>
-#include <openssl/sha.h>
-
 #include "proxy/base/slice.h"
-#include "proxy/wire/base64.h"
-#include "proxy/wire/s3_error.h"
 
 enum {
-    SHA256_BYTES = 32,
-    SHA256_HEX = 64, /* letters, not terminated */
-    DIGEST_BYTES_MOST = 32,
-    CHECKSUM_TEXT_MOST = BASE64_BYTES(DIGEST_BYTES_MOST),
+    DIGEST_SHA256_BYTES = 32,
+    DIGEST_SHA256_HEX = 64, /* letters, not terminated */
+    DIGEST_MD5_BYTES = 16,
 };
 
-void sha256_of(struct slice bytes, uint8_t digest[SHA256_BYTES]);
-void md5_of(struct slice bytes, uint8_t digest[16]);
-/* In lower case. */
-void hex_encode(struct slice bytes, char *out);
-/* Exactly `len` bytes of 2 letters each, of either case. */
-bool hex_decode(struct slice hex, uint8_t *out, size_t len);
-/* Of a body with nothing in it. */
-extern const char SHA256_HEX_OF_NOTHING[SHA256_HEX + 1];
+/* SHA-256 of a body with nothing in it, in letters. */
+extern const char DIGEST_OF_NOTHING[DIGEST_SHA256_HEX + 1];
 
-/* Each goes on from an earlier value; 0 at first. */
-uint32_t crc32_of(uint32_t before, struct slice bytes);
-uint32_t crc32c_of(uint32_t before, struct slice bytes);
-uint64_t crc64nvme_of(uint64_t before, struct slice bytes);
-
-/* The first six are x-amz-checksum-NAME, in base64; then Content-MD5, in base64; then
- * x-amz-content-sha256, in hexadecimal letters. */
-enum checksum {
-    CHECKSUM_CRC32,
-    CHECKSUM_CRC32C,
-    CHECKSUM_CRC64NVME,
-    CHECKSUM_SHA1,
-    CHECKSUM_SHA256,
-    CHECKSUM_MD5,
-    CHECKSUM_PAYLOAD,
-    CHECKSUMS,
-};
-
-/* "crc32" of "x-amz-checksum-crc32"; of the last two "md5" and "sha256". */
-const char *checksum_name(enum checksum kind);
-size_t checksum_bytes(enum checksum kind);
-/* By a field's whole name, without case: x-amz-checksum-*, content-md5; CHECKSUMS: it is none. */
-enum checksum checksum_of_field(struct slice name);
-/* By the value of x-amz-checksum-algorithm or x-amz-sdk-checksum-algorithm, without case. */
-enum checksum checksum_of_algorithm(struct slice algorithm);
-
-struct checksum_set {
-    uint16_t wanted, declared; /* 1 << enum checksum */
-    uint32_t crc32, crc32c;
-    uint64_t crc64nvme;
-    SHA256_CTX sha256;
-    SHA_CTX sha1;
-    MD5_CTX md5;
-    uint8_t value[CHECKSUMS][DIGEST_BYTES_MOST]; /* as declared; after the end, as it is */
-};
-
-/* Before the first byte. */
-void checksum_set_want(struct checksum_set *s, enum checksum kind);
-/* Wants it too, so a kind that was not wanted must be declared before the first byte.
- * S3_INVALID_DIGEST or S3_INVALID_REQUEST: the value is not of this kind. */
-enum s3_error checksum_set_declare(struct checksum_set *s, enum checksum kind, struct slice value)
-    MUST_CHECK;
-void checksum_set_add(struct checksum_set *s, struct slice bytes);
-/* Once, behind the last byte.  S3_BAD_DIGEST, S3_CONTENT_SHA256_MISMATCH, with the kind that is
- * wrong.  What was wanted and never declared is computed, no more. */
-enum s3_error checksum_set_end(struct checksum_set *s, enum checksum *wrong) MUST_CHECK;
-/* After the end: as S3 writes it, and how long that is. */
-size_t checksum_set_text(const struct checksum_set *s, enum checksum kind, char text[SHA256_HEX]);
+void digest_sha256(struct slice bytes, uint8_t digest[DIGEST_SHA256_BYTES]);
+void digest_md5(struct slice bytes, uint8_t digest[DIGEST_MD5_BYTES]);
+/* Two letters a byte, small ones. */
+void digest_hex(struct slice bytes, char *out);
+/* Exactly `len` bytes, of letters of either case. */
+bool digest_of_hex(struct slice hex, uint8_t *out, size_t len);

@@ -1,5 +1,5 @@
-/* The policy of a form that a browser sends by POST: JSON that says until when it holds and what the
- * form's other fields must be.  Who signed it is for sigv4_verify_form(). */
+/* The policy of a form that a browser sends by POST: JSON that says until when it holds and what
+ * the form's other fields must be.  Who signed it is for sigv4_verify_form(). */
 #pragma once
 
 #include <stdint.h>

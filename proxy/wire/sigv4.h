@@ -1,10 +1,11 @@
-/* AWS Signature Version 4 as S3 has it: who sent a request, and was it changed on its way?  Signed in
- * fields (Authorization) or in the query (presigned).  No clock, no I/O; nothing is allocated once the
- * scratch has grown.
+/* AWS Signature Version 4 as S3 has it: who sent a request, and was it changed on its way?  Signed
+ * in fields (Authorization) or in the query (presigned).  No clock, no I/O; nothing is allocated
+ * once the scratch has grown.
  *
  *     struct sigv4_verdict v;
  *     switch (sigv4_verify(&request, &rules, &v)) {
- *     case S3_NONE: if (v.is_anonymous) ..., else v.credential->owner asked; v.payload: what follows
+ *     case S3_NONE: if (v.is_anonymous) ..., else v.credential asks;
+ *                   v.payload: what follows
  *     default: v.fault                   refuse; v.access_key is who he claims to be, for the log
  *     }
  *
@@ -25,6 +26,7 @@ enum {
     SIGV4_TIME = 16,        /* letters of "20260131T235959Z" */
     SIGV4_SKEW_S = 15 * 60, /* how wrong a clock may be */
     SIGV4_EXPIRES_MOST_S = 7 * 24 * 3600,
+    SIGV4_CREDENTIAL_MOST = 384, /* letters of an access key's id with its scope */
     SIGV4_SCOPE_MOST = SIGV4_DATE + SIGV4_REGION_MOST + sizeof("//s3/aws4_request"),
 };
 
@@ -75,23 +77,23 @@ struct sigv4_seed {
     char time[SIGV4_TIME];
     uint8_t scope_len;
     char scope[SIGV4_SCOPE_MOST]; /* "20260131/us-east-1/s3/aws4_request" */
-    char signature[SHA256_HEX];
+    char signature[DIGEST_SHA256_HEX];
 };
 
 struct sigv4_verdict {
     bool is_anonymous; /* not signed at all: may be served where anyone may read */
     bool is_presigned;
     enum sigv4_payload payload;
-    struct slice payload_hash; /* SHA256_HEX letters, borrowed from the request */
+    struct slice payload_hash; /* DIGEST_SHA256_HEX letters, borrowed from the request */
     struct slice access_key;   /* as claimed, borrowed from the request or from `id` */
     const struct sigv4_credential *credential; /* NULL: anonymous, or refused */
     struct sigv4_seed seed; /* of PAYLOAD_CHUNKS and PAYLOAD_CHUNKS_TRAILER only */
     struct s3_fault fault;
-    char id[128];
+    char id[SIGV4_CREDENTIAL_MOST];
 };
 
-/* The error is that of `out->fault`; all of `out` is set either way.  Keys are in it: sigv4_forget()
- * where the request ends. */
+/* The error is that of `out->fault`; all of `out` is set either way.  Keys are in it:
+ * sigv4_forget() where the request ends. */
 enum s3_error sigv4_verify(const struct http1_request *request, const struct sigv4_rules *rules,
                            struct sigv4_verdict *out) MUST_CHECK;
 void sigv4_forget(struct sigv4_verdict *verdict);

@@ -12,7 +12,7 @@
 
 enum {
     SIGV4_DATE = 8,          /* letters of "20260131" */
-    SIGV4_SECRET_MOST = 128, /* of secrets whose keys are kept */
+    SIGV4_SECRET_MOST = 128, /* secrets are not longer: who reads them sees to it */
     SIGV4_REGION_MOST = 64,  /* longer ones are refused */
     SIGV4_KEYS = 256,        /* places in a cache */
 };

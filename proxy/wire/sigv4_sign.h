@@ -3,8 +3,9 @@
  *     struct sigv4_signer s = { .keys = keys, .id = id, .secret = secret, .region = region };
  *     sigv4_sign(&s, &request, slice_text("UNSIGNED-PAYLOAD"), now_s, out);
  *
- * The request's fields are those to be signed, all of them: host, and what else is sent and matters.
- * Its path and query are as they will be sent.  Written to `out` are whole lines of the head: */
+ * The request's fields are those to be signed, all of them: host, and what else is sent and
+ * matters. Its path and query are as they will be sent.  Written to `out` are whole lines of the
+ * head: */
 #pragma once
 
 #include "proxy/base/buf.h"

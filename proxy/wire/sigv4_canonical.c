@@ -1,0 +1,262 @@
+/* See sigv4_canonical.h.  Room is asked for once a line and filled by a pointer: the lines are
+ * short and there are many. */
+#include "proxy/wire/sigv4_canonical.h"
+
+void sigv4_scratch_fini(struct sigv4_scratch *scratch)
+{
+    buf_fini(&scratch->canonical);
+    buf_fini(&scratch->query);
+}
+
+static uint8_t *put(uint8_t *to, struct slice s)
+{
+    if (s.len > 0)
+        memcpy(to, s.at, s.len);
+    return to + s.len;
+}
+
+static uint8_t *put_text(uint8_t *to, const char *text)
+{
+    return put(to, slice_text(text));
+}
+
+static uint8_t *put_byte(uint8_t *to, char byte)
+{
+    *to = (uint8_t)byte;
+    return to + 1;
+}
+
+static uint8_t *put_hex(uint8_t *to, const uint8_t hash[DIGEST_SHA256_BYTES])
+{
+    digest_hex(slice_of(hash, DIGEST_SHA256_BYTES), (char *)to);
+    return to + DIGEST_SHA256_HEX;
+}
+
+/* --- The query -------------------------------------------------------------------------------- */
+
+static int compare(struct slice a, struct slice b)
+{
+    size_t len = a.len < b.len ? a.len : b.len;
+    int order = len == 0 ? 0 : memcmp(a.at, b.at, len);
+
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+static bool is_behind(const struct sigv4_param *a, const struct sigv4_param *b)
+{
+    int order = compare(a->name, b->name);
+
+    return order != 0 ? order > 0 : compare(a->value, b->value) > 0;
+}
+
+/* They are mostly in order already; and at most 64. */
+static void sort(struct sigv4_query *query)
+{
+    for (size_t i = 1; i < query->count; i++) {
+        struct sigv4_param param = query->params[i];
+        size_t at = i;
+
+        for (; at > 0 && is_behind(&query->params[at - 1], &param); at--)
+            query->params[at] = query->params[at - 1];
+        query->params[at] = param;
+    }
+}
+
+static enum err read_part(struct buf *b, struct slice encoded, struct slice *out)
+{
+    size_t before = b->len;
+
+    TRY(uri_put_canonical(b, encoded, URI_KEEP_UNRESERVED));
+    *out = slice_of(b->at + before, b->len - before);
+    return ERR_NONE;
+}
+
+enum err sigv4_query_read(struct sigv4_scratch *scratch, struct slice query,
+                          struct sigv4_query *out)
+{
+    struct uri_item items[URI_QUERY_MAX_ITEMS];
+
+    out->count = 0;
+    buf_clear(&scratch->query);
+    if (query.len == 0)
+        return ERR_NONE;
+    TRY(uri_query_split(query, items, URI_QUERY_MAX_ITEMS, &out->count));
+    buf_reserve(&scratch->query,
+                3 * query.len); /* all of it: so slices of it stay where they are */
+    for (size_t i = 0; i < out->count; i++) {
+        TRY(read_part(&scratch->query, items[i].name, &out->params[i].name));
+        TRY(read_part(&scratch->query, items[i].value, &out->params[i].value));
+    }
+    sort(out);
+    return ERR_NONE;
+}
+
+const struct slice *sigv4_query_value(const struct sigv4_query *query, const char *name)
+{
+    for (size_t i = 0; i < query->count; i++) {
+        if (slice_is_text(query->params[i].name, name))
+            return &query->params[i].value;
+    }
+    return NULL;
+}
+
+/* --- The canonical request -------------------------------------------------------------------- */
+
+static void put_query(struct buf *b, const struct sigv4_query *query, const char *omit)
+{
+    bool is_first = true;
+
+    for (size_t i = 0; i < query->count; i++) {
+        const struct sigv4_param *param = &query->params[i];
+        uint8_t *to;
+
+        if (slice_is_text(param->name, omit))
+            continue;
+        to = buf_reserve(b, param->name.len + param->value.len + 2);
+        if (!is_first)
+            to = put_byte(to, '&');
+        to = put_byte(put(to, param->name), '=');
+        to = put(to, param->value);
+        b->len = (size_t)(to - b->at);
+        is_first = false;
+    }
+}
+
+enum err sigv4_canonical_begin(struct sigv4_scratch *scratch, struct slice method,
+                               struct slice path, const struct sigv4_query *query, const char *omit)
+{
+    struct buf *b = &scratch->canonical;
+
+    buf_clear(b);
+    buf_slice(b, method);
+    buf_put(b, "\n", 1);
+    TRY(uri_put_canonical(b, path.len == 0 ? slice_text("/") : path, URI_KEEP_SLASH));
+    buf_put(b, "\n", 1);
+    put_query(b, query, omit);
+    buf_put(b, "\n", 1);
+    return ERR_NONE;
+}
+
+void sigv4_canonical_name(struct sigv4_scratch *scratch, struct slice name)
+{
+    uint8_t *to = buf_reserve(&scratch->canonical, name.len + 1);
+
+    for (size_t i = 0; i < name.len; i++) {
+        uint8_t byte = name.at[i];
+
+        to[i] = byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
+    }
+    to[name.len] = ':';
+    buf_grow(&scratch->canonical, name.len + 1);
+}
+
+static bool is_blank(uint8_t byte)
+{
+    return byte == ' ' || byte == '\t';
+}
+
+static uint8_t *put_collapsed(uint8_t *to, struct slice value)
+{
+    const uint8_t *start = to;
+    bool is_due = false; /* a blank, if more comes */
+
+    for (size_t i = 0; i < value.len; i++) {
+        if (is_blank(value.at[i])) {
+            is_due = to != start;
+            continue;
+        }
+        if (is_due)
+            to = put_byte(to, ' ');
+        is_due = false;
+        *to++ = value.at[i];
+    }
+    return to;
+}
+
+void sigv4_canonical_value(struct sigv4_scratch *scratch, struct slice value, bool is_last)
+{
+    struct buf *b = &scratch->canonical;
+    uint8_t *to = buf_reserve(b, value.len + 1);
+
+    if (value.len > 0 && memchr(value.at, ' ', value.len) == NULL &&
+        memchr(value.at, '\t', value.len) == NULL)
+        to = put(to, value);
+    else
+        to = put_collapsed(to, value);
+    to = put_byte(to, is_last ? '\n' : ',');
+    b->len = (size_t)(to - b->at);
+}
+
+void sigv4_canonical_end(struct sigv4_scratch *scratch, struct slice names, struct slice payload,
+                         uint8_t hash[DIGEST_SHA256_BYTES])
+{
+    struct buf *b = &scratch->canonical;
+    uint8_t *to = buf_reserve(b, names.len + payload.len + 2);
+
+    to = put_byte(to, '\n');
+    to = put(to, names);
+    to = put_byte(to, '\n');
+    to = put(to, payload);
+    b->len = (size_t)(to - b->at);
+    digest_sha256(buf_all(b), hash);
+}
+
+/* --- What is signed --------------------------------------------------------------------------- */
+
+static uint8_t *put_start(uint8_t *to, const char *algorithm, struct slice time, struct slice scope)
+{
+    to = put_byte(put_text(to, algorithm), '\n');
+    to = put_byte(put(to, time), '\n');
+    return put_byte(put(to, scope), '\n');
+}
+
+size_t sigv4_string_write(struct slice time, struct slice scope,
+                          const uint8_t hash[DIGEST_SHA256_BYTES], char out[SIGV4_STRING_MOST])
+{
+    uint8_t *to = put_start((uint8_t *)out, "AWS4-HMAC-SHA256", time, scope);
+
+    return (size_t)(put_hex(to, hash) - (uint8_t *)out);
+}
+
+void sigv4_string_sign(const struct hmac_sha256 *key, struct slice string,
+                       char signature[DIGEST_SHA256_HEX])
+{
+    struct hmac_sha256 h = *key;
+    uint8_t digest[DIGEST_SHA256_BYTES];
+
+    hmac_sha256_add(&h, string);
+    hmac_sha256_end(&h, digest);
+    digest_hex(slice_of(digest, sizeof(digest)), signature);
+}
+
+/* `between`: what stands before the hash, and ends its line. */
+static void sign_further(const struct sigv4_seed *seed, const char *algorithm, const char *between,
+                         const uint8_t hash[DIGEST_SHA256_BYTES], char signature[DIGEST_SHA256_HEX])
+{
+    uint8_t string[SIGV4_STRING_MOST + 2 * (DIGEST_SHA256_HEX + 1) + sizeof("-PAYLOAD")],
+        *to = string;
+
+    to = put_start(to, algorithm, slice_of(seed->time, SIGV4_TIME),
+                   slice_of(seed->scope, seed->scope_len));
+    to = put_byte(put(to, slice_of(seed->signature, DIGEST_SHA256_HEX)), '\n');
+    to = put_text(to, between);
+    to = put_hex(to, hash);
+    sigv4_string_sign(&seed->key, slice_of(string, (size_t)(to - string)), signature);
+}
+
+void sigv4_string_sign_chunk(const struct sigv4_seed *seed, const uint8_t hash[DIGEST_SHA256_BYTES],
+                             char signature[DIGEST_SHA256_HEX])
+{
+    char between[DIGEST_SHA256_HEX + 2];
+
+    memcpy(between, DIGEST_OF_NOTHING, DIGEST_SHA256_HEX);
+    memcpy(between + DIGEST_SHA256_HEX, "\n", sizeof("\n"));
+    sign_further(seed, "AWS4-HMAC-SHA256-PAYLOAD", between, hash, signature);
+}
+
+void sigv4_string_sign_trailers(const struct sigv4_seed *seed,
+                                const uint8_t hash[DIGEST_SHA256_BYTES],
+                                char signature[DIGEST_SHA256_HEX])
+{
+    sign_further(seed, "AWS4-HMAC-SHA256-TRAILER", "", hash, signature);
+}
