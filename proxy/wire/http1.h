@@ -57,13 +57,19 @@ enum http1_name http1_name_of(struct slice name);
 /* Its text in small letters; "" for the three that stand for many. */
 struct slice http1_name_text(enum http1_name name);
 
+/* Is none of the table. */
+static inline bool http1_name_stands_for_many(enum http1_name name)
+{
+    return name == HTTP1_NAME_OTHER || name >= HTTP1_NAME_X_AMZ_META;
+}
+
 static inline bool http1_name_is_amz(enum http1_name name)
 {
     return name >= HTTP1_NAME_X_AMZ_ACL;
 }
 
 enum http1_method {
-    HTTP1_METHOD_OTHER, /* known to HTTP, not to S3: see the request's method_text */
+    HTTP1_METHOD_OTHER, /* none of S3's: see the request's method_text */
     HTTP1_METHOD_GET,
     HTTP1_METHOD_HEAD,
     HTTP1_METHOD_PUT,

@@ -61,7 +61,7 @@ static void a_cr_that_ends_no_line_does_not_end_a_head(void)
 
 static void control_bytes_are_refused_wherever_they_stand(void)
 {
-    for (unsigned byte = 0; byte < 32; byte++) {
+    for (unsigned byte = 0; byte < 128; byte = byte == 31 ? 127 : byte + 1) {
         char head[] = "GET /?_ HTTP/1.1\r\nHost: h\r\nX-Y: a_b\r\n\r\n";
         static const unsigned places[] = { 1, 6, 20, 31, 34 };
 
@@ -75,9 +75,6 @@ static void control_bytes_are_refused_wherever_they_stand(void)
             head[places[i]] = was;
         }
     }
-    CHECK(read_request(bytes("GET / HTTP/1.1\r\nHost: h\r\nA: x\x7f\r\n\r\n")) != 0);
-    CHECK(read_request(bytes("GET /\x7f HTTP/1.1\r\nHost: h\r\n\r\n")) != 0);
-    CHECK(read_request(bytes("GET / HTTP/1.1\r\nHo\x7fst: h\r\n\r\n")) != 0);
 }
 
 static void folded_lines_are_refused(void)
@@ -164,6 +161,8 @@ static void methods_are_known_or_have_a_text(void)
         { "PUT", HTTP1_METHOD_PUT },       { "POST", HTTP1_METHOD_POST },
         { "DELETE", HTTP1_METHOD_DELETE }, { "OPTIONS", HTTP1_METHOD_OPTIONS },
         { "PATCH", HTTP1_METHOD_OTHER },   { "PROPFIND", HTTP1_METHOD_OTHER },
+        { "BREW", HTTP1_METHOD_OTHER },    { "get", HTTP1_METHOD_OTHER },
+        { "GETS", HTTP1_METHOD_OTHER },    { "G", HTTP1_METHOD_OTHER },
     };
 
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
@@ -174,8 +173,7 @@ static void methods_are_known_or_have_a_text(void)
         CHECK_INT(request.method, methods[i].method);
         CHECK_BYTES(request.method_text, slice_text(methods[i].text));
     }
-    CHECK_REFUSED(bytes("BREW / HTTP/1.1\r\nHost: h\r\n\r\n"), METHOD);
-    CHECK_REFUSED(bytes("get / HTTP/1.1\r\nHost: h\r\n\r\n"), METHOD);
+    CHECK_REFUSED(bytes("G@T / HTTP/1.1\r\nHost: h\r\n\r\n"), SYNTAX);
     CHECK_REFUSED(bytes("CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n"), CONNECT);
 }
 
