@@ -56,7 +56,7 @@ struct draft_kind {
     const char *(*is_open)(const struct listener_settings *n);
 };
 
-extern const struct draft_kind draft_memory, draft_sql;
+extern const struct draft_kind draft_memory, draft_sql, draft_blob;
 /* NULL: there is no such kind. */
 const struct draft_kind *draft_kind_find(const char *name);
 const struct draft_kind *draft_kind_of(const struct pool_settings *pool);

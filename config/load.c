@@ -61,7 +61,7 @@ static bool is_pool_name(const char *name)
 const struct draft_kind *draft_kind_of(const struct pool_settings *pool)
 {
     static const struct draft_kind *const KINDS[] = {
-        [POOL_MEMORY] = &draft_memory, [POOL_SQL] = &draft_sql
+        [POOL_MEMORY] = &draft_memory, [POOL_SQL] = &draft_sql, [POOL_BLOB] = &draft_blob
     };
 
     return KINDS[pool->kind];
@@ -69,7 +69,7 @@ const struct draft_kind *draft_kind_of(const struct pool_settings *pool)
 
 const struct draft_kind *draft_kind_find(const char *name)
 {
-    for (int kind = POOL_MEMORY; kind <= POOL_SQL; kind++)
+    for (int kind = POOL_MEMORY; kind <= POOL_BLOB; kind++)
         if (strcmp(pool_kind_name((enum pool_kind)kind), name) == 0)
             return draft_kind_of(&(struct pool_settings){ .kind = (enum pool_kind)kind });
     return NULL;
@@ -113,8 +113,8 @@ static void begin_pool(struct loading *l, struct draft *d, const struct draft_ki
 
 static void begin_unknown(struct loading *l, struct draft *d, const char *kind)
 {
-    static const char *const KINDS[] = { "proxy", "memory", "sql", NULL };
-    static const char *const LATER[] = { "blob", "class", "search", NULL };
+    static const char *const KINDS[] = { "proxy", "memory", "sql", "blob", NULL };
+    static const char *const LATER[] = { "class", "search", NULL };
     struct buf text = { 0 };
 
     for (size_t i = 0; LATER[i] != NULL; i++) {

@@ -39,9 +39,18 @@ static void wipe_sql(const struct pool_settings *pool)
     wipe(sql->probe_password);
 }
 
+static void wipe_blob(const struct pool_settings *pool)
+{
+    const struct blob_pool *blob = blob_pool_of(pool);
+
+    for (uint32_t i = 0; i < blob->access_key_count; i++)
+        wipe(blob->access_keys[i].secret);
+}
+
 static void (*const WIPERS[])(const struct pool_settings *) = {
     [POOL_MEMORY] = wipe_memory,
     [POOL_SQL] = wipe_sql,
+    [POOL_BLOB] = wipe_blob,
 };
 
 static void wipe_secrets(struct snapshot *s)

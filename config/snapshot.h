@@ -44,7 +44,32 @@ struct tls_settings {
 };
 
 struct pool_settings;
-struct blob_store;
+
+enum blob_style { BLOB_STYLE_PATH, BLOB_STYLE_VIRTUAL };
+/* Where a shard's own credentials come from. */
+enum blob_credentials {
+    BLOB_CREDENTIALS_URL, /* user and password of the endpoint; without: nothing is signed */
+    BLOB_CREDENTIALS_ENVIRONMENT, /* AWS_ACCESS_KEY_ID and its like, at load */
+    BLOB_CREDENTIALS_FILE,        /* read again when it changes */
+    BLOB_CREDENTIALS_METADATA,    /* of the machine or container that this runs on */
+};
+enum blob_sync { BLOB_SYNC_ALWAYS, BLOB_SYNC_INTERVAL, BLOB_SYNC_NEVER };
+enum blob_layout { BLOB_LAYOUT_KEYS, BLOB_LAYOUT_STALWART };
+
+/* What is behind an endpoint of a blob pool. */
+struct blob_store {
+    const char
+        *bucket; /* the one that has all buckets of clients; NULL: they stand for themselves */
+    const char *prefix; /* of all keys there, without a slash at the end; "" for none */
+    const char *region;
+    enum blob_style style;
+    enum blob_credentials credentials;
+    const char *credentials_file;
+    const char *folder; /* path; NULL: it is a server */
+    enum blob_sync sync;
+    enum blob_layout layout;
+    uint32_t stalwart_depth;
+};
 
 /* What a line of the configuration says an endpoint is; a primary is a candidate only, until its
  * probe tells. */
@@ -68,13 +93,13 @@ struct endpoint_settings {
     uint32_t database;           /* of Redis */
     const char *database_name;   /* of PostgreSQL; NULL: what the client names */
     struct tls_settings tls;
-    unsigned server_tls;  /* enum sql_server_tls, as it was given */
-    uint32_t weight;      /* 1 by default */
-    const char *label;    /* what the ring hashes instead of the address (?name=); NULL: none */
-    uint32_t socket_port; /* in the name of PostgreSQL's Unix sockets */
-    const struct blob_store *store;   /* of blob pools; else NULL */
-    uint32_t shard;                   /* index in pool->endpoints */
-    enum endpoint_role role;          /* as configured */
+    unsigned server_tls;     /* enum sql_server_tls, as it was given */
+    uint32_t weight;         /* 1 by default */
+    const char *label;       /* what the ring hashes instead of the address (?name=); NULL: none */
+    uint32_t socket_port;    /* in the name of PostgreSQL's Unix sockets */
+    struct blob_store store; /* of blob pools */
+    uint32_t shard;          /* index in pool->endpoints */
+    enum endpoint_role role; /* as configured */
     const struct pool_settings *pool; /* borrowed */
     struct place place;
 };
@@ -304,32 +329,6 @@ struct blob_access_key {
     uint32_t prefix_count;
     unsigned rights; /* enum blob_right */
     struct place place;
-};
-
-enum blob_style { BLOB_STYLE_PATH, BLOB_STYLE_VIRTUAL };
-/* Where a shard's own credentials come from. */
-enum blob_credentials {
-    BLOB_CREDENTIALS_URL, /* user and password of the endpoint; without: nothing is signed */
-    BLOB_CREDENTIALS_ENVIRONMENT, /* AWS_ACCESS_KEY_ID and its like, at load */
-    BLOB_CREDENTIALS_FILE,        /* read again when it changes */
-    BLOB_CREDENTIALS_METADATA,    /* of the machine or container that this runs on */
-};
-enum blob_sync { BLOB_SYNC_ALWAYS, BLOB_SYNC_INTERVAL, BLOB_SYNC_NEVER };
-enum blob_layout { BLOB_LAYOUT_KEYS, BLOB_LAYOUT_STALWART };
-
-/* What is behind an endpoint of a blob pool. */
-struct blob_store {
-    const char
-        *bucket; /* the one that has all buckets of clients; NULL: they stand for themselves */
-    const char *prefix; /* of all keys there, without a slash at the end; "" for none */
-    const char *region;
-    enum blob_style style;
-    enum blob_credentials credentials;
-    const char *credentials_file;
-    const char *folder; /* path; NULL: it is a server */
-    enum blob_sync sync;
-    enum blob_layout layout;
-    uint32_t stalwart_depth;
 };
 
 enum blob_key_transform { BLOB_KEY_PLAIN, BLOB_KEY_STALWART };

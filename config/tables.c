@@ -199,8 +199,19 @@ const char *tables_chapter(const struct option *table, const char *option_name)
         { "console", "Console" },       { "insecure_listen", "Safety" },
         { "probe", "Health" },          { NULL, NULL },
     };
+    static const char *const OF_BLOB[][2] = {
+        { "listen", "Who and where" },
+        { "hash", "The map" },
+        { "timeout", "Times" },
+        { "max_upstreams", "Limits" },
+        { "access_log", "The access log" },
+        { "insecure_listen", "Safety" },
+        { "probe", "Health" },
+        { NULL, NULL },
+    };
     const char *const(*chapters)[2] = table == tables_memory ? OF_MEMORY
                                       : table == tables_sql  ? OF_SQL
+                                      : table == tables_blob ? OF_BLOB
                                                              : NULL;
 
     for (; chapters != NULL && (*chapters)[0] != NULL; chapters++)

@@ -10,5 +10,8 @@ extern const struct option tables_proxy[], tables_memory[], tables_shard_url[], 
 extern const struct option tables_sql[], tables_server_url[], tables_sql_listen_url[],
     tables_sql_user[], tables_sql_database[];
 
+/* The same of struct blob_pool. */
+extern const struct option tables_blob[], tables_blob_url[];
+
 /* The chapter that begins with this option; for printing only.  NULL: none does. */
 const char *tables_chapter(const struct option *table, const char *option_name);

@@ -136,11 +136,21 @@ static bool is_unix(const char *scheme)
     return len > 5 && strcmp(scheme + len - 5, "+unix") == 0;
 }
 
+/* A path and nothing else: of a socket, or of a folder. */
+static bool is_path_only(const char *scheme)
+{
+    return is_unix(scheme) || strcmp(scheme, "file") == 0;
+}
+
 static enum err parse_path(struct parts *p, struct slice path)
 {
-    if (!is_unix(p->url->scheme))
+    if (!is_path_only(p->url->scheme))
         return path.len == 0 ? ERR_NONE : decode(p, slice_from(path, 1), &p->url->path);
     TRY(decode(p, path, &p->url->address.path));
+    if (!is_unix(p->url->scheme))
+        return p->url->address.path[0] == '/' && p->url->address.path[1] != '\0'
+                   ? ERR_NONE
+                   : fail(p, "a folder needs an absolute path: file:///srv/blobs");
     if (p->url->address.path[0] != '/')
         return fail(p, "a Unix socket needs an absolute path: redis+unix:///run/redis.sock");
     if (strlen(p->url->address.path) > 107)
@@ -167,9 +177,11 @@ static enum err parse_rest(struct parts *p, struct slice rest)
         authority = slice_of(at + 1, (size_t)(authority.at + authority.len - at) - 1);
     }
     TRY(parse_path(p, path));
-    if (is_unix(p->url->scheme)) {
+    if (is_path_only(p->url->scheme)) {
         if (authority.len > 0)
-            return fail(p, "a Unix socket has no host: redis+unix:///run/redis.sock");
+            return fail(p, is_unix(p->url->scheme)
+                               ? "a Unix socket has no host: redis+unix:///run/redis.sock"
+                               : "a folder has no host: file:///srv/blobs");
     } else {
         TRY(parse_host(p, authority));
     }

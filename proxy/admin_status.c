@@ -173,15 +173,29 @@ static cJSON *endpoint_json(const struct daemon *d, const struct endpoint_settin
     return json;
 }
 
-static void put_map(cJSON *object, const struct daemon *d, const struct memory_pool *pool)
+static void put_map(cJSON *object, const struct daemon *d, const struct pool_settings *pool)
 {
-    const struct shard_map *map = d->assembly->maps[pool->base.number];
+    const struct shard_map *map = d->assembly->maps[pool->number];
+    bool is_memory = pool->kind == POOL_MEMORY;
 
     put_text(object, "hash", shard_map_hash_name(map));
     put_text(object, "distribution", shard_map_distribution_name(map));
-    put_text(object, "hash_tag", pool->hash_tag);
+    if (is_memory)
+        put_text(object, "hash_tag", memory_pool_of(pool)->hash_tag);
     put_number(object, "slots", shard_map_slots(map));
-    cJSON_AddBoolToObject(object, "stamp", pool->stamp);
+    cJSON_AddBoolToObject(object, "stamp",
+                          is_memory ? memory_pool_of(pool)->stamp : blob_pool_of(pool)->stamp);
+}
+
+static void put_blob_limits(cJSON *object, const struct blob_pool *pool)
+{
+    cJSON *limits = cJSON_AddObjectToObject(object, "limits");
+
+    put_number(limits, "max_sessions", pool->base.max_sessions);
+    put_number(limits, "max_session_memory", (double)pool->base.max_session_bytes);
+    put_number(limits, "max_object", (double)pool->max_object_bytes);
+    put_number(limits, "max_upstreams", pool->max_upstreams);
+    put_number(limits, "max_queue", pool->max_queue);
 }
 
 static void put_memory_limits(cJSON *object, const struct memory_pool *pool)
@@ -234,16 +248,18 @@ static cJSON *pool_json(const struct daemon *d, const struct pool_settings *pool
     list = cJSON_AddArrayToObject(json, "listen");
     for (uint32_t i = 0; i < pool->listener_count; i++)
         cJSON_AddItemToArray(list, cJSON_CreateString(pool->listeners[i]->name));
-    if (pool->kind == POOL_MEMORY)
-        put_map(json, d, memory_pool_of(pool));
-    else
+    if (pool->kind == POOL_SQL)
         put_sql(json, d, sql_pool_of(pool));
+    else
+        put_map(json, d, pool);
     put_figures(json, s, samples_find(s, pool->name, "", 0), false);
     if (pool->kind == POOL_MEMORY)
         put_memory_limits(json, memory_pool_of(pool));
-    else
+    else if (pool->kind == POOL_SQL)
         put_sql_limits(json, sql_pool_of(pool));
-    list = cJSON_AddArrayToObject(json, pool->kind == POOL_MEMORY ? "shards" : "endpoints");
+    else
+        put_blob_limits(json, blob_pool_of(pool));
+    list = cJSON_AddArrayToObject(json, pool->kind == POOL_SQL ? "endpoints" : "shards");
     for (uint32_t i = 0; i < pool->endpoint_count; i++)
         cJSON_AddItemToArray(list, endpoint_json(d, pool->endpoints[i]));
     return json;

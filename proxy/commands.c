@@ -67,7 +67,7 @@ int command_check(int count, char **words)
 /* ---- route ---- */
 
 struct routing {
-    const struct memory_pool *pool;
+    const struct pool_settings *pool;
     struct shard_map *map;
     bool is_hex;
     struct buf key; /* decoded */
@@ -114,7 +114,7 @@ static bool print_route(struct routing *r, struct slice given)
         fputs("-", stdout);
     else
         printf("%u", place.slot);
-    printf("\t%u\t%s\n", place.shard, r->pool->base.endpoints[place.shard]->name);
+    printf("\t%u\t%s\n", place.shard, r->pool->endpoints[place.shard]->name);
     return true;
 }
 
@@ -134,9 +134,9 @@ static bool print_routes_of_stdin(struct routing *r)
     return good;
 }
 
-static enum err make_map(const struct memory_pool *pool, struct shard_map **map)
+static enum err make_map(const struct pool_settings *pool, struct shard_map **map)
 {
-    struct shard_map_member *members = mem_new(pool->base.endpoint_count * sizeof(*members));
+    struct shard_map_member *members = mem_new(pool->endpoint_count * sizeof(*members));
     struct shard_map_settings settings;
     struct buf why = { 0 };
     enum err err;
@@ -144,19 +144,19 @@ static enum err make_map(const struct memory_pool *pool, struct shard_map **map)
     assembly_map_settings(pool, members, &settings);
     err = shard_map_new(&settings, map, &why);
     if (err != ERR_NONE)
-        fprintf(stderr, "sheaf route: pool %s: %.*s\n", pool->base.name, (int)why.len,
+        fprintf(stderr, "sheaf route: pool %s: %.*s\n", pool->name, (int)why.len,
                 (const char *)why.at);
     buf_fini(&why);
     free(members);
     return err;
 }
 
-static const struct memory_pool *find_pool(const struct snapshot *s, const char *name)
+static const struct pool_settings *find_pool(const struct snapshot *s, const char *name)
 {
     const struct pool_settings *pool = snapshot_pool(s, name);
 
-    if (pool != NULL && pool->kind == POOL_MEMORY)
-        return memory_pool_of(pool);
+    if (pool != NULL && pool->kind != POOL_SQL)
+        return pool;
     if (pool != NULL) {
         fprintf(stderr,
                 "sheaf route: pool \"%s\" is of the kind %s: no key says where its statements go "

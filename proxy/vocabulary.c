@@ -52,10 +52,24 @@ static void add_sql_schemes(struct config_scheme *schemes)
     memcpy(schemes, ALL, sizeof(ALL));
 }
 
-/* What only the map itself knows of its settings. */
-static enum err check_map(const struct memory_pool *pool, struct buf *why)
+static void add_blob_schemes(struct config_scheme *schemes, bool backs)
 {
-    struct shard_map_member *members = mem_new(pool->base.endpoint_count * sizeof(*members));
+    static const struct config_scheme ALL[] = {
+        { "s3", "s3", 80, false, POOL_BLOB },
+        { "s3s", "s3", 443, true, POOL_BLOB },
+        { "s3+unix", "s3", 0, false, POOL_BLOB },
+        { "file", "file", 0, false, POOL_BLOB },
+    };
+
+    while (schemes->name != NULL)
+        schemes++;
+    memcpy(schemes, ALL, sizeof(ALL) - (backs ? 0 : sizeof(ALL[0])));
+}
+
+/* What only the map itself knows of its settings. */
+static enum err check_map(const struct pool_settings *pool, struct buf *why)
+{
+    struct shard_map_member *members = mem_new(pool->endpoint_count * sizeof(*members));
     struct shard_map_settings settings;
     struct shard_map *map = NULL;
     enum err err;
@@ -70,7 +84,7 @@ static enum err check_map(const struct memory_pool *pool, struct buf *why)
 
 static enum err check_pool(const struct pool_settings *pool, struct buf *why)
 {
-    return pool->kind == POOL_MEMORY ? check_map(memory_pool_of(pool), why) : ERR_NONE;
+    return pool->kind == POOL_SQL ? ERR_NONE : check_map(pool, why);
 }
 
 /* What only OpenSSL knows of the files. */
@@ -97,6 +111,8 @@ static void gather(void)
         add_schemes(table.backs, memory_back_at(i)->name, memory_back_at(i)->default_port);
     add_sql_schemes(table.fronts);
     add_sql_schemes(table.backs);
+    add_blob_schemes(table.fronts, false);
+    add_blob_schemes(table.backs, true);
     table.all = (struct config_vocabulary){ .hashes = table.hashes,
                                             .distributions = table.distributions,
                                             .fronts = table.fronts,

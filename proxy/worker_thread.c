@@ -9,6 +9,7 @@
 #include "config/diff.h"
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/blob/blob_works.h"
 #include "proxy/core/crew.h"
 #include "proxy/core/session.h"
 #include "proxy/io/listener.h"
@@ -24,6 +25,7 @@ struct gate {
 static const struct flow_works *const FLOWS[] = {
     [POOL_MEMORY] = &memory_works,
     [POOL_SQL] = &sql_works,
+    [POOL_BLOB] = &blob_works,
 };
 
 static void follow_flows(struct worker *w)

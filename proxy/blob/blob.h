@@ -71,16 +71,18 @@ struct blob_call {
     struct blob_answer answer; /* set by the store */
     struct blob_shard *shard;  /* borrowed; NULL: not under way */
     const struct blob_events *events;
-    void *owner;            /* the owner's */
-    struct list link;       /* the shard's: among those that wait, or are under way */
-    void *lease;            /* the store's: what serves it */
-    uint64_t started_us;    /* since 1970 it is not: the worker's clock */
-    uint64_t deadline_us;   /* of what it waits for now; 0: none */
-    uint64_t sent;          /* bytes of the body, by blob_call_send() */
-    enum err failed;        /* ended() is due, with this */
+    void *owner;          /* the owner's */
+    struct list link;     /* the shard's or its store's: among those that wait, or are under way */
+    struct list due;      /* the side's: its owner is told something when the turn ends */
+    void *lease;          /* the store's: what serves it; NULL: nothing yet, it only waits */
+    uint64_t started_us;  /* since 1970 it is not: the worker's clock */
+    uint64_t deadline_us; /* of what it waits for now; 0: none */
+    uint64_t sent;        /* bytes of the body, by blob_call_send() */
+    enum err failed;      /* ended() is due, with this */
     const char *failed_why; /* static */
     bool is_stamp : 1;      /* asks for the stamp itself, or writes it: not held up by it */
     bool holds : 1;
+    bool has_room : 1; /* room() is due */
     bool retried : 1;
 };
 

@@ -11,9 +11,9 @@
 #include "proxy/wire/s3_error.h"
 
 enum {
-    S3_KEY_BYTES = 1024,
-    S3_BUCKET_BYTES = 63,
-    S3_BUCKET_BYTES_MIN = 3,
+    S3_KEY_MOST = 1024,
+    S3_BUCKET_MOST = 63,
+    S3_BUCKET_LEAST = 3,
     S3_PART_MOST = 10000,
 };
 

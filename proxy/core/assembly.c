@@ -6,11 +6,11 @@
 #include "proxy/base/mem.h"
 #include "shard/stamp.h"
 
-void assembly_map_settings(const struct memory_pool *pool, struct shard_map_member *members,
+void assembly_map_settings(const struct pool_settings *pool, struct shard_map_member *members,
                            struct shard_map_settings *out)
 {
-    for (uint32_t i = 0; i < pool->base.endpoint_count; i++) {
-        const struct endpoint_settings *e = pool->base.endpoints[i];
+    for (uint32_t i = 0; i < pool->endpoint_count; i++) {
+        const struct endpoint_settings *e = pool->endpoints[i];
 
         members[i] = (struct shard_map_member){ .host = e->address.host,
                                                 .port = e->address.port,
@@ -18,30 +18,40 @@ void assembly_map_settings(const struct memory_pool *pool, struct shard_map_memb
                                                 .name = e->label,
                                                 .weight = e->weight };
     }
-    *out = (struct shard_map_settings){ .hash = pool->hash,
-                                        .distribution = pool->distribution,
-                                        .hash_tag = pool->hash_tag,
-                                        .members = members,
-                                        .count = pool->base.endpoint_count };
+    *out = (struct shard_map_settings){ .members = members, .count = pool->endpoint_count };
+    if (pool->kind == POOL_MEMORY) {
+        out->hash = memory_pool_of(pool)->hash;
+        out->distribution = memory_pool_of(pool)->distribution;
+        out->hash_tag = memory_pool_of(pool)->hash_tag;
+    } else {
+        out->hash = blob_pool_of(pool)->hash;
+        out->distribution = blob_pool_of(pool)->distribution;
+    }
 }
 
-static enum err make_map(struct assembly *a, const struct memory_pool *pool, struct buf *why)
+static enum err make_map(struct assembly *a, const struct pool_settings *pool, struct buf *why)
 {
-    struct shard_map_member *members = mem_new(pool->base.endpoint_count * sizeof(*members));
+    struct shard_map_member *members = mem_new(pool->endpoint_count * sizeof(*members));
     struct shard_map_settings settings;
     enum err err;
 
     assembly_map_settings(pool, members, &settings);
-    err = shard_map_new(&settings, &a->maps[pool->base.number], why);
+    err = shard_map_new(&settings, &a->maps[pool->number], why);
     free(members);
     return err;
+}
+
+static bool is_stamped(const struct pool_settings *pool)
+{
+    return pool->kind == POOL_MEMORY ? memory_pool_of(pool)->stamp
+                                     : pool->kind == POOL_BLOB && blob_pool_of(pool)->stamp;
 }
 
 static enum err make_stamp(struct assembly *a, const struct endpoint_settings *e)
 {
     struct stamp stamp;
 
-    if (e->pool->kind != POOL_MEMORY || !memory_pool_of(e->pool)->stamp)
+    if (!is_stamped(e->pool))
         return ERR_NONE;
     TRY(stamp_expect(&stamp, e->pool->name, a->maps[e->pool->number], e->shard, 1));
     stamp_write(&stamp, &a->stamps[e->number]);
@@ -83,8 +93,8 @@ static enum err build(struct assembly *a, struct buf *why)
     const struct snapshot *s = a->snapshot;
 
     for (uint32_t i = 0; i < s->pool_count; i++)
-        if (s->pools[i]->kind == POOL_MEMORY)
-            TRY(make_map(a, memory_pool_of(s->pools[i]), why));
+        if (s->pools[i]->kind != POOL_SQL)
+            TRY(make_map(a, s->pools[i], why));
     for (uint32_t i = 0; i < s->endpoint_count; i++)
         TRY(make_stamp(a, &s->endpoints[i]));
     return make_tls(a, why);

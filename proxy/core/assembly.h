@@ -17,7 +17,7 @@
 struct assembly {
     atomic_uint refs;
     struct snapshot *snapshot;         /* counted reference */
-    struct shard_map **maps;           /* by pool number; NULL: not of a memory pool */
+    struct shard_map **maps;           /* by pool number; NULL: of an sql pool */
     struct buf *stamps;                /* by endpoint number; empty: off */
     struct tls_context **endpoint_tls; /* by endpoint number; NULL: plain */
     struct tls_context **listener_tls; /* by listener number; NULL: plain */
@@ -33,9 +33,9 @@ enum err assembly_new(struct snapshot *snapshot, uint32_t workers, struct assemb
                       struct buf *why) MUST_CHECK;
 struct assembly *assembly_ref(struct assembly *a);
 void assembly_unref(struct assembly **where);
-/* The settings of a map from those of a pool: for checks and tools too.  `members` has room for
- * pool->base.endpoint_count. */
-void assembly_map_settings(const struct memory_pool *pool, struct shard_map_member *members,
+/* The settings of a map from those of a memory or blob pool: for checks and tools too.  `members` has
+ * room for pool->endpoint_count. */
+void assembly_map_settings(const struct pool_settings *pool, struct shard_map_member *members,
                            struct shard_map_settings *out);
 /* The same of what a TLS context is made of; it borrows the names of the files. */
 struct tls_options assembly_tls_options(const struct tls_settings *t, enum tls_side side);

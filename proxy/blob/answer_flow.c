@@ -1,0 +1,237 @@
+/* Answers: heads, bodies, refusals in S3's words. */
+#include <string.h>
+#include <time.h>
+
+#include "proxy/blob/blob_flow.h"
+#include "proxy/wire/http1_write.h"
+#include "proxy/wire/s3_write.h"
+
+void blob_answer_begin(struct blob_request *r, unsigned status, struct buf *out)
+{
+    r->status = (uint16_t)status;
+    http1_put_status_line(out, status);
+    http1_put_field_text(out, "server", "sheaf");
+    http1_put_field_date(out, "date", (int64_t)time(NULL));
+    http1_put_field_text(out, "x-amz-request-id", r->id);
+}
+
+static bool has_no_body(const struct blob_request *r)
+{
+    return r->http.method == HTTP1_METHOD_HEAD || r->status == 204 || r->status == 304;
+}
+
+void blob_answer_head(struct blob_request *r, struct buf *out, uint64_t length)
+{
+    struct blob_session *s = r->session;
+
+    r->head_is_out = true;
+    r->has_no_body = has_no_body(r);
+    r->answer_left = r->has_no_body ? 0 : length;
+    if (length != BLOB_LENGTH_UNKNOWN && r->status != 204) {
+        http1_put_field_u64(out, "content-length", length);
+    } else if (!r->has_no_body && r->http.head.minor == 1) {
+        http1_put_field_text(out, "transfer-encoding", "chunked");
+        r->is_chunked = true;
+    } else if (!r->has_no_body) {
+        s->closes = true; /* HTTP/1.0: the body lasts until the close */
+    }
+    if (s->closes)
+        http1_put_field_text(out, "connection", "close");
+    else if (r->http.head.minor == 0)
+        http1_put_field_text(out, "connection", "keep-alive");
+    http1_put_end(out);
+    counter_add(&r->side->stats->bytes_out, out->len);
+    chain_take(&s->base.out, &s->base.worker->chunks, out);
+    session_wants_flush(&s->base);
+}
+
+static void put(struct blob_session *s, struct slice bytes)
+{
+    counter_add(&blob_side_of(s)->stats->bytes_out, bytes.len);
+    if (bytes.len >= BLOB_THROUGH_BYTES) {
+        session_write_through(&s->base, bytes);
+        return;
+    }
+    chain_slice(&s->base.out, &s->base.worker->chunks, bytes);
+    session_wants_flush(&s->base);
+}
+
+void blob_answer_put(struct blob_request *r, struct slice bytes)
+{
+    struct blob_session *s = r->session;
+    bool throttles;
+
+    if (bytes.len == 0 || r->has_no_body)
+        return;
+    if (r->is_chunked) {
+        uint8_t head[HTTP1_CHUNK_HEAD_BYTES];
+
+        put(s, slice_of(head, http1_chunk_head(head, bytes.len, r->answer_bytes == 0)));
+    }
+    r->answer_bytes += bytes.len;
+    r->answer_left -= r->answer_left == BLOB_LENGTH_UNKNOWN ? 0 : bytes.len;
+    put(s, bytes);
+    if (s->request != r)
+        return;
+    throttles = s->base.out.len > BLOB_UNREAD_BYTES;
+    if (throttles && !s->base.throttled) {
+        s->base.throttled = true;
+        if (r->deed->hold != NULL)
+            r->deed->hold(r, true);
+    }
+}
+
+static void end(struct blob_request *r)
+{
+    struct blob_session *s = r->session;
+
+    s->base.throttled = false;
+    /* An answer that came before the body did: the rest of it is not wanted. */
+    if (s->stage == BLOB_BODY)
+        blob_session_drop_body(s);
+    blob_request_free(r);
+    blob_session_request_ended(s);
+}
+
+void blob_answer_end(struct blob_request *r)
+{
+    struct blob_session *s = r->session;
+
+    if (!r->has_no_body && r->answer_left != BLOB_LENGTH_UNKNOWN && r->answer_left > 0) {
+        blob_answer_cut(r);
+        return;
+    }
+    if (r->is_chunked) {
+        uint8_t head[HTTP1_CHUNK_HEAD_BYTES];
+
+        put(s, slice_of(head, http1_chunk_head(head, 0, r->answer_bytes == 0)));
+        put(s, slice_text("\r\n"));
+        if (s->request != r)
+            return;
+    }
+    end(r);
+}
+
+void blob_answer_cut(struct blob_request *r)
+{
+    struct blob_session *s = r->session;
+
+    counter_add(&r->side->stats->failures, 1);
+    s->request = NULL;
+    blob_request_free(r);
+    session_close(&s->base, CLOSE_UPSTREAM_LOST);
+}
+
+void blob_answer_xml(struct blob_request *r, unsigned status, struct slice body)
+{
+    struct buf out = { 0 };
+
+    blob_answer_begin(r, status, &out);
+    if (body.len > 0)
+        http1_put_field_text(&out, "content-type", "application/xml");
+    blob_answer_head(r, &out, body.len);
+    blob_answer_put(r, body);
+    if (r->session->request == r)
+        blob_answer_end(r);
+}
+
+void blob_answer_nothing(struct blob_request *r, unsigned status)
+{
+    blob_answer_xml(r, status, (struct slice){ 0 });
+}
+
+/* ---- refusals ---- */
+
+static void put_fault(const struct blob_request *r, const struct s3_fault *fault, struct buf *out)
+{
+    struct s3_error_extra extras[S3_DETAILS_MOST];
+    struct s3_error_document document = {
+        .code = s3_error_code(fault->error),
+        .message = slice_text(s3_fault_message(fault)),
+        .resource = r->http.path,
+        .request_id = slice_text(r->id),
+        .extras = extras,
+        .extra_count = fault->details,
+    };
+
+    for (size_t i = 0; i < fault->details; i++)
+        extras[i] = (struct s3_error_extra){ fault->detail[i].name, fault->detail[i].value };
+    s3_write_error(out, &document, false);
+}
+
+static void abandon_deed(struct blob_request *r)
+{
+    if (r->began && r->deed != NULL && r->deed->abandon != NULL)
+        r->deed->abandon(r);
+    r->began = false;
+}
+
+void blob_refuse(struct blob_request *r, const struct s3_fault *fault)
+{
+    struct blob_session *s = r->session;
+    struct buf body = { 0 };
+
+    abandon_deed(r);
+    if (r->head_is_out) { /* too late for words */
+        blob_answer_cut(r);
+        return;
+    }
+    r->error_code = s3_error_code(fault->error);
+    counter_add(s3_error_status(fault->error) >= 500 ? &r->side->stats->failures
+                                                     : &r->side->stats->refusals,
+                1);
+    if (s->stage == BLOB_BODY)
+        blob_session_drop_body(s); /* decides whether the connection goes on */
+    put_fault(r, fault, &body);
+    blob_answer_xml(r, s3_error_status(fault->error), buf_all(&body));
+    buf_fini(&body);
+}
+
+void blob_refuse_with(struct blob_request *r, enum s3_error error)
+{
+    struct s3_fault fault = { 0 };
+
+    s3_fault_set(&fault, error);
+    blob_refuse(r, &fault);
+}
+
+void blob_fault_of_call(const struct blob_call *c, const struct blob_shard *shard, enum err err,
+                        const char *why, struct s3_fault *fault)
+{
+    (void)c;
+    switch (err) {
+    case ERR_STAMP:
+        s3_fault_say(fault, S3_SERVICE_UNAVAILABLE, "Shard %u (%s) is not used: %s", shard->index,
+                     shard->name, why);
+        break;
+    case ERR_LIMIT:
+        s3_fault_say(fault, S3_SLOW_DOWN, "Please reduce your request rate: shard %u (%s): %s",
+                     shard->index, shard->name, why);
+        break;
+    default:
+        s3_fault_say(fault, S3_SLOW_DOWN, "Shard %u (%s) does not serve: %s", shard->index,
+                     shard->name, why);
+    }
+}
+
+/* Framing, the connection, and who answered are ours; all else is the store's to say. */
+static bool is_ours(struct slice name)
+{
+    static const char *const NAMES[] = {
+        "server",     "date",           "x-amz-request-id",  "x-amz-id-2",
+        "connection", "content-length", "transfer-encoding", "keep-alive",
+        "trailer",    "upgrade",        "x-trans-id",        "x-openstack-request-id"
+    };
+
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++)
+        if (slice_is_word(name, NAMES[i]))
+            return true;
+    return false;
+}
+
+void blob_answer_fields(const struct blob_answer *answer, struct buf *out)
+{
+    for (size_t i = 0; i < answer->field_count; i++)
+        if (!is_ours(answer->fields[i].name))
+            (void)!http1_put_field_named(out, answer->fields[i].name, answer->fields[i].value);
+}

@@ -1,0 +1,324 @@
+/* The flow of blob pools: a request's head, and a stream.  The path of a PUT, by files:
+ *
+ *     session_flow.c    bytes of the client: heads, then bodies without their framings
+ *     request_flow.c    who is it, what does he ask, may he; which deed does it
+ *     body_flow.c       the body: decoded, verified, its last byte held back till then
+ *     deed_stream_flow.c   the deed: one ask of the shard that has the key, bodies passed on
+ *     store_flow.c      the call: is the shard up, has it its stamp
+ *     back_s3_flow.c    a server: an upstream is leased, the ask is signed and sent
+ *     back_folder_flow.c   a folder: a thread that may wait does it
+ *     answer_flow.c     the answer's head and body to the client
+ *     side_flow.c       a worker's side of each pool; reload, clock
+ *
+ * Other deeds: deed_bucket_flow.c, deed_list_flow.c, deed_delete_flow.c, deed_upload_flow.c,
+ * deed_copy_flow.c.
+ *
+ * A session has one request at a time; what its client sends behind it waits. */
+#pragma once
+
+#include "health/board.h"
+#include "health/reason.h"
+#include "proxy/base/arena.h"
+#include "proxy/base/buf.h"
+#include "proxy/base/list.h"
+#include "proxy/base/slab.h"
+#include "proxy/blob/blob.h"
+#include "proxy/blob/blob_works.h"
+#include "proxy/core/session.h"
+#include "proxy/core/stats.h"
+#include "proxy/core/worker.h"
+#include "proxy/wire/aws_chunked.h"
+#include "proxy/wire/checksum.h"
+#include "proxy/wire/http1.h"
+#include "proxy/wire/http1_body.h"
+#include "proxy/wire/sigv4.h"
+
+enum {
+    BLOB_UNREAD_BYTES = 256 * 1024,     /* of an answer; then its store is not read from */
+    BLOB_UNSENT_BYTES = 256 * 1024,     /* of a body; then its client is not read from */
+    BLOB_THROUGH_BYTES = 16 * 1024,     /* pieces that are written at once rather than copied */
+    BLOB_WHOLE_BYTES = 4 * 1024 * 1024, /* of a body that is read whole: 10,000 parts' names */
+    BLOB_DROP_KEEP_BYTES = 64 * 1024,   /* of a refused body, to keep the connection for that */
+    BLOB_DROP_BYTES = 64 * 1024 * 1024, /* and so that the answer is read, before it is closed */
+    BLOB_LINGER_US = 10 * 1000 * 1000,
+    BLOB_ID_BYTES = 17,
+};
+
+/* Keys of ours in each bucket: hidden from lists, refused to clients. */
+#define BLOB_RESERVED  ".sheaf/"
+#define BLOB_STAMP_KEY ".sheaf/stamp"
+
+struct blob_request;
+struct blob_side;
+struct s3_entry;
+
+/* ---- sides ---- */
+
+struct blob_works {
+    struct list sides;
+    struct sigv4_keys *keys; /* owned */
+    struct sigv4_scratch scratch;
+};
+
+static inline struct blob_works *blob_works_of(const struct worker *w)
+{
+    return w->works[POOL_BLOB];
+}
+
+/* A listener, as its sessions know it. */
+struct blob_gate {
+    struct session_limits limits; /* first: a session's limits are its gate's */
+    struct list link;
+    struct blob_side *side;
+    char *name;
+    const struct listener_settings *settings; /* borrowed; NULL: it is gone */
+};
+
+/* A worker's side of one shard. */
+struct blob_shard {
+    struct list link; /* on side->past_shards once it is gone from the configuration */
+    struct blob_side *side;
+    const struct blob_back *back;
+    const struct endpoint_settings *settings; /* of side->assembly */
+    char *identity, *name;                    /* owned */
+    uint32_t index;
+    bool present;
+    struct stats_row *stats;
+    struct list calls;   /* under way, or waiting for the store's stamp */
+    uint32_t call_count; /* of them */
+    struct list stamps;  /* what is known of its buckets, the last used first */
+    uint32_t stamp_count;
+    void *state; /* the back's */
+};
+
+/* A worker's side of a blob pool. */
+struct blob_side {
+    struct list link;
+    char *name;
+    bool gone;
+    struct worker *worker;
+    struct assembly *assembly; /* counted reference */
+    const struct blob_pool *settings;
+    struct slab session_slab, request_slab, arena_slab;
+    struct list gates;
+    struct blob_shard **shards; /* by their index */
+    uint32_t shard_count;
+    struct list past_shards;
+    struct list due;   /* calls whose owners are told something when the turn ends */
+    uint32_t requests; /* under way */
+    struct stats_row *stats;
+};
+
+struct blob_side *blob_side_find(struct worker *w, const char *pool);
+/* Where a key lies. */
+struct blob_shard *blob_shard_of(struct blob_side *side, struct slice key);
+
+/* ---- sessions ---- */
+
+enum blob_stage {
+    BLOB_HEAD,     /* a request's head is read */
+    BLOB_BODY,     /* its body, if the request takes it now */
+    BLOB_ANSWERS,  /* nothing: what comes belongs to the next request */
+    BLOB_DROPPING, /* a body that nobody wants */
+};
+
+struct blob_session {
+    struct session base;
+    struct blob_request *request; /* owned; NULL between two */
+    struct http1_search search;
+    struct http1_body dropped;
+    uint64_t drop_until_us;
+    uint64_t drop_left;
+    enum blob_stage stage;
+    bool closes; /* after this answer */
+};
+
+static inline struct blob_gate *blob_gate_of(const struct blob_session *s)
+{
+    return (struct blob_gate *)s->base.limits;
+}
+
+static inline struct blob_side *blob_side_of(const struct blob_session *s)
+{
+    return blob_gate_of(s)->side;
+}
+
+/* For requests: the session goes on. */
+void blob_session_request_ended(struct blob_session *s);
+void blob_session_tick(struct blob_session *s, uint64_t now_us);
+/* Its body is not wanted any more, were it still coming. */
+void blob_session_drop_body(struct blob_session *s);
+
+/* ---- requests ---- */
+
+/* How an operation is done.  Each is called in this order, and after abandon() none. */
+struct blob_deed {
+    /* The head is there and allowed; if the operation's body is read whole, that too (r->whole). */
+    void (*begin)(struct blob_request *r);
+    /* A piece of the body; only after blob_body_wanted(), until blob_body_wait(). */
+    void (*body)(struct blob_request *r, struct slice piece);
+    /* All of it came, and is what the client said it is. */
+    void (*body_ended)(struct blob_request *r);
+    /* The client reads slower than the store gives (true), or again fast enough. */
+    void (*hold)(struct blob_request *r, bool hold);
+    /* The client is gone, or was refused: let go of all that is under way. */
+    void (*abandon)(struct blob_request *r);
+};
+
+struct blob_request {
+    struct arena arena;
+    struct blob_session *session;
+    struct blob_side *side;
+    const struct blob_deed *deed;
+    void *state; /* the deed's, in the arena */
+    struct s3_operation op;
+    const struct blob_access_key *key; /* of the assembly; NULL: anonymous */
+    struct assembly *assembly;         /* counted: what it was begun with */
+    uint64_t began_us;
+    char id[BLOB_ID_BYTES];
+
+    /* The body, see body_flow.c. */
+    struct http1_body body;
+    struct aws_chunked *chunked; /* in the arena; NULL: it is not aws-chunked */
+    struct checksum_set sums;
+    struct buf whole;          /* of bodies that are read whole */
+    uint64_t length;           /* of the payload */
+    uint64_t taken;            /* of it */
+    struct slice payload_hash; /* that the client declared; empty: none */
+    uint8_t last_byte;
+    bool has_body, waits, began, holds_last, is_verified_here, continues, chunks_ended,
+        body_is_done;
+
+    /* The answer, see answer_flow.c. */
+    uint16_t status;
+    bool head_is_out, is_chunked, has_no_body;
+    uint64_t answer_left, answer_bytes;
+    const char *error_code; /* static; NULL: none */
+
+    struct sigv4_verdict verdict;
+    struct http1_request http;
+};
+
+/* Of a whole head at the front of the session's input. */
+void blob_request_begin(struct blob_session *s, struct slice head);
+/* Its client is gone. */
+void blob_request_abandon(struct blob_request *r);
+/* May it touch this bucket? */
+bool blob_may_bucket(const struct blob_access_key *key, struct slice bucket);
+/* May its access key touch this key, by its prefixes?  NULL: anonymous, and allowed. */
+bool blob_may_key(const struct blob_access_key *key, struct slice object);
+/* By blob_answer_end(). */
+void blob_request_free(struct blob_request *r);
+
+/* ---- bodies ---- */
+
+/* From the head: how it is framed, what is declared of it.  S3_NONE, or the fault is set. */
+enum s3_error blob_body_begin(struct blob_request *r, struct s3_fault *fault) MUST_CHECK;
+/* Takes what is there; returns how much. */
+size_t blob_body_input(struct blob_request *r, struct slice in);
+/* For deeds: pieces may come (and "100 Continue" is said), or not now. */
+void blob_body_wanted(struct blob_request *r);
+void blob_body_wait(struct blob_request *r);
+
+/* ---- answers ---- */
+
+/* The status line and the fields that all answers have are put to `out`; more may follow. */
+void blob_answer_begin(struct blob_request *r, unsigned status, struct buf *out);
+/* Ends the head that is in `out`, which it empties, and sends it. */
+#define BLOB_LENGTH_UNKNOWN UINT64_MAX
+void blob_answer_head(struct blob_request *r, struct buf *out, uint64_t length);
+/* Pieces of the body; the request may be gone after it if the client's connection broke. */
+void blob_answer_put(struct blob_request *r, struct slice bytes);
+/* All is said: the request is over, and freed. */
+void blob_answer_end(struct blob_request *r);
+/* It can't be ended truly: the connection is closed, so that the client sees it.  Frees it. */
+void blob_answer_cut(struct blob_request *r);
+/* All of these at once; the body is XML; its deed is over. */
+void blob_answer_xml(struct blob_request *r, unsigned status, struct slice body);
+void blob_answer_nothing(struct blob_request *r, unsigned status);
+/* Refuses: abandons the deed and answers. */
+void blob_refuse(struct blob_request *r, const struct s3_fault *fault);
+void blob_refuse_with(struct blob_request *r, enum s3_error error);
+/* What became of a call that failed, in S3's words: SlowDown and the shard's name, mostly. */
+void blob_fault_of_call(const struct blob_call *c, const struct blob_shard *shard, enum err err,
+                        const char *why, struct s3_fault *fault);
+/* The store's fields that clients are given, as they are. */
+void blob_answer_fields(const struct blob_answer *answer, struct buf *out);
+
+/* ---- deeds ---- */
+
+extern const struct blob_deed blob_deed_stream, blob_deed_bucket, blob_deed_list, blob_deed_delete,
+    blob_deed_upload, blob_deed_copy;
+/* For tokens of lists and uploads: of the request's bucket, and of the map. */
+uint64_t blob_token_seed(const struct blob_request *r);
+uint64_t blob_map_epoch(const struct blob_side *side);
+/* A deed for each operation; NULL: not implemented. */
+const struct blob_deed *blob_deed_of(enum s3_op op);
+
+/* Fields of the request that are said to the store: those that mean something to it. */
+void blob_ask_fields(struct blob_request *r, struct blob_ask *ask);
+/* The answer's body as a whole: gathered up to a limit; for small ones. */
+struct blob_gathered {
+    struct buf body;
+    bool is_too_long;
+};
+void blob_gather(struct blob_gathered *g, struct slice bytes);
+
+/* fan_flow.c: small questions to several shards at once, or to one; answers are gathered.
+ *
+ *     fan = blob_fan_new(r, count, done);
+ *     fan->parts[i].shard = ..; fan->parts[i].call.ask = ..;         for each
+ *     blob_fan_start(fan);             done(fan) when all have answered; all may be started again
+ *     blob_fan_free(fan);              by the deed's abandon(), and at its end */
+struct blob_fan;
+struct blob_fan_part {
+    struct blob_call call;
+    struct blob_fan *fan;
+    struct blob_shard *shard;
+    struct blob_gathered answer;
+    uint16_t status; /* 0: it failed, by err and why */
+    enum err err;
+    const char *why;
+};
+struct blob_fan {
+    struct blob_request *request;
+    uint32_t count, pending;
+    void (*done)(struct blob_fan *fan);
+    void *owner;
+    struct blob_fan_part parts[];
+};
+/* In the request's arena, but for the answers. */
+struct blob_fan *blob_fan_new(struct blob_request *r, uint32_t count,
+                              void (*done)(struct blob_fan *fan));
+void blob_fan_start(struct blob_fan *fan);
+void blob_fan_free(struct blob_fan *fan);
+/* Refuses the request as the first part that failed has it, or with the first answer that is an
+ * error; false: there is none such.  Frees the fan then. */
+bool blob_fan_refuses(struct blob_fan *fan);
+/* Gives the client a part's answer as it is; the fan is freed, and the request over. */
+void blob_fan_answer(struct blob_fan *fan, const struct blob_fan_part *part);
+/* What of an XML answer matters; ERR_SYNTAX: it is none. */
+struct s3_reply_xml;
+enum err blob_fan_read(struct blob_fan_part *part, struct s3_reply_xml *reply,
+                       enum err (*take)(void *owner, const struct s3_entry *entry), void *owner)
+    MUST_CHECK;
+
+/* ---- stores ---- */
+
+/* For backs: the call is over; its owner is told when the turn ends, or now. */
+void blob_call_ended(struct blob_call *c, enum err err, const char *why);
+/* Before anything of it was sent; never tells its owner at once. */
+void blob_call_fail_later(struct blob_call *c, enum err err, const char *why);
+/* room() is due when the turn ends. */
+void blob_call_room_later(struct blob_call *c);
+void blob_store_turn_ends(struct blob_side *side);
+/* stamp_flow.c: may the call go to its store?  False: it waits until the stamp was seen, then goes by
+ * blob_call_stamped(), or fails. */
+bool blob_stamp_admits(struct blob_call *c);
+void blob_call_stamped(struct blob_call *c);
+/* Of one bucket: it was deleted. */
+void blob_stamp_forget(struct blob_shard *shard, struct slice bucket);
+void blob_stamps_forget(struct blob_shard *shard);
+/* tally_flow.c: what a call met, for the steward's judgement. */
+void blob_tally(struct blob_shard *shard, enum err err, uint16_t status, uint64_t took_us);
+void blob_store_tick(struct blob_side *side, uint64_t now_us);

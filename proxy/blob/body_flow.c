@@ -1,0 +1,312 @@
+/* A request's body on its way in: HTTP's framing is taken off, then aws-chunked's, what the client
+ * declared of it is verified, and pieces go to the deed as they come.
+ *
+ * What is verified here and not by the store is not given whole to the store before it was: the
+ * last byte is held back till then, and a store that lacks a byte commits nothing. */
+#include <string.h>
+
+#include "proxy/blob/blob_flow.h"
+
+/* ---- the head ---- */
+
+static const struct {
+    enum http1_name name;
+    enum checksum kind;
+} DECLARED[] = {
+    { HTTP1_NAME_X_AMZ_CHECKSUM_CRC32, CHECKSUM_CRC32 },
+    { HTTP1_NAME_X_AMZ_CHECKSUM_CRC32C, CHECKSUM_CRC32C },
+    { HTTP1_NAME_X_AMZ_CHECKSUM_CRC64NVME, CHECKSUM_CRC64NVME },
+    { HTTP1_NAME_X_AMZ_CHECKSUM_SHA1, CHECKSUM_SHA1 },
+    { HTTP1_NAME_X_AMZ_CHECKSUM_SHA256, CHECKSUM_SHA256 },
+    { HTTP1_NAME_CONTENT_MD5, CHECKSUM_MD5 },
+};
+
+/* A server that speaks S3 is told the body's hash and verifies it: nobody need do it twice. */
+static bool is_verified_by_store(const struct blob_request *r, enum checksum kind)
+{
+    return (kind == CHECKSUM_PAYLOAD || kind == CHECKSUM_MD5) &&
+           s3_op_traits(r->op.op)->body == S3_BODY_STREAM &&
+           blob_shard_of(r->side, r->op.key)->back == &blob_back_s3;
+}
+
+static enum s3_error declare(struct blob_request *r, struct s3_fault *fault)
+{
+    if (r->verdict.payload == SIGV4_PAYLOAD_HASH && r->has_body &&
+        !is_verified_by_store(r, CHECKSUM_PAYLOAD)) {
+        enum s3_error error =
+            checksum_set_declare(&r->sums, CHECKSUM_PAYLOAD, r->verdict.payload_hash, fault);
+
+        if (error != S3_NONE)
+            return error;
+    }
+    /* Of CompleteMultipartUpload the others are about the object. */
+    if (r->op.op == S3_OP_COMPLETE_UPLOAD)
+        return S3_NONE;
+    for (size_t i = 0; i < sizeof(DECLARED) / sizeof(DECLARED[0]); i++) {
+        const struct http1_field *field = http1_field_find(&r->http.head, DECLARED[i].name);
+        enum s3_error error;
+
+        if (field == NULL || is_verified_by_store(r, DECLARED[i].kind))
+            continue;
+        error = checksum_set_declare(&r->sums, DECLARED[i].kind, field->value, fault);
+        if (error != S3_NONE)
+            return error;
+    }
+    return S3_NONE;
+}
+
+static enum s3_error begin_chunked(struct blob_request *r, struct s3_fault *fault)
+{
+    struct slice decoded = http1_value(&r->http.head, HTTP1_NAME_X_AMZ_DECODED_CONTENT_LENGTH);
+    struct aws_chunked_head head = {
+        .payload = r->verdict.payload,
+        .decoded_length = UINT64_MAX,
+        .trailer = http1_value(&r->http.head, HTTP1_NAME_X_AMZ_TRAILER),
+    };
+    enum s3_error error;
+
+    if (!slice_to_u64(decoded, &r->length)) {
+        s3_fault_set(fault, S3_MISSING_CONTENT_LENGTH);
+        return fault->error;
+    }
+    head.decoded_length = r->length;
+    if (head.payload != SIGV4_PAYLOAD_UNSIGNED_TRAILER)
+        head.seed = &r->verdict.seed;
+    r->chunked = arena_new(&r->arena, sizeof(*r->chunked));
+    error = aws_chunked_init(r->chunked, &head, &r->sums);
+    if (error != S3_NONE)
+        *fault = r->chunked->fault;
+    return error;
+}
+
+/* A length is needed: stores want to know it before. */
+static enum s3_error find_length(struct blob_request *r, struct s3_fault *fault)
+{
+    const struct http1_head *head = &r->http.head;
+
+    if (sigv4_payload_is_chunked(r->verdict.payload))
+        return begin_chunked(r, fault);
+    if (head->framing == HTTP1_FRAMING_LENGTH || head->framing == HTTP1_FRAMING_NONE) {
+        r->length = head->framing == HTTP1_FRAMING_NONE ? 0 : head->length;
+        if (head->framing == HTTP1_FRAMING_NONE && r->op.op == S3_OP_PUT_OBJECT &&
+            !head->has_length)
+            s3_fault_set(fault, S3_MISSING_CONTENT_LENGTH);
+        return fault->error;
+    }
+    if (s3_op_traits(r->op.op)->body == S3_BODY_STREAM &&
+        !slice_to_u64(http1_value(head, HTTP1_NAME_X_AMZ_DECODED_CONTENT_LENGTH), &r->length)) {
+        s3_fault_set(fault, S3_MISSING_CONTENT_LENGTH);
+        return fault->error;
+    }
+    if (s3_op_traits(r->op.op)->body != S3_BODY_STREAM)
+        r->length = UINT64_MAX; /* read whole: it is known then */
+    return S3_NONE;
+}
+
+static uint64_t most_bytes(const struct blob_request *r)
+{
+    switch (s3_op_traits(r->op.op)->body) {
+    case S3_BODY_STREAM:
+        return blob_pool_of(r->assembly->snapshot->pools[r->side->settings->base.number])
+            ->max_object_bytes;
+    case S3_BODY_WHOLE:
+        return BLOB_WHOLE_BYTES;
+    case S3_BODY_NONE:
+        return BLOB_DROP_KEEP_BYTES; /* some clients send one all the same */
+    }
+    return 0;
+}
+
+enum s3_error blob_body_begin(struct blob_request *r, struct s3_fault *fault)
+{
+    const struct http1_head *head = &r->http.head;
+    enum s3_error error;
+
+    http1_body_begin(&r->body, head->framing, head->length);
+    r->has_body = head->framing != HTTP1_FRAMING_NONE && !http1_body_is_whole(&r->body);
+    error = find_length(r, fault);
+    if (error == S3_NONE)
+        error = declare(r, fault);
+    if (error != S3_NONE)
+        return error;
+    if (r->length != UINT64_MAX && r->length > most_bytes(r)) {
+        s3_fault_set(fault, S3_ENTITY_TOO_LARGE);
+        return fault->error;
+    }
+    if (r->verdict.payload == SIGV4_PAYLOAD_HASH)
+        r->payload_hash = r->verdict.payload_hash;
+    r->is_verified_here = s3_op_traits(r->op.op)->body == S3_BODY_STREAM &&
+                          (r->chunked != NULL || r->sums.wanted != 0);
+    r->waits = r->has_body;
+    return S3_NONE;
+}
+
+/* ---- pieces ---- */
+
+static void refuse(struct blob_request *r, enum s3_error error)
+{
+    blob_refuse_with(r, error);
+}
+
+static void give(struct blob_request *r, struct slice piece)
+{
+    if (s3_op_traits(r->op.op)->body == S3_BODY_WHOLE)
+        buf_slice(&r->whole, piece);
+    else if (r->began && r->deed->body != NULL)
+        r->deed->body(r, piece);
+}
+
+/* False: the request is over. */
+static bool take(struct blob_request *r, struct slice piece, bool is_summed)
+{
+    struct blob_session *s = r->session;
+    uint64_t most = r->length == UINT64_MAX ? most_bytes(r) : r->length;
+
+    if (piece.len > most - r->taken) {
+        refuse(r, r->length == UINT64_MAX ? S3_ENTITY_TOO_LARGE : S3_INCOMPLETE_BODY);
+        return false;
+    }
+    if (!is_summed && r->sums.wanted != 0)
+        checksum_set_add(&r->sums, piece);
+    r->taken += piece.len;
+    if (r->is_verified_here && r->taken == r->length && piece.len > 0) {
+        r->holds_last = true;
+        r->last_byte = piece.at[--piece.len];
+    }
+    if (piece.len > 0)
+        give(r, piece);
+    return s->request == r;
+}
+
+/* Payload of HTTP that has the framing of aws-chunked within.  False: the request is over. */
+static bool unchunk(struct blob_request *r, struct slice in)
+{
+    struct slice piece;
+
+    while (in.len > 0 || !r->chunks_ended) {
+        switch (aws_chunked_next(r->chunked, &in, &piece)) {
+        case AWS_CHUNKED_MORE:
+            return true;
+        case AWS_CHUNKED_PAYLOAD:
+            if (!take(r, piece, true))
+                return false;
+            break;
+        case AWS_CHUNKED_BAD:
+            blob_refuse(r, &r->chunked->fault);
+            return false;
+        case AWS_CHUNKED_END:
+            r->chunks_ended = true;
+            if (in.len == 0)
+                return true;
+            refuse(r, S3_INCOMPLETE_BODY);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- the end ---- */
+
+/* False: it is not what was said, and the request is over. */
+static bool verify(struct blob_request *r)
+{
+    struct s3_fault fault = { 0 };
+
+    if (r->chunked != NULL && !r->chunks_ended) {
+        if (aws_chunked_cut(r->chunked) != S3_NONE) {
+            blob_refuse(r, &r->chunked->fault);
+            return false;
+        }
+    }
+    if (r->length != UINT64_MAX && r->taken != r->length) {
+        refuse(r, S3_INCOMPLETE_BODY);
+        return false;
+    }
+    r->length = r->taken;
+    /* aws_chunked_next() has compared its own. */
+    if (r->chunked == NULL && r->sums.wanted != 0 &&
+        checksum_set_end(&r->sums, &fault) != S3_NONE) {
+        blob_refuse(r, &fault);
+        return false;
+    }
+    return true;
+}
+
+static void ended(struct blob_request *r)
+{
+    struct blob_session *s = r->session;
+
+    if (!verify(r))
+        return;
+    s->stage = BLOB_ANSWERS;
+    r->body_is_done = true;
+    if (!r->began) {
+        r->began = true;
+        r->deed->begin(r);
+        if (s->request != r || s3_op_traits(r->op.op)->body != S3_BODY_STREAM)
+            return;
+    }
+    if (r->holds_last) {
+        r->holds_last = false;
+        give(r, slice_of(&r->last_byte, 1));
+    }
+    if (s->request == r && r->deed->body_ended != NULL)
+        r->deed->body_ended(r);
+}
+
+size_t blob_body_input(struct blob_request *r, struct slice in)
+{
+    struct blob_session *s = r->session;
+    enum http1_refusal why;
+    struct slice payload;
+    size_t at = 0, used;
+
+    while (at < in.len && s->request == r && s->stage == BLOB_BODY) {
+        enum parse found;
+
+        if (r->waits) {
+            session_pause(&s->base);
+            break;
+        }
+        found = http1_body_decode(&r->body, slice_from(in, at), &used, &payload, &why);
+        at += used;
+        if (payload.len > 0 &&
+            !(r->chunked != NULL ? unchunk(r, payload) : take(r, payload, false)))
+            break;
+        if (found == PARSE_BAD) {
+            s->closes = true;
+            refuse(r, S3_INCOMPLETE_BODY);
+            break;
+        }
+        if (found == PARSE_DONE)
+            ended(r);
+        else if (used == 0)
+            break;
+    }
+    return at;
+}
+
+/* ---- the deed's side ---- */
+
+void blob_body_wanted(struct blob_request *r)
+{
+    struct blob_session *s = r->session;
+
+    if (!r->waits)
+        return;
+    r->waits = false;
+    if (r->http.expects_continue && !r->continues) {
+        r->continues = true;
+        chain_slice(&s->base.out, &s->base.worker->chunks,
+                    slice_text("HTTP/1.1 100 Continue\r\n\r\n"));
+        session_wants_flush(&s->base);
+    }
+    session_resume(&s->base);
+    session_recall(&s->base);
+}
+
+void blob_body_wait(struct blob_request *r)
+{
+    if (!r->body_is_done)
+        r->waits = true;
+}

@@ -1,0 +1,329 @@
+/* What is asked of buckets: a client's bucket lies on all shards of its pool. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/base/mem.h"
+#include "proxy/blob/blob_flow.h"
+#include "proxy/wire/http1_write.h"
+#include "proxy/wire/s3_reply_xml.h"
+#include "proxy/wire/s3_write.h"
+
+enum bucket_step {
+    BUCKET_ASKS,   /* what the client asked */
+    BUCKET_LOOKS,  /* before it is deleted: is it empty? */
+    BUCKET_CLEARS, /* our stamp goes */
+    BUCKET_DELETES,
+};
+
+struct bucket_deed {
+    struct blob_fan *fan;
+    enum bucket_step step;
+};
+
+static void ask_all(struct blob_request *r, const struct blob_ask *ask)
+{
+    struct bucket_deed *deed = r->state;
+
+    for (uint32_t i = 0; i < deed->fan->count; i++) {
+        deed->fan->parts[i].shard = r->side->shards[i];
+        deed->fan->parts[i].call.ask = *ask;
+        deed->fan->parts[i].call.is_stamp = deed->step == BUCKET_CLEARS;
+    }
+    blob_fan_start(deed->fan);
+}
+
+static struct blob_ask ask_of(struct blob_request *r)
+{
+    struct blob_ask ask = {
+        .op = r->op.op,
+        .bucket = r->op.bucket,
+        .params = r->op.params,
+        .param_count = r->op.param_count,
+    };
+
+    if (r->op.op != S3_OP_LIST_BUCKETS)
+        blob_ask_fields(r, &ask);
+    if (r->whole.len > 0 && r->op.op != S3_OP_CREATE_BUCKET) {
+        ask.has_body = true; /* where a bucket is created, each store has its own region */
+        ask.body = buf_all(&r->whole);
+        ask.length = ask.body.len;
+    }
+    return ask;
+}
+
+/* ---- lists of buckets ---- */
+
+struct bucket_names {
+    struct blob_request *request;
+    struct s3_entry **list; /* in the arena */
+    size_t count, room;
+    struct s3_reply_xml reply;
+};
+
+static bool is_allowed(const struct blob_request *r, struct slice name)
+{
+    return r->key == NULL || blob_may_bucket(r->key, name);
+}
+
+static enum err take_bucket(void *owner, const struct s3_entry *entry)
+{
+    struct bucket_names *names = owner;
+    struct arena *arena = &names->request->arena;
+    struct s3_entry one = *entry;
+
+    /* A shard whose buckets are prefixes in one of its own lists these. */
+    if (entry->kind == S3_ENTRY_PREFIX && one.name.len > 0 && one.name.at[one.name.len - 1] == '/')
+        one.name.len--;
+    if (!s3_bucket_is_legal(one.name) || !is_allowed(names->request, one.name))
+        return ERR_NONE;
+    for (size_t i = 0; i < names->count; i++)
+        if (slice_is(names->list[i]->name, one.name))
+            return ERR_NONE;
+    if (names->count == names->room) {
+        size_t room = names->room == 0 ? 64 : names->room * 2;
+        struct s3_entry **list = arena_new(arena, room * sizeof(struct s3_entry *));
+
+        if (names->count > 0)
+            memcpy(list, names->list, names->count * sizeof(struct s3_entry *));
+        names->list = list;
+        names->room = room;
+    }
+    one.kind = S3_ENTRY_BUCKET;
+    names->list[names->count++] = s3_entry_copy(arena, &one, NULL);
+    return ERR_NONE;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct s3_entry *one = *(struct s3_entry *const *)a,
+                          *other = *(struct s3_entry *const *)b;
+    size_t len = one->name.len < other->name.len ? one->name.len : other->name.len;
+    int order = memcmp(one->name.at, other->name.at, len);
+
+    return order != 0 ? order
+                      : (one->name.len > other->name.len) - (one->name.len < other->name.len);
+}
+
+static void tell_buckets(struct blob_fan *fan)
+{
+    struct blob_request *r = fan->request;
+    struct bucket_names names = { .request = r };
+    struct s3_list_head head = { .owner_id = slice_text("sheaf"),
+                                 .owner_name = slice_text("sheaf") };
+    struct s3_list_writer list;
+    struct buf out = { 0 };
+    enum err err = ERR_NONE;
+
+    for (uint32_t i = 0; i < fan->count && err == ERR_NONE; i++) {
+        err = blob_fan_read(&fan->parts[i], &names.reply, take_bucket, &names);
+        s3_reply_xml_fini(&names.reply);
+    }
+    blob_fan_free(fan);
+    if (err != ERR_NONE) {
+        blob_refuse_with(r, S3_INTERNAL_ERROR);
+        return;
+    }
+    if (names.count > 0)
+        qsort(names.list, names.count, sizeof(struct s3_entry *), by_name);
+    s3_list_open(&list, S3_LIST_BUCKETS, false);
+    for (size_t i = 0; i < names.count; i++)
+        s3_list_put(&list, names.list[i]);
+    s3_list_close(&list, &head, &out);
+    s3_list_fini(&list);
+    blob_answer_xml(r, 200, buf_all(&out));
+    buf_fini(&out);
+}
+
+/* ---- creating ---- */
+
+/* On some shards it may be there, from an attempt before: then it is done on the others. */
+static void tell_created(struct blob_fan *fan)
+{
+    struct blob_request *r = fan->request;
+    uint32_t created = 0, owned = 0;
+    struct buf out = { 0 }, location = { 0 };
+
+    for (uint32_t i = 0; i < fan->count; i++) {
+        struct slice body = buf_all(&fan->parts[i].answer.body);
+
+        created += fan->parts[i].status == 200;
+        owned += fan->parts[i].status == 409 && body.len > 0 &&
+                 memmem(body.at, body.len, "BucketAlreadyOwnedByYou", 23) != NULL;
+    }
+    if (created + owned < fan->count || created == 0) {
+        if (!blob_fan_refuses(fan))
+            blob_refuse_with(r, S3_INTERNAL_ERROR);
+        return;
+    }
+    blob_fan_free(fan);
+    buf_text(&location, "/");
+    buf_slice(&location, r->op.bucket);
+    blob_answer_begin(r, 200, &out);
+    (void)!http1_put_field(&out, "location", buf_all(&location));
+    buf_fini(&location);
+    blob_answer_head(r, &out, 0);
+    blob_answer_end(r);
+}
+
+/* ---- deleting ---- */
+
+struct emptiness {
+    bool has_more;
+    struct s3_reply_xml reply;
+};
+
+static enum err take_object(void *owner, const struct s3_entry *entry)
+{
+    struct emptiness *found = owner;
+
+    found->has_more |=
+        !slice_starts(entry->name, slice_text(BLOB_RESERVED)) &&
+        /* with the names that a store has for them */
+        memmem(entry->name.at, entry->name.len, BLOB_STAMP_KEY, sizeof(BLOB_STAMP_KEY) - 1) == NULL;
+    return ERR_NONE;
+}
+
+static void look(struct blob_request *r)
+{
+    static const struct blob_param PARAMS[] = {
+        { { (const uint8_t *)"list-type", 9 }, { (const uint8_t *)"2", 1 }, true },
+        { { (const uint8_t *)"max-keys", 8 }, { (const uint8_t *)"3", 1 }, true },
+    };
+    struct blob_ask ask = {
+        .op = S3_OP_LIST_OBJECTS_V2, .bucket = r->op.bucket, .params = PARAMS, .param_count = 2
+    };
+
+    ask_all(r, &ask);
+}
+
+/* True: every shard's part of the bucket has nothing of clients in it. */
+static bool is_empty(struct blob_fan *fan)
+{
+    struct emptiness found = { 0 };
+
+    for (uint32_t i = 0; i < fan->count && !found.has_more; i++) {
+        if (blob_fan_read(&fan->parts[i], &found.reply, take_object, &found) != ERR_NONE)
+            found.has_more = true;
+        s3_reply_xml_fini(&found.reply);
+    }
+    return !found.has_more;
+}
+
+static void clear(struct blob_request *r)
+{
+    struct blob_ask ask = { .op = S3_OP_DELETE_OBJECT,
+                            .bucket = r->op.bucket,
+                            .key = slice_text(BLOB_STAMP_KEY) };
+
+    ask_all(r, &ask);
+}
+
+static void delete_step(struct blob_fan *fan)
+{
+    struct blob_request *r = fan->request;
+    struct bucket_deed *deed = r->state;
+    struct blob_ask ask = ask_of(r);
+
+    switch (deed->step) {
+    case BUCKET_LOOKS:
+        if (blob_fan_refuses(fan))
+            return;
+        if (!is_empty(fan)) {
+            blob_refuse_with(r, S3_BUCKET_NOT_EMPTY);
+            return;
+        }
+        deed->step = BUCKET_CLEARS;
+        clear(r);
+        return;
+    case BUCKET_CLEARS:
+        deed->step = BUCKET_DELETES;
+        ask_all(r, &ask);
+        return;
+    case BUCKET_DELETES:
+    case BUCKET_ASKS:
+        break;
+    }
+    for (uint32_t i = 0; i < fan->count; i++)
+        blob_stamp_forget(fan->parts[i].shard, r->op.bucket);
+    if (blob_fan_refuses(fan))
+        return;
+    blob_fan_free(fan);
+    blob_answer_nothing(r, 204);
+}
+
+/* ---- the rest ---- */
+
+static void tell_location(struct blob_fan *fan)
+{
+    struct blob_request *r = fan->request;
+    const struct blob_pool *pool = r->side->settings;
+    struct buf out = { 0 };
+
+    blob_fan_free(fan);
+    s3_write_location(&out, slice_text(pool->region_count > 0 ? pool->regions[0] : "us-east-1"));
+    blob_answer_xml(r, 200, buf_all(&out));
+    buf_fini(&out);
+}
+
+static void done(struct blob_fan *fan)
+{
+    struct blob_request *r = fan->request;
+
+    if (r->op.op == S3_OP_CREATE_BUCKET) {
+        tell_created(fan);
+        return;
+    }
+    if (r->op.op == S3_OP_DELETE_BUCKET) {
+        delete_step(fan);
+        return;
+    }
+    if (blob_fan_refuses(fan))
+        return;
+    if (r->op.op == S3_OP_LIST_BUCKETS)
+        tell_buckets(fan);
+    else if (r->op.op == S3_OP_GET_LOCATION)
+        tell_location(fan);
+    else
+        blob_fan_answer(fan, &fan->parts[0]);
+}
+
+/* What is the same on all shards is asked of one. */
+static uint32_t how_many(const struct blob_request *r)
+{
+    switch ((int)r->op.op) {
+    case S3_OP_GET_VERSIONING:
+    case S3_OP_GET_BUCKET_ACL:
+        return 1;
+    default:
+        return r->side->shard_count;
+    }
+}
+
+static void begin(struct blob_request *r)
+{
+    struct bucket_deed *deed = arena_new(&r->arena, sizeof(*deed));
+    struct blob_ask ask = ask_of(r);
+
+    r->state = deed;
+    deed->fan = blob_fan_new(r, how_many(r), done);
+    if (r->op.op == S3_OP_DELETE_BUCKET) {
+        deed->step = BUCKET_LOOKS;
+        look(r);
+        return;
+    }
+    if (r->op.op == S3_OP_GET_LOCATION) {
+        ask.op = S3_OP_HEAD_BUCKET; /* is it there? */
+        ask.params = NULL;
+        ask.param_count = 0;
+    }
+    ask_all(r, &ask);
+}
+
+static void abandon(struct blob_request *r)
+{
+    struct bucket_deed *deed = r->state;
+
+    blob_fan_free(deed->fan);
+}
+
+const struct blob_deed blob_deed_bucket = { .begin = begin, .abandon = abandon };

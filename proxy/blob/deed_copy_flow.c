@@ -1,0 +1,356 @@
+/* Copies.  Within a shard its store does it; from one shard to another the object streams through:
+ * it is got here and put there, and never lies in memory as a whole. */
+#include <string.h>
+#include <time.h>
+
+#include "proxy/blob/blob_flow.h"
+#include "proxy/wire/http1_write.h"
+#include "proxy/wire/s3_write.h"
+#include "shard/list_token.h"
+
+struct copy_deed {
+    struct blob_request *request;
+    struct blob_shard *from, *to;
+    struct upload_token token; /* of parts */
+    struct blob_fan *fan;      /* within one shard */
+    struct blob_call get, put; /* from one to another */
+    struct slice etag;         /* in the arena */
+    struct blob_gathered refusal;
+    uint64_t length;
+    bool get_failed, get_ended, put_began;
+};
+
+/* ---- what is asked ---- */
+
+/* Of a part: with the store's own upload id. */
+static void put_params(struct copy_deed *deed, struct blob_ask *ask)
+{
+    struct blob_request *r = deed->request;
+    struct blob_param *params =
+        arena_new(&r->arena, (r->op.param_count + 1) * sizeof(struct blob_param));
+
+    for (size_t i = 0; i < r->op.param_count; i++) {
+        params[i] = r->op.params[i];
+        if (slice_is_text(params[i].name, "uploadId"))
+            params[i].value = deed->token.id;
+    }
+    ask->params = params;
+    ask->param_count = r->op.param_count;
+}
+
+static bool find_upload(struct copy_deed *deed)
+{
+    struct blob_request *r = deed->request;
+
+    if (r->op.op == S3_OP_COPY_OBJECT)
+        return true;
+    return upload_token_read(r->op.upload_id, blob_token_seed(r), r->side->shard_count, &r->arena,
+                             &deed->token) == ERR_NONE &&
+           deed->token.epoch == blob_map_epoch(r->side) &&
+           r->side->shards[deed->token.shard] == deed->to;
+}
+
+/* ---- within one shard ---- */
+
+static void copied(struct blob_fan *fan)
+{
+    if (!blob_fan_refuses(fan))
+        blob_fan_answer(fan, &fan->parts[0]);
+}
+
+static void copy_within(struct copy_deed *deed)
+{
+    struct blob_request *r = deed->request;
+    struct blob_ask *ask;
+
+    deed->fan = blob_fan_new(r, 1, copied);
+    deed->fan->parts[0].shard = deed->to;
+    ask = &deed->fan->parts[0].call.ask;
+    *ask = (struct blob_ask){
+        .op = r->op.op, .bucket = r->op.bucket, .key = r->op.key, .source = r->op.source
+    };
+    put_params(deed, ask);
+    blob_ask_fields(r, ask);
+    blob_fan_start(deed->fan);
+}
+
+/* ---- from one to another: the source ---- */
+
+static const struct {
+    enum http1_name theirs;
+    const char *ours;
+} CONDITIONS[] = {
+    { HTTP1_NAME_X_AMZ_COPY_SOURCE_IF_MATCH, "if-match" },
+    { HTTP1_NAME_X_AMZ_COPY_SOURCE_IF_NONE_MATCH, "if-none-match" },
+    { HTTP1_NAME_X_AMZ_COPY_SOURCE_IF_MODIFIED_SINCE, "if-modified-since" },
+    { HTTP1_NAME_X_AMZ_COPY_SOURCE_IF_UNMODIFIED_SINCE, "if-unmodified-since" },
+    { HTTP1_NAME_X_AMZ_COPY_SOURCE_RANGE, "range" },
+};
+enum { CONDITION_COUNT = sizeof(CONDITIONS) / sizeof(CONDITIONS[0]) };
+
+static void fill_get(struct copy_deed *deed)
+{
+    struct blob_request *r = deed->request;
+    struct blob_field *fields = arena_new(&r->arena, CONDITION_COUNT * sizeof(struct blob_field));
+    struct blob_param *version = arena_new(&r->arena, sizeof(*version));
+    struct blob_ask *ask = &deed->get.ask;
+
+    *ask = (struct blob_ask){ .op = S3_OP_GET_OBJECT,
+                              .bucket = r->op.source.bucket,
+                              .key = r->op.source.key,
+                              .fields = fields };
+    for (size_t i = 0; i < CONDITION_COUNT; i++) {
+        struct slice value = http1_value(&r->http.head, CONDITIONS[i].theirs);
+
+        if (value.len > 0)
+            fields[ask->field_count++] =
+                (struct blob_field){ slice_text(CONDITIONS[i].ours), value };
+    }
+    if (r->op.source.version.len > 0) {
+        *version = (struct blob_param){ slice_text("versionId"), r->op.source.version, true };
+        ask->params = version;
+        ask->param_count = 1;
+    }
+}
+
+/* What of the source's own fields the copy has, too. */
+static bool is_copied(struct slice name)
+{
+    static const char *const NAMES[] = { "content-type",  "content-encoding",
+                                         "cache-control", "content-language",
+                                         "expires",       "content-disposition" };
+
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++)
+        if (slice_is_word(name, NAMES[i]))
+            return true;
+    return slice_starts(name, slice_text("x-amz-meta-"));
+}
+
+static bool replaces(const struct blob_request *r)
+{
+    return slice_is_word(http1_value(&r->http.head, HTTP1_NAME_X_AMZ_METADATA_DIRECTIVE),
+                         "REPLACE");
+}
+
+/* Fields of the request that say how to copy mean nothing to a put. */
+static bool is_of_copies(struct slice name)
+{
+    return slice_starts(name, slice_text("x-amz-copy-source")) ||
+           slice_is_text(name, "x-amz-metadata-directive") ||
+           slice_is_text(name, "x-amz-tagging-directive");
+}
+
+static void fill_put_fields(struct copy_deed *deed)
+{
+    struct blob_request *r = deed->request;
+    const struct blob_answer *source = &deed->get.answer;
+    bool is_part = r->op.op == S3_OP_COPY_PART, takes_source = !is_part && !replaces(r);
+    struct blob_ask said = { 0 };
+    struct blob_field *fields;
+    size_t count = 0;
+
+    blob_ask_fields(r, &said);
+    fields = arena_new(&r->arena,
+                       (said.field_count + source->field_count + 1) * sizeof(struct blob_field));
+    for (size_t i = 0; i < said.field_count; i++)
+        if (!is_of_copies(said.fields[i].name) && !(takes_source && is_copied(said.fields[i].name)))
+            fields[count++] = said.fields[i];
+    for (size_t i = 0; i < source->field_count && takes_source; i++)
+        if (is_copied(source->fields[i].name))
+            fields[count++] = (struct blob_field){ arena_copy(&r->arena, source->fields[i].name),
+                                                   arena_copy(&r->arena, source->fields[i].value) };
+    deed->put.ask.fields = fields;
+    deed->put.ask.field_count = count;
+}
+
+static const struct blob_events PUT_EVENTS;
+
+static void begin_put(struct copy_deed *deed)
+{
+    struct blob_request *r = deed->request;
+    struct blob_ask *ask = &deed->put.ask;
+
+    *ask = (struct blob_ask){
+        .op = r->op.op == S3_OP_COPY_PART ? S3_OP_PUT_PART : S3_OP_PUT_OBJECT,
+        .bucket = r->op.bucket,
+        .key = r->op.key,
+        .has_body = true,
+        .length = deed->length,
+    };
+    if (deed->length == 0)
+        ask->body = slice_text("");
+    put_params(deed, ask);
+    fill_put_fields(deed);
+    deed->put.owner = deed;
+    deed->put_began = true;
+    blob_call_hold(&deed->get, true); /* until the other takes something */
+    blob_call_start(&deed->put, deed->to, &PUT_EVENTS);
+}
+
+static void on_get_head(struct blob_call *c)
+{
+    struct copy_deed *deed = c->owner;
+
+    if (c->answer.status != 200 && c->answer.status != 206) {
+        deed->get_failed = true;
+        return;
+    }
+    if (!c->answer.has_length) {
+        blob_refuse_with(deed->request, S3_INTERNAL_ERROR);
+        return;
+    }
+    deed->length = c->answer.length;
+    begin_put(deed);
+}
+
+static void on_get_body(struct blob_call *c, struct slice bytes)
+{
+    struct copy_deed *deed = c->owner;
+
+    if (deed->get_failed) {
+        blob_gather(&deed->refusal, bytes);
+        return;
+    }
+    blob_call_send(&deed->put, bytes);
+    if (!blob_call_has_room(&deed->put))
+        blob_call_hold(c, true);
+}
+
+/* As the store said it; of conditions: in a copy's words. */
+static void tell_refusal(struct copy_deed *deed)
+{
+    struct blob_request *r = deed->request;
+    uint16_t status = deed->get.answer.status;
+    struct slice body = arena_copy(&r->arena, buf_all(&deed->refusal.body));
+
+    buf_fini(&deed->refusal.body);
+    if (status == 304 || status == 412)
+        blob_refuse_with(r, S3_PRECONDITION_FAILED);
+    else
+        blob_answer_xml(r, status, body);
+}
+
+static void on_get_ended(struct blob_call *c, enum err err, const char *why)
+{
+    struct copy_deed *deed = c->owner;
+    struct s3_fault fault = { 0 };
+
+    deed->get_ended = true;
+    if (err != ERR_NONE) {
+        blob_fault_of_call(c, deed->from, err, why, &fault);
+        blob_refuse(deed->request, &fault); /* what was put lacks its end, and is not kept */
+        return;
+    }
+    if (deed->get_failed)
+        tell_refusal(deed);
+}
+
+static const struct blob_events GET_EVENTS = {
+    .head = on_get_head,
+    .body = on_get_body,
+    .ended = on_get_ended,
+};
+
+/* ---- the destination ---- */
+
+static void on_put_room(struct blob_call *c)
+{
+    struct copy_deed *deed = c->owner;
+
+    blob_call_hold(&deed->get, false);
+}
+
+static void on_put_head(struct blob_call *c)
+{
+    struct copy_deed *deed = c->owner;
+
+    for (size_t i = 0; i < c->answer.field_count; i++)
+        if (slice_is_word(c->answer.fields[i].name, "etag"))
+            deed->etag = arena_copy(&deed->request->arena, c->answer.fields[i].value);
+}
+
+static void on_put_body(struct blob_call *c, struct slice bytes)
+{
+    struct copy_deed *deed = c->owner;
+
+    blob_gather(&deed->refusal, bytes);
+}
+
+static void tell_copied(struct copy_deed *deed)
+{
+    struct blob_request *r = deed->request;
+    struct slice etag = deed->etag;
+    struct buf out = { 0 };
+
+    if (etag.len >= 2 && etag.at[0] == '"')
+        etag = slice_of(etag.at + 1, etag.len - 2);
+    s3_write_copied(&out, r->op.op == S3_OP_COPY_PART ? "CopyPartResult" : "CopyObjectResult", etag,
+                    (int64_t)time(NULL) * 1000, &(struct s3_checksum){ 0 }, false);
+    buf_fini(&deed->refusal.body);
+    blob_answer_xml(r, 200, buf_all(&out));
+    buf_fini(&out);
+}
+
+static void on_put_ended(struct blob_call *c, enum err err, const char *why)
+{
+    struct copy_deed *deed = c->owner;
+    struct blob_request *r = deed->request;
+    struct s3_fault fault = { 0 };
+
+    blob_call_abort(&deed->get);
+    if (err != ERR_NONE) {
+        blob_fault_of_call(c, deed->to, err, why, &fault);
+        blob_refuse(r, &fault);
+    } else if (c->answer.status >= 300) {
+        struct slice body = arena_copy(&r->arena, buf_all(&deed->refusal.body));
+        uint16_t status = c->answer.status;
+
+        buf_fini(&deed->refusal.body);
+        blob_answer_xml(r, status, body);
+    } else {
+        tell_copied(deed);
+    }
+}
+
+static const struct blob_events PUT_EVENTS = {
+    .room = on_put_room,
+    .head = on_put_head,
+    .body = on_put_body,
+    .ended = on_put_ended,
+};
+
+/* ---- the deed ---- */
+
+static void begin(struct blob_request *r)
+{
+    struct copy_deed *deed = arena_new(&r->arena, sizeof(*deed));
+
+    r->state = deed;
+    deed->request = r;
+    deed->from = blob_shard_of(r->side, r->op.source.key);
+    deed->to = blob_shard_of(r->side, r->op.key);
+    if (!find_upload(deed)) {
+        blob_refuse_with(r, S3_NO_SUCH_UPLOAD);
+        return;
+    }
+    if (deed->from == deed->to) {
+        copy_within(deed);
+        return;
+    }
+    deed->get.owner = deed;
+    fill_get(deed);
+    blob_call_start(&deed->get, deed->from, &GET_EVENTS);
+}
+
+static void abandon(struct blob_request *r)
+{
+    struct copy_deed *deed = r->state;
+
+    if (deed->fan != NULL)
+        blob_fan_free(deed->fan);
+    blob_call_abort(&deed->get);
+    blob_call_abort(&deed->put);
+    buf_fini(&deed->refusal.body);
+}
+
+const struct blob_deed blob_deed_copy = { .begin = begin, .abandon = abandon };

@@ -1,0 +1,213 @@
+/* The plain deeds: one ask of the shard that has the key; the client's body goes there and the
+ * store's answer comes back, each as it comes. */
+#include "proxy/blob/blob_flow.h"
+#include "proxy/wire/http1_write.h"
+
+struct stream {
+    struct blob_request *request;
+    struct blob_call call;
+};
+
+/* ---- what is asked ---- */
+
+/* Fields that mean something to a store, beside those that begin with x-amz-meta-. */
+static bool is_said(enum http1_name name)
+{
+    switch ((int)name) {
+    case HTTP1_NAME_CACHE_CONTROL:
+    case HTTP1_NAME_CONTENT_DISPOSITION:
+    case HTTP1_NAME_CONTENT_LANGUAGE:
+    case HTTP1_NAME_CONTENT_MD5:
+    case HTTP1_NAME_CONTENT_TYPE:
+    case HTTP1_NAME_EXPIRES:
+    case HTTP1_NAME_IF_MATCH:
+    case HTTP1_NAME_IF_MODIFIED_SINCE:
+    case HTTP1_NAME_IF_NONE_MATCH:
+    case HTTP1_NAME_IF_UNMODIFIED_SINCE:
+    case HTTP1_NAME_RANGE:
+    case HTTP1_NAME_X_AMZ_META:
+    case HTTP1_NAME_X_AMZ_OTHER:
+        return true;
+    case HTTP1_NAME_X_AMZ_CONTENT_SHA256: /* signing's, and the framing's */
+    case HTTP1_NAME_X_AMZ_COPY_SOURCE:    /* said anew */
+    case HTTP1_NAME_X_AMZ_DATE:
+    case HTTP1_NAME_X_AMZ_DECODED_CONTENT_LENGTH:
+    case HTTP1_NAME_X_AMZ_EXPECTED_BUCKET_OWNER: /* stores have owners of their own */
+    case HTTP1_NAME_X_AMZ_SDK_CHECKSUM_ALGORITHM:
+    case HTTP1_NAME_X_AMZ_SECURITY_TOKEN:
+    case HTTP1_NAME_X_AMZ_TRAILER:
+        return false;
+    default:
+        return http1_name_is_amz(name);
+    }
+}
+
+/* "aws-chunked" was ours to undo; other codings are the object's. */
+static struct slice codings(struct blob_request *r)
+{
+    struct slice rest = http1_value(&r->http.head, HTTP1_NAME_CONTENT_ENCODING), one;
+    struct buf kept = { 0 };
+    struct slice all;
+
+    while (http1_element_next(&rest, &one)) {
+        if (slice_is_word(one, "aws-chunked"))
+            continue;
+        if (kept.len > 0)
+            buf_text(&kept, ",");
+        buf_slice(&kept, one);
+    }
+    all = arena_copy(&r->arena, buf_all(&kept));
+    buf_fini(&kept);
+    return all;
+}
+
+static struct slice small_letters(struct arena *arena, struct slice name)
+{
+    uint8_t *at = arena_bytes(arena, name.len + 1);
+
+    for (size_t i = 0; i < name.len; i++)
+        at[i] = name.at[i] >= 'A' && name.at[i] <= 'Z' ? (uint8_t)(name.at[i] | 0x20) : name.at[i];
+    return slice_of(at, name.len);
+}
+
+void blob_ask_fields(struct blob_request *r, struct blob_ask *ask)
+{
+    const struct http1_head *head = &r->http.head;
+    struct blob_field *fields =
+        arena_bytes(&r->arena, (head->field_count + 1U) * sizeof(struct blob_field));
+    struct slice kept = codings(r);
+    size_t count = 0;
+
+    for (size_t i = 0; i < head->field_count; i++) {
+        const struct http1_field *f = &head->fields[i];
+
+        if (!is_said(f->known))
+            continue;
+        fields[count].name = f->known != HTTP1_NAME_X_AMZ_META && f->known != HTTP1_NAME_X_AMZ_OTHER
+                                 ? http1_name_text(f->known)
+                                 : small_letters(&r->arena, f->name);
+        fields[count++].value = f->value;
+    }
+    if (kept.len > 0)
+        fields[count++] = (struct blob_field){ slice_text("content-encoding"), kept };
+    ask->fields = fields;
+    ask->field_count = count;
+}
+
+static void fill_ask(struct blob_request *r, struct blob_ask *ask)
+{
+    *ask = (struct blob_ask){
+        .op = r->op.op,
+        .bucket = r->op.bucket,
+        .key = r->op.key,
+        .source = r->op.source,
+        .params = r->op.params,
+        .param_count = r->op.param_count,
+    };
+    blob_ask_fields(r, ask);
+    if (s3_op_traits(r->op.op)->body == S3_BODY_NONE)
+        return;
+    ask->has_body = true;
+    ask->length = r->length;
+    /* A hash that is verified here need not be there as well; one that is not must be. */
+    ask->payload_hash = r->payload_hash;
+    if (s3_op_traits(r->op.op)->body == S3_BODY_WHOLE) {
+        ask->body = buf_all(&r->whole);
+        ask->length = r->whole.len;
+        if (ask->body.at == NULL)
+            ask->body = slice_text("");
+    } else if (r->length == 0) {
+        ask->body = slice_text("");
+    }
+}
+
+/* ---- the store's side ---- */
+
+static void on_room(struct blob_call *c)
+{
+    struct stream *stream = c->owner;
+
+    blob_body_wanted(stream->request);
+}
+
+static void on_head(struct blob_call *c)
+{
+    struct stream *stream = c->owner;
+    struct blob_request *r = stream->request;
+    struct buf out = { 0 };
+
+    blob_answer_begin(r, c->answer.status, &out);
+    blob_answer_fields(&c->answer, &out);
+    blob_answer_head(r, &out, c->answer.has_length ? c->answer.length : BLOB_LENGTH_UNKNOWN);
+}
+
+static void on_body(struct blob_call *c, struct slice bytes)
+{
+    struct stream *stream = c->owner;
+
+    blob_answer_put(stream->request, bytes);
+}
+
+static void on_ended(struct blob_call *c, enum err err, const char *why)
+{
+    struct stream *stream = c->owner;
+    struct blob_request *r = stream->request;
+    struct s3_fault fault = { 0 };
+
+    if (err == ERR_NONE) {
+        blob_answer_end(r);
+        return;
+    }
+    blob_fault_of_call(c, blob_shard_of(r->side, r->op.key), err, why, &fault);
+    blob_refuse(r, &fault); /* cuts it, if the head went out */
+}
+
+static const struct blob_events EVENTS = {
+    .room = on_room,
+    .head = on_head,
+    .body = on_body,
+    .ended = on_ended,
+};
+
+/* ---- the client's side ---- */
+
+static void begin(struct blob_request *r)
+{
+    struct stream *stream = arena_new(&r->arena, sizeof(*stream));
+
+    r->state = stream;
+    stream->request = r;
+    stream->call.owner = stream;
+    fill_ask(r, &stream->call.ask);
+    blob_call_start(&stream->call, blob_shard_of(r->side, r->op.key), &EVENTS);
+}
+
+static void body(struct blob_request *r, struct slice piece)
+{
+    struct stream *stream = r->state;
+
+    blob_call_send(&stream->call, piece);
+    if (!blob_call_has_room(&stream->call))
+        blob_body_wait(r);
+}
+
+static void hold(struct blob_request *r, bool hold)
+{
+    struct stream *stream = r->state;
+
+    blob_call_hold(&stream->call, hold);
+}
+
+static void abandon(struct blob_request *r)
+{
+    struct stream *stream = r->state;
+
+    blob_call_abort(&stream->call);
+}
+
+const struct blob_deed blob_deed_stream = {
+    .begin = begin,
+    .body = body,
+    .hold = hold,
+    .abandon = abandon,
+};

@@ -1,0 +1,371 @@
+/* Multipart uploads: all of one is on the shard that its key belongs to.  The UploadId that clients
+ * have names the map and the shard besides the store's own, so nothing is kept here. */
+#include "proxy/blob/blob_flow.h"
+#include "proxy/wire/http1_write.h"
+#include "proxy/wire/s3_reply_xml.h"
+#include "proxy/wire/s3_request_xml.h"
+#include "proxy/wire/s3_write.h"
+#include "shard/list_token.h"
+#include "shard/map.h"
+
+uint64_t blob_token_seed(const struct blob_request *r)
+{
+    uint64_t seed = 0xcbf29ce484222325ull; /* FNV-1a */
+
+    for (size_t i = 0; i < r->op.bucket.len; i++)
+        seed = (seed ^ r->op.bucket.at[i]) * 0x100000001b3ull;
+    return seed;
+}
+
+uint64_t blob_map_epoch(const struct blob_side *side)
+{
+    return shard_map_digest(side->assembly->maps[side->settings->base.number]);
+}
+
+struct upload_deed {
+    struct blob_fan *fan;  /* of all but parts */
+    struct blob_call call; /* of parts, which stream */
+    struct blob_request *request;
+    struct blob_shard *shard;
+    struct upload_token token;
+};
+
+/* ---- names ---- */
+
+/* False: it is no upload of ours, and that was told. */
+static bool find_upload(struct blob_request *r, struct upload_deed *deed)
+{
+    struct blob_side *side = r->side;
+
+    if (upload_token_read(r->op.upload_id, blob_token_seed(r), side->shard_count, &r->arena,
+                          &deed->token) != ERR_NONE ||
+        deed->token.epoch != blob_map_epoch(side) ||
+        side->shards[deed->token.shard] != blob_shard_of(side, r->op.key)) {
+        blob_refuse_with(r, S3_NO_SUCH_UPLOAD);
+        return false;
+    }
+    deed->shard = side->shards[deed->token.shard];
+    return true;
+}
+
+static void wrap(struct blob_request *r, const struct blob_shard *shard, struct slice id,
+                 struct buf *out)
+{
+    struct upload_token token = { .epoch = blob_map_epoch(r->side),
+                                  .shard = shard->index,
+                                  .id = id };
+
+    upload_token_write(&token, blob_token_seed(r), out);
+}
+
+/* The parameters with the store's own id. */
+static void put_params(struct blob_request *r, const struct upload_deed *deed, struct blob_ask *ask)
+{
+    struct blob_param *params =
+        arena_new(&r->arena, (r->op.param_count + 1) * sizeof(struct blob_param));
+
+    for (size_t i = 0; i < r->op.param_count; i++) {
+        params[i] = r->op.params[i];
+        if (slice_is_text(params[i].name, "uploadId"))
+            params[i].value = deed->token.id;
+    }
+    ask->params = params;
+    ask->param_count = r->op.param_count;
+}
+
+static struct blob_ask ask_of(struct blob_request *r, const struct upload_deed *deed)
+{
+    struct blob_ask ask = { .op = r->op.op, .bucket = r->op.bucket, .key = r->op.key };
+
+    put_params(r, deed, &ask);
+    blob_ask_fields(r, &ask);
+    return ask;
+}
+
+/* ---- what clients are told ---- */
+
+static bool is_whole_answer(struct blob_fan_part *part, struct s3_reply_xml *reply,
+                            enum s3_root root)
+{
+    enum err err = blob_fan_read(part, reply, NULL, NULL);
+
+    return err == ERR_NONE && reply->root == root;
+}
+
+static void tell_created(struct blob_request *r, struct blob_fan_part *part)
+{
+    struct s3_reply_xml reply;
+    struct buf id = { 0 }, out = { 0 };
+    bool good = is_whole_answer(part, &reply, S3_ROOT_INITIATED) && reply.upload_id.len > 0 &&
+                reply.upload_id.len <= UPLOAD_TOKEN_ID_BYTES;
+
+    if (good) {
+        wrap(r, part->shard, reply.upload_id, &id);
+        s3_write_initiated(&out, r->op.bucket, r->op.key, buf_all(&id));
+    }
+    s3_reply_xml_fini(&reply);
+    blob_fan_free(part->fan);
+    if (good)
+        blob_answer_xml(r, 200, buf_all(&out));
+    else
+        blob_refuse_with(r, S3_INTERNAL_ERROR);
+    buf_fini(&id);
+    buf_fini(&out);
+}
+
+static void put_location(const struct blob_request *r, struct buf *out)
+{
+    buf_text(out, r->side->settings->base.listen_tls.on ? "https://" : "http://");
+    buf_slice(out, http1_value(&r->http.head, HTTP1_NAME_HOST));
+    buf_slice(out, r->http.path);
+}
+
+/* 200 may turn out to be an error; and one who asks again for what was done is told so. */
+static void tell_completed(struct blob_request *r, struct blob_fan_part *part)
+{
+    struct s3_reply_xml reply;
+    struct buf location = { 0 }, out = { 0 };
+    enum err err = blob_fan_read(part, &reply, NULL, NULL);
+    uint16_t status = 200;
+
+    if (err == ERR_NONE && reply.root == S3_ROOT_COMPLETED) {
+        struct s3_completed completed = { .bucket = r->op.bucket,
+                                          .key = r->op.key,
+                                          .etag = reply.etag,
+                                          .checksum = reply.checksum,
+                                          .checksum_type = reply.checksum_type };
+
+        put_location(r, &location);
+        completed.location = buf_all(&location);
+        s3_write_completed(&out, &completed, false);
+    } else if (err == ERR_NONE && reply.root == S3_ROOT_ERROR) {
+        enum s3_error error = s3_error_of_code(reply.code);
+
+        status = error == S3_NONE ? 500 : s3_error_status(error);
+        buf_slice(&out, buf_all(&part->answer.body));
+    } else {
+        status = 0;
+    }
+    s3_reply_xml_fini(&reply);
+    blob_fan_free(part->fan);
+    if (status > 0)
+        blob_answer_xml(r, status, buf_all(&out));
+    else
+        blob_refuse_with(r, S3_INTERNAL_ERROR);
+    buf_fini(&location);
+    buf_fini(&out);
+}
+
+static enum err take_part(void *owner, const struct s3_entry *entry)
+{
+    s3_list_put(owner, entry);
+    return ERR_NONE;
+}
+
+static void tell_parts(struct blob_request *r, struct blob_fan_part *part)
+{
+    struct s3_list_writer list;
+    struct s3_reply_xml reply;
+    struct buf out = { 0 };
+    bool good;
+
+    s3_list_open(&list, S3_LIST_PARTS, false);
+    good = blob_fan_read(part, &reply, take_part, &list) == ERR_NONE && reply.root == S3_ROOT_PARTS;
+    if (good) {
+        struct s3_list_head head = {
+            .bucket = r->op.bucket,
+            .key = r->op.key,
+            .upload_id = r->op.upload_id,
+            .max_keys = (uint32_t)reply.max_keys,
+            .is_truncated = reply.is_truncated,
+            .marker = s3_param_value(&r->op, "part-number-marker"),
+            .next_marker = reply.next_marker,
+            .owner_id = reply.owner_id,
+            .owner_name = reply.owner_name,
+            .initiator_id = reply.initiator_id,
+            .initiator_name = reply.initiator_name,
+            .storage_class = reply.storage_class,
+            .algorithms = reply.algorithms,
+            .checksum_type = reply.checksum_type,
+        };
+
+        s3_list_close(&list, &head, &out);
+    }
+    s3_list_fini(&list);
+    s3_reply_xml_fini(&reply);
+    blob_fan_free(part->fan);
+    if (good)
+        blob_answer_xml(r, 200, buf_all(&out));
+    else
+        blob_refuse_with(r, S3_INTERNAL_ERROR);
+    buf_fini(&out);
+}
+
+static void done(struct blob_fan *fan)
+{
+    struct blob_request *r = fan->request;
+    struct blob_fan_part *part = &fan->parts[0];
+
+    if (blob_fan_refuses(fan))
+        return;
+    switch ((int)r->op.op) {
+    case S3_OP_CREATE_UPLOAD:
+        tell_created(r, part);
+        return;
+    case S3_OP_COMPLETE_UPLOAD:
+        tell_completed(r, part);
+        return;
+    case S3_OP_LIST_PARTS:
+        tell_parts(r, part);
+        return;
+    default:
+        blob_fan_answer(fan, part);
+    }
+}
+
+/* ---- parts ---- */
+
+static void on_room(struct blob_call *c)
+{
+    struct upload_deed *deed = c->owner;
+
+    blob_body_wanted(deed->request);
+}
+
+static void on_head(struct blob_call *c)
+{
+    struct upload_deed *deed = c->owner;
+    struct buf out = { 0 };
+
+    blob_answer_begin(deed->request, c->answer.status, &out);
+    blob_answer_fields(&c->answer, &out);
+    blob_answer_head(deed->request, &out,
+                     c->answer.has_length ? c->answer.length : BLOB_LENGTH_UNKNOWN);
+}
+
+static void on_body(struct blob_call *c, struct slice bytes)
+{
+    struct upload_deed *deed = c->owner;
+
+    blob_answer_put(deed->request, bytes);
+}
+
+static void on_ended(struct blob_call *c, enum err err, const char *why)
+{
+    struct upload_deed *deed = c->owner;
+    struct s3_fault fault = { 0 };
+
+    if (err == ERR_NONE) {
+        blob_answer_end(deed->request);
+        return;
+    }
+    blob_fault_of_call(c, deed->shard, err, why, &fault);
+    blob_refuse(deed->request, &fault);
+}
+
+static const struct blob_events PART_EVENTS = {
+    .room = on_room,
+    .head = on_head,
+    .body = on_body,
+    .ended = on_ended,
+};
+
+static void begin_part(struct blob_request *r, struct upload_deed *deed)
+{
+    deed->call.owner = deed;
+    deed->call.ask = ask_of(r, deed);
+    deed->call.ask.has_body = true;
+    deed->call.ask.length = r->length;
+    deed->call.ask.payload_hash = r->payload_hash;
+    if (r->length == 0)
+        deed->call.ask.body = slice_text("");
+    blob_call_start(&deed->call, deed->shard, &PART_EVENTS);
+}
+
+/* ---- the deed ---- */
+
+/* The list of parts is looked at before a store sees it, and said anew. */
+static bool read_complete(struct blob_request *r, struct blob_ask *ask, struct buf *out)
+{
+    struct s3_request_xml body;
+    struct s3_fault fault = { 0 };
+    enum err err;
+
+    s3_request_xml_open(&body, S3_REQUEST_COMPLETE, &r->arena);
+    err = s3_request_xml_feed(&body, buf_all(&r->whole));
+    if (err == ERR_NONE)
+        err = s3_request_xml_end(&body);
+    if (err == ERR_NONE) {
+        s3_write_complete(out, body.parts, body.part_count);
+        ask->has_body = true;
+        ask->body = arena_copy(&r->arena, buf_all(out));
+        ask->length = ask->body.len;
+    } else {
+        s3_fault_say(&fault, s3_error_of_code(slice_text(body.refusal.code)), "%s",
+                     body.refusal.message);
+    }
+    s3_request_xml_fini(&body);
+    if (err != ERR_NONE)
+        blob_refuse(r, &fault);
+    return err == ERR_NONE;
+}
+
+static void begin(struct blob_request *r)
+{
+    struct upload_deed *deed = arena_new(&r->arena, sizeof(*deed));
+    struct buf text = { 0 };
+    struct blob_ask ask;
+    bool good = true;
+
+    r->state = deed;
+    deed->request = r;
+    deed->shard = blob_shard_of(r->side, r->op.key);
+    if (r->op.op != S3_OP_CREATE_UPLOAD && !find_upload(r, deed))
+        return;
+    if (r->op.op == S3_OP_PUT_PART) {
+        begin_part(r, deed);
+        return;
+    }
+    ask = ask_of(r, deed);
+    if (r->op.op == S3_OP_COMPLETE_UPLOAD)
+        good = read_complete(r, &ask, &text);
+    buf_fini(&text);
+    if (!good)
+        return;
+    deed->fan = blob_fan_new(r, 1, done);
+    deed->fan->parts[0].shard = deed->shard;
+    deed->fan->parts[0].call.ask = ask;
+    blob_fan_start(deed->fan);
+}
+
+static void body(struct blob_request *r, struct slice piece)
+{
+    struct upload_deed *deed = r->state;
+
+    blob_call_send(&deed->call, piece);
+    if (!blob_call_has_room(&deed->call))
+        blob_body_wait(r);
+}
+
+static void hold(struct blob_request *r, bool hold)
+{
+    struct upload_deed *deed = r->state;
+
+    blob_call_hold(&deed->call, hold);
+}
+
+static void abandon(struct blob_request *r)
+{
+    struct upload_deed *deed = r->state;
+
+    if (deed->fan != NULL)
+        blob_fan_free(deed->fan);
+    blob_call_abort(&deed->call);
+}
+
+const struct blob_deed blob_deed_upload = {
+    .begin = begin,
+    .body = body,
+    .hold = hold,
+    .abandon = abandon,
+};

@@ -1,0 +1,113 @@
+/* See blob_flow.h: small questions to several shards. */
+#include "proxy/blob/blob_flow.h"
+#include "proxy/wire/http1_write.h"
+#include "proxy/wire/s3_reply_xml.h"
+
+static void on_body(struct blob_call *c, struct slice bytes)
+{
+    struct blob_fan_part *part = c->owner;
+
+    blob_gather(&part->answer, bytes);
+}
+
+static void on_ended(struct blob_call *c, enum err err, const char *why)
+{
+    struct blob_fan_part *part = c->owner;
+    struct blob_fan *fan = part->fan;
+
+    part->status = c->answer.status;
+    part->err = err;
+    part->why = why;
+    if (err == ERR_NONE && part->answer.is_too_long) {
+        part->err = ERR_LIMIT;
+        part->why = "its answer is too long";
+    }
+    if (part->err != ERR_NONE)
+        part->status = 0;
+    if (--fan->pending == 0)
+        fan->done(fan);
+}
+
+static const struct blob_events EVENTS = { .body = on_body, .ended = on_ended };
+
+struct blob_fan *blob_fan_new(struct blob_request *r, uint32_t count,
+                              void (*done)(struct blob_fan *fan))
+{
+    struct blob_fan *fan =
+        arena_new(&r->arena, sizeof(*fan) + count * sizeof(struct blob_fan_part));
+
+    fan->request = r;
+    fan->count = count;
+    fan->done = done;
+    for (uint32_t i = 0; i < count; i++) {
+        fan->parts[i].fan = fan;
+        fan->parts[i].call.owner = &fan->parts[i];
+    }
+    return fan;
+}
+
+void blob_fan_start(struct blob_fan *fan)
+{
+    fan->pending = fan->count;
+    for (uint32_t i = 0; i < fan->count; i++) {
+        struct blob_fan_part *part = &fan->parts[i];
+
+        buf_clear(&part->answer.body);
+        part->answer.is_too_long = false;
+        part->status = 0;
+        part->err = ERR_NONE;
+    }
+    for (uint32_t i = 0; i < fan->count; i++)
+        blob_call_start(&fan->parts[i].call, fan->parts[i].shard, &EVENTS);
+}
+
+void blob_fan_free(struct blob_fan *fan)
+{
+    for (uint32_t i = 0; i < fan->count; i++) {
+        blob_call_abort(&fan->parts[i].call);
+        buf_fini(&fan->parts[i].answer.body);
+    }
+}
+
+void blob_fan_answer(struct blob_fan *fan, const struct blob_fan_part *part)
+{
+    struct blob_request *r = fan->request;
+    struct slice body = arena_copy(&r->arena, buf_all(&part->answer.body));
+    uint16_t status = part->status;
+
+    blob_fan_free(fan);
+    blob_answer_xml(r, status, body);
+}
+
+bool blob_fan_refuses(struct blob_fan *fan)
+{
+    struct blob_request *r = fan->request;
+
+    for (uint32_t i = 0; i < fan->count; i++) {
+        struct blob_fan_part *part = &fan->parts[i];
+        struct s3_fault fault = { 0 };
+
+        if (part->err == ERR_NONE)
+            continue;
+        blob_fault_of_call(&part->call, part->shard, part->err, part->why, &fault);
+        blob_refuse(r, &fault); /* its deed frees the fan */
+        return true;
+    }
+    for (uint32_t i = 0; i < fan->count; i++) {
+        if (fan->parts[i].status < 300)
+            continue;
+        blob_fan_answer(fan, &fan->parts[i]);
+        return true;
+    }
+    return false;
+}
+
+enum err blob_fan_read(struct blob_fan_part *part, struct s3_reply_xml *reply, s3_entry_f *take,
+                       void *owner)
+{
+    enum err err;
+
+    s3_reply_xml_open(reply, &part->fan->request->arena, take, owner, false);
+    err = s3_reply_xml_feed(reply, buf_all(&part->answer.body));
+    return err == ERR_NONE ? s3_reply_xml_end(reply) : err;
+}

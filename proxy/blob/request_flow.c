@@ -1,0 +1,263 @@
+/* A request from its head to its deed: who is it, what does he ask, may he. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "proxy/base/mem.h"
+#include "proxy/blob/blob_flow.h"
+
+/* ---- who may what ---- */
+
+/* A '*' at the end stands for anything. */
+static bool fits(const char *pattern, struct slice name)
+{
+    size_t len = strlen(pattern);
+
+    if (len > 0 && pattern[len - 1] == '*')
+        return slice_starts(name, slice_of(pattern, len - 1));
+    return slice_is(name, slice_of(pattern, len));
+}
+
+static bool fits_one(const char *const *patterns, uint32_t count, struct slice name)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (fits(patterns[i], name))
+            return true;
+    return false;
+}
+
+static bool starts_with_one(const char *const *prefixes, uint32_t count, struct slice key)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (slice_starts(key, slice_text(prefixes[i])))
+            return true;
+    return false;
+}
+
+/* A list is of what its prefix says; DeleteObjects asks for each key. */
+static struct slice key_meant(const struct s3_operation *o)
+{
+    return s3_op_traits(o->op)->where == S3_WHERE_BUCKET ? s3_param_value(o, "prefix") : o->key;
+}
+
+static bool needs_key_right(enum s3_op op)
+{
+    return s3_op_traits(op)->where == S3_WHERE_OBJECT || op == S3_OP_LIST_OBJECTS ||
+           op == S3_OP_LIST_OBJECTS_V2 || op == S3_OP_LIST_VERSIONS || op == S3_OP_LIST_UPLOADS;
+}
+
+bool blob_may_bucket(const struct blob_access_key *key, struct slice bucket)
+{
+    return key->bucket_count == 0 || bucket.len == 0 ||
+           fits_one(key->buckets, key->bucket_count, bucket);
+}
+
+static bool may(const struct blob_access_key *key, unsigned rights, struct slice bucket)
+{
+    return (key->rights & rights) == rights && blob_may_bucket(key, bucket);
+}
+
+bool blob_may_key(const struct blob_access_key *key, struct slice object)
+{
+    return key == NULL || key->prefix_count == 0 ||
+           starts_with_one(key->prefixes, key->prefix_count, object);
+}
+
+static bool is_public(const struct blob_pool *pool, const struct s3_operation *o)
+{
+    return s3_op_traits(o->op)->right == S3_RIGHT_READ &&
+           fits_one(pool->public_buckets, pool->public_bucket_count, o->bucket);
+}
+
+static enum s3_error permit(struct blob_request *r, struct s3_fault *fault)
+{
+    const struct blob_pool *pool = r->side->settings;
+    const struct s3_operation *o = &r->op;
+    bool allowed = true;
+
+    if (o->op == S3_OP_OTHER) {
+        s3_fault_set(fault, S3_NOT_IMPLEMENTED);
+        return fault->error;
+    }
+    if (r->key != NULL) {
+        allowed = may(r->key, s3_op_traits(o->op)->right, o->bucket) &&
+                  (!needs_key_right(o->op) || blob_may_key(r->key, key_meant(o)));
+        if (o->source.bucket.at != NULL)
+            allowed = allowed && may(r->key, S3_RIGHT_READ, o->source.bucket) &&
+                      blob_may_key(r->key, o->source.key);
+    } else {
+        allowed = pool->unsigned_access || is_public(pool, o) || o->op == S3_OP_POST_OBJECT;
+    }
+    allowed = allowed && !slice_starts(o->key, slice_text(BLOB_RESERVED)) &&
+              !slice_starts(o->source.key, slice_text(BLOB_RESERVED));
+    if (!allowed)
+        s3_fault_set(fault, S3_ACCESS_DENIED);
+    return fault->error;
+}
+
+/* ---- who is it ---- */
+
+static const struct sigv4_credential *look_up(const void *directory, struct slice id)
+{
+    static _Thread_local struct sigv4_credential found;
+    const struct blob_pool *pool = directory;
+
+    for (uint32_t i = 0; i < pool->access_key_count; i++) {
+        if (!slice_is_text(id, pool->access_keys[i].id))
+            continue;
+        found = (struct sigv4_credential){ .id = slice_text(pool->access_keys[i].id),
+                                           .secret = slice_text(pool->access_keys[i].secret),
+                                           .owner = &pool->access_keys[i] };
+        return &found;
+    }
+    return NULL;
+}
+
+static enum s3_error identify(struct blob_request *r, struct s3_fault *fault)
+{
+    const struct blob_pool *pool = r->side->settings;
+    struct blob_works *works = blob_works_of(r->side->worker);
+    struct slice regions[16];
+    struct sigv4_rules rules = {
+        .now_s = (uint64_t)time(NULL),
+        .regions = regions,
+        .lookup = look_up,
+        .directory = pool,
+        .keys = works->keys,
+        .scratch = &works->scratch,
+    };
+
+    for (uint32_t i = 0; i < pool->region_count && i < 16; i++)
+        regions[rules.region_count++] = slice_text(pool->regions[i]);
+    if (sigv4_verify(&r->http, &rules, &r->verdict) != S3_NONE) {
+        *fault = r->verdict.fault;
+        return fault->error;
+    }
+    r->key = r->verdict.credential == NULL ? NULL : r->verdict.credential->owner;
+    return S3_NONE;
+}
+
+/* ---- life ---- */
+
+static struct blob_request *request_new(struct blob_session *s)
+{
+    struct blob_side *side = blob_side_of(s);
+    struct blob_request *r = slab_new(&side->request_slab);
+
+    memset(r, 0, offsetof(struct blob_request, verdict));
+    r->arena.slab = &side->arena_slab;
+    r->session = s;
+    r->side = side;
+    r->assembly = assembly_ref(side->assembly);
+    r->began_us = worker_now_us(side->worker);
+    snprintf(r->id, sizeof(r->id), "%08X%08X", worker_random(side->worker),
+             worker_random(side->worker));
+    s->request = r;
+    side->requests++;
+    counter_add(&side->stats->requests_open, 1);
+    worker_be_busy(side->worker);
+    return r;
+}
+
+void blob_request_free(struct blob_request *r)
+{
+    struct blob_side *side = r->side;
+    uint64_t took_us = worker_now_us(side->worker) - r->began_us;
+
+    counter_add(&side->stats->requests, 1);
+    counter_sub(&side->stats->requests_open, 1);
+    histogram_add(&side->stats->latency_us, took_us);
+    side->requests--;
+    if (r->chunked != NULL)
+        aws_chunked_fini(r->chunked);
+    sigv4_forget(&r->verdict);
+    buf_fini(&r->whole);
+    arena_fini(&r->arena);
+    assembly_unref(&r->assembly);
+    slab_free(&side->request_slab, r);
+}
+
+void blob_request_abandon(struct blob_request *r)
+{
+    if (r->began && r->deed->abandon != NULL)
+        r->deed->abandon(r);
+    blob_request_free(r);
+}
+
+/* ---- beginning ---- */
+
+static enum s3_error understand(struct blob_request *r, struct s3_fault *fault)
+{
+    const struct blob_pool *pool = r->side->settings;
+    struct s3_hosts hosts = { pool->virtual_hosts, pool->virtual_host_count };
+    enum s3_error error = identify(r, fault);
+
+    if (error == S3_NONE)
+        error = s3_operation_read(&r->http, &hosts, &r->arena, &r->op, fault);
+    if (error == S3_NONE)
+        error = permit(r, fault);
+    if (error == S3_NONE)
+        error = blob_body_begin(r, fault);
+    return error;
+}
+
+/* Empty bodies are begun when their end is verified, since nothing of them can be held back. */
+static bool begins_with_head(const struct blob_request *r)
+{
+    enum s3_body kind = s3_op_traits(r->op.op)->body;
+
+    if (!r->has_body)
+        return true;
+    return kind == S3_BODY_STREAM && r->length > 0;
+}
+
+static void go(struct blob_request *r)
+{
+    struct blob_session *s = r->session;
+    bool at_once = begins_with_head(r);
+
+    r->deed = blob_deed_of(r->op.op);
+    if (r->deed == NULL) {
+        blob_refuse_with(r, S3_NOT_IMPLEMENTED);
+        return;
+    }
+    if (at_once) {
+        r->began = true;
+        r->body_is_done = !r->has_body;
+        r->deed->begin(r);
+    } else {
+        blob_body_wanted(r); /* it is read first: whole, or to see that it is empty */
+    }
+    if (s->request == r && r->began && !r->has_body && r->deed->body_ended != NULL &&
+        s3_op_traits(r->op.op)->body == S3_BODY_STREAM)
+        r->deed->body_ended(r);
+}
+
+void blob_request_begin(struct blob_session *s, struct slice head)
+{
+    struct blob_request *r = request_new(s);
+    struct s3_fault fault = { 0 };
+    enum http1_refusal why;
+
+    session_request_begins(&s->base);
+    why = http1_request_parse(arena_copy(&r->arena, head), &r->http);
+    memset(&r->verdict.seed, 0, sizeof(r->verdict.seed));
+    if (why != HTTP1_REFUSAL_NONE) {
+        memset(&r->http, 0, sizeof(r->http));
+        s->closes = true;
+        s3_fault_say(&fault, S3_BAD_REQUEST, "%s", http1_refusal_text(why));
+        blob_refuse(r, &fault);
+        return;
+    }
+    s->closes = !r->http.head.keep_alive;
+    http1_body_begin(&r->body, r->http.head.framing, r->http.head.length);
+    r->has_body = r->http.head.framing != HTTP1_FRAMING_NONE && !http1_body_is_whole(&r->body);
+    r->waits = r->has_body;
+    s->stage = r->has_body ? BLOB_BODY : BLOB_ANSWERS;
+    if (understand(r, &fault) != S3_NONE) {
+        blob_refuse(r, &fault);
+        return;
+    }
+    go(r);
+}

@@ -1,0 +1,349 @@
+/* See s3_operation.h. */
+#include "proxy/blob/s3_operation.h"
+
+#include <string.h>
+
+#include "proxy/wire/uri.h"
+
+#define METHOD_OF(method) HTTP1_METHOD_##method
+
+static const struct s3_op_traits TRAITS[S3_OPS] = {
+#define S3_OPERATION(name, method, where, right, body, words)                                      \
+    [S3_OP_##                                                                                      \
+        name] = { words, METHOD_OF(method), S3_WHERE_##where, S3_RIGHT_##right, S3_BODY_##body },
+#include "proxy/blob/s3_operations.def"
+#undef S3_OPERATION
+};
+
+const struct s3_op_traits *s3_op_traits(enum s3_op op)
+{
+    return &TRAITS[op];
+}
+
+/* ---- buckets ---- */
+
+static bool is_of_name(uint8_t c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_';
+}
+
+bool s3_bucket_is_legal(struct slice name)
+{
+    if (name.len < S3_BUCKET_LEAST || name.len > S3_BUCKET_MOST || name.at[0] == '.' ||
+        name.at[0] == '-')
+        return false;
+    for (size_t i = 0; i < name.len; i++)
+        if (!is_of_name(name.at[i]))
+            return false;
+    return memmem(name.at, name.len, "..", 2) == NULL;
+}
+
+/* "photos" of "photos.s3.example.org:9000"; .at NULL: the host names no bucket. */
+static struct slice bucket_of_host(struct slice host, const struct s3_hosts *hosts)
+{
+    const uint8_t *colon = memrchr(host.at, ':', host.len);
+
+    if (colon != NULL)
+        host.len = (size_t)(colon - host.at);
+    for (size_t i = 0; i < hosts->count; i++) {
+        size_t len = strlen(hosts->names[i]);
+
+        if (host.len > len + 1 && host.at[host.len - len - 1] == '.' &&
+            slice_is_word(slice_from(host, host.len - len), hosts->names[i]))
+            return slice_of(host.at, host.len - len - 1);
+    }
+    return (struct slice){ 0 };
+}
+
+/* ---- parameters ---- */
+
+static bool is_signing(struct slice name)
+{
+    static const char START[] = "x-amz-";
+
+    return slice_is_text(name, "x-id") ||
+           (name.len > sizeof(START) - 1 &&
+            strncasecmp((const char *)name.at, START, sizeof(START) - 1) == 0);
+}
+
+static enum err decode(struct arena *arena, struct slice in, struct slice *out)
+{
+    uint8_t *at = arena_bytes(arena, in.len + 1);
+    size_t len = 0;
+
+    TRY(uri_decode(in, at, &len));
+    *out = slice_of(at, len);
+    return ERR_NONE;
+}
+
+/* In queries a '+' is a blank, as forms have it; AWS takes it so, too. */
+static struct slice without_plus(struct arena *arena, struct slice in)
+{
+    uint8_t *at;
+
+    if (memchr(in.at == NULL ? (const uint8_t *)"" : in.at, '+', in.len) == NULL)
+        return in;
+    at = arena_bytes(arena, in.len);
+    for (size_t i = 0; i < in.len; i++)
+        at[i] = in.at[i] == '+' ? ' ' : in.at[i];
+    return slice_of(at, in.len);
+}
+
+static enum err read_params(struct slice query, struct arena *arena, struct s3_operation *out)
+{
+    struct uri_item items[URI_QUERY_MAX_ITEMS];
+    size_t count = 0;
+
+    if (query.len == 0)
+        return ERR_NONE;
+    TRY(uri_query_split(query, items, URI_QUERY_MAX_ITEMS, &count));
+    out->params = arena_new(arena, (count + 1) * sizeof(*out->params));
+    for (size_t i = 0; i < count; i++) {
+        struct blob_param *p = &out->params[out->param_count];
+
+        TRY(decode(arena, without_plus(arena, items[i].name), &p->name));
+        TRY(decode(arena, without_plus(arena, items[i].value), &p->value));
+        p->has_value = items[i].has_value;
+        if (!is_signing(p->name))
+            out->param_count++;
+    }
+    return ERR_NONE;
+}
+
+const struct blob_param *s3_param(const struct s3_operation *o, const char *name)
+{
+    for (size_t i = 0; i < o->param_count; i++)
+        if (slice_is_text(o->params[i].name, name))
+            return &o->params[i];
+    return NULL;
+}
+
+struct slice s3_param_value(const struct s3_operation *o, const char *name)
+{
+    const struct blob_param *p = s3_param(o, name);
+
+    return p == NULL ? (struct slice){ 0 } : p->value;
+}
+
+/* ---- which operation ---- */
+
+/* The first that fits counts; more special ones stand first. */
+static const struct {
+    enum s3_op op;
+    const char *first, *second; /* parameters that must be there; NULL: none */
+    bool copies;                /* x-amz-copy-source must be there */
+} FORMS[] = {
+    { S3_OP_GET_LOCATION, "location", NULL, false },
+    { S3_OP_GET_VERSIONING, "versioning", NULL, false },
+    { S3_OP_PUT_VERSIONING, "versioning", NULL, false },
+    { S3_OP_GET_BUCKET_ACL, "acl", NULL, false },
+    { S3_OP_PUT_BUCKET_ACL, "acl", NULL, false },
+    { S3_OP_LIST_VERSIONS, "versions", NULL, false },
+    { S3_OP_LIST_UPLOADS, "uploads", NULL, false },
+    { S3_OP_LIST_OBJECTS_V2, "list-type", NULL, false },
+    { S3_OP_DELETE_OBJECTS, "delete", NULL, false },
+    { S3_OP_GET_TAGGING, "tagging", NULL, false },
+    { S3_OP_PUT_TAGGING, "tagging", NULL, false },
+    { S3_OP_DELETE_TAGGING, "tagging", NULL, false },
+    { S3_OP_GET_ACL, "acl", NULL, false },
+    { S3_OP_PUT_ACL, "acl", NULL, false },
+    { S3_OP_GET_ATTRIBUTES, "attributes", NULL, false },
+    { S3_OP_CREATE_UPLOAD, "uploads", NULL, false },
+    { S3_OP_COPY_PART, "partNumber", "uploadId", true },
+    { S3_OP_PUT_PART, "partNumber", "uploadId", false },
+    { S3_OP_LIST_PARTS, "uploadId", NULL, false },
+    { S3_OP_COMPLETE_UPLOAD, "uploadId", NULL, false },
+    { S3_OP_ABORT_UPLOAD, "uploadId", NULL, false },
+    { S3_OP_COPY_OBJECT, NULL, NULL, true },
+    { S3_OP_LIST_BUCKETS, NULL, NULL, false },
+    { S3_OP_CREATE_BUCKET, NULL, NULL, false },
+    { S3_OP_HEAD_BUCKET, NULL, NULL, false },
+    { S3_OP_DELETE_BUCKET, NULL, NULL, false },
+    { S3_OP_LIST_OBJECTS, NULL, NULL, false },
+    { S3_OP_POST_OBJECT, NULL, NULL, false },
+    { S3_OP_GET_OBJECT, NULL, NULL, false },
+    { S3_OP_HEAD_OBJECT, NULL, NULL, false },
+    { S3_OP_PUT_OBJECT, NULL, NULL, false },
+    { S3_OP_DELETE_OBJECT, NULL, NULL, false },
+};
+
+/* Parts of S3 that are not offered: their presence changes what is asked. */
+static bool is_unknown_part(struct slice name)
+{
+    static const char *const NAMES[] = {
+        "accelerate",
+        "analytics",
+        "cors",
+        "encryption",
+        "intelligent-tiering",
+        "inventory",
+        "legal-hold",
+        "lifecycle",
+        "logging",
+        "metrics",
+        "notification",
+        "object-lock",
+        "ownershipControls",
+        "policy",
+        "policyStatus",
+        "publicAccessBlock",
+        "replication",
+        "requestPayment",
+        "restore",
+        "retention",
+        "select",
+        "select-type",
+        "torrent",
+        "website",
+        "session",
+        "metadataTable",
+        "renameObject",
+        "append",
+        "metadataConfiguration",
+    };
+
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++)
+        if (slice_is_text(name, NAMES[i]))
+            return true;
+    return false;
+}
+
+static bool is_known(const struct s3_operation *o, enum s3_where where)
+{
+    for (size_t i = 0; i < o->param_count; i++)
+        if (is_unknown_part(o->params[i].name) ||
+            /* a bucket's tags are not an object's */
+            (where == S3_WHERE_BUCKET && slice_is_text(o->params[i].name, "tagging")))
+            return false;
+    return true;
+}
+
+static enum s3_op find(const struct s3_operation *o, enum http1_method method, enum s3_where where,
+                       bool copies)
+{
+    if (!is_known(o, where))
+        return S3_OP_OTHER;
+    for (size_t i = 0; i < sizeof(FORMS) / sizeof(FORMS[0]); i++) {
+        const struct s3_op_traits *t = &TRAITS[FORMS[i].op];
+
+        if (t->method != method || t->where != where || (FORMS[i].copies && !copies))
+            continue;
+        if ((FORMS[i].first == NULL || s3_param(o, FORMS[i].first) != NULL) &&
+            (FORMS[i].second == NULL || s3_param(o, FORMS[i].second) != NULL))
+            return FORMS[i].op;
+    }
+    return S3_OP_OTHER;
+}
+
+/* ---- sources of copies ---- */
+
+/* "/bucket/key?versionId=..", encoded or not: decoded once, as AWS does. */
+static enum err read_source(struct slice text, struct arena *arena, struct s3_source *out)
+{
+    static const char MARK[] = "?versionId=";
+    const uint8_t *mark = memmem(text.at, text.len, MARK, sizeof(MARK) - 1);
+    struct slice path = text, whole;
+    const uint8_t *slash;
+
+    if (mark != NULL) {
+        path.len = (size_t)(mark - text.at);
+        TRY(decode(arena, slice_from(text, path.len + sizeof(MARK) - 1), &out->version));
+    }
+    TRY(decode(arena, path, &whole));
+    if (whole.len > 0 && whole.at[0] == '/')
+        whole = slice_from(whole, 1);
+    slash = memchr(whole.at, '/', whole.len);
+    if (slash == NULL)
+        return ERR_SYNTAX;
+    out->bucket = slice_of(whole.at, (size_t)(slash - whole.at));
+    out->key = slice_from(whole, out->bucket.len + 1);
+    if (!s3_bucket_is_legal(out->bucket) || out->key.len == 0 || out->key.len > S3_KEY_MOST ||
+        memchr(out->key.at, '\0', out->key.len) != NULL)
+        return ERR_SYNTAX;
+    return ERR_NONE;
+}
+
+/* ---- the whole ---- */
+
+static enum s3_error fail(struct s3_fault *fault, enum s3_error error)
+{
+    s3_fault_set(fault, error);
+    return error;
+}
+
+static enum s3_error fail_words(struct s3_fault *fault, const char *words)
+{
+    s3_fault_say(fault, S3_INVALID_ARGUMENT, "%s", words);
+    return fault->error;
+}
+
+/* The path: "/", "/bucket", "/bucket/", "/bucket/key"; with a bucket in the host "/key". */
+static enum s3_error read_path(const struct http1_request *request, const struct s3_hosts *hosts,
+                               struct arena *arena, struct s3_operation *out,
+                               struct s3_fault *fault)
+{
+    struct slice path, bucket = bucket_of_host(http1_value(&request->head, HTTP1_NAME_HOST), hosts);
+    const uint8_t *slash;
+
+    if (decode(arena, request->path, &path) != ERR_NONE || path.len == 0 || path.at[0] != '/')
+        return fail(fault, S3_INVALID_URI);
+    path = slice_from(path, 1);
+    if (bucket.at == NULL) {
+        slash = memchr(path.at, '/', path.len);
+        bucket = slash == NULL ? path : slice_of(path.at, (size_t)(slash - path.at));
+        path = slice_from(path, bucket.len + (slash != NULL));
+    }
+    out->bucket = bucket;
+    out->key = path;
+    if (bucket.len == 0)
+        return path.len == 0 ? S3_NONE : fail(fault, S3_INVALID_BUCKET_NAME);
+    if (!s3_bucket_is_legal(bucket))
+        return fail(fault, S3_INVALID_BUCKET_NAME);
+    if (path.len > S3_KEY_MOST)
+        return fail(fault, S3_KEY_TOO_LONG_ERROR);
+    if (path.len > 0 && memchr(path.at, '\0', path.len) != NULL)
+        return fail(fault, S3_INVALID_URI);
+    return S3_NONE;
+}
+
+static enum s3_error read_part(struct s3_operation *out, struct s3_fault *fault)
+{
+    uint64_t number;
+
+    out->upload_id = s3_param_value(out, "uploadId");
+    if (out->op != S3_OP_PUT_PART && out->op != S3_OP_COPY_PART)
+        return S3_NONE;
+    if (!slice_to_u64(s3_param_value(out, "partNumber"), &number) || number < 1 ||
+        number > S3_PART_MOST)
+        return fail_words(fault, "Part number must be an integer between 1 and 10000, inclusive");
+    out->part = (uint32_t)number;
+    return S3_NONE;
+}
+
+enum s3_error s3_operation_read(const struct http1_request *request, const struct s3_hosts *hosts,
+                                struct arena *arena, struct s3_operation *out,
+                                struct s3_fault *fault)
+{
+    struct slice source = http1_value(&request->head, HTTP1_NAME_X_AMZ_COPY_SOURCE);
+    enum s3_where where;
+    enum s3_error error;
+
+    memset(out, 0, sizeof(*out));
+    error = read_path(request, hosts, arena, out, fault);
+    if (error != S3_NONE)
+        return error;
+    if (read_params(request->query, arena, out) != ERR_NONE)
+        return fail(fault, S3_INVALID_URI);
+    where = out->bucket.len == 0 ? S3_WHERE_SERVICE
+            : out->key.len == 0  ? S3_WHERE_BUCKET
+                                 : S3_WHERE_OBJECT;
+    out->op = find(out, request->method, where, source.at != NULL);
+    if (out->op == S3_OP_OTHER && request->method == HTTP1_METHOD_OTHER)
+        return fail(fault, S3_METHOD_NOT_ALLOWED);
+    if (source.at != NULL && (out->op == S3_OP_COPY_OBJECT || out->op == S3_OP_COPY_PART) &&
+        read_source(source, arena, &out->source) != ERR_NONE)
+        return fail_words(fault, "Copy Source must mention the source bucket and key: "
+                                 "sourcebucket/sourcekey");
+    return read_part(out, fault);
+}

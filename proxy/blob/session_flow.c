@@ -1,0 +1,238 @@
+/* A client's connection: heads of requests, their bodies, and what is dropped of them.
+ *
+ *     BLOB_HEAD --whole head--> BLOB_BODY --its end--> BLOB_ANSWERS --answer's end--> BLOB_HEAD
+ *                                   \--refused--> BLOB_DROPPING --its end--> BLOB_HEAD, or close */
+#include <sys/socket.h>
+
+#include "proxy/blob/blob_flow.h"
+#include "proxy/wire/http1_write.h"
+
+static struct blob_session *of(struct session *base)
+{
+    return (struct blob_session *)base;
+}
+
+/* ---- heads ---- */
+
+/* What is no HTTP: there is nobody to blame but the connection. */
+static void refuse_head(struct blob_session *s, enum http1_refusal why)
+{
+    struct buf out = { 0 }, body = { 0 };
+
+    buf_format(&body,
+               "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code><Message>%s"
+               "</Message></Error>",
+               http1_refusal_status(why) == 501 ? "NotImplemented" : "BadRequest",
+               http1_refusal_text(why));
+    http1_put_status_line(&out, http1_refusal_status(why));
+    http1_put_field_text(&out, "content-type", "application/xml");
+    http1_put_field_u64(&out, "content-length", body.len);
+    http1_put_field_text(&out, "connection", "close");
+    http1_put_end(&out);
+    buf_slice(&out, buf_all(&body));
+    buf_fini(&body);
+    chain_take(&s->base.out, &s->base.worker->chunks, &out);
+    counter_add(&blob_side_of(s)->stats->refusals, 1);
+    session_finish(&s->base, CLOSE_PROTOCOL);
+}
+
+static size_t take_head(struct blob_session *s, struct slice in)
+{
+    size_t most = blob_side_of(s)->settings->max_head_bytes, len = 0;
+    enum http1_refusal why;
+
+    switch (http1_search(&s->search, in, most, &len, &why)) {
+    case PARSE_MORE:
+        return 0;
+    case PARSE_BAD:
+        refuse_head(s, why);
+        return in.len;
+    case PARSE_DONE:
+        break;
+    }
+    blob_request_begin(s, slice_of(in.at, len));
+    return len;
+}
+
+/* ---- what nobody wants ---- */
+
+static void stop_dropping(struct blob_session *s)
+{
+    if (s->closes) {
+        session_finish(&s->base, CLOSE_REFUSED);
+        return;
+    }
+    s->stage = s->request != NULL ? BLOB_ANSWERS : BLOB_HEAD;
+}
+
+static size_t drop(struct blob_session *s, struct slice in)
+{
+    enum http1_refusal why;
+    struct slice payload;
+    size_t at = 0, used;
+
+    while (at < in.len && s->stage == BLOB_DROPPING) {
+        enum parse found =
+            http1_body_decode(&s->dropped, slice_from(in, at), &used, &payload, &why);
+
+        at += used;
+        if (found == PARSE_BAD || used > s->drop_left) {
+            session_finish(&s->base, CLOSE_REFUSED);
+            return in.len;
+        }
+        s->drop_left -= used;
+        if (found == PARSE_DONE)
+            stop_dropping(s);
+        else if (used == 0)
+            break;
+    }
+    return at;
+}
+
+void blob_session_drop_body(struct blob_session *s)
+{
+    struct blob_request *r = s->request;
+    uint64_t left = http1_body_left(&r->body);
+
+    if (s->stage != BLOB_BODY)
+        return;
+    s->dropped = r->body;
+    s->stage = BLOB_DROPPING;
+    /* Who waits for "100 Continue" will not send it; who sends on is heard out, so that he reads
+     * why: unread bytes in a closed socket would take the answer away from him. */
+    if (r->waits || r->body.framing != HTTP1_FRAMING_LENGTH || left > BLOB_DROP_KEEP_BYTES)
+        s->closes = true;
+    s->drop_left = BLOB_DROP_BYTES;
+    s->drop_until_us = worker_now_us(s->base.worker) + BLOB_LINGER_US;
+    session_resume(&s->base);
+    session_recall(&s->base);
+}
+
+/* ---- input ---- */
+
+static size_t input_once(struct blob_session *s, struct slice in)
+{
+    switch (s->stage) {
+    case BLOB_HEAD:
+        return take_head(s, in);
+    case BLOB_BODY:
+        return blob_body_input(s->request, in);
+    case BLOB_DROPPING:
+        return drop(s, in);
+    case BLOB_ANSWERS:
+        session_pause(&s->base); /* the next request waits */
+        return 0;
+    }
+    return 0;
+}
+
+static size_t input(struct session *base, struct slice in)
+{
+    struct blob_session *s = of(base);
+    size_t at = 0, used;
+
+    while (at < in.len && base->state == SESSION_READING && !base->last_words) {
+        enum blob_stage stage = s->stage;
+
+        used = input_once(s, slice_from(in, at));
+        at += used;
+        if (used == 0 && stage == s->stage)
+            break;
+    }
+    counter_add(&blob_side_of(s)->stats->bytes_in, at);
+    return base->last_words ? in.len : at;
+}
+
+static void go_on_or_close(struct blob_session *s)
+{
+    if (s->base.winds_down || s->base.worker->draining)
+        s->closes = true;
+    if (s->stage == BLOB_DROPPING)
+        return;
+    if (s->closes) {
+        session_finish(&s->base, CLOSE_CLIENT_QUIT);
+        return;
+    }
+    s->stage = BLOB_HEAD;
+    session_resume(&s->base);
+    session_recall(&s->base);
+}
+
+void blob_session_request_ended(struct blob_session *s)
+{
+    s->request = NULL;
+    if (s->base.state == SESSION_CLOSING)
+        return;
+    session_request_ends(&s->base);
+    session_wants_flush(&s->base);
+    go_on_or_close(s);
+}
+
+/* ---- the core's calls ---- */
+
+static void begin(struct session *base)
+{
+    struct blob_side *side = blob_side_of(of(base));
+
+    base->logged_in = true; /* each request says who it is of; idle_timeout does the rest */
+    counter_add(&side->stats->sessions_open, 1);
+}
+
+static void end(struct session *base)
+{
+    struct blob_session *s = of(base);
+
+    if (s->request != NULL)
+        blob_request_abandon(s->request);
+    s->request = NULL;
+    counter_sub(&blob_side_of(s)->stats->sessions_open, 1);
+}
+
+static void drained(struct session *base)
+{
+    struct blob_session *s = of(base);
+
+    base->throttled = false;
+    if (s->request != NULL && s->request->deed != NULL && s->request->deed->hold != NULL)
+        s->request->deed->hold(s->request, false);
+}
+
+/* A body that will not come. */
+static void half_closed(struct session *base)
+{
+    struct blob_session *s = of(base);
+
+    if (s->stage == BLOB_BODY || s->stage == BLOB_DROPPING)
+        session_close(base, CLOSE_CLIENT_LEFT);
+}
+
+void blob_session_tick(struct blob_session *s, uint64_t now_us)
+{
+    const struct blob_pool *pool = blob_side_of(s)->settings;
+    uint64_t still_ms = (now_us / 1000000 - s->base.active_s) * 1000;
+
+    if (s->stage == BLOB_DROPPING && now_us > s->drop_until_us)
+        session_close(&s->base, CLOSE_REFUSED);
+    else if (s->stage == BLOB_BODY && !s->request->waits && pool->stall_timeout_ms > 0 &&
+             still_ms > pool->stall_timeout_ms)
+        session_close(&s->base, CLOSE_IDLE); /* a body that does not come */
+}
+
+static void turn_away(const struct session_limits *limits, int fd)
+{
+    static const char ANSWER[] =
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+    (void)limits;
+    (void)!send(fd, ANSWER, sizeof(ANSWER) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+const struct flow blob_flow = {
+    .name = "blob",
+    .session_begin = begin,
+    .session_input = input,
+    .session_drained = drained,
+    .session_half_closed = half_closed,
+    .turn_away = turn_away,
+    .session_end = end,
+};

@@ -1,0 +1,181 @@
+/* Calls to shards: what holds for every kind of store.  A shard that is down is not asked, and its
+ * keys' requests hear so at once.  Owners hear of the end of a call when nothing of them is running:
+ * at the end of the turn, if the store could not say it at another time. */
+#include "proxy/blob/blob_flow.h"
+
+#include "proxy/core/assembly.h"
+
+static struct blob_side *side_of(const struct blob_call *c)
+{
+    return c->shard->side;
+}
+
+/* ---- the end ---- */
+
+static void forget(struct blob_call *c)
+{
+    struct blob_shard *shard = c->shard;
+
+    list_remove(&c->link);
+    list_remove(&c->due);
+    shard->call_count--;
+    counter_sub(&shard->stats->requests_open, 1);
+    c->shard = NULL;
+    c->lease = NULL;
+    c->deadline_us = 0;
+}
+
+void blob_call_ended(struct blob_call *c, enum err err, const char *why)
+{
+    struct blob_shard *shard = c->shard;
+    uint64_t now_us = worker_now_us(shard->side->worker);
+
+    histogram_add(&shard->stats->latency_us, now_us - c->started_us);
+    if (err != ERR_NONE)
+        counter_add(&shard->stats->failures, 1);
+    blob_tally(shard, err, c->answer.status, now_us - c->started_us);
+    forget(c);
+    c->events->ended(c, err, why);
+}
+
+static void tell_later(struct blob_call *c)
+{
+    if (list_is_linked(&c->due))
+        return;
+    list_append(&side_of(c)->due, &c->due);
+    worker_tick_now(side_of(c)->worker); /* the turn may be over but for that */
+}
+
+void blob_call_fail_later(struct blob_call *c, enum err err, const char *why)
+{
+    c->failed = err;
+    c->failed_why = why;
+    tell_later(c);
+}
+
+void blob_call_room_later(struct blob_call *c)
+{
+    if (c->events->room == NULL || c->failed != ERR_NONE)
+        return;
+    c->has_room = true;
+    tell_later(c);
+}
+
+void blob_store_turn_ends(struct blob_side *side)
+{
+    struct list now, *link;
+
+    list_init(&now); /* what comes meanwhile is for the next turn */
+    while ((link = list_first(&side->due)) != NULL) {
+        list_remove(link);
+        list_append(&now, link);
+    }
+    while ((link = list_first(&now)) != NULL) {
+        struct blob_call *c = LIST_ITEM(link, struct blob_call, due);
+        enum err err = c->failed;
+
+        list_remove(link);
+        if (err == ERR_NONE) {
+            c->has_room = false;
+            c->events->room(c);
+            continue;
+        }
+        c->failed = ERR_NONE;
+        counter_add(&c->shard->stats->failures, 1);
+        forget(c);
+        c->events->ended(c, err, c->failed_why);
+    }
+}
+
+/* ---- the beginning ---- */
+
+static bool is_up(const struct blob_shard *shard, struct verdict *verdict)
+{
+    *verdict = board_get(shard->side->assembly->board, shard->settings->number);
+    return verdict->state != VERDICT_DOWN;
+}
+
+static void pass_to_store(struct blob_call *c)
+{
+    counter_add(&c->shard->stats->requests, 1);
+    c->shard->back->start(c);
+}
+
+void blob_call_start(struct blob_call *c, struct blob_shard *shard,
+                     const struct blob_events *events)
+{
+    struct verdict verdict;
+
+    c->shard = shard;
+    c->events = events;
+    c->answer = (struct blob_answer){ 0 };
+    c->sent = 0;
+    c->failed = ERR_NONE;
+    c->holds = c->retried = c->has_room = false;
+    c->lease = NULL;
+    c->started_us = worker_now_us(shard->side->worker);
+    c->deadline_us = 0;
+    list_init(&c->link);
+    list_init(&c->due);
+    list_append(&shard->calls, &c->link);
+    shard->call_count++;
+    counter_add(&shard->stats->requests_open, 1);
+    worker_be_busy(shard->side->worker);
+    if (!shard->present)
+        blob_call_fail_later(c, ERR_DOWN, "it is not in the configuration any more");
+    else if (!is_up(shard, &verdict))
+        blob_call_fail_later(c, ERR_DOWN, reason_text(verdict.reason));
+    else if (c->is_stamp || blob_stamp_admits(c))
+        pass_to_store(c);
+}
+
+void blob_call_stamped(struct blob_call *c)
+{
+    pass_to_store(c);
+}
+
+/* ---- what its owner does ---- */
+
+void blob_call_send(struct blob_call *c, struct slice bytes)
+{
+    if (c->shard == NULL || c->failed != ERR_NONE || bytes.len == 0)
+        return;
+    c->sent += bytes.len;
+    c->shard->back->send(c, bytes);
+}
+
+bool blob_call_has_room(const struct blob_call *c)
+{
+    return c->shard == NULL || c->failed != ERR_NONE || c->shard->back->has_room(c);
+}
+
+void blob_call_hold(struct blob_call *c, bool hold)
+{
+    if (c->shard == NULL || c->failed != ERR_NONE || c->holds == hold)
+        return;
+    c->holds = hold;
+    if (c->lease != NULL)
+        c->shard->back->hold(c, hold);
+}
+
+void blob_call_abort(struct blob_call *c)
+{
+    if (c->shard == NULL)
+        return;
+    if (c->lease != NULL)
+        c->shard->back->abort(c);
+    forget(c);
+}
+
+/* ---- clock ---- */
+
+void blob_store_tick(struct blob_side *side, uint64_t now_us)
+{
+    for (uint32_t i = 0; i < side->shard_count; i++)
+        side->shards[i]->back->tick(side->shards[i], now_us);
+    LIST_EACH (&side->past_shards, link) {
+        struct blob_shard *shard = LIST_ITEM(link, struct blob_shard, link);
+
+        shard->back->tick(shard, now_us);
+    }
+}

@@ -1,0 +1,495 @@
+/* See s3_write.h. */
+#include "proxy/wire/s3_write.h"
+
+/* ---- text ---- */
+
+/* What stands for a byte, or NULL if it stands for itself. */
+static const char *escape_of(uint8_t c)
+{
+    switch (c) {
+    case '&':
+        return "&amp;";
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '"':
+        return "&quot;";
+    default:
+        return NULL;
+    }
+}
+
+/* How many bytes of UTF-8 stand at the front; 0 if they are none (cut off, overlong, a surrogate). */
+static size_t letter_len(struct slice in)
+{
+    static const uint32_t LEAST[] = { 0, 0, 0x80, 0x800, 0x10000 };
+    uint8_t first = in.at[0];
+    size_t len = first < 0x80 ? 1 : first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    uint32_t code = len == 1 ? first : first & (0x7Fu >> len);
+
+    if (first > 0xF4 || len > in.len)
+        return 0;
+    for (size_t i = 1; i < len; i++) {
+        if ((in.at[i] & 0xC0) != 0x80)
+            return 0;
+        code = code << 6 | (in.at[i] & 0x3F);
+    }
+    if (len > 1 && (code < LEAST[len] || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)))
+        return 0;
+    return len;
+}
+
+/* Bytes that are no UTF-8 would make the whole document unreadable: they become U+FFFD. */
+static size_t put_letter(struct buf *out, struct slice in)
+{
+    size_t len = letter_len(in);
+
+    if (len == 0)
+        buf_text(out, "\xEF\xBF\xBD");
+    else if (len == 3 && in.at[0] == 0xEF && in.at[1] == 0xBF && in.at[2] >= 0xBE)
+        buf_text(out, in.at[2] == 0xBE ? "&#xFFFE;" : "&#xFFFF;");
+    else
+        buf_put(out, in.at, len);
+    return len > 0 ? len : 1;
+}
+
+static bool is_plain(uint8_t c)
+{
+    return c >= ' ' && c < 0x7F && c != '&' && c != '<' && c != '>' && c != '"';
+}
+
+void s3_write_escaped(struct buf *out, struct slice in)
+{
+    while (in.len > 0) {
+        size_t plain = 0;
+        const char *escape;
+
+        while (plain < in.len && is_plain(in.at[plain]))
+            plain++;
+        buf_put(out, in.at, plain);
+        in = slice_from(in, plain);
+        if (in.len == 0)
+            return;
+        escape = escape_of(in.at[0]);
+        if (escape != NULL)
+            buf_text(out, escape);
+        else if (in.at[0] < ' ' || in.at[0] == 0x7F)
+            buf_format(out, "&#x%X;", in.at[0]);
+        in = slice_from(in, escape != NULL || in.at[0] < 0x80 ? 1 : put_letter(out, in));
+    }
+}
+
+static bool is_unreserved(uint8_t c)
+{
+    uint8_t lower = c | 0x20;
+
+    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.' || c == '~' || c == '/';
+}
+
+void s3_url_encode(struct buf *out, struct slice name)
+{
+    static const char HEX[] = "0123456789ABCDEF";
+    uint8_t *at = buf_reserve(out, 3 * name.len), *end = at;
+
+    for (size_t i = 0; i < name.len; i++) {
+        uint8_t c = name.at[i];
+
+        if (is_unreserved(c)) {
+            *end++ = c;
+        } else {
+            *end++ = '%';
+            *end++ = (uint8_t)HEX[c >> 4];
+            *end++ = (uint8_t)HEX[c & 15];
+        }
+    }
+    buf_grow(out, (size_t)(end - at));
+}
+
+/* ---- elements ---- */
+
+void s3_write_declaration(struct buf *out)
+{
+    buf_text(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+}
+
+void s3_write_root(struct buf *out, const char *root)
+{
+    buf_put(out, "<", 1);
+    buf_text(out, root);
+    buf_text(out, " xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+}
+
+void s3_write_begin(struct buf *out, const char *root)
+{
+    s3_write_declaration(out);
+    s3_write_root(out, root);
+}
+
+void s3_write_open(struct buf *out, const char *element)
+{
+    buf_put(out, "<", 1);
+    buf_text(out, element);
+    buf_put(out, ">", 1);
+}
+
+void s3_write_close(struct buf *out, const char *element)
+{
+    buf_put(out, "</", 2);
+    buf_text(out, element);
+    buf_put(out, ">", 1);
+}
+
+void s3_write_text(struct buf *out, const char *element, struct slice text)
+{
+    s3_write_open(out, element);
+    s3_write_escaped(out, text);
+    s3_write_close(out, element);
+}
+
+void s3_write_text_if(struct buf *out, const char *element, struct slice text)
+{
+    if (text.len > 0)
+        s3_write_text(out, element, text);
+}
+
+void s3_write_name(struct buf *out, const char *element, struct slice name, bool is_url)
+{
+    if (!is_url) {
+        s3_write_text(out, element, name);
+        return;
+    }
+    s3_write_open(out, element);
+    s3_url_encode(out, name);
+    s3_write_close(out, element);
+}
+
+static void name_if(struct buf *out, const char *element, struct slice name, bool is_url)
+{
+    if (name.len > 0)
+        s3_write_name(out, element, name, is_url);
+}
+
+void s3_write_number(struct buf *out, const char *element, uint64_t number)
+{
+    char digits[20], *first = digits + sizeof(digits);
+
+    do {
+        *--first = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    s3_write_open(out, element);
+    buf_put(out, first, (size_t)(digits + sizeof(digits) - first));
+    s3_write_close(out, element);
+}
+
+void s3_write_bool(struct buf *out, const char *element, bool value)
+{
+    s3_write_text(out, element, slice_text(value ? "true" : "false"));
+}
+
+void s3_write_time(struct buf *out, const char *element, int64_t time_ms)
+{
+    char text[S3_TIME_BYTES];
+
+    s3_time_write(time_ms, text);
+    s3_write_text(out, element, slice_of(text, sizeof(text)));
+}
+
+static void time_if(struct buf *out, const char *element, int64_t time_ms)
+{
+    if (time_ms != S3_NO_TIME)
+        s3_write_time(out, element, time_ms);
+}
+
+void s3_write_etag(struct buf *out, struct slice etag)
+{
+    buf_text(out, "<ETag>&quot;");
+    s3_write_escaped(out, etag);
+    buf_text(out, "&quot;</ETag>");
+}
+
+static void etag_if(struct buf *out, struct slice etag)
+{
+    if (etag.len > 0)
+        s3_write_etag(out, etag);
+}
+
+void s3_write_checksum(struct buf *out, const struct s3_checksum *checksum)
+{
+    if (checksum->kind != S3_CHECKSUM_NONE)
+        s3_write_text(out, (const char *)s3_checksum_element(checksum->kind).at, checksum->value);
+}
+
+static void put_person(struct buf *out, const char *element, struct slice id, struct slice name)
+{
+    if (id.len == 0 && name.len == 0)
+        return;
+    s3_write_open(out, element);
+    s3_write_text(out, "ID", id);
+    s3_write_text_if(out, "DisplayName", name);
+    s3_write_close(out, element);
+}
+
+/* One element for each of CRC32,SHA256. */
+static void put_algorithms(struct buf *out, struct slice algorithms)
+{
+    while (algorithms.len > 0) {
+        const uint8_t *comma = memchr(algorithms.at, ',', algorithms.len);
+        size_t len = comma != NULL ? (size_t)(comma - algorithms.at) : algorithms.len;
+
+        s3_write_text_if(out, "ChecksumAlgorithm", slice_of(algorithms.at, len));
+        algorithms = slice_from(algorithms, comma != NULL ? len + 1 : len);
+    }
+}
+
+/* ---- the entries of lists ---- */
+
+static void put_object(const struct s3_list_writer *list, struct buf *out,
+                       const struct s3_entry *entry)
+{
+    s3_write_name(out, "Key", entry->name, list->is_url);
+    time_if(out, "LastModified", entry->time_ms);
+    etag_if(out, entry->etag);
+    put_algorithms(out, entry->algorithms);
+    s3_write_text_if(out, "ChecksumType", entry->checksum_type);
+    s3_write_number(out, "Size", entry->size);
+    if (list->kind != S3_LIST_OBJECTS_V2 || list->has_owner)
+        put_person(out, "Owner", entry->owner_id, entry->owner_name);
+    s3_write_text(out, "StorageClass",
+                  entry->storage_class.len > 0 ? entry->storage_class : slice_text("STANDARD"));
+}
+
+static void put_version(const struct s3_list_writer *list, struct buf *out,
+                        const struct s3_entry *entry)
+{
+    s3_write_name(out, "Key", entry->name, list->is_url);
+    s3_write_text(out, "VersionId", entry->id.len > 0 ? entry->id : slice_text("null"));
+    s3_write_bool(out, "IsLatest", entry->is_latest);
+    time_if(out, "LastModified", entry->time_ms);
+    if (entry->kind == S3_ENTRY_VERSION) {
+        etag_if(out, entry->etag);
+        put_algorithms(out, entry->algorithms);
+        s3_write_text_if(out, "ChecksumType", entry->checksum_type);
+        s3_write_number(out, "Size", entry->size);
+    }
+    put_person(out, "Owner", entry->owner_id, entry->owner_name);
+    if (entry->kind == S3_ENTRY_VERSION)
+        s3_write_text(out, "StorageClass",
+                      entry->storage_class.len > 0 ? entry->storage_class : slice_text("STANDARD"));
+}
+
+static void put_upload(const struct s3_list_writer *list, struct buf *out,
+                       const struct s3_entry *entry)
+{
+    s3_write_name(out, "Key", entry->name, list->is_url);
+    s3_write_text(out, "UploadId", entry->id);
+    put_person(out, "Initiator", entry->initiator_id, entry->initiator_name);
+    put_person(out, "Owner", entry->owner_id, entry->owner_name);
+    s3_write_text(out, "StorageClass",
+                  entry->storage_class.len > 0 ? entry->storage_class : slice_text("STANDARD"));
+    time_if(out, "Initiated", entry->time_ms);
+    put_algorithms(out, entry->algorithms);
+    s3_write_text_if(out, "ChecksumType", entry->checksum_type);
+}
+
+static void put_part(struct buf *out, const struct s3_entry *entry)
+{
+    s3_write_number(out, "PartNumber", entry->part);
+    time_if(out, "LastModified", entry->time_ms);
+    etag_if(out, entry->etag);
+    s3_write_number(out, "Size", entry->size);
+    s3_write_checksum(out, &entry->checksum);
+}
+
+static const char *element_of(enum s3_entry_kind kind)
+{
+    switch (kind) {
+    case S3_ENTRY_OBJECT:
+        return "Contents";
+    case S3_ENTRY_PREFIX:
+        return "CommonPrefixes";
+    case S3_ENTRY_VERSION:
+        return "Version";
+    case S3_ENTRY_DELETE_MARKER:
+        return "DeleteMarker";
+    case S3_ENTRY_UPLOAD:
+        return "Upload";
+    case S3_ENTRY_PART:
+        return "Part";
+    case S3_ENTRY_BUCKET:
+        return "Bucket";
+    case S3_ENTRY_DELETED:
+        return "Deleted";
+    case S3_ENTRY_NOT_DELETED:
+        return "Error";
+    }
+    return "";
+}
+
+static void put_fields(const struct s3_list_writer *list, struct buf *out,
+                       const struct s3_entry *entry)
+{
+    switch (entry->kind) {
+    case S3_ENTRY_OBJECT:
+        put_object(list, out, entry);
+        break;
+    case S3_ENTRY_PREFIX:
+        s3_write_name(out, "Prefix", entry->name, list->is_url);
+        break;
+    case S3_ENTRY_VERSION:
+    case S3_ENTRY_DELETE_MARKER:
+        put_version(list, out, entry);
+        break;
+    case S3_ENTRY_UPLOAD:
+        put_upload(list, out, entry);
+        break;
+    case S3_ENTRY_PART:
+        put_part(out, entry);
+        break;
+    case S3_ENTRY_BUCKET:
+        s3_write_text(out, "Name", entry->name);
+        time_if(out, "CreationDate", entry->time_ms);
+        break;
+    case S3_ENTRY_DELETED:
+    case S3_ENTRY_NOT_DELETED:
+        break;
+    }
+}
+
+/* ---- lists ---- */
+
+void s3_list_open(struct s3_list_writer *list, enum s3_list_kind kind, bool is_url)
+{
+    *list = (struct s3_list_writer){ .kind = kind, .is_url = is_url };
+}
+
+void s3_list_put(struct s3_list_writer *list, const struct s3_entry *entry)
+{
+    struct buf *out = entry->kind == S3_ENTRY_PREFIX ? &list->prefixes : &list->entries;
+
+    s3_write_open(out, element_of(entry->kind));
+    put_fields(list, out, entry);
+    s3_write_close(out, element_of(entry->kind));
+    list->count++;
+}
+
+static void put_objects_head(const struct s3_list_writer *list, const struct s3_list_head *head,
+                             struct buf *out)
+{
+    bool is_url = list->is_url;
+
+    s3_write_text(out, "Name", head->bucket);
+    s3_write_name(out, "Prefix", head->prefix, is_url);
+    if (list->kind == S3_LIST_OBJECTS_V1) {
+        s3_write_name(out, "Marker", head->marker, is_url);
+        name_if(out, "NextMarker", head->next_marker, is_url);
+    } else {
+        name_if(out, "StartAfter", head->start_after, is_url);
+        s3_write_text_if(out, "ContinuationToken", head->token);
+        s3_write_text_if(out, "NextContinuationToken", head->next_token);
+        s3_write_number(out, "KeyCount", list->count);
+    }
+    s3_write_number(out, "MaxKeys", head->max_keys);
+    name_if(out, "Delimiter", head->delimiter, is_url);
+}
+
+static void put_groups_head(const struct s3_list_writer *list, const struct s3_list_head *head,
+                            struct buf *out)
+{
+    bool is_versions = list->kind == S3_LIST_VERSIONS, is_url = list->is_url;
+
+    s3_write_text(out, is_versions ? "Name" : "Bucket", head->bucket);
+    if (is_versions)
+        s3_write_name(out, "Prefix", head->prefix, is_url);
+    else
+        name_if(out, "Prefix", head->prefix, is_url);
+    s3_write_name(out, "KeyMarker", head->key_marker, is_url);
+    s3_write_text(out, is_versions ? "VersionIdMarker" : "UploadIdMarker", head->id_marker);
+    name_if(out, "NextKeyMarker", head->next_key_marker, is_url);
+    s3_write_text_if(out, is_versions ? "NextVersionIdMarker" : "NextUploadIdMarker",
+                     head->next_id_marker);
+    name_if(out, "Delimiter", head->delimiter, is_url);
+    s3_write_number(out, is_versions ? "MaxKeys" : "MaxUploads", head->max_keys);
+}
+
+static void put_parts_head(const struct s3_list_head *head, struct buf *out)
+{
+    s3_write_text(out, "Bucket", head->bucket);
+    s3_write_text(out, "Key", head->key);
+    s3_write_text(out, "UploadId", head->upload_id);
+    put_person(out, "Initiator", head->initiator_id, head->initiator_name);
+    put_person(out, "Owner", head->owner_id, head->owner_name);
+    s3_write_text(out, "StorageClass",
+                  head->storage_class.len > 0 ? head->storage_class : slice_text("STANDARD"));
+    s3_write_text(out, "PartNumberMarker", head->marker.len > 0 ? head->marker : slice_text("0"));
+    s3_write_text_if(out, "NextPartNumberMarker", head->next_marker);
+    s3_write_number(out, "MaxParts", head->max_keys);
+    s3_write_text_if(out, "ChecksumAlgorithm", head->algorithms);
+    s3_write_text_if(out, "ChecksumType", head->checksum_type);
+}
+
+static const char *root_of(enum s3_list_kind kind)
+{
+    switch (kind) {
+    case S3_LIST_OBJECTS_V1:
+    case S3_LIST_OBJECTS_V2:
+        return "ListBucketResult";
+    case S3_LIST_VERSIONS:
+        return "ListVersionsResult";
+    case S3_LIST_UPLOADS:
+        return "ListMultipartUploadsResult";
+    case S3_LIST_PARTS:
+        return "ListPartsResult";
+    case S3_LIST_BUCKETS:
+        return "ListAllMyBucketsResult";
+    }
+    return "";
+}
+
+static void put_head(const struct s3_list_writer *list, const struct s3_list_head *head,
+                     struct buf *out)
+{
+    switch (list->kind) {
+    case S3_LIST_OBJECTS_V1:
+    case S3_LIST_OBJECTS_V2:
+        put_objects_head(list, head, out);
+        break;
+    case S3_LIST_VERSIONS:
+    case S3_LIST_UPLOADS:
+        put_groups_head(list, head, out);
+        break;
+    case S3_LIST_PARTS:
+        put_parts_head(head, out);
+        break;
+    case S3_LIST_BUCKETS:
+        put_person(out, "Owner", head->owner_id, head->owner_name);
+        s3_write_open(out, "Buckets");
+        return;
+    }
+    if (list->is_url)
+        buf_text(out, "<EncodingType>url</EncodingType>");
+    s3_write_bool(out, "IsTruncated", head->is_truncated);
+}
+
+void s3_list_close(const struct s3_list_writer *list, const struct s3_list_head *head,
+                   struct buf *out)
+{
+    s3_write_begin(out, root_of(list->kind));
+    put_head(list, head, out);
+    buf_slice(out, buf_all(&list->entries));
+    buf_slice(out, buf_all(&list->prefixes));
+    if (list->kind == S3_LIST_BUCKETS) {
+        s3_write_close(out, "Buckets");
+        s3_write_text_if(out, "ContinuationToken", head->next_token);
+        s3_write_text_if(out, "Prefix", head->prefix);
+    }
+    s3_write_close(out, root_of(list->kind));
+}
+
+void s3_list_fini(struct s3_list_writer *list)
+{
+    buf_fini(&list->entries);
+    buf_fini(&list->prefixes);
+}
