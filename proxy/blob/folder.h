@@ -81,7 +81,7 @@ enum folder_layout {
 
 enum folder_etag {
     FOLDER_ETAG_MD5,    /* of the bytes, as S3's; computed while they are written */
-    FOLDER_ETAG_RANDOM, /* marked as no MD5 by "-1", unless the caller knows the MD5: costs nothing */
+    FOLDER_ETAG_RANDOM, /* costs nothing; "-1" says that it is no MD5, unless one is given */
 };
 
 /* What a call is about to ask of the system; tests count, fail and kill at each. */

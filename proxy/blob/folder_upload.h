@@ -3,7 +3,7 @@
  *     folder_upload_create(folder, bucket, key, pairs, count, &id)
  *     folder_part_begin(folder, bucket, key, id, 1, size, &put)     then as any put
  *     folder_complete_begin(folder, bucket, key, id, parts, count, &put)
- *     do folder_put_step(put, 64 MiB, &done) while (!done)          a client may be told "still here"
+ *     do folder_put_step(put, 64 MiB, &done) while (!done)     a client may be told to wait
  *     folder_put_commit(&put, &commit, &written)                    and the upload is gone
  *
  * Each is crash-safe: an upload is there until the commit of its completion. */
