@@ -85,7 +85,7 @@ static enum err probe(struct folder *f)
 
     f->has_openat2 = true;
     fd = folder_open_at(f, f->root, ".sheaf", O_PATH | O_DIRECTORY);
-    f->has_openat2 = fd >= 0;
+    f->has_openat2 = fd >= 0 && !f->settings.without_openat2;
     if (fd >= 0)
         close(fd);
 

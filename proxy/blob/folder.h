@@ -111,7 +111,7 @@ struct folder_settings {
         *stalwart_bucket; /* borrowed for the call; the name of the one bucket, needed there */
     uint64_t max_object;  /* bytes; 0: 5 TiB */
     uint64_t min_part;    /* bytes of a part that is not the last; 0: 5 MiB */
-    bool without_attributes, without_nameless; /* as if the file system had none; for tests */
+    bool without_attributes, without_nameless, without_openat2; /* as if there were none: tests */
     /* Called before each call of the system; an errno that it returns is what came of it.  NULL
      * outside of tests. */
     int (*fault)(void *state, enum folder_call call);

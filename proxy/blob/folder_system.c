@@ -86,8 +86,9 @@ static int open_by_steps(int at, const char *path, int flags)
 
 int folder_open_at(const struct folder *f, int at, const char *path, int flags)
 {
+    bool makes = (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
     struct open_how how = { .flags = (uint64_t)(unsigned)flags | O_NOFOLLOW | O_CLOEXEC,
-                            .mode = (flags & (O_CREAT | __O_TMPFILE)) != 0 ? 0666 : 0,
+                            .mode = makes ? 0666 : 0,
                             .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
 
     if (folder_call_fails(f, FOLDER_CALL_OPEN))

@@ -205,7 +205,7 @@ static void collect_directory(struct folder_collect *c, struct slice key, struct
 
     if (!slice_starts(key, c->prefix) && !slice_starts(c->prefix, key))
         return;
-    if (c->level->key_len + key.len >= FOLDER_KEY_BYTES)
+    if (c->level->key_len + key.len > FOLDER_KEY_BYTES)
         return; /* no key is longer than this one and a name */
     fold = slice_starts(key, c->prefix) ? folded(c, key) : 0;
     if (fold > 0)
