@@ -7,6 +7,7 @@
 #include <ftw.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "proxy/blob/folder_list.h"
@@ -31,11 +32,26 @@ static inline void stage_open(struct stage *s)
     buf_fini(&why);
 }
 
+/* Where tests of many small steps run: in memory, where that can do what a disk's file system can. */
+static inline const char *stage_memory(void)
+{
+    static const char *place;
+    int fd = place != NULL ? -1 : open("/dev/shm", O_TMPFILE | O_RDWR, 0600);
+
+    if (place == NULL)
+        place = fd >= 0 && fsetxattr(fd, "user.sheaf", "1", 1, 0) == 0 ? "/dev/shm" : "/tmp";
+    if (fd >= 0)
+        close(fd);
+    return place;
+}
+
+static const char *stage_place = "/tmp";
+
 static inline struct stage stage_new(struct folder_settings settings)
 {
     struct stage s = { .settings = settings };
 
-    snprintf(s.path, sizeof(s.path), "/tmp/sheaf-folder-XXXXXX");
+    snprintf(s.path, sizeof(s.path), "%s/sheaf-folder-XXXXXX", stage_place);
     CHECK(mkdtemp(s.path) != NULL);
     stage_open(&s);
     if (settings.layout == FOLDER_LAYOUT_KEYS)
@@ -114,4 +130,25 @@ static inline bool stage_has_file(const struct stage *s, const char *path)
 
     snprintf(whole, sizeof(whole), "%s/%s", s->path, path);
     return lstat(whole, &stat) == 0;
+}
+
+static int stage_files, stage_entries;
+
+static inline int stage_count_one(const char *path, const struct stat *stat, int type,
+                                  struct FTW *walk)
+{
+    (void)path, (void)type;
+    stage_files += S_ISREG(stat->st_mode);
+    stage_entries += walk->level > 0;
+    return 0;
+}
+
+/* What is below a directory of the folder: stage_files and stage_entries. */
+static inline void stage_count(const struct stage *s, const char *path)
+{
+    char whole[256];
+
+    stage_files = stage_entries = 0;
+    snprintf(whole, sizeof(whole), "%s/%s", s->path, path);
+    nftw(whole, stage_count_one, 16, FTW_PHYS);
 }

@@ -364,10 +364,12 @@ static void a_list_tells_what_a_head_tells(void)
 
 int main(void)
 {
+    stage_place = stage_memory();
     RUN(keys_come_in_the_order_of_their_bytes);
     RUN(lists_agree_with_the_model);
     RUN(pages_join_to_the_whole);
     RUN(a_directory_larger_than_a_window_is_listed_whole);
+    stage_place = "/tmp";
     RUN(what_others_put_there_is_in_no_list);
     RUN(a_list_tells_what_a_head_tells);
     return check_report();
