@@ -1,0 +1,496 @@
+/* Folders as stores.  Disks make callers wait, so what is asked is done on threads of their own, and
+ * comes back to the worker as a letter:
+ *
+ *     worker                                   a thread of the crew
+ *     start()       --FOLDER_BEGIN-->          folder_exchange_begin()
+ *     room(), head(), body() <--letter--
+ *     send()        --FOLDER_WRITE-->          folder_exchange_write(), and so on
+ *     ...           --FOLDER_COMMIT-->         folder_exchange_commit()
+ *     body(), body()--FOLDER_READ-->           folder_exchange_read()
+ *
+ * One step of a call is under way at a time.  The process has one crew, and opens each folder once,
+ * for conditions on writes hold among the calls of one opened store. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "proxy/base/log.h"
+#include "proxy/base/mem.h"
+#include "proxy/blob/back_folder.h"
+#include "proxy/blob/blob_flow.h"
+#include "proxy/core/crew.h"
+
+enum {
+    CREW_THREADS = 8,
+    SYNC_US = 1000 * 1000, /* of sync = interval */
+};
+
+enum folder_step {
+    FOLDER_BEGIN,
+    FOLDER_WRITE,
+    FOLDER_COMMIT,
+    FOLDER_READ,
+    FOLDER_ABANDON, /* close what is open, and tell nobody */
+    FOLDER_SYNC,
+};
+
+/* An opened folder; of all workers. */
+struct folder_home {
+    struct list link;
+    struct folder *folder; /* NULL: it could not be opened, or was not yet */
+    char *identity;        /* owned */
+    unsigned refs;
+    pthread_mutex_t opening;
+    struct folder_settings settings;
+    char *path, *bucket; /* owned */
+    char why[256];
+    uint64_t sync_due_us;
+    atomic_bool is_dirty; /* something was written since the last sync */
+};
+
+/* What serves a call. */
+struct folder_lease {
+    struct list link; /* among those that wait for the crew */
+    struct folder_home *home;
+    struct blob_call *call; /* NULL: given up; the worker's alone */
+    uint32_t worker;
+    enum folder_step step;
+    bool busy; /* the crew has it; the rest is the crew's then, but for `pending` */
+    bool head_is_told, failed;
+    struct buf pending; /* of the body: came while it was busy */
+    struct buf writing; /* what the crew writes */
+    struct folder_exchange x;
+};
+
+/* ---- the crew ---- */
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t comes;
+    struct list waiting, homes;
+    unsigned threads, idle;
+} crew = { .lock = PTHREAD_MUTEX_INITIALIZER, .comes = PTHREAD_COND_INITIALIZER };
+
+static void come_back(struct worker *w, void *content);
+static void lease_free(struct folder_lease *lease);
+
+static bool open_home(struct folder_home *home)
+{
+    struct buf why = { 0 };
+    bool opened;
+
+    pthread_mutex_lock(&home->opening);
+    if (home->folder == NULL &&
+        folder_open(home->path, &home->settings, &home->folder, &why) != ERR_NONE) {
+        home->folder = NULL;
+        snprintf(home->why, sizeof(home->why), "%.*s", (int)why.len, (const char *)why.at);
+        log_event(LOG_ERROR, "folder cannot be opened", log_text("folder", home->path),
+                  log_text("why", home->why));
+    }
+    opened = home->folder != NULL;
+    buf_fini(&why);
+    pthread_mutex_unlock(&home->opening);
+    return opened;
+}
+
+static void do_step(struct folder_lease *lease)
+{
+    struct folder_exchange *x = &lease->x;
+
+    switch (lease->step) {
+    case FOLDER_BEGIN:
+        if (!open_home(lease->home)) {
+            folder_answer_code(x, 500, "InternalError", "Its folder cannot be opened.");
+            return;
+        }
+        x->folder = lease->home->folder;
+        folder_exchange_begin(x);
+        return;
+    case FOLDER_WRITE:
+        folder_exchange_write(x, buf_all(&lease->writing));
+        return;
+    case FOLDER_COMMIT:
+        folder_exchange_commit(x);
+        return;
+    case FOLDER_READ:
+        lease->failed = !folder_exchange_read(x);
+        return;
+    case FOLDER_SYNC:
+        if (open_home(lease->home) && folder_sync(lease->home->folder) != FOLDER_OK)
+            log_event(LOG_WARN, "folder cannot be synced", log_text("folder", lease->home->path));
+        return;
+    case FOLDER_ABANDON:
+        return;
+    }
+}
+
+static void *work(void *unused)
+{
+    (void)unused;
+    pthread_mutex_lock(&crew.lock);
+    for (;;) {
+        struct list *link;
+        struct folder_lease *lease;
+
+        while ((link = list_first(&crew.waiting)) == NULL) {
+            crew.idle++;
+            pthread_cond_wait(&crew.comes, &crew.lock);
+            crew.idle--;
+        }
+        lease = LIST_ITEM(link, struct folder_lease, link);
+        list_remove(link);
+        pthread_mutex_unlock(&crew.lock);
+        do_step(lease);
+        if (lease->step >= FOLDER_ABANDON || !crew_send(lease->worker, come_back, lease))
+            lease_free(lease);
+        pthread_mutex_lock(&crew.lock);
+    }
+    return NULL;
+}
+
+/* With the lock held. */
+static void start_thread(void)
+{
+    pthread_t thread;
+    pthread_attr_t detached;
+
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    if (pthread_create(&thread, &detached, work, NULL) == 0)
+        crew.threads++;
+    pthread_attr_destroy(&detached);
+}
+
+static void hand_in(struct folder_lease *lease, enum folder_step step)
+{
+    lease->step = step;
+    lease->busy = true;
+    pthread_mutex_lock(&crew.lock);
+    if (crew.waiting.next == NULL)
+        list_init(&crew.waiting);
+    list_append(&crew.waiting, &lease->link);
+    if (crew.idle == 0 && crew.threads < CREW_THREADS)
+        start_thread();
+    pthread_cond_signal(&crew.comes);
+    pthread_mutex_unlock(&crew.lock);
+}
+
+/* ---- homes ---- */
+
+static struct folder_home *home_new(const struct endpoint_settings *e)
+{
+    const struct blob_store *store = &e->store;
+    struct folder_home *home = mem_new(sizeof(*home));
+
+    home->identity = mem_text(e->identity);
+    home->path = mem_text(store->folder);
+    home->bucket = store->bucket == NULL ? NULL : mem_text(store->bucket);
+    home->settings = (struct folder_settings){
+        .sync = (enum folder_sync)store->sync,
+        .layout = (enum folder_layout)store->layout,
+        .stalwart_depth = store->stalwart_depth,
+        .stalwart_bucket = home->bucket,
+        .max_object = blob_pool_of(e->pool)->max_object_bytes,
+    };
+    pthread_mutex_init(&home->opening, NULL);
+    return home;
+}
+
+static struct folder_home *home_of(const struct endpoint_settings *e)
+{
+    struct folder_home *home = NULL;
+
+    pthread_mutex_lock(&crew.lock);
+    if (crew.homes.next == NULL)
+        list_init(&crew.homes);
+    LIST_EACH (&crew.homes, link)
+        if (strcmp(LIST_ITEM(link, struct folder_home, link)->identity, e->identity) == 0)
+            home = LIST_ITEM(link, struct folder_home, link);
+    if (home == NULL) {
+        home = home_new(e);
+        list_append(&crew.homes, &home->link);
+    }
+    home->refs++;
+    pthread_mutex_unlock(&crew.lock);
+    return home;
+}
+
+static void home_unref(struct folder_home *home)
+{
+    bool last;
+
+    pthread_mutex_lock(&crew.lock);
+    last = --home->refs == 0;
+    if (last)
+        list_remove(&home->link);
+    pthread_mutex_unlock(&crew.lock);
+    if (!last)
+        return;
+    if (home->folder != NULL)
+        folder_close(&home->folder);
+    pthread_mutex_destroy(&home->opening);
+    free(home->identity);
+    free(home->path);
+    free(home->bucket);
+    free(home);
+}
+
+static void home_ref(struct folder_home *home)
+{
+    pthread_mutex_lock(&crew.lock);
+    home->refs++;
+    pthread_mutex_unlock(&crew.lock);
+}
+
+/* ---- leases ---- */
+
+static struct folder_lease *lease_new(struct folder_home *home, uint32_t worker)
+{
+    struct folder_lease *lease = mem_new(sizeof(*lease));
+
+    home_ref(home);
+    lease->home = home;
+    lease->worker = worker;
+    return lease;
+}
+
+static void lease_free(struct folder_lease *lease)
+{
+    folder_exchange_end(&lease->x);
+    buf_fini(&lease->pending);
+    buf_fini(&lease->writing);
+    home_unref(lease->home);
+    free(lease);
+}
+
+/* For a call: its disk has so long to answer. */
+static void ask_crew(struct folder_lease *lease, enum folder_step step)
+{
+    struct blob_call *c = lease->call;
+
+    c->deadline_us = worker_now_us(c->shard->side->worker) +
+                     blob_pool_of(c->shard->settings->pool)->timeout_ms * 1000;
+    hand_in(lease, step);
+}
+
+/* ---- coming back ---- */
+
+static void end(struct folder_lease *lease, enum err err, const char *why)
+{
+    struct blob_call *c = lease->call;
+
+    lease->call = NULL;
+    c->lease = NULL;
+    blob_call_ended(c, err, why); /* the answer's slices lie in the lease */
+    hand_in(lease, FOLDER_ABANDON);
+}
+
+static void tell_head(struct folder_lease *lease)
+{
+    struct blob_call *c = lease->call;
+    struct folder_exchange *x = &lease->x;
+
+    lease->head_is_told = true;
+    c->answer = (struct blob_answer){ .status = x->status,
+                                      .fields = x->fields,
+                                      .field_count = x->field_count,
+                                      .has_length = true,
+                                      .length = x->length };
+    if (c->events->head != NULL)
+        c->events->head(c);
+}
+
+/* A piece, or all, of the answer's body; then the next, unless its owner wants to wait. */
+static void tell_body(struct folder_lease *lease)
+{
+    struct blob_call *c = lease->call;
+    struct folder_exchange *x = &lease->x;
+
+    if (x->body.len > 0 && c->events->body != NULL)
+        c->events->body(c, buf_all(&x->body));
+    if (lease->call != c)
+        return;
+    counter_add(&c->shard->stats->bytes_in, x->body.len);
+    buf_clear(&x->body);
+    if (x->left == 0)
+        end(lease, ERR_NONE, NULL);
+    else if (!c->holds)
+        ask_crew(lease, FOLDER_READ);
+}
+
+static void go_on_writing(struct folder_lease *lease)
+{
+    struct blob_call *c = lease->call;
+    bool is_all = c->sent == c->ask.length;
+
+    if (lease->pending.len > 0) {
+        struct buf empty = lease->writing;
+
+        lease->writing = lease->pending;
+        lease->pending = empty;
+        buf_clear(&lease->pending);
+        ask_crew(lease, FOLDER_WRITE);
+    } else if (is_all) {
+        ask_crew(lease, FOLDER_COMMIT);
+    }
+    if (!is_all)
+        blob_call_room_later(c);
+}
+
+static void give_up(struct folder_lease *lease)
+{
+    if (lease->busy)
+        return; /* when it comes back */
+    hand_in(lease, FOLDER_ABANDON);
+}
+
+static void come_back(struct worker *w, void *content)
+{
+    struct folder_lease *lease = content;
+    struct blob_call *c = lease->call;
+
+    (void)w;
+    lease->busy = false;
+    if (c == NULL) {
+        give_up(lease);
+        return;
+    }
+    c->deadline_us = 0;
+    if (lease->failed) {
+        end(lease, ERR_CLOSED, "the object is shorter than it was");
+        return;
+    }
+    if (lease->x.status == 0) { /* it takes the body */
+        go_on_writing(lease);
+        return;
+    }
+    if (!lease->head_is_told)
+        tell_head(lease);
+    if (lease->call == c)
+        tell_body(lease);
+}
+
+/* ---- what calls do ---- */
+
+static struct folder_home *home_at(const struct blob_shard *shard)
+{
+    return shard->state;
+}
+
+static void start(struct blob_call *c)
+{
+    struct blob_shard *shard = c->shard;
+    struct folder_lease *lease = lease_new(home_at(shard), shard->side->worker->index);
+
+    lease->call = c;
+    lease->x.is_stamp = c->is_stamp;
+    lease->x.now_s = (int64_t)time(NULL);
+    folder_exchange_copy(&lease->x, &c->ask);
+    c->lease = lease;
+    c->deadline_us =
+        worker_now_us(shard->side->worker) + blob_pool_of(shard->settings->pool)->timeout_ms * 1000;
+    if (c->ask.has_body)
+        atomic_store(&home_at(shard)->is_dirty, true);
+    ask_crew(lease, FOLDER_BEGIN);
+}
+
+static void send_body(struct blob_call *c, struct slice bytes)
+{
+    struct folder_lease *lease = c->lease;
+
+    counter_add(&c->shard->stats->bytes_out, bytes.len);
+    buf_slice(&lease->pending, bytes);
+    if (!lease->busy)
+        go_on_writing(lease);
+}
+
+static bool has_room(const struct blob_call *c)
+{
+    const struct folder_lease *lease = c->lease;
+
+    return lease == NULL || lease->pending.len < FOLDER_PIECE_BYTES;
+}
+
+static void hold(struct blob_call *c, bool hold)
+{
+    struct folder_lease *lease = c->lease;
+
+    if (!hold && !lease->busy && lease->head_is_told && lease->x.left > 0)
+        ask_crew(lease, FOLDER_READ);
+}
+
+static void abort_call(struct blob_call *c)
+{
+    struct folder_lease *lease = c->lease;
+
+    lease->call = NULL;
+    c->lease = NULL;
+    give_up(lease);
+}
+
+/* ---- the shard ---- */
+
+static void open_shard(struct blob_shard *shard)
+{
+    if (shard->state == NULL)
+        shard->state = home_of(shard->settings);
+}
+
+static void sync_if_due(struct folder_home *home, struct blob_shard *shard, uint64_t now_us)
+{
+    struct folder_lease *lease;
+    bool due;
+
+    pthread_mutex_lock(&crew.lock);
+    due = now_us >= home->sync_due_us && atomic_exchange(&home->is_dirty, false);
+    if (due) {
+        home->sync_due_us = now_us + SYNC_US;
+    }
+    pthread_mutex_unlock(&crew.lock);
+    if (!due)
+        return;
+    lease = lease_new(home, shard->side->worker->index);
+    hand_in(lease, FOLDER_SYNC);
+}
+
+static void tick(struct blob_shard *shard, uint64_t now_us)
+{
+    struct folder_home *home = home_at(shard);
+
+    LIST_EACH (&shard->calls, link) {
+        struct blob_call *c = LIST_ITEM(link, struct blob_call, link);
+        struct folder_lease *lease = c->lease;
+
+        if (c->deadline_us == 0 || now_us < c->deadline_us || c->failed != ERR_NONE ||
+            lease == NULL)
+            continue;
+        lease->call = NULL;
+        c->lease = NULL;
+        give_up(lease);
+        blob_call_fail_later(c, ERR_TIMEOUT, "its disk does not answer within timeout");
+    }
+    if (home->settings.sync == FOLDER_SYNC_INTERVAL)
+        sync_if_due(home, shard, now_us);
+}
+
+static void close_shard(struct blob_shard *shard)
+{
+    if (shard->state != NULL)
+        home_unref(shard->state);
+    shard->state = NULL;
+}
+
+const struct blob_back blob_back_folder = {
+    .protocol = "file",
+    .start = start,
+    .send = send_body,
+    .has_room = has_room,
+    .hold = hold,
+    .abort = abort_call,
+    .open = open_shard,
+    .tick = tick,
+    .close = close_shard,
+};
