@@ -1,9 +1,10 @@
-/* See http1.h.  http1_search() looks at every byte once, eight at a time, and stops only at control
+/* See http1.h.  http1_search() looks at every byte once, many at a time, and stops only at control
  * bytes: behind it, lines are known to end in CR LF, and to have no other control byte but tabs in
  * them.  What is parsed then is split at those lines.
  *
- * llhttp is not asked, for what it costs (eight instructions a byte, while all the work on a signed
- * GET is to take 15,000) and for what it lets pass where it is lenient.  It is the tests' oracle. */
+ * llhttp is not asked, for what it costs (eight instructions a byte, while all the work on a
+ * signed GET is to take 15,000) and for what it lets pass where it is lenient ("\r\n\rX" as a
+ * head's end, blanks in names).  It is the tests' oracle. */
 #include "proxy/wire/http1.h"
 
 #include <assert.h>
@@ -21,7 +22,7 @@ enum {
 
 /* --- The head's end -------------------------------------------------------------------------- */
 
-/* The place of the first control byte (below ' ', or 127) from `at` on; in.len if there is none. */
+/* The place of the first control byte (below ' ', or 127) from `at` on; in.len: there is none. */
 static size_t control_find_slowly(struct slice in, size_t at)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);
@@ -135,7 +136,7 @@ enum parse http1_search(struct http1_search *search, struct slice in, size_t max
 
 static const bool may_repeat[HTTP1_NAME_COUNT] = {
     [HTTP1_NAME_OTHER] = true,
-#define HTTP1_NAME(name, text, may_repeat) [HTTP1_NAME_##name] = may_repeat,
+#define HTTP1_NAME(name, text, may_repeat) [HTTP1_NAME_##name] = (may_repeat),
 #include "proxy/wire/http1_names.def"
 #undef HTTP1_NAME
     [HTTP1_NAME_X_AMZ_META] = true,

@@ -275,14 +275,14 @@ void http_date_write(int64_t seconds, uint8_t out[HTTP_DATE_BYTES])
     uint8_t *at = out;
 
     memcpy(at, weekdays + 3 * ((days % 7 + 7) % 7), 3);
-    memcpy(at + 3, ", ", 2);
-    at = byte_put(digits_put(at + 5, c.day, 2), ' ');
+    at = byte_put(byte_put(at + 3, ','), ' ');
+    at = byte_put(digits_put(at, c.day, 2), ' ');
     memcpy(at, months + (size_t)3 * (c.month - 1), 3);
     at = byte_put(at + 3, ' ');
     at = byte_put(digits_put(at, (unsigned)c.year, 4), ' ');
-    at = clock_put(at, &c);
-    memcpy(at, " GMT", 4);
-    assert(at + 4 == out + HTTP_DATE_BYTES);
+    at = byte_put(byte_put(clock_put(at, &c), ' '), 'G');
+    at = byte_put(byte_put(at, 'M'), 'T');
+    assert(at == out + HTTP_DATE_BYTES);
 }
 
 void iso_basic_write(int64_t seconds, uint8_t out[ISO_BASIC_BYTES])
