@@ -48,7 +48,9 @@ static inline size_t control_find(struct slice in, size_t at)
 {
     const __m128i highest = _mm_set1_epi8(' ' - 1), delete = _mm_set1_epi8(DELETE);
 
-    for (; in.len - at >= 16; at += 16) {
+    if (in.len < 16)
+        return control_find_slowly(in, at);
+    for (size_t last = in.len - 16; at <= last; at += 16) {
         __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(in.at + at));
         __m128i controls = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(bytes, highest), bytes),
                                         _mm_cmpeq_epi8(bytes, delete));
@@ -115,15 +117,18 @@ static enum parse search_on(struct http1_search *search, struct slice in, enum h
 enum parse http1_search(struct http1_search *search, struct slice in, size_t max_bytes, size_t *len,
                         enum http1_refusal *why)
 {
+    struct http1_search on = *search; /* in registers */
     enum parse found;
 
     assert(max_bytes <= HTTP1_HEAD_MAX_BYTES);
-    assert(search->searched <= in.len);
-    found = search_on(search, slice_of(in.at, in.len < max_bytes ? in.len : max_bytes), why);
-    if (found == PARSE_MORE && in.len < max_bytes)
+    assert(on.searched <= in.len);
+    found = search_on(&on, slice_of(in.at, in.len < max_bytes ? in.len : max_bytes), why);
+    if (found == PARSE_MORE && in.len < max_bytes) {
+        *search = on;
         return PARSE_MORE;
+    }
     if (found == PARSE_DONE) {
-        *len = search->searched;
+        *len = on.searched;
     } else if (found == PARSE_MORE) {
         *why = HTTP1_REFUSAL_HEAD_TOO_LARGE;
         found = PARSE_BAD;
@@ -157,11 +162,13 @@ static bool line_take(struct slice *rest, struct slice *line)
 
 static struct slice without_blanks(struct slice text)
 {
-    while (text.len > 0 && (text.at[0] == ' ' || text.at[0] == '\t'))
-        text = slice_from(text, 1);
-    while (text.len > 0 && (text.at[text.len - 1] == ' ' || text.at[text.len - 1] == '\t'))
-        text.len--;
-    return text;
+    const uint8_t *at = text.at, *end = text.at + text.len;
+
+    while (at < end && (*at == ' ' || *at == '\t'))
+        at++;
+    while (at < end && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    return slice_of(at, (size_t)(end - at));
 }
 
 /* A name of the table is known to be a token. */

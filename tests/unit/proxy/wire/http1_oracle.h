@@ -7,6 +7,7 @@
 
 #include "proxy/base/buf.h"
 #include "proxy/wire/http1.h"
+#include "proxy/wire/http1_token.h"
 
 struct oracle {
     llhttp_t parser;
@@ -77,6 +78,34 @@ static inline bool oracle_keeps_alive(const struct oracle *o)
     if (o->parser.flags & F_CONNECTION_CLOSE)
         return false;
     return o->parser.http_minor == 1 || o->parser.flags & F_CONNECTION_KEEP_ALIVE;
+}
+
+/* Whether of Connection it is asked nothing but a word: of lists with other bytes in them it has
+ * its own idea. */
+static inline bool oracle_knows_connection(const struct http1_head *head)
+{
+    const struct http1_field *field = http1_field_find(head, HTTP1_NAME_CONNECTION);
+
+    return field == NULL || (http1_is_token(field->value) && field->next == 0);
+}
+
+/* It takes no tab behind a length or a coding, where HTTP allows blanks of both kinds. */
+static inline bool oracle_is_too_strict(const struct oracle *o, const struct http1_head *head)
+{
+    if (o->error != HPE_INVALID_CONTENT_LENGTH && o->error != HPE_INVALID_TRANSFER_ENCODING)
+        return false;
+    for (unsigned i = 0; i < head->field_count; i++) {
+        const struct http1_field *field = &head->fields[i];
+        const uint8_t *behind = field->value.at + field->value.len;
+
+        if (field->known != HTTP1_NAME_CONTENT_LENGTH &&
+            field->known != HTTP1_NAME_TRANSFER_ENCODING)
+            continue;
+        while (*behind == ' ')
+            behind++;
+        return *behind == '\t';
+    }
+    return false;
 }
 
 /* NULL, or what it says otherwise than we do. */
