@@ -81,11 +81,13 @@ static inline bool oracle_keeps_alive(const struct oracle *o)
 }
 
 /* Whether of Connection it is asked nothing but a word: of lists with other bytes in them it has
- * its own idea. */
+ * its own idea, and it takes Proxy-Connection for the same. */
 static inline bool oracle_knows_connection(const struct http1_head *head)
 {
     const struct http1_field *field = http1_field_find(head, HTTP1_NAME_CONNECTION);
 
+    if (http1_field_named(head, "proxy-connection") != NULL)
+        return false;
     return field == NULL || (http1_is_token(field->value) && field->next == 0);
 }
 
