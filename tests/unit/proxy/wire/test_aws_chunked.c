@@ -220,7 +220,7 @@ static void every_prefix_is_not_whole(void)
     }
 }
 
-/* --- Not signed -------------------------------------------------------------------------------- */
+/* --- Not signed ------------------------------------------------------------------------------- */
 
 static enum s3_error unsigned_body(const char *text, uint64_t length, const char *trailer)
 {
