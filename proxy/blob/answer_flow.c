@@ -24,6 +24,10 @@ void blob_answer_head(struct blob_request *r, struct buf *out, uint64_t length)
 {
     struct blob_session *s = r->session;
 
+    /* It came before the body did: the rest of that is not wanted, and the head must say whether
+     * the connection goes on. */
+    if (s->stage == BLOB_BODY)
+        blob_session_drop_body(s);
     r->head_is_out = true;
     r->has_no_body = has_no_body(r);
     r->answer_left = r->has_no_body ? 0 : length;
@@ -86,9 +90,6 @@ static void end(struct blob_request *r)
     struct blob_session *s = r->session;
 
     s->base.throttled = false;
-    /* An answer that came before the body did: the rest of it is not wanted. */
-    if (s->stage == BLOB_BODY)
-        blob_session_drop_body(s);
     blob_request_free(r);
     blob_session_request_ended(s);
 }
@@ -168,7 +169,6 @@ static void abandon_deed(struct blob_request *r)
 
 void blob_refuse(struct blob_request *r, const struct s3_fault *fault)
 {
-    struct blob_session *s = r->session;
     struct buf body = { 0 };
 
     abandon_deed(r);
@@ -180,8 +180,6 @@ void blob_refuse(struct blob_request *r, const struct s3_fault *fault)
     counter_add(s3_error_status(fault->error) >= 500 ? &r->side->stats->failures
                                                      : &r->side->stats->refusals,
                 1);
-    if (s->stage == BLOB_BODY)
-        blob_session_drop_body(s); /* decides whether the connection goes on */
     put_fault(r, fault, &body);
     blob_answer_xml(r, s3_error_status(fault->error), buf_all(&body));
     buf_fini(&body);

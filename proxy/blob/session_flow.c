@@ -81,9 +81,11 @@ static size_t drop(struct blob_session *s, struct slice in)
             return in.len;
         }
         s->drop_left -= used;
-        if (found == PARSE_DONE)
+        if (found == PARSE_DONE) {
             stop_dropping(s);
-        else if (used == 0)
+            return s->base.last_words ? in.len : at;
+        }
+        if (used == 0)
             break;
     }
     return at;
