@@ -60,6 +60,7 @@ struct folder_lease {
     enum folder_step step;
     bool busy; /* the crew has it; the rest is the crew's then, but for `pending` */
     bool head_is_told, failed;
+    bool tells;         /* its owner, who may give it up in the midst of that */
     struct buf pending; /* of the body: came while it was busy */
     struct buf writing; /* what the crew writes */
     struct folder_exchange x;
@@ -285,7 +286,6 @@ static void end(struct folder_lease *lease, enum err err, const char *why)
     lease->call = NULL;
     c->lease = NULL;
     blob_call_ended(c, err, why); /* the answer's slices lie in the lease */
-    hand_in(lease, FOLDER_ABANDON);
 }
 
 static void tell_head(struct folder_lease *lease)
@@ -342,22 +342,15 @@ static void go_on_writing(struct folder_lease *lease)
 
 static void give_up(struct folder_lease *lease)
 {
-    if (lease->busy)
-        return; /* when it comes back */
+    if (lease->busy || lease->tells)
+        return; /* when it comes back, or all is told */
     hand_in(lease, FOLDER_ABANDON);
 }
 
-static void come_back(struct worker *w, void *content)
+static void tell(struct folder_lease *lease)
 {
-    struct folder_lease *lease = content;
     struct blob_call *c = lease->call;
 
-    (void)w;
-    lease->busy = false;
-    if (c == NULL) {
-        give_up(lease);
-        return;
-    }
     c->deadline_us = 0;
     if (lease->failed) {
         end(lease, ERR_CLOSED, "the object is shorter than it was");
@@ -371,6 +364,21 @@ static void come_back(struct worker *w, void *content)
         tell_head(lease);
     if (lease->call == c)
         tell_body(lease);
+}
+
+static void come_back(struct worker *w, void *content)
+{
+    struct folder_lease *lease = content;
+
+    (void)w;
+    lease->busy = false;
+    if (lease->call != NULL) {
+        lease->tells = true;
+        tell(lease);
+        lease->tells = false;
+    }
+    if (lease->call == NULL)
+        give_up(lease);
 }
 
 /* ---- what calls do ---- */

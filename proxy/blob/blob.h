@@ -22,6 +22,8 @@
 #include "proxy/base/slice.h"
 #include "proxy/blob/s3_operation.h"
 
+enum { BLOB_WHY_BYTES = 128 };
+
 struct blob_shard; /* a worker's side of one shard */
 
 struct blob_field {
@@ -61,7 +63,7 @@ struct blob_events {
     void (*head)(struct blob_call *c);
     void (*body)(struct blob_call *c, struct slice bytes);
     /* ERR_NONE: the answer was whole.  Else `why` is for people, and nothing or only a part of an
-     * answer came: c->answer.status is 0 if there was no head.  ERR_DOWN: it was not asked at all.
+     * answer came: c->answer.status is 0 if there was no head; it is borrowed for the call.  ERR_DOWN: it was not asked at all.
      * The call may be started again from within. */
     void (*ended)(struct blob_call *c, enum err err, const char *why);
 };
@@ -79,8 +81,8 @@ struct blob_call {
     uint64_t deadline_us; /* of what it waits for now; 0: none */
     uint64_t sent;        /* bytes of the body, by blob_call_send() */
     enum err failed;      /* ended() is due, with this */
-    const char *failed_why; /* static */
-    bool is_stamp : 1;      /* asks for the stamp itself, or writes it: not held up by it */
+    char failed_why[BLOB_WHY_BYTES];
+    bool is_stamp : 1; /* asks for the stamp itself, or writes it: not held up by it */
     bool holds : 1;
     bool has_room : 1; /* room() is due */
     bool retried : 1;

@@ -219,6 +219,8 @@ size_t blob_body_input(struct blob_request *r, struct slice in);
 /* For deeds: pieces may come (and "100 Continue" is said), or not now. */
 void blob_body_wanted(struct blob_request *r);
 void blob_body_wait(struct blob_request *r);
+/* Says "100 Continue" to who asked for it, once. */
+void blob_body_continue(struct blob_request *r);
 
 /* ---- answers ---- */
 

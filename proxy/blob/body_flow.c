@@ -288,6 +288,17 @@ size_t blob_body_input(struct blob_request *r, struct slice in)
 
 /* ---- the deed's side ---- */
 
+void blob_body_continue(struct blob_request *r)
+{
+    struct blob_session *s = r->session;
+
+    if (!http1_has(&r->http.head, HTTP1_NAME_EXPECT) || r->http.head.minor == 0 || r->continues)
+        return;
+    r->continues = true;
+    chain_slice(&s->base.out, &s->base.worker->chunks, slice_text("HTTP/1.1 100 Continue\r\n\r\n"));
+    session_wants_flush(&s->base);
+}
+
 void blob_body_wanted(struct blob_request *r)
 {
     struct blob_session *s = r->session;
@@ -295,12 +306,7 @@ void blob_body_wanted(struct blob_request *r)
     if (!r->waits)
         return;
     r->waits = false;
-    if (r->http.expects_continue && !r->continues) {
-        r->continues = true;
-        chain_slice(&s->base.out, &s->base.worker->chunks,
-                    slice_text("HTTP/1.1 100 Continue\r\n\r\n"));
-        session_wants_flush(&s->base);
-    }
+    blob_body_continue(r);
     session_resume(&s->base);
     session_recall(&s->base);
 }

@@ -17,7 +17,8 @@ struct copy_deed {
     struct slice etag;         /* in the arena */
     struct blob_gathered refusal;
     uint64_t length;
-    bool get_failed, get_ended, put_began;
+    struct buf early; /* of the source, before the destination wants it */
+    bool get_failed, put_wants;
 };
 
 /* ---- what is asked ---- */
@@ -182,7 +183,6 @@ static void begin_put(struct copy_deed *deed)
     put_params(deed, ask);
     fill_put_fields(deed);
     deed->put.owner = deed;
-    deed->put_began = true;
     blob_call_hold(&deed->get, true); /* until the other takes something */
     blob_call_start(&deed->put, deed->to, &PUT_EVENTS);
 }
@@ -211,6 +211,10 @@ static void on_get_body(struct blob_call *c, struct slice bytes)
         blob_gather(&deed->refusal, bytes);
         return;
     }
+    if (!deed->put_wants) {
+        buf_slice(&deed->early, bytes);
+        return;
+    }
     blob_call_send(&deed->put, bytes);
     if (!blob_call_has_room(&deed->put))
         blob_call_hold(c, true);
@@ -235,7 +239,6 @@ static void on_get_ended(struct blob_call *c, enum err err, const char *why)
     struct copy_deed *deed = c->owner;
     struct s3_fault fault = { 0 };
 
-    deed->get_ended = true;
     if (err != ERR_NONE) {
         blob_fault_of_call(c, deed->from, err, why, &fault);
         blob_refuse(deed->request, &fault); /* what was put lacks its end, and is not kept */
@@ -257,7 +260,11 @@ static void on_put_room(struct blob_call *c)
 {
     struct copy_deed *deed = c->owner;
 
-    blob_call_hold(&deed->get, false);
+    deed->put_wants = true;
+    blob_call_send(c, buf_all(&deed->early));
+    buf_fini(&deed->early);
+    if (blob_call_has_room(c))
+        blob_call_hold(&deed->get, false);
 }
 
 static void on_put_head(struct blob_call *c)
@@ -298,6 +305,7 @@ static void on_put_ended(struct blob_call *c, enum err err, const char *why)
     struct s3_fault fault = { 0 };
 
     blob_call_abort(&deed->get);
+    buf_fini(&deed->early);
     if (err != ERR_NONE) {
         blob_fault_of_call(c, deed->to, err, why, &fault);
         blob_refuse(r, &fault);
@@ -351,6 +359,7 @@ static void abandon(struct blob_request *r)
     blob_call_abort(&deed->get);
     blob_call_abort(&deed->put);
     buf_fini(&deed->refusal.body);
+    buf_fini(&deed->early);
 }
 
 const struct blob_deed blob_deed_copy = { .begin = begin, .abandon = abandon };

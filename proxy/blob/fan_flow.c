@@ -17,7 +17,7 @@ static void on_ended(struct blob_call *c, enum err err, const char *why)
 
     part->status = c->answer.status;
     part->err = err;
-    part->why = why;
+    part->why = why == NULL ? NULL : arena_text(&fan->request->arena, slice_text(why));
     if (err == ERR_NONE && part->answer.is_too_long) {
         part->err = ERR_LIMIT;
         part->why = "its answer is too long";

@@ -223,6 +223,8 @@ static void go(struct blob_request *r)
         return;
     }
     if (at_once) {
+        if (!r->has_body)
+            blob_body_continue(r); /* botocore of 2022 loses the next answer without it */
         r->began = true;
         r->body_is_done = !r->has_body;
         r->deed->begin(r);

@@ -1,6 +1,8 @@
 /* Calls to shards: what holds for every kind of store.  A shard that is down is not asked, and its
  * keys' requests hear so at once.  Owners hear of the end of a call when nothing of them is running:
  * at the end of the turn, if the store could not say it at another time. */
+#include <stdio.h>
+
 #include "proxy/blob/blob_flow.h"
 
 #include "proxy/core/assembly.h"
@@ -49,7 +51,7 @@ static void tell_later(struct blob_call *c)
 void blob_call_fail_later(struct blob_call *c, enum err err, const char *why)
 {
     c->failed = err;
-    c->failed_why = why;
+    snprintf(c->failed_why, sizeof(c->failed_why), "%s", why);
     tell_later(c);
 }
 
@@ -63,6 +65,7 @@ void blob_call_room_later(struct blob_call *c)
 
 void blob_store_turn_ends(struct blob_side *side)
 {
+    char why[BLOB_WHY_BYTES];
     struct list now, *link;
 
     list_init(&now); /* what comes meanwhile is for the next turn */
@@ -83,7 +86,8 @@ void blob_store_turn_ends(struct blob_side *side)
         c->failed = ERR_NONE;
         counter_add(&c->shard->stats->failures, 1);
         forget(c);
-        c->events->ended(c, err, c->failed_why);
+        snprintf(why, sizeof(why), "%s", c->failed_why);
+        c->events->ended(c, err, why); /* the call may be gone then */
     }
 }
 

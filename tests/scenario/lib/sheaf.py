@@ -85,7 +85,7 @@ class Sheaf:
         self._proxy.update(proxy or {})
         self.text = text if text is not None else ini(("proxy", self._proxy), *pools)
         self.file.write_text(self.text)
-        found = re.findall(r"^\[(?:memory|sql) (\S+)\]|^listen *= *(\S+)", self.text, re.M)
+        found = re.findall(r"^\[(?:memory|sql|blob) (\S+)\]|^listen *= *(\S+)", self.text, re.M)
         self.listeners, name = {}, None
         for section, url in found:
             if section:

@@ -1,0 +1,91 @@
+#!/usr/bin/python3
+"""Blob pools over folders: what clients see, who may what, what is on the disk."""
+from lib import *
+from lib.blob import *
+
+
+class Folders(BlobStory, Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.sheaf = Sheaf(cls, blob_pool([folder_url(cls) for _ in range(3)]))
+
+
+class OneFolder(BlobStory, Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.sheaf = Sheaf(cls, blob_pool([folder_url(cls, sync="never")]))
+
+
+class Rights(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.sheaf = Sheaf(cls, blob_pool(
+            [folder_url(cls) for _ in range(2)],
+            access_key=[f"{ID} {SECRET}", "READER s1 buckets=pub* rights=rl", "WRITER s2 buckets=inbox prefixes=in/ rights=w"],
+            public="public-*", region="eu-1"))
+        cls.all = cls.client(ID, SECRET)
+        for bucket in ("public-a", "inbox", "private"):
+            cls.all.create_bucket(Bucket=bucket)
+            cls.all.put_object(Bucket=bucket, Key="o", Body=b"o")
+
+    @classmethod
+    def client(cls, key, secret):
+        host, port = cls.sheaf.target("mail")
+        return boto3.client("s3", endpoint_url=f"http://{host}:{port}", aws_access_key_id=key, aws_secret_access_key=secret,
+                            region_name="eu-1", config=Config(retries={"max_attempts": 0}, s3={"addressing_style": "path"},
+                                                              signature_version="s3v4"))
+
+    def refused(self, code, function, **arguments):
+        with self.assertRaises(ClientError) as caught:
+            function(**arguments)
+        self.assertEqual(caught.exception.response["Error"]["Code"], code)
+
+    def test_a_reader_reads_his_buckets_and_no_others(self):
+        reader = self.client("READER", "s1")
+        self.assertEqual(reader.get_object(Bucket="public-a", Key="o")["Body"].read(), b"o")
+        self.assertEqual([each["Name"] for each in reader.list_buckets()["Buckets"]], ["public-a"])
+        self.refused("AccessDenied", reader.get_object, Bucket="private", Key="o")
+        self.refused("AccessDenied", reader.put_object, Bucket="public-a", Key="p", Body=b"x")
+        self.refused("AccessDenied", reader.delete_object, Bucket="public-a", Key="o")
+        self.refused("AccessDenied", reader.copy_object, Bucket="public-a", Key="p", CopySource="private/o")
+
+    def test_a_writer_writes_below_his_prefix(self):
+        writer = self.client("WRITER", "s2")
+        writer.put_object(Bucket="inbox", Key="in/a", Body=b"x")
+        self.refused("AccessDenied", writer.put_object, Bucket="inbox", Key="out/a", Body=b"x")
+        self.refused("AccessDenied", writer.get_object, Bucket="inbox", Key="in/a")
+        self.refused("AccessDenied", writer.list_objects_v2, Bucket="inbox", Prefix="in/")
+        self.refused("AccessDenied", writer.delete_objects, Bucket="inbox", Delete={"Objects": [{"Key": "in/a"}]})
+
+    def test_anyone_reads_what_is_public(self):
+        raw = Raw(self.sheaf.target("mail"))
+        for method, path, status in (("GET", "/public-a/o", 200), ("HEAD", "/public-a/o", 200), ("GET", "/private/o", 403),
+                                     ("PUT", "/public-a/o", 403), ("GET", "/public-a", 403), ("DELETE", "/public-a/o", 403)):
+            with raw.connect() as session:
+                session.sendall(f"{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n".encode())
+                self.assertEqual(answer(session, method)[0], status, (method, path))
+
+    def test_another_region_is_told_the_right_one(self):
+        with self.assertRaises(ClientError) as caught:
+            s3_client(self.sheaf.target("mail")).list_buckets()
+        self.assertEqual(caught.exception.response["Error"]["Code"], "AuthorizationHeaderMalformed")
+        self.assertIn("eu-1", str(caught.exception))
+
+
+class Stamps(Case):
+    def test_shards_that_changed_places_are_refused(self):
+        shards = [folder_url(self) for _ in range(2)]
+        sheaf = Sheaf(self, blob_pool(shards))
+        s3 = s3_client(sheaf.target("mail"))
+        s3.create_bucket(Bucket="bucket")
+        for n in range(4):
+            s3.put_object(Bucket="bucket", Key=f"k{n}", Body=b"x")
+        swapped = Sheaf(self, blob_pool(reversed(shards)))
+        with self.assertRaises(ClientError) as caught:
+            s3_client(swapped.target("mail")).get_object(Bucket="bucket", Key="k0")
+        self.assertEqual(caught.exception.response["ResponseMetadata"]["HTTPStatusCode"], 503)
+        self.assertIn("shard", caught.exception.response["Error"]["Message"])
+
+
+if __name__ == "__main__":
+    main()

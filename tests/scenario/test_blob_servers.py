@@ -1,0 +1,154 @@
+#!/usr/bin/python3
+"""Blob pools over servers that speak S3: here other Sheafs over folders, with faults between."""
+import threading
+import time
+
+from lib import *
+from lib.blob import *
+
+
+def store(owner, **options):
+    """An S3 server that is quick to start; its URL as a shard."""
+    sheaf = Sheaf(owner, blob_pool([folder_url(owner, sync="never")], **options), proxy={"workers": 1})
+    return sheaf
+
+
+def url_of(sheaf, path=""):
+    host, port = sheaf.target("mail")
+    return f"s3://{ID}:{SECRET}@{host}:{port}{path}"
+
+
+class Servers(BlobStory, Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.stores = [store(cls) for _ in range(2)]
+        # A Sheaf keeps its own names to itself, so it takes no stamp of another.
+        cls.sheaf = Sheaf(cls, blob_pool([url_of(each) for each in cls.stores], stamp="no"))
+
+
+class InOneBucket(BlobStory, Case):
+    """All buckets of clients are prefixes in one of each server's."""
+    lacks = ("buckets", "long keys")
+
+    @classmethod
+    def setUpClass(cls):
+        cls.stores = [store(cls) for _ in range(2)]
+        for each in cls.stores:
+            s3_client(each.target("mail")).create_bucket(Bucket="holder")
+        cls.sheaf = Sheaf(cls, blob_pool([url_of(each, "/holder/below/here") for each in cls.stores]))
+
+
+class Mixed(BlobStory, Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.store = store(cls)
+        cls.sheaf = Sheaf(cls, blob_pool([url_of(cls.store), folder_url(cls), folder_url(cls)], stamp="no"))
+
+
+class Faulty(Case):
+    def setUp(self):
+        self.stores = [store(self) for _ in range(2)]
+        self.wire = Faults(self, self.stores[0].target("mail"))
+        self.sheaf = Sheaf(self, blob_pool([f"s3://{ID}:{SECRET}@{self.wire.address}", url_of(self.stores[1])],
+                                           timeout="1s", stall_timeout="1s", connect_timeout="1s", probe="no", stamp="no"))
+        self.s3 = s3_client(self.sheaf.target("mail"))
+        self.s3.create_bucket(Bucket="bucket")
+        for n in range(20):
+            self.s3.put_object(Bucket="bucket", Key=f"k{n}", Body=b"x" * n)
+        held = [[each["Key"] for each in s3_client(each.target("mail")).list_objects_v2(Bucket="bucket")["Contents"]
+                 if not each["Key"].startswith(".sheaf")] for each in self.stores]
+        self.of_first, self.of_second = held
+        self.assertEqual(len(self.of_first) + len(self.of_second), 20)
+
+    def refused(self, function, **arguments):
+        """The answer to a request that its shard could not serve: it names the shard."""
+        with self.assertRaises(ClientError) as caught:
+            function(**arguments)
+        self.assertEqual(caught.exception.response["ResponseMetadata"]["HTTPStatusCode"], 503)
+        self.assertIn(self.wire.address, str(caught.exception))
+        return caught.exception.response
+
+    def test_a_dead_store_is_nobody_elses_trouble(self):
+        self.stores[0].terminate()
+        self.stores[0].wait()
+        self.refused(self.s3.get_object, Bucket="bucket", Key=self.of_first[0])
+        self.refused(self.s3.put_object, Bucket="bucket", Key=self.of_first[0], Body=b"y" * 3_000_000)
+        self.refused(self.s3.list_objects_v2, Bucket="bucket")
+        for key in self.of_second:
+            self.assertEqual(self.s3.get_object(Bucket="bucket", Key=key)["Body"].read(), b"x" * int(key[1:]))
+        deleted = self.s3.delete_objects(Bucket="bucket", Delete={"Objects": [{"Key": f"k{n}"} for n in range(20)]})
+        self.assertEqual(sorted(each["Key"] for each in deleted["Deleted"]), sorted(self.of_second))
+        self.assertEqual(sorted(each["Key"] for each in deleted["Errors"]), sorted(self.of_first))
+
+    def test_a_silent_store_is_waited_for_so_long_and_no_longer(self):
+        self.wire.black_hole = True
+        self.refused(self.s3.get_object, Bucket="bucket", Key=self.of_first[0])
+        self.wire.black_hole = False
+        wait_until(lambda: self.served(self.of_first[0]), what="the store to serve again")
+
+    def served(self, key):
+        try:
+            return self.s3.get_object(Bucket="bucket", Key=key)
+        except ClientError:
+            return None
+
+    def test_a_download_that_breaks_never_looks_whole(self):
+        body = random.randbytes(4_000_000)
+        key = self.of_first[0]
+        self.s3.put_object(Bucket="bucket", Key=key, Body=body)
+        self.wire.cut_after = 1_000_000
+        with self.assertRaises(Exception):
+            self.s3.get_object(Bucket="bucket", Key=key)["Body"].read()
+        self.wire.cut_after = None
+        self.assertEqual(self.s3.get_object(Bucket="bucket", Key=key)["Body"].read(), body)
+
+    def test_answers_in_single_bytes(self):
+        self.wire.one_byte = True
+        for key in self.of_first[:3]:
+            self.assertEqual(self.s3.get_object(Bucket="bucket", Key=key)["Body"].read(), b"x" * int(key[1:]))
+
+    def test_an_answer_that_is_no_http(self):
+        self.wire.garbage = b"SSH-2.0-OpenSSH_9.2\r\n\r\n"
+        self.refused(self.s3.get_object, Bucket="bucket", Key=self.of_first[0])
+        wait_until(lambda: self.served(self.of_first[0]), what="the store to serve again")
+
+    def test_connections_that_the_store_closed_meanwhile_are_no_errors(self):
+        for _ in range(3):
+            for key in self.of_first:
+                self.assertEqual(self.s3.get_object(Bucket="bucket", Key=key)["Body"].read(), b"x" * int(key[1:]))
+            self.wire.close()
+            self.wire.open()
+
+    def test_a_client_that_leaves_takes_its_upload_along(self):
+        raw = Raw(self.sheaf.target("mail"))
+        key = self.of_first[0]
+        head = raw.head("PUT", f"/bucket/{key}") + b"content-length: 5000000\r\n\r\n"
+        with raw.connect() as session:
+            session.sendall(head + b"y" * 2_000_000)
+        self.assertEqual(self.s3.get_object(Bucket="bucket", Key=key)["Body"].read(), b"x" * int(key[1:]))
+
+    def test_a_client_that_does_not_read_costs_little(self):
+        body = random.randbytes(32_000_000)
+        key = self.of_first[0]
+        self.s3.put_object(Bucket="bucket", Key=key, Body=body)
+        raw = Raw(self.sheaf.target("mail"))
+        sessions = [raw.connect(60) for _ in range(4)]
+        for session in sessions:
+            session.sendall(raw.head("GET", f"/bucket/{key}") + b"\r\n")
+        self.assertEqual(self.s3.get_object(Bucket="bucket", Key=self.of_second[0])["Body"].read(),
+                         b"x" * int(self.of_second[0][1:]))
+        status, _, got = answer(sessions[0])
+        self.assertEqual((status, got), (200, body))
+        for session in sessions:
+            session.close()
+
+    def test_many_clients_at_once(self):
+        bodies = {f"many{n}": random.randbytes(random.randrange(200_000)) for n in range(60)}
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            list(pool.map(lambda key: self.s3.put_object(Bucket="bucket", Key=key, Body=bodies[key]), bodies))
+            got = list(pool.map(lambda key: self.s3.get_object(Bucket="bucket", Key=key)["Body"].read(), bodies))
+        self.assertEqual(got, list(bodies.values()))
+
+
+if __name__ == "__main__":
+    main()
