@@ -68,49 +68,60 @@ static inline size_t control_find(struct slice in, size_t at)
 }
 #endif
 
-/* The CR LF at `at` ends a line: PARSE_DONE if it is the head's last. */
-static enum parse line_end(struct http1_search *search, size_t at, enum http1_refusal *why)
+/* The empty line that ends before `at`: PARSE_DONE if it is not one of those before the first. */
+static enum parse empty_line_end(struct http1_search *search, size_t at, enum http1_refusal *why)
 {
-    bool is_empty = at == search->line;
-
-    search->line = search->searched = (uint32_t)at + 2;
-    if (!is_empty)
-        return PARSE_MORE;
-    if (at != search->skipped)
+    if (search->line != search->skipped)
         return PARSE_DONE;
-    search->skipped = search->line;
-    if (search->skipped <= EMPTY_LINES_MAX_BYTES)
+    search->skipped = (uint32_t)at;
+    if (at <= EMPTY_LINES_MAX_BYTES)
         return PARSE_MORE;
     *why = HTTP1_REFUSAL_SYNTAX;
     return PARSE_BAD;
 }
 
+/* What of a control byte at `at` is to be said that ends no line: PARSE_MORE: nothing. */
+static enum parse control_judge(struct slice in, size_t at, enum http1_refusal *why)
+{
+    if (in.at[at] == '\t' || (in.at[at] == '\r' && at + 1 == in.len))
+        return PARSE_MORE;
+    *why = in.at[at] == '\r' || in.at[at] == '\n' ? HTTP1_REFUSAL_LINE_END
+                                                  : HTTP1_REFUSAL_CONTROL_BYTE;
+    return PARSE_BAD;
+}
+
+static inline bool is_blank(uint8_t byte)
+{
+    return byte == ' ' || byte == '\t';
+}
+
 /* Goes on from search->searched up to the end of `in`, or of the head. */
 static enum parse search_on(struct http1_search *search, struct slice in, enum http1_refusal *why)
 {
+    size_t at = search->searched;
     enum parse found = PARSE_MORE;
 
-    while (found == PARSE_MORE && search->searched < in.len) {
-        size_t at = search->searched;
-
-        if (at == search->line && (in.at[at] == ' ' || in.at[at] == '\t')) {
+    while (found == PARSE_MORE && at < in.len) {
+        if (at == search->line && is_blank(in.at[at])) {
             *why = HTTP1_REFUSAL_FOLDED;
             return PARSE_BAD;
         }
         at = control_find(in, at);
-        search->searched = (uint32_t)at;
-        if (at == in.len || (in.at[at] == '\r' && at + 1 == in.len))
-            return PARSE_MORE;
-        if (in.at[at] == '\r' && in.at[at + 1] == '\n') {
-            found = line_end(search, at, why);
-        } else if (in.at[at] == '\t') {
-            search->searched++;
-        } else {
-            *why = in.at[at] == '\r' || in.at[at] == '\n' ? HTTP1_REFUSAL_LINE_END
-                                                          : HTTP1_REFUSAL_CONTROL_BYTE;
-            return PARSE_BAD;
+        if (in.len - at >= 2 && memcmp(in.at + at, "\r\n", 2) == 0) {
+            bool is_empty = at == search->line;
+
+            at += 2;
+            if (is_empty)
+                found = empty_line_end(search, at, why);
+            search->line = (uint32_t)at;
+        } else if (at < in.len) {
+            found = control_judge(in, at, why);
+            if (in.at[at] == '\r')
+                break;
+            at++;
         }
     }
+    search->searched = (uint32_t)at;
     return found;
 }
 
@@ -149,7 +160,7 @@ static const bool may_repeat[HTTP1_NAME_COUNT] = {
 };
 
 /* Takes the line at the front, without its CR LF; false: no CR. */
-static bool line_take(struct slice *rest, struct slice *line)
+static inline bool line_take(struct slice *rest, struct slice *line)
 {
     const uint8_t *end = rest->len > 0 ? memchr(rest->at, '\r', rest->len - 1) : NULL;
 
@@ -160,13 +171,13 @@ static bool line_take(struct slice *rest, struct slice *line)
     return true;
 }
 
-static struct slice without_blanks(struct slice text)
+static inline struct slice without_blanks(struct slice text)
 {
     const uint8_t *at = text.at, *end = text.at + text.len;
 
-    while (at < end && (*at == ' ' || *at == '\t'))
+    while (at < end && is_blank(*at))
         at++;
-    while (at < end && (end[-1] == ' ' || end[-1] == '\t'))
+    while (at < end && is_blank(end[-1]))
         end--;
     return slice_of(at, (size_t)(end - at));
 }
@@ -174,7 +185,7 @@ static struct slice without_blanks(struct slice text)
 /* A name of the table is known to be a token. */
 static bool field_read(struct slice line, struct http1_field *out)
 {
-    const uint8_t *colon = line.len > 0 ? memchr(line.at, ':', line.len) : NULL;
+    const uint8_t *colon = memchr(line.at, ':', line.len);
     enum http1_name known;
 
     if (colon == NULL)

@@ -29,18 +29,20 @@ const bool http1_token_bytes[256] = {
     ['`'] = true,         ['|'] = true,         ['~'] = true,
 };
 
-static bool is_same(const struct text *text, struct slice name)
+static inline bool is_same(const struct text *text, struct slice name, struct http1_name_ends ends)
 {
+    struct http1_name_ends own;
+
     if (text->len != name.len)
         return false;
-    if (name.len < 8)
-        return http1_name_short_word(text->at, name.len) ==
-               http1_name_short_word(name.at, name.len);
-    for (size_t i = 0; i + 8 < name.len; i += 8) {
+    own = http1_name_ends(text->at, name.len);
+    if (own.first != ends.first || own.last != ends.last)
+        return false;
+    for (size_t i = 8; i + 8 < name.len; i += 8) {
         if (http1_name_word(text->at + i) != http1_name_word(name.at + i))
             return false;
     }
-    return http1_name_word(text->at + name.len - 8) == http1_name_word(name.at + name.len - 8);
+    return true;
 }
 
 static bool begins(struct slice name, const char *word)
@@ -59,13 +61,12 @@ static enum http1_name name_of_many(struct slice name)
 
 enum http1_name http1_name_of(struct slice name)
 {
-    if (name.len > 0 && name.len <= HTTP1_NAME_MAX_BYTES) {
-        unsigned slot = http1_name_hash(name.at, name.len);
+    struct http1_name_ends ends = http1_name_ends(name.at, name.len);
+    unsigned slot = http1_name_hash(ends, name.len);
 
-        for (; slots[slot] != 0; slot = (slot + 1) % SLOTS) {
-            if (is_same(&texts[slots[slot]], name))
-                return slots[slot];
-        }
+    for (; slots[slot] != 0; slot = (slot + 1) % SLOTS) {
+        if (is_same(&texts[slots[slot]], name, ends))
+            return slots[slot];
     }
     return name_of_many(name);
 }

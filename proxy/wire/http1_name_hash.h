@@ -39,17 +39,21 @@ static inline uint64_t http1_name_short_word(const uint8_t *at, size_t len)
     return ((uint64_t)high << 32 | low) | HTTP1_NAME_SMALL;
 }
 
-static inline unsigned http1_name_hash(const uint8_t *at, size_t len)
-{
+/* What a name is hashed by: its first and its last eight bytes, which may overlap. */
+struct http1_name_ends {
     uint64_t first, last;
+};
 
-    if (len < 8) {
-        first = http1_name_short_word(at, len);
-        last = 0;
-    } else {
-        first = http1_name_word(at);
-        last = http1_name_word(at + len - 8);
-    }
-    first = (first ^ (last << 31 | last >> 33)) + len;
-    return (unsigned)(first * UINT64_C(0x9e3779b97f4a7c15) >> (64 - HTTP1_NAME_INDEX_BITS));
+static inline struct http1_name_ends http1_name_ends(const uint8_t *at, size_t len)
+{
+    if (len < 8)
+        return (struct http1_name_ends){ http1_name_short_word(at, len), 0 };
+    return (struct http1_name_ends){ http1_name_word(at), http1_name_word(at + len - 8) };
+}
+
+static inline unsigned http1_name_hash(struct http1_name_ends ends, size_t len)
+{
+    uint64_t mixed = (ends.first ^ (ends.last << 31 | ends.last >> 33)) + len;
+
+    return (unsigned)(mixed * UINT64_C(0x9e3779b97f4a7c15) >> (64 - HTTP1_NAME_INDEX_BITS));
 }

@@ -22,7 +22,7 @@ int main(void)
 
     for (size_t i = 0; i < COUNT; i++) {
         size_t len = strlen(names[i]);
-        unsigned slot = http1_name_hash((const uint8_t *)names[i], len);
+        unsigned slot = http1_name_hash(http1_name_ends((const uint8_t *)names[i], len), len);
 
         if (len > HTTP1_NAME_MAX_BYTES) {
             fprintf(stderr, "too long: %s\n", names[i]);
