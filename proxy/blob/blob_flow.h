@@ -145,6 +145,8 @@ static inline struct blob_side *blob_side_of(const struct blob_session *s)
 
 /* For requests: the session goes on. */
 void blob_session_request_ended(struct blob_session *s);
+/* What S3 calls a head that is no good. */
+enum s3_error blob_error_of_head(enum http1_refusal why);
 void blob_session_tick(struct blob_session *s, uint64_t now_us);
 /* Its body is not wanted any more, were it still coming. */
 void blob_session_drop_body(struct blob_session *s);

@@ -55,13 +55,30 @@ static enum s3_error declare(struct blob_request *r, struct s3_fault *fault)
     return S3_NONE;
 }
 
+/* All that it announces, as one list. */
+static struct slice trailers_of(struct blob_request *r)
+{
+    const struct http1_field *f = http1_field_find(&r->http.head, HTTP1_NAME_X_AMZ_TRAILER);
+    struct buf all = { 0 };
+    struct slice kept;
+
+    for (; f != NULL; f = http1_field_next(&r->http.head, f)) {
+        if (all.len > 0)
+            buf_text(&all, ",");
+        buf_slice(&all, f->value);
+    }
+    kept = all.len == 0 ? (struct slice){ 0 } : arena_copy(&r->arena, buf_all(&all));
+    buf_fini(&all);
+    return kept;
+}
+
 static enum s3_error begin_chunked(struct blob_request *r, struct s3_fault *fault)
 {
     struct slice decoded = http1_value(&r->http.head, HTTP1_NAME_X_AMZ_DECODED_CONTENT_LENGTH);
     struct aws_chunked_head head = {
         .payload = r->verdict.payload,
         .decoded_length = UINT64_MAX,
-        .trailer = http1_value(&r->http.head, HTTP1_NAME_X_AMZ_TRAILER),
+        .trailer = trailers_of(r),
     };
     enum s3_error error;
 

@@ -45,16 +45,20 @@ static bool is_said(enum http1_name name)
 /* "aws-chunked" was ours to undo; other codings are the object's. */
 static struct slice codings(struct blob_request *r)
 {
-    struct slice rest = http1_value(&r->http.head, HTTP1_NAME_CONTENT_ENCODING), one;
+    const struct http1_field *f = http1_field_find(&r->http.head, HTTP1_NAME_CONTENT_ENCODING);
     struct buf kept = { 0 };
-    struct slice all;
+    struct slice all, one;
 
-    while (http1_element_next(&rest, &one)) {
-        if (slice_is_word(one, "aws-chunked"))
-            continue;
-        if (kept.len > 0)
-            buf_text(&kept, ",");
-        buf_slice(&kept, one);
+    for (; f != NULL; f = http1_field_next(&r->http.head, f)) {
+        struct slice rest = f->value;
+
+        while (http1_element_next(&rest, &one)) {
+            if (slice_is_word(one, "aws-chunked"))
+                continue;
+            if (kept.len > 0)
+                buf_text(&kept, ",");
+            buf_slice(&kept, one);
+        }
     }
     all = arena_copy(&r->arena, buf_all(&kept));
     buf_fini(&kept);

@@ -248,7 +248,7 @@ void blob_request_begin(struct blob_session *s, struct slice head)
     if (why != HTTP1_REFUSAL_NONE) {
         memset(&r->http, 0, sizeof(r->http));
         s->closes = true;
-        s3_fault_say(&fault, S3_BAD_REQUEST, "%s", http1_refusal_text(why));
+        s3_fault_say(&fault, blob_error_of_head(why), "%s", http1_refusal_text(why));
         blob_refuse(r, &fault);
         return;
     }

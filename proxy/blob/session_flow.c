@@ -6,6 +6,7 @@
 
 #include "proxy/blob/blob_flow.h"
 #include "proxy/wire/http1_write.h"
+#include "proxy/wire/s3_write.h"
 
 static struct blob_session *of(struct session *base)
 {
@@ -14,17 +15,30 @@ static struct blob_session *of(struct session *base)
 
 /* ---- heads ---- */
 
+enum s3_error blob_error_of_head(enum http1_refusal why)
+{
+    switch (http1_refusal_status(why)) {
+    case 405:
+        return S3_METHOD_NOT_ALLOWED;
+    case 431:
+        return S3_REQUEST_HEADER_SECTION_TOO_LARGE;
+    case 501:
+        return S3_NOT_IMPLEMENTED;
+    default:
+        return S3_BAD_REQUEST;
+    }
+}
+
 /* What is no HTTP: there is nobody to blame but the connection. */
 static void refuse_head(struct blob_session *s, enum http1_refusal why)
 {
+    enum s3_error error = blob_error_of_head(why);
+    struct s3_error_document document = { .code = s3_error_code(error),
+                                          .message = slice_text(http1_refusal_text(why)) };
     struct buf out = { 0 }, body = { 0 };
 
-    buf_format(&body,
-               "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code><Message>%s"
-               "</Message></Error>",
-               http1_refusal_status(why) == 501 ? "NotImplemented" : "BadRequest",
-               http1_refusal_text(why));
-    http1_put_status_line(&out, http1_refusal_status(why));
+    s3_write_error(&body, &document, false);
+    http1_put_status_line(&out, s3_error_status(error));
     http1_put_field_text(&out, "content-type", "application/xml");
     http1_put_field_u64(&out, "content-length", body.len);
     http1_put_field_text(&out, "connection", "close");
