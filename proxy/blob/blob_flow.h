@@ -8,6 +8,7 @@
  *     back_s3_flow.c    a server: an upstream is leased, the ask is signed and sent
  *     back_folder_flow.c   a folder: a thread that may wait does it
  *     answer_flow.c     the answer's head and body to the client
+ *     log_flow.c        the access log
  *     side_flow.c       a worker's side of each pool; reload, clock
  *
  * Other deeds: deed_bucket_flow.c, deed_list_flow.c, deed_delete_flow.c, deed_upload_flow.c,
@@ -107,6 +108,8 @@ struct blob_side {
     struct list due;   /* calls whose owners are told something when the turn ends */
     uint32_t requests; /* under way */
     struct stats_row *stats;
+    struct buf log; /* lines of the access log that this turn made */
+    int log_fd;     /* -1: there is none */
 };
 
 struct blob_side *blob_side_find(struct worker *w, const char *pool);
@@ -306,6 +309,13 @@ struct s3_reply_xml;
 enum err blob_fan_read(struct blob_fan_part *part, struct s3_reply_xml *reply,
                        enum err (*take)(void *owner, const struct s3_entry *entry), void *owner)
     MUST_CHECK;
+
+/* ---- the access log ---- */
+
+void blob_log_follow(struct blob_side *side);
+void blob_log_request(const struct blob_request *r);
+void blob_log_write(struct blob_side *side);
+void blob_log_end(struct blob_side *side);
 
 /* ---- stores ---- */
 

@@ -165,6 +165,7 @@ void blob_request_free(struct blob_request *r)
     struct blob_side *side = r->side;
     uint64_t took_us = worker_now_us(side->worker) - r->began_us;
 
+    blob_log_request(r);
     counter_add(&side->stats->requests, 1);
     counter_sub(&side->stats->requests_open, 1);
     histogram_add(&side->stats->latency_us, took_us);

@@ -179,6 +179,7 @@ static struct blob_side *side_new(struct worker *w, const struct blob_pool *sett
     list_init(&side->past_shards);
     list_init(&side->due);
     side->stats = stats_row_of(side->name, "", 0, w->index);
+    side->log_fd = -1;
     list_append(&blob_works_of(w)->sides, &side->link);
     return side;
 }
@@ -192,6 +193,7 @@ static void follow_settings(struct blob_side *side, const struct blob_pool *sett
     side->settings = settings;
     follow_gates(side);
     follow_shards(side);
+    blob_log_follow(side);
     assembly_unref(&old);
 }
 
@@ -224,6 +226,7 @@ static void side_free(struct blob_side *side)
         free(gate->name);
         free(gate);
     }
+    blob_log_end(side);
     slab_fini(&side->session_slab);
     slab_fini(&side->request_slab);
     slab_fini(&side->arena_slab);
@@ -309,8 +312,10 @@ static void tick(struct worker *w, bool housekeeping)
 
 static void turn_ends(struct worker *w)
 {
-    LIST_EACH (&blob_works_of(w)->sides, link)
+    LIST_EACH (&blob_works_of(w)->sides, link) {
         blob_store_turn_ends(side_at(link));
+        blob_log_write(side_at(link));
+    }
 }
 
 static size_t trim(struct worker *w)
