@@ -16,6 +16,10 @@ enum {
     UPSTREAM_PASS_BYTES = 32 * 1024,  /* a body of which so much is to come goes by unseen */
     UPSTREAM_HEAD_BYTES = 16 * 1024,  /* what is read at once where bodies go by */
     UPSTREAM_COPY_BYTES = 128 * 1024, /* a kept beginning up to this moves back into the scratch */
+    UPSTREAM_PIECE_BYTES = 4 * 1024,  /* a stream comes in such at least; it is one */
+    UPSTREAM_STREAM_BYTES = 512 * 1024, /* when so much has come, */
+    UPSTREAM_GATHER_BYTES = 64 * 1024,  /* and then so much is read at once */
+    UPSTREAM_LOOKS = 4,                 /* of the clock, until it is none any more */
 };
 
 static void try_next_address(struct upstream *u);
@@ -31,6 +35,7 @@ struct upstream *upstream_new(struct worker *w, size_t size, const struct flow *
     u->endpoint = endpoint;
     u->conn.fd = -1;
     list_init(&u->flush);
+    list_init(&u->gather);
     list_append(&w->upstreams, &u->link);
     return u;
 }
@@ -55,6 +60,40 @@ static void count_written(struct upstream *u, size_t len)
     u->worker->unsent_bytes -= len;
 }
 
+/* ---- streams ---- */
+
+/* A server sends a long answer in pieces (PostgreSQL: 8 KB), and to be woken by each costs more
+ * than to carry it.  So the socket of one that streams tells only when many have come.  What is too
+ * little for that, the clock takes soon; if it has to several times in a row, the stream is over,
+ * or slow. */
+static void gather_begin(struct upstream *u)
+{
+    u->gathers = true;
+    list_append(&u->worker->gatherers, &u->gather);
+    worker_look_at_gatherers(u->worker);
+    conn_read_from(&u->conn, UPSTREAM_GATHER_BYTES);
+}
+
+static void gather_end(struct upstream *u)
+{
+    if (!u->gathers)
+        return;
+    u->gathers = false;
+    u->streamed = 0;
+    list_remove(&u->gather);
+    conn_read_from(&u->conn, 1);
+}
+
+static void note_piece(struct upstream *u, size_t len)
+{
+    u->looks = 0;
+    if (len < UPSTREAM_PIECE_BYTES)
+        gather_end(u);
+    u->streamed = len < UPSTREAM_PIECE_BYTES ? 0 : u->streamed + len;
+    if (u->streamed >= UPSTREAM_STREAM_BYTES && !u->gathers && u->conn.tls == NULL)
+        gather_begin(u);
+}
+
 /* ---- ending ---- */
 
 static void disconnect(struct upstream *u)
@@ -63,6 +102,8 @@ static void disconnect(struct upstream *u)
 
     conn_close(&u->conn);
     list_remove(&u->flush);
+    list_remove(&u->gather);
+    u->gathers = false;
     if (u->ticket != 0)
         resolve_cancel(w->desk, u->ticket);
     u->ticket = 0;
@@ -223,6 +264,7 @@ static enum err read_once(struct upstream *u)
         return err;
     worker_release(w, u->in.cap);
     buf_fini(&u->in);
+    note_piece(u, got);
     show(u, at, kept + got);
     return got == room ? ERR_NONE : ERR_AGAIN;
 }
@@ -291,6 +333,18 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
         read_input(u);
 }
 
+void upstream_gather(struct upstream *u)
+{
+    uint8_t looks = u->looks++;
+
+    if (looks == UPSTREAM_LOOKS) {
+        gather_end(u);
+    } else if (looks > 0 && is_readable(u)) {
+        read_input(u);
+        u->looks = looks + 1;
+    }
+}
+
 bool upstream_may_emigrate(const struct upstream *u)
 {
     return u->state == UPSTREAM_READY && u->in.len == 0 && u->out.len == 0 && u->queue.len == 0 &&
@@ -299,6 +353,7 @@ bool upstream_may_emigrate(const struct upstream *u)
 
 void upstream_emigrate(struct upstream *u)
 {
+    gather_end(u);
     conn_watch(&u->conn, false, false);
     list_remove(&u->link);
     list_remove(&u->flush);
@@ -451,6 +506,8 @@ void upstream_tick(struct upstream *u, uint64_t now_us)
 
 static void wants_flush(struct upstream *u)
 {
+    u->streamed = 0;
+    gather_end(u); /* the answer may be short */
     if (!u->blocked && !list_is_linked(&u->flush))
         list_append(&u->worker->to_flush_upstreams, &u->flush);
 }

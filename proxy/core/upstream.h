@@ -56,6 +56,10 @@ struct upstream {
     bool paused;          /* it is not read from, see upstream_pause() */
     bool blocked;         /* the socket took less than was there */
     bool reads_on;        /* there is more to read than the socket tells */
+    bool gathers;         /* the socket tells only when much has come */
+    uint8_t looks;        /* of the worker's clock since it last did */
+    uint64_t streamed;    /* bytes that came in large pieces since something was put */
+    struct list gather;   /* on worker->gatherers */
 };
 
 /* `size` bytes, zero behind the core's part; DOWN. */
@@ -95,3 +99,5 @@ void upstream_immigrate(struct upstream *u, struct worker *w);
 void upstream_flush(struct upstream *u);
 void upstream_free(struct upstream *u);
 void upstream_tick(struct upstream *u, uint64_t now_us);
+/* By the clock of those that gather: what came is taken, if it was too little to be told of. */
+void upstream_gather(struct upstream *u);

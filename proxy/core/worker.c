@@ -63,6 +63,35 @@ void worker_tick_now(struct worker *w)
     event_active(&w->tick, EV_TIMEOUT, 0);
 }
 
+void worker_look_at_gatherers(struct worker *w)
+{
+    struct timeval after = { .tv_usec = WORKER_LOOK_US };
+
+    if (!event_pending(&w->look, EV_TIMEOUT, NULL))
+        event_add(&w->look, &after);
+}
+
+static void on_look(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *w = arg;
+    struct list to_see, *link;
+
+    (void)fd;
+    (void)what;
+    list_init(&to_see);
+    while ((link = list_first(&w->gatherers)) != NULL) {
+        list_remove(link);
+        list_append(&to_see, link);
+    }
+    while ((link = list_first(&to_see)) != NULL) { /* what one brings may end others */
+        list_remove(link);
+        list_append(&w->gatherers, link);
+        upstream_gather(LIST_ITEM(link, struct upstream, gather));
+    }
+    if (!list_is_empty(&w->gatherers))
+        worker_look_at_gatherers(w);
+}
+
 /* Gives memory back that a burst needed and nothing has needed since.  The system is told only when
  * it is worth the call: sooner when there is nothing else to do. */
 static void give_memory_back(struct worker *w)
@@ -214,6 +243,8 @@ void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assemb
     list_init(&w->dead_sessions);
     list_init(&w->dead_upstreams);
     worker_set_limits(w);
+    list_init(&w->gatherers);
+    event_assign(&w->look, w->base, -1, 0, on_look, w);
     event_assign(&w->tick, w->base, -1, 0, on_tick, w);
     arm_tick(w, WORKER_REST_US);
 }
@@ -232,6 +263,7 @@ void worker_fini(struct worker *w)
 {
     worker_free_the_dead(w);
     event_del(&w->tick);
+    event_del(&w->look);
     event_base_free(w->base);
     chunk_pool_fini(&w->chunks);
     slab_fini(&w->shorts);

@@ -38,6 +38,7 @@ enum {
     WORKER_SCRATCH_BYTES = 256 * 1024,
     WORKER_SHORT_BYTES = 1024,
     WORKER_TICK_US = 20 * 1000,  /* while requests are under way */
+    WORKER_LOOK_US = 1000,       /* while an upstream gathers */
     WORKER_REST_US = 250 * 1000, /* housekeeping otherwise */
     WORKER_FLOWS_MOST = 4,
 };
@@ -71,6 +72,8 @@ struct worker {
     struct list upstreams; /* all */
     struct list due_sessions, to_flush_upstreams, dead_sessions, dead_upstreams;
     struct event tick;
+    struct list gatherers; /* upstreams that are read from when much has come, or by this clock: */
+    struct event look;
     size_t freed_bytes;       /* to the allocator, since the system was last told */
     bool tick_is_fast, busy;  /* busy: a request began since the last tick */
     uint64_t housekeeping_us; /* when it was last done */
@@ -119,6 +122,8 @@ static inline uint64_t worker_now_us(struct worker *w)
 void worker_hurry_tick(struct worker *w);
 /* And now, as soon as this turn is over. */
 void worker_tick_now(struct worker *w);
+/* A first upstream gathers. */
+void worker_look_at_gatherers(struct worker *w);
 static inline void worker_be_busy(struct worker *w)
 {
     w->busy = true;

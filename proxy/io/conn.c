@@ -31,6 +31,11 @@ void conn_keep_alive(struct conn *c)
     setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
 }
 
+void conn_read_from(struct conn *c, int bytes)
+{
+    setsockopt(c->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
+}
+
 void conn_secure(struct conn *c, struct tls_stream *stream)
 {
     c->tls = stream;

@@ -43,6 +43,8 @@ void conn_close(struct conn *c);
 /* Has the system ask a silent peer whether it is still there; a Unix socket's always is. */
 void conn_keep_alive(struct conn *c);
 
+/* Tells of what came only when it is so much, or the last; a Unix socket does so at once. */
+void conn_read_from(struct conn *c, int bytes);
 void conn_watch(struct conn *c, bool read, bool write);
 /* To another loop; nothing is watched. */
 void conn_move(struct conn *c, struct event_base *base);

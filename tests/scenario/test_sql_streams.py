@@ -70,6 +70,14 @@ class Streams(PgTwin):
         session.send(pg.query(f"COPY (SELECT repeat('x', 1023) FROM generate_series(1, {size * 1024})) TO STDOUT"))
         self.assertEqual(self.drained(session)[0]["d"], size * MIB)
 
+    def test_a_stream_that_pauses_and_ends_short(self):
+        session = self.session()
+        rows = "SELECT repeat('x', 1023) FROM generate_series(1, 2048)"
+        for _ in range(3):
+            session.send(pg.query(f"COPY ({rows} UNION ALL SELECT repeat('y', 1018) || pg_sleep(0.1) UNION ALL {rows}) TO STDOUT"))
+            self.assertEqual(self.drained(session)[0]["d"], 4 * MIB + 1019)
+            self.assertEqual(session.value("SELECT 1"), "1")
+
     def test_a_large_error(self):
         text = "x" * MIB
 
