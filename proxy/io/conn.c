@@ -9,26 +9,31 @@
 #include <poll.h>
 #include <unistd.h>
 
+void conn_prepare(int fd)
+{
+    /* Redis's own patience: after five minutes, and a peer that says nothing for five more is
+     * gone. */
+    int one = 1, idle_s = 300, interval_s = 100, count = 3;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+}
+
 void conn_open(struct conn *c, struct event_base *base, int fd, conn_ready_f *ready)
 {
-    int one = 1;
-
     c->fd = fd;
     c->watching_read = c->watching_write = c->handshaking = false;
     c->tls = NULL;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* Unix sockets refuse: fine */
     event_assign(&c->event, base, fd, EV_READ | EV_PERSIST, ready, c);
 }
 
 void conn_keep_alive(struct conn *c)
 {
-    /* Redis's own: after five minutes, and a peer that says nothing for five more is gone. */
-    int one = 1, idle_s = 300, interval_s = 100, count = 3;
+    int one = 1;
 
     setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
-    setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
-    setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
-    setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
 }
 
 void conn_read_from(struct conn *c, int bytes)
@@ -60,6 +65,8 @@ enum err conn_connect(struct conn *c, struct event_base *base, const struct sock
 
     if (fd < 0)
         return ERR_SYSTEM;
+    if (address->sa_family != AF_UNIX)
+        conn_prepare(fd);
     if (connect(fd, address, len) != 0 && errno != EINPROGRESS) {
         int why = errno;
 

@@ -27,6 +27,8 @@ struct conn {
     struct event event;
 };
 
+/* Options of a TCP socket; those that a listening one accepts inherit them, and cost no calls. */
+void conn_prepare(int fd);
 /* Takes the descriptor, which must not block; nothing is watched yet. */
 void conn_open(struct conn *c, struct event_base *base, int fd, conn_ready_f *ready);
 /* Puts TLS on the open conn (takes the stream); conn_handshake() comes first then. */

@@ -14,6 +14,7 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/io/conn.h"
 #include "proxy/io/resolve.h"
 
 enum { ACCEPTS_PER_TURN = 64, ACCEPT_REST_MS = 100 };
@@ -47,6 +48,7 @@ static enum err bind_one(const struct sockaddr *address, socklen_t len,
     if (address->sa_family != AF_UNIX) {
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+        conn_prepare(fd);
     }
     if (bind(fd, address, len) != 0 || listen(fd, (int)o->backlog) != 0) {
         enum err err = say_why(why, "cannot listen on", o);
