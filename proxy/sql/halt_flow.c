@@ -198,10 +198,10 @@ void sql_halts_free(struct sql_side *side)
     }
 }
 
-void sql_halts_tick(struct sql_side *side, uint64_t now_us)
+void sql_halts_tick(struct sql_side *side, uint64_t now_us, bool housekeeping)
 {
     LIST_EACH (&side->halts, link)
-        sql_waiters_expire(&halt_of(link)->waiters, now_us);
+        sql_waiters_expire(&halt_of(link)->waiters, now_us, housekeeping);
 }
 
 /* ---- upstreams of a database ---- */

@@ -239,14 +239,15 @@ void sql_roster_turn_away(struct sql_roster *roster)
     }
 }
 
-static void expire(struct sql_session *s, uint64_t now_us)
+/* False: it is not late. */
+static bool expire(struct sql_session *s, uint64_t now_us)
 {
     const struct sql_pool *settings = sql_side_of(s)->settings;
     uint64_t timeout_ms = s->waits == SQL_WAITS_PRIMARY ? settings->failover_wait_ms
                                                         : settings->query_wait_timeout_ms;
 
     if (timeout_ms == 0 || now_us - s->wait_since_us < timeout_ms * 1000)
-        return;
+        return false;
     if (s->waits == SQL_WAITS_PRIMARY)
         sql_session_fail_exchange(s, "57P03",
                                   "there is no primary: none of pool \"%s\"'s servers accepts "
@@ -257,12 +258,16 @@ static void expire(struct sql_session *s, uint64_t now_us)
                           "query_wait_timeout: no server connection of pool \"%s\" became "
                           "free in %" PRIu64 " ms",
                           sql_side_of(s)->name, timeout_ms);
+    return true;
 }
 
-void sql_waiters_expire(struct list *waiters, uint64_t now_us)
+/* Who came first is late first; but who waited elsewhere before comes with that time.  So all are
+ * looked at only now and then. */
+void sql_waiters_expire(struct list *waiters, uint64_t now_us, bool housekeeping)
 {
     LIST_EACH (waiters, link)
-        expire(LIST_ITEM(link, struct sql_session, wait_link), now_us);
+        if (!expire(LIST_ITEM(link, struct sql_session, wait_link), now_us) && !housekeeping)
+            return;
 }
 
 void sql_primary_waiters_look(struct sql_side *side)
@@ -279,14 +284,15 @@ void sql_primary_waiters_look(struct sql_side *side)
     }
 }
 
-void sql_waiters_tick(struct sql_side *side, uint64_t now_us)
+void sql_waiters_tick(struct sql_side *side, uint64_t now_us, bool housekeeping)
 {
-    sql_waiters_expire(&side->waiters, now_us);
+    sql_waiters_expire(&side->waiters, now_us, housekeeping);
     LIST_EACH (&side->accounts, link) {
         struct sql_account *a = LIST_ITEM(link, struct sql_account, link);
 
         LIST_EACH (&a->rosters, roster)
-            sql_waiters_expire(&LIST_ITEM(roster, struct sql_roster, link)->waiters, now_us);
+            sql_waiters_expire(&LIST_ITEM(roster, struct sql_roster, link)->waiters, now_us,
+                               housekeeping);
     }
     if (!list_is_empty(&side->waiters)) {
         worker_be_busy(side->worker);

@@ -366,8 +366,8 @@ static void tick(struct worker *w, bool housekeeping)
             sql_endpoint_tick(side->endpoints[i], now_us);
         LIST_EACH (&side->accounts, account)
             sql_account_tick(LIST_ITEM(account, struct sql_account, link), now_us, housekeeping);
-        sql_waiters_tick(side, now_us);
-        sql_halts_tick(side, now_us);
+        sql_waiters_tick(side, now_us, housekeeping);
+        sql_halts_tick(side, now_us, housekeeping);
         sql_consoles_tick(side, now_us);
         sql_catalogs_tick(side, now_us);
         if (housekeeping)

@@ -598,8 +598,8 @@ void sql_roster_tick(struct sql_roster *roster, uint64_t now_us);
 void sql_roster_turn_away(struct sql_roster *roster);
 /* The primary may be another now. */
 void sql_primary_waiters_look(struct sql_side *side);
-void sql_waiters_tick(struct sql_side *side, uint64_t now_us);
-void sql_waiters_expire(struct list *waiters, uint64_t now_us);
+void sql_waiters_tick(struct sql_side *side, uint64_t now_us, bool housekeeping);
+void sql_waiters_expire(struct list *waiters, uint64_t now_us, bool housekeeping);
 
 /* move_flow.c */
 /* Other workers are asked for an upstream, for those who wait. */
@@ -704,7 +704,7 @@ void sql_halt_begin(struct sql_side *side, const char *database);
 void sql_halt_end(struct sql_side *side, const char *database);
 void sql_halt_refuse(struct sql_side *side, const char *database, bool refuses);
 void sql_halts_free(struct sql_side *side);
-void sql_halts_tick(struct sql_side *side, uint64_t now_us);
+void sql_halts_tick(struct sql_side *side, uint64_t now_us, bool housekeeping);
 /* Each upstream ends when it is free. */
 void sql_database_reconnect(struct sql_side *side, const char *database);
 /* How many there are; or of them, those that end when they are free. */
