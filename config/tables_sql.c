@@ -118,7 +118,8 @@ const struct option tables_sql[] = {
     { "causal_wait", OPTION_DURATION, AT(causal_wait_ms), "2ms", .max = SECONDS(60),
       .text = "how long a read waits for a replica to be fresh enough; then the primary serves" },
     { "balance", OPTION_WORD, AT(balance), "round-robin", .words = BALANCES,
-      .text = "which of the replicas that are good enough" },
+      .text = "which of the replicas that are good enough; round-robin: in turn, but where fewest "
+              "clients wait" },
     { "on_replicas_down", OPTION_WORD, AT(on_replicas_down), "primary", .words = REPLICAS_DOWN,
       .text = "what reads get while no replica is good enough" },
     { "unknown_functions", OPTION_WORD, AT(unknown_functions), "primary",

@@ -88,6 +88,23 @@ static uint32_t least_busy(const struct policy *policy, struct policy_turn *turn
     return best;
 }
 
+/* The next in turn; while clients wait, of those for whom fewest do: else the queue of one that is
+ * slower for a moment would grow while others are idle. */
+static uint32_t next_in_turn(struct policy_turn *turn, const struct policy_candidate *candidates,
+                             const uint8_t *fit, size_t count)
+{
+    uint32_t best = fit[turn->next % count];
+
+    for (size_t i = 1; i < count; i++) {
+        uint32_t other = fit[(turn->next + i) % count];
+
+        if (candidates[other].waiting < candidates[best].waiting)
+            best = other;
+    }
+    turn->next++;
+    return best;
+}
+
 static uint32_t choose_among(const struct policy *policy, struct policy_turn *turn,
                              const struct policy_candidate *candidates, const uint8_t *fit,
                              size_t count)
@@ -95,7 +112,7 @@ static uint32_t choose_among(const struct policy *policy, struct policy_turn *tu
     switch ((enum policy_order)policy->order) {
     case POLICY_ROUND_ROBIN:
         if (all_have_full_share(candidates, fit, count))
-            return fit[turn->next++ % count];
+            return next_in_turn(turn, candidates, fit, count);
         return draw(policy, turn, candidates, fit, count);
     case POLICY_WEIGHTED:
         return draw(policy, turn, candidates, fit, count);

@@ -25,6 +25,7 @@ struct policy_candidate {
     bool is_position_known; /* else it is asked for nothing that needs a position */
     uint32_t weight;        /* 0: none of the reads; of POLICY_ROUND_ROBIN, too, only 0 matters */
     uint32_t busy;          /* statements under way or waiting there */
+    uint32_t waiting;       /* of them, those that wait for a connection */
     uint32_t slow_start_share; /* of 1000: 1000 is the full share of what it would get */
     struct position position;  /* replayed */
     uint64_t lag_bytes, lag_ms;

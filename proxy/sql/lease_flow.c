@@ -63,6 +63,7 @@ static void wait(struct sql_session *s, struct sql_roster *roster)
     s->waits_at = roster;
     roster->waiter_count++;
     roster->endpoint->busy++;
+    roster->endpoint->waiting++;
     sql_wait_begin(s, SQL_WAITS_LEASE, &roster->waiters);
 }
 
@@ -73,6 +74,7 @@ void sql_wait_end(struct sql_session *s)
     if (s->waits == SQL_WAITS_LEASE) {
         s->waits_at->waiter_count--;
         s->waits_at->endpoint->busy--;
+        s->waits_at->endpoint->waiting--;
         s->waits_at = NULL;
     }
     if (s->waits != SQL_WAITS_NOT)

@@ -155,6 +155,7 @@ static struct policy_candidate candidate(const struct sql_side *side, const stru
         .is_usable = is_usable(side, e, s),
         .weight = e->settings->weight,
         .busy = e->busy,
+        .waiting = e->waiting,
         .slow_start_share = board_get(board, e->settings->number).weight_percent * 10u,
         .position = { standing.system_id, standing.timeline, standing.lsn },
         .lag_bytes = standing.lag_bytes,

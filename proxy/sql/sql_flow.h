@@ -120,6 +120,7 @@ struct sql_endpoint {
     char why[200];
     uint64_t retry_at_us, backoff_ms;
     uint32_t busy;               /* leases and waiters */
+    uint32_t waiting;            /* of them, the latter */
     uint32_t rosters, upstreams; /* that refer to it */
     struct sql_sampler *sampler; /* owned by sample_flow; NULL: not needed yet */
 };

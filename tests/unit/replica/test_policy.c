@@ -56,6 +56,23 @@ static void round_robin_takes_turns(void)
     CHECK_INT(counts[1], 0);
 }
 
+static void round_robin_keeps_out_of_the_longer_queue(void)
+{
+    static const struct policy ROUND_ROBIN;
+    struct policy_turn turn = { 0 };
+    struct policy_candidate three[3];
+
+    init_three(three);
+    three[0].waiting = 2;
+    three[1].waiting = three[2].waiting = 1;
+    for (uint32_t i = 0; i < 9; i++)
+        CHECK_INT(policy_choose(&ROUND_ROBIN, &turn, three, 3, &NOWHERE).index,
+                  i % 3 == 0 ? 1 : i % 3);
+    three[1].waiting = three[2].waiting = 3;
+    for (uint32_t i = 0; i < 9; i++)
+        CHECK_INT(policy_choose(&ROUND_ROBIN, &turn, three, 3, &NOWHERE).index, 0);
+}
+
 static void weights_share_out(void)
 {
     static const struct policy WEIGHTED = { .order = POLICY_WEIGHTED };
@@ -182,6 +199,7 @@ static void more_candidates_than_the_limit_are_left_aside(void)
 int main(void)
 {
     RUN(round_robin_takes_turns);
+    RUN(round_robin_keeps_out_of_the_longer_queue);
     RUN(weights_share_out);
     RUN(a_slow_start_gets_its_part);
     RUN(the_least_busy_is_asked);
