@@ -189,16 +189,6 @@ void sql_lease_end(struct sql_upstream *u)
     sql_upstream_is_free(u);
 }
 
-void sql_roster_give_idle(struct sql_roster *roster)
-{
-    struct list *first = list_first(&roster->idle);
-
-    if (first != NULL) {
-        list_remove(first);
-        sql_upstream_is_free(idle_of(first));
-    }
-}
-
 /* ---- clock ---- */
 
 static void end_idle(struct sql_roster *roster, uint64_t now_us)
@@ -222,6 +212,7 @@ static void end_idle(struct sql_roster *roster, uint64_t now_us)
 
 void sql_roster_tick(struct sql_roster *roster, uint64_t now_us)
 {
+    sql_move_give_idle(roster);
     end_idle(roster, now_us);
     open_more(roster);
     if (!list_is_empty(&roster->waiters))

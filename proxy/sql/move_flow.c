@@ -1,10 +1,11 @@
 /* Upstreams that move from one worker to another.  A budget is the process's; so a worker whose
- * sessions wait may find that others hold all of it.  It writes to them; who has an upstream that
- * is idle, or becomes free while nobody there waits longer, sends it over.  What is prepared there
- * stays known by numbers that no two workers give.
+ * sessions wait may find that others hold all of it.  It writes to them; who has upstreams that
+ * are idle, or whose own sessions wait clearly less, sends over what becomes free.  Where all wait
+ * about as long, nothing moves: a move costs more than a statement.  What is prepared there stays
+ * known by numbers that no two workers give.
  *
  *     wanting worker                            the others
- *     sql_move_ask() --wish--> each             roster->wishes; sql_move_give() when one is free,
+ *     sql_move_ask() --wish--> each             roster->wish_*; sql_move_give() when one is free,
  *                                               sql_move_off() when that turn ends
  *                    <--parcel--                the upstream, with what is set on it
  *
@@ -17,8 +18,8 @@
 #include "proxy/sql/sql_flow.h"
 
 enum {
-    WISH_LIFE_US = 200 * 1000, /* then it is made again, if it still holds */
-    MOVE_AFTER_US = 2000,      /* who has waited less may soon be served where he is */
+    WISH_LIFE_US = 40 * 1000, /* it is made again after half of that, if it still holds */
+    MOVE_AFTER_US = 2000,     /* who has waited less may soon be served where he is */
 };
 
 /* Whose rosters are meant, in all workers. */
@@ -28,8 +29,8 @@ struct roster_name {
 
 struct wish {
     struct roster_name name;
-    uint32_t from;
-    uint64_t since_us;
+    uint32_t from, count;
+    uint64_t age_us;
 };
 
 struct parcel {
@@ -95,12 +96,18 @@ static void take_wish(struct worker *w, void *content)
 
     if (roster != NULL) {
         roster->wish_from = wish->from;
-        roster->wish_since_us = wish->since_us;
-        roster->wish_until_us = worker_now_us(w) + WISH_LIFE_US;
-        sql_roster_give_idle(roster);
+        roster->wish_count = wish->count;
+        roster->wish_age_us = wish->age_us;
+        roster->wish_at_us = worker_now_us(w);
+        sql_move_give_idle(roster);
     }
     forget_name(&wish->name);
     free(wish);
+}
+
+static uint64_t since_us(struct list *waiter)
+{
+    return LIST_ITEM(waiter, struct sql_session, wait_link)->wait_since_us;
 }
 
 void sql_move_ask(struct sql_roster *roster)
@@ -120,7 +127,8 @@ void sql_move_ask(struct sql_roster *roster)
         wish = mem_new(sizeof(*wish));
         wish->name = name_of(roster);
         wish->from = w->index;
-        wish->since_us = LIST_ITEM(first, struct sql_session, wait_link)->wait_since_us;
+        wish->count = roster->waiter_count;
+        wish->age_us = now_us - since_us(first);
         if (!crew_send(i, take_wish, wish)) {
             forget_name(&wish->name);
             free(wish);
@@ -179,7 +187,6 @@ static void receive(struct worker *w, void *content)
         sql_budgets_unref(u->budgets);
         u->budgets = (struct sql_budgets){ 0 };
         roster->open++;
-        roster->asked_until_us = 0;
         u->endpoint->upstreams++;
         counter_add(&u->endpoint->stats->upstreams_open, 1);
         upstream_immigrate(&u->base, w);
@@ -234,23 +241,47 @@ static void hand_over(struct sql_upstream *u, uint32_t to)
     receive(w, parcel); /* that worker has gone: it stays */
 }
 
+/* Nobody waits for it here: it goes if it was idle for a moment, or they have waited. */
+static bool may_go(const struct sql_upstream *u, uint64_t now_us)
+{
+    const struct sql_roster *roster = u->roster;
+
+    return (list_is_linked(&u->idle_link) && now_us - u->idle_since_us >= MOVE_AFTER_US) ||
+           now_us - roster->wish_at_us + roster->wish_age_us >= MOVE_AFTER_US;
+}
+
+/* Those who wait here would have had it next. */
+static bool is_needed_more(const struct sql_roster *roster, uint64_t age_us)
+{
+    return roster->wish_age_us > age_us + age_us / 2 + MOVE_AFTER_US;
+}
+
 bool sql_move_give(struct sql_upstream *u)
 {
     struct sql_roster *roster = u->roster;
     uint64_t now_us = worker_now_us(u->base.worker);
     struct list *first = list_first(&roster->waiters);
 
-    if (now_us >= roster->wish_until_us || !upstream_may_emigrate(&u->base))
+    if (roster->wish_count == 0 || !upstream_may_emigrate(&u->base))
         return false;
-    if (now_us - roster->wish_since_us < MOVE_AFTER_US)
+    if (now_us - roster->wish_at_us > WISH_LIFE_US) {
+        roster->wish_count = 0;
         return false;
-    if (first != NULL &&
-        LIST_ITEM(first, struct sql_session, wait_link)->wait_since_us <= roster->wish_since_us)
+    }
+    if (first == NULL ? !may_go(u, now_us) : !is_needed_more(roster, now_us - since_us(first)))
         return false;
-    roster->wish_until_us = 0;
+    roster->wish_count = first == NULL ? roster->wish_count - 1 : 0;
     u->departs_to = roster->wish_from;
+    list_remove(&u->idle_link);
     list_append(&sql_works_of(u->base.worker)->departing, &u->idle_link);
     return true;
+}
+
+void sql_move_give_idle(struct sql_roster *roster)
+{
+    while (roster->wish_count > 0 && !list_is_empty(&roster->idle))
+        if (!sql_move_give(LIST_ITEM(roster->idle.prev, struct sql_upstream, idle_link)))
+            return;
 }
 
 /* Not before the turn ends: whoever found it free may be in the midst of reading from it. */

@@ -142,11 +142,13 @@ struct sql_roster {
     struct sql_account *account;
     struct sql_endpoint *endpoint;
     struct sql_budget *budget, *database_budget, *user_budget; /* counted */
-    struct list idle;                      /* sql_upstreams; the one used last is the first */
-    struct list waiters;                   /* sql_sessions; the first came first */
-    uint32_t wish_from;                    /* a worker whose sessions wait for what is free here, */
-    uint64_t wish_since_us, wish_until_us; /* since when, and until when that is believed */
-    uint64_t asked_until_us;               /* so long our own wish is */
+    struct list idle;        /* sql_upstreams; the one used last is the first */
+    struct list waiters;     /* sql_sessions; the first came first */
+    uint32_t wish_from;      /* a worker whose sessions wait for what is free here, */
+    uint32_t wish_count;     /* so many; 0: none */
+    uint64_t wish_age_us;    /* how long the first of them had waited, */
+    uint64_t wish_at_us;     /* when it told so */
+    uint64_t asked_until_us; /* until then our own wish is believed */
     uint32_t waiter_count;
     uint32_t open;     /* here, those that start included */
     uint32_t starting; /* of them */
@@ -594,7 +596,6 @@ void sql_lease_drop(struct sql_upstream *u); /* it is not to be used by others *
 void sql_upstream_is_free(struct sql_upstream *u);
 void sql_wait_begin(struct sql_session *s, enum sql_wait wait, struct list *waiters);
 void sql_wait_end(struct sql_session *s);
-void sql_roster_give_idle(struct sql_roster *roster); /* to who wished for it */
 void sql_roster_tick(struct sql_roster *roster, uint64_t now_us);
 void sql_roster_turn_away(struct sql_roster *roster);
 /* The primary may be another now. */
@@ -608,6 +609,7 @@ void sql_move_ask(struct sql_roster *roster);
 /* True: another worker gets it. */
 bool sql_move_give(struct sql_upstream *u);
 void sql_move_off(struct worker *w);
+void sql_move_give_idle(struct sql_roster *roster); /* to who wished for them */
 
 /* upstream_flow.c */
 void sql_upstream_open(struct sql_roster *roster);
