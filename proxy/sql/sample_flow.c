@@ -14,7 +14,8 @@
 #include "proxy/sql/sql_flow.h"
 
 enum {
-    SAMPLE_REST_US = 1000,            /* between two samples that nobody waits for */
+    SAMPLE_REST_US = 1000,            /* between two samples that nobody waits for, */
+    SAMPLE_SEEN_US = 5000,            /* nor is the worse for: it stays where it reads meanwhile */
     SAMPLE_MOST_US = 2 * 1000 * 1000, /* a server that does not answer by then is given up */
     SAMPLER_IDLE_US = 300 * 1000 * 1000,
 };
@@ -191,7 +192,7 @@ void sql_sampler_saw(struct sql_session *s, struct sql_upstream *u)
     }
     s->read_us = now_us;
     s->read_from = e;
-    if (e->side->endpoint_count > 2 && now_us - sampler_of(e)->used_us > SAMPLE_REST_US)
+    if (e->side->endpoint_count > 2 && now_us - sampler_of(e)->used_us > SAMPLE_SEEN_US)
         want(e->sampler, s->account);
 }
 
