@@ -263,13 +263,21 @@ struct slice shard_map_hashed_part(const struct shard_map *map, struct slice key
     return slice_of(open, (size_t)(close - open));
 }
 
+/* Hash mod count, without a division where bits will do. */
+static uint32_t slot_of(uint64_t hash, uint32_t count)
+{
+    if ((count & (count - 1)) == 0)
+        return (uint32_t)hash & (count - 1);
+    return (uint32_t)(hash % count);
+}
+
 struct shard_place shard_map_find(const struct shard_map *map, struct slice key)
 {
     struct slice part = shard_map_hashed_part(map, key);
     struct shard_place place = { .hash = map->hash->hash(part), .slot = SHARD_SLOT_NONE };
 
     if (map->slots != NULL) {
-        place.slot = (uint32_t)(place.hash % map->slots->count);
+        place.slot = slot_of(place.hash, map->slots->count);
         place.shard = map->slots->shard[place.slot];
     } else {
         place.shard = map->find(map->state, place.hash);

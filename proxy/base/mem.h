@@ -10,6 +10,15 @@ void *mem_resize(void *old, size_t size);      /* as realloc() */
 char *mem_text(const char *text);              /* a copy; free() */
 char *mem_text_of(const void *at, size_t len); /* a terminated copy; free() */
 
+/* Will be read or written in a moment: it is brought near meanwhile.  Any pointer will do. */
+static inline void mem_soon(const void *at, size_t len)
+{
+    enum { LINE_BYTES = 64 };
+
+    for (size_t i = 0; i < len; i += LINE_BYTES)
+        __builtin_prefetch((const char *)at + i);
+}
+
 /* Pages of the system's own, aligned to their size, which is a power of two; they go back to it by
  * mem_unmap(). */
 void *mem_map(size_t size);

@@ -7,7 +7,7 @@
 
 #include "proxy/base/mem.h"
 
-enum { BLOCK_BYTES = 64 * 1024, ALIGNMENT = 16 };
+enum { BLOCK_BYTES = 64 * 1024, ALIGNMENT = 16, NEXT_BYTES = 512 };
 
 struct slot {
     struct slot *next;
@@ -62,6 +62,7 @@ void *slab_new(struct slab *s)
 
     if (object != NULL) {
         b->free = b->free->next;
+        mem_soon(b->free, s->size < NEXT_BYTES ? s->size : NEXT_BYTES); /* the next to be had */
     } else {
         object = b->new;
         b->new += slot_size(s);

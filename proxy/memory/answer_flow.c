@@ -6,6 +6,8 @@
  */
 #include "proxy/memory/memory_flow.h"
 
+#include "proxy/base/mem.h"
+
 /* ---- windows ---- */
 
 /* A session may have so many reads under way that their replies, if they are like the last ones,
@@ -279,6 +281,8 @@ void memory_request_part_done(struct memory_request *r, struct slice direct)
 
     if (--r->parts_open > 0)
         return;
+    if (r->next != NULL)
+        mem_soon(&r->next->done, 1); /* memory_session_advance() asks */
     if (r->merge != NULL && !merge_replies(r, &direct))
         return;
     if (s->first != r) {

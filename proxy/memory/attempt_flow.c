@@ -11,6 +11,7 @@
 
 #include "health/tally.h"
 #include "proxy/base/log.h"
+#include "proxy/base/mem.h"
 
 /* ---- kept replies ---- */
 
@@ -237,6 +238,18 @@ static void note_trouble(struct memory_upstream *u, struct slice reply, uint64_t
         tally_failure(sheet, endpoint, reason);
 }
 
+/* Replies come together, and what they belong to was touched last when it was sent. */
+static void look_ahead(const struct memory_attempt *a)
+{
+    const struct memory_attempt *next = a->next;
+
+    if (next == NULL)
+        return;
+    if (next->next != NULL)
+        mem_soon(next->next, offsetof(struct memory_attempt, small));
+    mem_soon(next->request, offsetof(struct memory_request, key));
+}
+
 /* All replies of the part at the queue's front have come; `seen` is them, if they came in one
  * piece, `direct` the same if it is all there is and may go to the session from where it lies. */
 static void answered(struct memory_upstream *u, struct slice seen, struct slice direct)
@@ -247,6 +260,7 @@ static void answered(struct memory_upstream *u, struct slice seen, struct slice 
     uint64_t took_us = worker_now_us(u->base.worker) - a->since_us;
     bool tombstone = a->tombstone || r->session == NULL;
 
+    look_ahead(a);
     note_trouble(u, seen, took_us);
     histogram_add(&shard->stats->latency_us, took_us);
     r->refs++; /* outlives its place in the queue */
