@@ -37,10 +37,10 @@ const struct option tables_proxy[] = {
     { "resolve_interval", OPTION_DURATION, AT(resolve_interval_ms), "30s", .min = SECONDS(1),
       .max = HOURS(24), .text = "how often host names are looked up again" },
     { "batch_wait_us", OPTION_INTEGER, AT(batch_wait_us), "300", .max = 1000,
-      .text =
-          "microseconds: while a crowd of clients asks a worker as fast as it answers, it lets at "
-          "most so much time pass between looks at its sockets (it learns how much costs no "
-          "throughput), and serves together what came; 0 looks at once, at a higher cost" },
+      .text = "microseconds: while a crowd of memory pools' clients asks a worker as fast as it "
+              "answers, it lets at most so much time pass between looks at its sockets (it learns "
+              "how much costs no throughput), and serves together what came; 0 looks at once, at a "
+              "higher cost" },
     { "slow_requests", OPTION_INTEGER, AT(slow_requests), "128", .max = 1024,
       .text = "how many requests that were slow are remembered" },
     { "slow_time", OPTION_DURATION, AT(slow_time_ms), "10ms", .max = HOURS(1),

@@ -39,6 +39,9 @@ struct flow {
     const char *name;
     /* TLS begins inside the protocol, by session_secure() and upstream_secure(). */
     bool tls_inside;
+    /* Many sessions' requests go over one upstream, so it pays to wait until more of them have
+     * come: see spacing.h. */
+    bool gains_by_crowds;
 
     /* A session was accepted (TLS is done); its bytes are zero behind the core's part. */
     void (*session_begin)(struct session *s);

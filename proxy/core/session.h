@@ -107,7 +107,7 @@ static inline void session_request_begins(struct session *s)
     w->active_sessions += first;
     w->came_now += first;
     w->requests_now++;
-    w->crowd_now += s->crowd_mark != w->crowd_mark;
+    w->crowd_now += s->crowd_mark != w->crowd_mark && s->limits->flow->gains_by_crowds;
     s->crowd_mark = w->crowd_mark;
 }
 static inline void session_request_ends(struct session *s)

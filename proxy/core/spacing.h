@@ -5,6 +5,9 @@
  * the cost of a small request.  So a turn then begins a little after the last one, and serves
  * together what came meanwhile.
  *
+ * Only where sessions share connections to their servers (struct flow says so): else a later turn
+ * saves little, and costs the servers' time.
+ *
  * A crowd is who asked lately, if at some moment half of them or more waited at once.  Others think
  * before they ask again: they would only be served later.
  *

@@ -62,7 +62,7 @@ struct worker {
     uint32_t session_count;
     uint32_t active_sessions;  /* of them, those with requests open */
     uint32_t came_now;         /* sessions that began to wait in this turn, or were answered */
-    uint32_t crowd, crowd_now; /* those that asked something between the last two ticks; since */
+    uint32_t crowd, crowd_now; /* those that asked between the last two ticks; since; flow.h */
     uint32_t peak, peak_now;   /* of active_sessions, likewise */
     uint32_t requests_now;     /* begun since the last tick */
     struct spacing spacing;

@@ -393,6 +393,7 @@ static void turn_away(const struct session_limits *limits, int fd)
 
 const struct flow memory_flow = {
     .name = "memory",
+    .gains_by_crowds = true,
     .turn_away = turn_away,
     .session_begin = session_begin,
     .session_input = session_input,
