@@ -124,8 +124,8 @@ const struct option tables_sql[] = {
       .text = "what reads get while no replica is good enough" },
     { "unknown_functions", OPTION_WORD, AT(unknown_functions), "primary",
       .words = UNKNOWN_FUNCTIONS,
-      .text = "where a statement goes whose functions may write for all that the catalog tells; "
-              "try: a replica, and to the primary if that refuses" },
+      .text = "where a statement goes that names functions or relations which the catalog does not "
+              "know, or not yet; try: a replica, and to the primary if that refuses" },
     { "verdict_cache", OPTION_SIZE, AT(verdict_cache_bytes), "16mb", .min = KB(64), .max = GB(4),
       .text = "for what is known of statements, in each worker" },
 

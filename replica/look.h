@@ -11,14 +11,22 @@ struct List;
 struct Node;
 struct SelectStmt;
 
+/* In a list, of one statement. */
+struct look_name {
+    struct look_name *next;
+    struct slice name;
+};
+
 struct look {
     const struct statement_options *options; /* borrowed */
     struct arena *arena;                     /* borrowed; for all that outlives the look */
     const struct Node **stack;               /* arena: nodes still to be seen */
     size_t stack_len, stack_room;
-    size_t seen;                      /* nodes, of SCRIPT_NODE_LIMIT */
-    const struct SelectStmt *certain; /* whose targets are evaluated once, for sure; or NULL */
-    size_t setting_room;              /* of the statement that is looked at */
+    size_t seen;                           /* nodes, of SCRIPT_NODE_LIMIT */
+    const struct SelectStmt *certain;      /* whose targets are evaluated once, for sure; or NULL */
+    size_t setting_room;                   /* of the statement that is looked at */
+    struct look_name *strangers, *queries; /* relations that nobody knows, names that WITH gives */
+    bool by_words;                         /* a name may be anything's */
 };
 
 /* Makes the route at least this strict; who made it strictest first gives the reason. */
@@ -36,6 +44,11 @@ void look_at_member(struct look *l, struct statement *s, struct slice name);
 /* t.name: perhaps a function of the rows of t. */
 void look_at_column(struct look *l, struct statement *s, struct slice name);
 void look_at_relation(struct look *l, struct statement *s, struct slice schema, struct slice name);
+/* WITH name AS (...): what is behind that name is seen here. */
+void look_at_query_name(struct look *l, struct slice name);
+/* All of a statement was seen: relations that nobody knows, and that no WITH names, are the
+ * primary's. */
+void look_at_strangers(struct look *l, struct statement *s);
 void look_at_operator(struct look *l, struct statement *s, struct slice schema, struct slice name);
 void look_at_type(struct look *l, struct statement *s, struct slice schema, struct slice name);
 

@@ -84,6 +84,15 @@ static void judge_own(struct look *l, struct statement *s, const struct builtin_
         s->effects |= EFFECT_OF[f->class];
 }
 
+/* Until it is known what a name means it may mean anything. */
+static void be_blind(const struct look *l, struct statement *s)
+{
+    if (l->options->catalog != NULL || !l->options->needs_catalog)
+        return;
+    s->effects |= EFFECT_UNKNOWN;
+    look_raise(s, ROUTE_PRIMARY, "the catalog is not known");
+}
+
 static enum catalog_function ask(const struct look *l, struct slice schema, struct slice name)
 {
     const struct catalog *catalog = l->options->catalog;
@@ -121,6 +130,8 @@ static void judge_foreign(struct look *l, struct statement *s, struct slice sche
         return;
     }
     s->effects |= EFFECT_OPAQUE;
+    if (nature == CATALOG_FUNCTION_UNKNOWN && l->options->needs_catalog)
+        s->effects |= EFFECT_UNKNOWN;
     if (nature == CATALOG_FUNCTION_WRITES)
         look_raise_about(l, s, ROUTE_PRIMARY, "a volatile function", name);
     else if (l->options->tries_unknown_functions)
@@ -149,6 +160,8 @@ void look_at_function(struct look *l, struct statement *s, struct slice schema, 
     /* Other schemas may have one of the same name that fits the arguments better. */
     if (schema.len == 0 && ask(l, schema, name) == CATALOG_FUNCTION_WRITES)
         judge_foreign(l, s, schema, name);
+    if (schema.len == 0)
+        be_blind(l, s);
 }
 
 void look_at_member(struct look *l, struct statement *s, struct slice name)
@@ -170,6 +183,8 @@ void look_at_column(struct look *l, struct statement *s, struct slice name)
         (catalog->member != NULL ? catalog->member : catalog->function)(
             catalog->state, (struct slice){ 0 }, name) == CATALOG_FUNCTION_WRITES)
         writes(l, s, "a volatile function", name);
+    if (name.len > 0)
+        be_blind(l, s);
     if (is_any(name, OF_SEQUENCES, sizeof(OF_SEQUENCES) / sizeof(OF_SEQUENCES[0])))
         look_raise_about(l, s, ROUTE_PRIMARY, "the state of a sequence", name);
 }
@@ -220,6 +235,55 @@ static const struct {
     [CATALOG_RELATION_TEMPORARY] = { ROUTE_PRIMARY, 0, "a temporary table" },
 };
 
+static void keep_name(struct look *l, struct look_name **list, struct slice name)
+{
+    struct look_name *kept = arena_new(l->arena, sizeof(*kept));
+
+    kept->name = name;
+    kept->next = *list;
+    *list = kept;
+}
+
+static void be_strange(struct look *l, struct statement *s, struct slice name)
+{
+    s->effects |= EFFECT_UNKNOWN;
+    look_raise_about(l, s, ROUTE_PRIMARY, "a relation that is not known", name);
+}
+
+static void meet_stranger(struct look *l, struct statement *s, struct slice schema,
+                          struct slice name)
+{
+    if (schema.len > 0)
+        be_strange(l, s, name);
+    else
+        keep_name(l, &l->strangers, arena_copy(l->arena, name));
+}
+
+void look_at_query_name(struct look *l, struct slice name)
+{
+    if (l->options->needs_catalog)
+        keep_name(l, &l->queries, arena_copy(l->arena, name));
+}
+
+static bool is_in(const struct look_name *list, struct slice name)
+{
+    enum { QUERIES_MOST = 200 }; /* of a text that gives more it is not worth the time */
+    size_t seen = 0;
+
+    for (; list != NULL && seen < QUERIES_MOST; list = list->next, seen++)
+        if (slice_is(list->name, name))
+            return true;
+    return false;
+}
+
+void look_at_strangers(struct look *l, struct statement *s)
+{
+    for (const struct look_name *n = l->strangers; n != NULL && s->route <= ROUTE_TRY; n = n->next)
+        if (!is_in(l->queries, n->name))
+            be_strange(l, s, n->name);
+    l->strangers = l->queries = NULL;
+}
+
 void look_at_relation(struct look *l, struct statement *s, struct slice schema, struct slice name)
 {
     const struct catalog *catalog = l->options->catalog;
@@ -238,6 +302,10 @@ void look_at_relation(struct look *l, struct statement *s, struct slice schema, 
         return;
     if (catalog != NULL)
         nature = catalog->relation(catalog->state, schema, name);
+    be_blind(l, s);
+    if (catalog != NULL && nature == CATALOG_RELATION_UNKNOWN && l->options->needs_catalog &&
+        !l->by_words && !(schema.len == 0 && starts(name, "pg_")))
+        meet_stranger(l, s, schema, name);
     s->effects |= OF_NATURE[nature].effects;
     look_raise_about(l, s, OF_NATURE[nature].route, OF_NATURE[nature].reason, name);
 }
@@ -249,6 +317,8 @@ void look_at_operator(struct look *l, struct statement *s, struct slice schema, 
     if (catalog != NULL && catalog->of_operator != NULL &&
         catalog->of_operator(catalog->state, schema, name) == CATALOG_FUNCTION_WRITES)
         writes(l, s, "an operator with a volatile function", name);
+    if (!slice_is_text(schema, "pg_catalog"))
+        be_blind(l, s);
 }
 
 void look_at_type(struct look *l, struct statement *s, struct slice schema, struct slice name)
@@ -258,6 +328,8 @@ void look_at_type(struct look *l, struct statement *s, struct slice schema, stru
     if (catalog != NULL && catalog->type != NULL &&
         catalog->type(catalog->state, schema, name) == CATALOG_FUNCTION_WRITES)
         writes(l, s, "a type with a volatile function", name);
+    if (!slice_is_text(schema, "pg_catalog"))
+        be_blind(l, s);
     if (!is_own_schema(schema) || builtin_function_find(name) == NULL)
         look_raise_about(l, s, ROUTE_TRY, "a type that may call functions", name);
 }

@@ -117,6 +117,12 @@ static void look_operator(struct look *l, struct statement *s, const void *node)
     look_at_operator(l, s, name_from_end(names, 1), name_from_end(names, 0));
 }
 
+static void look_common(struct look *l, struct statement *s, const void *node)
+{
+    (void)s;
+    look_at_query_name(l, text_of(((const CommonTableExpr *)node)->ctename));
+}
+
 /* x OPERATOR ANY (SELECT ...) */
 static void look_sublink(struct look *l, struct statement *s, const void *node)
 {
@@ -209,7 +215,8 @@ static const struct node_rule RULES[] = {
     RULE(InferClause, NULL, AT(InferClause, indexElems), AT(InferClause, whereClause)),
     RULE(IndexElem, NULL, AT(IndexElem, expr)),
     RULE(WithClause, NULL, AT(WithClause, ctes)),
-    RULE(CommonTableExpr, NULL, AT(CommonTableExpr, ctequery), AT(CommonTableExpr, cycle_clause)),
+    RULE(CommonTableExpr, look_common, AT(CommonTableExpr, ctequery),
+         AT(CommonTableExpr, cycle_clause)),
     RULE(CTECycleClause, NULL, AT(CTECycleClause, cycle_mark_value),
          AT(CTECycleClause, cycle_mark_default)),
     RULE(IntoClause, look_into),

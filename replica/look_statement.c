@@ -414,6 +414,7 @@ void look_at_statement(struct look *l, struct statement *s, const void *node)
         RULES[tag](l, s, node);
     else
         look_ddl(l, s, node);
+    look_at_strangers(l, s);
 }
 
 size_t look_count(const struct List *tree)

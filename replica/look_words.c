@@ -153,11 +153,13 @@ void look_at_words(struct look *l, struct statement *s)
     l->setting_room = 0;
     if (!begin_words(s, &token))
         return;
+    l->by_words = true;
     while (is_there) {
         is_there = token_next_word(&reader, &next);
         look_at_token(&words, &token, &next);
         token = next;
     }
+    l->by_words = false;
 }
 
 /* Skips to behind a word. */

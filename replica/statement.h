@@ -60,6 +60,7 @@ enum statement_effect {
     EFFECT_CURRVAL = 1 << 10, /* currval(), lastval(): wants the server of the last of those */
     EFFECT_ALONE = 1 << 11,   /* runs in no transaction block: VACUUM, CREATE DATABASE... */
     EFFECT_UNSEEN = 1 << 12,  /* was not looked into: SET, BEGIN, PREPARE may be in it, too */
+    EFFECT_UNKNOWN = 1 << 13, /* names what the catalog does not know: that may be old */
 };
 
 /* Transaction modes.  What a statement does not name is MODE_UNSAID. */
@@ -130,6 +131,7 @@ struct script {
 
 struct statement_options {
     const struct catalog *catalog; /* borrowed; NULL: nothing is known but PostgreSQL's own */
+    bool needs_catalog;            /* what only the catalog knows, and it does not: the primary's */
     bool backslash_escapes;        /* the session's standard_conforming_strings is off */
     bool hides_ascii;              /* by statement_encoding_hides_ascii(), of its client_encoding */
     bool tries_unknown_functions;  /* ROUTE_TRY for functions nobody knows; else ROUTE_PRIMARY */

@@ -89,6 +89,7 @@ static void gather_parse(struct sql_session *s, struct slice body, struct gather
 static void gather_bind(struct sql_session *s, struct slice body, struct gathering *g,
                         const struct pg_parse *last)
 {
+    const struct sql_note *note;
     struct pg_bind bind;
     struct pg_statement *st;
 
@@ -102,8 +103,7 @@ static void gather_bind(struct sql_session *s, struct slice body, struct gatheri
         keep_to_primary(g, "a statement that is not known");
         return;
     }
-    const struct sql_note *note = st->note;
-
+    note = sql_note_of(s, st);
     if (!g->any)
         g->shape = note->key;
     join(g, &note->verdict, note->hint);
@@ -111,14 +111,15 @@ static void gather_bind(struct sql_session *s, struct slice body, struct gatheri
 
 static void gather_describe(struct sql_session *s, struct slice body, struct gathering *g)
 {
+    const struct sql_note *note;
     struct pg_target target;
     struct pg_statement *st;
 
-    if (pg_read_target(body, &target) != ERR_NONE || target.kind != PG_KIND_STATEMENT)
+    if (pg_read_target(body, &target) != ERR_NONE || target.kind != PG_KIND_STATEMENT ||
+        pg_statements_session_find(&s->statements, target.name, &st) != PG_NAME_THERE)
         return;
-    if (pg_statements_session_find(&s->statements, target.name, &st) == PG_NAME_THERE)
-        join(g, &((const struct sql_note *)st->note)->verdict,
-             ((const struct sql_note *)st->note)->hint);
+    note = sql_note_of(s, st);
+    join(g, &note->verdict, note->hint);
 }
 
 static void gather_query(struct sql_session *s, struct slice body, struct gathering *g)

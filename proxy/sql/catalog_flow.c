@@ -4,10 +4,17 @@
  *     due --> opening --> the signature --> (it is another) the rows --> a new table, verdicts are
  *                                                                       forgotten
  *
+ * Until it is known, what depends on it goes to the primary (needs_catalog in replica/statement.h).
  * After DDL through any worker nothing is known until it was asked again, since what a function was
- * it may not be any more; who is asked meanwhile has to be the primary.  DDL that did not come
- * through Sheaf is seen by the signature, once a minute.  A database that nobody asks anything is
- * forgotten. */
+ * it may not be any more.
+ *
+ * DDL is seen by the words of a statement; that in DO, CALL and functions by the fingerprint that
+ * is asked in the same session behind them (sql_catalog_compare()).  DDL that did not come through
+ * Sheaf is seen by the signature, asked every ten seconds of some worker, and soon after somebody
+ * named a relation or function that is not known.  So for ten seconds at most a name that
+ * was known may have got another meaning; new names are the primary's until they are known.
+ *
+ * A database that nobody asks anything is forgotten. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +25,10 @@
 #include "proxy/sql/sql_flow.h"
 
 enum {
-    CATALOG_EVERY_US = 60 * 1000 * 1000,
+    CATALOG_EVERY_US = 10 * 1000 * 1000,
     CATALOG_AGAIN_US = 10 * 1000 * 1000, /* after a failure */
-    CATALOG_REST_US = 1000 * 1000,       /* from one to the next, at least, */
-    CATALOG_REST_TIMES = 20,             /* and so many times what one takes */
+    CATALOG_REST_US = 200 * 1000,        /* from one to the next, at least, */
+    CATALOG_REST_TIMES = 10,             /* and so many times what one takes */
     CATALOG_MOST_US = 90 * 1000 * 1000,
     CATALOG_IDLE_US = 180 * 1000 * 1000,
 };
@@ -41,8 +48,10 @@ struct sql_catalog {
     enum stage stage;
     char signature[PG_CATALOG_SIGNATURE_BYTES], read[PG_CATALOG_SIGNATURE_BYTES];
     uint64_t due_us, began_us, used_us;
+    uint64_t rest_us;
     bool failed;
     bool too_large; /* what has this signature */
+    bool doubted;   /* it is asked though another worker has, just now */
 };
 
 /* ---- which there are ---- */
@@ -70,6 +79,13 @@ static struct sql_catalog *catalog_find(struct sql_side *side, const char *datab
     c->changes = atomic_load(&c->shared->catalog_changes);
     list_append(&side->catalogs, &c->link);
     return c;
+}
+
+/* What was said of statements may be wrong now. */
+static void learned(struct sql_catalog *c)
+{
+    verdicts_forget_all(c->side->verdicts);
+    c->side->verdict_epoch++;
 }
 
 static void forget(struct sql_catalog *c)
@@ -145,6 +161,20 @@ void sql_catalog_ready(struct sql_upstream *u)
     put(u->catalog, STAGE_SIGNATURE);
 }
 
+/* Another worker was told just now what this one knows already. */
+static bool was_told(struct sql_catalog *c, uint64_t now_us)
+{
+    uint64_t told_us = atomic_load(&c->shared->catalog_told_us);
+    struct pg_catalog_fingerprint f;
+
+    if (c->doubted || told_us + CATALOG_EVERY_US <= now_us ||
+        pg_catalog_read_fingerprint(slice_text(c->signature), &f) != ERR_NONE ||
+        f.wide != atomic_load(&c->shared->catalog_wide))
+        return false;
+    c->due_us = told_us + CATALOG_EVERY_US;
+    return true;
+}
+
 /* A pool of one server has no use for it. */
 static void ask_if_due(struct sql_catalog *c, struct sql_account *a, uint64_t now_us)
 {
@@ -153,12 +183,19 @@ static void ask_if_due(struct sql_catalog *c, struct sql_account *a, uint64_t no
     if (c->upstream != NULL || now_us < c->due_us || c->side->endpoint_count < 2)
         return;
     primary = sql_primary(c->side);
-    if (primary == NULL || primary->failing || !primary->present || sql_halt_is_on(a))
+    if (primary == NULL || primary->failing || !primary->present || sql_halt_is_on(a) ||
+        was_told(c, now_us))
         return;
     c->began_us = now_us;
+    c->doubted = false;
     c->stage = STAGE_OPENING;
     c->upstream = sql_upstream_open_alone(a, primary);
     c->upstream->catalog = c;
+}
+
+static uint64_t rest_of(const struct sql_catalog *c)
+{
+    return c->rest_us > CATALOG_REST_US ? c->rest_us : CATALOG_REST_US;
 }
 
 void sql_catalog_look(struct sql_session *s)
@@ -169,15 +206,52 @@ void sql_catalog_look(struct sql_session *s)
 
     c->used_us = now_us;
     if (changes != c->changes) {
-        uint64_t soon_us = c->began_us + CATALOG_REST_US;
+        uint64_t soon_us = c->began_us + rest_of(c);
 
         c->changes = changes;
         if (c->table != NULL)
             c->due_us = soon_us;
         forget(c);
-        verdicts_forget_all(c->side->verdicts);
+        learned(c);
     }
     ask_if_due(c, s->account, now_us);
+}
+
+/* True: its meaning is another than the one told last, whoever was told it. */
+static bool note_told(struct sql_catalog *c, const struct pg_catalog_fingerprint *f)
+{
+    uint64_t deep = atomic_exchange(&c->shared->catalog_deep, f->deep);
+
+    if (deep == f->deep || deep == 0)
+        return false;
+    atomic_fetch_add(&c->shared->catalog_changes, 1);
+    return true;
+}
+
+void sql_catalog_is_doubted(struct sql_session *s)
+{
+    struct sql_catalog *c = s->account->catalog;
+    uint64_t soon_us = c->began_us + rest_of(c);
+
+    if (c->table == NULL || c->upstream != NULL || (s->pins & PG_PIN_TEMP))
+        return;
+    c->doubted = true;
+    if (c->due_us > soon_us)
+        c->due_us = soon_us;
+}
+
+void sql_catalog_compare(struct sql_session *s, struct slice fingerprint)
+{
+    struct sql_catalog *c = s->account->catalog;
+    struct pg_catalog_fingerprint f;
+
+    if (pg_catalog_read_fingerprint(fingerprint, &f) != ERR_NONE)
+        return;
+    if (s->counts_catalog)
+        atomic_store(&c->shared->catalog_deep, f.deep);
+    else
+        (void)note_told(c, &f);
+    s->counts_catalog = false;
 }
 
 const struct catalog *sql_catalog_see(const struct sql_session *s, struct catalog_view *view,
@@ -196,11 +270,28 @@ const struct catalog *sql_catalog_see(const struct sql_session *s, struct catalo
 void sql_catalog_changed(struct sql_session *s)
 {
     s->changes_catalog = false;
+    s->counts_catalog = true;
     if (s->account != NULL)
         atomic_fetch_add(&s->account->catalog->shared->catalog_changes, 1);
 }
 
 /* ---- answers ---- */
+
+/* True: what is under way began with what is known; else DDL came in between. */
+static bool take_signature(struct sql_catalog *c)
+{
+    struct pg_catalog_fingerprint f;
+
+    if (c->stage != STAGE_SIGNATURE ||
+        pg_catalog_read_fingerprint(slice_text(c->read), &f) != ERR_NONE)
+        return true;
+    atomic_store(&c->shared->catalog_wide, f.wide);
+    atomic_store(&c->shared->catalog_told_us, worker_now_us(c->side->worker));
+    if (!note_told(c, &f))
+        return true;
+    c->asked_changes++; /* the rows that come will know of this one */
+    return c->asked_changes == atomic_load(&c->shared->catalog_changes);
+}
 
 static void read_row(struct sql_catalog *c, struct slice body)
 {
@@ -241,9 +332,11 @@ static void take(struct sql_catalog *c)
     memcpy(c->signature, c->read, sizeof(c->signature));
     catalog_table_unref(&c->table);
     if (c->too_large) {
-        log_event(LOG_WARN, "catalog is too large to be kept: functions are not known",
-                  log_text("database", c->database), log_text("pool", c->side->name),
-                  log_number("names", catalog_table_names(c->coming)));
+        log_event(
+            LOG_WARN,
+            "catalog is too large to be kept: what is not PostgreSQL's own is read at the primary",
+            log_text("database", c->database), log_text("pool", c->side->name),
+            log_number("names", catalog_table_names(c->coming)));
     } else {
         log_event(LOG_DEBUG, "catalog is known", log_text("database", c->database),
                   log_text("pool", c->side->name),
@@ -252,18 +345,18 @@ static void take(struct sql_catalog *c)
         c->table = c->coming;
         c->coming = NULL;
     }
-    verdicts_forget_all(c->side->verdicts);
+    c->changes = c->asked_changes;
+    learned(c);
 }
 
 static void answered(struct sql_catalog *c)
 {
     uint64_t took_us = worker_now_us(c->side->worker) - c->began_us;
-    uint64_t rest_us = took_us * CATALOG_REST_TIMES;
 
     if (c->failed || c->read[0] == '\0') {
         be_done(c, CATALOG_AGAIN_US);
-    } else if (c->asked_changes != atomic_load(&c->shared->catalog_changes)) {
-        be_done(c, rest_us > CATALOG_REST_US ? rest_us : CATALOG_REST_US);
+    } else if (!take_signature(c) || c->asked_changes != atomic_load(&c->shared->catalog_changes)) {
+        be_done(c, rest_of(c));
     } else if (c->stage == STAGE_SIGNATURE) {
         if (strcmp(c->read, c->signature) == 0 && (c->table != NULL || c->too_large)) {
             be_done(c, CATALOG_EVERY_US);
@@ -275,7 +368,8 @@ static void answered(struct sql_catalog *c)
         put(c, STAGE_ROWS);
     } else {
         take(c);
-        be_done(c, CATALOG_EVERY_US);
+        c->rest_us = took_us * CATALOG_REST_TIMES;
+        be_done(c, c->rest_us > CATALOG_EVERY_US ? c->rest_us : CATALOG_EVERY_US);
     }
 }
 
@@ -341,7 +435,7 @@ void sql_catalogs_tick(struct sql_side *side, uint64_t now_us)
 
         if (c->table != NULL && now_us - c->used_us >= CATALOG_IDLE_US) {
             forget(c);
-            verdicts_forget_all(side->verdicts);
+            learned(c);
             c->due_us = 0;
         }
         if (c->upstream != NULL && now_us - c->began_us > CATALOG_MOST_US)

@@ -211,7 +211,7 @@ static void explain(struct sql_session *s, const struct sql_class *c, const stru
                                    .route = ROUTE_PRIMARY,
                                    .reason = "no statement" };
     struct sql_decision d;
-    const char *server;
+    const char *role, *server;
     char text[512];
 
     if (st->inner != NULL) {
@@ -222,12 +222,12 @@ static void explain(struct sql_session *s, const struct sql_class *c, const stru
         v.modes = st->inner->modes;
     }
     d = sql_decide(s, &v, &c->hints);
-    server = d.endpoint == NULL ? "none" : d.endpoint->name;
-    snprintf(text, sizeof(text), "%s %s: %s%s%s",
-             d.endpoint != NULL && d.endpoint == sql_primary(sql_side_of(s)) ? "primary"
-                                                                             : "replica",
-             server, v.reason, strcmp(d.why, v.reason) == 0 ? "" : "; ",
-             strcmp(d.why, v.reason) == 0 ? "" : d.why);
+    role = d.endpoint == NULL                          ? "none"
+           : d.endpoint == sql_primary(sql_side_of(s)) ? "primary "
+                                                       : "replica ";
+    server = d.endpoint == NULL ? "" : d.endpoint->name;
+    snprintf(text, sizeof(text), "%s%s: %s%s%s", role, server, v.reason,
+             strcmp(d.why, v.reason) == 0 ? "" : "; ", strcmp(d.why, v.reason) == 0 ? "" : d.why);
     put_cell(out, "ROUTE", slice_text(text), "EXPLAIN");
 }
 

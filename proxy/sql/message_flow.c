@@ -105,23 +105,6 @@ static void begin_messages(struct sql_session *s)
 
 /* ---- Parse ---- */
 
-static struct sql_note *note_of(struct sql_session *s, struct pg_statement *st)
-{
-    struct sql_class class;
-    struct sql_note *note;
-
-    if (st->note != NULL)
-        return st->note;
-    sql_classify(s, pg_statement_text(st), &class);
-    note = mem_new(sizeof(*note));
-    *note = (struct sql_note){ .verdict = class.verdict,
-                               .key = class.key,
-                               .hint = class.hints.route,
-                               .has_deeds = sql_class_has_deeds(&class) };
-    st->note = note;
-    return note;
-}
-
 enum err sql_statement_intern_sql(struct sql_session *s, struct slice text,
                                   const struct statement *inner, struct pg_statement **out)
 {
@@ -140,6 +123,7 @@ enum err sql_statement_intern_sql(struct sql_session *s, struct slice text,
     note->verdict = (struct statement_verdict){
         .kind = inner->kind, .route = inner->route, .effects = inner->effects, .reason = "EXECUTE"
     };
+    note->is_of_sql = true;
     note->has_deeds = inner->setting_count > 0 || (inner->effects & EFFECT_SETS);
     (*out)->note = note;
     return ERR_NONE;
@@ -156,7 +140,7 @@ static enum err intern(struct sql_session *s, const struct pg_parse *parse,
     };
 
     TRY(pg_statements_intern(sql_side_of(s)->statements, &key, out));
-    note_of(s, *out);
+    (void)sql_note_of(s, *out);
     return ERR_NONE;
 }
 

@@ -416,12 +416,26 @@ static bool must_be_whole(const struct sql_upstream *u, uint8_t type)
     return true;
 }
 
+static bool read_fingerprint(struct sql_upstream *u, struct slice body)
+{
+    struct pg_row row;
+    struct slice text;
+
+    if (pg_read_row(body, &row) != ERR_NONE || row.count != 2)
+        return false;
+    text = pg_row_value(&row, 1).bytes;
+    if (text.len < sizeof(u->fingerprint))
+        snprintf(u->fingerprint, sizeof(u->fingerprint), "%.*s", (int)text.len,
+                 (const char *)text.at);
+    return true;
+}
+
 static void read_probe_row(struct sql_upstream *u, struct slice body)
 {
     struct sql_session *s = u->lessee;
     struct pg_pins_row row;
 
-    if (s == NULL || pg_pins_read_row(body, &row) != ERR_NONE)
+    if (s == NULL || read_fingerprint(u, body) || pg_pins_read_row(body, &row) != ERR_NONE)
         return;
     if (!row.is_setting)
         u->found = row.pins;

@@ -3,6 +3,7 @@
  * What may change something goes to the primary.  A read goes to a replica that is up and has
  * applied what the session has seen or done; if there is none, or it does not come soon, to the
  * primary, which always has. */
+#include "proxy/base/mem.h"
 #include "proxy/sql/sql_flow.h"
 
 /* ---- what a statement is ---- */
@@ -36,6 +37,8 @@ void sql_classify(struct sql_session *s, struct slice text, struct sql_class *ou
     struct statement_options options = {
         .backslash_escapes = pg_settings_backslash_escapes(s->settings.current),
         .tries_unknown_functions = side->settings->unknown_functions == SQL_UNKNOWN_FUNCTIONS_TRY,
+        .needs_catalog = side->endpoint_count > 1 &&
+                         side->settings->unknown_functions != SQL_UNKNOWN_FUNCTIONS_TRY,
     };
     struct verdict_key key = { .path = path_of(s), .role = (uint32_t)s->account->number };
     struct shape shape = { 0 };
@@ -65,8 +68,32 @@ void sql_classify(struct sql_session *s, struct slice text, struct sql_class *ou
     out->script = &side->script;
     out->verdict = verdict_of_all(&side->script);
     out->is_sheaf_set = side->script.is_error && sql_local_reads_set(text);
+    if (side->script.effects & EFFECT_UNKNOWN)
+        sql_catalog_is_doubted(s);
     if (out->has_shape && side->script.may_be_remembered && !is_ours(&side->script.statements[0]))
         verdicts_keep(side->verdicts, &key, &out->verdict);
+}
+
+/* The same of a statement that was prepared: again if something was learned since. */
+const struct sql_note *sql_note_of(struct sql_session *s, struct pg_statement *st)
+{
+    struct sql_side *side = sql_side_of(s);
+    struct sql_note *note = st->note;
+    struct sql_class class;
+
+    sql_catalog_look(s);
+    if (note != NULL && (note->epoch == side->verdict_epoch || note->is_of_sql))
+        return note;
+    sql_classify(s, pg_statement_text(st), &class);
+    if (note == NULL) {
+        st->note = note = mem_new(sizeof(*note));
+        note->has_deeds = sql_class_has_deeds(&class);
+    }
+    note->verdict = class.verdict;
+    note->key = class.key;
+    note->hint = class.hints.route;
+    note->epoch = side->verdict_epoch;
+    return note;
 }
 
 void sql_verdict_overrule(struct sql_session *s, const struct sql_upstream *u)
@@ -77,6 +104,7 @@ void sql_verdict_overrule(struct sql_session *s, const struct sql_upstream *u)
     if (u->shape.low != 0 || u->shape.high != 0)
         verdicts_overrule(side->verdicts, &u->shape, u->sqlstate,
                           worker_now_us(side->worker) / 1000 + OVERRULED_MS);
+    side->verdict_epoch++;
 }
 
 /* ---- where servers stand ---- */
@@ -309,7 +337,8 @@ static bool is_read_only(const struct sql_session *s, const struct statement_ver
 /* Nothing in it writes but, perhaps, functions of which nothing is known: a hint may know. */
 static bool is_unknown(const struct statement_verdict *v)
 {
-    return v->kind == STATEMENT_QUERY && v->effects == EFFECT_OPAQUE;
+    return v->kind == STATEMENT_QUERY && v->effects != 0 &&
+           (v->effects & ~(uint32_t)(EFFECT_OPAQUE | EFFECT_UNKNOWN)) == 0;
 }
 
 struct sql_decision sql_decide(struct sql_session *s, const struct statement_verdict *v,

@@ -3,6 +3,7 @@
  *
  * A text that changes settings is noted when it is sent (its *deeds*), and each of its
  * statements is done when the server says that it has; nothing further is sent meanwhile. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -261,7 +262,7 @@ void sql_deeds_complete(struct sql_upstream *u, uint16_t note, struct slice tag)
 static bool may_unpin(const struct statement_verdict *v)
 {
     if (v->kind == STATEMENT_QUERY)
-        return v->effects != 0;
+        return (v->effects & ~(uint32_t)EFFECT_UNKNOWN) != 0;
     return v->kind != STATEMENT_BEGIN && v->kind != STATEMENT_SHOW && v->kind != STATEMENT_FETCH &&
            v->kind != STATEMENT_SAVEPOINT && v->kind != STATEMENT_EXPLAIN &&
            v->kind != STATEMENT_COPY_IN && v->kind != STATEMENT_COPY_OUT;
@@ -388,10 +389,29 @@ void sql_probe_ended(struct sql_upstream *u)
     if (failed) /* it could not be asked: better to keep what may be there */
         return;
     s->pins = pg_pins_after_probe(s->pins, u->found);
+    if (u->fingerprint[0] != '\0')
+        sql_catalog_compare(s, slice_text(u->fingerprint));
     if (u->probes_settings) {
         pg_settings_session_adopt(u->endpoint->side->interned, &s->settings, &u->settings_found);
         set_upstream(u, pg_settings_session_effective(&s->settings));
     }
+}
+
+/* What ran may have done DDL. */
+static void ask_fingerprint(const struct sql_upstream *u, struct buf *question)
+{
+    enum { FLUSHES_FROM = 15 };
+    struct slice version;
+    uint64_t major = 0;
+    size_t digits = 0;
+
+    if (pg_settings_find(u->reported, slice_text("server_version"), &version)) {
+        while (digits < version.len && isdigit(version.at[digits]))
+            digits++;
+        (void)slice_to_u64(slice_of(version.at, digits), &major);
+    }
+    buf_text(question, ";");
+    buf_slice(question, pg_catalog_fingerprint_query(major >= FLUSHES_FROM));
 }
 
 static void begin_probe(struct sql_upstream *u)
@@ -402,7 +422,7 @@ static void begin_probe(struct sql_upstream *u)
     u->probing = true;
     u->cancel_due = false;
     u->found = 0;
-    u->sqlstate[0] = '\0';
+    u->fingerprint[0] = u->sqlstate[0] = '\0';
     u->probes_settings = s->probes_settings;
     u->hides_settings |= s->probes_settings;
     s->probes = s->probes_settings = false;
@@ -411,6 +431,8 @@ static void begin_probe(struct sql_upstream *u)
         pg_pins_put_query(&question, s->settings.current, NULL, 0);
     else
         buf_slice(&question, pg_pins_query(false));
+    if (u->probes_settings && u->endpoint->side->endpoint_count > 1)
+        ask_fingerprint(u, &question);
     sql_upstream_ask(u, buf_all(&question), SQL_NOTE_PROBE);
     buf_fini(&question);
 }

@@ -241,6 +241,7 @@ static void follow_settings(struct sql_side *side, const struct sql_pool *settin
         sql_account_follow(LIST_ITEM(link, struct sql_account, link));
     follow_upstreams(side);
     verdicts_forget_all(side->verdicts);
+    side->verdict_epoch++;
     sql_admission_follow(side);
     assembly_unref(&old);
 }

@@ -37,6 +37,7 @@
 #include "proxy/core/stats.h"
 #include "proxy/core/upstream.h"
 #include "proxy/sql/pg_admit.h"
+#include "proxy/sql/pg_catalog.h"
 #include "proxy/sql/pg_expect.h"
 #include "proxy/sql/pg_login.h"
 #include "proxy/sql/pg_pins.h"
@@ -89,11 +90,13 @@ struct sql_budget {
     struct list link;
     char *key; /* owned */
     uint32_t refs;
-    atomic_uint open;            /* upstreams, of all workers */
-    atomic_ullong wanted_us;     /* when one was last asked for in vain, */
-    atomic_uintptr_t wanted_by;  /* and by which roster: only compared */
-    atomic_ullong dirty_us;      /* with causal_scope: the last write of all */
-    atomic_uint catalog_changes; /* of a catalog's: how often somebody has done DDL */
+    atomic_uint open;                         /* upstreams, of all workers */
+    atomic_ullong wanted_us;                  /* when one was last asked for in vain, */
+    atomic_uintptr_t wanted_by;               /* and by which roster: only compared */
+    atomic_ullong dirty_us;                   /* with causal_scope: the last write of all */
+    atomic_uint catalog_changes;              /* of a catalog's: how often somebody has done DDL, */
+    atomic_ullong catalog_deep, catalog_wide; /* and its fingerprint, as last told; 0: not yet */
+    atomic_ullong catalog_told_us;            /* by the primary to a worker that asked for it */
 };
 
 /* Those that an upstream counts in. */
@@ -267,6 +270,7 @@ struct sql_session {
     bool probes : 1;         /* something was done that only the server knows all of */
     bool probes_settings : 1;
     bool changes_catalog : 1; /* so does DDL in it */
+    bool counts_catalog : 1;  /* which is known already */
     bool dirties : 1;         /* this exchange or its transaction may write */
     bool commits : 1;         /* this exchange may end its transaction */
     bool fails_next : 1;      /* the exchange that comes next was answered with an error */
@@ -303,6 +307,7 @@ struct sql_upstream {
     uint32_t cancels;    /* requests to cancel that are on their way to it */
     uint32_t found;      /* pins that the probe found */
     uint32_t departs_to; /* a worker, while it is on works->departing */
+    char fingerprint[PG_CATALOG_SIGNATURE_BYTES]; /* of the catalog, that the probe found; or "" */
     struct pg_settings_found settings_found;
     struct verdict_key shape; /* of what is held; zero: it has none */
     char sqlstate[6];         /* of the last error in this exchange; "" if there was none */
@@ -351,6 +356,7 @@ struct sql_side {
     struct stats_row *stats;
     struct sql_counts *counts;
     struct verdicts *verdicts;
+    uint32_t verdict_epoch; /* rises when those may be others */
     struct policy_turn turn;
     struct pg_settings_pool *interned;
     struct pg_statements *statements;
@@ -395,8 +401,10 @@ struct sql_class {
 struct sql_note {
     struct statement_verdict verdict;
     struct verdict_key key;
-    uint8_t hint; /* enum shape_hint_route */
+    uint32_t epoch; /* the side's verdict_epoch */
+    uint8_t hint;   /* enum shape_hint_route */
     bool has_deeds;
+    bool is_of_sql; /* what a PREPARE's executions are */
 };
 
 enum sql_verb { SQL_GO, SQL_WAIT_PRIMARY, SQL_WAIT_SAMPLE, SQL_WAIT_POSITION, SQL_REFUSE };
@@ -579,6 +587,7 @@ bool sql_settings_apply(struct sql_upstream *u, const struct pg_settings *wanted
 
 /* route_flow.c */
 void sql_classify(struct sql_session *s, struct slice text, struct sql_class *out);
+const struct sql_note *sql_note_of(struct sql_session *s, struct pg_statement *st);
 struct sql_decision sql_decide(struct sql_session *s, const struct statement_verdict *v,
                                const struct shape_hints *hints);
 /* A replica refused it: for some time it is the primary's. */
@@ -667,6 +676,11 @@ void sql_catalog_look(struct sql_session *s);
 const struct catalog *sql_catalog_see(const struct sql_session *s, struct catalog_view *view,
                                       struct catalog *out);
 void sql_catalog_changed(struct sql_session *s); /* what it did is done */
+/* It was asked for what is not known: what is known may be old. */
+void sql_catalog_is_doubted(struct sql_session *s);
+/* What the server says of the catalog, as pg_catalog_fingerprint() has it, behind something that
+ * may have done anything. */
+void sql_catalog_compare(struct sql_session *s, struct slice fingerprint);
 void sql_catalog_ready(struct sql_upstream *u);
 size_t sql_catalog_input(struct sql_upstream *u, struct slice in);
 void sql_catalog_lost(struct sql_upstream *u);

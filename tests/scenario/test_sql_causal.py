@@ -40,6 +40,7 @@ class Fresh(Routed):
     def at(self, reads, **options):
         session = pg.PgSession(self.front.target(reads), **options)
         self.addCleanup(session.close)
+        wait_until(lambda: "the catalog" not in str(session.ask("EXPLAIN ROUTE SELECT n FROM c").rows), what="Sheaf to know the catalog")
         return session
 
     def stale(self, session, rounds=ROUNDS, write="UPDATE c SET n = {}"):

@@ -110,6 +110,54 @@ class Statements(Routed):
         for _ in range(3):
             self.assertEqual(self.session().value("SELECT * FROM swallowed"), "written")
 
+    def test_before_the_catalog_is_known_it_is_read_at_the_primary(self):
+        """By the first words of the first session of a database, and of each worker."""
+        for _ in range(3):
+            front = Sheaf(self, sql_pool(self.primary, self.replicas), proxy={"workers": 2})
+            with pg.PgSession(front.target(), database="postgres") as session:  # not the one whose catalog is asked for
+                wait_until(lambda: session.ask("EXPLAIN ROUTE SELECT 1").rows[0][0].startswith("replica"), what="replicas to be known")
+            with pg.PgSession(front.target()) as session:
+                for _ in range(20):
+                    self.assertEqual(session.value("SELECT * FROM swallowed"), "written")
+
+    def test_what_it_means_changes_in_code(self):
+        """DDL in functions, DO and CALL, in transactions and outside; prepared statements follow."""
+        calm, writes = "CREATE OR REPLACE VIEW means AS SELECT ''calm''::text AS m", "CREATE OR REPLACE VIEW means AS SELECT swallows() AS m"
+        self.primary.sql("DROP VIEW IF EXISTS means; DROP PROCEDURE IF EXISTS be(text); DROP FUNCTION IF EXISTS become(text);"
+                         "CREATE PROCEDURE be(what text) LANGUAGE plpgsql AS $$ BEGIN EXECUTE what; END $$;"
+                         "CREATE FUNCTION become(what text) RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE what; RETURN 1; END $$;", user="app")
+        session, other = self.session(), self.session()
+        for change in (lambda ddl: session.ask(f"CALL be('{ddl}')"), lambda ddl: session.run(pg.one("SELECT become($1)", ddl.replace("''", "'")) + pg.sync()),
+                       lambda ddl: [session.ask(text) for text in ("BEGIN", f"SELECT become('{ddl}')", "SELECT 1", "COMMIT")]):
+            change(calm)
+            for each in (session, other):
+                wait_until(lambda each=each: self.went(each, "SELECT m FROM means")[0] == "replica", what="the view to be known as calm")
+                each.run(pg.parse("means", "SELECT m FROM means") + pg.sync())
+                self.assertEqual(each.run(pg.bind("", "means") + pg.execute() + pg.sync()).rows, [["calm"]])
+            change(writes)
+            for each in (session, other):
+                self.assertEqual(each.value("SELECT m FROM means"), "written")
+                self.assertEqual(each.run(pg.bind("", "means") + pg.execute() + pg.sync()).rows, [["written"]])
+                each.ask("DEALLOCATE ALL")
+        wait_until(lambda: "volatile" in str(session.ask("EXPLAIN ROUTE SELECT m FROM means").rows), what="the catalog to be known again")
+        self.assertEqual(session.value("SELECT m FROM means"), "written")
+
+    def test_what_is_made_past_sheaf(self):
+        """What is not known is the primary's, and is known soon."""
+        session = self.session()
+        self.primary.sql("DROP VIEW IF EXISTS news, olds; CREATE VIEW news AS SELECT swallows() AS m; CREATE VIEW olds AS SELECT 1", user="app")
+        self.caught_up()
+        for _ in range(5):
+            self.assertEqual(session.value("SELECT m FROM news"), "written")
+        wait_until(lambda: "volatile" in str(session.ask("EXPLAIN ROUTE SELECT m FROM news").rows), what="it to be known")
+        wait_until(lambda: self.went(session, "SELECT * FROM olds")[0] == "replica", what="the other to be known, too")
+
+    def test_temporary_tables_in_code_do_not_unlearn_the_catalog(self):
+        session = self.session()
+        for n in range(5):
+            session.ask("DO $$ BEGIN CREATE TEMP TABLE made_here (a text PRIMARY KEY); DROP TABLE made_here; END $$")
+            self.assertEqual(self.went(self.session(), f"SELECT calm() + {n}")[0], "replica")
+
     def test_a_search_path_that_hides_a_known_function(self):
         session = self.session()
         self.assert_goes("replica", "SELECT length('x')", session=session)

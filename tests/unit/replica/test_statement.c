@@ -369,6 +369,77 @@ static void check_with_catalog(const char *text, enum statement_route route, con
     }
 }
 
+/* Where what only a catalog knows needs one. */
+static void check_need(const struct catalog *catalog, const char *text, enum statement_route route,
+                       const char *reason)
+{
+    const struct statement_options options = { .catalog = catalog, .needs_catalog = true };
+    struct script script = read_slice(slice_text(text), &options);
+    bool is_unknown = strstr(reason, "not known") != NULL;
+
+    if (script.route != route || strcmp(script.reason, reason) != 0 ||
+        (is_unknown && !(script.effects & EFFECT_UNKNOWN))) {
+        printf("%s\n  is %s: %s, effects %x\n", text, statement_route_text(script.route),
+               script.reason, script.effects);
+        check_failures_here++;
+    }
+}
+
+static void without_a_catalog_what_it_would_tell_goes_to_the_primary(void)
+{
+    static const char *const BLIND[] = {
+        "SELECT * FROM t",
+        "SELECT now()",
+        "SELECT 1 + 1",
+        "SELECT '1'::text",
+        "SELECT (ROW(1)).f",
+        "SELECT 1 FROM pg_class",
+        "COPY t TO STDOUT",
+        "EXPLAIN SELECT FROM t",
+        "SELECT 1 = ANY (SELECT 1)",
+        "SELECT count(*), x.y",
+        "WITH x AS (SELECT 1) TABLE x",
+        "SELECT JSON_OBJECT('a': a)",
+    };
+
+    for (size_t i = 0; i < sizeof(BLIND) / sizeof(BLIND[0]); i++)
+        check_need(NULL, BLIND[i], ROUTE_PRIMARY, "the catalog is not known");
+    check_need(NULL, "SELECT 1", ROUTE_READ, "a read");
+    check_need(NULL, "SELECT pg_catalog.now()", ROUTE_READ, "a read");
+    check_need(NULL, "SELECT f()", ROUTE_PRIMARY, "a function that is not known");
+    check_need(NULL, "SELECT nextval('sq')", ROUTE_PRIMARY, "function nextval()");
+    check_need(NULL, "INSERT INTO t SELECT 1", ROUTE_PRIMARY, "INSERT");
+    check_need(NULL, "BEGIN READ ONLY", ROUTE_SESSION, "means the session");
+}
+
+static void names_that_the_catalog_does_not_know_go_to_the_primary(void)
+{
+    static const struct catalog CATALOG = { .function = know_function, .relation = know_relation };
+
+    check_need(&CATALOG, "SELECT * FROM plain", ROUTE_READ, "a read");
+    check_need(&CATALOG, "SELECT * FROM made", ROUTE_PRIMARY, "a relation that is not known");
+    check_need(&CATALOG, "SELECT * FROM other.plain", ROUTE_PRIMARY,
+               "a relation that is not known");
+    check_need(&CATALOG, "SELECT * FROM plain, (SELECT * FROM made) x", ROUTE_PRIMARY,
+               "a relation that is not known");
+    check_need(&CATALOG, "SELECT relname FROM pg_class", ROUTE_TRY, "a read");
+    check_need(&CATALOG, "SELECT * FROM pg_catalog.pg_class", ROUTE_READ, "a read");
+    check_need(&CATALOG, "WITH x AS (SELECT 1) SELECT * FROM x, x y", ROUTE_TRY, "a read");
+    check_need(&CATALOG, "SELECT * FROM (WITH RECURSIVE x AS (SELECT 1 UNION TABLE x) TABLE x) y",
+               ROUTE_TRY, "a read");
+    check_need(&CATALOG, "WITH x AS (SELECT 1) SELECT * FROM x, made", ROUTE_PRIMARY,
+               "a relation that is not known");
+    /* Of one statement, not of the next. */
+    check_need(&CATALOG, "WITH x AS (SELECT 1) TABLE x; TABLE x", ROUTE_PRIMARY,
+               "a relation that is not known");
+    check_need(&CATALOG, "EXPLAIN SELECT * FROM made", ROUTE_PRIMARY,
+               "a relation that is not known");
+    check_need(&CATALOG, "INSERT INTO made SELECT 1", ROUTE_PRIMARY, "INSERT");
+    /* Words that the grammar does not know may be names of anything. */
+    check_need(&CATALOG, "SELECT JSON_OBJECT('a': made) FROM made", ROUTE_TRY,
+               "a read, by its words");
+}
+
 static void the_catalog_tells_of_functions_and_relations(void)
 {
     check_with_catalog("SELECT f_read(1)", ROUTE_TRY, "a function that reads");
@@ -545,6 +616,8 @@ int main(void)
     RUN(explain_route_is_answered_here);
     RUN(hints_are_found_wherever_comments_may_stand);
     RUN(the_catalog_tells_of_functions_and_relations);
+    RUN(without_a_catalog_what_it_would_tell_goes_to_the_primary);
+    RUN(names_that_the_catalog_does_not_know_go_to_the_primary);
     RUN(unknown_functions_may_be_tried);
     RUN(backslashes_escape_where_the_session_says_so);
     RUN(encodings_that_hide_ascii_are_not_guessed_at);
