@@ -121,7 +121,7 @@ class Servers(Case):
     def sheaf(self, primary=None, replicas=None, **options):
         """All servers are candidates."""
         self.front = Sheaf(self, sql_pool(primary or self.primary, self.replicas if replicas is None else replicas, **{**QUICK, **options}))
-        if self.replicas and options.get("probe") != "no":
+        if self.replicas and options.get("probe") != "no" and options.get("reads") != "primary":
             with pg.PgSession(self.front.target()) as session:
                 wait_until(lambda: session.ask("EXPLAIN ROUTE SELECT 1").rows[0][0].startswith("replica"), what="replicas to be known")
         return self.front
@@ -132,6 +132,12 @@ class Servers(Case):
     def session(self, **options):
         session = pg.PgSession(self.front.target(), **options)
         self.addCleanup(session.close)
+        return session
+
+    def reader(self):
+        """One whose reads go to replicas, whatever is in them: Sheaf knows the catalog."""
+        session = self.session()
+        wait_until(lambda: session.ask("EXPLAIN ROUTE SELECT count(*) FROM t").rows[0][0].startswith("replica"), what="Sheaf to know the catalog")
         return session
 
     def assert_truth(self, crowd, primary=None):
@@ -202,7 +208,7 @@ class Replicas(Servers):
     def test_killed_in_the_middle_of_rows(self):
         """What was forwarded cannot be taken back: then it is an error, and never an end that looks like one."""
         self.sheaf()
-        session = self.session()
+        session = self.reader()
         session.send(pg.query("SELECT repeat('x', 1000), g FROM generate_series(1, 1000000) g"))
         session.until("D", 2000)
         for replica in self.replicas:
@@ -212,7 +218,7 @@ class Replicas(Servers):
 
     def test_killed_in_the_middle_of_a_copy_out(self):
         self.sheaf()
-        session = self.session()
+        session = self.reader()
         session.send(pg.query("COPY (SELECT repeat('x', 1000) FROM generate_series(1, 1000000)) TO STDOUT"))
         session.until("d", 2000)
         for replica in self.replicas:
@@ -249,7 +255,7 @@ class Replicas(Servers):
         self.primary.sql("INSERT INTO t SELECT g::text FROM generate_series(1, 1000) g", user="app")
         for replica in self.replicas:
             replica.wait_for_catchup()
-        session = self.session()
+        session = self.reader()
         session.send(pg.query("SELECT count(*) FROM t a, t b, generate_series(1, 4) c WHERE a.v || b.v || c <> ''"))
         wait_until(lambda: any(r.sessions("state = 'active' AND query LIKE '%count%'") for r in self.replicas), what="a replica to read")
         self.primary.sql("DELETE FROM t")
@@ -468,7 +474,7 @@ class WireOfAReplica(Servers):
         """A read is asked elsewhere while nothing of it was forwarded; else it fails, and never comes twice or in part."""
         wire = Faults(self, ("127.0.0.1", self.replicas[0].port))
         self.sheaf(replicas=[f"postgresql://{wire.address}"], probe="no")
-        session = self.session()
+        session = self.reader()
         for after in list(range(0, 80, 3)) + [100, 500, 2000, 5000, 20000, 40000, 60000]:
             wire.cut_after = after
             answer = pg.Answer()
@@ -480,7 +486,7 @@ class WireOfAReplica(Servers):
             self.assertTrue(set(answer.errors) <= LOST, answer.errors)
             wire.cut_after = None
             if not answer or answer.errors:
-                session = self.session()
+                session = self.reader()
             accepted = wire.accepted
             wait_until(lambda: session.value("SELECT 1") == "1" and wire.accepted >= accepted, what="the wire to be used again")
 
