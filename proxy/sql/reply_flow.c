@@ -301,10 +301,9 @@ static bool on_error(struct reply *r, struct pg_frame f, unsigned turn)
     if (telling == TELL_ENDS)
         return false;
     shown = telling == TELL;
-    if (shown && slice_is_text(report.severity, "FATAL")) {
-        u->fatal = memcmp(u->sqlstate, "57P", 3) != 0;
-        shown = u->fatal; /* else the loss is told, in our words */
-    }
+    if (shown &&
+        (slice_is_text(report.severity, "FATAL") || slice_is_text(report.severity, "PANIC")))
+        u->fatal = true; /* the session ends with its server, as it would without Sheaf */
     if (shown && u->lessee != NULL && speaks_of_ours(&report)) {
         advance(r, f, false);
         say_reworded(r, &report);
@@ -764,12 +763,20 @@ void sql_reply_lost(struct sql_upstream *u, const char *why)
     } else if (s->stage == SQL_WELCOMING) {
         sql_lease_drop(u);
         sql_session_go_on(s);
-    } else if (s->stage != SQL_READY || u->fatal || (u->frame_left > 0 && u->frame_shown)) {
+    } else if (s->stage == SQL_READY && u->fatal) {
+        release_hold(u);
+        sql_lease_drop(u);
+        sql_session_end(s, CLOSE_UPSTREAM_LOST);
+    } else if (s->stage != SQL_READY || (u->frame_left > 0 && u->frame_shown)) {
         sql_lease_drop(u);
         session_close(&s->base, CLOSE_UPSTREAM_LOST);
     } else if (lost_state(s, u)) {
+        const char *sqlstate = memcmp(u->sqlstate, "57P", 3) == 0 ? u->sqlstate : "08006";
+        char kept[6];
+
+        memcpy(kept, sqlstate, sizeof(kept));
         sql_lease_drop(u);
-        sql_session_fatal(s, "08006",
+        sql_session_fatal(s, kept,
                           "server %s was lost, and with it what this session had there: %s",
                           u->endpoint->name, why);
     } else {

@@ -86,6 +86,12 @@ static void leave(struct sql_session *s, enum close_reason reason)
     session_finish(&s->base, reason);
 }
 
+void sql_session_end(struct sql_session *s, enum close_reason reason)
+{
+    if (s->base.state != SESSION_CLOSING && s->stage != SQL_LEAVING)
+        leave(s, reason);
+}
+
 void sql_session_fatal(struct sql_session *s, const char *sqlstate, const char *format, ...)
 {
     va_list arguments;

@@ -495,6 +495,8 @@ void sql_admission_end(struct sql_side *side);
 /* session_flow.c */
 /* What it waited for came, or must be looked for elsewhere: it is shown its input again. */
 void sql_session_go_on(struct sql_session *s);
+/* Ends the session when what was put for it is written: why was said. */
+void sql_session_end(struct sql_session *s, enum close_reason reason);
 /* Ends the session with a FATAL error. */
 void sql_session_fatal(struct sql_session *s, const char *sqlstate, const char *format, ...)
     PRINTF_LIKE(3, 4);

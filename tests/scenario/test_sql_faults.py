@@ -374,6 +374,25 @@ class Primary(Servers):
         crowd.goes_on()
         self.assert_truth(crowd)
 
+    def test_told_as_the_server_does(self):
+        """An administrator ends what a session does at the primary: by its words, and the session is over; also in transactions that wait."""
+        self.sheaf()
+        self.primary.sql("INSERT INTO t VALUES ('a')")
+        sleeps = "INSERT INTO t SELECT pg_sleep(60)::text"
+        for begin, data, state in ((None, pg.query(sleeps), "active"), (None, pg.one(sleeps) + pg.sync(), "active"),
+                                   ("BEGIN", pg.query("SELECT pg_sleep(60) FROM t FOR UPDATE"), "active"), ("BEGIN; TABLE t", b"", "idle in transaction"),
+                                   ("BEGIN; TABLE t", pg.query(f"COMMIT; {sleeps}"), "active"), (None, pg.query("COPY t FROM STDIN"), "active")):
+            with self.subTest(begin=begin, data=data):
+                session = self.session()
+                if begin:
+                    session.ask(begin)
+                session.send(data)
+                [(pid, *_)] = wait_until(lambda s=state: self.primary.sessions(f"state = '{s}' AND (query ~ 'sleep|TABLE t|COPY t F')"), what="it to be under way")
+                self.primary.sql(f"SELECT pg_terminate_backend({pid})")
+                answer = session.rest()
+                self.assertEqual((answer.errors, answer[-1].fields["S"]), (["57P01"], "FATAL"))
+        self.assertEqual(self.session().ask("INSERT INTO t VALUES ('b')").errors, [])
+
     def test_too_many_connections_for_the_server(self):
         """Clients wait for those that it takes."""
         self.primary.sql("ALTER ROLE app CONNECTION LIMIT 3")
