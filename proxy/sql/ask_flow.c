@@ -14,14 +14,16 @@ struct gathering {
     size_t bytes; /* of it, as far as it was looked at */
     struct statement_verdict verdict;
     struct shape_hints hints;
-    struct verdict_key shape; /* of the first statement */
-    const char *alone;        /* why it may go to the primary only, whatever its statements are */
-    bool any;                 /* a statement was seen */
-    bool may_end_failure;     /* a failed transaction does not keep it from being done */
-    bool executes;            /* an Execute was seen */
-    bool is_local;            /* it has nothing that a server must be asked for */
-    bool is_whole;            /* up to Sync, or one Query */
-    struct sql_class class;   /* of a simple Query */
+    struct verdict_key shape;  /* of the first statement */
+    const char *alone;         /* why it may go to the primary only, whatever its statements are */
+    bool any;                  /* a statement was seen */
+    bool may_end_failure;      /* a failed transaction does not keep it from being done */
+    bool executes;             /* an Execute was seen */
+    bool is_local;             /* it has nothing that a server must be asked for */
+    bool is_whole;             /* up to Sync, or one Query */
+    bool has_ours, has_theirs; /* statements that Sheaf answers, and others */
+    bool asks_position;
+    struct sql_class class; /* of a simple Query */
 };
 
 /* ---- gathering ---- */
@@ -67,6 +69,13 @@ static void join(struct gathering *g, const struct statement_verdict *v, uint8_t
     g->any = true;
 }
 
+static void meet(struct gathering *g, bool is_ours, bool is_position)
+{
+    g->has_ours |= is_ours;
+    g->has_theirs |= !is_ours;
+    g->asks_position |= is_position;
+}
+
 static void gather_parse(struct sql_session *s, struct slice body, struct gathering *g,
                          struct pg_parse *last)
 {
@@ -77,6 +86,7 @@ static void gather_parse(struct sql_session *s, struct slice body, struct gather
         return;
     }
     sql_classify(s, last->text, &class);
+    meet(g, sql_local_is(&class), sql_local_is_position(&class));
     if (!g->any && class.has_shape)
         g->shape = class.key;
     join(g, &class.verdict, class.hints.route);
@@ -104,6 +114,7 @@ static void gather_bind(struct sql_session *s, struct slice body, struct gatheri
         return;
     }
     note = sql_note_of(s, st);
+    meet(g, note->is_ours, note->is_position);
     if (!g->any)
         g->shape = note->key;
     join(g, &note->verdict, note->hint);
@@ -119,6 +130,7 @@ static void gather_describe(struct sql_session *s, struct slice body, struct gat
         pg_statements_session_find(&s->statements, target.name, &st) != PG_NAME_THERE)
         return;
     note = sql_note_of(s, st);
+    meet(g, note->is_ours, note->is_position);
     join(g, &note->verdict, note->hint);
 }
 
@@ -131,6 +143,8 @@ static void gather_query(struct sql_session *s, struct slice body, struct gather
         return;
     }
     sql_classify(s, text, &g->class);
+    g->has_theirs = true; /* it is seen to otherwise */
+    g->asks_position = sql_local_is_position(&g->class);
     g->verdict = g->class.verdict;
     g->hints = g->class.hints;
     g->shape = g->class.key;
@@ -400,9 +414,8 @@ static bool waits_for_own_position(struct sql_session *s, const struct gathering
     struct sql_endpoint *primary = sql_primary(sql_side_of(s));
     uint64_t since_us = sql_dirty_since_us(s);
 
-    if (!g->is_whole || g->class.script == NULL || !sql_local_is_position(&g->class) ||
-        since_us == 0 || primary == NULL || primary->failing || s->waited_for_position ||
-        sql_sample_covers(s, since_us))
+    if (!g->is_whole || !g->asks_position || since_us == 0 || primary == NULL || primary->failing ||
+        s->waited_for_position || sql_sample_covers(s, since_us))
         return false;
     sql_sampler_wait(s, primary, SQL_WAITS_SAMPLE);
     return true;
@@ -410,12 +423,34 @@ static bool waits_for_own_position(struct sql_session *s, const struct gathering
 
 enum begin { BEGIN_WAITS, BEGIN_DONE, BEGIN_ANSWERED };
 
+static bool is_ours(const struct gathering *g)
+{
+    return g->is_whole && g->has_ours && !g->has_theirs && g->alone == NULL;
+}
+
+static enum begin answer_ours(struct sql_session *s, struct slice in, const struct gathering *g,
+                              size_t *used)
+{
+    if (s->lease != NULL && !pg_expect_is_empty(&s->lease->expect)) {
+        s->barrier = true; /* it is answered in its turn */
+        return BEGIN_WAITS;
+    }
+    if (waits_for_own_position(s, g))
+        return BEGIN_WAITS;
+    sql_local_answer_messages(s, slice_of(in.at, g->bytes));
+    s->base.active_s = (uint32_t)(worker_now_us(s->base.worker) / 1000000);
+    *used = g->bytes;
+    return BEGIN_ANSWERED;
+}
+
 static enum begin begin_exchange(struct sql_session *s, struct slice in, size_t *used)
 {
     struct gathering g;
 
     if (!gather(s, in, &g))
         return BEGIN_WAITS;
+    if (is_ours(&g))
+        return answer_ours(s, in, &g, used);
     if (s->lease == NULL && g.is_local && g.is_whole) {
         *used = answer_alone(s, in, g.bytes);
         return BEGIN_ANSWERED;
@@ -449,6 +484,41 @@ static bool keeps_lease(const struct sql_session *s)
 {
     return s->lease != NULL && (s->in_exchange || s->status != PG_STATUS_IDLE || s->pins != 0 ||
                                 sql_account_pooling(s->account) == SQL_POOLING_SESSION);
+}
+
+/* A look at the first message that costs next to nothing. */
+static bool may_be_ours(struct sql_session *s, struct slice in, struct pg_frame f)
+{
+    struct slice body;
+    struct pg_parse parse;
+    struct pg_bind bind;
+    struct pg_target target;
+    struct slice name = { 0 };
+    struct pg_statement *st;
+
+    if (s->in_exchange || !pg_frame_is_whole(in, f))
+        return false;
+    body = pg_frame_body(in, f);
+    if (f.type == PG_FRONT_PARSE)
+        return pg_read_parse(body, &parse) == ERR_NONE && sql_local_may_be(parse.text);
+    if (f.type == PG_FRONT_BIND && pg_read_bind_head(body, &bind) == ERR_NONE)
+        name = bind.statement;
+    else if (f.type == PG_FRONT_DESCRIBE && pg_read_target(body, &target) == ERR_NONE &&
+             target.kind == PG_KIND_STATEMENT)
+        name = target.name;
+    return name.at != NULL &&
+           pg_statements_session_find(&s->statements, name, &st) == PG_NAME_THERE &&
+           st->note != NULL && ((const struct sql_note *)st->note)->is_ours;
+}
+
+/* The same within a transaction, where all else goes on to the lease.  BEGIN_DONE: it is none. */
+static enum begin answer_within(struct sql_session *s, struct slice in, size_t *used)
+{
+    struct gathering g;
+
+    if (!gather(s, in, &g))
+        return BEGIN_WAITS;
+    return is_ours(&g) ? answer_ours(s, in, &g, used) : BEGIN_DONE;
 }
 
 /* Of an exchange that failed before it was begun. */
@@ -552,6 +622,12 @@ static size_t ask_one(struct sql_session *s, struct slice in)
     if (f.type == PG_FRONT_QUERY && may_move(s)) {
         end_half(s);
         return 0;
+    }
+    if (keeps_lease(s) && may_be_ours(s, in, f)) {
+        enum begin begin = answer_within(s, in, &used);
+
+        if (begin != BEGIN_DONE)
+            return begin == BEGIN_ANSWERED ? used : 0;
     }
     if (f.type == PG_FRONT_COPY_DATA || f.type == PG_FRONT_COPY_DONE ||
         f.type == PG_FRONT_COPY_FAIL || keeps_lease(s)) {

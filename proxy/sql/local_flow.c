@@ -231,6 +231,22 @@ static void explain(struct sql_session *s, const struct sql_class *c, const stru
     put_cell(out, "ROUTE", slice_text(text), "EXPLAIN");
 }
 
+const char *sql_local_column(const struct sql_class *c)
+{
+    static const char *const SHOWN[] = { "sheaf.route", "sheaf.position", "sheaf.min_position" };
+    const struct statement *st;
+
+    if (c->is_sheaf_set || c->script == NULL || c->script->count != 1)
+        return NULL;
+    st = &c->script->statements[0];
+    if (st->kind == STATEMENT_EXPLAIN_ROUTE)
+        return "ROUTE";
+    for (size_t i = 0; i < sizeof(SHOWN) / sizeof(SHOWN[0]) && st->kind == STATEMENT_SHOW; i++)
+        if (slice_is_text(st->name, SHOWN[i]))
+            return SHOWN[i];
+    return NULL;
+}
+
 /* ---- which ---- */
 
 bool sql_local_is_position(const struct sql_class *c)

@@ -129,8 +129,8 @@ enum err sql_statement_intern_sql(struct sql_session *s, struct slice text,
     return ERR_NONE;
 }
 
-static enum err intern(struct sql_session *s, const struct pg_parse *parse,
-                       struct pg_statement **out)
+enum err sql_statement_intern(struct sql_session *s, const struct pg_parse *parse,
+                              struct pg_statement **out)
 {
     struct pg_statement_key key = {
         .text = parse->text,
@@ -294,7 +294,7 @@ static size_t forward_parse(struct sql_session *s, struct slice in, struct pg_fr
         return sql_message_wait(s);
     if (found == PG_NAME_THERE && parse.name.len > 0)
         return parse_again(s, in, f, &parse, there);
-    if (intern(s, &parse, &st) != ERR_NONE)
+    if (sql_statement_intern(s, &parse, &st) != ERR_NONE)
         return pass_parse(s, in, f);
     used = define_and_send(s, in, f, &parse, st);
     pg_statement_unref(sql_side_of(s)->statements, &st);

@@ -88,6 +88,8 @@ const struct sql_note *sql_note_of(struct sql_session *s, struct pg_statement *s
     if (note == NULL) {
         st->note = note = mem_new(sizeof(*note));
         note->has_deeds = sql_class_has_deeds(&class);
+        note->is_ours = sql_local_is(&class);
+        note->is_position = sql_local_is_position(&class);
     }
     note->verdict = class.verdict;
     note->key = class.key;

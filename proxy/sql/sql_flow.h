@@ -19,7 +19,7 @@
  *     sample_flow.c     where the primary and the replicas stand in the log
  *     catalog_flow.c    what the primary's catalog says of functions and relations
  *     cancel_flow.c     requests to cancel
- *     local_flow.c      statements that Sheaf answers itself
+ *     local_flow.c      statements that Sheaf answers itself; local_messages_flow.c
  *     halt_flow.c       databases that are paused, or closed to new sessions
  *     tally_flow.c      what is counted
  *     console_flow.c    PgBouncer's console; console_ask_flow.c, console_rows_flow.c
@@ -405,6 +405,8 @@ struct sql_note {
     uint8_t hint;   /* enum shape_hint_route */
     bool has_deeds;
     bool is_of_sql; /* what a PREPARE's executions are */
+    bool is_ours;   /* sql_local_is(); */
+    bool is_position;
 };
 
 enum sql_verb { SQL_GO, SQL_WAIT_PRIMARY, SQL_WAIT_SAMPLE, SQL_WAIT_POSITION, SQL_REFUSE };
@@ -540,6 +542,8 @@ bool sql_prepared_ensure(struct sql_session *s, struct pg_statement *st, bool un
 bool sql_statement_ensure(struct sql_session *s, struct pg_statement *st);
 /* The same, but its preparation is the caller's to send, if *must_send. */
 bool sql_statement_room(struct sql_session *s, struct pg_statement *st, bool *must_send);
+MUST_CHECK enum err sql_statement_intern(struct sql_session *s, const struct pg_parse *parse,
+                                         struct pg_statement **out);
 MUST_CHECK enum err sql_statement_intern_sql(struct sql_session *s, struct slice text,
                                              const struct statement *inner,
                                              struct pg_statement **out);
@@ -707,8 +711,16 @@ bool sql_local_reads_set(struct slice text);
 bool sql_local_is(const struct sql_class *c);
 /* Answers it, if it is Sheaf's; false: it is not. */
 bool sql_local_answer(struct sql_session *s, const struct sql_class *c, struct buf *out);
+/* The column of that answer; NULL: it has none. */
+const char *sql_local_column(const struct sql_class *c);
 /* A sheaf.* setting that a client began with, or that its user or listener gives it. */
 bool sql_local_set(struct sql_session *s, struct slice name, struct slice value, bool is_default);
+
+/* local_messages_flow.c */
+/* False: it is not, for sure. */
+bool sql_local_may_be(struct slice text);
+/* Of nothing but what sql_local_is(), and Sync. */
+void sql_local_answer_messages(struct sql_session *s, struct slice exchange);
 
 /* side_flow.c */
 struct sql_side *sql_side_find(struct worker *w, const char *pool); /* NULL: there is none */

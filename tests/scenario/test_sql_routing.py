@@ -347,8 +347,31 @@ class Told(Routed):
                           ("SELECT nextval('sq')", "nextval"), ("SELECT 1; DELETE FROM t", "primary"), ("SELECT * FROM over", "primary")):
             # each worker learns the catalog for itself
             wait_until(lambda: word in str(session.ask(f"EXPLAIN ROUTE {sql}").rows), what=f"{word}: {sql}")
-        # Only simple queries are explained: by the extended protocol it is the server's error.
-        self.assertEqual(session.run(pg.one("EXPLAIN ROUTE SELECT 1") + pg.sync()).errors, ["42601"])
+
+    def test_what_sheaf_answers_by_the_extended_protocol(self):
+        """In no transaction and in one, at once and prepared before, among statements that are a server's: then it is not Sheaf's."""
+        session = self.session()
+        position = session.value("SHOW sheaf.position")
+        for begin in ("SELECT 1", "BEGIN", "BEGIN READ ONLY"):
+            session.ask(begin)
+            answer = session.run(pg.one("EXPLAIN ROUTE SELECT nextval('sq')") + pg.sync())
+            self.assertEqual((answer.tags, "nextval" in answer.rows[0][0]), ("12TDCZ", True))
+            answer = session.run(pg.parse("p", "SHOW sheaf.position") + pg.describe("S", "p") + pg.sync())
+            self.assertEqual(answer.tags, "1tTZ")
+            for _ in range(2):
+                answer = session.run(pg.bind("", "p") + pg.describe("P", "") + pg.execute() + pg.sync())
+                self.assertEqual((answer.tags, answer.rows[0][0].split(":")[:2]), ("2TDCZ", position.split(":")[:2]))
+            self.assertEqual(session.run(pg.parse("p", "SHOW sheaf.route") + pg.sync()).errors, ["42P05"])
+            self.assertEqual(session.run(pg.close("S", "p") + pg.parse("p", "SELECT 1") + pg.close("S", "p") + pg.sync()).tags, "313Z")
+            self.assertEqual(session.run(pg.one("SET sheaf.route = 'primary'") + pg.sync()).tags, "12nCZ")
+            self.assertEqual(session.run(pg.one("SHOW sheaf.route") + pg.sync()).rows, [["primary"]])
+            self.assertEqual(session.run(pg.one("RESET sheaf.route") + pg.sync() + pg.one("SHOW sheaf.route") + pg.sync(), 2).rows, [["auto"]])
+            self.assertEqual(session.run(pg.one("SHOW sheaf.nothing") + pg.execute() + pg.sync()).errors, ["42704"])
+            self.assertEqual(session.run(pg.parse("", "SHOW sheaf.route") + pg.execute("other") + pg.one("SHOW sheaf.route") + pg.sync()).errors, ["34000"])
+            self.assertEqual(session.run(pg.one("SELECT 7") + pg.sync() + pg.one("SHOW sheaf.route") + pg.sync() + pg.one("SELECT 8") + pg.sync(), 3).rows, [["7"], ["auto"], ["8"]])
+            if begin != "SELECT 1":
+                self.assertEqual(session.ask("SELECT 1; COMMIT").errors, [])
+        self.assertEqual(session.run(pg.one("SELECT 1") + pg.one("EXPLAIN ROUTE SELECT 1") + pg.sync()).errors, ["42601"])
 
     def test_replicas_are_taken_in_turn(self):
         counts = [0, 0]
