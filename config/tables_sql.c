@@ -110,7 +110,7 @@ const struct option tables_sql[] = {
       .text = "causal: from a replica that has all that the session wrote or saw; bounded: from "
               "one within max_lag; any: from any; primary: from the primary" },
     { "max_lag", OPTION_DURATION, AT(max_lag_ms), "10s", .min = 1, .max = HOURS(24),
-      .zero = "unlimited", .text = "a replica further behind gets no reads" },
+      .zero = "unlimited", .text = "a replica further behind gets no reads, but with reads = any" },
     { "max_lag_bytes", OPTION_SIZE, AT(max_lag_bytes), "unlimited", .min = 1, .zero = "unlimited",
       .text = "the same, in bytes of the log" },
     { "causal_scope", OPTION_WORD, AT(causal_scope), "session", .words = SCOPES,

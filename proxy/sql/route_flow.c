@@ -160,8 +160,8 @@ static bool is_replica(const struct sql_endpoint *e)
            (role == STANDING_ROLE_UNKNOWN && e->settings->role == ENDPOINT_REPLICA);
 }
 
-static bool is_usable(const struct sql_side *side, const struct sql_endpoint *e,
-                      struct sql_session *s)
+static bool may_serve(const struct sql_side *side, const struct sql_endpoint *e,
+                      const struct sql_session *s)
 {
     const struct board *board = side->assembly->board;
     uint32_t number = e->settings->number;
@@ -169,10 +169,10 @@ static bool is_usable(const struct sql_side *side, const struct sql_endpoint *e,
 
     if (e->failing || !board_is_up(board, number) || (s->avoided >> (e->index & 63) & 1))
         return false;
-    if (!is_replica(e) || !sql_may_read_from(s, e))
+    if (!is_replica(e))
         return false;
     if (fit == STANDING_LAGGING)
-        return side->settings->reads != SQL_READS_BOUNDED;
+        return side->settings->reads == SQL_READS_ANY;
     return fit == STANDING_FRESH || fit == STANDING_UNKNOWN;
 }
 
@@ -182,7 +182,6 @@ static struct policy_candidate candidate(const struct sql_side *side, const stru
     const struct board *board = side->assembly->board;
     struct standing standing = board_standing(board, e->settings->number);
     struct policy_candidate c = {
-        .is_usable = is_usable(side, e, s),
         .weight = e->settings->weight,
         .busy = e->busy,
         .waiting = e->waiting,
@@ -194,6 +193,7 @@ static struct policy_candidate candidate(const struct sql_side *side, const stru
 
     sql_sampler_position(e, &c.position);
     c.is_position_known = c.position.lsn > 0;
+    c.is_usable = may_serve(side, e, s) && sql_may_read_from(s, e, &c.position);
     return c;
 }
 
@@ -204,7 +204,7 @@ static struct policy policy_of(const struct sql_pool *settings)
         [SQL_BALANCE_WEIGHTS] = POLICY_WEIGHTED,
         [SQL_BALANCE_LEAST_BUSY] = POLICY_LEAST_BUSY,
     };
-    bool bounded = settings->reads == SQL_READS_BOUNDED;
+    bool bounded = settings->reads != SQL_READS_ANY;
 
     return (struct policy){ .order = ORDERS[settings->balance],
                             .max_lag_bytes = bounded ? settings->max_lag_bytes : 0,
@@ -286,6 +286,23 @@ static bool has_replica(const struct sql_side *side)
     return false;
 }
 
+/* Where the replicas stand that it does not read from now; false: there are none. */
+static bool poke_others(struct sql_session *s)
+{
+    struct sql_side *side = sql_side_of(s);
+    bool any = false;
+
+    for (uint32_t i = 0; i < side->endpoint_count; i++) {
+        struct sql_endpoint *e = side->endpoints[i];
+
+        if (e == s->read_from || !may_serve(side, e, s))
+            continue;
+        sql_sampler_poke(s, e);
+        any = true;
+    }
+    return any;
+}
+
 static struct sql_decision to_replica(struct sql_session *s)
 {
     const struct sql_pool *settings = sql_side_of(s)->settings;
@@ -294,12 +311,17 @@ static struct sql_decision to_replica(struct sql_session *s)
 
     if (!has_replica(sql_side_of(s)))
         return replicas_are_down(s, "no replica is up");
+    if (s->read_from != NULL && !may_serve(sql_side_of(s), s->read_from, s))
+        sql_leave_replica(s);
     if (needs_sample(s)) {
         e = sql_primary(sql_side_of(s));
         if (e == NULL || e->failing || s->waited_for_position)
             return to_primary(s, "it is not known what the session has to see");
         return (struct sql_decision){ SQL_WAIT_SAMPLE, e, "asks where the primary stands" };
     }
+    if (sql_sampler_may_spread(s) && poke_others(s))
+        return (struct sql_decision){ SQL_WAIT_SAMPLE, s->read_from,
+                                      "asks where the replica stands that it has read from" };
     choice = choose_replica(s, &e);
     if (choice.why == POLICY_CHOSEN)
         return (struct sql_decision){ SQL_GO, e, "a read" };

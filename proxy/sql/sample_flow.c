@@ -5,7 +5,8 @@
  * A session that the primary answered must not be shown less by a replica.  Nothing is done at
  * once; when it next wants to read, a sample of the primary that *began* after that answer
  * covers it, and is asked for if there is none.  In the same way it does not change from one
- * replica to another before a sample of the one covers what it has seen there. */
+ * replica to another before a sample of the one covers what it has seen there; one that reads
+ * without a pause, so that no sample ever does, waits for such a sample now and then. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,13 +19,17 @@ enum {
     SAMPLE_SEEN_US = 5000,            /* nor is the worse for: it stays where it reads meanwhile */
     SAMPLE_MOST_US = 2 * 1000 * 1000, /* a server that does not answer by then is given up */
     SAMPLER_IDLE_US = 300 * 1000 * 1000,
+    SPREAD_US = 20 * 1000, /* so long a session that reads without a pause does at one replica */
 };
 
-/* Commits that did not wait for the disk may lie behind what has been flushed. */
+/* Commits that did not wait for the disk may lie behind what has been flushed.
+ *
+ * A replica shows a commit a moment before it counts it as replayed.  So what it has replayed is
+ * seen there for sure; but what may have been seen there is all that it had received. */
 static const char QUERY[] =
     "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
     " WHEN current_setting('synchronous_commit') = 'off' THEN pg_current_wal_insert_lsn()"
-    " ELSE pg_current_wal_flush_lsn() END, pg_is_in_recovery()";
+    " ELSE pg_current_wal_flush_lsn() END, pg_is_in_recovery(), pg_last_wal_receive_lsn()";
 
 struct sql_sampler {
     struct sql_endpoint *endpoint;
@@ -34,7 +39,8 @@ struct sql_sampler {
     uint64_t known_us;             /* when the one began that `lsn` answers; 0: nothing is known */
     uint64_t used_us;
     uint64_t lsn;
-    uint64_t read_lsn; /* of the row that came, for the answer under way */
+    uint64_t seen_lsn; /* no more than that can have been seen; 0: it does not tell */
+    uint64_t read_lsn, read_seen_lsn; /* of the row that came, for the answer under way */
     bool in_recovery, read_recovery;
     bool failed;
 };
@@ -164,18 +170,36 @@ bool sql_sample_covers(struct sql_session *s, uint64_t since_us)
     return true;
 }
 
-bool sql_may_read_from(struct sql_session *s, const struct sql_endpoint *e)
+bool sql_sampler_may_spread(struct sql_session *s)
 {
-    struct position p;
+    struct sql_endpoint *e = s->read_from;
+
+    return e != NULL && e->present && !e->failing && sql_is_causal(s) && !s->waited_for_position &&
+           worker_now_us(s->base.worker) - s->read_since_us > SPREAD_US && e->sampler != NULL &&
+           e->sampler->upstream != NULL && e->sampler->upstream->base.state == UPSTREAM_READY &&
+           !covers(e->sampler, s->read_us);
+}
+
+bool sql_may_read_from(const struct sql_session *s, const struct sql_endpoint *e,
+                       const struct position *at)
+{
+    struct position seen;
 
     if (s->read_from == NULL || s->read_from == e || !sql_is_causal(s))
         return true;
-    if (!s->read_from->present || !covers(s->read_from->sampler, s->read_us))
+    if (!s->read_from->present || !covers(s->read_from->sampler, s->read_us) ||
+        s->read_from->sampler->seen_lsn == 0)
         return false;
-    p = position_of(s->read_from->sampler);
-    position_keep(&s->needed, &p);
+    seen = position_of(s->read_from->sampler);
+    seen.lsn = s->read_from->sampler->seen_lsn;
+    return position_compare(&seen, at) == POSITION_REACHED;
+}
+
+void sql_leave_replica(struct sql_session *s)
+{
+    if (s->read_us > s->dirty_us)
+        s->dirty_us = s->read_us; /* the primary had all that was seen there */
     s->read_from = NULL;
-    return true;
 }
 
 void sql_sampler_saw(struct sql_session *s, struct sql_upstream *u)
@@ -191,6 +215,8 @@ void sql_sampler_saw(struct sql_session *s, struct sql_upstream *u)
         return;
     }
     s->read_us = now_us;
+    if (s->read_from != e)
+        s->read_since_us = now_us;
     s->read_from = e;
     if (e->side->endpoint_count > 2 && now_us - sampler_of(e)->used_us > SAMPLE_SEEN_US)
         want(e->sampler, s->account);
@@ -248,7 +274,7 @@ static bool is_served(struct sql_session *s, const struct sql_sampler *m)
         return true;
     }
     if (s->waits == SQL_WAITS_SAMPLE)
-        return covers(m, sql_dirty_since_us(s));
+        return covers(m, m->endpoint == s->read_from ? s->read_us : sql_dirty_since_us(s));
     at = position_of(m);
     if (position_compare(&s->needed, &at) == POSITION_REACHED)
         return true;
@@ -282,12 +308,16 @@ static void read_row(struct sql_sampler *m, struct slice body)
     struct pg_row row;
     struct pg_value recovery;
 
-    if (pg_read_row(body, &row) != ERR_NONE || row.count != 2)
+    if (pg_read_row(body, &row) != ERR_NONE || row.count != 3)
         return;
     recovery = pg_row_value(&row, 1);
     m->read_recovery = slice_is_text(recovery.bytes, "t");
     if (position_parse_lsn(pg_row_value(&row, 0).bytes, &m->read_lsn) != ERR_NONE)
         m->read_lsn = 0;
+    if (pg_row_value(&row, 2).is_null ||
+        position_parse_lsn(pg_row_value(&row, 2).bytes, &m->read_seen_lsn) != ERR_NONE ||
+        m->read_seen_lsn < m->read_lsn) /* it reads an archive */
+        m->read_seen_lsn = 0;
 }
 
 static void answered(struct sql_sampler *m)
@@ -300,6 +330,7 @@ static void answered(struct sql_sampler *m)
         m->known_us = asked_us;
         m->lsn =
             m->read_recovery ? m->read_lsn : position_before_page_header(m->read_lsn, 16 << 20);
+        m->seen_lsn = m->read_recovery ? m->read_seen_lsn : m->lsn;
         m->in_recovery = m->read_recovery;
     }
     serve(m);

@@ -117,7 +117,7 @@ static void endpoint_free(struct sql_endpoint *e)
         struct session *s = LIST_ITEM(link, struct session, link);
 
         if (s->limits->flow == &sql_flow && ((struct sql_session *)s)->read_from == e)
-            ((struct sql_session *)s)->read_from = NULL;
+            sql_leave_replica((struct sql_session *)s);
     }
     sql_sampler_free(e);
     list_remove(&e->link);

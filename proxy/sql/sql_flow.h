@@ -243,6 +243,7 @@ struct sql_session {
     uint64_t dirty_us; /* when the primary last answered it; 0: not since `needed` was known */
     uint64_t needed_as_of_us;       /* `needed` covers all that was before */
     uint64_t read_us;               /* when a replica last answered it, */
+    uint64_t read_since_us;         /* since when it was that one, */
     struct sql_endpoint *read_from; /* and which; borrowed, NULL: none, or it is gone */
     uint64_t avoided;               /* by endpoint index: not asked again in this exchange */
     uint32_t pins;                  /* enum pg_pin, of the lease */
@@ -653,8 +654,14 @@ void sql_endpoint_fails(struct sql_endpoint *e, enum err err, const char *why);
 
 /* sample_flow.c */
 uint64_t sql_dirty_since_us(const struct sql_session *s);
-/* May it read there without going back in time? */
-bool sql_may_read_from(struct sql_session *s, const struct sql_endpoint *e);
+/* It has read at one replica without a pause for long enough to try another; what it needs for that
+ * is asked there, and is there soon. */
+bool sql_sampler_may_spread(struct sql_session *s);
+/* May it read there, where it is known to stand, without going back in time? */
+bool sql_may_read_from(const struct sql_session *s, const struct sql_endpoint *e,
+                       const struct position *at);
+/* The replica that it has read from can't be asked any more. */
+void sql_leave_replica(struct sql_session *s);
 void sql_mark_dirty(struct sql_session *s);
 void sql_hint_position(struct sql_session *s, struct slice text);
 bool sql_sample_covers(struct sql_session *s, uint64_t since_us);

@@ -120,9 +120,11 @@ class Fresh(Routed):
             self.assertEqual(session.value("SELECT n FROM c"), str(n))
             session.ask("COMMIT")
 
-    def backwards(self, reads):
+    def backwards(self, reads, rounds=400):
         """Someone counts up; how often a session that reads all the time sees a number go down."""
         stop = threading.Event()
+        self.primary.sql("UPDATE c SET n = 0")
+        self.caught_up()
 
         def count():
             n = 0
@@ -133,7 +135,7 @@ class Fresh(Routed):
         thread.start()
         try:
             session, last, back = self.at(reads), 0, 0
-            for _ in range(400):
+            for _ in range(rounds):
                 n = int(session.value("SELECT n FROM c"))
                 back += n < last
                 last = n
@@ -146,6 +148,18 @@ class Fresh(Routed):
         self.late("0", "100ms")
         self.assertEqual(self.backwards("causal"), 0)
         self.assertGreater(self.backwards("any"), 0)
+
+    def test_reads_of_one_session_are_spread(self):
+        """Also without a pause between them, and never back in time."""
+        for late in ("0", "1ms"):
+            self.late("0", late)
+            self.assertEqual(self.backwards("causal", 1500), 0)
+        session = self.at("causal")
+        before = [len(server.log) for server in self.servers]
+        for n in range(1500):
+            session.ask(f"SELECT n FROM c /* spread {n} */")
+        served = [replica.logged("spread", at) for replica, at in zip(self.replicas, before[1:])]
+        self.assertGreater(min(served), 100, served)
 
     def test_replicas_do_serve_what_is_fresh_enough(self):
         session = self.at("causal")
@@ -205,24 +219,34 @@ class Fresh(Routed):
 class Lag(Routed):
     options = {"reads": "bounded", "max_lag": "300ms", "probe_interval": "50ms"}
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        options = {**cls.options, "probe_user": "postgres"}
+        cls.others = Sheaf(cls, *(sql_pool(cls.primary, cls.replicas, name=reads, **{**options, "reads": reads}) for reads in ("causal", "any")))
+        for reads in ("causal", "any"):
+            cls.knows_replicas(cls.others.target(reads))
+
     def test_a_replica_that_is_too_far_behind_gets_nothing(self):
-        session = self.session()
+        fronts = {"bounded": self.front.target(), "causal": self.others.target("causal"), "any": self.others.target("any")}
         self.replicas[0].pause()
         self.addCleanup(self.replicas[0].resume)
         self.primary.sql("INSERT INTO t (v) VALUES ('later')")
 
-        def avoided():
-            before = len(self.replicas[0].log)
+        def asked(reads, mark, replica):
+            """By sessions that have seen nothing yet."""
+            before = len(self.replicas[replica].log)
             for n in range(10):
-                session.ask(f"SELECT {n} /* bounded */")
-            return self.replicas[0].logged("bounded", before) == 0
-        wait_until(avoided, what="the lagging replica to be left alone")
-        before = len(self.replicas[1].log)
-        for n in range(10):
-            session.ask(f"SELECT {n} /* other */")
-        self.assertEqual(self.replicas[1].logged("other", before), 10)
+                with pg.PgSession(fronts[reads]) as session:
+                    session.ask(f"SELECT {n} /* {mark} */")
+            return self.replicas[replica].logged(mark, before)
+        for reads in ("bounded", "causal"):
+            wait_until(lambda r=reads: asked(r, "lags", 0) == 0, what="the lagging replica to be left alone")
+            self.assertEqual(asked(reads, "other", 1), 10)
+        self.assertGreater(asked("any", "any", 0), 0)
         self.replicas[0].resume()
-        wait_until(lambda: not avoided(), what="it to be used again")
+        for reads in ("bounded", "causal"):
+            wait_until(lambda r=reads: asked(r, "again", 0) > 0, what="it to be used again")
 
     def test_an_idle_primary_makes_no_lag(self):
         session = self.session()
