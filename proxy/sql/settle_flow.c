@@ -355,6 +355,9 @@ void sql_exchange_answered(struct sql_upstream *u)
     counter_add(&u->endpoint->stats->requests, 1);
     histogram_add(&side->stats->latency_us, took_us);
     histogram_add(&u->endpoint->stats->latency_us, took_us);
+    if (u->endpoint->present)
+        tally_success(side->assembly->tallies[u->base.worker->index], u->endpoint->settings->number,
+                      took_us);
     sql_tally_answered(s, u, took_us);
     if (u->status == PG_STATUS_IDLE && s->settings.undo != NULL) {
         if (u->sqlstate[0] == '\0')

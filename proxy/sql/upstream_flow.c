@@ -443,6 +443,18 @@ static void login_refused(struct sql_roster *roster, const char *sqlstate, const
                                   roster->endpoint->name, roster->account->user, why);
 }
 
+/* What it means for the health of the server: not that it refused a login, has no room, or ended
+ * one connection with a word. */
+static void tally_loss(const struct sql_upstream *u, enum err err)
+{
+    const struct sql_endpoint *e = u->endpoint;
+    struct tally_sheet *sheet = e->side->assembly->tallies[u->base.worker->index];
+
+    if (e->present && err != ERR_LOGIN && err != ERR_UNSUPPORTED && err != ERR_LIMIT &&
+        u->sqlstate[0] == '\0')
+        tally_failure(sheet, e->settings->number, reason_of_err(err, !u->stood));
+}
+
 void sql_upstream_lost(struct upstream *base, enum err err, const char *why)
 {
     struct sql_upstream *u = (struct sql_upstream *)base;
@@ -455,6 +467,7 @@ void sql_upstream_lost(struct upstream *base, enum err err, const char *why)
     snprintf(kept, sizeof(kept), "%s", why);
     memcpy(sqlstate, u->sqlstate, sizeof(sqlstate));
     counter_add(&e->stats->upstreams_lost, stood);
+    tally_loss(u, err);
     if (u->sampler != NULL)
         sql_sampler_lost(u);
     sql_reply_lost(u, kept);

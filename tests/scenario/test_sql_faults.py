@@ -171,6 +171,16 @@ class Replicas(Servers):
         crowd.stop()
         self.assertEqual((crowd.wrong, dict(crowd.errors)), ([], {}))
 
+    def test_what_reads_meet_counts_as_the_probes_do(self):
+        """Whoever fails those who ask is out before a probe comes by."""
+        crowd = Crowd(self, self.sheaf(probe_interval="60s", breaker_open="30s").target(), write=False)
+        crowd.goes_on()
+        self.replicas[0].kill9()
+        wait_until(lambda: [e["health"]["state"] for e in self.front.status()["pools"][0]["endpoints"]] == ["up", "down", "up"], what="it to be held down")
+        crowd.goes_on()
+        crowd.stop()
+        self.assertEqual((crowd.wrong, dict(crowd.errors)), ([], {}))
+
     def test_all_killed_the_primary_serves(self):
         crowd = Crowd(self, self.sheaf().target())
         crowd.goes_on()
