@@ -65,6 +65,9 @@ void admin_sql_put_pool(cJSON *pool_json, const struct sql_pool *pool)
     put_number(json, "replica", totals.list[SQL_COUNT_ON_REPLICA]);
     put_number(json, "reasked_reads", totals.list[SQL_COUNT_REASKED]);
     put_number(json, "causal_waits_in_vain", totals.list[SQL_COUNT_CAUSAL_LATE]);
+    json = cJSON_AddObjectToObject(pool_json, "routed");
+    for (int i = 0; i < SQL_CAUSES; i++)
+        put_number(json, sql_counts_cause_word((enum sql_cause)i), totals.causes[i]);
     put_waits(pool_json, &totals);
     put_pins(pool_json, &totals);
     json = cJSON_AddObjectToObject(pool_json, "verdicts");
@@ -145,6 +148,18 @@ static void put_exchanges(struct buf *out, const char *name, const struct pool_s
 {
     put_line(out, name, pool, "route", "primary", (double)totals->list[SQL_COUNT_ON_PRIMARY]);
     put_line(out, name, pool, "route", "replica", (double)totals->list[SQL_COUNT_ON_REPLICA]);
+}
+
+static void put_routed(struct buf *out, const char *name, const struct pool_settings *pool,
+                       const struct sql_totals *totals)
+{
+    for (int i = 0; i < SQL_CAUSES; i++) {
+        buf_format(out, "%s{pool=", name);
+        admin_metrics_quoted(out, pool->name);
+        buf_format(out, ",route=\"%s\",why=\"%s\"} %llu\n",
+                   i == SQL_CAUSE_READ ? "replica" : "primary",
+                   sql_counts_cause_word((enum sql_cause)i), (unsigned long long)totals->causes[i]);
+    }
 }
 
 static void put_waits_each(struct buf *out, const char *name, const struct pool_settings *pool,
@@ -281,6 +296,9 @@ void admin_sql_metrics(const struct daemon *d, struct buf *out)
     put_each(d, "sheaf_sql_exchanges_total", "counter",
              "Exchanges (a query, or messages up to Sync) that were answered, by who answered.",
              put_exchanges, out);
+    put_each(d, "sheaf_sql_routed_total", "counter",
+             "Exchanges, and transactions, for which a server was chosen, by why it was that one.",
+             put_routed, out);
     put_each(d, "sheaf_sql_clients_waiting", "gauge", "Sessions that wait, by what for.",
              put_waiting, out);
     put_each(d, "sheaf_sql_waits_total", "counter", "Waits of sessions, by what for.",

@@ -317,6 +317,7 @@ static bool find_lease(struct sql_session *s, struct gathering *g)
     d = decide(s, g);
     switch (d.verb) {
     case SQL_GO:
+        counter_add(&sql_side_of(s)->counts->causes[d.cause], 1);
         return sql_lease_ask(s, d.endpoint);
     case SQL_WAIT_PRIMARY:
         sql_wait_begin(s, SQL_WAITS_PRIMARY, &sql_side_of(s)->waiters);

@@ -82,9 +82,11 @@ size_t sql_message_wait(struct sql_session *s)
 /* False: too much is under way; the message waits. */
 static bool expect_one(struct sql_session *s, struct pg_expected entry)
 {
-    if (pg_expect_push(&s->lease->expect, entry) == ERR_NONE)
-        return true;
-    return sql_message_wait(s) > 0;
+    if (pg_expect_push(&s->lease->expect, entry) != ERR_NONE)
+        return sql_message_wait(s) > 0;
+    if (entry.kind == PG_EXPECT_PARSE && !(entry.flags & PG_EXPECT_FAKE))
+        sql_tally(s, SQL_DONE_SERVER_PARSES, 1);
+    return true;
 }
 
 bool sql_message_expect(struct sql_session *s, enum pg_expect_kind kind, uint8_t flags,

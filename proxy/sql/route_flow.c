@@ -246,21 +246,21 @@ bool sql_is_causal(const struct sql_session *s)
     return sql_side_of(s)->settings->reads == SQL_READS_CAUSAL || s->has_min_position;
 }
 
-static struct sql_decision to_primary(struct sql_session *s, const char *why)
+static struct sql_decision to_primary(struct sql_session *s, enum sql_cause cause, const char *why)
 {
     struct sql_side *side = sql_side_of(s);
     struct sql_endpoint *primary = sql_primary(side);
 
     if (primary == NULL || primary->failing)
-        return (struct sql_decision){ SQL_WAIT_PRIMARY, NULL, "there is no primary" };
-    return (struct sql_decision){ SQL_GO, primary, why };
+        return (struct sql_decision){ SQL_WAIT_PRIMARY, NULL, "there is no primary", cause };
+    return (struct sql_decision){ SQL_GO, primary, why, cause };
 }
 
 static struct sql_decision replicas_are_down(struct sql_session *s, const char *why)
 {
     if (sql_side_of(s)->settings->on_replicas_down == SQL_REPLICAS_DOWN_ERROR)
-        return (struct sql_decision){ SQL_REFUSE, NULL, why };
-    return to_primary(s, why);
+        return (struct sql_decision){ SQL_REFUSE, NULL, why, SQL_CAUSE_NO_REPLICA };
+    return to_primary(s, SQL_CAUSE_NO_REPLICA, why);
 }
 
 /* What was written must have been sampled before it is known what a replica needs. */
@@ -316,36 +316,41 @@ static struct sql_decision to_replica(struct sql_session *s)
     if (needs_sample(s)) {
         e = sql_primary(sql_side_of(s));
         if (e == NULL || e->failing || s->waited_for_position)
-            return to_primary(s, "it is not known what the session has to see");
-        return (struct sql_decision){ SQL_WAIT_SAMPLE, e, "asks where the primary stands" };
+            return to_primary(s, SQL_CAUSE_UNSAMPLED,
+                              "it is not known what the session has to see");
+        return (struct sql_decision){ SQL_WAIT_SAMPLE, e, "asks where the primary stands",
+                                      SQL_CAUSE_READ };
     }
     if (sql_sampler_may_spread(s) && poke_others(s))
         return (struct sql_decision){ SQL_WAIT_SAMPLE, s->read_from,
-                                      "asks where the replica stands that it has read from" };
+                                      "asks where the replica stands that it has read from",
+                                      SQL_CAUSE_READ };
     choice = choose_replica(s, &e);
     if (choice.why == POLICY_CHOSEN)
-        return (struct sql_decision){ SQL_GO, e, "a read" };
+        return (struct sql_decision){ SQL_GO, e, "a read", SQL_CAUSE_READ };
     if (choice.why != POLICY_NOT_YET)
         return replicas_are_down(s, policy_why_text(choice.why));
     if (settings->causal_wait_ms == 0 || s->waited_for_position || e == NULL)
-        return to_primary(s, "no replica has what the session has seen yet");
-    return (struct sql_decision){ SQL_WAIT_POSITION, e, "waits for a replica" };
+        return to_primary(s, SQL_CAUSE_BEHIND, "no replica has what the session has seen yet");
+    return (struct sql_decision){ SQL_WAIT_POSITION, e, "waits for a replica", SQL_CAUSE_READ };
 }
 
 /* May what the session does outside of a transaction go to a replica at all? */
-static const char *keeps_from_replica(const struct sql_session *s, const struct shape_hints *hints)
+static const char *keeps_from_replica(const struct sql_session *s, const struct shape_hints *hints,
+                                      enum sql_cause *cause)
 {
+    *cause = SQL_CAUSE_ASKED;
     if (sql_side_of(s)->settings->reads == SQL_READS_PRIMARY && s->route != SQL_ROUTE_REPLICA)
         return "reads = primary";
     if (hints->route == HINT_PRIMARY)
         return "a hint";
     if (hints->route == HINT_NONE && s->route == SQL_ROUTE_PRIMARY)
         return "route = primary";
+    *cause = SQL_CAUSE_SERIALIZABLE;
     if (pg_settings_isolation(s->settings.current) == PG_ISOLATION_SERIALIZABLE)
         return "default_transaction_isolation is serializable";
-    if (s->forced)
-        return "a replica refused it";
-    return NULL;
+    *cause = SQL_CAUSE_REFUSED;
+    return s->forced ? "a replica refused it" : NULL;
 }
 
 static bool is_read_only(const struct sql_session *s, const struct statement_verdict *v)
@@ -368,12 +373,14 @@ static bool is_unknown(const struct statement_verdict *v)
 struct sql_decision sql_decide(struct sql_session *s, const struct statement_verdict *v,
                                const struct shape_hints *hints)
 {
-    const char *kept = keeps_from_replica(s, hints);
+    enum sql_cause cause;
+    const char *kept = keeps_from_replica(s, hints, &cause);
 
     if (kept != NULL)
-        return to_primary(s, kept);
+        return to_primary(s, cause, kept);
     if (v->route == ROUTE_READ || v->route == ROUTE_TRY || is_read_only(s, v) ||
         (hints->route == HINT_REPLICA && is_unknown(v)))
         return to_replica(s);
-    return to_primary(s, v->reason);
+    return to_primary(s, v->effects & EFFECT_UNKNOWN ? SQL_CAUSE_CATALOG : SQL_CAUSE_STATEMENT,
+                      v->reason);
 }

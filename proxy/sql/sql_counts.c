@@ -75,6 +75,7 @@ void sql_counts_sum(const char *pool, const char *endpoint, struct sql_totals *o
         add(out->waiting, row->waiting, SQL_COUNTS_WAITS);
         add(out->pins, row->pins, SQL_COUNTS_PINS);
         add(out->pinned, row->pinned, SQL_COUNTS_PINS);
+        add(out->causes, row->causes, SQL_CAUSES);
     }
 }
 
@@ -86,6 +87,17 @@ const char *sql_counts_wait_word(enum sql_counts_wait wait)
 const char *sql_counts_wait_text(enum sql_counts_wait wait)
 {
     return WAITS[wait].text;
+}
+
+const char *sql_counts_cause_word(enum sql_cause cause)
+{
+    static const char *const WORDS[] = {
+#define CAUSE(name, word, text) [SQL_CAUSE_##name] = (word),
+#include "proxy/sql/sql_causes.def"
+#undef CAUSE
+    };
+
+    return WORDS[cause];
 }
 
 const char *sql_counts_pin_label(unsigned pin)

@@ -23,6 +23,13 @@ enum sql_counts_wait {
     SQL_COUNTS_WAITS,
 };
 
+enum sql_cause {
+#define CAUSE(name, word, text) SQL_CAUSE_##name,
+#include "proxy/sql/sql_causes.def"
+#undef CAUSE
+    SQL_CAUSES,
+};
+
 enum { SQL_COUNTS_PINS = 16 }; /* at least as many as there are in pg_pins.def */
 
 struct sql_counts {
@@ -33,6 +40,7 @@ struct sql_counts {
     struct counter list[SQL_COUNTS];
     struct counter waits[SQL_COUNTS_WAITS], wait_us[SQL_COUNTS_WAITS], waiting[SQL_COUNTS_WAITS];
     struct counter pins[SQL_COUNTS_PINS], pinned[SQL_COUNTS_PINS]; /* of all time; now */
+    struct counter causes[SQL_CAUSES];
 };
 
 /* Of all workers. */
@@ -40,6 +48,7 @@ struct sql_totals {
     uint64_t list[SQL_COUNTS];
     uint64_t waits[SQL_COUNTS_WAITS], wait_us[SQL_COUNTS_WAITS], waiting[SQL_COUNTS_WAITS];
     uint64_t pins[SQL_COUNTS_PINS], pinned[SQL_COUNTS_PINS];
+    uint64_t causes[SQL_CAUSES];
 };
 
 /* How a count is told. */
@@ -56,6 +65,7 @@ void sql_counts_sum(const char *pool, const char *endpoint, struct sql_totals *o
 
 const char *sql_counts_wait_word(enum sql_counts_wait wait); /* "lease" */
 const char *sql_counts_wait_text(enum sql_counts_wait wait);
+const char *sql_counts_cause_word(enum sql_cause cause); /* "behind" */
 /* Of the pin of this number: "temp"; NULL: there is none. */
 const char *sql_counts_pin_label(unsigned pin);
 const char *sql_counts_pin_text(unsigned pin);

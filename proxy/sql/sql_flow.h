@@ -416,6 +416,7 @@ struct sql_decision {
     enum sql_verb verb;
     struct sql_endpoint *endpoint; /* to go to, or to wait for */
     const char *why;
+    enum sql_cause cause; /* of SQL_GO */
 };
 
 /* What was done in a database, for SHOW STATS. */

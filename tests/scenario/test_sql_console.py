@@ -239,6 +239,11 @@ class Shows(Console):
 
     def test_verdicts_routes_and_endpoints_are_shown(self):
         client = self.client()
+
+        def is_known():
+            client.execute("EXPLAIN ROUTE SELECT id FROM t WHERE id = 1")
+            return client.fetchone()[0].startswith("replica")
+        wait_until(is_known, what="the catalog to be known")
         for n in range(5):
             client.execute(f"SELECT id FROM t WHERE id = {n}")
         client.execute("SELECT id FROM t FOR UPDATE")
@@ -255,6 +260,23 @@ class Shows(Console):
         exchanges = self.sheaf.status()["pools"][0]["exchanges"]
         self.assertEqual((exchanges["primary"], exchanges["replica"]), (1, 5))
         self.assertEqual(self.metric('sheaf_sql_exchanges_total{pool="main",route="replica"}'), 5)
+        client.execute("SELECT id FROM t /* route=primary */")
+        routed = self.sheaf.status()["pools"][0]["routed"]
+        self.assertEqual({why: count for why, count in routed.items() if count}, {"read": 5, "statement": 1, "asked": 1})
+        for route, why, count in (("replica", "read", 5), ("primary", "statement", 1), ("primary", "asked", 1), ("primary", "behind", 0)):
+            self.assertEqual(self.metric(f'sheaf_sql_routed_total{{pool="main",route="{route}",why="{why}"}}'), count)
+
+    def test_statements_are_counted_where_they_are_prepared(self):
+        """By clients, and at servers: those that a server has already are not prepared there again."""
+        for _ in range(3):
+            session = self.session()
+            session.run(pg.parse("p", "SELECT 1 /* counted */ FOR UPDATE") + pg.sync())
+            for _ in range(4):
+                session.run(pg.bind("", "p") + pg.execute() + pg.sync())
+            session.run(pg.one("SELECT 2") + pg.sync())
+        stats = {row["database"]: row for row in self.show("STATS")}["app"]
+        self.assertEqual((stats["total_client_parse_count"], stats["total_bind_count"]), (6, 15))
+        self.assertIn(stats["total_server_parse_count"], (4, 5))  # each worker has a connection of its own
 
     def test_config_hides_secrets(self):
         self.sheaf.reload(sql_pool(self.primary, user=USERS, admin_user="app", probe_user="app",
