@@ -80,7 +80,8 @@ const struct option tables_sql[] = {
       .text = "where auth_query is asked; else in the client's own database" },
 
     { "pooling", OPTION_WORD, AT(pooling), "transaction", .words = POOLINGS,
-      .text = "how long a client keeps its server connection" },
+      .text = "how long a client keeps its server connection; session: to the primary, or to one "
+              "replica for those that begin with route = replica, and read there alone" },
     { "pool_size", OPTION_INTEGER, AT(sizes.pool_size), "20", .min = 1, .max = 100000,
       .text = "server connections per server, database and user, in the whole process" },
     { "min_pool_size", OPTION_INTEGER, AT(sizes.min_pool_size), "0", .max = 100000,

@@ -500,6 +500,8 @@ static bool may_be_ours(struct sql_session *s, struct slice in, struct pg_frame 
     if (s->in_exchange || !pg_frame_is_whole(in, f))
         return false;
     body = pg_frame_body(in, f);
+    if (f.type == PG_FRONT_QUERY)
+        return pg_read_query(body, &parse.text) == ERR_NONE && sql_local_may_be(parse.text);
     if (f.type == PG_FRONT_PARSE)
         return pg_read_parse(body, &parse) == ERR_NONE && sql_local_may_be(parse.text);
     if (f.type == PG_FRONT_BIND && pg_read_bind_head(body, &bind) == ERR_NONE)
@@ -519,7 +521,18 @@ static enum begin answer_within(struct sql_session *s, struct slice in, size_t *
 
     if (!gather(s, in, &g))
         return BEGIN_WAITS;
-    return is_ours(&g) ? answer_ours(s, in, &g, used) : BEGIN_DONE;
+    if (is_ours(&g))
+        return answer_ours(s, in, &g, used);
+    if (!g.is_whole || !sql_local_is(&g.class))
+        return BEGIN_DONE;
+    if (!pg_expect_is_empty(&s->lease->expect)) {
+        s->barrier = true;
+        return BEGIN_WAITS;
+    }
+    if (waits_for_own_position(s, &g))
+        return BEGIN_WAITS;
+    *used = g.bytes;
+    return answer_query(s, &g) ? BEGIN_ANSWERED : BEGIN_DONE;
 }
 
 /* Of an exchange that failed before it was begun. */

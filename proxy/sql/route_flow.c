@@ -346,6 +346,8 @@ static const char *keeps_from_replica(const struct sql_session *s, const struct 
         return "a hint";
     if (hints->route == HINT_NONE && s->route == SQL_ROUTE_PRIMARY)
         return "route = primary";
+    if (sql_account_pooling(s->account) == SQL_POOLING_SESSION && s->route != SQL_ROUTE_REPLICA)
+        return "pooling = session";
     *cause = SQL_CAUSE_SERIALIZABLE;
     if (pg_settings_isolation(s->settings.current) == PG_ISOLATION_SERIALIZABLE)
         return "default_transaction_isolation is serializable";

@@ -366,6 +366,8 @@ class Told(Routed):
             self.assertEqual(session.run(pg.one("SET sheaf.route = 'primary'") + pg.sync()).tags, "12nCZ")
             self.assertEqual(session.run(pg.one("SHOW sheaf.route") + pg.sync()).rows, [["primary"]])
             self.assertEqual(session.run(pg.one("RESET sheaf.route") + pg.sync() + pg.one("SHOW sheaf.route") + pg.sync(), 2).rows, [["auto"]])
+            self.assertEqual((session.value("SHOW sheaf.route"), session.value("SHOW sheaf.position").count(":")), ("auto", 2))
+            self.assertIn("nextval", session.value("EXPLAIN ROUTE SELECT nextval('sq')"))
             self.assertEqual(session.run(pg.one("SHOW sheaf.nothing") + pg.execute() + pg.sync()).errors, ["42704"])
             self.assertEqual(session.run(pg.parse("", "SHOW sheaf.route") + pg.execute("other") + pg.one("SHOW sheaf.route") + pg.sync()).errors, ["34000"])
             self.assertEqual(session.run(pg.one("SELECT 7") + pg.sync() + pg.one("SHOW sheaf.route") + pg.sync() + pg.one("SELECT 8") + pg.sync(), 3).rows, [["7"], ["auto"], ["8"]])
@@ -382,6 +384,29 @@ class Told(Routed):
             counts[at] = replica.logged("in turn")
         self.assertEqual((sum(counts), self.primary.logged("in turn")), (40, 0))
         self.assertGreaterEqual(min(counts), 15, counts)
+
+
+class Sessions(Routed):
+    """pooling = session."""
+    options = {"pooling": "session"}
+
+    def test_are_on_the_primary_or_on_one_replica(self):
+        session = self.session()
+        for sql in ("SELECT 1", "INSERT INTO t (v) VALUES ('x')", "SELECT 1 /* route=replica */"):
+            went, answer = self.went(session, sql)
+            self.assertEqual((went, answer.errors), ("primary", []))
+        self.assertIn("pooling = session", session.value("EXPLAIN ROUTE SELECT 1"))
+        session = self.session()
+        session.ask("SET sheaf.route = replica")
+        for sql, errors in (("SELECT 1", []), ("BEGIN; SELECT 1; COMMIT", []), ("INSERT INTO t (v) VALUES ('x')", ["25006"])):
+            went, answer = self.went(session, sql)
+            self.assertEqual((went, answer.errors), ("replica", errors))
+
+    @classmethod
+    def knows_replicas(cls, target):
+        with pg.PgSession(target) as session:
+            session.ask("SET sheaf.route = replica")
+            wait_until(lambda: session.ask("EXPLAIN ROUTE SELECT 1").rows[0][0].startswith("replica"), what="replicas to be known")
 
 
 class Listeners(Routed):
