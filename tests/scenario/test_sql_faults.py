@@ -274,6 +274,31 @@ class Replicas(Servers):
         answer = session.until("Z")
         self.assertEqual(answer.errors, [])
 
+    def test_lagging_in_the_middle(self):
+        """A replica that stops to apply goes on with what it has begun; who has written is not shown less."""
+        self.sheaf(reads="causal")
+        reader, writer = self.reader(), self.reader()
+        reader.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        self.assertEqual(reader.value("SELECT count(*) FROM log"), "0")
+        copier = self.reader()
+        copier.send(pg.query("COPY (SELECT repeat('x', 1000) FROM generate_series(1, 20000)) TO STDOUT"))
+        copier.until("d", 100)
+        for replica in self.replicas:
+            replica.pause()
+        for n in range(1, 6):
+            writer.ask(f"INSERT INTO log VALUES (1, {n})")
+            self.assertEqual(writer.value("SELECT count(*) FROM log"), str(n))
+            writer.ask("BEGIN READ ONLY")
+            self.assertEqual(writer.value("SELECT count(*) FROM log"), str(n))
+            writer.ask("COMMIT")
+            self.assertEqual(reader.value("SELECT count(*) FROM log"), "0")
+        self.assertEqual(reader.ask("COMMIT").done, ["COMMIT"])
+        answer = copier.until("Z")
+        self.assertEqual((answer.tags.count("d"), answer.tags[-3:]), (20000 - 100, "cCZ"))
+        for replica in self.replicas:
+            replica.resume()
+        wait_until(lambda: reader.value("SELECT count(*) FROM log") == "5", what="the replicas to follow")
+
     def test_restarted_in_every_way(self):
         crowd = Crowd(self, self.sheaf().target())
         for mode in ("fast", "immediate"):
@@ -536,6 +561,59 @@ class Failover(Servers):
         self.replicas[1].follow(self.replicas[0])
         crowd.goes_on(count=100)
         self.assert_truth(crowd, self.replicas[0])
+
+    def test_killed_in_the_middle_of_a_commit(self):
+        """Which waits for a replica, so that it is neither done nor not: of all that is told only that nobody knows is true."""
+        self.candidates()
+        by_query, by_message, alone = sessions = [self.session() for _ in range(3)]
+        for n, session in enumerate(sessions[:2]):
+            session.ask("BEGIN")
+            self.assertEqual(session.ask(f"INSERT INTO log VALUES (1, {n})").errors, [])
+        self.replicas[0].stop()
+        self.addCleanup(self.replicas[0].cont)
+        for session, data in ((by_query, pg.query("COMMIT")), (by_message, pg.one("COMMIT") + pg.sync()), (alone, pg.query("INSERT INTO log VALUES (1, 2)"))):
+            session.send(data)
+        wait_until(lambda: len(self.primary.sessions("wait_event = 'SyncRep'")) == 3, what="the commits to wait")
+        self.primary.kill9()
+        for session in sessions:
+            self.assertEqual(session.until("E").errors, ["08007"])
+        self.replicas[0].cont()
+        self.replicas[0].promote()
+        self.replicas[1].follow(self.replicas[0])
+        for session in sessions:
+            session.until("Z")
+            self.assertEqual(session.ask("INSERT INTO log VALUES (2, 2) ON CONFLICT DO NOTHING").errors, [])
+        self.assert_nothing_is_left(*self.replicas)
+
+    def test_promoted_in_the_middle(self):
+        """Of a transaction, of COPY, of a transaction that only reads: what was not committed is nowhere, and all go on."""
+        self.candidates()
+        writer, copier, reader, idle = (self.session() for _ in range(4))
+        self.assertEqual(idle.ask("INSERT INTO log VALUES (0, 0)").errors, [])
+        writer.ask("BEGIN")
+        self.assertEqual(writer.ask("INSERT INTO log VALUES (1, 1)").errors, [])
+        copier.send(pg.query("COPY t FROM STDIN"))
+        copier.until("G")
+        copier.send(pg.copy_data(b"x\n" * 1000))
+        reader.ask("BEGIN READ ONLY")
+        self.assertEqual(reader.ask("SELECT 1").errors, [])
+        self.primary.kill9()
+        self.replicas[0].promote()
+        self.replicas[1].follow(self.replicas[0])
+        for session, data in ((writer, pg.query("COMMIT")), (copier, pg.copy_done())):
+            answer = pg.Answer()
+            with contextlib.suppress(EOFError, OSError):
+                session.send(data)
+                answer = session.until("E")
+            self.assertEqual((answer.done, set(answer.errors) <= LOST), ([], True), answer)
+        with contextlib.suppress(EOFError, OSError):
+            self.assertTrue(set(reader.ask("SELECT 2").errors) <= LOST)
+        self.assertEqual(idle.ask("INSERT INTO log VALUES (0, 1)").errors, [])
+        new = self.replicas[0]
+        self.assertEqual((new.sql("SELECT client, n FROM log ORDER BY n"), new.sql("SELECT * FROM t")), ([(0, 0), (0, 1)], []))
+        for session in (writer, copier, reader):
+            session.close()
+        self.assert_nothing_is_left(*self.replicas)
 
     def test_roles_are_changed(self):
         """A switch-over: the old primary comes back as a replica of the new one."""
