@@ -538,9 +538,26 @@ static void end_drained(struct sql_endpoint *e)
     }
 }
 
+/* It stands still, as its probes found: reads of which nothing came yet are asked elsewhere. */
+static void leave_silent(struct sql_endpoint *e)
+{
+    if (!e->present || e->upstreams == 0 ||
+        board_get(e->side->assembly->board, e->settings->number).state != VERDICT_DOWN)
+        return;
+    LIST_EACH (&e->side->worker->upstreams, link) {
+        struct upstream *base = LIST_ITEM(link, struct upstream, link);
+        struct sql_upstream *u = (struct sql_upstream *)base;
+
+        if (base->flow == &sql_flow && base->state == UPSTREAM_READY && u->endpoint == e &&
+            u->lessee != NULL && u->holds && u->kept.len > 0 && !u->is_primary)
+            upstream_fail(base, ERR_TIMEOUT, "the server does not answer, and is taken to be down");
+    }
+}
+
 void sql_endpoint_tick(struct sql_endpoint *e, uint64_t now_us)
 {
     end_drained(e);
+    leave_silent(e);
     if (e->failing && now_us >= e->retry_at_us) {
         e->failing = false; /* who comes next tries it */
         sql_primary_waiters_look(e->side);

@@ -215,6 +215,17 @@ class Replicas(Servers):
         crowd.goes_on()
         self.assert_truth(crowd)
 
+    def test_standing_still_in_the_middle_of_a_read(self):
+        """Of which nothing came yet: it is asked elsewhere once the replica is known to be down."""
+        self.sheaf()
+        session = self.reader()
+        session.send(pg.query("SELECT count(*) FROM generate_series(1, 3000000)"))
+        wait_until(lambda: any(r.sessions("state = 'active' AND query LIKE '%3000000%'") for r in self.replicas), what="a replica to read")
+        for replica in self.replicas:
+            replica.stop()
+            self.addCleanup(replica.cont)
+        self.assertEqual(session.until("Z").rows, [["3000000"]])
+
     def test_killed_in_the_middle_of_rows(self):
         """What was forwarded cannot be taken back: then it is an error, and never an end that looks like one."""
         self.sheaf()
