@@ -613,6 +613,27 @@ static void end_half(struct sql_session *s)
     session_request_ends(&s->base);
 }
 
+/* False: it is none of Sheaf's.  True, and *used 0: it waits. */
+static bool seen_to_within(struct sql_session *s, struct slice in, size_t *used)
+{
+    enum begin begin = answer_within(s, in, used);
+
+    if (begin != BEGIN_ANSWERED)
+        *used = 0;
+    return begin != BEGIN_DONE;
+}
+
+/* To the lease, that stays whatever is asked. */
+static size_t go_on_there(struct sql_session *s, struct slice in, struct pg_frame f)
+{
+    if (s->lease != NULL && !s->in_exchange && pg_expect_is_empty(&s->lease->expect)) {
+        s->lease->asked_us = worker_now_us(s->base.worker);
+        if (!set_server(s, NULL))
+            return 0;
+    }
+    return sql_message_forward(s, in, f);
+}
+
 static size_t ask_one(struct sql_session *s, struct slice in)
 {
     struct pg_frame f;
@@ -637,21 +658,11 @@ static size_t ask_one(struct sql_session *s, struct slice in)
         end_half(s);
         return 0;
     }
-    if (keeps_lease(s) && may_be_ours(s, in, f)) {
-        enum begin begin = answer_within(s, in, &used);
-
-        if (begin != BEGIN_DONE)
-            return begin == BEGIN_ANSWERED ? used : 0;
-    }
+    if (keeps_lease(s) && may_be_ours(s, in, f) && seen_to_within(s, in, &used))
+        return used;
     if (f.type == PG_FRONT_COPY_DATA || f.type == PG_FRONT_COPY_DONE ||
-        f.type == PG_FRONT_COPY_FAIL || keeps_lease(s)) {
-        if (s->lease != NULL && !s->in_exchange && pg_expect_is_empty(&s->lease->expect)) {
-            s->lease->asked_us = worker_now_us(s->base.worker);
-            if (!set_server(s, NULL))
-                return 0;
-        }
-        return sql_message_forward(s, in, f);
-    }
+        f.type == PG_FRONT_COPY_FAIL || keeps_lease(s))
+        return go_on_there(s, in, f);
     switch (begin_exchange(s, in, &used)) {
     case BEGIN_WAITS:
         return 0;

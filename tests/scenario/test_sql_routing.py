@@ -149,8 +149,8 @@ class Statements(Routed):
         self.caught_up()
         for _ in range(5):
             self.assertEqual(session.value("SELECT m FROM news"), "written")
-        wait_until(lambda: "volatile" in str(session.ask("EXPLAIN ROUTE SELECT m FROM news").rows), what="it to be known")
-        wait_until(lambda: self.went(session, "SELECT * FROM olds")[0] == "replica", what="the other to be known, too")
+        wait_until(lambda: "volatile" in str(session.ask("EXPLAIN ROUTE SELECT m FROM news").rows), 40, "it to be known")
+        wait_until(lambda: self.went(session, "SELECT * FROM olds")[0] == "replica", 40, "the other to be known, too")
 
     def test_temporary_tables_in_code_do_not_unlearn_the_catalog(self):
         session = self.session()
