@@ -271,8 +271,24 @@ void sql_catalog_changed(struct sql_session *s)
 {
     s->changes_catalog = false;
     s->counts_catalog = true;
-    if (s->account != NULL)
-        atomic_fetch_add(&s->account->catalog->shared->catalog_changes, 1);
+    if (s->account == NULL)
+        return;
+    atomic_fetch_add(&s->account->catalog->shared->catalog_changes, 1);
+    atomic_fetch_add(&s->account->catalog->shared->editions, 1);
+}
+
+uint64_t sql_catalog_edition(const struct sql_session *s)
+{
+    return (uint64_t)s->own_edition << 32 | atomic_load(&s->account->catalog->shared->editions);
+}
+
+void sql_catalog_own_edition(struct sql_session *s)
+{
+    struct sql_side *side = sql_side_of(s);
+
+    if (++side->editions == 0)
+        side->editions = 1;
+    s->own_edition = side->editions;
 }
 
 /* ---- answers ---- */
@@ -329,6 +345,8 @@ static void read_error(struct sql_catalog *c, struct slice body)
 
 static void take(struct sql_catalog *c)
 {
+    if (c->signature[0] != '\0' && strcmp(c->signature, c->read) != 0)
+        atomic_fetch_add(&c->shared->editions, 1); /* somebody has done DDL, but not through us */
     memcpy(c->signature, c->read, sizeof(c->signature));
     catalog_table_unref(&c->table);
     if (c->too_large) {

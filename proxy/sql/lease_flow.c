@@ -175,6 +175,9 @@ void sql_lease_drop(struct sql_upstream *u)
 
     if (s == NULL)
         return;
+    if (s->changed_id != 0)
+        u->ending = true; /* it has a statement that it must not be asked for */
+    s->changed_id = s->own_edition = 0;
     s->lease = NULL;
     u->lessee = NULL;
     u->base.pass_to = NULL;

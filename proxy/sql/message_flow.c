@@ -89,6 +89,11 @@ static bool expect_one(struct sql_session *s, struct pg_expected entry)
     return true;
 }
 
+bool sql_message_has_room(struct sql_session *s, uint32_t count)
+{
+    return pg_expect_has_room(&s->lease->expect, count) || sql_message_wait(s) > 0;
+}
+
 bool sql_message_expect(struct sql_session *s, enum pg_expect_kind kind, uint8_t flags,
                         uint16_t note, struct pg_statement *subject)
 {
@@ -96,7 +101,7 @@ bool sql_message_expect(struct sql_session *s, enum pg_expect_kind kind, uint8_t
         s, (struct pg_expected){ .kind = kind, .flags = flags, .note = note, .subject = subject });
 }
 
-static void begin_messages(struct sql_session *s)
+void sql_message_begin(struct sql_session *s)
 {
     if (s->in_exchange)
         return;
@@ -115,6 +120,7 @@ enum err sql_statement_intern_sql(struct sql_session *s, struct slice text,
         .text = text,
         .meaning = pg_settings_meaning(pg_settings_session_effective(&s->settings)),
         .scope = s->account->number,
+        .edition = sql_catalog_edition(s),
         .from_sql = true,
     };
 
@@ -139,6 +145,7 @@ enum err sql_statement_intern(struct sql_session *s, const struct pg_parse *pars
         .types = parse->types,
         .meaning = pg_settings_meaning(pg_settings_session_effective(&s->settings)),
         .scope = s->account->number,
+        .edition = sql_catalog_edition(s),
     };
 
     TRY(pg_statements_intern(sql_side_of(s)->statements, &key, out));
@@ -156,7 +163,7 @@ static size_t parse_again(struct sql_session *s, struct slice in, struct pg_fram
     if (!sql_prepared_ensure(s, there, false) ||
         !sql_message_expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_DUPLICATE, pg_statement_ref(there)))
         return 0;
-    begin_messages(s);
+    sql_message_begin(s);
     keep(s->lease, slice_of(in.at, f.bytes));
     pg_put_parse(&out, pg_statement_name(there->id, name), parse->text, parse->types);
     sql_message_put(s->lease, buf_all(&out));
@@ -202,6 +209,8 @@ static size_t send_parse(struct sql_session *s, struct slice in, struct pg_frame
     char name[PG_STATEMENT_NAME_BYTES];
     struct buf out = { 0 };
 
+    if (!sql_message_has_room(s, 2))
+        return 0;
     if (parse->name.len == 0) {
         if (!sql_message_expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_CHANGE | SQL_NOTE_UNNAMED,
                                 pg_statement_ref(st)))
@@ -233,6 +242,7 @@ static size_t send_parse(struct sql_session *s, struct slice in, struct pg_frame
         keep(s->lease, slice_of(in.at, f.bytes));
         pg_put_parse(&out, pg_statement_name(st->id, name), sql_statement_words(s, st, false),
                      parse->types);
+        (void)sql_result_ask(s, st, slice_of(name, sizeof(name) - 1), SQL_NOTE_FIRST, &out);
         sql_message_put(s->lease, buf_all(&out));
         buf_fini(&out);
         return f.bytes;
@@ -247,7 +257,7 @@ static size_t pass_parse(struct sql_session *s, struct slice in, struct pg_frame
 {
     if (!sql_message_expect(s, PG_EXPECT_PARSE, 0, 0, NULL))
         return 0;
-    begin_messages(s);
+    sql_message_begin(s);
     s->pins |= PG_PIN_STATEMENTS_LIMIT;
     s->dirties = true;
     s->lease->prepared.unnamed = 0;
@@ -272,7 +282,7 @@ static size_t define_and_send(struct sql_session *s, struct slice in, struct pg_
         return 0;
     }
     sql_tally(s, SQL_DONE_CLIENT_PARSES, 1);
-    begin_messages(s);
+    sql_message_begin(s);
     return used;
 }
 
@@ -372,6 +382,41 @@ static bool forget_unnamed(struct sql_session *s)
     return true;
 }
 
+/* Its result is not what the session was told. */
+static size_t refuse(struct sql_session *s, struct slice in, struct pg_frame f,
+                     struct pg_statement *st, enum pg_expect_kind kind)
+{
+    if (!sql_result_refuse(s, st, kind))
+        return 0;
+    sql_message_begin(s);
+    if (f.bytes > in.len)
+        s->lease->holds = false;
+    else
+        keep(s->lease, slice_of(in.at, f.bytes));
+    return drop(s, in, f);
+}
+
+/* The statement that a message names, at the server; NULL: there is none, and the server says so.
+ * False: *used tells what became of the message. */
+static bool get_ready(struct sql_session *s, struct slice in, struct pg_frame f, struct slice name,
+                      enum pg_expect_kind kind, struct pg_statement **st, size_t *used)
+{
+    enum pg_name found = pg_statements_session_find(&s->statements, name, st);
+
+    *used = 0;
+    if (found == PG_NAME_LATER)
+        return sql_message_wait(s) > 0;
+    if (found == PG_NAME_FREE) {
+        *st = NULL;
+        return name.len > 0 || forget_unnamed(s);
+    }
+    if (sql_result_is_changed(s, *st)) {
+        *used = refuse(s, in, f, *st, kind);
+        return false;
+    }
+    return sql_prepared_ensure(s, *st, name.len == 0);
+}
+
 static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_frame f)
 {
     bool whole = pg_frame_is_whole(in, f);
@@ -380,24 +425,19 @@ static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_fra
     struct pg_statement *st = NULL;
     struct pg_bind bind;
     enum err err = pg_read_bind_head(body, &bind);
-    enum pg_name found = PG_NAME_FREE;
+    size_t used;
 
     if (err == ERR_AGAIN && !whole && in.len < SQL_WHOLE_BYTES) {
         s->base.need = (uint32_t)in.len + 1;
         return 0;
     }
-    if (err == ERR_NONE)
-        found = pg_statements_session_find(&s->statements, bind.statement, &st);
-    if (found == PG_NAME_LATER)
-        return sql_message_wait(s);
-    if (found == PG_NAME_THERE && !sql_prepared_ensure(s, st, bind.statement.len == 0))
+    if (err == ERR_NONE && !get_ready(s, in, f, bind.statement, PG_EXPECT_BIND, &st, &used))
+        return used;
+    if (!sql_message_has_room(s, 1))
         return 0;
-    if (err == ERR_NONE && found == PG_NAME_FREE && bind.statement.len == 0 && !forget_unnamed(s))
-        return 0;
-    if (!sql_message_expect(s, PG_EXPECT_BIND, 0, 0, NULL))
-        return 0;
-    begin_messages(s);
-    if (found != PG_NAME_THERE) {
+    sql_message_expect(s, PG_EXPECT_BIND, 0, 0, st != NULL ? pg_statement_ref(st) : NULL);
+    sql_message_begin(s);
+    if (st == NULL) {
         s->dirties = true;
         return pass(s, in, f);
     }
@@ -412,6 +452,7 @@ static size_t forward_describe(struct sql_session *s, struct slice in, struct pg
     struct pg_statement *st = NULL;
     struct pg_target target;
     struct buf out = { 0 };
+    size_t used;
     bool known;
 
     if (!pg_frame_is_whole(in, f)) {
@@ -419,22 +460,17 @@ static size_t forward_describe(struct sql_session *s, struct slice in, struct pg
         return 0;
     }
     known = pg_read_target(pg_frame_body(in, f), &target) == ERR_NONE;
-    if (known && target.kind == PG_KIND_STATEMENT) {
-        enum pg_name found = pg_statements_session_find(&s->statements, target.name, &st);
-
-        if (found == PG_NAME_LATER)
-            return sql_message_wait(s);
-        if (found == PG_NAME_THERE && !sql_prepared_ensure(s, st, target.name.len == 0))
-            return 0;
-        if (found == PG_NAME_FREE && target.name.len == 0 && !forget_unnamed(s))
-            return 0;
-    }
-    if (!sql_message_expect(s,
-                            known && target.kind == PG_KIND_PORTAL ? PG_EXPECT_DESCRIBE_PORTAL
-                                                                   : PG_EXPECT_DESCRIBE_STATEMENT,
-                            0, 0, NULL))
+    if (known && target.kind == PG_KIND_STATEMENT &&
+        !get_ready(s, in, f, target.name, PG_EXPECT_DESCRIBE_STATEMENT, &st, &used))
+        return used;
+    if (!sql_message_has_room(s, 1))
         return 0;
-    begin_messages(s);
+    sql_message_expect(s,
+                       known && target.kind == PG_KIND_PORTAL ? PG_EXPECT_DESCRIBE_PORTAL
+                                                              : PG_EXPECT_DESCRIBE_STATEMENT,
+                       0, st != NULL ? SQL_NOTE_RESULT | SQL_NOTE_FIRST : 0,
+                       st != NULL ? pg_statement_ref(st) : NULL);
+    sql_message_begin(s);
     if (st == NULL || target.name.len == 0)
         return pass(s, in, f);
     keep(s->lease, slice_of(in.at, f.bytes));
@@ -457,7 +493,7 @@ static size_t forward_close(struct sql_session *s, struct slice in, struct pg_fr
         target.kind != PG_KIND_STATEMENT || (s->pins & PG_PIN_STATEMENTS_LIMIT)) {
         if (!sql_message_expect(s, PG_EXPECT_CLOSE, 0, 0, NULL))
             return 0;
-        begin_messages(s);
+        sql_message_begin(s);
         return pass(s, in, f);
     }
     if (pg_statements_session_undefine(&s->statements, target.name, PG_CHANGE_BY_MESSAGE) !=
@@ -467,7 +503,7 @@ static size_t forward_close(struct sql_session *s, struct slice in, struct pg_fr
         pg_statements_session_take_back(sql_side_of(s)->statements, &s->statements);
         return 0;
     }
-    begin_messages(s);
+    sql_message_begin(s);
     keep(s->lease, slice_of(in.at, f.bytes));
     return f.bytes;
 }
@@ -488,7 +524,7 @@ static size_t forward_execute(struct sql_session *s, struct slice in, struct pg_
     }
     if (!expect_one(s, entry))
         return 0;
-    begin_messages(s);
+    sql_message_begin(s);
     s->executed = true;
     s->deeds_sent |= s->portal_deeds;
     s->copy_barrier = s->portal_copies;
@@ -503,7 +539,7 @@ static size_t forward_sync(struct sql_session *s, struct slice in, struct pg_fra
         return drop(s, in, f);
     if (!sql_message_expect(s, PG_EXPECT_SYNC, 0, 0, NULL))
         return 0;
-    begin_messages(s);
+    sql_message_begin(s);
     u->syncs_open++;
     pg_statements_session_sync(&s->statements);
     s->in_exchange = s->deeds_sent = false;
@@ -584,6 +620,22 @@ static void note_prepares(struct sql_session *s, const struct sql_class *class)
         }
 }
 
+/* What was prepared by a Query: what its result looks like is asked behind it. */
+static void ask_for_result(struct sql_session *s, const struct sql_rewording *r)
+{
+    char name[PG_STATEMENT_NAME_BYTES];
+    struct buf out = { 0 };
+
+    if (!(r->note & SQL_NOTE_PREPARES) || !pg_expect_has_room(&s->lease->expect, 2))
+        return;
+    (void)sql_result_ask(s, r->subject, pg_statement_name(r->subject->id, name),
+                         SQL_NOTE_APART | (r->note & SQL_NOTE_TWICE ? 0 : SQL_NOTE_FIRST), &out);
+    sql_message_expect(s, PG_EXPECT_SYNC, PG_EXPECT_SWALLOW, SQL_NOTE_APART, NULL);
+    pg_put_sync(&out);
+    sql_message_put(s->lease, buf_all(&out));
+    buf_fini(&out);
+}
+
 static size_t send_query(struct sql_session *s, struct slice in, struct pg_frame f,
                          const struct sql_class *class)
 {
@@ -607,6 +659,7 @@ static size_t send_query(struct sql_session *s, struct slice in, struct pg_frame
         keep(s->lease, slice_of(in.at, f.bytes));
         pg_put_query(&out, buf_all(&r.text));
         sql_message_put(s->lease, buf_all(&out));
+        ask_for_result(s, &r);
     } else {
         used = pass(s, in, f);
         note_prepares(s, class);
@@ -690,7 +743,7 @@ size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_fra
         used = forward_sync(s, in, f);
         break;
     case PG_FRONT_FLUSH:
-        begin_messages(s);
+        sql_message_begin(s);
         used = pass(s, in, f);
         break;
     case PG_FRONT_FUNCTION_CALL:

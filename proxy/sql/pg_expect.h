@@ -151,6 +151,11 @@ static inline bool pg_expect_is_empty(const struct pg_expect *e)
     return e->count == 0;
 }
 
+static inline bool pg_expect_has_room(const struct pg_expect *e, uint32_t count)
+{
+    return e->count + count <= PG_EXPECT_LIMIT;
+}
+
 static inline bool pg_expect_is_skipping(const struct pg_expect *e)
 {
     return e->skipping;

@@ -64,14 +64,20 @@ size_t pg_statement_bytes(const struct pg_statement *st)
     return sizeof(*st) + (size_t)st->type_count * TYPE_BYTES + st->text_len + 1;
 }
 
-static void drop(struct pg_statements *store, struct pg_statement *st)
+static void unlink_bucket(struct pg_statements *store, struct pg_statement *st)
 {
     struct pg_statement **link = bucket_of(store, st->hash);
 
-    assert(st->refs == 0);
     while (*link != st)
         link = &(*link)->next;
     *link = st->next;
+}
+
+static void drop(struct pg_statements *store, struct pg_statement *st)
+{
+    assert(st->refs == 0);
+    if (!st->is_retired)
+        unlink_bucket(store, st);
     list_remove(&st->idle);
     store->count--;
     store->bytes -= pg_statement_bytes(st);
@@ -115,15 +121,16 @@ struct slice pg_statement_text(const struct pg_statement *st)
 static bool is_same(const struct pg_statement *st, uint64_t hash,
                     const struct pg_statement_key *key)
 {
-    return st->hash == hash && st->scope == key->scope && st->meaning == key->meaning &&
-           st->from_sql == key->from_sql && slice_is(pg_statement_types(st), key->types) &&
+    return st->hash == hash && st->scope == key->scope && st->edition == key->edition &&
+           st->meaning == key->meaning && st->from_sql == key->from_sql &&
+           slice_is(pg_statement_types(st), key->types) &&
            slice_is(pg_statement_text(st), key->text);
 }
 
 static uint64_t hash_of(const struct pg_statement_key *key)
 {
-    uint64_t rest[4] = { key->scope, pg_settings_number(key->meaning), key->types.len,
-                         key->from_sql };
+    uint64_t rest[] = { key->scope, key->edition, pg_settings_number(key->meaning), key->types.len,
+                        key->from_sql };
     uint64_t seed = XXH3_64bits(rest, sizeof(rest));
 
     if (key->types.len > 0)
@@ -172,6 +179,7 @@ static struct pg_statement *build(struct pg_statements *store, const struct pg_s
         memcpy(st->bytes + key->types.len, key->text.at, key->text.len);
     st->meaning = pg_settings_ref(key->meaning);
     st->scope = key->scope;
+    st->edition = key->edition;
     st->from_sql = key->from_sql;
     st->id = ++store->last_id;
     st->refs = 1;
@@ -224,8 +232,20 @@ void pg_statement_unref(struct pg_statements *store, struct pg_statement **state
     if (st == NULL)
         return;
     assert(st->refs > 0);
-    if (--st->refs == 0)
-        list_append(&store->idle, &st->idle);
+    if (--st->refs > 0)
+        return;
+    list_append(&store->idle, &st->idle);
+    if (st->is_retired)
+        drop(store, st);
+}
+
+void pg_statement_retire(struct pg_statements *store, struct pg_statement *st)
+{
+    if (st->is_retired)
+        return;
+    assert(st->refs > 0);
+    unlink_bucket(store, st);
+    st->is_retired = true;
 }
 
 /* --- Names that servers know ----------------------------------------------------------------- */

@@ -1,9 +1,10 @@
 /* Prepared statements that outlive the lease of the server that prepared them.
  *
  * A statement is known by what it says and means: its text, the types of its parameters, the scope
- * (the caller's number of database and user) and pg_settings_meaning() of the session.  It exists
- * once in a worker, whoever prepares it, and has a number; servers know it as _sheaf_%016x
- * (pg_prepared.h tells which ones do), clients by names of their own.
+ * (the caller's number of database and user), the edition (the caller's number of the catalog's
+ * state) and pg_settings_meaning() of the session.  It exists once in a worker, whoever asked for
+ * it, and has a number; servers know it as _sheaf_%016x (pg_prepared.h tells which ones do), clients
+ * by names of their own.
  *
  * A session's names are those of Parse and of PREPARE together, as in PostgreSQL.  A name exists
  * for certain when the reply says so; until then the change is pending, and later messages of a
@@ -59,12 +60,13 @@ struct pg_statement {
     struct pg_statement *next;         /* borrowed: the store's chain */
     const struct pg_settings *meaning; /* a reference */
     void *note;                        /* owned: what the flow knows of it; NULL at first */
-    uint64_t hash, id, scope;
+    uint64_t hash, id, scope, edition;
     uint32_t refs;
     uint32_t interned; /* how often it was asked for */
     uint32_t text_len;
     uint16_t type_count;
     bool from_sql;   /* PREPARE: the text is what follows its name, "(int) AS SELECT ..." */
+    bool is_retired; /* private: not found any more */
     uint8_t bytes[]; /* types, four bytes each as in Parse; then the text and a zero */
 };
 
@@ -80,7 +82,7 @@ struct pg_statement_key {
     struct slice text;
     struct slice types;                /* four bytes each, as in Parse */
     const struct pg_settings *meaning; /* pg_settings_meaning() of what the session has now */
-    uint64_t scope;
+    uint64_t scope, edition;
     bool from_sql;
 };
 
@@ -89,6 +91,8 @@ MUST_CHECK enum err pg_statements_intern(struct pg_statements *store,
                                          const struct pg_statement_key *key,
                                          struct pg_statement **out);
 struct pg_statement *pg_statement_ref(struct pg_statement *st);
+/* Servers that have it are out of date: who asks for the same from now on gets another one. */
+void pg_statement_retire(struct pg_statements *store, struct pg_statement *st);
 /* The last reference leaves it idle in the store, until its bytes are needed. */
 void pg_statement_unref(struct pg_statements *store, struct pg_statement **st);
 

@@ -110,6 +110,18 @@ static enum sql_words reword_prepare(struct sql_session *s, const struct stateme
     return SQL_WORDS_OTHER;
 }
 
+/* Its result is not what the session was told. */
+static enum sql_words reword_to_fail(struct sql_session *s, struct pg_statement *there,
+                                     struct sql_rewording *r)
+{
+    if (!sql_statement_close(s, there))
+        return SQL_WORDS_WAIT;
+    s->changed_id = 0;
+    buf_text(&r->text, "EXECUTE \"_sheaf_\"");
+    r->note = SQL_NOTE_CHANGED;
+    return SQL_WORDS_OTHER;
+}
+
 static enum sql_words reword_execute(struct sql_session *s, const struct statement *st,
                                      struct sql_rewording *r)
 {
@@ -119,7 +131,9 @@ static enum sql_words reword_execute(struct sql_session *s, const struct stateme
 
     if (pg_statements_session_find(&s->statements, st->name, &there) != PG_NAME_THERE)
         return SQL_WORDS_CLIENTS;
-    if (!there->from_sql) {
+    if (sql_result_is_changed(s, there))
+        return reword_to_fail(s, there, r);
+    if (!there->from_sql || sql_result_is_due(s, there)) {
         if (!sql_statement_ensure(s, there))
             return SQL_WORDS_WAIT;
     } else if (!sql_statement_room(s, there, &must_send)) {

@@ -51,6 +51,7 @@ static bool prepare_by_sql(struct sql_session *s, struct pg_statement *st)
 {
     static const char OURS[] = "_sheaf_prepare";
     struct slice name = slice_text(OURS);
+    char known_as[PG_STATEMENT_NAME_BYTES];
     struct buf out = { 0 }, text = { 0 };
     bool sent = sql_message_expect(s, PG_EXPECT_PARSE, PG_EXPECT_SWALLOW, 0, NULL) &&
                 sql_message_expect(s, PG_EXPECT_BIND, PG_EXPECT_SWALLOW, 0, NULL) &&
@@ -66,35 +67,55 @@ static bool prepare_by_sql(struct sql_session *s, struct pg_statement *st)
     pg_put_close(&out, PG_KIND_PORTAL, name);
     pg_put_close(&out, PG_KIND_STATEMENT, name);
     buf_fini(&text);
+    sent = sent && sql_result_ask(s, st, pg_statement_name(st->id, known_as), 0, &out);
     return end_preparing(s, &out, sent);
 }
 
 static bool prepare(struct sql_session *s, struct pg_statement *st, bool unnamed)
 {
-    char name[PG_STATEMENT_NAME_BYTES];
+    char buffer[PG_STATEMENT_NAME_BYTES];
+    struct slice name = unnamed ? slice_text("") : pg_statement_name(st->id, buffer);
     struct buf out = { 0 };
+    bool sent;
 
     if (st->from_sql)
         return prepare_by_sql(s, st);
     if (!sql_message_expect(s, PG_EXPECT_PARSE, PG_EXPECT_SWALLOW,
                             unnamed ? SQL_NOTE_UNNAMED : SQL_NOTE_PREPARES, pg_statement_ref(st)))
         return false;
-    pg_put_parse(&out, unnamed ? slice_text("") : pg_statement_name(st->id, name),
-                 sql_statement_words(s, st, unnamed), pg_statement_types(st));
+    pg_put_parse(&out, name, sql_statement_words(s, st, unnamed), sql_result_known_types(st));
+    sent = sql_result_ask(s, st, name, 0, &out);
     if (unnamed)
         s->lease->prepared.unnamed = st->id;
-    return end_preparing(s, &out, true);
+    return end_preparing(s, &out, sent);
 }
+
+/* It was prepared here just now.  False: it waits until it is known that its result looks as it did
+ * where the session prepared it. */
+static bool verify(struct sql_session *s, struct pg_statement *st)
+{
+    if (!sql_result_is_due(s, st))
+        return true;
+    if (!s->prepares_for_query)
+        sql_message_begin(s);
+    else if (!s->in_exchange)
+        s->verifies = true;
+    return sql_message_wait(s) > 0;
+}
+
+enum { PREPARE_ENTRIES = 10 }; /* of what is expected, at most, and of what it is for */
 
 bool sql_prepared_ensure(struct sql_session *s, struct pg_statement *st, bool unnamed)
 {
+    if (!sql_message_has_room(s, PREPARE_ENTRIES))
+        return false;
     if (unnamed)
-        return s->lease->prepared.unnamed == st->id || prepare(s, st, true);
+        return s->lease->prepared.unnamed == st->id || (prepare(s, st, true) && verify(s, st));
     switch (sql_prepared_there(s, st)) {
     case SQL_PREPARED:
         return true;
     case SQL_PREPARE_IT:
-        return prepare(s, st, false);
+        return prepare(s, st, false) && verify(s, st);
     case SQL_PREPARED_LATER:
         break;
     }
@@ -109,6 +130,23 @@ bool sql_statement_ensure(struct sql_session *s, struct pg_statement *st)
     done = sql_prepared_ensure(s, st, false);
     s->prepares_for_query = false;
     return done;
+}
+
+bool sql_statement_close(struct sql_session *s, struct pg_statement *st)
+{
+    char name[PG_STATEMENT_NAME_BYTES];
+    struct buf out = { 0 };
+    bool sent;
+
+    if (!sql_message_has_room(s, 2))
+        return false;
+    sent = sql_message_expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, 0, NULL);
+    pg_put_close(&out, PG_KIND_STATEMENT, pg_statement_name(st->id, name));
+    pg_prepared_remove(&s->lease->prepared, st->id);
+    s->prepares_for_query = true;
+    sent = end_preparing(s, &out, sent);
+    s->prepares_for_query = false;
+    return sent;
 }
 
 bool sql_statement_room(struct sql_session *s, struct pg_statement *st, bool *must_send)

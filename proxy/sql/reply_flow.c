@@ -196,10 +196,12 @@ static void note_error(struct sql_upstream *u, const struct pg_report *report)
 }
 
 /* The server spoke of a statement by the name that it knows. */
-static void say_reworded(struct reply *r, struct pg_report *report)
+static void say_reworded(struct reply *r, struct pg_report *report, const struct pg_expected *whose)
 {
     struct buf message = { 0 }, out = { 0 };
 
+    if (whose->note & SQL_NOTE_CHANGED)
+        sql_result_reword(whose, report, &out);
     pg_statements_session_reword(&r->u->lessee->statements, report->message, &message);
     report->message = buf_all(&message);
     pg_put_error(&out, report);
@@ -270,7 +272,9 @@ static enum telling tell_error(struct reply *r, struct pg_frame f, const struct 
         sql_reply_settings_fail(u, report);
         return TELL_ENDS;
     }
-    if (whose->kind == PG_EXPECT_PARSE || (whose->note & SQL_NOTE_PREPARES))
+    if (whose->note & SQL_NOTE_APART)
+        return TELL_NOT;
+    if (whose->kind == PG_EXPECT_PARSE || (whose->note & (SQL_NOTE_PREPARES | SQL_NOTE_RESULT)))
         return u->refused ? TELL_NOT : TELL; /* what it had prepared can't be any more */
     log_unasked(u, report, whose->note);
     u->ending = true;
@@ -288,10 +292,12 @@ static bool on_error(struct reply *r, struct pg_frame f, unsigned turn)
     enum telling telling;
     bool shown;
 
-    if (pg_read_report(body, &report) == ERR_NONE)
-        note_error(u, &report);
-    if (strcmp(u->sqlstate, "0A000") == 0 && whose->kind == PG_EXPECT_BIND)
-        u->ending = true; /* a plan whose result would have another shape: none is kept */
+    if (pg_read_report(body, &report) == ERR_NONE) {
+        if (!(whose->note & SQL_NOTE_APART))
+            note_error(u, &report);
+        if (whose->kind == PG_EXPECT_BIND)
+            sql_result_is_stale(u, whose->subject, &report);
+    }
     if (turn & PG_TURN_STRAY) {
         advance(r, f, false);
         sql_upstream_says_goodbye(u, &report);
@@ -304,9 +310,10 @@ static bool on_error(struct reply *r, struct pg_frame f, unsigned turn)
     if (shown &&
         (slice_is_text(report.severity, "FATAL") || slice_is_text(report.severity, "PANIC")))
         u->fatal = true; /* the session ends with its server, as it would without Sheaf */
-    if (shown && u->lessee != NULL && speaks_of_ours(&report)) {
+    if (shown && u->lessee != NULL &&
+        (speaks_of_ours(&report) || (whose->note & SQL_NOTE_CHANGED))) {
         advance(r, f, false);
-        say_reworded(r, &report);
+        say_reworded(r, &report, whose);
     } else {
         advance(r, f, shown);
     }
@@ -397,18 +404,23 @@ static bool on_ready(struct reply *r, struct pg_frame f, unsigned turn)
 
 /* ---- frames ---- */
 
-/* Those whose content matters, or that must not be told in halves. */
-static bool must_be_whole(const struct sql_upstream *u, uint8_t type)
+static bool is_noted(const struct sql_upstream *u, uint16_t note)
 {
-    switch (type) {
-    case PG_BACK_DATA_ROW: {
-        const struct pg_expected *head = pg_expect_head(&u->expect);
+    const struct pg_expected *head = pg_expect_head(&u->expect);
 
-        return head != NULL && (head->note & SQL_NOTE_PROBE);
-    }
-    case PG_BACK_COPY_DATA:
+    return head != NULL && (head->note & note);
+}
+
+/* Those whose content matters, or that must not be told in halves. */
+static bool must_be_whole(const struct sql_upstream *u, struct pg_frame f)
+{
+    switch (f.type) {
+    case PG_BACK_DATA_ROW:
+        return is_noted(u, SQL_NOTE_PROBE);
     case PG_BACK_ROW_DESCRIPTION:
     case PG_BACK_PARAMETER_DESCRIPTION:
+        return is_noted(u, SQL_NOTE_RESULT) && f.bytes <= SQL_COLUMNS_BYTES;
+    case PG_BACK_COPY_DATA:
     case PG_BACK_FUNCTION_RESULT:
         return false;
     }
@@ -427,6 +439,13 @@ static bool read_fingerprint(struct sql_upstream *u, struct slice body)
         snprintf(u->fingerprint, sizeof(u->fingerprint), "%.*s", (int)text.len,
                  (const char *)text.at);
     return true;
+}
+
+static uint32_t whole_most(uint8_t type)
+{
+    return type == PG_BACK_ROW_DESCRIPTION || type == PG_BACK_PARAMETER_DESCRIPTION
+               ? SQL_COLUMNS_BYTES
+               : SQL_WHOLE_BYTES;
 }
 
 static void read_probe_row(struct sql_upstream *u, struct slice body)
@@ -451,9 +470,12 @@ static void on_complete(struct sql_upstream *u, struct slice body, uint16_t note
 
     if (!u->refused)
         release_hold(u);
-    if (s != NULL && (s->deeds != NULL || s->settings.undo != NULL) &&
-        pg_read_complete(body, &tag) == ERR_NONE)
-        sql_deeds_complete(u, note, tag);
+    if (s == NULL || (s->deeds == NULL && s->settings.undo == NULL && !s->changes_catalog) ||
+        pg_read_complete(body, &tag) != ERR_NONE)
+        return;
+    if (s->changes_catalog && slice_is_text(tag, "COMMIT"))
+        sql_catalog_changed(s); /* another transaction may follow at once */
+    sql_deeds_complete(u, note, tag);
 }
 
 static bool on_async(struct reply *r, struct pg_frame f, unsigned turn)
@@ -535,8 +557,11 @@ static bool on_frame(struct reply *r, struct pg_frame f)
     const struct pg_expected *head = pg_expect_head(&u->expect);
     uint16_t note = head != NULL ? head->note : 0;
     uint32_t tag = head != NULL ? head->number >> SQL_TAG_SHIFT : 0;
-    unsigned turn = pg_expect_frame(&u->expect, f.type);
+    unsigned turn;
 
+    if (note & SQL_NOTE_RESULT)
+        sql_result_frame(u, head, rest, f);
+    turn = pg_expect_frame(&u->expect, f.type);
     if (f.type == PG_BACK_COPY_IN || f.type == PG_BACK_COPY_BOTH) {
         release_hold(u);
         end_copy_barrier(u);
@@ -585,8 +610,8 @@ static bool step(struct reply *r)
     }
     if (err == ERR_AGAIN)
         return false;
-    if (!pg_frame_is_whole(rest, f) && must_be_whole(r->u, f.type)) {
-        if (f.bytes <= SQL_WHOLE_BYTES)
+    if (!pg_frame_is_whole(rest, f) && must_be_whole(r->u, f)) {
+        if (f.bytes <= whole_most(f.type))
             return false;
         if (f.type != PG_BACK_ERROR && f.type != PG_BACK_NOTICE) {
             upstream_fail(&r->u->base, ERR_PROTOCOL, "a message that is longer than it may be");

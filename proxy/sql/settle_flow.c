@@ -289,6 +289,8 @@ void sql_pins_note(struct sql_session *s, const struct statement_verdict *v)
     s->probes_settings |= (effects & EFFECT_OPAQUE) != 0;
     if (effects & EFFECT_CATALOG)
         s->changes_catalog = true;
+    if (effects & (EFFECT_CATALOG | EFFECT_TEMP))
+        sql_catalog_own_edition(s);
 }
 
 /* ---- what the upstream was to know ---- */
@@ -394,6 +396,8 @@ void sql_probe_ended(struct sql_upstream *u)
     s->pins = pg_pins_after_probe(s->pins, u->found);
     if (u->fingerprint[0] != '\0')
         sql_catalog_compare(s, slice_text(u->fingerprint));
+    if ((u->found & PG_PIN_TEMP) && s->own_edition == 0)
+        sql_catalog_own_edition(s);
     if (u->probes_settings) {
         pg_settings_session_adopt(u->endpoint->side->interned, &s->settings, &u->settings_found);
         set_upstream(u, pg_settings_session_effective(&s->settings));
@@ -470,8 +474,8 @@ void sql_exchange_ended(struct sql_upstream *u)
         sql_upstream_close(u);
         return;
     }
-    if (s->applies) {
-        s->applies = s->barrier = false;
+    if (s->applies || s->verifies) {
+        s->applies = s->verifies = s->barrier = false;
         sql_session_go_on(s);
         return;
     }

@@ -220,7 +220,8 @@ static struct sql_side *side_new(struct worker *w, const struct sql_pool *settin
     side->turn.next = w->index; /* workers begin at different replicas */
     side->interned = pg_settings_pool_new(&(struct pg_settings_limits){ 0 });
     side->statements = pg_statements_new(
-        &(struct pg_statements_limits){ .first_id = (uint64_t)(w->index + 1) << 48 },
+        &(struct pg_statements_limits){ .first_id = (uint64_t)(w->index + 1) << 48,
+                                        .note_free = sql_note_free },
         side->interned);
     side->verdicts = verdicts_new(settings->verdict_cache_bytes);
     list_append(&sql_works_of(w)->sides, &side->link);

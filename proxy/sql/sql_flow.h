@@ -8,6 +8,7 @@
  *     ask_flow.c        what a session asks: an exchange is gathered, routed, and begun
  *     message_flow.c    its messages, one by one, to the upstream
  *     prepared_flow.c   statements that must be prepared there first
+ *     result_flow.c     what their results look like, which must stay
  *     prepare_flow.c    PREPARE, EXECUTE, DEALLOCATE and RESET in words that servers understand
  *     reply_flow.c      what a server says: forwarded, swallowed, or reason to ask elsewhere
  *     settle_flow.c     what an exchange changed: settings, statements, pins; and its end
@@ -62,7 +63,8 @@ enum {
     SQL_KEPT_BYTES = 64 * 1024,    /* of a session that waits: then it is not read from */
     SQL_WHOLE_BYTES = 64 * 1024,   /* of a server: a message that must be seen whole */
     SQL_PARSE_BYTES = SCRIPT_TEXT_LIMIT + 64 * 1024, /* of a client: Query and Parse */
-    SQL_PASS_BYTES = 64 * 1024, /* a message of which so much is to come goes by unseen */
+    SQL_PASS_BYTES = 64 * 1024,     /* a message of which so much is to come goes by unseen */
+    SQL_COLUMNS_BYTES = 160 * 1024, /* of a server: 1664 columns, whose names have 63 bytes */
 };
 
 /* What the flow notes of what it expects of a server (pg_expected.note). */
@@ -77,6 +79,10 @@ enum sql_expect_note {
     SQL_NOTE_RESET = 1 << 7,     /* ROLLBACK or DISCARD ALL for who left */
     SQL_NOTE_RETAG = 1 << 8,     /* it was said in other words: the tag is sql_expected_tag() */
     SQL_NOTE_TWICE = 1 << 9,     /* the first CommandComplete is of a PREPARE in front */
+    SQL_NOTE_RESULT = 1 << 10,   /* tells what the result of the subject looks like; counted */
+    SQL_NOTE_FIRST = 1 << 11,    /* and that is what whoever prepares it now will know */
+    SQL_NOTE_APART = 1 << 12,    /* in no exchange of the client's: an error is not his */
+    SQL_NOTE_CHANGED = 1 << 13,  /* was sent to fail: see result_flow.c */
 };
 
 /* What the client asked for. */
@@ -95,6 +101,7 @@ struct sql_budget {
     atomic_uintptr_t wanted_by;               /* and by which roster: only compared */
     atomic_ullong dirty_us;                   /* with causal_scope: the last write of all */
     atomic_uint catalog_changes;              /* of a catalog's: how often somebody has done DDL, */
+    atomic_uint editions;                     /* and how often that, or that others had, was seen */
     atomic_ullong catalog_deep, catalog_wide; /* and its fingerprint, as last told; 0: not yet */
     atomic_ullong catalog_told_us;            /* by the primary to a worker that asked for it */
 };
@@ -245,11 +252,13 @@ struct sql_session {
     uint64_t read_us;               /* when a replica last answered it, */
     uint64_t read_since_us;         /* since when it was that one, */
     struct sql_endpoint *read_from; /* and which; borrowed, NULL: none, or it is gone */
-    uint64_t avoided;               /* by endpoint index: not asked again in this exchange */
-    uint32_t pins;                  /* enum pg_pin, of the lease */
-    uint32_t pins_counted;          /* of them, see sql_tally_pins() */
+    uint64_t changed_id;   /* of a statement whose result is another at the lease; 0: none */
+    uint64_t avoided;      /* by endpoint index: not asked again in this exchange */
+    uint32_t pins;         /* enum pg_pin, of the lease */
+    uint32_t pins_counted; /* of them, see sql_tally_pins() */
     uint32_t key_pid;
     uint32_t key_secret;
+    uint32_t own_edition; /* of the catalog, while the lease has one of its own; 0: it has not */
     uint8_t stage;        /* enum sql_stage */
     uint8_t waits;        /* enum sql_wait */
     uint8_t status;       /* enum pg_status, as the client was told */
@@ -278,6 +287,7 @@ struct sql_session {
     bool portal_copies : 1;   /* the portal that was bound last is a COPY FROM STDIN */
     bool portal_deeds : 1;    /* or changes something, */
     bool prepares_for_query : 1;
+    bool verifies : 1;   /* waits for what the result of a statement looks like at its server */
     bool deeds_sent : 1; /* and such a one was executed */
     uint8_t portal_kind; /* enum statement_kind */
 };
@@ -356,6 +366,7 @@ struct sql_side {
     uint64_t doubt_until_us; /* it may have been demoted: nothing is sent there */
     struct stats_row *stats;
     struct sql_counts *counts;
+    uint32_t editions; /* of sessions, how many there were */
     struct verdicts *verdicts;
     uint32_t verdict_epoch; /* rises when those may be others */
     struct policy_turn turn;
@@ -398,10 +409,20 @@ struct sql_class {
     const struct script *script; /* in side->arena, until the next; NULL: it was remembered */
 };
 
+/* What the result of a statement looks like. */
+struct sql_result {
+    uint64_t columns;  /* a hash, if it is known; 0: it has none */
+    uint64_t found_us; /* when it was last found to be so */
+    uint8_t *types;    /* owned: of its parameters, four bytes each; NULL: not known, or none */
+    uint16_t type_count;
+    bool is_known;
+};
+
 /* What an interned statement is: its note. */
 struct sql_note {
     struct statement_verdict verdict;
     struct verdict_key key;
+    struct sql_result result;
     uint32_t epoch; /* the side's verdict_epoch */
     uint8_t hint;   /* enum shape_hint_route */
     bool has_deeds;
@@ -531,6 +552,10 @@ void sql_message_put(struct sql_upstream *u, struct slice bytes);
 /* False: too much is under way; the message waits. */
 bool sql_message_expect(struct sql_session *s, enum pg_expect_kind kind, uint8_t flags,
                         uint16_t note, struct pg_statement *subject);
+/* The same, for so many at once: sql_message_expect() then takes them. */
+bool sql_message_has_room(struct sql_session *s, uint32_t count);
+/* Those of the client's messages that come begin an exchange, if none is under way. */
+void sql_message_begin(struct sql_session *s);
 /* The message waits until what was sent before it is answered; returns 0. */
 size_t sql_message_wait(struct sql_session *s);
 
@@ -546,9 +571,32 @@ bool sql_statement_ensure(struct sql_session *s, struct pg_statement *st);
 bool sql_statement_room(struct sql_session *s, struct pg_statement *st, bool *must_send);
 MUST_CHECK enum err sql_statement_intern(struct sql_session *s, const struct pg_parse *parse,
                                          struct pg_statement **out);
+/* The server forgets it, for a Query that comes next. */
+bool sql_statement_close(struct sql_session *s, struct pg_statement *st);
 MUST_CHECK enum err sql_statement_intern_sql(struct sql_session *s, struct slice text,
                                              const struct statement *inner,
                                              struct pg_statement **out);
+
+/* result_flow.c */
+void sql_note_free(void *note);
+/* The answer to a Describe, before anything else is made of it. */
+void sql_result_frame(struct sql_upstream *u, const struct pg_expected *whose, struct slice rest,
+                      struct pg_frame f);
+/* As that told, or else as the client wrote them. */
+struct slice sql_result_known_types(const struct pg_statement *st);
+/* Appends a Describe whose answer tells; false: it must wait. */
+bool sql_result_ask(struct sql_session *s, struct pg_statement *st, struct slice name,
+                    uint16_t note, struct buf *out);
+/* Must the answer be seen before a statement of this session is used where it was just prepared? */
+bool sql_result_is_due(const struct sql_session *s, const struct pg_statement *st);
+bool sql_result_is_changed(const struct sql_session *s, const struct pg_statement *st);
+/* In place of a Bind or Describe.  False: it must wait. */
+bool sql_result_refuse(struct sql_session *s, struct pg_statement *st, enum pg_expect_kind kind);
+/* The error that comes of it, in the words that the client is to hear; *out goes before it. */
+void sql_result_reword(const struct pg_expected *whose, struct pg_report *report, struct buf *out);
+/* A Bind of it was answered with an error. */
+void sql_result_is_stale(struct sql_upstream *u, struct pg_statement *st,
+                         const struct pg_report *report);
 
 /* prepare_flow.c */
 enum sql_words { SQL_WORDS_CLIENTS, SQL_WORDS_OTHER, SQL_WORDS_WAIT };
@@ -695,6 +743,10 @@ void sql_catalog_is_doubted(struct sql_session *s);
 /* What the server says of the catalog, as pg_catalog_fingerprint() has it, behind something that
  * may have done anything. */
 void sql_catalog_compare(struct sql_session *s, struct slice fingerprint);
+/* Which state of the catalog what the session prepares now is read by. */
+uint64_t sql_catalog_edition(const struct sql_session *s);
+/* What it does changes that for itself, until it gives its lease back. */
+void sql_catalog_own_edition(struct sql_session *s);
 void sql_catalog_ready(struct sql_upstream *u);
 size_t sql_catalog_input(struct sql_upstream *u, struct slice in);
 void sql_catalog_lost(struct sql_upstream *u);

@@ -6,14 +6,14 @@ from lib.sql_front import sql_front
 
 # Where the server's source says an error is; what answers in its stead has no such place.
 _PLACE = "FLR"
-_OF_THE_FRONT = {"26000", "34000", "42P05", "42P03"}  # errors about names that it keeps itself
+_OF_THE_FRONT = {"26000", "34000", "42P05", "42P03", "0A000"}  # errors about names that it keeps itself, and of plans
 
 
 def comparable(answer):
     """What must be the same of an answer: all but the order in which changed parameters are told."""
     compared = []
     for message in answer:
-        if message.tag == "E" and message.code in _OF_THE_FRONT:
+        if message[0] == "E" and message.code in _OF_THE_FRONT:
             message = ("E", {letter: text for letter, text in message.fields.items() if letter not in _PLACE})
         compared.append(message)
         at = len(compared) - 1

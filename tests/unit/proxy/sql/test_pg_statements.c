@@ -106,7 +106,7 @@ static struct slice found(const char *name)
 static void a_statement_is_known_by_all_that_it_means(void)
 {
     const struct pg_settings *path = NULL;
-    struct pg_statement *st[8] = { 0 };
+    struct pg_statement *st[9] = { 0 };
     struct pg_statement_key key = { .text = slice_text("SELECT 1") };
 
     begin();
@@ -128,14 +128,39 @@ static void a_statement_is_known_by_all_that_it_means(void)
     CHECK_INT(pg_statements_intern(store, &key, &st[6]), ERR_NONE);
     key.text = slice_text("SELECT 2");
     CHECK_INT(pg_statements_intern(store, &key, &st[7]), ERR_NONE);
-    for (size_t i = 1; i < 8; i++)
-        for (size_t j = i + 1; j < 8; j++)
+    key.edition = 1;
+    CHECK_INT(pg_statements_intern(store, &key, &st[8]), ERR_NONE);
+    for (size_t i = 1; i < 9; i++)
+        for (size_t j = i + 1; j < 9; j++)
             CHECK(st[i] != st[j] && st[i]->id != st[j]->id);
     CHECK_BYTES(pg_statement_text(st[7]), slice_text("SELECT 2"));
     CHECK_BYTES(pg_statement_types(st[7]), bytes("\0\0\0\024"));
     pg_settings_unref(settings, &path);
-    for (size_t i = 0; i < 8; i++)
+    for (size_t i = 0; i < 9; i++)
         pg_statement_unref(store, &st[i]);
+    end();
+}
+
+static void what_is_retired_is_found_no_more(void)
+{
+    struct pg_statement *old, *now;
+    size_t count, size;
+
+    begin();
+    old = intern("SELECT 1");
+    define("s", "SELECT 1");
+    pg_statement_retire(store, old);
+    pg_statement_retire(store, old);
+    now = intern("SELECT 1");
+    CHECK(now != old && now->id != old->id);
+    pg_statement_unref(store, &old);
+    CHECK_FOUND("s", "SELECT 1");
+    pg_statements_count(store, &count, &size);
+    CHECK_INT(count, 2);
+    settle(PG_OUTCOME_FAILED); /* which gives the last reference back */
+    pg_statements_count(store, &count, &size);
+    CHECK_INT(count, 1);
+    pg_statement_unref(store, &now);
     end();
 }
 
@@ -471,6 +496,7 @@ static void servers_words_get_the_clients_names(void)
 int main(void)
 {
     RUN(a_statement_is_known_by_all_that_it_means);
+    RUN(what_is_retired_is_found_no_more);
     RUN(idle_statements_are_found_again_until_their_bytes_are_needed);
     RUN(there_is_no_room_for_more_than_is_allowed);
     RUN(servers_names_have_a_fixed_width);

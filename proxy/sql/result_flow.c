@@ -1,0 +1,206 @@
+/* What a prepared statement's result looks like.  To PostgreSQL that is fixed when it is prepared:
+ * if a table has other columns later, who uses the statement hears 0A000 ("cached plan must not
+ * change result type") until he prepares it anew, so that a client which remembers the columns
+ * never reads one for another.  A server that prepares the statement only then would answer with
+ * the new columns.
+ *
+ * So each Parse to a server that others may rely on has a Describe behind it, swallowed.  The first
+ * tells how the statement is to look; where a session's own statement is prepared at another
+ * server, what it looks like there must be that, and is awaited before the statement is used there,
+ * unless it was found so just now.  The types of its parameters are then told to the server as the
+ * first one chose them.
+ *
+ * A statement that a session prepares after DDL is another one than before (its edition), though
+ * its text be the same. */
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "proxy/base/mem.h"
+#include "proxy/sql/sql_flow.h"
+
+enum { TRUST_US = 1000 * 1000 }; /* so long a result is believed to be what it was found to be */
+
+static struct sql_result *result_of(const struct pg_statement *st)
+{
+    return &((struct sql_note *)st->note)->result;
+}
+
+void sql_note_free(void *note)
+{
+    free(((struct sql_note *)note)->result.types);
+    free(note);
+}
+
+/* ---- what is told ---- */
+
+/* Names and types: where the columns are from, and how they are written, does not matter. */
+static bool read_columns(struct slice body, uint64_t *out)
+{
+    struct pg_columns columns;
+    struct pg_column c;
+    uint64_t hash = 1;
+
+    if (pg_read_columns(body, &columns) != ERR_NONE)
+        return false;
+    while (pg_column_next(&columns, &c)) {
+        uint32_t numbers[] = { c.type, (uint32_t)c.modifier };
+
+        hash = XXH3_64bits_withSeed(numbers, sizeof(numbers), hash);
+        hash = XXH3_64bits_withSeed(c.name.at, c.name.len, hash);
+    }
+    *out = hash;
+    return true;
+}
+
+static void take_types(struct pg_statement *st, struct slice body)
+{
+    struct sql_result *result = result_of(st);
+    struct pg_types found;
+
+    if (result->types != NULL || pg_read_types(body, &found) != ERR_NONE || found.count == 0)
+        return;
+    result->types = mem_new(found.types.len);
+    memcpy(result->types, found.types.at, found.types.len);
+    result->type_count = found.count;
+}
+
+struct slice sql_result_known_types(const struct pg_statement *st)
+{
+    const struct sql_result *result = result_of(st);
+
+    return result->types == NULL ? pg_statement_types(st)
+                                 : slice_of(result->types, (size_t)result->type_count * 4);
+}
+
+/* It is another here than where it was prepared first: this server shall not keep it. */
+static void is_changed(struct sql_upstream *u, struct pg_statement *st)
+{
+    pg_statement_retire(u->endpoint->side->statements, st);
+    result_of(st)->found_us = 0;
+    if (u->lessee != NULL)
+        u->lessee->changed_id = st->id;
+    else
+        u->ending = true;
+}
+
+static void take_columns(struct sql_upstream *u, struct pg_statement *st, uint16_t note,
+                         struct slice body)
+{
+    struct sql_result *result = result_of(st);
+    uint64_t found = 0;
+
+    if (body.at != NULL && !read_columns(body, &found))
+        return;
+    if (!result->is_known || ((note & SQL_NOTE_FIRST) && found != result->columns)) {
+        result->columns = found; /* the newest has the last word */
+        result->is_known = true;
+    }
+    if (found == result->columns)
+        result->found_us = worker_now_us(u->base.worker);
+    else
+        is_changed(u, st);
+}
+
+void sql_result_frame(struct sql_upstream *u, const struct pg_expected *whose, struct slice rest,
+                      struct pg_frame f)
+{
+    struct slice body;
+
+    if (!pg_frame_is_whole(rest, f) || whose->subject == NULL)
+        return;
+    body = pg_frame_body(rest, f);
+    if (f.type == PG_BACK_PARAMETER_DESCRIPTION)
+        take_types(whose->subject, body);
+    else if (f.type == PG_BACK_ROW_DESCRIPTION)
+        take_columns(u, whose->subject, whose->note, body);
+    else if (f.type == PG_BACK_NO_DATA)
+        take_columns(u, whose->subject, whose->note, slice_of(NULL, 0));
+}
+
+/* ---- asking ---- */
+
+bool sql_result_ask(struct sql_session *s, struct pg_statement *st, struct slice name,
+                    uint16_t note, struct buf *out)
+{
+    if (!sql_message_expect(s, PG_EXPECT_DESCRIBE_STATEMENT, PG_EXPECT_SWALLOW,
+                            SQL_NOTE_RESULT | note, pg_statement_ref(st))) {
+        pg_statement_unref(sql_side_of(s)->statements, &st);
+        return false;
+    }
+    pg_put_describe(out, PG_KIND_STATEMENT, name);
+    return true;
+}
+
+bool sql_result_is_due(const struct sql_session *s, const struct pg_statement *st)
+{
+    const struct sql_result *result = result_of(st);
+
+    if (!result->is_known)
+        return false;
+    return st->is_retired || st->edition != sql_catalog_edition(s) ||
+           worker_now_us(s->base.worker) - result->found_us > TRUST_US;
+}
+
+bool sql_result_is_changed(const struct sql_session *s, const struct pg_statement *st)
+{
+    return s->changed_id == st->id;
+}
+
+/* ---- refusing ---- */
+
+/* No statement has this name; what the server says of that is put in our words. */
+static const char NOBODY[] = "_sheaf_";
+
+bool sql_result_refuse(struct sql_session *s, struct pg_statement *st, enum pg_expect_kind kind)
+{
+    struct slice nobody = slice_text(NOBODY);
+    char name[PG_STATEMENT_NAME_BYTES];
+    struct buf out = { 0 };
+
+    if (!sql_message_has_room(s, 2))
+        return false;
+    sql_message_expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, 0, NULL);
+    pg_put_close(&out, PG_KIND_STATEMENT, pg_statement_name(st->id, name));
+    pg_prepared_remove(&s->lease->prepared, st->id);
+    if (s->lease->prepared.unnamed == st->id)
+        s->lease->prepared.unnamed = 0;
+    sql_message_expect(s, kind, 0, SQL_NOTE_CHANGED, pg_statement_ref(st));
+    if (kind == PG_EXPECT_BIND)
+        pg_put_bind(&out, slice_text(""), nobody, NULL, 0);
+    else
+        pg_put_describe(&out, PG_KIND_STATEMENT, nobody);
+    sql_message_put(s->lease, buf_all(&out));
+    buf_fini(&out);
+    s->changed_id = 0;
+    return true;
+}
+
+void sql_result_reword(const struct pg_expected *whose, struct pg_report *report, struct buf *out)
+{
+    if (!slice_is_text(report->sqlstate, "26000"))
+        return;                                        /* it had something else to say first */
+    if (whose->kind == PG_EXPECT_DESCRIBE_STATEMENT) { /* of the types it speaks first */
+        struct slice types = sql_result_known_types(whose->subject);
+        uint32_t *numbers = mem_new(types.len + 1);
+
+        for (size_t i = 0; i < types.len / 4; i++)
+            numbers[i] = pg_type_at(types, i);
+        pg_put_types(out, numbers, types.len / 4);
+        free(numbers);
+    }
+    *report = (struct pg_report){
+        .severity = report->severity,
+        .severity_shown = report->severity_shown,
+        .sqlstate = slice_text("0A000"),
+        .message = slice_text("cached plan must not change result type"),
+    };
+}
+
+/* A plan that the server has is out of date: it is not what a new statement shall use. */
+void sql_result_is_stale(struct sql_upstream *u, struct pg_statement *st,
+                         const struct pg_report *report)
+{
+    if (st != NULL && slice_is_text(report->routine, "RevalidateCachedQuery"))
+        pg_statement_retire(u->endpoint->side->statements, st);
+}
