@@ -39,6 +39,12 @@ static void run_inner(struct statement *s)
     }
 }
 
+static void take_executed(struct statement *s, const struct statement *inner)
+{
+    s->executed = inner->executed;
+    s->written = inner->written;
+}
+
 static void look_query(struct look *l, struct statement *s, const void *node)
 {
     const SelectStmt *select = node;
@@ -104,6 +110,7 @@ static void look_execute(struct look *l, struct statement *s, const void *node)
     const ExecuteStmt *execute = node;
 
     mean_session(s, STATEMENT_EXECUTE, execute->name, l);
+    s->executed = s->name;
     look_cut_execute(l, s);
     look_at_nodes(l, s, execute->params);
 }
@@ -259,6 +266,7 @@ static void look_explain(struct look *l, struct statement *s, const void *node)
     }
     s->inner = look_inside(l, s, explain->query);
     run_inner(s);
+    take_executed(s, s->inner);
     if (!s->is_analyze) {
         s->effects &= ~(uint32_t)EFFECT_SETS;
         s->settings = NULL;
@@ -274,6 +282,7 @@ static void look_create_as(struct look *l, struct statement *s, const void *node
     look_raise(s, ROUTE_PRIMARY, "CREATE TABLE AS");
     look_at_made(l, s, create->into->rel);
     inner = look_inside(l, s, create->query);
+    take_executed(s, inner);
     s->effects |= inner->effects;
     s->settings = inner->settings;
     s->setting_count = inner->setting_count;

@@ -201,9 +201,30 @@ void look_cut_prepare(const struct look *l, struct statement *s, struct slice *i
 
     if (!skip_to(&reader, "PREPARE") || !token_next_word(&reader, &name))
         return;
+    s->written = name.text;
     s->types = take_parentheses(&reader);
     if (skip_to(&reader, "AS"))
         *inner = reader.rest;
+}
+
+/* Skips to behind the EXECUTE that is no name: at the beginning, behind AS, or EXPLAIN and what
+ * belongs to it. */
+static bool skip_to_execute(struct token_reader *reader)
+{
+    static const char *const BEFORE[] = { "AS", "EXPLAIN", "ANALYZE", "ANALYSE", "VERBOSE" };
+    struct token t, last = { 0 };
+    bool is_first = true;
+    int depth = 0;
+
+    while (token_next_word(reader, &t)) {
+        if (depth == 0 && token_is_word(&t, "EXECUTE") &&
+            (is_first || token_is_mark(&last, ')') || is_one_of(&last, BEFORE, COUNT(BEFORE))))
+            return true;
+        depth += token_is_mark(&t, '(') - token_is_mark(&t, ')');
+        is_first = false;
+        last = t;
+    }
+    return false;
 }
 
 void look_cut_execute(const struct look *l, struct statement *s)
@@ -211,6 +232,8 @@ void look_cut_execute(const struct look *l, struct statement *s)
     struct token_reader reader = { s->text, l->options->backslash_escapes };
     struct token name;
 
-    if (skip_to(&reader, "EXECUTE") && token_next_word(&reader, &name))
-        s->arguments = take_parentheses(&reader);
+    if (!skip_to_execute(&reader) || !token_next_word(&reader, &name))
+        return;
+    s->written = name.text;
+    s->arguments = take_parentheses(&reader);
 }

@@ -195,7 +195,7 @@ static bool tells_all(const struct statement *s)
                                      STATEMENT_EXPLAIN };
 
     return memchr(KINDS, s->kind, sizeof(KINDS)) != NULL && !s->depends_on_literals &&
-           (s->effects & (EFFECT_SETS | EFFECT_UNSEEN)) == 0;
+           s->executed.at == NULL && (s->effects & (EFFECT_SETS | EFFECT_UNSEEN)) == 0;
 }
 
 /* EXPLAIN ROUTE is no SQL: returns behind the two words, or NULL. */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "proxy/base/mem.h"
-#include "proxy/sql/sql_flow.h"
+#include "proxy/sql/sql_words.h"
 
 static const struct statement_verdict OPAQUE = { .kind = STATEMENT_QUERY,
                                                  .effects = EFFECT_OPAQUE,
@@ -593,20 +593,17 @@ static void take_back(struct sql_session *s, size_t changes)
 
 static bool expect_query(struct sql_session *s, const struct sql_rewording *r)
 {
-    return expect_one(
-        s, (struct pg_expected){ .kind = PG_EXPECT_QUERY,
-                                 .note = r->note | (r->changes > 0 ? SQL_NOTE_CHANGE : 0) |
-                                         (s->deeds != NULL ? SQL_NOTE_DEEDS : 0),
-                                 .number = ((uint32_t)r->tag << SQL_TAG_SHIFT) | r->changes,
-                                 .subject = r->subject });
+    return expect_one(s, (struct pg_expected){ .kind = PG_EXPECT_QUERY,
+                                               .note = r->note |
+                                                       (r->changes > 0 ? SQL_NOTE_CHANGE : 0) |
+                                                       (s->deeds != NULL ? SQL_NOTE_DEEDS : 0),
+                                               .number = r->changes });
 }
 
 static void undo_rewording(struct sql_session *s, struct sql_rewording *r)
 {
     take_back(s, r->changes);
-    if (r->note & SQL_NOTE_PREPARES)
-        pg_prepared_settle(&s->lease->prepared, r->subject->id, PG_OUTCOME_SKIPPED);
-    pg_statement_unref(sql_side_of(s)->statements, &r->subject);
+    sql_edits_free(s, &r->edits);
     buf_fini(&r->text);
 }
 
@@ -621,15 +618,13 @@ static void note_prepares(struct sql_session *s, const struct sql_class *class)
 }
 
 /* What was prepared by a Query: what its result looks like is asked behind it. */
-static void ask_for_result(struct sql_session *s, const struct sql_rewording *r)
+static void ask_for_result(struct sql_session *s)
 {
-    char name[PG_STATEMENT_NAME_BYTES];
     struct buf out = { 0 };
 
-    if (!(r->note & SQL_NOTE_PREPARES) || !pg_expect_has_room(&s->lease->expect, 2))
+    sql_edits_ask(s, &out);
+    if (out.len == 0)
         return;
-    (void)sql_result_ask(s, r->subject, pg_statement_name(r->subject->id, name),
-                         SQL_NOTE_APART | (r->note & SQL_NOTE_TWICE ? 0 : SQL_NOTE_FIRST), &out);
     sql_message_expect(s, PG_EXPECT_SYNC, PG_EXPECT_SWALLOW, SQL_NOTE_APART, NULL);
     pg_put_sync(&out);
     sql_message_put(s->lease, buf_all(&out));
@@ -656,14 +651,18 @@ static size_t send_query(struct sql_session *s, struct slice in, struct pg_frame
     session_request_begins(&s->base);
     s->lease->prepared.unnamed = 0;
     if (words == SQL_WORDS_OTHER) {
+        sql_edits_free(s, &s->edits);
+        s->edits = r.edits;
+        s->barrier |= sql_edits_define(s->edits); /* what follows may mean it */
         keep(s->lease, slice_of(in.at, f.bytes));
         pg_put_query(&out, buf_all(&r.text));
         sql_message_put(s->lease, buf_all(&out));
-        ask_for_result(s, &r);
+        ask_for_result(s);
     } else {
         used = pass(s, in, f);
-        note_prepares(s, class);
     }
+    if (words == SQL_WORDS_CLIENTS || r.leaves_prepare)
+        note_prepares(s, class);
     buf_fini(&r.text);
     buf_fini(&out);
     return used;

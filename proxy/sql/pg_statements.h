@@ -3,8 +3,8 @@
  * A statement is known by what it says and means: its text, the types of its parameters, the scope
  * (the caller's number of database and user), the edition (the caller's number of the catalog's
  * state) and pg_settings_meaning() of the session.  It exists once in a worker, whoever asked for
- * it, and has a number; servers know it as _sheaf_%016x (pg_prepared.h tells which ones do), clients
- * by names of their own.
+ * it, and has a number; servers know it as _sheaf_%016x (pg_prepared.h tells which ones do),
+ * clients by names of their own.
  *
  * A session's names are those of Parse and of PREPARE together, as in PostgreSQL.  A name exists
  * for certain when the reply says so; until then the change is pending, and later messages of a
@@ -163,6 +163,13 @@ void pg_statements_session_take_back(struct pg_statements *store, struct pg_stat
 /* What is learned only from a reply, at the reply (DEALLOCATE in a text that is done): makes the
  * change at once, below what is pending, for that comes later.  Returns the id of the statement, or
  * 0 if there was none. */
+/* Is there room for another name? */
+bool pg_statements_session_has_room(const struct pg_statements *store,
+                                    const struct pg_statements_session *s, struct slice name,
+                                    const struct pg_statement *st);
+/* Takes a reference of its own. */
+void pg_statements_session_define_now(struct pg_statements *store, struct pg_statements_session *s,
+                                      struct slice name, struct pg_statement *st);
 uint64_t pg_statements_session_undefine_now(struct pg_statements *store,
                                             struct pg_statements_session *s, struct slice name);
 void pg_statements_session_clear_now(struct pg_statements *store, struct pg_statements_session *s);

@@ -281,6 +281,13 @@ uint64_t pg_statements_session_undefine_now(struct pg_statements *store,
     return id;
 }
 
+void pg_statements_session_define_now(struct pg_statements *store, struct pg_statements_session *s,
+                                      struct slice name, struct pg_statement *st)
+{
+    pg_statement_ref(st);
+    put_name(store, names_of(s), name, hash_of(name), &st);
+}
+
 void pg_statements_session_clear_now(struct pg_statements *store, struct pg_statements_session *s)
 {
     if (s->names != NULL)
@@ -386,16 +393,24 @@ enum pg_name pg_statements_session_find(const struct pg_statements_session *s, s
     return PG_NAME_THERE;
 }
 
+bool pg_statements_session_has_room(const struct pg_statements *store,
+                                    const struct pg_statements_session *s, struct slice name,
+                                    const struct pg_statement *st)
+{
+    const struct pg_statements_limits *limits = pg_statements_limits_of(store);
+    const struct pg_statement_names *names = s->names;
+
+    if (name.len == 0 || names == NULL)
+        return name.len == 0 || bytes_of(name, st) <= limits->session_bytes;
+    return names->count + names->pending_names < limits->session_names &&
+           names->bytes + names->pending_bytes + bytes_of(name, st) <= limits->session_bytes;
+}
+
 enum err pg_statements_session_define(struct pg_statements *store, struct pg_statements_session *s,
                                       struct slice name, struct pg_statement *st,
                                       enum pg_change_by by)
 {
-    const struct pg_statements_limits *limits = pg_statements_limits_of(store);
-    const struct pg_statement_names *names = names_of(s);
-
-    if (name.len > 0 &&
-        (names->count + names->pending_names >= limits->session_names ||
-         names->bytes + names->pending_bytes + bytes_of(name, st) > limits->session_bytes))
+    if (!pg_statements_session_has_room(store, s, name, st))
         return ERR_LIMIT;
     return note(s, CHANGE_DEFINE, name, st, by);
 }

@@ -1,13 +1,17 @@
-/* Statements that SQL prepares, executes and deallocates, and RESET: said to the server in words by
- * which it understands what the client means.
+/* Statements that SQL prepares, executes and deallocates, and settings that go back to what a
+ * session began with: said to the server in words by which it understands what the client means.
  *
  *     PREPARE x (int) AS ...   PREPARE "_sheaf_..." (int) AS ..., once on each server
- *     EXECUTE x (1)            EXECUTE "_sheaf_..."(1), behind the PREPARE if it is not there yet
+ *     EXECUTE x (1)            EXECUTE "_sheaf_..." (1), behind its preparation if it is not there
  *     DEALLOCATE x             nothing: others go on to use it
+ *     RESET x                  SET x TO 'what it was at the start'
  *
  * Where nothing is to be done, the server is asked to do nothing, so that it says when that is, and
  * in what transaction. */
-#include "proxy/sql/sql_flow.h"
+#include <stdlib.h>
+
+#include "proxy/base/mem.h"
+#include "proxy/sql/sql_words.h"
 
 static const char NOTHING[] = "UNLISTEN \"_sheaf_\"";
 
@@ -16,6 +20,17 @@ const char *const SQL_TAGS[] = {
     [SQL_TAG_PREPARE] = "PREPARE",
     [SQL_TAG_DEALLOCATE] = "DEALLOCATE",
     [SQL_TAG_DEALLOCATE_ALL] = "DEALLOCATE ALL",
+    [SQL_TAG_SET] = "SET",
+};
+
+/* What becomes of one statement of a text. */
+struct wording {
+    struct sql_session *s;
+    const struct script *script;
+    const struct statement *st; /* one of them */
+    struct pg_statement **made; /* by each of them; borrowed, or NULL */
+    struct sql_edit edit;
+    struct sql_rewording *r;
 };
 
 /* Is it answered all that the session asked?  What sets its server may be under way. */
@@ -26,7 +41,7 @@ static bool is_at_rest(const struct sql_session *s)
     return head == NULL || (head->note & SQL_NOTE_SETTINGS);
 }
 
-static void put_prepare(struct buf *out, const struct pg_statement *st)
+void sql_put_prepare(struct buf *out, const struct pg_statement *st)
 {
     char name[PG_STATEMENT_NAME_BYTES];
 
@@ -35,10 +50,72 @@ static void put_prepare(struct buf *out, const struct pg_statement *st)
     buf_slice(out, pg_statement_text(st));
 }
 
-void sql_put_prepare(struct buf *out, const struct pg_statement *st)
+static enum sql_words replace(struct wording *w, struct slice old, struct slice with,
+                              enum sql_edit_end end)
 {
-    put_prepare(out, st);
+    sql_edit_replace(&w->edit, old, with);
+    sql_edit_end_with(&w->edit, end);
+    return SQL_WORDS_OTHER;
 }
+
+static enum sql_words leave(struct wording *w)
+{
+    sql_edit_end_with(&w->edit, SQL_EDIT_KEEP);
+    return SQL_WORDS_CLIENTS;
+}
+
+/* The name in the text becomes the server's. */
+static enum sql_words replace_name(struct wording *w, const struct pg_statement *st)
+{
+    char name[PG_STATEMENT_NAME_BYTES];
+    struct buf quoted = { 0 };
+
+    pg_statement_name(st->id, name);
+    buf_format(&quoted, "\"%s\"", name);
+    replace(w, w->st->written, buf_all(&quoted), SQL_EDIT_KEEP);
+    buf_fini(&quoted);
+    return SQL_WORDS_OTHER;
+}
+
+static enum sql_words do_nothing(struct wording *w, enum sql_tag tag)
+{
+    return replace(w, w->st->text, slice_text(NOTHING), SQL_EDIT_TAGS + tag);
+}
+
+static size_t index_of(const struct wording *w)
+{
+    return (size_t)(w->st - w->script->statements);
+}
+
+/* What the session will know by this name when it comes so far, whoever prepared it; NULL: the
+ * server shall say. */
+static struct pg_statement *find(const struct wording *w, struct slice name)
+{
+    struct pg_statement *there;
+
+    for (size_t i = index_of(w); i-- > 0;) {
+        const struct statement *st = &w->script->statements[i];
+
+        if (st->kind == STATEMENT_DEALLOCATE_ALL || st->kind == STATEMENT_DISCARD_ALL)
+            return NULL;
+        if ((st->kind == STATEMENT_PREPARE || st->kind == STATEMENT_DEALLOCATE) &&
+            slice_is(st->name, name))
+            return w->made[i];
+    }
+    return pg_statements_session_find(&w->s->statements, name, &there) == PG_NAME_THERE ? there
+                                                                                        : NULL;
+}
+
+/* Is it prepared by this text itself? */
+static bool is_made(const struct wording *w, const struct pg_statement *st)
+{
+    for (size_t i = 0; i < index_of(w); i++)
+        if (w->made[i] == st)
+            return true;
+    return false;
+}
+
+/* ---- PREPARE ---- */
 
 /* "(int) AS SELECT ...". */
 static void put_rest(struct buf *out, const struct statement *st)
@@ -52,167 +129,190 @@ static void put_rest(struct buf *out, const struct statement *st)
     buf_slice(out, st->inner->text);
 }
 
-static enum sql_words prepare_again(struct sql_session *s, const struct statement *st,
-                                    struct pg_statement *there, struct sql_rewording *r)
+static enum sql_words prepare_again(struct wording *w, struct pg_statement *there)
 {
-    char name[PG_STATEMENT_NAME_BYTES];
-
-    if (pg_prepared_find(&s->lease->prepared, there->id) == PG_PREPARED_ABSENT &&
-        !sql_statement_ensure(s, there))
+    if (!is_made(w, there) &&
+        pg_prepared_find(&w->s->lease->prepared, there->id) == PG_PREPARED_ABSENT &&
+        !sql_statement_ensure(w->s, there))
         return SQL_WORDS_WAIT;
-    pg_statement_name(there->id, name);
-    buf_format(&r->text, "PREPARE \"%s\" ", name);
-    put_rest(&r->text, st);
-    r->note = SQL_NOTE_DUPLICATE;
-    r->subject = pg_statement_ref(there);
-    return SQL_WORDS_OTHER;
+    return replace_name(w, there);
 }
 
-static enum sql_words reword_prepare(struct sql_session *s, const struct statement *st,
-                                     struct sql_rewording *r)
+/* Its name will be the session's.  CLIENTS: there is no room for it. */
+static enum sql_words define(struct wording *w, struct pg_statement *st)
 {
-    struct pg_statements *store = sql_side_of(s)->statements;
-    struct pg_statement *there = NULL;
-    struct buf rest = { 0 };
+    struct sql_session *s = w->s;
     bool must_send = false;
+
+    if (!pg_statements_session_has_room(sql_side_of(s)->statements, &s->statements, w->st->name,
+                                        st))
+        return SQL_WORDS_CLIENTS;
+    if (!is_made(w, st) && !sql_statement_room(s, st, &must_send))
+        return SQL_WORDS_WAIT;
+    sql_edit_define(&w->edit, w->st->name, st, must_send);
+    w->made[index_of(w)] = st;
+    return must_send ? replace_name(w, st) : do_nothing(w, SQL_TAG_PREPARE);
+}
+
+static enum sql_words leave_prepare(struct wording *w)
+{
+    w->r->leaves_prepare = true;
+    return leave(w);
+}
+
+static enum sql_words reword_prepare(struct wording *w)
+{
+    struct sql_session *s = w->s;
+    struct pg_statement *there = find(w, w->st->name);
+    struct buf rest = { 0 };
+    enum sql_words words;
     enum err err;
 
-    if (st->inner == NULL || (s->pins & (PG_PIN_SQL_PREPARE | PG_PIN_STATEMENTS_LIMIT)))
-        return SQL_WORDS_CLIENTS;
-    if (pg_statements_session_find(&s->statements, st->name, &there) == PG_NAME_THERE)
-        return prepare_again(s, st, there, r);
-    put_rest(&rest, st);
-    err = sql_statement_intern_sql(s, buf_all(&rest), st->inner, &there);
+    if (w->st->inner == NULL || w->st->written.len == 0 ||
+        (s->pins & (PG_PIN_SQL_PREPARE | PG_PIN_STATEMENTS_LIMIT)))
+        return leave_prepare(w);
+    if (there != NULL)
+        return prepare_again(w, there);
+    put_rest(&rest, w->st);
+    err = sql_statement_intern_sql(s, buf_all(&rest), w->st->inner, &there);
     buf_fini(&rest);
     if (err != ERR_NONE)
-        return SQL_WORDS_CLIENTS;
-    if (!sql_statement_room(s, there, &must_send)) {
-        pg_statement_unref(store, &there);
-        return SQL_WORDS_WAIT;
-    }
-    if (pg_statements_session_define(store, &s->statements, st->name, there, PG_CHANGE_BY_QUERY) !=
-        ERR_NONE) {
-        if (must_send)
-            pg_prepared_settle(&s->lease->prepared, there->id, PG_OUTCOME_SKIPPED);
-        pg_statement_unref(store, &there);
-        return SQL_WORDS_CLIENTS;
-    }
-    r->changes++;
-    if (must_send) {
-        put_prepare(&r->text, there);
-        r->note = SQL_NOTE_PREPARES;
-    } else {
-        buf_text(&r->text, NOTHING);
-        r->note = SQL_NOTE_RETAG;
-        r->tag = SQL_TAG_PREPARE;
-    }
-    r->subject = there;
-    return SQL_WORDS_OTHER;
+        return leave_prepare(w);
+    words = define(w, there);
+    pg_statement_unref(sql_side_of(s)->statements, &there);
+    return words == SQL_WORDS_CLIENTS ? leave_prepare(w) : words;
 }
+
+/* ---- EXECUTE, also within EXPLAIN and CREATE TABLE AS ---- */
 
 /* Its result is not what the session was told. */
-static enum sql_words reword_to_fail(struct sql_session *s, struct pg_statement *there,
-                                     struct sql_rewording *r)
+static enum sql_words execute_nobody(struct wording *w, struct pg_statement *there)
 {
-    if (!sql_statement_close(s, there))
+    if (!sql_statement_close(w->s, there))
         return SQL_WORDS_WAIT;
-    s->changed_id = 0;
-    buf_text(&r->text, "EXECUTE \"_sheaf_\"");
-    r->note = SQL_NOTE_CHANGED;
-    return SQL_WORDS_OTHER;
+    w->s->changed_id = 0;
+    w->r->note |= SQL_NOTE_CHANGED;
+    return replace(w, w->st->written, slice_text("\"_sheaf_\""), SQL_EDIT_KEEP);
 }
 
-static enum sql_words reword_execute(struct sql_session *s, const struct statement *st,
-                                     struct sql_rewording *r)
+void sql_note_executed(struct sql_session *s, const struct pg_statement *st)
 {
-    char name[PG_STATEMENT_NAME_BYTES];
-    struct pg_statement *there;
-    bool must_send = false;
+    const struct sql_note *note = st->note;
 
-    if (pg_statements_session_find(&s->statements, st->name, &there) != PG_NAME_THERE)
-        return SQL_WORDS_CLIENTS;
-    if (sql_result_is_changed(s, there))
-        return reword_to_fail(s, there, r);
-    if (!there->from_sql || sql_result_is_due(s, there)) {
-        if (!sql_statement_ensure(s, there))
-            return SQL_WORDS_WAIT;
-    } else if (!sql_statement_room(s, there, &must_send)) {
-        return SQL_WORDS_WAIT;
-    }
-    if (must_send) {
-        put_prepare(&r->text, there);
-        buf_text(&r->text, ";");
-        r->note = SQL_NOTE_PREPARES | SQL_NOTE_TWICE;
-        r->subject = pg_statement_ref(there);
-    }
-    sql_pins_note(s, &((const struct sql_note *)there->note)->verdict);
-    if (((const struct sql_note *)there->note)->has_deeds)
+    sql_pins_note(s, &note->verdict);
+    if (note->has_deeds)
         s->probes = s->probes_settings = true;
-    pg_statement_name(there->id, name);
-    buf_format(&r->text, "EXECUTE \"%s\"", name);
-    if (st->arguments.len > 0) {
-        buf_text(&r->text, "(");
-        buf_slice(&r->text, st->arguments);
-        buf_text(&r->text, ")");
-    }
-    return SQL_WORDS_OTHER;
 }
 
-static enum sql_words do_nothing(struct sql_rewording *r, enum sql_tag tag)
+static enum sql_words reword_execute(struct wording *w)
 {
-    buf_text(&r->text, NOTHING);
-    r->note = SQL_NOTE_RETAG;
-    r->tag = tag;
-    return SQL_WORDS_OTHER;
+    struct sql_session *s = w->s;
+    struct pg_statement *there = w->st->written.len == 0 ? NULL : find(w, w->st->executed);
+
+    if (there == NULL)
+        return leave(w);
+    if (sql_result_is_changed(s, there))
+        return execute_nobody(w, there);
+    if (!is_made(w, there) && !sql_statement_ensure(s, there))
+        return SQL_WORDS_WAIT;
+    sql_note_executed(s, there);
+    return replace_name(w, there);
 }
+
+/* ---- the others ---- */
 
 /* What its name means is settled by the session's deeds. */
-static enum sql_words reword_deallocate(struct sql_session *s, const struct statement *st,
-                                        struct sql_rewording *r)
+static enum sql_words reword_deallocate(struct wording *w)
 {
-    struct pg_statement *there;
+    if (w->st->kind == STATEMENT_DEALLOCATE)
+        return find(w, w->st->name) == NULL ? leave(w) : do_nothing(w, SQL_TAG_DEALLOCATE);
+    return w->s->pins & PG_PIN_SQL_PREPARE ? leave(w) : do_nothing(w, SQL_TAG_DEALLOCATE_ALL);
+}
 
-    if (st->kind == STATEMENT_DEALLOCATE_ALL)
-        return s->pins & PG_PIN_SQL_PREPARE ? SQL_WORDS_CLIENTS
-                                            : do_nothing(r, SQL_TAG_DEALLOCATE_ALL);
-    if (pg_statements_session_find(&s->statements, st->name, &there) != PG_NAME_THERE)
-        return SQL_WORDS_CLIENTS;
-    return do_nothing(r, SQL_TAG_DEALLOCATE);
+/* RESET x, SET x TO DEFAULT. */
+static enum sql_words reword_reset(struct wording *w)
+{
+    const struct statement *st = w->st;
+    struct buf text = { 0 };
+    struct slice value;
+
+    if (st->setting_count != 1 || !st->settings[0].is_default || st->settings[0].is_local ||
+        !pg_settings_session_start_value(&w->s->settings, st->settings[0].name, &value))
+        return leave(w);
+    pg_settings_put_assignment(&text, st->settings[0].name, value);
+    replace(w, st->text, buf_all(&text),
+            SQL_EDIT_TAGS + (st->kind == STATEMENT_RESET ? SQL_TAG_RESET : SQL_TAG_SET));
+    buf_fini(&text);
+    return SQL_WORDS_OTHER;
+}
+
+static enum sql_words reword_one(struct wording *w)
+{
+    if (w->st->executed.at != NULL)
+        return reword_execute(w);
+    switch (w->st->kind) {
+    case STATEMENT_SET:
+    case STATEMENT_RESET:
+        return reword_reset(w);
+    case STATEMENT_PREPARE:
+        return reword_prepare(w);
+    case STATEMENT_DEALLOCATE:
+    case STATEMENT_DEALLOCATE_ALL:
+        return reword_deallocate(w);
+    default:
+        return leave(w);
+    }
+}
+
+/* ---- a whole text ---- */
+
+static bool is_of_names(const struct statement *st)
+{
+    return st->executed.at != NULL || st->kind == STATEMENT_PREPARE ||
+           st->kind == STATEMENT_DEALLOCATE || st->kind == STATEMENT_DEALLOCATE_ALL;
+}
+
+static bool is_reset(const struct statement *st)
+{
+    return st->kind == STATEMENT_RESET ||
+           (st->kind == STATEMENT_SET && st->setting_count == 1 && st->settings[0].is_default);
+}
+
+static bool may_be_reworded(const struct script *script)
+{
+    for (size_t i = 0; i < script->count; i++)
+        if (is_of_names(&script->statements[i]) || is_reset(&script->statements[i]))
+            return true;
+    return false;
 }
 
 enum sql_words sql_reword(struct sql_session *s, const struct sql_class *class,
                           struct sql_rewording *r)
 {
-    const struct statement *st;
-    struct slice value;
+    struct wording w = { .s = s, .script = class->script, .r = r };
+    enum sql_words words = SQL_WORDS_CLIENTS;
 
-    if (class->script == NULL || class->script->count != 1 || class->script->is_error)
+    if (class->script == NULL || class->script->is_error || !may_be_reworded(class->script))
         return SQL_WORDS_CLIENTS;
-    st = &class->script->statements[0];
-    switch (st->kind) {
-    case STATEMENT_RESET:
-        if (st->setting_count != 1 ||
-            !pg_settings_session_start_value(&s->settings, st->settings[0].name, &value))
-            return SQL_WORDS_CLIENTS;
-        pg_settings_put_assignment(&r->text, st->settings[0].name, value);
-        r->note = SQL_NOTE_RETAG;
-        r->tag = SQL_TAG_RESET;
-        return SQL_WORDS_OTHER;
-    case STATEMENT_PREPARE:
-    case STATEMENT_EXECUTE:
-    case STATEMENT_DEALLOCATE:
-    case STATEMENT_DEALLOCATE_ALL:
-        break;
-    default:
-        return SQL_WORDS_CLIENTS;
-    }
     if (!is_at_rest(s))
         return SQL_WORDS_WAIT;
     if (s->status == PG_STATUS_FAILED)
         return SQL_WORDS_CLIENTS;
-    if (st->kind == STATEMENT_PREPARE)
-        return reword_prepare(s, st, r);
-    return st->kind == STATEMENT_EXECUTE ? reword_execute(s, st, r) : reword_deallocate(s, st, r);
+    sql_edit_begin(s, &w.edit, class->text, &r->text);
+    w.made = mem_new((w.script->count + 1) * sizeof(w.made[0]));
+    for (size_t i = 0; i < w.script->count && words != SQL_WORDS_WAIT; i++) {
+        w.st = &w.script->statements[i];
+        words = reword_one(&w);
+    }
+    free(w.made);
+    if (words != SQL_WORDS_WAIT && sql_edit_is_any(&w.edit)) {
+        sql_edit_end(&w.edit);
+        r->note |= SQL_NOTE_EDITED;
+        r->edits = w.edit.edits;
+        return SQL_WORDS_OTHER;
+    }
+    sql_edits_free(s, &w.edit.edits);
+    return words;
 }
 
 struct slice sql_statement_words(struct sql_session *s, const struct pg_statement *st, bool unnamed)

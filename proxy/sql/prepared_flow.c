@@ -1,6 +1,6 @@
 /* Statements at the upstream: what a session's message needs there is prepared in front of it,
  * unless it is there already; what was used least makes room. */
-#include "proxy/sql/sql_flow.h"
+#include "proxy/sql/sql_words.h"
 
 static void close_evicted(struct sql_session *s, uint64_t id)
 {
@@ -47,20 +47,28 @@ static bool end_preparing(struct sql_session *s, struct buf *out, bool sent)
     return sent;
 }
 
+/* Does a Query, whose answer is to come, tell of its failure? */
+static uint16_t is_apart(const struct sql_session *s)
+{
+    return s->prepares_for_query && !s->in_exchange ? SQL_NOTE_APART : 0;
+}
+
 static bool prepare_by_sql(struct sql_session *s, struct pg_statement *st)
 {
     static const char OURS[] = "_sheaf_prepare";
     struct slice name = slice_text(OURS);
     char known_as[PG_STATEMENT_NAME_BYTES];
     struct buf out = { 0 }, text = { 0 };
-    bool sent = sql_message_expect(s, PG_EXPECT_PARSE, PG_EXPECT_SWALLOW, 0, NULL) &&
-                sql_message_expect(s, PG_EXPECT_BIND, PG_EXPECT_SWALLOW, 0, NULL) &&
-                sql_message_expect(s, PG_EXPECT_EXECUTE, PG_EXPECT_SWALLOW, SQL_NOTE_PREPARES,
-                                   pg_statement_ref(st)) &&
+    bool sent = sql_message_expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, 0, NULL) &&
+                sql_message_expect(s, PG_EXPECT_PARSE, PG_EXPECT_SWALLOW, is_apart(s), NULL) &&
+                sql_message_expect(s, PG_EXPECT_BIND, PG_EXPECT_SWALLOW, is_apart(s), NULL) &&
+                sql_message_expect(s, PG_EXPECT_EXECUTE, PG_EXPECT_SWALLOW,
+                                   SQL_NOTE_PREPARES | is_apart(s), pg_statement_ref(st)) &&
                 sql_message_expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, 0, NULL) &&
                 sql_message_expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, 0, NULL);
 
     sql_put_prepare(&text, st);
+    pg_put_close(&out, PG_KIND_STATEMENT, name); /* it is there, if the last one failed */
     pg_put_parse(&out, name, buf_all(&text), slice_of(NULL, 0));
     pg_put_bind(&out, name, name, NULL, 0);
     pg_put_execute(&out, name, 0);
@@ -81,7 +89,8 @@ static bool prepare(struct sql_session *s, struct pg_statement *st, bool unnamed
     if (st->from_sql)
         return prepare_by_sql(s, st);
     if (!sql_message_expect(s, PG_EXPECT_PARSE, PG_EXPECT_SWALLOW,
-                            unnamed ? SQL_NOTE_UNNAMED : SQL_NOTE_PREPARES, pg_statement_ref(st)))
+                            (unnamed ? SQL_NOTE_UNNAMED : SQL_NOTE_PREPARES) | is_apart(s),
+                            pg_statement_ref(st)))
         return false;
     pg_put_parse(&out, name, sql_statement_words(s, st, unnamed), sql_result_known_types(st));
     sent = sql_result_ask(s, st, name, 0, &out);
@@ -103,7 +112,7 @@ static bool verify(struct sql_session *s, struct pg_statement *st)
     return sql_message_wait(s) > 0;
 }
 
-enum { PREPARE_ENTRIES = 10 }; /* of what is expected, at most, and of what it is for */
+enum { PREPARE_ENTRIES = 12 }; /* of what is expected, at most, and of what it is for */
 
 bool sql_prepared_ensure(struct sql_session *s, struct pg_statement *st, bool unnamed)
 {

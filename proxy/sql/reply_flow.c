@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "proxy/base/log.h"
-#include "proxy/sql/sql_flow.h"
+#include "proxy/sql/sql_words.h"
 
 /* One read's bytes while they are gone through. */
 struct reply {
@@ -22,7 +22,7 @@ struct reply {
 
 /* ---- passing on ---- */
 
-static void release_hold(struct sql_upstream *u)
+void sql_reply_release(struct sql_upstream *u)
 {
     u->holds = false;
     if (u->held.len == 0)
@@ -40,7 +40,7 @@ static void deliver(struct sql_upstream *u, struct slice bytes)
         buf_slice(&u->held, bytes);
         return;
     }
-    release_hold(u);
+    sql_reply_release(u);
     sql_session_put(u->lessee, bytes);
 }
 
@@ -245,6 +245,37 @@ static void end_copy_barrier(struct sql_upstream *u)
     sql_session_go_on(u->lessee);
 }
 
+/* What a Query was to execute could not be prepared: that is the error which it will have. */
+static void keep_failure(struct reply *r, struct pg_frame f)
+{
+    struct slice rest = slice_from(r->in, r->at);
+
+    buf_clear(&r->u->failure);
+    if (pg_frame_is_whole(rest, f))
+        buf_slice(&r->u->failure, pg_frame_body(rest, f));
+}
+
+/* The server's error as the client is to hear it.  True: it is not what the server said. */
+static bool take_report(struct sql_upstream *u, const struct pg_expected *whose, struct slice body,
+                        struct pg_report *report, char digits[SQL_PLACE_BYTES])
+{
+    bool is_another = false;
+
+    if (u->failure.len > 0 && (whose->note & SQL_NOTE_EDITED)) {
+        body = buf_all(&u->failure);
+        is_another = true;
+    }
+    if (pg_read_report(body, report) != ERR_NONE)
+        return false;
+    if (!(whose->note & SQL_NOTE_APART))
+        note_error(u, report);
+    if (whose->kind == PG_EXPECT_BIND)
+        sql_result_is_stale(u, whose->subject, report);
+    if (!is_another && sql_edits_place(u, whose, report, digits))
+        is_another = true;
+    return is_another || (whose->note & SQL_NOTE_CHANGED) || speaks_of_ours(report);
+}
+
 enum telling { TELL, TELL_NOT, TELL_ENDS };
 
 /* Is the session told of it?  TELL_ENDS: the upstream is gone. */
@@ -272,8 +303,11 @@ static enum telling tell_error(struct reply *r, struct pg_frame f, const struct 
         sql_reply_settings_fail(u, report);
         return TELL_ENDS;
     }
-    if (whose->note & SQL_NOTE_APART)
+    if (whose->note & SQL_NOTE_APART) { /* whoever needs it will be told */
+        if (!(whose->note & SQL_NOTE_RESULT))
+            keep_failure(r, f);
         return TELL_NOT;
+    }
     if (whose->kind == PG_EXPECT_PARSE || (whose->note & (SQL_NOTE_PREPARES | SQL_NOTE_RESULT)))
         return u->refused ? TELL_NOT : TELL; /* what it had prepared can't be any more */
     log_unasked(u, report, whose->note);
@@ -289,15 +323,10 @@ static bool on_error(struct reply *r, struct pg_frame f, unsigned turn)
     struct slice rest = slice_from(r->in, r->at);
     struct slice body = pg_frame_is_whole(rest, f) ? pg_frame_body(rest, f) : slice_of(NULL, 0);
     struct pg_report report = { 0 };
+    char digits[SQL_PLACE_BYTES];
     enum telling telling;
-    bool shown;
+    bool shown, is_another = take_report(u, whose, body, &report, digits);
 
-    if (pg_read_report(body, &report) == ERR_NONE) {
-        if (!(whose->note & SQL_NOTE_APART))
-            note_error(u, &report);
-        if (whose->kind == PG_EXPECT_BIND)
-            sql_result_is_stale(u, whose->subject, &report);
-    }
     if (turn & PG_TURN_STRAY) {
         advance(r, f, false);
         sql_upstream_says_goodbye(u, &report);
@@ -310,8 +339,7 @@ static bool on_error(struct reply *r, struct pg_frame f, unsigned turn)
     if (shown &&
         (slice_is_text(report.severity, "FATAL") || slice_is_text(report.severity, "PANIC")))
         u->fatal = true; /* the session ends with its server, as it would without Sheaf */
-    if (shown && u->lessee != NULL &&
-        (speaks_of_ours(&report) || (whose->note & SQL_NOTE_CHANGED))) {
+    if (shown && u->lessee != NULL && is_another) {
         advance(r, f, false);
         say_reworded(r, &report, whose);
     } else {
@@ -335,8 +363,7 @@ static bool is_of_statement(const char *sqlstate)
            strcmp(sqlstate, "55000") == 0 || strcmp(sqlstate, "XX000") == 0;
 }
 
-/* The exchange is asked of another; what was taken as its reply is dropped. */
-static void ask_elsewhere(struct sql_upstream *u)
+void sql_reply_elsewhere(struct sql_upstream *u)
 {
     struct sql_session *s = u->lessee;
     struct sql_side *side = u->endpoint->side;
@@ -378,7 +405,7 @@ static bool on_ready(struct reply *r, struct pg_frame f, unsigned turn)
     if (ended.kind == PG_EXPECT_SYNC && !(turn & PG_TURN_SWALLOW) && u->syncs_open > 0)
         u->syncs_open--;
     if (shown) {
-        release_hold(u);
+        sql_reply_release(u);
         flush_run(r);
         tell_news(u);
     }
@@ -387,6 +414,10 @@ static bool on_ready(struct reply *r, struct pg_frame f, unsigned turn)
     sql_settle_entry(u, &ended, u->sqlstate[0] == '\0' ? PG_OUTCOME_DONE : PG_OUTCOME_FAILED);
     if (ended.note & SQL_NOTE_PROBE)
         sql_probe_ended(u);
+    if (shown)
+        buf_fini(&u->failure);
+    if ((ended.note & SQL_NOTE_EDITED) && u->lessee != NULL)
+        sql_edits_free(u->lessee, &u->lessee->edits); /* what it did not come to is not done */
     if (u->lessee != NULL && shown) {
         if (pg_expect_is_empty(&u->expect))
             u->lessee->copies = false;
@@ -394,7 +425,7 @@ static bool on_ready(struct reply *r, struct pg_frame f, unsigned turn)
             end_copy_barrier(u);
     }
     if (u->refused)
-        ask_elsewhere(u);
+        sql_reply_elsewhere(u);
     else if (shown && u->lessee != NULL)
         sql_exchange_answered(u);
     if (pg_expect_is_empty(&u->expect))
@@ -463,19 +494,19 @@ static void read_probe_row(struct sql_upstream *u, struct slice body)
         s->pins |= PG_PIN_SETTINGS_LIMIT;
 }
 
-static void on_complete(struct sql_upstream *u, struct slice body, uint16_t note)
+static void on_complete(struct sql_upstream *u, struct slice body, uint16_t note, bool reworded)
 {
     struct sql_session *s = u->lessee;
     struct slice tag;
 
     if (!u->refused)
-        release_hold(u);
+        sql_reply_release(u);
     if (s == NULL || (s->deeds == NULL && s->settings.undo == NULL && !s->changes_catalog) ||
         pg_read_complete(body, &tag) != ERR_NONE)
         return;
     if (s->changes_catalog && slice_is_text(tag, "COMMIT"))
         sql_catalog_changed(s); /* another transaction may follow at once */
-    sql_deeds_complete(u, note, tag);
+    sql_deeds_complete(u, note, reworded, tag);
 }
 
 static bool on_async(struct reply *r, struct pg_frame f, unsigned turn)
@@ -495,19 +526,32 @@ static bool on_async(struct reply *r, struct pg_frame f, unsigned turn)
     return true;
 }
 
-/* The PREPARE in front of an EXECUTE is done, whatever becomes of that. */
-static void is_prepared(struct sql_upstream *u)
+/* A statement is done. */
+static void say_complete(struct reply *r, struct pg_frame f, uint16_t note, uint32_t tag,
+                         enum sql_edit_end edit)
 {
-    struct pg_expected *head = &u->expect.ring[u->expect.head];
+    struct slice body = pg_frame_body(slice_from(r->in, r->at), f);
+    struct buf out = { 0 };
 
-    pg_prepared_settle(&u->prepared, ((struct pg_statement *)head->subject)->id, PG_OUTCOME_DONE);
-    head->note &= (uint16_t) ~(SQL_NOTE_TWICE | SQL_NOTE_PREPARES);
+    if (edit >= SQL_EDIT_TAGS) {
+        tag = edit - SQL_EDIT_TAGS;
+        note |= SQL_NOTE_RETAG;
+    }
+    on_complete(r->u, body, note, note & SQL_NOTE_RETAG);
+    if (!(note & SQL_NOTE_RETAG)) {
+        advance(r, f, true);
+        return;
+    }
+    advance(r, f, false);
+    pg_put_complete(&out, SQL_TAGS[tag]);
+    say(r, &out);
 }
 
 /* A frame that is more than a row. */
 static bool on_special(struct reply *r, struct pg_frame f, unsigned turn, uint16_t note,
                        uint32_t tag)
 {
+    enum sql_edit_end edit = note & SQL_NOTE_EDITED ? sql_edits_next(r->u) : SQL_EDIT_KEEP;
     struct sql_upstream *u = r->u;
     struct slice body = pg_frame_body(slice_from(r->in, r->at), f);
     struct pg_expected ended = u->expect.ended;
@@ -529,25 +573,23 @@ static bool on_special(struct reply *r, struct pg_frame f, unsigned turn, uint16
         upstream_fail(&u->base, ERR_PROTOCOL, "a CommandComplete that is not well formed");
         return false;
     }
-    if (f.type == PG_BACK_COMMAND_COMPLETE && (note & SQL_NOTE_TWICE)) {
-        is_prepared(u);
-        advance(r, f, false);
-        return true;
-    }
-    if (f.type == PG_BACK_COMMAND_COMPLETE && shown)
-        on_complete(u, body, note);
-    if (f.type == PG_BACK_COMMAND_COMPLETE && shown && (note & SQL_NOTE_RETAG)) {
-        struct buf out = { 0 };
-
-        advance(r, f, false);
-        pg_put_complete(&out, SQL_TAGS[tag]);
-        say(r, &out);
-    } else {
-        advance(r, f, shown);
-    }
+    if (f.type == PG_BACK_COMMAND_COMPLETE && shown && edit != SQL_EDIT_SWALLOW)
+        say_complete(r, f, note, tag, edit);
+    else
+        advance(r, f, shown && edit != SQL_EDIT_SWALLOW);
+    if (f.type == PG_BACK_COMMAND_COMPLETE && (note & SQL_NOTE_EDITED))
+        sql_edits_done(u);
     if (turn & PG_TURN_ENDS)
         sql_settle_entry(u, &ended, PG_OUTCOME_DONE);
     return true;
+}
+
+/* Of a statement in other words, whose rows the client did not ask for. */
+static bool is_hidden(const struct sql_upstream *u, struct pg_frame f, uint16_t note)
+{
+    return (note & SQL_NOTE_EDITED) &&
+           (f.type == PG_BACK_DATA_ROW || f.type == PG_BACK_ROW_DESCRIPTION) &&
+           sql_edits_next(u) != SQL_EDIT_KEEP;
 }
 
 static bool on_frame(struct reply *r, struct pg_frame f)
@@ -563,7 +605,7 @@ static bool on_frame(struct reply *r, struct pg_frame f)
         sql_result_frame(u, head, rest, f);
     turn = pg_expect_frame(&u->expect, f.type);
     if (f.type == PG_BACK_COPY_IN || f.type == PG_BACK_COPY_BOTH) {
-        release_hold(u);
+        sql_reply_release(u);
         end_copy_barrier(u);
     }
     if ((turn & ~PG_TURN_SWALLOW) != 0 || f.type == PG_BACK_COMMAND_COMPLETE) {
@@ -572,7 +614,7 @@ static bool on_frame(struct reply *r, struct pg_frame f)
     } else {
         if (f.type == PG_BACK_DATA_ROW && (note & SQL_NOTE_PROBE))
             read_probe_row(u, pg_frame_body(rest, f));
-        advance(r, f, !(turn & PG_TURN_SWALLOW) && !u->refused);
+        advance(r, f, !(turn & PG_TURN_SWALLOW) && !u->refused && !is_hidden(u, f, note));
     }
     if (owes_fake(u)) {
         flush_run(r);
@@ -658,153 +700,4 @@ size_t sql_reply_input(struct sql_upstream *u, struct slice in)
     if (u->lessee != NULL && u->lessee->base.throttled)
         upstream_pause(&u->base, true);
     return r.at;
-}
-
-/* ---- losing the server ---- */
-
-/* What is told of a statement that was under way. */
-static const char *outcome_of(const struct sql_session *s, const char **sqlstate)
-{
-    bool may_have_happened = s->commits || (s->dirties && s->status == PG_STATUS_IDLE);
-
-    *sqlstate = may_have_happened ? "08007" : "08006";
-    return may_have_happened ? "what was asked may have been carried out"
-                             : "what was asked was not carried out";
-}
-
-/* Answers what is owed to the session: an error, and that it is ready again. */
-static void answer_owed(struct sql_upstream *u, const char *sqlstate, const char *why)
-{
-    struct sql_session *s = u->lessee;
-    struct pg_expected e;
-    struct buf out = { 0 };
-    bool told = false;
-
-    while (pg_expect_take(&u->expect, &e)) {
-        bool ends = e.kind == PG_EXPECT_QUERY || e.kind == PG_EXPECT_SYNC ||
-                    e.kind == PG_EXPECT_FUNCTION_CALL;
-
-        sql_settle_entry(u, &e, PG_OUTCOME_SKIPPED);
-        if (e.flags & PG_EXPECT_SWALLOW)
-            continue;
-        if (!told)
-            pg_put_error_text(&out, "ERROR", sqlstate, "%s", why);
-        told = true;
-        if (ends) {
-            pg_put_ready(&out, PG_STATUS_IDLE);
-            session_request_ends(&s->base);
-            told = false;
-        }
-    }
-    if (s->in_exchange) {
-        s->in_exchange = false;
-        s->skips = true; /* up to its Sync */
-        session_request_ends(&s->base);
-        if (!told)
-            pg_put_error_text(&out, "ERROR", sqlstate, "%s", why);
-    }
-    sql_session_put(s, buf_all(&out));
-    buf_fini(&out);
-}
-
-static bool lost_state(const struct sql_session *s, const struct sql_upstream *u)
-{
-    return s->pins != 0 || sql_account_pooling(s->account) == SQL_POOLING_SESSION ||
-           (u->frame_left > 0 && u->frame_shown) ||
-           (pg_expect_is_empty(&u->expect) && s->status != PG_STATUS_IDLE);
-}
-
-/* It has no server any more, and nothing under way. */
-static void let_session_go_on(struct sql_upstream *u)
-{
-    struct sql_session *s = u->lessee;
-
-    pg_settings_session_rollback(u->endpoint->side->interned, &s->settings);
-    sql_deeds_forget(s);
-    if (s->frame_left > 0)
-        s->drops_frame = true;
-    s->status = PG_STATUS_IDLE;
-    sql_session_holds(s, false);
-    s->barrier = s->copy_barrier = s->dirties = s->commits = s->forced = s->applies = false;
-    s->avoided = 0;
-    sql_lease_drop(u);
-    sql_session_go_on(s);
-}
-
-static void tell_of_loss(struct sql_upstream *u, const char *why)
-{
-    char text[512];
-    const char *sqlstate, *outcome = outcome_of(u->lessee, &sqlstate);
-
-    snprintf(text, sizeof(text), "server %s was lost: %s; %s", u->endpoint->name, why, outcome);
-    answer_owed(u, sqlstate, text);
-    let_session_go_on(u);
-}
-
-/* Nothing of what was put behind it was done: the server is in a failed transaction, and what could
- * end that was not sent. */
-void sql_reply_settings_fail(struct sql_upstream *u, const struct pg_report *report)
-{
-    struct sql_session *s = u->lessee;
-    char text[512];
-    bool waited = s->applies;
-
-    snprintf(text, sizeof(text), "%.*s", (int)report->message.len,
-             (const char *)report->message.at);
-    buf_clear(&u->held);
-    u->holds = u->refused = false;
-    if (s->pins != 0 || s->status != PG_STATUS_IDLE) {
-        char sqlstate[6];
-
-        memcpy(sqlstate, u->sqlstate, sizeof(sqlstate));
-        sql_lease_drop(u);
-        sql_upstream_close(u);
-        sql_session_fatal(s, sqlstate, "%s", text);
-        return;
-    }
-    answer_owed(u, u->sqlstate, text);
-    if (waited)
-        sql_session_fail_exchange(s, u->sqlstate, "%s", text);
-    let_session_go_on(u);
-    sql_upstream_close(u);
-}
-
-void sql_reply_lost(struct sql_upstream *u, const char *why)
-{
-    struct sql_session *s = u->lessee;
-
-    if (s == NULL)
-        return;
-    if (s->stage == SQL_READY && u->holds && u->kept.len > 0 && !pg_expect_is_empty(&u->expect) &&
-        !(u->is_primary && s->dirties)) {
-        struct pg_expected e;
-
-        while (pg_expect_take(&u->expect, &e))
-            sql_settle_entry(u, &e, PG_OUTCOME_SKIPPED);
-        ask_elsewhere(u);
-        s->forced = s->barrier = s->applies = false;
-        sql_lease_drop(u);
-        sql_session_go_on(s);
-    } else if (s->stage == SQL_WELCOMING) {
-        sql_lease_drop(u);
-        sql_session_go_on(s);
-    } else if (s->stage == SQL_READY && u->fatal) {
-        release_hold(u);
-        sql_lease_drop(u);
-        sql_session_end(s, CLOSE_UPSTREAM_LOST);
-    } else if (s->stage != SQL_READY || (u->frame_left > 0 && u->frame_shown)) {
-        sql_lease_drop(u);
-        session_close(&s->base, CLOSE_UPSTREAM_LOST);
-    } else if (lost_state(s, u)) {
-        const char *sqlstate = memcmp(u->sqlstate, "57P", 3) == 0 ? u->sqlstate : "08006";
-        char kept[6];
-
-        memcpy(kept, sqlstate, sizeof(kept));
-        sql_lease_drop(u);
-        sql_session_fatal(s, kept,
-                          "server %s was lost, and with it what this session had there: %s",
-                          u->endpoint->name, why);
-    } else {
-        tell_of_loss(u, why);
-    }
 }

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#include "proxy/sql/sql_flow.h"
+#include "proxy/sql/sql_words.h"
 
 enum {
     WRITE_THROUGH_BYTES = 16 * 1024,
@@ -186,6 +186,7 @@ static void end(struct session *base)
     sql_entry_free(s);
     sql_console_free(s);
     sql_deeds_forget(s);
+    sql_edits_free(s, &s->edits);
     pg_statements_session_fini(side->statements, &s->statements);
     pg_settings_session_fini(side->interned, &s->settings);
     pg_settings_unref(side->interned, &s->told);

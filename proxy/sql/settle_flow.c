@@ -236,14 +236,14 @@ static bool do_next(struct sql_upstream *u, bool reworded, bool *is_rollback_to)
     return true;
 }
 
-void sql_deeds_complete(struct sql_upstream *u, uint16_t note, struct slice tag)
+void sql_deeds_complete(struct sql_upstream *u, uint16_t note, bool reworded, struct slice tag)
 {
     struct sql_session *s = u->lessee;
     struct pg_settings_pool *pool = u->endpoint->side->interned;
     bool is_rollback_to = false;
 
     if (note & SQL_NOTE_DEEDS)
-        do_next(u, note & SQL_NOTE_RETAG, &is_rollback_to);
+        do_next(u, reworded, &is_rollback_to);
     if (s->settings.undo == NULL)
         return;
     if (slice_is_text(tag, "COMMIT") || slice_is_text(tag, "PREPARE TRANSACTION"))

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "proxy/base/mem.h"
-#include "proxy/sql/sql_flow.h"
+#include "proxy/sql/sql_words.h"
 
 static struct sql_side *side_of(struct list *link)
 {

@@ -9,8 +9,10 @@
  *     message_flow.c    its messages, one by one, to the upstream
  *     prepared_flow.c   statements that must be prepared there first
  *     result_flow.c     what their results look like, which must stay
+ *     edit_flow.c       a Query's text in other words, and its answer as if it were the client's
  *     prepare_flow.c    PREPARE, EXECUTE, DEALLOCATE and RESET in words that servers understand
  *     reply_flow.c      what a server says: forwarded, swallowed, or reason to ask elsewhere
+ *     loss_flow.c       a server is lost: what its session is told
  *     settle_flow.c     what an exchange changed: settings, statements, pins; and its end
  *     route_flow.c      which endpoint: what the statement is, which replica is fresh enough
  *     lease_flow.c      rosters of upstreams: leased, waited for, handed on, given back
@@ -77,8 +79,8 @@ enum sql_expect_note {
     SQL_NOTE_SETTINGS = 1 << 5,  /* puts the server's settings right */
     SQL_NOTE_PROBE = 1 << 6,     /* asks which pins there are */
     SQL_NOTE_RESET = 1 << 7,     /* ROLLBACK or DISCARD ALL for who left */
-    SQL_NOTE_RETAG = 1 << 8,     /* it was said in other words: the tag is sql_expected_tag() */
-    SQL_NOTE_TWICE = 1 << 9,     /* the first CommandComplete is of a PREPARE in front */
+    SQL_NOTE_RETAG = 1 << 8,     /* it was said in other words: the tag is in `number` */
+    SQL_NOTE_EDITED = 1 << 9,    /* the same of a Query: the session's edits tell */
     SQL_NOTE_RESULT = 1 << 10,   /* tells what the result of the subject looks like; counted */
     SQL_NOTE_FIRST = 1 << 11,    /* and that is what whoever prepares it now will know */
     SQL_NOTE_APART = 1 << 12,    /* in no exchange of the client's: an error is not his */
@@ -86,7 +88,13 @@ enum sql_expect_note {
 };
 
 /* What the client asked for. */
-enum sql_tag { SQL_TAG_RESET, SQL_TAG_PREPARE, SQL_TAG_DEALLOCATE, SQL_TAG_DEALLOCATE_ALL };
+enum sql_tag {
+    SQL_TAG_RESET,
+    SQL_TAG_PREPARE,
+    SQL_TAG_DEALLOCATE,
+    SQL_TAG_DEALLOCATE_ALL,
+    SQL_TAG_SET,
+};
 
 enum { SQL_TAG_SHIFT = 8 }; /* in pg_expected.number; below it, how many changes are settled */
 
@@ -246,6 +254,7 @@ struct sql_session {
     const struct pg_settings *told; /* counted: what was reported to the client */
     struct pg_statements_session statements;
     struct sql_deeds *deeds; /* owned: changes under way */
+    struct sql_edits *edits; /* owned: of the Query under way, if it is SQL_NOTE_EDITED */
     struct position needed;  /* a replica must have reached it */
     uint64_t dirty_us; /* when the primary last answered it; 0: not since `needed` was known */
     uint64_t needed_as_of_us;       /* `needed` covers all that was before */
@@ -309,8 +318,9 @@ struct sql_upstream {
     const struct pg_settings *settings; /* counted: what was set besides the server's presets */
     const struct pg_settings *reported; /* counted: ParameterStatus as last told */
     struct buf kept;                    /* the exchange, while it may be asked elsewhere */
-    struct buf held;                    /* the answer, while it may be dropped for another's */
-    uint64_t frame_left;                /* of a message that streams by */
+    struct buf failure;  /* why the statement of a Query could not be prepared in front of it */
+    struct buf held;     /* the answer, while it may be dropped for another's */
+    uint64_t frame_left; /* of a message that streams by */
     uint64_t born_us, idle_since_us, leased_us, asked_us;
     uint32_t key_pid;
     uint32_t key_secret;
@@ -559,62 +569,7 @@ void sql_message_begin(struct sql_session *s);
 /* The message waits until what was sent before it is answered; returns 0. */
 size_t sql_message_wait(struct sql_session *s);
 
-/* prepared_flow.c */
-enum sql_prepared { SQL_PREPARED, SQL_PREPARE_IT, SQL_PREPARED_LATER };
-/* Is it there?  If not, room was made for it, and its Parse is to be sent. */
-enum sql_prepared sql_prepared_there(struct sql_session *s, struct pg_statement *st);
-/* False: it must wait. */
-bool sql_prepared_ensure(struct sql_session *s, struct pg_statement *st, bool unnamed);
-/* The same for a Query. */
-bool sql_statement_ensure(struct sql_session *s, struct pg_statement *st);
-/* The same, but its preparation is the caller's to send, if *must_send. */
-bool sql_statement_room(struct sql_session *s, struct pg_statement *st, bool *must_send);
-MUST_CHECK enum err sql_statement_intern(struct sql_session *s, const struct pg_parse *parse,
-                                         struct pg_statement **out);
-/* The server forgets it, for a Query that comes next. */
-bool sql_statement_close(struct sql_session *s, struct pg_statement *st);
-MUST_CHECK enum err sql_statement_intern_sql(struct sql_session *s, struct slice text,
-                                             const struct statement *inner,
-                                             struct pg_statement **out);
-
-/* result_flow.c */
-void sql_note_free(void *note);
-/* The answer to a Describe, before anything else is made of it. */
-void sql_result_frame(struct sql_upstream *u, const struct pg_expected *whose, struct slice rest,
-                      struct pg_frame f);
-/* As that told, or else as the client wrote them. */
-struct slice sql_result_known_types(const struct pg_statement *st);
-/* Appends a Describe whose answer tells; false: it must wait. */
-bool sql_result_ask(struct sql_session *s, struct pg_statement *st, struct slice name,
-                    uint16_t note, struct buf *out);
-/* Must the answer be seen before a statement of this session is used where it was just prepared? */
-bool sql_result_is_due(const struct sql_session *s, const struct pg_statement *st);
-bool sql_result_is_changed(const struct sql_session *s, const struct pg_statement *st);
-/* In place of a Bind or Describe.  False: it must wait. */
-bool sql_result_refuse(struct sql_session *s, struct pg_statement *st, enum pg_expect_kind kind);
-/* The error that comes of it, in the words that the client is to hear; *out goes before it. */
-void sql_result_reword(const struct pg_expected *whose, struct pg_report *report, struct buf *out);
-/* A Bind of it was answered with an error. */
-void sql_result_is_stale(struct sql_upstream *u, struct pg_statement *st,
-                         const struct pg_report *report);
-
-/* prepare_flow.c */
-enum sql_words { SQL_WORDS_CLIENTS, SQL_WORDS_OTHER, SQL_WORDS_WAIT };
-struct sql_rewording {
-    struct buf text;
-    uint16_t note;
-    uint8_t changes;              /* of names: noted, to be settled */
-    uint8_t tag;                  /* enum sql_tag */
-    struct pg_statement *subject; /* a reference */
-};
-extern const char *const SQL_TAGS[];
-/* A simple Query in other words. */
-enum sql_words sql_reword(struct sql_session *s, const struct sql_class *class,
-                          struct sql_rewording *r);
-void sql_put_prepare(struct buf *out, const struct pg_statement *st);
-/* The text with which it is prepared by Parse; borrowed. */
-struct slice sql_statement_words(struct sql_session *s, const struct pg_statement *st,
-                                 bool unnamed);
+/* sql_words.h has prepared_flow.c, result_flow.c, edit_flow.c, prepare_flow.c */
 
 /* reply_flow.c */
 size_t sql_reply_input(struct sql_upstream *u, struct slice in);
@@ -623,12 +578,17 @@ void sql_reply_lost(struct sql_upstream *u, const char *why);
 void sql_reply_settings_fail(struct sql_upstream *u, const struct pg_report *report);
 /* Says what is due in place of the server. */
 void sql_reply_fakes(struct sql_upstream *u);
+/* The exchange is asked of another; what was taken as its reply is dropped. */
+/* What was held back of the answer goes to the session. */
+void sql_reply_release(struct sql_upstream *u);
+void sql_reply_elsewhere(struct sql_upstream *u);
 
 /* settle_flow.c */
 bool sql_class_has_deeds(const struct sql_class *c);
 /* What this text will change is noted, to be done as its statements are answered. */
 void sql_deeds_note(struct sql_session *s, struct slice text, const struct pg_bind *bound);
-void sql_deeds_complete(struct sql_upstream *u, uint16_t note, struct slice tag);
+/* `reworded`: it was said in other words than those that are noted. */
+void sql_deeds_complete(struct sql_upstream *u, uint16_t note, bool reworded, struct slice tag);
 void sql_deeds_forget(struct sql_session *s);
 void sql_pins_note(struct sql_session *s, const struct statement_verdict *v);
 void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum pg_outcome outcome);

@@ -348,6 +348,7 @@ static void forget(struct sql_upstream *u)
     pg_settings_unref(side->interned, &u->settings_found.v);
     buf_fini(&u->kept);
     buf_fini(&u->held);
+    buf_fini(&u->failure);
     if (u->stood)
         counter_sub(&u->endpoint->stats->upstreams_open, 1);
     else

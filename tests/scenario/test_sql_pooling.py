@@ -311,7 +311,6 @@ class Statements(Pooled):
         second.ask("RESET ROLE")
         self.assertEqual(second.run(pg.bind("", "s") + pg.execute() + SYNC).value, "app")
 
-    @unittest.skipIf(FRONT == "sheaf", "EXPLAIN EXECUTE, CREATE TABLE AS EXECUTE and EXECUTE among other statements are not reworded")
     def test_prepare_and_execute_in_sql(self):
         def script(session):
             for text in ("PREPARE p AS SELECT 1", "EXECUTE p", "PREPARE p AS SELECT 2", "PREPARE q (int) AS SELECT $1 + 1", "EXECUTE q (41)",
@@ -322,6 +321,51 @@ class Statements(Pooled):
                          "EXPLAIN (COSTS off) EXECUTE r", "PREPARE x AS bogus", "EXECUTE x", "PREPARE y AS SELECT 5; EXECUTE y; DEALLOCATE y"):
                 session.ask(text)
         self.alone(script)
+
+    def test_execute_among_other_statements(self):
+        def script(session):
+            session.run(pg.parse("s", "SELECT $1::int * 5") + SYNC)
+            for text in ("PREPARE p AS SELECT 1", "PREPARE q (int) AS SELECT $1 + 1", "SELECT 1; EXECUTE p; EXECUTE q (2); EXECUTE s (3)",
+                         "EXECUTE p; SELECT 1/0; EXECUTE q (1)", "EXECUTE p; DEALLOCATE p; EXECUTE p", "EXECUTE q (1)", "EXECUTE p",
+                         "PREPARE p AS SELECT 2", "DEALLOCATE p; SELECT 5; DEALLOCATE q; DEALLOCATE s", "EXECUTE q (1)",
+                         "PREPARE p AS SELECT 3", "PREPARE p AS SELECT 4; EXECUTE p", "EXECUTE p; PREPARE n AS SELECT 6; EXECUTE n; EXECUTE p",
+                         "DEALLOCATE n; EXECUTE n", "BEGIN; EXECUTE p; DEALLOCATE p; ROLLBACK; EXECUTE p", "EXECUTE p",
+                         "PREPARE x AS SELECT 9", "PREPARE w AS INSERT INTO t (v) VALUES ('w')", "DEALLOCATE ALL; EXECUTE x", "EXECUTE w",
+                         "PREPARE x AS SELECT 9; DEALLOCATE ALL; EXECUTE x", "EXECUTE x",
+                         "PREPARE e (int) AS SELECT n FROM many WHERE n < $1", "EXPLAIN (COSTS off, ANALYZE off) EXECUTE e (3)",
+                         "EXPLAIN (COSTS off, TIMING off, SUMMARY off) EXECUTE e (3); SELECT 1", "BEGIN",
+                         "CREATE TEMP TABLE execute ON COMMIT DROP AS EXECUTE e (4) WITH DATA", "SELECT count(*) FROM execute",
+                         "EXPLAIN (COSTS off) CREATE TABLE x AS EXECUTE e (5)", "COMMIT", "EXECUTE /* EXECUTE */ e -- AS EXECUTE x\n (2)",
+                         "PREPARE execute AS SELECT 'execute'", "EXECUTE execute", "EXPLAIN EXECUTE nosuch", "CREATE TABLE x AS EXECUTE nosuch"):
+                session.ask(text)
+        self.alone(script)
+
+    def test_places_of_errors(self):
+        self.assertEqual(len(self.asked(
+            "PREPARE p (int, text) AS SELECT $1, $2", "EXECUTE p ('x', 1)", "  EXECUTE   p (1, nosuch)", "SELECT 'größe'; EXECUTE p ('ß', 1)",
+            "/* größe */ EXECUTE p (1); SELECT nosuch", "EXECUTE p (1, 'a'); EXECUTE p (2, nosuch)", "EXECUTE p (1, 'a'); SELECT nosuch",
+            "PREPARE x AS SELECT nosuch", "  PREPARE  \"größe\" (int) AS SELECT $1, nosuch", "EXPLAIN EXECUTE p (1, nosuch)",
+            "EXPLAIN EXECUTE p (nosuch, 1); EXECUTE p (nosuch, 1)", "CREATE TEMP TABLE x AS EXECUTE p (1, nosuch)", "DEALLOCATE p; SELECT nosuch",
+            "PREPARE \"größe\" (int) AS SELECT 1", "EXECUTE \"größe\" (nosuch)", "EXECUTE \"größe\" (1); SELECT nosuch",
+            "EXECUTE \"größe\" (", "RESET work_mem; SELECT nosuch", options={"options": "-c work_mem=3MB"}).errors), 16)
+
+    def test_a_statement_that_can_no_longer_be_prepared(self):
+        """It is the client's error, once, whoever has to prepare it for him."""
+        first, second = self.session(), self.session()
+        self.server.sql("CREATE TABLE soon_gone (a int)", user="app")
+        first.ask("PREPARE p AS SELECT * FROM soon_gone")
+        first.run(pg.parse("s", "SELECT a FROM soon_gone") + SYNC)
+        self.server.sql("DROP TABLE soon_gone", user="app")
+        if FRONT == "sheaf":
+            self.server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'app' AND pid <> pg_backend_pid()")
+            wait_until(lambda: not self.server.sessions("datname = 'app'"), what="the connections to end")
+        for text in ("EXECUTE p", "EXECUTE s", "SELECT 1; EXECUTE s"):
+            self.assertEqual(first.ask(text).errors, ["42P01"])
+            self.assertEqual(second.value("SELECT 1"), "1")
+        self.assertEqual(first.run(pg.bind("", "s") + SYNC).errors, ["42P01"])
+        first.ask("BEGIN")
+        self.assertEqual((first.ask("EXECUTE p").errors, first.ask("EXECUTE p").errors), (["42P01"], ["25P02"]))
+        self.assertEqual(first.ask("ROLLBACK").state, "I")
 
     def test_prepare_in_sql_and_the_protocol_share_names(self):
         def script(session):

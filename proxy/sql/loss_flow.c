@@ -1,0 +1,153 @@
+/* A server is lost, or does not take what a session has set: what its session is told, and whether
+ * it goes on without it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "proxy/sql/sql_flow.h"
+
+/* What is told of a statement that was under way. */
+static const char *outcome_of(const struct sql_session *s, const char **sqlstate)
+{
+    bool may_have_happened = s->commits || (s->dirties && s->status == PG_STATUS_IDLE);
+
+    *sqlstate = may_have_happened ? "08007" : "08006";
+    return may_have_happened ? "what was asked may have been carried out"
+                             : "what was asked was not carried out";
+}
+
+/* Answers what is owed to the session: an error, and that it is ready again. */
+static void answer_owed(struct sql_upstream *u, const char *sqlstate, const char *why)
+{
+    struct sql_session *s = u->lessee;
+    struct pg_expected e;
+    struct buf out = { 0 };
+    bool told = false;
+
+    while (pg_expect_take(&u->expect, &e)) {
+        bool ends = e.kind == PG_EXPECT_QUERY || e.kind == PG_EXPECT_SYNC ||
+                    e.kind == PG_EXPECT_FUNCTION_CALL;
+
+        sql_settle_entry(u, &e, PG_OUTCOME_SKIPPED);
+        if (e.flags & PG_EXPECT_SWALLOW)
+            continue;
+        if (!told)
+            pg_put_error_text(&out, "ERROR", sqlstate, "%s", why);
+        told = true;
+        if (ends) {
+            pg_put_ready(&out, PG_STATUS_IDLE);
+            session_request_ends(&s->base);
+            told = false;
+        }
+    }
+    if (s->in_exchange) {
+        s->in_exchange = false;
+        s->skips = true; /* up to its Sync */
+        session_request_ends(&s->base);
+        if (!told)
+            pg_put_error_text(&out, "ERROR", sqlstate, "%s", why);
+    }
+    sql_session_put(s, buf_all(&out));
+    buf_fini(&out);
+}
+
+static bool lost_state(const struct sql_session *s, const struct sql_upstream *u)
+{
+    return s->pins != 0 || sql_account_pooling(s->account) == SQL_POOLING_SESSION ||
+           (u->frame_left > 0 && u->frame_shown) ||
+           (pg_expect_is_empty(&u->expect) && s->status != PG_STATUS_IDLE);
+}
+
+/* It has no server any more, and nothing under way. */
+static void let_session_go_on(struct sql_upstream *u)
+{
+    struct sql_session *s = u->lessee;
+
+    pg_settings_session_rollback(u->endpoint->side->interned, &s->settings);
+    sql_deeds_forget(s);
+    if (s->frame_left > 0)
+        s->drops_frame = true;
+    s->status = PG_STATUS_IDLE;
+    sql_session_holds(s, false);
+    s->barrier = s->copy_barrier = s->dirties = s->commits = s->forced = s->applies = false;
+    s->avoided = 0;
+    sql_lease_drop(u);
+    sql_session_go_on(s);
+}
+
+static void tell_of_loss(struct sql_upstream *u, const char *why)
+{
+    char text[512];
+    const char *sqlstate, *outcome = outcome_of(u->lessee, &sqlstate);
+
+    snprintf(text, sizeof(text), "server %s was lost: %s; %s", u->endpoint->name, why, outcome);
+    answer_owed(u, sqlstate, text);
+    let_session_go_on(u);
+}
+
+/* Nothing of what was put behind it was done: the server is in a failed transaction, and what could
+ * end that was not sent. */
+void sql_reply_settings_fail(struct sql_upstream *u, const struct pg_report *report)
+{
+    struct sql_session *s = u->lessee;
+    char text[512];
+    bool waited = s->applies;
+
+    snprintf(text, sizeof(text), "%.*s", (int)report->message.len,
+             (const char *)report->message.at);
+    buf_clear(&u->held);
+    u->holds = u->refused = false;
+    if (s->pins != 0 || s->status != PG_STATUS_IDLE) {
+        char sqlstate[6];
+
+        memcpy(sqlstate, u->sqlstate, sizeof(sqlstate));
+        sql_lease_drop(u);
+        sql_upstream_close(u);
+        sql_session_fatal(s, sqlstate, "%s", text);
+        return;
+    }
+    answer_owed(u, u->sqlstate, text);
+    if (waited)
+        sql_session_fail_exchange(s, u->sqlstate, "%s", text);
+    let_session_go_on(u);
+    sql_upstream_close(u);
+}
+
+void sql_reply_lost(struct sql_upstream *u, const char *why)
+{
+    struct sql_session *s = u->lessee;
+
+    if (s == NULL)
+        return;
+    if (s->stage == SQL_READY && u->holds && u->kept.len > 0 && !pg_expect_is_empty(&u->expect) &&
+        !(u->is_primary && s->dirties)) {
+        struct pg_expected e;
+
+        while (pg_expect_take(&u->expect, &e))
+            sql_settle_entry(u, &e, PG_OUTCOME_SKIPPED);
+        sql_reply_elsewhere(u);
+        s->forced = s->barrier = s->applies = false;
+        sql_lease_drop(u);
+        sql_session_go_on(s);
+    } else if (s->stage == SQL_WELCOMING) {
+        sql_lease_drop(u);
+        sql_session_go_on(s);
+    } else if (s->stage == SQL_READY && u->fatal) {
+        sql_reply_release(u);
+        sql_lease_drop(u);
+        sql_session_end(s, CLOSE_UPSTREAM_LOST);
+    } else if (s->stage != SQL_READY || (u->frame_left > 0 && u->frame_shown)) {
+        sql_lease_drop(u);
+        session_close(&s->base, CLOSE_UPSTREAM_LOST);
+    } else if (lost_state(s, u)) {
+        const char *sqlstate = memcmp(u->sqlstate, "57P", 3) == 0 ? u->sqlstate : "08006";
+        char kept[6];
+
+        memcpy(kept, sqlstate, sizeof(kept));
+        sql_lease_drop(u);
+        sql_session_fatal(s, kept,
+                          "server %s was lost, and with it what this session had there: %s",
+                          u->endpoint->name, why);
+    } else {
+        tell_of_loss(u, why);
+    }
+}

@@ -1,0 +1,97 @@
+/* How statements that clients prepare, execute and forget are said to servers; part of sql_flow.h.
+ */
+#pragma once
+
+#include "proxy/sql/sql_flow.h"
+
+/* prepared_flow.c */
+enum sql_prepared { SQL_PREPARED, SQL_PREPARE_IT, SQL_PREPARED_LATER };
+/* Is it there?  If not, room was made for it, and its Parse is to be sent. */
+enum sql_prepared sql_prepared_there(struct sql_session *s, struct pg_statement *st);
+/* False: it must wait. */
+bool sql_prepared_ensure(struct sql_session *s, struct pg_statement *st, bool unnamed);
+/* The same for a Query. */
+bool sql_statement_ensure(struct sql_session *s, struct pg_statement *st);
+/* The same, but its preparation is the caller's to send, if *must_send. */
+bool sql_statement_room(struct sql_session *s, struct pg_statement *st, bool *must_send);
+/* The server forgets it, for a Query that comes next. */
+bool sql_statement_close(struct sql_session *s, struct pg_statement *st);
+MUST_CHECK enum err sql_statement_intern_sql(struct sql_session *s, struct slice text,
+                                             const struct statement *inner,
+                                             struct pg_statement **out);
+
+/* result_flow.c */
+void sql_note_free(void *note);
+/* The answer to a Describe, before anything else is made of it. */
+void sql_result_frame(struct sql_upstream *u, const struct pg_expected *whose, struct slice rest,
+                      struct pg_frame f);
+/* As that told, or else as the client wrote them. */
+struct slice sql_result_known_types(const struct pg_statement *st);
+/* Appends a Describe whose answer tells; false: it must wait. */
+bool sql_result_ask(struct sql_session *s, struct pg_statement *st, struct slice name,
+                    uint16_t note, struct buf *out);
+/* Must the answer be seen before a statement of this session is used where it was just prepared? */
+bool sql_result_is_due(const struct sql_session *s, const struct pg_statement *st);
+bool sql_result_is_changed(const struct sql_session *s, const struct pg_statement *st);
+/* In place of a Bind or Describe.  False: it must wait. */
+bool sql_result_refuse(struct sql_session *s, struct pg_statement *st, enum pg_expect_kind kind);
+/* The error that comes of it, in the words that the client is to hear; *out goes before it. */
+void sql_result_reword(const struct pg_expected *whose, struct pg_report *report, struct buf *out);
+/* A Bind of it was answered with an error. */
+void sql_result_is_stale(struct sql_upstream *u, struct pg_statement *st,
+                         const struct pg_report *report);
+
+/* edit_flow.c */
+enum sql_edit_end { /* of what the client is told of a CommandComplete */
+                    SQL_EDIT_KEEP,
+                    SQL_EDIT_SWALLOW, /* nothing, nor of the rows before it */
+                    SQL_EDIT_TAGS,    /* and enum sql_tag: that tag */
+};
+enum { SQL_PLACE_BYTES = 12 };
+struct sql_edit {
+    struct slice text; /* the client's; borrowed */
+    struct buf *out;   /* borrowed: what the server is given */
+    struct sql_edits *edits;
+    uint32_t here, there; /* how far it is, in the one and in the other */
+    size_t copied;
+};
+void sql_edit_begin(struct sql_session *s, struct sql_edit *edit, struct slice text,
+                    struct buf *out);
+/* A part of the text, behind those that were replaced before. */
+void sql_edit_replace(struct sql_edit *edit, struct slice old, struct slice with);
+/* How the next statement ends. */
+void sql_edit_end_with(struct sql_edit *edit, enum sql_edit_end end);
+/* And gives the session a statement. */
+void sql_edit_define(struct sql_edit *edit, struct slice name, struct pg_statement *st,
+                     bool is_sent);
+bool sql_edit_is_any(const struct sql_edit *edit);
+void sql_edit_end(struct sql_edit *edit);
+void sql_edits_free(struct sql_session *s, struct sql_edits **where);
+bool sql_edits_define(const struct sql_edits *edits);
+/* What the results of those look like that it prepares. */
+void sql_edits_ask(struct sql_session *s, struct buf *out);
+enum sql_edit_end sql_edits_next(const struct sql_upstream *u); /* of the statement answered now */
+void sql_edits_done(struct sql_upstream *u);                    /* its CommandComplete came */
+/* The place of an error, as the client counts; false: it is what the server says. */
+bool sql_edits_place(const struct sql_upstream *u, const struct pg_expected *whose,
+                     struct pg_report *report, char digits[SQL_PLACE_BYTES]);
+
+/* prepare_flow.c */
+enum sql_words { SQL_WORDS_CLIENTS, SQL_WORDS_OTHER, SQL_WORDS_WAIT };
+struct sql_rewording {
+    struct buf text;
+    uint16_t note;
+    uint8_t changes;         /* of names: noted, to be settled */
+    bool leaves_prepare;     /* a PREPARE is said to the server as it is */
+    struct sql_edits *edits; /* owned */
+};
+extern const char *const SQL_TAGS[];
+/* A simple Query in other words. */
+enum sql_words sql_reword(struct sql_session *s, const struct sql_class *class,
+                          struct sql_rewording *r);
+/* A prepared statement is executed by SQL: what it does, this session does. */
+void sql_note_executed(struct sql_session *s, const struct pg_statement *st);
+void sql_put_prepare(struct buf *out, const struct pg_statement *st);
+/* The text with which it is prepared by Parse; borrowed. */
+struct slice sql_statement_words(struct sql_session *s, const struct pg_statement *st,
+                                 bool unnamed);
