@@ -195,12 +195,22 @@ static size_t send_parse_to_fail(struct sql_session *s, struct slice in, struct 
     return f.bytes;
 }
 
-static bool says_otherwise(const struct pg_statement *st)
+static size_t send_unnamed_parse(struct sql_session *s, struct slice in, struct pg_frame f,
+                                 const struct pg_parse *parse, struct pg_statement *st)
 {
-    const struct sql_note *note = st->note;
+    struct slice text = pg_statement_text(st);
+    struct buf out = { 0 };
 
-    return note->verdict.kind == STATEMENT_DEALLOCATE ||
-           note->verdict.kind == STATEMENT_DEALLOCATE_ALL;
+    sql_message_expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_CHANGE | SQL_NOTE_UNNAMED,
+                       pg_statement_ref(st));
+    s->lease->prepared.unnamed = st->id;
+    if (slice_is(text, parse->text))
+        return pass(s, in, f);
+    keep(s->lease, slice_of(in.at, f.bytes));
+    pg_put_parse(&out, parse->name, text, parse->types);
+    sql_message_put(s->lease, buf_all(&out));
+    buf_fini(&out);
+    return f.bytes;
 }
 
 static size_t send_parse(struct sql_session *s, struct slice in, struct pg_frame f,
@@ -209,22 +219,10 @@ static size_t send_parse(struct sql_session *s, struct slice in, struct pg_frame
     char name[PG_STATEMENT_NAME_BYTES];
     struct buf out = { 0 };
 
-    if (!sql_message_has_room(s, 2))
+    if (sql_statement_say(s, &st) != ERR_NONE || !sql_message_has_room(s, 2))
         return 0;
-    if (parse->name.len == 0) {
-        if (!sql_message_expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_CHANGE | SQL_NOTE_UNNAMED,
-                                pg_statement_ref(st)))
-            return 0;
-        s->lease->prepared.unnamed = st->id;
-        if (!says_otherwise(st))
-            return pass(s, in, f);
-        s->lease->prepared.unnamed = 0; /* it is looked at again when it is bound */
-        keep(s->lease, slice_of(in.at, f.bytes));
-        pg_put_parse(&out, parse->name, sql_statement_words(s, st, true), parse->types);
-        sql_message_put(s->lease, buf_all(&out));
-        buf_fini(&out);
-        return f.bytes;
-    }
+    if (parse->name.len == 0)
+        return send_unnamed_parse(s, in, f, parse, st);
     switch (sql_prepared_there(s, st)) {
     case SQL_PREPARED:
         if (must_fail(s, st))
@@ -240,8 +238,7 @@ static size_t send_parse(struct sql_session *s, struct slice in, struct pg_frame
             return 0;
         }
         keep(s->lease, slice_of(in.at, f.bytes));
-        pg_put_parse(&out, pg_statement_name(st->id, name), sql_statement_words(s, st, false),
-                     parse->types);
+        pg_put_parse(&out, pg_statement_name(st->id, name), pg_statement_text(st), parse->types);
         (void)sql_result_ask(s, st, slice_of(name, sizeof(name) - 1), SQL_NOTE_FIRST, &out);
         sql_message_put(s->lease, buf_all(&out));
         buf_fini(&out);
@@ -333,6 +330,7 @@ static void note_execution(struct sql_session *s, const struct pg_statement *st,
         s->probes = true;
     }
     sql_pins_note(s, &note->verdict);
+    sql_statement_note_executed(s, st);
     if (!note->has_deeds)
         return;
     if (st->from_sql) {
@@ -396,20 +394,24 @@ static size_t refuse(struct sql_session *s, struct slice in, struct pg_frame f,
     return drop(s, in, f);
 }
 
-/* The statement that a message names, at the server; NULL: there is none, and the server says so.
- * False: *used tells what became of the message. */
+/* The statement that a message names: as the session has it, and as it is at the server; NULL:
+ * there is none, and the server says so.  False: *used tells what became of the message. */
 static bool get_ready(struct sql_session *s, struct slice in, struct pg_frame f, struct slice name,
-                      enum pg_expect_kind kind, struct pg_statement **st, size_t *used)
+                      enum pg_expect_kind kind, struct pg_statement **own, struct pg_statement **st,
+                      size_t *used)
 {
-    enum pg_name found = pg_statements_session_find(&s->statements, name, st);
+    enum pg_name found = pg_statements_session_find(&s->statements, name, own);
 
     *used = 0;
     if (found == PG_NAME_LATER)
         return sql_message_wait(s) > 0;
     if (found == PG_NAME_FREE) {
-        *st = NULL;
+        *own = *st = NULL;
         return name.len > 0 || forget_unnamed(s);
     }
+    *st = *own;
+    if (sql_statement_say(s, st) != ERR_NONE)
+        return false;
     if (sql_result_is_changed(s, *st)) {
         *used = refuse(s, in, f, *st, kind);
         return false;
@@ -422,7 +424,7 @@ static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_fra
     bool whole = pg_frame_is_whole(in, f);
     struct slice body =
         slice_of(in.at + PG_HEADER_BYTES, (whole ? f.bytes : in.len) - PG_HEADER_BYTES);
-    struct pg_statement *st = NULL;
+    struct pg_statement *own = NULL, *st = NULL;
     struct pg_bind bind;
     enum err err = pg_read_bind_head(body, &bind);
     size_t used;
@@ -431,7 +433,7 @@ static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_fra
         s->base.need = (uint32_t)in.len + 1;
         return 0;
     }
-    if (err == ERR_NONE && !get_ready(s, in, f, bind.statement, PG_EXPECT_BIND, &st, &used))
+    if (err == ERR_NONE && !get_ready(s, in, f, bind.statement, PG_EXPECT_BIND, &own, &st, &used))
         return used;
     if (!sql_message_has_room(s, 1))
         return 0;
@@ -442,14 +444,14 @@ static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_fra
         return pass(s, in, f);
     }
     sql_tally(s, SQL_DONE_BINDS, 1);
-    note_execution(s, st, &bind, body, whole);
+    note_execution(s, own, &bind, body, whole);
     return bind.statement.len == 0 ? pass(s, in, f) : send_bind(s, in, f, &bind, st);
 }
 
 static size_t forward_describe(struct sql_session *s, struct slice in, struct pg_frame f)
 {
     char name[PG_STATEMENT_NAME_BYTES];
-    struct pg_statement *st = NULL;
+    struct pg_statement *own = NULL, *st = NULL;
     struct pg_target target;
     struct buf out = { 0 };
     size_t used;
@@ -461,7 +463,7 @@ static size_t forward_describe(struct sql_session *s, struct slice in, struct pg
     }
     known = pg_read_target(pg_frame_body(in, f), &target) == ERR_NONE;
     if (known && target.kind == PG_KIND_STATEMENT &&
-        !get_ready(s, in, f, target.name, PG_EXPECT_DESCRIBE_STATEMENT, &st, &used))
+        !get_ready(s, in, f, target.name, PG_EXPECT_DESCRIBE_STATEMENT, &own, &st, &used))
         return used;
     if (!sql_message_has_room(s, 1))
         return 0;

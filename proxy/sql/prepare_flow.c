@@ -315,20 +315,77 @@ enum sql_words sql_reword(struct sql_session *s, const struct sql_class *class,
     return words;
 }
 
-struct slice sql_statement_words(struct sql_session *s, const struct pg_statement *st, bool unnamed)
+/* ---- by the protocol ---- */
+
+/* Another statement of the same meaning, with this text. */
+static enum err say_as(struct sql_session *s, const struct pg_statement *st, struct slice text)
+{
+    struct pg_parse parse = { .text = text, .types = pg_statement_types(st) };
+
+    pg_statement_unref(sql_side_of(s)->statements, &s->said);
+    return sql_statement_intern(s, &parse, &s->said);
+}
+
+static bool is_of_others(const struct sql_note *note)
+{
+    return note->name != NULL || note->verdict.kind == STATEMENT_DEALLOCATE_ALL;
+}
+
+/* EXECUTE x: of the statement that this name means now. */
+static enum err say_execute(struct sql_session *s, const struct pg_statement *st,
+                            struct pg_statement *there)
+{
+    const struct sql_note *note = st->note;
+    struct slice text = pg_statement_text(st);
+    char name[PG_STATEMENT_NAME_BYTES];
+    struct buf out = { 0 };
+    enum err err;
+
+    if (!sql_prepared_ensure(s, there, false))
+        return ERR_AGAIN;
+    pg_statement_name(there->id, name);
+    buf_slice(&out, slice_of(text.at, note->written_at));
+    buf_format(&out, "\"%s\"", name);
+    buf_slice(&out, slice_from(text, note->written_at + note->written_len));
+    err = say_as(s, st, buf_all(&out));
+    buf_fini(&out);
+    return err;
+}
+
+enum err sql_statement_say(struct sql_session *s, struct pg_statement **st)
+{
+    const struct sql_note *note = (*st)->note;
+    struct pg_statement *there = NULL;
+    enum pg_name found = PG_NAME_FREE;
+    enum err err;
+
+    if (!is_of_others(note) || (note->name == NULL && (s->pins & PG_PIN_SQL_PREPARE)))
+        return ERR_NONE;
+    if (note->name != NULL)
+        found = pg_statements_session_find(&s->statements, slice_of(note->name, note->name_len),
+                                           &there);
+    if (found == PG_NAME_LATER)
+        return sql_message_wait(s) > 0 ? ERR_NONE : ERR_AGAIN;
+    if (note->name != NULL && found == PG_NAME_FREE)
+        return ERR_NONE; /* the server says that it is not there */
+    if (note->verdict.kind == STATEMENT_DEALLOCATE || note->name == NULL)
+        err = say_as(s, *st, slice_text(NOTHING));
+    else if (is_of_others(there->note))
+        return ERR_NONE;
+    else
+        err = say_execute(s, *st, there);
+    if (err == ERR_NONE)
+        *st = s->said;
+    return err == ERR_LIMIT ? ERR_NONE : err;
+}
+
+void sql_statement_note_executed(struct sql_session *s, const struct pg_statement *st)
 {
     const struct sql_note *note = st->note;
     struct pg_statement *there;
-    struct sql_class class;
 
-    if (note->verdict.kind == STATEMENT_DEALLOCATE_ALL && !(s->pins & PG_PIN_SQL_PREPARE))
-        return slice_text(NOTHING);
-    if (note->verdict.kind != STATEMENT_DEALLOCATE)
-        return pg_statement_text(st);
-    sql_classify(s, pg_statement_text(st), &class);
-    if (unnamed && (class.script == NULL || class.script->count != 1 ||
-                    pg_statements_session_find(&s->statements, class.script->statements[0].name,
-                                               &there) != PG_NAME_THERE))
-        return pg_statement_text(st);
-    return slice_text(NOTHING);
+    if (note->name != NULL && note->verdict.kind != STATEMENT_DEALLOCATE &&
+        pg_statements_session_find(&s->statements, slice_of(note->name, note->name_len), &there) ==
+            PG_NAME_THERE)
+        sql_note_executed(s, there);
 }

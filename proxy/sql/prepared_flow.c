@@ -92,7 +92,7 @@ static bool prepare(struct sql_session *s, struct pg_statement *st, bool unnamed
                             (unnamed ? SQL_NOTE_UNNAMED : SQL_NOTE_PREPARES) | is_apart(s),
                             pg_statement_ref(st)))
         return false;
-    pg_put_parse(&out, name, sql_statement_words(s, st, unnamed), sql_result_known_types(st));
+    pg_put_parse(&out, name, pg_statement_text(st), sql_result_known_types(st));
     sent = sql_result_ask(s, st, name, 0, &out);
     if (unnamed)
         s->lease->prepared.unnamed = st->id;

@@ -28,8 +28,11 @@ static struct sql_result *result_of(const struct pg_statement *st)
 
 void sql_note_free(void *note)
 {
-    free(((struct sql_note *)note)->result.types);
-    free(note);
+    struct sql_note *n = note;
+
+    free(n->result.types);
+    free(n->name);
+    free(n);
 }
 
 /* ---- what is told ---- */

@@ -74,6 +74,26 @@ void sql_classify(struct sql_session *s, struct slice text, struct sql_class *ou
         verdicts_keep(side->verdicts, &key, &out->verdict);
 }
 
+/* Which other statement it is about, and where its text says so. */
+static void note_name(struct sql_note *note, const struct sql_class *class)
+{
+    const struct statement *st;
+    struct slice name;
+
+    if (class->script == NULL || class->script->count != 1)
+        return;
+    st = &class->script->statements[0];
+    name = st->kind == STATEMENT_DEALLOCATE ? st->name : st->executed;
+    if (name.at == NULL || (st->kind != STATEMENT_DEALLOCATE && st->written.len == 0))
+        return;
+    note->name = mem_text_of(name.at, name.len);
+    note->name_len = (uint32_t)name.len;
+    if (st->written.len == 0)
+        return;
+    note->written_at = (uint32_t)(st->written.at - class->text.at);
+    note->written_len = (uint32_t)st->written.len;
+}
+
 /* The same of a statement that was prepared: again if something was learned since. */
 const struct sql_note *sql_note_of(struct sql_session *s, struct pg_statement *st)
 {
@@ -88,6 +108,7 @@ const struct sql_note *sql_note_of(struct sql_session *s, struct pg_statement *s
     if (note == NULL) {
         st->note = note = mem_new(sizeof(*note));
         note->has_deeds = sql_class_has_deeds(&class);
+        note_name(note, &class);
         note->is_ours = sql_local_is(&class);
         note->is_position = sql_local_is_position(&class);
     }

@@ -253,9 +253,10 @@ struct sql_session {
     struct pg_settings_session settings;
     const struct pg_settings *told; /* counted: what was reported to the client */
     struct pg_statements_session statements;
-    struct sql_deeds *deeds; /* owned: changes under way */
-    struct sql_edits *edits; /* owned: of the Query under way, if it is SQL_NOTE_EDITED */
-    struct position needed;  /* a replica must have reached it */
+    struct sql_deeds *deeds;   /* owned: changes under way */
+    struct pg_statement *said; /* a reference: see sql_statement_say() */
+    struct sql_edits *edits;   /* owned: of the Query under way, if it is SQL_NOTE_EDITED */
+    struct position needed;    /* a replica must have reached it */
     uint64_t dirty_us; /* when the primary last answered it; 0: not since `needed` was known */
     uint64_t needed_as_of_us;       /* `needed` covers all that was before */
     uint64_t read_us;               /* when a replica last answered it, */
@@ -433,8 +434,10 @@ struct sql_note {
     struct statement_verdict verdict;
     struct verdict_key key;
     struct sql_result result;
-    uint32_t epoch; /* the side's verdict_epoch */
-    uint8_t hint;   /* enum shape_hint_route */
+    char *name; /* owned: of the statement that it executes or deallocates; NULL: none */
+    uint32_t name_len, written_at, written_len; /* and where in the text that stands */
+    uint32_t epoch;                             /* the side's verdict_epoch */
+    uint8_t hint;                               /* enum shape_hint_route */
     bool has_deeds;
     bool is_of_sql; /* what a PREPARE's executions are */
     bool is_ours;   /* sql_local_is(); */

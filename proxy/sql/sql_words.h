@@ -92,6 +92,10 @@ enum sql_words sql_reword(struct sql_session *s, const struct sql_class *class,
 /* A prepared statement is executed by SQL: what it does, this session does. */
 void sql_note_executed(struct sql_session *s, const struct pg_statement *st);
 void sql_put_prepare(struct buf *out, const struct pg_statement *st);
-/* The text with which it is prepared by Parse; borrowed. */
-struct slice sql_statement_words(struct sql_session *s, const struct pg_statement *st,
-                                 bool unnamed);
+/* What the server is to have in the place of a statement that speaks of others by their names, like
+ * EXECUTE and DEALLOCATE: in *st, borrowed till the next call.  ERR_AGAIN: it waits. */
+MUST_CHECK enum err sql_statement_say(struct sql_session *s, struct pg_statement **st);
+/* What the statement does that such a one executes, the session does. */
+void sql_statement_note_executed(struct sql_session *s, const struct pg_statement *st);
+MUST_CHECK enum err sql_statement_intern(struct sql_session *s, const struct pg_parse *parse,
+                                         struct pg_statement **out);

@@ -396,6 +396,22 @@ class Statements(Pooled):
             session.run(pg.bind("", "s") + pg.execute() + SYNC)
         self.alone(script)
 
+    def test_execute_and_deallocate_by_the_extended_protocol(self):
+        def script(session):
+            session.ask("PREPARE p (int) AS SELECT $1 * 2; PREPARE w AS INSERT INTO t (v) VALUES ('w')")
+            for part in (pg.one("EXECUTE p (3)"), pg.one("EXPLAIN (COSTS off) EXECUTE p (3)"), pg.one("EXECUTE w"),
+                         pg.parse("e", "EXECUTE p (4)") + pg.describe("S", "e"), pg.bind("", "e") + pg.execute(),
+                         pg.bind("", "e") + pg.describe() + pg.execute() + pg.bind("", "e") + pg.execute(),
+                         pg.parse("d", "DEALLOCATE p") + pg.describe("S", "d"), pg.bind("", "d") + pg.execute(),
+                         pg.bind("", "d") + pg.execute(), pg.bind("", "e") + pg.execute(), pg.parse("p", "SELECT 'by protocol'::text"),
+                         pg.bind("", "p") + pg.execute() + pg.bind("", "d") + pg.execute() + pg.bind("", "p"), pg.bind("", "d") + pg.execute(),
+                         pg.one("DEALLOCATE nosuch"), pg.one("EXECUTE nosuch"), pg.parse("a", "DEALLOCATE ALL"), pg.bind("", "a") + pg.execute(),
+                         pg.bind("", "a") + pg.execute(), pg.bind("", "e"), pg.parse("d", "DEALLOCATE d") + pg.bind("", "d") + pg.execute(),
+                         pg.bind("", "d"), pg.parse("n", "DEALLOCATE other"), pg.bind("", "n") + pg.execute(), pg.one("EXECUTE p (3)"),
+                         pg.parse("x", "EXECUTE y"), pg.parse("y", "EXECUTE x"), pg.parse("", "EXECUTE w") + SYNC + pg.bind()):
+                session.run(part + SYNC)
+        self.alone(script)
+
     def test_prepared_statements_in_sql_are_each_ones_own(self):
         first, second = self.session(), self.session()
         first.ask("PREPARE p AS SELECT 'first'")
