@@ -90,3 +90,4 @@ void look_at_words(struct look *l, struct statement *s);
  * sets s->arguments. */
 void look_cut_prepare(const struct look *l, struct statement *s, struct slice *inner);
 void look_cut_execute(const struct look *l, struct statement *s);
+void look_cut_deallocate(const struct look *l, struct statement *s);

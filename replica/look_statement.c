@@ -120,6 +120,8 @@ static void look_deallocate(struct look *l, struct statement *s, const void *nod
     const char *name = ((const DeallocateStmt *)node)->name;
 
     mean_session(s, name == NULL ? STATEMENT_DEALLOCATE_ALL : STATEMENT_DEALLOCATE, name, l);
+    if (name != NULL)
+        look_cut_deallocate(l, s);
 }
 
 static void look_discard(struct look *l, struct statement *s, const void *node)

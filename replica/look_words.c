@@ -201,7 +201,8 @@ void look_cut_prepare(const struct look *l, struct statement *s, struct slice *i
 
     if (!skip_to(&reader, "PREPARE") || !token_next_word(&reader, &name))
         return;
-    s->written = name.text;
+    if (name.kind == TOKEN_WORD || name.kind == TOKEN_QUOTED)
+        s->written = name.text;
     s->types = take_parentheses(&reader);
     if (skip_to(&reader, "AS"))
         *inner = reader.rest;
@@ -234,6 +235,17 @@ void look_cut_execute(const struct look *l, struct statement *s)
 
     if (!skip_to_execute(&reader) || !token_next_word(&reader, &name))
         return;
-    s->written = name.text;
+    if (name.kind == TOKEN_WORD || name.kind == TOKEN_QUOTED)
+        s->written = name.text;
     s->arguments = take_parentheses(&reader);
+}
+
+/* Its last word. */
+void look_cut_deallocate(const struct look *l, struct statement *s)
+{
+    struct token_reader reader = { s->text, l->options->backslash_escapes };
+    struct token t;
+
+    while (token_next_word(&reader, &t))
+        s->written = t.kind == TOKEN_WORD || t.kind == TOKEN_QUOTED ? t.text : (struct slice){ 0 };
 }

@@ -107,7 +107,7 @@ struct statement {
         name; /* as the kind says; a setting's is lower-cased, others as the server has it */
     struct slice executed; /* the prepared statement's name where EXECUTE is in it, EXPLAIN EXECUTE
                             * and CREATE TABLE AS EXECUTE included; at NULL: none is */
-    struct slice written;  /* that name, or PREPARE's own, as it stands in the text */
+    struct slice written;  /* that name, or PREPARE's or DEALLOCATE's, as it stands in the text */
     struct slice types; /* PREPARE: between the parentheses, as written; borrowed from the text */
     struct slice arguments;        /* EXECUTE: between the parentheses, as written; borrowed */
     const struct statement *inner; /* PREPARE, DECLARE, COPY_OUT, EXPLAIN, EXPLAIN_ROUTE, or NULL */

@@ -112,47 +112,6 @@ void sql_message_begin(struct sql_session *s)
 
 /* ---- Parse ---- */
 
-enum err sql_statement_intern_sql(struct sql_session *s, struct slice text,
-                                  const struct statement *inner, struct pg_statement **out)
-{
-    struct sql_note *note;
-    struct pg_statement_key key = {
-        .text = text,
-        .meaning = pg_settings_meaning(pg_settings_session_effective(&s->settings)),
-        .scope = s->account->number,
-        .edition = sql_catalog_edition(s),
-        .from_sql = true,
-    };
-
-    TRY(pg_statements_intern(sql_side_of(s)->statements, &key, out));
-    if ((*out)->note != NULL)
-        return ERR_NONE;
-    note = mem_new(sizeof(*note)); /* what its executions are; its own text is no statement */
-    note->verdict = (struct statement_verdict){
-        .kind = inner->kind, .route = inner->route, .effects = inner->effects, .reason = "EXECUTE"
-    };
-    note->is_of_sql = true;
-    note->has_deeds = inner->setting_count > 0 || (inner->effects & EFFECT_SETS);
-    (*out)->note = note;
-    return ERR_NONE;
-}
-
-enum err sql_statement_intern(struct sql_session *s, const struct pg_parse *parse,
-                              struct pg_statement **out)
-{
-    struct pg_statement_key key = {
-        .text = parse->text,
-        .types = parse->types,
-        .meaning = pg_settings_meaning(pg_settings_session_effective(&s->settings)),
-        .scope = s->account->number,
-        .edition = sql_catalog_edition(s),
-    };
-
-    TRY(pg_statements_intern(sql_side_of(s)->statements, &key, out));
-    (void)sql_note_of(s, *out);
-    return ERR_NONE;
-}
-
 /* The server says 42P05 if it is given a name that it has: the client's words are put in later. */
 static size_t parse_again(struct sql_session *s, struct slice in, struct pg_frame f,
                           const struct pg_parse *parse, struct pg_statement *there)
@@ -380,18 +339,29 @@ static bool forget_unnamed(struct sql_session *s)
     return true;
 }
 
-/* Its result is not what the session was told. */
-static size_t refuse(struct sql_session *s, struct slice in, struct pg_frame f,
-                     struct pg_statement *st, enum pg_expect_kind kind)
+/* Another message was sent in its place. */
+static size_t replaced(struct sql_session *s, struct slice in, struct pg_frame f)
 {
-    if (!sql_result_refuse(s, st, kind))
-        return 0;
     sql_message_begin(s);
     if (f.bytes > in.len)
         s->lease->holds = false;
     else
         keep(s->lease, slice_of(in.at, f.bytes));
     return drop(s, in, f);
+}
+
+/* Its result is not what the session was told. */
+static size_t refuse(struct sql_session *s, struct slice in, struct pg_frame f,
+                     struct pg_statement *st, enum pg_expect_kind kind)
+{
+    return sql_result_refuse(s, st, kind) ? replaced(s, in, f) : 0;
+}
+
+/* There is none of this name, and it is not asked for. */
+static size_t ask_nobody(struct sql_session *s, struct slice in, struct pg_frame f,
+                         struct slice name, enum pg_expect_kind kind)
+{
+    return sql_nobody_ask(s, name, kind) ? replaced(s, in, f) : 0;
 }
 
 /* The statement that a message names: as the session has it, and as it is at the server; NULL:
@@ -407,6 +377,10 @@ static bool get_ready(struct sql_session *s, struct slice in, struct pg_frame f,
         return sql_message_wait(s) > 0;
     if (found == PG_NAME_FREE) {
         *own = *st = NULL;
+        if (pg_statement_is_reserved(name)) {
+            *used = ask_nobody(s, in, f, name, kind);
+            return false;
+        }
         return name.len > 0 || forget_unnamed(s);
     }
     *st = *own;

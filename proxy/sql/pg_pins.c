@@ -37,7 +37,9 @@ enum { ANSWER_COUNT = sizeof(ANSWERS) / sizeof(ANSWERS[0]) };
     "EXISTS(SELECT FROM pg_catalog.pg_cursors WHERE is_holdable),"                                 \
     "EXISTS(SELECT FROM pg_catalog.pg_listening_channels()),"                                      \
     "EXISTS(SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql "                         \
-    "AND NOT pg_catalog.starts_with(name,'_sheaf_')))"
+    "AND NOT pg_catalog.starts_with(name,'_sheaf_')),"                                             \
+    "(SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_statements "                          \
+    "WHERE pg_catalog.starts_with(name,'_sheaf_') AND pg_catalog.length(name) " EQUAL " 23))"
 /* role and session_authorization are in no list, but can be asked for. */
 #define SETTINGS                                                                                   \
     ",NULL::pg_catalog.text,NULL::pg_catalog.text,NULL::pg_catalog.text "                          \
@@ -71,11 +73,11 @@ void pg_pins_put_query(struct buf *out, const struct pg_settings *known, const s
     buf_text(out, SETTINGS_END);
 }
 
-static enum err read_letters(struct slice letters, unsigned *pins)
+static enum err read_letters(struct slice letters, unsigned *pins, uint64_t *prepared)
 {
     unsigned found = 0;
 
-    if (letters.len != ANSWER_COUNT)
+    if (letters.len <= ANSWER_COUNT || !slice_to_u64(slice_from(letters, ANSWER_COUNT), prepared))
         return ERR_PROTOCOL;
     for (size_t i = 0; i < ANSWER_COUNT; i++) {
         if (letters.at[i] == 't')
@@ -98,7 +100,7 @@ enum err pg_pins_read_row(struct slice body, struct pg_pins_row *out)
         return ERR_PROTOCOL;
     letters = pg_row_value(&row, 0);
     if (!letters.is_null) {
-        TRY(read_letters(letters.bytes, &result.pins));
+        TRY(read_letters(letters.bytes, &result.pins, &result.prepared));
         *out = result;
         return ERR_NONE;
     }

@@ -49,6 +49,7 @@ void pg_pins_put_query(struct buf *out, const struct pg_settings *known, const s
 struct pg_pins_row {
     bool is_setting;
     unsigned pins;                   /* of the one row that is none: what the server has */
+    uint64_t prepared;               /* and how many statements of ours */
     struct slice name, value, shown; /* of a setting; borrowed from the row */
 };
 

@@ -266,6 +266,11 @@ struct slice pg_statement_name(uint64_t id, char name[PG_STATEMENT_NAME_BYTES])
     return slice_of(name, PG_STATEMENT_NAME_BYTES - 1);
 }
 
+bool pg_statement_is_reserved(struct slice name)
+{
+    return slice_starts(name, slice_of(PREFIX, PREFIX_BYTES));
+}
+
 bool pg_statement_find_name(struct slice text, size_t *at, uint64_t *id)
 {
     const uint8_t *found = text.at, *end = text.at + text.len;

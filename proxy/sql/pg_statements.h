@@ -101,6 +101,9 @@ struct slice pg_statement_types(const struct pg_statement *st);
 /* The name that servers know, terminated; returns it. */
 struct slice pg_statement_name(uint64_t id, char name[PG_STATEMENT_NAME_BYTES]);
 
+/* Is it one of the names that are ours? */
+bool pg_statement_is_reserved(struct slice name);
+
 /* --- A session's names ----------------------------------------------------------------------- */
 
 struct pg_statement_names;

@@ -77,6 +77,21 @@ static enum sql_words replace_name(struct wording *w, const struct pg_statement 
     return SQL_WORDS_OTHER;
 }
 
+/* The server is to say that it knows no such statement, if it does not. */
+static enum sql_words leave_name(struct wording *w, struct slice name)
+{
+    struct buf quoted = { 0 };
+
+    if (!pg_statement_is_reserved(name) || w->st->written.len == 0)
+        return leave(w);
+    buf_text(&quoted, "\"");
+    buf_slice(&quoted, sql_nobody(w->s, name));
+    buf_text(&quoted, "\"");
+    replace(w, w->st->written, buf_all(&quoted), SQL_EDIT_KEEP);
+    buf_fini(&quoted);
+    return SQL_WORDS_OTHER;
+}
+
 static enum sql_words do_nothing(struct wording *w, enum sql_tag tag)
 {
     return replace(w, w->st->text, slice_text(NOTHING), SQL_EDIT_TAGS + tag);
@@ -210,7 +225,7 @@ static enum sql_words reword_execute(struct wording *w)
     struct pg_statement *there = w->st->written.len == 0 ? NULL : find(w, w->st->executed);
 
     if (there == NULL)
-        return leave(w);
+        return leave_name(w, w->st->executed);
     if (sql_result_is_changed(s, there))
         return execute_nobody(w, there);
     if (!is_made(w, there) && !sql_statement_ensure(s, there))
@@ -225,7 +240,8 @@ static enum sql_words reword_execute(struct wording *w)
 static enum sql_words reword_deallocate(struct wording *w)
 {
     if (w->st->kind == STATEMENT_DEALLOCATE)
-        return find(w, w->st->name) == NULL ? leave(w) : do_nothing(w, SQL_TAG_DEALLOCATE);
+        return find(w, w->st->name) == NULL ? leave_name(w, w->st->name)
+                                            : do_nothing(w, SQL_TAG_DEALLOCATE);
     return w->s->pins & PG_PIN_SQL_PREPARE ? leave(w) : do_nothing(w, SQL_TAG_DEALLOCATE_ALL);
 }
 
@@ -299,7 +315,7 @@ enum sql_words sql_reword(struct sql_session *s, const struct sql_class *class,
     if (s->status == PG_STATUS_FAILED)
         return SQL_WORDS_CLIENTS;
     sql_edit_begin(s, &w.edit, class->text, &r->text);
-    w.made = mem_new((w.script->count + 1) * sizeof(w.made[0]));
+    w.made = mem_new((w.script->count + 1) * sizeof(struct pg_statement *));
     for (size_t i = 0; i < w.script->count && words != SQL_WORDS_WAIT; i++) {
         w.st = &w.script->statements[i];
         words = reword_one(&w);
@@ -331,25 +347,46 @@ static bool is_of_others(const struct sql_note *note)
     return note->name != NULL || note->verdict.kind == STATEMENT_DEALLOCATE_ALL;
 }
 
-/* EXECUTE x: of the statement that this name means now. */
-static enum err say_execute(struct sql_session *s, const struct pg_statement *st,
-                            struct pg_statement *there)
+/* With another name in it. */
+static enum err say_name(struct sql_session *s, const struct pg_statement *st, struct slice name)
 {
     const struct sql_note *note = st->note;
     struct slice text = pg_statement_text(st);
-    char name[PG_STATEMENT_NAME_BYTES];
     struct buf out = { 0 };
     enum err err;
 
-    if (!sql_prepared_ensure(s, there, false))
-        return ERR_AGAIN;
-    pg_statement_name(there->id, name);
     buf_slice(&out, slice_of(text.at, note->written_at));
-    buf_format(&out, "\"%s\"", name);
+    buf_text(&out, "\"");
+    buf_slice(&out, name);
+    buf_text(&out, "\"");
     buf_slice(&out, slice_from(text, note->written_at + note->written_len));
     err = say_as(s, st, buf_all(&out));
     buf_fini(&out);
     return err;
+}
+
+/* EXECUTE x: of the statement that this name means now. */
+static enum err say_execute(struct sql_session *s, const struct pg_statement *st,
+                            struct pg_statement *there)
+{
+    char name[PG_STATEMENT_NAME_BYTES];
+
+    if (!sql_prepared_ensure(s, there, false))
+        return ERR_AGAIN;
+    return say_name(s, st, pg_statement_name(there->id, name));
+}
+
+/* The server says that it is not there. */
+static enum err say_nobody(struct sql_session *s, struct pg_statement **st, struct slice name)
+{
+    enum err err;
+
+    if (!pg_statement_is_reserved(name))
+        return ERR_NONE;
+    err = say_name(s, *st, sql_nobody(s, name));
+    if (err == ERR_NONE)
+        *st = s->said;
+    return err == ERR_LIMIT ? ERR_NONE : err;
 }
 
 enum err sql_statement_say(struct sql_session *s, struct pg_statement **st)
@@ -367,7 +404,7 @@ enum err sql_statement_say(struct sql_session *s, struct pg_statement **st)
     if (found == PG_NAME_LATER)
         return sql_message_wait(s) > 0 ? ERR_NONE : ERR_AGAIN;
     if (note->name != NULL && found == PG_NAME_FREE)
-        return ERR_NONE; /* the server says that it is not there */
+        return say_nobody(s, st, slice_of(note->name, note->name_len));
     if (note->verdict.kind == STATEMENT_DEALLOCATE || note->name == NULL)
         err = say_as(s, *st, slice_text(NOTHING));
     else if (is_of_others(there->note))

@@ -1,6 +1,52 @@
 /* Statements at the upstream: what a session's message needs there is prepared in front of it,
  * unless it is there already; what was used least makes room. */
+#include "proxy/base/mem.h"
 #include "proxy/sql/sql_words.h"
+
+/* ---- what statements are ---- */
+
+enum err sql_statement_intern_sql(struct sql_session *s, struct slice text,
+                                  const struct statement *inner, struct pg_statement **out)
+{
+    struct sql_note *note;
+    struct pg_statement_key key = {
+        .text = text,
+        .meaning = pg_settings_meaning(pg_settings_session_effective(&s->settings)),
+        .scope = s->account->number,
+        .edition = sql_catalog_edition(s),
+        .from_sql = true,
+    };
+
+    TRY(pg_statements_intern(sql_side_of(s)->statements, &key, out));
+    if ((*out)->note != NULL)
+        return ERR_NONE;
+    note = mem_new(sizeof(*note)); /* what its executions are; its own text is no statement */
+    note->verdict = (struct statement_verdict){
+        .kind = inner->kind, .route = inner->route, .effects = inner->effects, .reason = "EXECUTE"
+    };
+    note->is_of_sql = true;
+    note->has_deeds = inner->setting_count > 0 || (inner->effects & EFFECT_SETS);
+    (*out)->note = note;
+    return ERR_NONE;
+}
+
+enum err sql_statement_intern(struct sql_session *s, const struct pg_parse *parse,
+                              struct pg_statement **out)
+{
+    struct pg_statement_key key = {
+        .text = parse->text,
+        .types = parse->types,
+        .meaning = pg_settings_meaning(pg_settings_session_effective(&s->settings)),
+        .scope = s->account->number,
+        .edition = sql_catalog_edition(s),
+    };
+
+    TRY(pg_statements_intern(sql_side_of(s)->statements, &key, out));
+    (void)sql_note_of(s, *out);
+    return ERR_NONE;
+}
+
+/* ---- at the upstream ---- */
 
 static void close_evicted(struct sql_session *s, uint64_t id)
 {

@@ -203,6 +203,7 @@ static void say_reworded(struct reply *r, struct pg_report *report, const struct
     if (whose->note & SQL_NOTE_CHANGED)
         sql_result_reword(whose, report, &out);
     pg_statements_session_reword(&r->u->lessee->statements, report->message, &message);
+    sql_nobody_reword(r->u->lessee, &message);
     report->message = buf_all(&message);
     pg_put_error(&out, report);
     say(r, &out);
@@ -486,11 +487,13 @@ static void read_probe_row(struct sql_upstream *u, struct slice body)
 
     if (s == NULL || read_fingerprint(u, body) || pg_pins_read_row(body, &row) != ERR_NONE)
         return;
-    if (!row.is_setting)
+    if (!row.is_setting) {
         u->found = row.pins;
-    else if (pg_settings_session_found(u->endpoint->side->interned, &s->settings,
-                                       &u->settings_found, row.name, row.value,
-                                       row.shown) != ERR_NONE)
+        if (row.prepared != u->prepared.count)
+            u->ending = true; /* code has prepared some of our names, or forgotten them */
+    } else if (pg_settings_session_found(u->endpoint->side->interned, &s->settings,
+                                         &u->settings_found, row.name, row.value,
+                                         row.shown) != ERR_NONE)
         s->pins |= PG_PIN_SETTINGS_LIMIT;
 }
 

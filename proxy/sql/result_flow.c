@@ -152,12 +152,56 @@ bool sql_result_is_changed(const struct sql_session *s, const struct pg_statemen
 
 /* ---- refusing ---- */
 
-/* No statement has this name; what the server says of that is put in our words. */
+/* No statement has this name; what the server says of that is put in other words. */
 static const char NOBODY[] = "_sheaf_";
+
+struct slice sql_nobody(struct sql_session *s, struct slice name)
+{
+    buf_clear(&s->nobody);
+    buf_slice(&s->nobody, name);
+    return slice_text(NOBODY);
+}
+
+static void put_nobody(struct sql_session *s, enum pg_expect_kind kind, struct buf *out)
+{
+    if (kind == PG_EXPECT_BIND)
+        pg_put_bind(out, slice_text(""), slice_text(NOBODY), NULL, 0);
+    else
+        pg_put_describe(out, PG_KIND_STATEMENT, slice_text(NOBODY));
+    sql_message_put(s->lease, buf_all(out));
+    buf_fini(out);
+}
+
+bool sql_nobody_ask(struct sql_session *s, struct slice name, enum pg_expect_kind kind)
+{
+    struct buf out = { 0 };
+
+    if (!sql_message_expect(s, kind, 0, 0, NULL))
+        return false;
+    sql_nobody(s, name);
+    put_nobody(s, kind, &out);
+    return true;
+}
+
+void sql_nobody_reword(const struct sql_session *s, struct buf *message)
+{
+    static const char SAID[] = "\"_sheaf_\"";
+    const uint8_t *found = memmem(message->at, message->len, SAID, sizeof(SAID) - 1);
+    struct slice rest;
+    struct buf out = { 0 };
+
+    if (found == NULL || s->nobody.len == 0)
+        return;
+    buf_put(&out, message->at, (size_t)(found + 1 - message->at));
+    buf_slice(&out, buf_all(&s->nobody));
+    rest = slice_from(buf_all(message), (size_t)(found - message->at) + sizeof(SAID) - 2);
+    buf_slice(&out, rest);
+    buf_fini(message);
+    *message = out;
+}
 
 bool sql_result_refuse(struct sql_session *s, struct pg_statement *st, enum pg_expect_kind kind)
 {
-    struct slice nobody = slice_text(NOBODY);
     char name[PG_STATEMENT_NAME_BYTES];
     struct buf out = { 0 };
 
@@ -169,12 +213,7 @@ bool sql_result_refuse(struct sql_session *s, struct pg_statement *st, enum pg_e
     if (s->lease->prepared.unnamed == st->id)
         s->lease->prepared.unnamed = 0;
     sql_message_expect(s, kind, 0, SQL_NOTE_CHANGED, pg_statement_ref(st));
-    if (kind == PG_EXPECT_BIND)
-        pg_put_bind(&out, slice_text(""), nobody, NULL, 0);
-    else
-        pg_put_describe(&out, PG_KIND_STATEMENT, nobody);
-    sql_message_put(s->lease, buf_all(&out));
-    buf_fini(&out);
+    put_nobody(s, kind, &out);
     s->changed_id = 0;
     return true;
 }

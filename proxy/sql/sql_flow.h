@@ -254,6 +254,7 @@ struct sql_session {
     const struct pg_settings *told; /* counted: what was reported to the client */
     struct pg_statements_session statements;
     struct sql_deeds *deeds;   /* owned: changes under way */
+    struct buf nobody;         /* see sql_nobody() */
     struct pg_statement *said; /* a reference: see sql_statement_say() */
     struct sql_edits *edits;   /* owned: of the Query under way, if it is SQL_NOTE_EDITED */
     struct position needed;    /* a replica must have reached it */

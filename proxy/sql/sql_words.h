@@ -33,6 +33,13 @@ bool sql_result_ask(struct sql_session *s, struct pg_statement *st, struct slice
 /* Must the answer be seen before a statement of this session is used where it was just prepared? */
 bool sql_result_is_due(const struct sql_session *s, const struct pg_statement *st);
 bool sql_result_is_changed(const struct sql_session *s, const struct pg_statement *st);
+/* A client's name for a statement that is not his, and could be one of ours: no server shall hear
+ * it.  What the server is told instead, and will speak of. */
+struct slice sql_nobody(struct sql_session *s, struct slice name);
+/* What the server said of it, about the client's name. */
+void sql_nobody_reword(const struct sql_session *s, struct buf *message);
+/* A Bind or Describe of that.  False: it must wait. */
+bool sql_nobody_ask(struct sql_session *s, struct slice name, enum pg_expect_kind kind);
 /* In place of a Bind or Describe.  False: it must wait. */
 bool sql_result_refuse(struct sql_session *s, struct pg_statement *st, enum pg_expect_kind kind);
 /* The error that comes of it, in the words that the client is to hear; *out goes before it. */

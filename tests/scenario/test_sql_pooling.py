@@ -220,6 +220,9 @@ class Settings(Pooled):
 
 
 class Statements(Pooled):
+    # One worker: between two the connection would go to and fro all the time.
+    options = {"pooling": "transaction", "pool_size": 1, "proxy": {"workers": 1}}
+
     def test_the_same_name_is_each_ones_own(self):
         clients = [self.session() for _ in range(5)]
         for n, client in enumerate(clients):
@@ -411,6 +414,40 @@ class Statements(Pooled):
                          pg.parse("x", "EXECUTE y"), pg.parse("y", "EXECUTE x"), pg.parse("", "EXECUTE w") + SYNC + pg.bind()):
                 session.run(part + SYNC)
         self.alone(script)
+
+    def test_names_of_the_front_are_of_no_use_to_clients(self):
+        """Servers know statements by names of Sheaf's: who says such a name means a statement of his own, or none."""
+        def script(session):
+            for name in ("_sheaf_", "_sheaf_0001000000000001", "_sheaf_prepare"):
+                quoted = f'"{name}"'
+                session.ask(f"PREPARE p AS SELECT 7; EXECUTE {quoted}; SELECT 1")
+                for text in (f"EXECUTE {quoted}", f"DEALLOCATE {quoted}", f"DEALLOCATE PREPARE {name}", f"SELECT 1; EXECUTE {name}",
+                             f"EXPLAIN EXECUTE {name}", "DEALLOCATE p"):
+                    session.ask(text)
+                for part in (pg.bind("", name), pg.describe("S", name), pg.one(f"EXECUTE {name}"), pg.one(f"DEALLOCATE {name}"),
+                             pg.parse(name, "SELECT 'mine'") + pg.bind("", name) + pg.execute(), pg.parse(name, "SELECT 1"),
+                             pg.query(f"EXECUTE {quoted}"), pg.close("S", name), pg.bind("", name)):
+                    session.run(part + (SYNC if part[:1] != b"Q" else b""))
+        self.alone(script)
+
+    @unittest.skipIf(FRONT == "direct", "the connection is its own")
+    def test_names_that_code_takes_or_forgets(self):
+        """Behind code that prepares by one of those names, or forgets them all, the connection serves nobody else."""
+        first, second = self.session(), self.session()
+        second.run(pg.parse("s", "SELECT 'mine'") + SYNC)
+        second.ask("PREPARE p AS SELECT 'mine'")
+        names = [row[0] for row in second.ask("SELECT name FROM pg_prepared_statements WHERE name LIKE '\\_sheaf%'").rows]
+        self.assertNotEqual(names, [])
+        after = f"{int(max(names)[7:], 16) + 1:016x}"
+        for code in ("DEALLOCATE ALL", f'DEALLOCATE "{names[0]}"', f'PREPARE "_sheaf_{after}" AS SELECT 1', "DISCARD PLANS",
+                     f'DEALLOCATE ALL; PREPARE "{names[0]}" AS SELECT 1'):
+            for n, text in enumerate(code.split("; ")):
+                first.ask(f"DO $$ BEGIN EXECUTE '{text}'; END $$")
+            for _ in range(2):
+                self.assertEqual(second.value("EXECUTE p"), "mine")
+                self.assertEqual(second.run(pg.bind("", "s") + pg.execute() + SYNC).value, "mine")
+                new = second.run(pg.parse("n", f"SELECT '{code[:20]}'") + pg.bind("", "n") + pg.execute() + pg.close("S", "n") + SYNC)
+                self.assertEqual(new.value, code[:20])
 
     def test_prepared_statements_in_sql_are_each_ones_own(self):
         first, second = self.session(), self.session()
