@@ -486,8 +486,34 @@ static size_t forward_close(struct sql_session *s, struct slice in, struct pg_fr
 
 /* ---- Execute, Sync, Flush, the rest ---- */
 
+/* Does it go back to what the client began with?  *only: the name of one setting. */
+static bool must_restore(const struct sql_session *s, struct pg_expected *entry, struct slice *only)
+{
+    static const struct {
+        uint8_t kind, tag;
+    } TAGS[] = {
+        { STATEMENT_SET, SQL_TAG_SET },
+        { STATEMENT_RESET, SQL_TAG_RESET },
+        { STATEMENT_RESET_ALL, SQL_TAG_RESET },
+        { STATEMENT_DISCARD_ALL, SQL_TAG_DISCARD_ALL },
+    };
+    size_t i = 0;
+
+    while (i < sizeof(TAGS) / sizeof(TAGS[0]) && TAGS[i].kind != s->portal_kind)
+        i++;
+    if (!s->portal_deeds || i == sizeof(TAGS) / sizeof(TAGS[0]) || !sql_deeds_go_back(s, only) ||
+        !sql_restores(s, *only))
+        return false;
+    entry->note |= SQL_NOTE_RETAG;
+    entry->number = (uint32_t)TAGS[i].tag << SQL_TAG_SHIFT;
+    return true;
+}
+
 static size_t forward_execute(struct sql_session *s, struct slice in, struct pg_frame f)
 {
+    struct slice only = { 0 };
+    bool restores;
+    size_t used;
     struct pg_expected entry = { .kind = PG_EXPECT_EXECUTE,
                                  .note = s->portal_deeds ? SQL_NOTE_DEEDS : 0 };
 
@@ -498,13 +524,18 @@ static size_t forward_execute(struct sql_session *s, struct slice in, struct pg_
             (s->portal_kind == STATEMENT_DEALLOCATE ? SQL_TAG_DEALLOCATE : SQL_TAG_DEALLOCATE_ALL)
             << SQL_TAG_SHIFT;
     }
-    if (!expect_one(s, entry))
+    if (!sql_message_has_room(s, 1 + SQL_RESTORE_ENTRIES))
         return 0;
+    restores = must_restore(s, &entry, &only);
+    (void)expect_one(s, entry);
     sql_message_begin(s);
     s->executed = true;
     s->deeds_sent |= s->portal_deeds;
     s->copy_barrier = s->portal_copies;
-    return pass(s, in, f);
+    used = pass(s, in, f);
+    if (restores && s->frame_left == 0)
+        sql_restore_execute(s, only);
+    return used;
 }
 
 static size_t forward_sync(struct sql_session *s, struct slice in, struct pg_frame f)
@@ -567,13 +598,13 @@ static void take_back(struct sql_session *s, size_t changes)
         pg_statements_session_take_back(sql_side_of(s)->statements, &s->statements);
 }
 
-static bool expect_query(struct sql_session *s, const struct sql_rewording *r)
+static void expect_query(struct sql_session *s, const struct sql_rewording *r)
 {
-    return expect_one(s, (struct pg_expected){ .kind = PG_EXPECT_QUERY,
-                                               .note = r->note |
-                                                       (r->changes > 0 ? SQL_NOTE_CHANGE : 0) |
-                                                       (s->deeds != NULL ? SQL_NOTE_DEEDS : 0),
-                                               .number = r->changes });
+    (void)expect_one(s, (struct pg_expected){ .kind = PG_EXPECT_QUERY,
+                                              .note = r->note |
+                                                      (r->changes > 0 ? SQL_NOTE_CHANGE : 0) |
+                                                      (s->deeds != NULL ? SQL_NOTE_DEEDS : 0),
+                                              .number = r->changes });
 }
 
 static void undo_rewording(struct sql_session *s, struct sql_rewording *r)
@@ -607,12 +638,38 @@ static void ask_for_result(struct sql_session *s)
     buf_fini(&out);
 }
 
+/* DISCARD ALL runs alone, and the server has other settings then than the client began with. */
+static bool restore_behind(struct sql_session *s, const struct sql_class *class, struct buf *text)
+{
+    struct sql_edits *edits;
+
+    if (class->verdict.kind != STATEMENT_DISCARD_ALL || s->status != PG_STATUS_IDLE ||
+        s->in_exchange)
+        return false;
+    edits = sql_restore_query(s, text);
+    if (edits == NULL)
+        return false;
+    sql_edits_free(s, &s->edits);
+    s->edits = edits;
+    return true;
+}
+
+static void send_behind(struct sql_session *s, struct buf *text)
+{
+    struct buf out = { 0 };
+
+    (void)expect_one(s, (struct pg_expected){ .kind = PG_EXPECT_QUERY, .note = SQL_NOTE_EDITED });
+    pg_put_query(&out, buf_all(text));
+    sql_message_put(s->lease, buf_all(&out));
+    buf_fini(&out);
+}
+
 static size_t send_query(struct sql_session *s, struct slice in, struct pg_frame f,
                          const struct sql_class *class)
 {
     struct sql_rewording r = { 0 };
     struct buf out = { 0 };
-    bool changes = false;
+    bool changes = false, behind;
     enum sql_words words;
     size_t used = f.bytes;
 
@@ -620,10 +677,13 @@ static size_t send_query(struct sql_session *s, struct slice in, struct pg_frame
         return sql_message_wait(s);
     r.changes = changes;
     words = sql_reword(s, class, &r);
-    if (words == SQL_WORDS_WAIT || !expect_query(s, &r)) {
+    if (words == SQL_WORDS_WAIT || !sql_message_has_room(s, 2)) {
         undo_rewording(s, &r);
         return sql_message_wait(s);
     }
+    behind = restore_behind(s, class, &out);
+    r.note |= behind ? SQL_NOTE_GOES_ON : 0;
+    expect_query(s, &r);
     session_request_begins(&s->base);
     s->lease->prepared.unnamed = 0;
     if (words == SQL_WORDS_OTHER) {
@@ -637,6 +697,8 @@ static size_t send_query(struct sql_session *s, struct slice in, struct pg_frame
     } else {
         used = pass(s, in, f);
     }
+    if (behind)
+        send_behind(s, &out);
     if (words == SQL_WORDS_CLIENTS || r.leaves_prepare)
         note_prepares(s, class);
     buf_fini(&r.text);

@@ -159,6 +159,9 @@ size_t pg_settings_difference_from_unknown(const struct pg_settings *to, struct 
 /* "SET name TO 'value'" (or its like), for a RESET that must go back to a value of the start-up. */
 void pg_settings_put_assignment(struct buf *out, struct slice name, struct slice value);
 
+/* A string's literal, which a server reads alike whatever is set. */
+void pg_settings_put_literal(struct buf *out, struct slice value);
+
 /* For the walk over what a session must be told; zero is its beginning. */
 struct pg_settings_walk {
     size_t told, reported;

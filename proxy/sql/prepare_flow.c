@@ -21,6 +21,7 @@ const char *const SQL_TAGS[] = {
     [SQL_TAG_DEALLOCATE] = "DEALLOCATE",
     [SQL_TAG_DEALLOCATE_ALL] = "DEALLOCATE ALL",
     [SQL_TAG_SET] = "SET",
+    [SQL_TAG_DISCARD_ALL] = "DISCARD ALL",
 };
 
 /* What becomes of one statement of a text. */
@@ -262,6 +263,24 @@ static enum sql_words reword_reset(struct wording *w)
     return SQL_WORDS_OTHER;
 }
 
+static enum sql_words reword_reset_all(struct wording *w)
+{
+    struct buf text = { 0 };
+    size_t count;
+
+    buf_text(&text, "RESET ALL");
+    count = sql_restore_put(w->s, &text);
+    if (count == 0) {
+        buf_fini(&text);
+        return leave(w);
+    }
+    replace(w, w->st->text, buf_all(&text), SQL_EDIT_TAGS + SQL_TAG_RESET);
+    buf_fini(&text);
+    while (count-- > 0)
+        sql_edit_end_with(&w->edit, SQL_EDIT_SWALLOW);
+    return SQL_WORDS_OTHER;
+}
+
 static enum sql_words reword_one(struct wording *w)
 {
     if (w->st->executed.at != NULL)
@@ -270,6 +289,8 @@ static enum sql_words reword_one(struct wording *w)
     case STATEMENT_SET:
     case STATEMENT_RESET:
         return reword_reset(w);
+    case STATEMENT_RESET_ALL:
+        return reword_reset_all(w);
     case STATEMENT_PREPARE:
         return reword_prepare(w);
     case STATEMENT_DEALLOCATE:
@@ -290,7 +311,8 @@ static bool is_of_names(const struct statement *st)
 
 static bool is_reset(const struct statement *st)
 {
-    return st->kind == STATEMENT_RESET ||
+    return st->kind == STATEMENT_RESET || st->kind == STATEMENT_RESET_ALL ||
+           st->kind == STATEMENT_DISCARD_ALL ||
            (st->kind == STATEMENT_SET && st->setting_count == 1 && st->settings[0].is_default);
 }
 

@@ -396,7 +396,8 @@ static bool on_ready(struct reply *r, struct pg_frame f, unsigned turn)
     struct sql_upstream *u = r->u;
     struct pg_expected ended = u->expect.ended;
     enum pg_status status;
-    bool shown = !(turn & PG_TURN_SWALLOW) && !u->refused;
+    bool goes_on = ended.note & SQL_NOTE_GOES_ON;
+    bool shown = !(turn & PG_TURN_SWALLOW) && !u->refused && !goes_on;
 
     if (pg_read_ready(pg_frame_body(slice_from(r->in, r->at), f), &status) != ERR_NONE) {
         upstream_fail(&u->base, ERR_PROTOCOL, "a ReadyForQuery that is not well formed");
@@ -415,6 +416,8 @@ static bool on_ready(struct reply *r, struct pg_frame f, unsigned turn)
     sql_settle_entry(u, &ended, u->sqlstate[0] == '\0' ? PG_OUTCOME_DONE : PG_OUTCOME_FAILED);
     if (ended.note & SQL_NOTE_PROBE)
         sql_probe_ended(u);
+    if (goes_on && u->sqlstate[0] != '\0')
+        u->hides_settings = true; /* what follows is done all the same */
     if (shown)
         buf_fini(&u->failure);
     if ((ended.note & SQL_NOTE_EDITED) && u->lessee != NULL)
@@ -521,8 +524,8 @@ static bool on_async(struct reply *r, struct pg_frame f, unsigned turn)
     struct slice body = pg_frame_body(slice_from(r->in, r->at), f);
 
     if (f.type == PG_BACK_PARAMETER_STATUS) {
-        advance(r, f, false);
-        report(r, body, shown);
+        advance(r, f, false); /* of what was edited only the end is told */
+        report(r, body, shown && !is_noted(u, SQL_NOTE_GOES_ON | SQL_NOTE_EDITED));
         return true;
     }
     advance(r, f, shown);
@@ -540,7 +543,7 @@ static void say_complete(struct reply *r, struct pg_frame f, uint16_t note, uint
         tag = edit - SQL_EDIT_TAGS;
         note |= SQL_NOTE_RETAG;
     }
-    on_complete(r->u, body, note, note & SQL_NOTE_RETAG);
+    on_complete(r->u, body, note, note & (SQL_NOTE_RETAG | SQL_NOTE_GOES_ON));
     if (!(note & SQL_NOTE_RETAG)) {
         advance(r, f, true);
         return;

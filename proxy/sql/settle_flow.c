@@ -115,6 +115,24 @@ void sql_deeds_note(struct sql_session *s, struct slice text, const struct pg_bi
     s->deeds->end = &deed->next;
 }
 
+bool sql_deeds_go_back(const struct sql_session *s, struct slice *only)
+{
+    const struct sql_deed *deed = s->deeds == NULL ? NULL : s->deeds->first;
+    const struct statement *st;
+
+    while (deed != NULL && deed->next != NULL)
+        deed = deed->next;
+    if (deed == NULL || deed->script.count != 1)
+        return false;
+    st = &deed->script.statements[0];
+    if (st->kind == STATEMENT_RESET_ALL || st->kind == STATEMENT_DISCARD_ALL)
+        return true;
+    if (st->setting_count != 1 || !st->settings[0].is_default || st->settings[0].is_local)
+        return false;
+    *only = st->settings[0].name;
+    return true;
+}
+
 void sql_deeds_forget(struct sql_session *s)
 {
     if (s->deeds == NULL)
@@ -206,11 +224,13 @@ static void follow_server(struct sql_upstream *u, const struct statement *st, bo
     struct pg_settings_pool *pool = u->endpoint->side->interned;
 
     set_upstream(u, pg_settings_session_effective(&s->settings));
+    if (reworded)
+        return;
     if (st->kind == STATEMENT_RESET_ALL) {
         pg_settings_drop_all(pool, &u->settings);
     } else if (st->kind == STATEMENT_DISCARD_ALL) {
         pg_settings_unref(pool, &u->settings);
-    } else if (!reworded) {
+    } else {
         for (size_t i = 0; i < st->setting_count; i++)
             if (st->settings[i].is_default && st->settings[i].is_known)
                 (void)!pg_settings_drop(pool, &u->settings, st->settings[i].name);

@@ -9,6 +9,7 @@
  *     message_flow.c    its messages, one by one, to the upstream
  *     prepared_flow.c   statements that must be prepared there first
  *     result_flow.c     what their results look like, which must stay
+ *     restore_flow.c    settings that go back to what a client began with
  *     edit_flow.c       a Query's text in other words, and its answer as if it were the client's
  *     prepare_flow.c    PREPARE, EXECUTE, DEALLOCATE and RESET in words that servers understand
  *     reply_flow.c      what a server says: forwarded, swallowed, or reason to ask elsewhere
@@ -85,6 +86,7 @@ enum sql_expect_note {
     SQL_NOTE_FIRST = 1 << 11,    /* and that is what whoever prepares it now will know */
     SQL_NOTE_APART = 1 << 12,    /* in no exchange of the client's: an error is not his */
     SQL_NOTE_CHANGED = 1 << 13,  /* was sent to fail: see result_flow.c */
+    SQL_NOTE_GOES_ON = 1 << 14,  /* a Query that another follows before the client hears of both */
 };
 
 /* What the client asked for. */
@@ -94,6 +96,7 @@ enum sql_tag {
     SQL_TAG_DEALLOCATE,
     SQL_TAG_DEALLOCATE_ALL,
     SQL_TAG_SET,
+    SQL_TAG_DISCARD_ALL,
 };
 
 enum { SQL_TAG_SHIFT = 8 }; /* in pg_expected.number; below it, how many changes are settled */
@@ -594,6 +597,8 @@ void sql_deeds_note(struct sql_session *s, struct slice text, const struct pg_bi
 /* `reworded`: it was said in other words than those that are noted. */
 void sql_deeds_complete(struct sql_upstream *u, uint16_t note, bool reworded, struct slice tag);
 void sql_deeds_forget(struct sql_session *s);
+/* What was noted last goes back to what was at the start; *only: the one setting that does. */
+bool sql_deeds_go_back(const struct sql_session *s, struct slice *only);
 void sql_pins_note(struct sql_session *s, const struct statement_verdict *v);
 void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum pg_outcome outcome);
 /* ReadyForQuery came, for the session. */

@@ -83,6 +83,17 @@ void sql_edits_done(struct sql_upstream *u);                    /* its CommandCo
 bool sql_edits_place(const struct sql_upstream *u, const struct pg_expected *whose,
                      struct pg_report *report, char digits[SQL_PLACE_BYTES]);
 
+/* restore_flow.c */
+/* Appends what sets all that the session began with, each behind a semicolon; returns how many. */
+size_t sql_restore_put(const struct sql_session *s, struct buf *out);
+/* The same as a Query's text, which nothing is told of; NULL: there is nothing. */
+struct sql_edits *sql_restore_query(struct sql_session *s, struct buf *out);
+/* Would there be anything?  Of one name, or empty: of all. */
+bool sql_restores(const struct sql_session *s, struct slice only);
+enum { SQL_RESTORE_ENTRIES = 6 };
+/* By the extended protocol, behind an Execute. */
+void sql_restore_execute(struct sql_session *s, struct slice only);
+
 /* prepare_flow.c */
 enum sql_words { SQL_WORDS_CLIENTS, SQL_WORDS_OTHER, SQL_WORDS_WAIT };
 struct sql_rewording {

@@ -133,12 +133,24 @@ class Settings(Pooled):
                 session.run(part + SYNC)
         self.alone(script)
 
-    @unittest.skipIf(FRONT == "sheaf", "RESET ALL and DISCARD ALL: the session is told the server's values first, then its own")
     def test_reset_goes_back_to_what_was_asked_for_at_startup(self):
-        for back in ("RESET DateStyle", "RESET ALL", "DISCARD ALL", "SET DateStyle TO DEFAULT", "SET DateStyle = DEFAULT"):
+        started = {"DateStyle": "SQL, DMY", "TimeZone": "Asia/Tokyo", "search_path": "one, \"Odd, one\"", "options": "-c work_mem=3MB"}
+        for back in ("RESET DateStyle", "RESET ALL", "DISCARD ALL", "SET DateStyle TO DEFAULT", "SET DateStyle = DEFAULT",
+                     "SELECT 1; RESET ALL; SHOW DateStyle", "RESET DateStyle; SHOW DateStyle; RESET work_mem", "RESET search_path; SHOW search_path",
+                     "BEGIN; RESET ALL; ROLLBACK; RESET DateStyle", "SET search_path = two; RESET ALL; SELECT name FROM who"):
             answer = self.asked("SET DateStyle = 'ISO, YMD'", "SHOW DateStyle", back, "SHOW DateStyle", "SHOW TimeZone", "SHOW work_mem",
-                                options={"DateStyle": "SQL, DMY", "TimeZone": "Asia/Tokyo", "options": "-c work_mem=3MB"})
-            self.assertEqual([row[0] for row in answer.rows], ["ISO, YMD", "SQL, DMY", "Asia/Tokyo", "3MB"], back)
+                                "SHOW search_path", options=started)
+            self.assertEqual([row[0] for row in answer.rows][-3:], ["Asia/Tokyo", "3MB", 'one, "Odd, one"'], back)
+            if ";" not in back:
+                def script(session):
+                    session.ask("SET DateStyle = 'ISO, YMD'")
+                    session.run(pg.parse("s", "SELECT 1") + pg.one("SHOW DateStyle") + SYNC)
+                    session.run(pg.one(back) + pg.one("SHOW DateStyle") + pg.one("SHOW search_path") + SYNC)
+                    session.run(pg.one("SHOW DateStyle") + pg.bind("", "s") + SYNC)
+                self.alone(script, options=started)
+        self.asked("SET DateStyle = 'ISO, YMD'", "BEGIN", "DISCARD ALL", "ROLLBACK", "SHOW DateStyle", "BEGIN", "RESET ALL", "SHOW DateStyle",
+                   "ROLLBACK", "SHOW DateStyle", "SET ROLE other", "RESET ALL", "SHOW DateStyle", "SELECT current_user", "DISCARD ALL",
+                   "SELECT current_user", "SHOW DateStyle", options=started)
 
     def test_parameters_that_are_told(self):
         self.asked("SET TimeZone = 'Asia/Tokyo'", "SELECT now() - now()", "SET application_name = 'me'", "BEGIN", "SET TimeZone = 'UTC'",
