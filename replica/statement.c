@@ -41,13 +41,22 @@ void statement_forget_thread(void)
     grammar_forget_thread();
 }
 
-bool statement_encoding_hides_ascii(struct slice client_encoding)
+/* How long a character is that begins with a byte above ASCII. */
+enum hiding { HIDES_NOTHING, HIDES_SJIS, HIDES_PAIRS, HIDES_GB18030, HIDES_JOHAB };
+
+static enum hiding hiding_of(struct slice client_encoding)
 {
-    static const char *const HIDING[] = { "sjis",       "mskanji",      "shiftjis",   "win932",
-                                          "windows932", "shiftjis2004", "big5",       "win950",
-                                          "windows950", "gbk",          "win936",     "windows936",
-                                          "uhc",        "win949",       "windows949", "gb18030",
-                                          "johab" };
+    static const struct {
+        const char *name;
+        enum hiding hiding;
+    } HIDING[] = {
+        { "sjis", HIDES_SJIS },       { "mskanji", HIDES_SJIS },    { "shiftjis", HIDES_SJIS },
+        { "win932", HIDES_SJIS },     { "windows932", HIDES_SJIS }, { "shiftjis2004", HIDES_SJIS },
+        { "big5", HIDES_PAIRS },      { "win950", HIDES_PAIRS },    { "windows950", HIDES_PAIRS },
+        { "gbk", HIDES_PAIRS },       { "win936", HIDES_PAIRS },    { "windows936", HIDES_PAIRS },
+        { "uhc", HIDES_PAIRS },       { "win949", HIDES_PAIRS },    { "windows949", HIDES_PAIRS },
+        { "gb18030", HIDES_GB18030 }, { "johab", HIDES_JOHAB },
+    };
     char name[16];
     size_t len = 0;
 
@@ -59,9 +68,48 @@ bool statement_encoding_hides_ascii(struct slice client_encoding)
             name[len++] = (char)c;
     }
     for (size_t i = 0; i < sizeof(HIDING) / sizeof(HIDING[0]); i++)
-        if (slice_is_text(slice_of(name, len), HIDING[i]))
-            return true;
-    return false;
+        if (slice_is_text(slice_of(name, len), HIDING[i].name))
+            return HIDING[i].hiding;
+    return HIDES_NOTHING;
+}
+
+bool statement_encoding_hides_ascii(struct slice client_encoding)
+{
+    return hiding_of(client_encoding) != HIDES_NOTHING;
+}
+
+/* As PostgreSQL has it, whatever comes behind. */
+static size_t length_of(enum hiding hiding, uint8_t first, uint8_t second)
+{
+    switch (hiding) {
+    case HIDES_SJIS:
+        return first >= 0xa1 && first <= 0xdf ? 1 : 2;
+    case HIDES_GB18030:
+        return second >= '0' && second <= '9' ? 4 : 2;
+    case HIDES_JOHAB:
+        return first == 0x8f ? 3 : 2;
+    case HIDES_PAIRS:
+    case HIDES_NOTHING:
+        break;
+    }
+    return 2;
+}
+
+void statement_mask(struct slice client_encoding, struct slice text, uint8_t *out)
+{
+    enum hiding hiding = hiding_of(client_encoding);
+    size_t i = 0;
+
+    memcpy(out, text.at, text.len);
+    while (hiding != HIDES_NOTHING && i < text.len) {
+        size_t len = 1;
+
+        if (text.at[i] >= 0x80)
+            len = length_of(hiding, text.at[i], i + 1 < text.len ? text.at[i + 1] : 0);
+        for (size_t k = 1; k < len && i + k < text.len; k++)
+            out[i + k] = 0xff;
+        i += len;
+    }
 }
 
 static struct slice trimmed(struct slice text)

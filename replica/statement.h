@@ -143,6 +143,9 @@ struct statement_options {
 /* In these encodings of a client (SJIS, BIG5, GBK, UHC, GB18030, JOHAB...) a byte that looks like a
  * backslash or a letter may be the second half of a character: then only ASCII can be read. */
 bool statement_encoding_hides_ascii(struct slice client_encoding);
+/* Such a text, as long as it is, with nothing in it that only looks like ASCII: each character that
+ * is none keeps its first byte, and has 0xff for the others. */
+void statement_mask(struct slice client_encoding, struct slice text, uint8_t *out);
 
 void script_read(struct slice text, const struct statement_options *options, struct arena *arena,
                  struct script *out);

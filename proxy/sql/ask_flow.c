@@ -16,6 +16,7 @@ struct gathering {
     struct shape_hints hints;
     struct verdict_key shape;  /* of the first statement */
     const char *alone;         /* why it may go to the primary only, whatever its statements are */
+    uint32_t effects;          /* enum statement_effect, of all of them */
     bool any;                  /* a statement was seen */
     bool may_end_failure;      /* a failed transaction does not keep it from being done */
     bool executes;             /* an Execute was seen */
@@ -66,6 +67,7 @@ static void join(struct gathering *g, const struct statement_verdict *v, uint8_t
     if (!g->any || (g->verdict.kind != STATEMENT_BEGIN && v->route > g->verdict.route))
         g->verdict = *v;
     g->may_end_failure |= may_end_failure(v);
+    g->effects |= v->effects;
     g->any = true;
 }
 
@@ -148,6 +150,7 @@ static void gather_query(struct sql_session *s, struct slice body, struct gather
     g->verdict = g->class.verdict;
     g->hints = g->class.hints;
     g->shape = g->class.key;
+    g->effects |= g->verdict.effects;
     g->may_end_failure = may_end_failure(&g->verdict) || script_may_end_failure(g->class.script);
     g->any = true;
 }
@@ -314,6 +317,7 @@ static bool find_lease(struct sql_session *s, struct gathering *g)
 
     if (sql_halt_waits(s))
         return false;
+    s->wants_own = (g->effects & EFFECT_CURRVAL) != 0;
     d = decide(s, g);
     switch (d.verb) {
     case SQL_GO:
@@ -388,6 +392,9 @@ static bool begun(struct sql_session *s, const struct gathering *g)
     u->sqlstate[0] = '\0';
     u->asked_us = worker_now_us(s->base.worker);
     begin_hold(s, g);
+    if (s->wants_own && u->last_pid != s->key_pid && u->status == PG_STATUS_IDLE)
+        sql_upstream_ask(u, slice_text("DISCARD SEQUENCES"), 0); /* they are somebody else's */
+    s->wants_own = false;
     return set_server(s, g);
 }
 

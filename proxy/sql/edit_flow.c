@@ -27,7 +27,7 @@ struct sql_edits {
     struct sql_definition *first, **last;
     uint8_t *ends; /* owned: of each CommandComplete, enum sql_edit_end */
     uint32_t shift_count, end_count, done;
-    bool is_utf8;
+    bool is_utf8, is_masked;
 };
 
 static void end_first(struct sql_edits *edits, struct pg_statements *store)
@@ -63,20 +63,21 @@ static uint32_t characters(const struct sql_edits *edits, struct slice text)
 {
     uint32_t count = 0;
 
-    if (!edits->is_utf8)
+    if (!edits->is_utf8 && !edits->is_masked)
         return (uint32_t)text.len;
     for (size_t i = 0; i < text.len; i++)
-        count += (text.at[i] & 0xc0) != 0x80;
+        count += edits->is_masked ? text.at[i] != 0xff : (text.at[i] & 0xc0) != 0x80;
     return count;
 }
 
-void sql_edit_begin(struct sql_session *s, struct sql_edit *edit, struct slice text,
+void sql_edit_begin(struct sql_session *s, struct sql_edit *edit, const struct sql_class *class,
                     struct buf *out)
 {
     struct slice encoding;
 
-    *edit = (struct sql_edit){ .text = text, .out = out, .edits = mem_new(sizeof(*edit->edits)) };
+    *edit = (struct sql_edit){ .class = class, .out = out, .edits = mem_new(sizeof(*edit->edits)) };
     edit->edits->last = &edit->edits->first;
+    edit->edits->is_masked = class != NULL && sql_is_masked(class);
     edit->edits->is_utf8 = !pg_settings_find(s->told, slice_text("client_encoding"), &encoding) ||
                            slice_is_text(encoding, "UTF8");
 }
@@ -84,11 +85,11 @@ void sql_edit_begin(struct sql_session *s, struct sql_edit *edit, struct slice t
 /* What stands before it goes over as it is. */
 static void copy_to(struct sql_edit *edit, const uint8_t *at)
 {
-    struct slice part =
-        slice_of(edit->text.at + edit->copied, (size_t)(at - edit->text.at) - edit->copied);
+    const uint8_t *from = edit->class->read.at;
+    struct slice part = slice_of(from + edit->copied, (size_t)(at - from) - edit->copied);
     uint32_t count = characters(edit->edits, part);
 
-    buf_slice(edit->out, part);
+    buf_slice(edit->out, sql_part(edit->class, part));
     edit->here += count;
     edit->there += count;
     edit->copied += part.len;
@@ -151,7 +152,7 @@ bool sql_edit_is_any(const struct sql_edit *edit)
 
 void sql_edit_end(struct sql_edit *edit)
 {
-    copy_to(edit, edit->text.at + edit->text.len);
+    copy_to(edit, edit->class->read.at + edit->class->read.len);
 }
 
 /* ---- telling ---- */

@@ -31,13 +31,18 @@ static struct sql_upstream *idle_of(struct list *link)
 }
 
 /* The one used last is warm; one whose settings are right already saves a statement. */
-static struct sql_upstream *pick_idle(struct sql_roster *roster, const struct pg_settings *wanted)
+static struct sql_upstream *pick_idle(struct sql_roster *roster, const struct sql_session *s)
 {
+    const struct pg_settings *wanted = s->settings.current;
     struct list *first = list_first(&roster->idle);
     int looked_at = 0;
 
     if (first == NULL)
         return NULL;
+    if (s->wants_own)
+        LIST_EACH (&roster->idle, link)
+            if (idle_of(link)->last_pid == s->key_pid)
+                return idle_of(link);
     LIST_EACH (&roster->idle, link) {
         if (idle_of(link)->settings == wanted && !idle_of(link)->hides_settings)
             return idle_of(link);
@@ -114,7 +119,7 @@ bool sql_lease_ask(struct sql_session *s, struct sql_endpoint *e)
     struct sql_upstream *u = NULL;
 
     if (list_is_empty(&roster->waiters))
-        u = pick_idle(roster, s->settings.current);
+        u = pick_idle(roster, s);
     if (u != NULL) {
         lease(s, u);
         s->wait_since_us = 0;
@@ -178,6 +183,7 @@ void sql_lease_drop(struct sql_upstream *u)
     if (s->changed_id != 0)
         u->ending = true; /* it has a statement that it must not be asked for */
     s->changed_id = s->own_edition = 0;
+    u->last_pid = s->key_pid;
     s->lease = NULL;
     u->lessee = NULL;
     u->base.pass_to = NULL;

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "proxy/sql/sql_flow.h"
+#include "proxy/sql/sql_words.h"
 
 struct answering {
     struct sql_session *s;

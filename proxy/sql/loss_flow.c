@@ -64,6 +64,9 @@ static void let_session_go_on(struct sql_upstream *u)
 
     pg_settings_session_rollback(u->endpoint->side->interned, &s->settings);
     sql_deeds_forget(s);
+    if (s->changes_catalog || s->may_change_catalog)
+        sql_catalog_changed(s); /* perhaps it was done */
+    s->may_change_catalog = false;
     if (s->frame_left > 0)
         s->drops_frame = true;
     s->status = PG_STATUS_IDLE;

@@ -12,6 +12,7 @@
 
 #include "proxy/base/mem.h"
 #include "proxy/sql/pg_settings_pool.h"
+#include "replica/statement.h"
 
 enum { FIRST_BUCKETS = 64, MOST_ENTRIES = 1024 };
 
@@ -193,6 +194,10 @@ static void note_facts(struct pg_settings *v, const struct pg_settings_entry *e)
         v->conforming = switch_of(e->value);
     else if (slice_is_text(e->name, "role") || slice_is_text(e->name, "session_authorization"))
         v->has_role = true;
+    else if (slice_is_text(e->name, "client_encoding")) {
+        v->has_encoding = true;
+        v->hides_ascii = statement_encoding_hides_ascii(e->value);
+    }
     if (is_foreign(e->value))
         v->has_foreign_bytes = true;
 }

@@ -59,7 +59,9 @@ struct pg_settings {
     uint8_t isolation;                         /* enum pg_isolation */
     bool has_role;                             /* role or session_authorization is in it */
     bool has_foreign_bytes;                    /* a value is not ASCII */
-    struct pg_settings_entry *entries;         /* sorted by name; in this block */
+    bool hides_ascii;                  /* so does its client_encoding: replica/statement.h */
+    bool has_encoding;                 /* it has a client_encoding */
+    struct pg_settings_entry *entries; /* sorted by name; in this block */
 };
 
 struct pg_setting {

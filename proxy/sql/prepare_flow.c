@@ -27,9 +27,10 @@ const char *const SQL_TAGS[] = {
 /* What becomes of one statement of a text. */
 struct wording {
     struct sql_session *s;
-    const struct script *script;
-    const struct statement *st; /* one of them */
-    struct pg_statement **made; /* by each of them; borrowed, or NULL */
+    const struct sql_class *class;
+    const struct script *script; /* its */
+    const struct statement *st;  /* one of them */
+    struct pg_statement **made;  /* by each of them; borrowed, or NULL */
     struct sql_edit edit;
     struct sql_rewording *r;
 };
@@ -98,6 +99,15 @@ static enum sql_words do_nothing(struct wording *w, enum sql_tag tag)
     return replace(w, w->st->text, slice_text(NOTHING), SQL_EDIT_TAGS + tag);
 }
 
+/* It is not the name that was said, but what could be read of it. */
+static bool is_unknown(const struct wording *w, struct slice name)
+{
+    for (size_t i = 0; sql_is_masked(w->class) && i < name.len; i++)
+        if (name.at[i] >= 0x80)
+            return true;
+    return false;
+}
+
 static size_t index_of(const struct wording *w)
 {
     return (size_t)(w->st - w->script->statements);
@@ -109,6 +119,8 @@ static struct pg_statement *find(const struct wording *w, struct slice name)
 {
     struct pg_statement *there;
 
+    if (is_unknown(w, name))
+        return NULL;
     for (size_t i = index_of(w); i-- > 0;) {
         const struct statement *st = &w->script->statements[i];
 
@@ -134,15 +146,15 @@ static bool is_made(const struct wording *w, const struct pg_statement *st)
 /* ---- PREPARE ---- */
 
 /* "(int) AS SELECT ...". */
-static void put_rest(struct buf *out, const struct statement *st)
+static void put_rest(struct buf *out, const struct wording *w)
 {
-    if (st->types.len > 0) {
+    if (w->st->types.len > 0) {
         buf_text(out, "(");
-        buf_slice(out, st->types);
+        buf_slice(out, sql_part(w->class, w->st->types));
         buf_text(out, ") ");
     }
     buf_text(out, "AS ");
-    buf_slice(out, st->inner->text);
+    buf_slice(out, sql_part(w->class, w->st->inner->text));
 }
 
 static enum sql_words prepare_again(struct wording *w, struct pg_statement *there)
@@ -184,12 +196,12 @@ static enum sql_words reword_prepare(struct wording *w)
     enum sql_words words;
     enum err err;
 
-    if (w->st->inner == NULL || w->st->written.len == 0 ||
+    if (w->st->inner == NULL || w->st->written.len == 0 || is_unknown(w, w->st->name) ||
         (s->pins & (PG_PIN_SQL_PREPARE | PG_PIN_STATEMENTS_LIMIT)))
         return leave_prepare(w);
     if (there != NULL)
         return prepare_again(w, there);
-    put_rest(&rest, w->st);
+    put_rest(&rest, w);
     err = sql_statement_intern_sql(s, buf_all(&rest), w->st->inner, &there);
     buf_fini(&rest);
     if (err != ERR_NONE)
@@ -327,7 +339,7 @@ static bool may_be_reworded(const struct script *script)
 enum sql_words sql_reword(struct sql_session *s, const struct sql_class *class,
                           struct sql_rewording *r)
 {
-    struct wording w = { .s = s, .script = class->script, .r = r };
+    struct wording w = { .s = s, .class = class, .script = class->script, .r = r };
     enum sql_words words = SQL_WORDS_CLIENTS;
 
     if (class->script == NULL || class->script->is_error || !may_be_reworded(class->script))
@@ -336,7 +348,7 @@ enum sql_words sql_reword(struct sql_session *s, const struct sql_class *class,
         return SQL_WORDS_WAIT;
     if (s->status == PG_STATUS_FAILED)
         return SQL_WORDS_CLIENTS;
-    sql_edit_begin(s, &w.edit, class->text, &r->text);
+    sql_edit_begin(s, &w.edit, class, &r->text);
     w.made = mem_new((w.script->count + 1) * sizeof(struct pg_statement *));
     for (size_t i = 0; i < w.script->count && words != SQL_WORDS_WAIT; i++) {
         w.st = &w.script->statements[i];

@@ -507,7 +507,10 @@ static void on_complete(struct sql_upstream *u, struct slice body, uint16_t note
 
     if (!u->refused)
         sql_reply_release(u);
-    if (s == NULL || (s->deeds == NULL && s->settings.undo == NULL && !s->changes_catalog) ||
+    if (s == NULL)
+        return;
+    s->changes_catalog |= s->may_change_catalog;
+    if ((s->deeds == NULL && s->settings.undo == NULL && !s->changes_catalog) ||
         pg_read_complete(body, &tag) != ERR_NONE)
         return;
     if (s->changes_catalog && slice_is_text(tag, "COMMIT"))

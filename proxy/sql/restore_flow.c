@@ -63,7 +63,7 @@ struct sql_edits *sql_restore_query(struct sql_session *s, struct buf *out)
 
     if (count == 0)
         return NULL;
-    sql_edit_begin(s, &edit, (struct slice){ 0 }, &text);
+    sql_edit_begin(s, &edit, NULL, &text);
     while (count-- > 0)
         sql_edit_end_with(&edit, SQL_EDIT_SWALLOW);
     return edit.edits;
@@ -76,8 +76,7 @@ static bool put_select(const struct sql_session *s, struct slice only, struct bu
     size_t at = 0;
 
     while (next_of(s, only, &at, &setting)) {
-        buf_text(out, out->len == 0 ? "SELECT pg_catalog.set_config("
-                                    : ",pg_catalog.set_config(");
+        buf_text(out, out->len == 0 ? "SELECT pg_catalog.set_config(" : ",pg_catalog.set_config(");
         pg_settings_put_literal(out, setting.name);
         buf_text(out, ",");
         pg_settings_put_literal(out, setting.value);

@@ -30,6 +30,29 @@ static bool is_ours(const struct statement *st)
     return st->is_sheaf || st->kind == STATEMENT_EXPLAIN_ROUTE;
 }
 
+static bool is_ascii(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.at[i] >= 0x80)
+            return false;
+    return true;
+}
+
+struct slice sql_readable(const struct sql_session *s, struct slice text, struct arena *arena)
+{
+    const struct pg_settings *now = pg_settings_session_effective(&s->settings);
+    const struct pg_settings *v = now != NULL && now->has_encoding ? now : s->told;
+    struct slice encoding;
+    uint8_t *masked;
+
+    if (v == NULL || !v->hides_ascii || is_ascii(text) || text.len > SCRIPT_TEXT_LIMIT ||
+        !pg_settings_find(v, slice_text("client_encoding"), &encoding))
+        return text;
+    masked = arena_bytes(arena, text.len);
+    statement_mask(encoding, text, masked);
+    return slice_of(masked, text.len);
+}
+
 /* Unknown texts are read by the grammar; those whose shape says all are remembered. */
 void sql_classify(struct sql_session *s, struct slice text, struct sql_class *out)
 {
@@ -47,9 +70,10 @@ void sql_classify(struct sql_session *s, struct slice text, struct sql_class *ou
     struct catalog catalog;
 
     sql_catalog_look(s);
-    *out = (struct sql_class){ .text = text };
-    out->has_shape =
-        text.len <= SCRIPT_TEXT_LIMIT && shape_of(text, options.backslash_escapes, &shape);
+    arena_fini(&side->arena);
+    *out = (struct sql_class){ .text = text, .read = sql_readable(s, text, &side->arena) };
+    out->has_shape = !sql_is_masked(out) && text.len <= SCRIPT_TEXT_LIMIT &&
+                     shape_of(text, options.backslash_escapes, &shape);
     if (out->has_shape) {
         out->hints = shape.hints;
         key.low = shape.low;
@@ -61,9 +85,8 @@ void sql_classify(struct sql_session *s, struct slice text, struct sql_class *ou
             return;
         }
     }
-    arena_fini(&side->arena);
     options.catalog = sql_catalog_see(s, &view, &catalog);
-    script_read(text, &options, &side->arena, &side->script);
+    script_read(out->read, &options, &side->arena, &side->script);
     out->hints = side->script.hints;
     out->script = &side->script;
     out->verdict = verdict_of_all(&side->script);
@@ -90,7 +113,7 @@ static void note_name(struct sql_note *note, const struct sql_class *class)
     note->name_len = (uint32_t)name.len;
     if (st->written.len == 0)
         return;
-    note->written_at = (uint32_t)(st->written.at - class->text.at);
+    note->written_at = (uint32_t)(st->written.at - class->read.at);
     note->written_len = (uint32_t)st->written.len;
 }
 

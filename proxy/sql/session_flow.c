@@ -193,7 +193,7 @@ static void end(struct session *base)
     pg_settings_session_fini(side->interned, &s->settings);
     pg_settings_unref(side->interned, &s->told);
     buf_fini(&s->replay);
-    if (s->changes_catalog)
+    if (s->changes_catalog || s->may_change_catalog)
         sql_catalog_changed(s);
     if (s->account != NULL)
         s->account->sessions--;

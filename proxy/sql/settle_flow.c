@@ -95,22 +95,37 @@ static void bind_setting(struct setting *set, const struct pg_bind *bound, struc
     set->is_known = set->name.len > 0 && !no_name && !no_local;
 }
 
+static bool is_ascii(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.at[i] >= 0x80)
+            return false;
+    return true;
+}
+
 void sql_deeds_note(struct sql_session *s, struct slice text, const struct pg_bind *bound)
 {
     struct statement_options options = { .backslash_escapes =
                                              pg_settings_backslash_escapes(s->settings.current) };
     struct sql_deed *deed;
+    struct slice read;
 
     if (s->deeds == NULL) {
         s->deeds = mem_new(sizeof(*s->deeds));
         s->deeds->end = &s->deeds->first;
     }
     deed = arena_new(&s->deeds->arena, sizeof(*deed));
-    script_read(arena_copy(&s->deeds->arena, text), &options, &s->deeds->arena, &deed->script);
+    text = arena_copy(&s->deeds->arena, text);
+    read = sql_readable(s, text, &s->deeds->arena);
+    script_read(read, &options, &s->deeds->arena, &deed->script);
     for (size_t i = 0; i < deed->script.count; i++)
-        for (size_t k = 0; k < deed->script.statements[i].setting_count; k++)
-            bind_setting((struct setting *)&deed->script.statements[i].settings[k], bound,
-                         &s->deeds->arena);
+        for (size_t k = 0; k < deed->script.statements[i].setting_count; k++) {
+            struct setting *set = (struct setting *)&deed->script.statements[i].settings[k];
+
+            if (read.at != text.at && !(is_ascii(set->name) && is_ascii(set->text)))
+                s->pins |= PG_PIN_SETTINGS_LIMIT; /* it is not what was said */
+            bind_setting(set, bound, &s->deeds->arena);
+        }
     *s->deeds->end = deed;
     s->deeds->end = &deed->next;
 }
@@ -308,7 +323,7 @@ void sql_pins_note(struct sql_session *s, const struct statement_verdict *v)
         s->probes = true;
     s->probes_settings |= (effects & EFFECT_OPAQUE) != 0;
     if (effects & EFFECT_CATALOG)
-        s->changes_catalog = true;
+        s->may_change_catalog = true;
     if (effects & (EFFECT_CATALOG | EFFECT_TEMP))
         sql_catalog_own_edition(s);
 }
@@ -499,7 +514,7 @@ void sql_exchange_ended(struct sql_upstream *u)
         sql_session_go_on(s);
         return;
     }
-    s->barrier = s->copy_barrier = false;
+    s->barrier = s->copy_barrier = s->may_change_catalog = false;
     sql_deeds_forget(s);
     if (must_probe(s)) {
         begin_probe(u);

@@ -281,6 +281,7 @@ struct sql_session {
     bool skips : 1;       /* after an error of ours, until Sync */
     bool in_exchange : 1; /* extended messages since the last Sync were forwarded */
     bool executed : 1;    /* of these, an Execute */
+    bool wants_own : 1;   /* this exchange asks for what its session did where it was last */
     bool forced : 1;      /* this exchange goes to the primary, whatever it is */
     bool waited_for_position : 1;
     bool healed : 1; /* this exchange was refused by a primary, and is asked again */
@@ -293,13 +294,14 @@ struct sql_session {
     bool copies : 1;         /* the Query under way has a COPY FROM STDIN */
     bool probes : 1;         /* something was done that only the server knows all of */
     bool probes_settings : 1;
-    bool changes_catalog : 1; /* so does DDL in it */
-    bool counts_catalog : 1;  /* which is known already */
-    bool dirties : 1;         /* this exchange or its transaction may write */
-    bool commits : 1;         /* this exchange may end its transaction */
-    bool fails_next : 1;      /* the exchange that comes next was answered with an error */
-    bool portal_copies : 1;   /* the portal that was bound last is a COPY FROM STDIN */
-    bool portal_deeds : 1;    /* or changes something, */
+    bool may_change_catalog : 1; /* so may what is asked, if it is done; */
+    bool changes_catalog : 1;    /* and so does what was done in the transaction */
+    bool counts_catalog : 1;     /* which is known already */
+    bool dirties : 1;            /* this exchange or its transaction may write */
+    bool commits : 1;            /* this exchange may end its transaction */
+    bool fails_next : 1;         /* the exchange that comes next was answered with an error */
+    bool portal_copies : 1;      /* the portal that was bound last is a COPY FROM STDIN */
+    bool portal_deeds : 1;       /* or changes something, */
     bool prepares_for_query : 1;
     bool verifies : 1;   /* waits for what the result of a statement looks like at its server */
     bool deeds_sent : 1; /* and such a one was executed */
@@ -334,6 +336,7 @@ struct sql_upstream {
     uint32_t found;      /* pins that the probe found */
     uint32_t departs_to; /* a worker, while it is on works->departing */
     char fingerprint[PG_CATALOG_SIGNATURE_BYTES]; /* of the catalog, that the probe found; or "" */
+    uint32_t last_pid;                            /* key_pid of the session that leased it last */
     struct pg_settings_found settings_found;
     struct verdict_key shape; /* of what is held; zero: it has none */
     char sqlstate[6];         /* of the last error in this exchange; "" if there was none */
@@ -421,6 +424,7 @@ struct sql_class {
     bool has_shape;
     bool is_sheaf_set; /* SET sheaf.x, whatever the grammar says of the value */
     struct slice text;
+    struct slice read;           /* the same, or what was read in its place: sql_readable() */
     const struct script *script; /* in side->arena, until the next; NULL: it was remembered */
 };
 
@@ -611,6 +615,18 @@ void sql_probe_ended(struct sql_upstream *u);
 bool sql_settings_apply(struct sql_upstream *u, const struct pg_settings *wanted);
 
 /* route_flow.c */
+/* The text; or, where the client's encoding hides what is in it, one as long that does not. */
+struct slice sql_readable(const struct sql_session *s, struct slice text, struct arena *arena);
+/* Was it made to be read? */
+static inline bool sql_is_masked(const struct sql_class *class)
+{
+    return class->read.at != class->text.at;
+}
+/* A part of what was read, in the text. */
+static inline struct slice sql_part(const struct sql_class *class, struct slice part)
+{
+    return slice_of(class->text.at + (part.at - class->read.at), part.len);
+}
 void sql_classify(struct sql_session *s, struct slice text, struct sql_class *out);
 const struct sql_note *sql_note_of(struct sql_session *s, struct pg_statement *st);
 struct sql_decision sql_decide(struct sql_session *s, const struct statement_verdict *v,

@@ -56,15 +56,15 @@ enum sql_edit_end { /* of what the client is told of a CommandComplete */
 };
 enum { SQL_PLACE_BYTES = 12 };
 struct sql_edit {
-    struct slice text; /* the client's; borrowed */
-    struct buf *out;   /* borrowed: what the server is given */
+    const struct sql_class *class; /* borrowed; NULL: of no text */
+    struct buf *out;               /* borrowed: what the server is given */
     struct sql_edits *edits;
     uint32_t here, there; /* how far it is, in the one and in the other */
     size_t copied;
 };
-void sql_edit_begin(struct sql_session *s, struct sql_edit *edit, struct slice text,
+void sql_edit_begin(struct sql_session *s, struct sql_edit *edit, const struct sql_class *class,
                     struct buf *out);
-/* A part of the text, behind those that were replaced before. */
+/* A part of what was read, behind those that were replaced before. */
 void sql_edit_replace(struct sql_edit *edit, struct slice old, struct slice with);
 /* How the next statement ends. */
 void sql_edit_end_with(struct sql_edit *edit, enum sql_edit_end end);

@@ -158,6 +158,28 @@ class Settings(Pooled):
                    "SELECT set_config('application_name', 'by function', false)", "SELECT sets('IntervalStyle', 'iso_8601', false)",
                    "SET TIME ZONE 'Asia/Kolkata'", "SET TIME ZONE LOCAL", "SET NAMES 'latin1'", "SET TIME ZONE -5", "SHOW TimeZone")
 
+    def test_encodings_that_hide_ascii(self):
+        """The second half of a character may look like a backslash, a letter or a bracket: what it seems to hide is seen."""
+        cases = {"SJIS": ("ﾃ表",), "BIG5": ("功",), "GBK": ("乗",), "UHC": ("촢",), "GB18030": ("\u3402乗",)}
+        codecs = {"SJIS": "cp932", "UHC": "cp949"}
+        for encoding, words in cases.items():
+            def coded(text):
+                return text.encode(codecs.get(encoding, encoding.lower()))
+
+            def script(session):
+                for word in words:
+                    for text in (f"SELECT E'{word}'; SET work_mem = '5MB' --'", f"SELECT '{word}', E'{word}' || current_setting('work_mem')",
+                                 "RESET work_mem", f"PREPARE p (text) AS SELECT '{word}', $1, nosuch",
+                                 f"PREPARE p (text) AS SELECT '{word}', $1", f"EXECUTE p ('{word}')", f"SELECT '{word}'; EXECUTE p ('{word}', nosuch)",
+                                 f"SELECT '{word}'; EXECUTE p ('{word}'); SELECT nosuch", "DEALLOCATE p",
+                                 f"SET standard_conforming_strings = off; SELECT '{word}'; SET work_mem = '6MB' --'",
+                                 "SHOW work_mem", "RESET ALL"):
+                        session.ask(coded(text))
+                    session.run(pg.parse("s", coded(f"SELECT E'{word}', $1::text")) + pg.bind("", "s", [coded(word)]) + pg.execute()
+                                + pg.close("S", "s") + SYNC)
+            with self.subTest(encoding=encoding):
+                self.alone(script, options={"client_encoding": encoding})
+
     def test_special_forms(self):
         self.asked("SET SCHEMA 'one'", "SELECT name FROM who", "SET search_path TO one, two", "SHOW search_path", "SET search_path = ''",
                    "SHOW search_path", "SET search_path TO \"$user\", public", "SHOW search_path", "SET my.own = 'it''s \\ \"q\"'", "SHOW my.own",
