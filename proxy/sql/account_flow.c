@@ -52,6 +52,7 @@ void sql_credentials_wipe(struct sql_credentials *c)
     free(c->password);
     c->password = NULL;
     scram_keys_wipe(&c->keys);
+    scram_keys_wipe(&c->derived);
 }
 
 struct sql_account *sql_account_find(struct sql_side *side, struct slice database,

@@ -180,6 +180,11 @@ static bool has_clear_password(const struct pg_login_settings *s)
     return s->password.len > 0 && !pg_md5_is_hash(s->password) && !scram_is_verifier(s->password);
 }
 
+static bool has_keys(const struct pg_login_settings *s)
+{
+    return s->keys != NULL || s->other_keys != NULL;
+}
+
 static enum err begin_scram(struct pg_login *l, struct slice offered, struct buf *out)
 {
     struct buf first = { 0 };
@@ -187,7 +192,7 @@ static enum err begin_scram(struct pg_login *l, struct slice offered, struct buf
     enum err err;
 
     TRY(choose_mechanism(l, offered, &mechanism));
-    if (!has_clear_password(l->settings) && l->settings->keys == NULL)
+    if (!has_clear_password(l->settings) && !has_keys(l->settings))
         return l->settings->password.len == 0
                    ? no_password(l, "SCRAM")
                    : refuse(l, ERR_LOGIN,
@@ -206,10 +211,13 @@ static enum err begin_scram(struct pg_login *l, struct slice offered, struct buf
 static enum err find_keys(struct pg_login *l, const struct scram_keys **keys)
 {
     const struct pg_login_settings *s = l->settings;
+    const struct scram_keys *kept[] = { s->keys, s->other_keys };
     enum err err;
 
-    if (s->keys != NULL && scram_prove_fits(&l->prover, s->keys)) {
-        *keys = s->keys;
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+        if (kept[i] == NULL || !scram_prove_fits(&l->prover, kept[i]))
+            continue;
+        *keys = kept[i];
         return ERR_NONE;
     }
     if (!has_clear_password(s)) {

@@ -44,8 +44,9 @@ struct pg_login_settings {
     /* Clear, or its md5 hash as PostgreSQL keeps it ("md5..."), which serves for md5 only; empty:
      * there is none. */
     struct slice password;
-    /* From an earlier login, ours or a client's: they spare deriving them.  NULL: none. */
-    const struct scram_keys *keys;
+    /* From an earlier login, ours or a client's: they spare deriving them.  Those that fit what the
+     * server knows are taken.  NULL: none. */
+    const struct scram_keys *keys, *other_keys;
     /* tls-server-end-point: the hash of the server's certificate; empty: no TLS, or no hash. */
     struct slice endpoint;
     bool is_private;        /* over TLS or a Unix socket: a clear password may be said */

@@ -120,6 +120,7 @@ static void endpoint_free(struct sql_endpoint *e)
             sql_leave_replica((struct sql_session *)s);
     }
     sql_sampler_free(e);
+    scram_keys_wipe(&e->keys);
     list_remove(&e->link);
     free(e->identity);
     free(e->name);

@@ -133,6 +133,7 @@ struct sql_endpoint {
     uint32_t index;
     const struct endpoint_settings *settings; /* of side->assembly, while it is present */
     char *identity, *name;                    /* owned */
+    struct scram_keys keys;                   /* of who its URL names; iterations 0: not known */
     bool present;
     struct stats_row *stats;
     struct sql_counts *counts;
@@ -184,8 +185,9 @@ struct sql_welcome {
 
 /* With which a user is logged in to servers. */
 struct sql_credentials {
-    char *password; /* owned: clear, or its md5 hash; NULL: none */
-    struct scram_keys keys;
+    char *password;            /* owned: clear, or its md5 hash; NULL: none */
+    struct scram_keys keys;    /* by which a client proved who he is */
+    struct scram_keys derived; /* from the password, for the servers' verifier */
 };
 
 /* What the console counts in one pass over all sessions and upstreams. */

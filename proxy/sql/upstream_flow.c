@@ -4,6 +4,7 @@
  *
  * A server that can't be reached, or refuses the login, fails its endpoint for this worker:
  * nobody is sent there until the clock, backing off, lets one try again. */
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +15,13 @@
 
 enum { LOGIN_PARAMETERS = 4 };
 
-/* What a login borrows until it is over. */
+/* What a login borrows until it is over: of its own, since clients who log in meanwhile, and a
+ * reload, change what it was taken from. */
 struct sql_login_state {
     struct pg_login login;
     struct pg_login_settings settings;
+    char *user, *database, *password; /* owned; password NULL: none */
+    struct scram_keys keys, derived;  /* iterations 0: none */
     struct pg_parameter parameters[LOGIN_PARAMETERS];
     uint8_t endpoint_hash[SCRAM_ENDPOINT_MOST];
 };
@@ -83,33 +87,49 @@ static void add_parameter(struct sql_login_state *state, const char *name, const
         (struct pg_parameter){ slice_text(name), slice_text(value) };
 }
 
+/* Where keys that were derived are kept: the next login as this user takes what they are. */
+static struct scram_keys *kept_keys(const struct sql_upstream *u)
+{
+    return u->base.endpoint->user != NULL ? &u->endpoint->keys : &u->account->credentials.derived;
+}
+
+static void take_secrets(const struct sql_upstream *u, struct sql_login_state *state)
+{
+    const struct endpoint_settings *e = u->base.endpoint;
+    const char *password = e->user != NULL ? e->password : u->account->credentials.password;
+
+    state->user = mem_text(sql_upstream_user(u));
+    state->database = mem_text(database_of(u));
+    state->derived = *kept_keys(u);
+    if (e->user == NULL)
+        state->keys = u->account->credentials.keys;
+    if (state->derived.verifier.iterations > 0)
+        state->settings.keys = &state->derived;
+    if (state->keys.verifier.iterations > 0)
+        state->settings.other_keys = &state->keys;
+    if (password == NULL)
+        return;
+    state->password = mem_text(password);
+    state->settings.password = slice_text(state->password);
+}
+
 static void begin_login(struct sql_upstream *u)
 {
     struct sql_login_state *state = u->login;
     const struct endpoint_settings *e = u->base.endpoint;
-    const struct sql_credentials *credentials = &u->account->credentials;
     struct buf out = { 0 };
     size_t hash_len = 0;
 
     if (u->base.conn.tls != NULL &&
         tls_server_end_point(u->base.conn.tls, state->endpoint_hash, &hash_len) != ERR_NONE)
         hash_len = 0; /* a certificate that has no such hash: without channel binding */
-    state->settings = (struct pg_login_settings){
-        .user = slice_text(sql_upstream_user(u)),
-        .database = slice_text(database_of(u)),
-        .parameters = state->parameters,
-        .endpoint = slice_of(state->endpoint_hash, hash_len),
-        .is_private = u->base.conn.tls != NULL || e->address.path != NULL,
-        .may_tell_password = address_is_local(&e->address),
-    };
-    if (e->password != NULL) {
-        state->settings.password = slice_text(e->password);
-    } else if (e->user == NULL) {
-        if (credentials->password != NULL)
-            state->settings.password = slice_text(credentials->password);
-        if (credentials->keys.verifier.iterations > 0)
-            state->settings.keys = &credentials->keys;
-    }
+    take_secrets(u, state);
+    state->settings.user = slice_text(state->user);
+    state->settings.database = slice_text(state->database);
+    state->settings.parameters = state->parameters;
+    state->settings.endpoint = slice_of(state->endpoint_hash, hash_len);
+    state->settings.is_private = u->base.conn.tls != NULL || e->address.path != NULL;
+    state->settings.may_tell_password = address_is_local(&e->address);
     if (u->tunnel != NULL)
         add_parameter(state, "replication", u->tunnel);
     pg_login_begin(&state->login, &state->settings, &out);
@@ -168,6 +188,13 @@ static void forget_login(struct sql_upstream *u)
     if (u->login == NULL)
         return;
     pg_login_fini(&u->login->login);
+    if (u->login->password != NULL)
+        OPENSSL_cleanse(u->login->password, strlen(u->login->password));
+    free(u->login->password);
+    free(u->login->user);
+    free(u->login->database);
+    scram_keys_wipe(&u->login->keys);
+    scram_keys_wipe(&u->login->derived);
     free(u->login);
     u->login = NULL;
 }
@@ -176,7 +203,6 @@ static void stands(struct sql_upstream *u)
 {
     struct sql_login_state *state = u->login;
     struct sql_endpoint *e = u->endpoint;
-    struct sql_account *a = u->account;
     uint32_t secret = 0;
 
     keep_reported(u, &state->login);
@@ -184,10 +210,8 @@ static void stands(struct sql_upstream *u)
     if (state->login.secret_len == sizeof(secret))
         memcpy(&secret, state->login.secret, sizeof(secret));
     u->key_secret = secret;
-    if (state->login.keys.verifier.iterations > 0 && u->base.endpoint->user == NULL) {
-        scram_keys_wipe(&a->credentials.keys);
-        a->credentials.keys = state->login.keys;
-    }
+    if (state->login.keys.verifier.iterations > 0)
+        *kept_keys(u) = state->login.keys;
     forget_login(u);
     u->stood = true;
     e->failing = false;
@@ -208,6 +232,14 @@ static void stands(struct sql_upstream *u)
     sql_upstream_is_free(u);
 }
 
+/* The server knows another secret by now. */
+static void forget_keys(struct sql_upstream *u)
+{
+    scram_keys_wipe(kept_keys(u));
+    if (u->base.endpoint->user == NULL)
+        scram_keys_wipe(&u->account->credentials.keys);
+}
+
 static size_t read_login(struct sql_upstream *u, struct slice in)
 {
     struct pg_login *login = &u->login->login;
@@ -224,7 +256,7 @@ static size_t read_login(struct sql_upstream *u, struct slice in)
         char why[PG_LOGIN_WHY_BYTES];
 
         if (login->is_wrong_secret)
-            scram_keys_wipe(&u->account->credentials.keys);
+            forget_keys(u);
         memcpy(u->sqlstate, login->sqlstate, sizeof(u->sqlstate));
         snprintf(why, sizeof(why), "%s", login->why);
         upstream_fail(&u->base, err, why);
