@@ -165,10 +165,6 @@ static void check_auth_options(struct loading *l, const struct draft *d)
     if (p->auth_user != NULL && strstr(p->auth_query, "$1") == NULL)
         problems_error(l->problems, draft_place(d, "auth_query"),
                        "auth_query: must have $1 where the user's name belongs (written $$1)");
-    if (p->auth_user != NULL)
-        warn_unused(l, d, "auth_user",
-                    "auth_query is not asked yet, so only users of lines and of auth_file may "
-                    "come in");
     if (p->hba_file == NULL)
         warn_unused(l, d, "ident_file", "only rules of an hba_file name its maps");
     else

@@ -73,9 +73,12 @@ const struct option tables_sql[] = {
       .text = "names of the system or of certificates, and the users that they may be, in the "
               "format of pg_ident.conf" },
     { "auth_query", OPTION_TEXT, AT(auth_query), AUTH_QUERY, .form = "SQL",
-      .text = "finds a user's hash, $1 being his name" },
+      .text =
+          "finds a user's name and his password or hash, of users that are not known otherwise; "
+          "$1, written $$1, is the name that he gave" },
     { "auth_user", OPTION_TEXT, AT(auth_user), .form = "NAME",
-      .text = "asks auth_query; without one it is not asked" },
+      .text = "asks auth_query, with the password of his user line, of auth_file, or of the "
+              "servers' URLs; without him it is not asked" },
     { "auth_dbname", OPTION_TEXT, AT(auth_dbname), .form = "NAME",
       .text = "where auth_query is asked; else in the client's own database" },
 

@@ -59,20 +59,63 @@ static struct scram_keys *kept_keys(struct sql_side *side, const struct sql_user
     return kept->of_user[at];
 }
 
-/* Where method md5 asks nobody for SCRAM, users who do not exist are not asked for it either. */
-static bool has_no_verifier(const struct sql_pool *pool)
+/* Where method md5 asks nobody for SCRAM, users who do not exist are not asked for it either.  Whom
+ * auth_query does not know is taken for one with a verifier, until it told of others alone. */
+static bool has_no_verifier(const struct sql_side *side)
 {
-    for (uint32_t i = 0; i < pool->user_count; i++)
-        if (pool->users[i].secret != NULL &&
-            sql_secret_kind(pool->users[i].secret) == SQL_SECRET_SCRAM)
-            return false;
-    return true;
+    const struct sql_secrets *secrets = &side->secrets;
+
+    return secrets->form_count == 0 && (side->settings->auth_user == NULL || secrets->others > 0);
+}
+
+/* That of most verifiers. */
+static struct scram_form common_form(const struct sql_secrets *secrets)
+{
+    uint32_t most = 0;
+
+    for (uint32_t i = 1; i < secrets->form_count; i++)
+        if (secrets->forms[i].count > secrets->forms[most].count)
+            most = i;
+    return secrets->forms[most].form; /* zero if there is none */
+}
+
+static void count_form(struct sql_secrets *secrets, struct scram_form form)
+{
+    uint32_t i = 0;
+
+    while (i < secrets->form_count && (secrets->forms[i].form.iterations != form.iterations ||
+                                       secrets->forms[i].form.salt_len != form.salt_len))
+        i++;
+    if (i == SQL_FORMS || form.iterations > SCRAM_ITERATIONS_MOST)
+        return; /* as rare as that it may stand out */
+    secrets->forms[i].form = form;
+    secrets->forms[i].count++;
+    if (i == secrets->form_count)
+        secrets->form_count++;
+}
+
+void sql_admission_saw(struct sql_side *side, const char *secret)
+{
+    struct scram_verifier v;
+
+    if (scram_is_verifier(slice_text(secret))) {
+        if (scram_verifier_parse(slice_text(secret), &v) == ERR_NONE)
+            count_form(&side->secrets, (struct scram_form){ v.iterations, v.salt_len });
+    } else {
+        side->secrets.others++;
+    }
 }
 
 void sql_admission_follow(struct sql_side *side)
 {
+    const struct sql_pool *pool = side->settings;
+
     kept_keys_free(&side->kept_keys); /* secrets may be others now */
-    side->has_no_verifier = has_no_verifier(side->settings);
+    side->secrets = (struct sql_secrets){ 0 };
+    for (uint32_t i = 0; i < pool->user_count; i++)
+        if (pool->users[i].secret != NULL &&
+            (pool->auth_user == NULL || strcmp(pool->users[i].name, pool->auth_user) != 0))
+            sql_admission_saw(side, pool->users[i].secret);
 }
 
 void sql_admission_end(struct sql_side *side)
@@ -154,16 +197,45 @@ static bool may_ask_clear(const struct sql_session *s, const struct sockaddr_sto
     return peer->ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
 }
 
-static void set_secret(struct sql_session *s, const char *user, struct pg_admit_settings *out)
+static bool asks_for_secret(enum pg_admit_method method)
+{
+    return method == PG_ADMIT_PASSWORD || method == PG_ADMIT_MD5 || method == PG_ADMIT_SCRAM;
+}
+
+/* False: auth_query is asked. */
+static bool ask_for_secret(struct sql_session *s, struct sql_admission *a)
 {
     struct sql_side *side = sql_side_of(s);
-    const struct sql_user *known = sql_pool_user(side->settings, user);
+    struct sql_answer *answer = a->answer;
+    const char *secret = NULL;
 
+    if (!a->is_answered)
+        answer = sql_inquiry_find(side, a->user, a->database);
+    if (answer == NULL && !a->is_answered) {
+        s->stage = SQL_ASKING;
+        sql_inquiry_ask(s, a->user, a->database);
+        return false;
+    }
+    if (answer != NULL)
+        secret = sql_answer_secret(answer, &a->settings.kept);
+    if (secret != NULL)
+        a->settings.secret = slice_text(secret);
+    return true;
+}
+
+static bool find_secret(struct sql_session *s, struct sql_admission *a)
+{
+    struct sql_side *side = sql_side_of(s);
+    const struct sql_user *known = sql_pool_user(side->settings, a->user);
+
+    if (asks_for_secret(a->settings.method) && sql_inquiry_asks_of(side, a->user))
+        return ask_for_secret(s, a);
     if (known == NULL || known->secret == NULL)
-        return;
-    out->secret = slice_text(known->secret);
+        return true;
+    a->settings.secret = slice_text(known->secret);
     if (sql_secret_kind(known->secret) == SQL_SECRET_PASSWORD)
-        out->kept = kept_keys(side, known);
+        a->settings.kept = kept_keys(side, known);
+    return true;
 }
 
 /* What TLS and the system say of him. */
@@ -208,7 +280,8 @@ bool sql_admission_settings(struct sql_session *s, struct sql_admission *a)
         .user = slice_text(a->user),
         .database = slice_text(a->database),
         .process_secret = slice_of(process_secret, sizeof(process_secret)),
-        .mock_md5 = sql_side_of(s)->has_no_verifier,
+        .form = common_form(&sql_side_of(s)->secrets),
+        .has_no_verifier = has_no_verifier(sql_side_of(s)),
         .is_replication = a->is_replication,
     };
     if (pool->hba != NULL) {
@@ -227,7 +300,8 @@ bool sql_admission_settings(struct sql_session *s, struct sql_admission *a)
                           "sslmode=require");
         return false;
     }
-    set_secret(s, a->user, &a->settings);
+    if (!find_secret(s, a))
+        return false;
     set_vouchers(s, rule, a->user, &a->settings);
     if (s->base.conn.tls != NULL &&
         tls_server_end_point(s->base.conn.tls, a->endpoint_hash, &hash_len) == ERR_NONE)

@@ -120,7 +120,7 @@ static void put_pins(struct console_row *row, uint32_t pins)
 
 static const char *state_of(const struct sql_session *s)
 {
-    if (s->stage == SQL_WELCOMING && s->waits == SQL_WAITS_NOT)
+    if (s->stage == SQL_ASKING || (s->stage == SQL_WELCOMING && s->waits == SQL_WAITS_NOT))
         return "login";
     if (s->waits != SQL_WAITS_NOT)
         return "waiting";

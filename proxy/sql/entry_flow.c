@@ -1,7 +1,7 @@
 /* A session comes in.
  *
  *     OPENING --SSLRequest--> TLS --> OPENING --StartupMessage--> ADMITTING --proof--> WELCOMING
- *         \--CancelRequest--> gone                                     \--refused--> gone   |
+ *         \--CancelRequest--> gone          \--not known--> ASKING --^ \--refused--> gone   |
  *                                                                        READY, TUNNEL <----+
  *
  * WELCOMING: what a server says at login is told from memory, if a session of this account began
@@ -152,6 +152,7 @@ static void refused(struct sql_session *s)
 {
     char address[64];
 
+    sql_inquiry_doubt(sql_side_of(s), s->entry->user, s->entry->database);
     session_address(&s->base, address, sizeof(address));
     log_event(LOG_INFO, "login refused", log_text("pool", sql_side_of(s)->name),
               log_text("user", s->entry->user), log_text("database", s->entry->database),
@@ -170,7 +171,7 @@ static void feed_admit(struct sql_session *s, enum err err, struct buf *out)
         refused(s);
 }
 
-static void begin_admit(struct sql_session *s)
+void sql_entry_admit(struct sql_session *s)
 {
     struct sql_entry *entry = s->entry;
     struct buf out = { 0 };
@@ -202,7 +203,17 @@ static void start(struct sql_session *s, const struct pg_opening *opening)
         return;
     }
     if (read_parameters(s, opening->parameters))
-        begin_admit(s);
+        sql_entry_admit(s);
+}
+
+void sql_entry_answered(struct sql_session *s, struct sql_answer *answer)
+{
+    s->entry->admission.is_answered = true;
+    s->entry->admission.answer = answer;
+    sql_entry_admit(s);
+    if (s->entry != NULL)
+        s->entry->admission.answer = NULL;
+    session_recall(&s->base); /* who did not wait for it */
 }
 
 static size_t open_session(struct sql_session *s, struct slice in)
@@ -313,8 +324,12 @@ static void apply_start(struct sql_session *s)
     sql_lease_end(u);
 }
 
-static struct sql_endpoint *any_endpoint(struct sql_side *side)
+struct sql_endpoint *sql_endpoint_for_login(struct sql_side *side)
 {
+    struct sql_endpoint *primary = sql_primary(side);
+
+    if (primary != NULL && !primary->failing)
+        return primary; /* replicas tell the same, and may be read from */
     for (uint32_t i = 0; i < side->endpoint_count; i++) {
         struct sql_endpoint *e = side->endpoints[i];
 
@@ -328,7 +343,7 @@ void sql_entry_go_on(struct sql_session *s)
 {
     struct sql_side *side = sql_side_of(s);
     const struct pg_settings *reported;
-    struct sql_endpoint *primary;
+    struct sql_endpoint *endpoint;
 
     if (s->lease != NULL) {
         if (s->entry->applying && s->lease->status != PG_STATUS_IDLE) {
@@ -349,14 +364,12 @@ void sql_entry_go_on(struct sql_session *s)
     }
     if (sql_halt_waits(s))
         return;
-    primary = sql_primary(side);
-    if (primary == NULL || primary->failing)
-        primary = any_endpoint(side); /* replicas tell the same, and may be read from */
-    if (primary == NULL) {
+    endpoint = sql_endpoint_for_login(side);
+    if (endpoint == NULL) {
         sql_wait_begin(s, SQL_WAITS_PRIMARY, &side->waiters);
         return;
     }
-    if (sql_lease_ask(s, primary))
+    if (sql_lease_ask(s, endpoint))
         apply_start(s);
 }
 

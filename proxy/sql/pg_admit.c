@@ -186,6 +186,18 @@ static bool is_same_text(struct slice a, struct slice b)
     return is_same;
 }
 
+/* As costly as where there is a verifier to compare with, where others have one: time does not
+ * tell who exists. */
+static bool is_of_mock(struct pg_admit *a, struct slice password)
+{
+    const struct pg_admit_settings *s = a->settings;
+
+    if (s->has_no_verifier)
+        return is_same_text(password, s->process_secret) && false;
+    scram_verifier_mock(s->user, s->process_secret, s->form, &a->verifier);
+    return scram_keys_of_password(password, &a->verifier, &a->keys) == ERR_NONE;
+}
+
 static bool is_clear_password(struct pg_admit *a, struct slice password)
 {
     const struct pg_admit_settings *s = a->settings;
@@ -195,12 +207,13 @@ static bool is_clear_password(struct pg_admit *a, struct slice password)
 
     switch (kind_of(known)) {
     case SECRET_NONE:
-        scram_verifier_mock(s->user, s->process_secret, &a->verifier);
-        return scram_keys_of_password(password, &a->verifier, &a->keys) == ERR_NONE;
+        return is_of_mock(a, password);
     case SECRET_CLEAR:
+        (void)is_of_mock(a, password);
         return is_same_text(password, known);
     case SECRET_MD5:
         hash = pg_md5_of_password(password, s->user);
+        (void)is_of_mock(a, password);
         return pg_md5_is(known, &hash);
     case SECRET_SCRAM:
         err = scram_verifier_parse(known, &a->verifier);
@@ -265,11 +278,13 @@ static enum err ask_password(struct pg_admit *a, struct buf *out)
 static enum err verifier_of_password(struct pg_admit *a)
 {
     const struct pg_admit_settings *s = a->settings;
-    uint8_t salt[SCRAM_SALT_BYTES];
+    struct scram_form form = scram_form_or_default(s->form);
+    uint8_t salt[SCRAM_SALT_MOST];
 
-    if (a->known_keys.verifier.iterations == 0) {
-        scram_salt_of_user(s->user, s->process_secret, salt);
-        TRY(scram_keys_derive(s->secret, salt, sizeof(salt), SCRAM_ITERATIONS, &a->known_keys));
+    if (a->known_keys.verifier.iterations != form.iterations ||
+        a->known_keys.verifier.salt_len != form.salt_len) {
+        scram_salt_of_user(s->user, s->process_secret, salt, form.salt_len);
+        TRY(scram_keys_derive(s->secret, salt, form.salt_len, form.iterations, &a->known_keys));
         if (s->kept != NULL)
             *s->kept = a->known_keys;
     }
@@ -306,7 +321,8 @@ static enum err ask_scram(struct pg_admit *a, struct buf *out)
     bool binds = a->settings->endpoint.len > 0;
 
     if (choose_verifier(a) != ERR_NONE)
-        scram_verifier_mock(a->settings->user, a->settings->process_secret, &a->verifier);
+        scram_verifier_mock(a->settings->user, a->settings->process_secret, a->settings->form,
+                            &a->verifier);
     a->checker.verifier = &a->verifier;
     a->checker.endpoint = a->settings->endpoint;
     pg_put_auth_sasl(out, binds ? MECHANISMS : MECHANISMS + 1, binds ? 2 : 1);
@@ -382,7 +398,7 @@ static bool asks_md5(const struct pg_admit_settings *s)
 {
     enum secret_kind kind = kind_of(s->secret);
 
-    return kind == SECRET_NONE ? s->mock_md5 : kind != SECRET_SCRAM;
+    return kind == SECRET_NONE ? s->has_no_verifier : kind != SECRET_SCRAM;
 }
 
 enum err pg_admit_begin(struct pg_admit *a, const struct pg_admit_settings *s, struct buf *out)

@@ -66,7 +66,8 @@ struct pg_admit_settings {
     /* 32 random bytes of the process, the same for all its threads: what is said to those who do
      * not exist depends on it. */
     struct slice process_secret;
-    bool mock_md5; /* method MD5: the secrets of others are none of SCRAM */
+    struct scram_form form; /* as most verifiers of the others are: of those that are made here */
+    bool has_no_verifier;   /* the secrets of the others are none of SCRAM */
 
     struct slice
         endpoint; /* tls-server-end-point of our certificate; empty: no binding is offered */

@@ -232,6 +232,7 @@ static size_t input(struct session *base, struct slice in)
 
     switch (s->stage) {
     case SQL_OPENING:
+    case SQL_ASKING:
     case SQL_ADMITTING:
     case SQL_WELCOMING:
         return sql_entry_input(s, in);

@@ -244,6 +244,7 @@ static void follow_settings(struct sql_side *side, const struct sql_pool *settin
     follow_upstreams(side);
     verdicts_forget_all(side->verdicts);
     side->verdict_epoch++;
+    sql_inquiries_follow(side);
     sql_admission_follow(side);
     assembly_unref(&old);
 }
@@ -266,6 +267,7 @@ static void pool_is_gone(struct sql_side *side)
 
 static void side_free(struct sql_side *side)
 {
+    sql_inquiries_free(side);
     LIST_EACH (&side->accounts, link)
         sql_account_free(LIST_ITEM(link, struct sql_account, link));
     for (uint32_t i = 0; i < side->endpoint_count; i++)
@@ -373,6 +375,7 @@ static void tick(struct worker *w, bool housekeeping)
         sql_halts_tick(side, now_us, housekeeping);
         sql_consoles_tick(side, now_us);
         sql_catalogs_tick(side, now_us);
+        sql_inquiries_tick(side, now_us);
         if (housekeeping)
             sql_tally_tick(side, now_us);
         if (housekeeping)

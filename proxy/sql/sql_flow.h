@@ -4,6 +4,7 @@
  *     account_flow.c    users in databases, and what they are told at login
  *     entry_flow.c      a session comes in: TLS, login, welcome
  *     admission_flow.c  how a client is to prove who he is
+ *     inquiry_flow.c    auth_query: what the servers know of him
  *     session_flow.c    a session's life between its exchanges: waits, errors of ours, its end
  *     ask_flow.c        what a session asks: an exchange is gathered, routed, and begun
  *     message_flow.c    its messages, one by one, to the upstream
@@ -124,6 +125,9 @@ struct sql_budgets {
 
 struct sql_sampler;
 struct sql_catalog;
+struct sql_inquirer;
+struct sql_inquiries;
+struct sql_answer;
 struct sql_login_state;
 
 /* An endpoint as this worker sees it. */
@@ -221,6 +225,7 @@ struct sql_account {
 
 enum sql_stage {
     SQL_OPENING,   /* the first message is awaited */
+    SQL_ASKING,    /* waits for what auth_query says of who it is */
     SQL_ADMITTING, /* has to prove who it is */
     SQL_WELCOMING, /* waits for what a server says at login */
     SQL_READY,
@@ -315,12 +320,13 @@ struct sql_upstream {
     struct sql_roster *roster;     /* NULL: of a sampler or tunnel */
     struct sql_endpoint *endpoint; /* borrowed: it lives while upstreams do */
     struct list idle_link;
-    struct sql_session *lessee;  /* NULL: idle, or starting */
-    struct sql_sampler *sampler; /* it belongs to; NULL: none */
-    struct sql_catalog *catalog; /* the same */
-    struct sql_budgets budgets;  /* counted, while it is between two workers */
-    struct sql_account *account; /* borrowed: counts it in its rosters or guests */
-    const char *tunnel;          /* borrowed: what `replication` is to be; NULL: it is no tunnel */
+    struct sql_session *lessee;    /* NULL: idle, or starting */
+    struct sql_sampler *sampler;   /* it belongs to; NULL: none */
+    struct sql_catalog *catalog;   /* the same */
+    struct sql_inquirer *inquirer; /* the same */
+    struct sql_budgets budgets;    /* counted, while it is between two workers */
+    struct sql_account *account;   /* borrowed: counts it in its rosters or guests */
+    const char *tunnel; /* borrowed: what `replication` is to be; NULL: it is no tunnel */
     struct sql_login_state *login; /* owned: until it stands */
     struct pg_expect expect;
     struct pg_prepared prepared;
@@ -360,6 +366,18 @@ struct sql_upstream {
     bool hides_settings : 1; /* code ran that may have set what no probe shows */
 };
 
+enum { SQL_FORMS = 8 };
+
+/* What the users' secrets are, so that what is made for want of one looks like them. */
+struct sql_secrets {
+    uint64_t others; /* that are no verifiers of SCRAM */
+    uint32_t form_count;
+    struct {
+        struct scram_form form;
+        uint64_t count;
+    } forms[SQL_FORMS]; /* of the verifiers */
+};
+
 /* A worker's own side of an sql pool. */
 struct sql_side {
     struct list link; /* on the worker's list of sides */
@@ -393,7 +411,8 @@ struct sql_side {
     struct pg_settings_pool *interned;
     struct pg_statements *statements;
     struct sql_kept_keys *kept_keys; /* owned by admission_flow */
-    bool has_no_verifier;            /* of SCRAM among the users' secrets */
+    struct sql_secrets secrets;
+    struct sql_inquiries *inquiries; /* owned by inquiry_flow; NULL: nothing was asked */
     struct arena arena;              /* of one classification */
     struct script script;
 };
@@ -525,20 +544,51 @@ void sql_entry_go_on(struct sql_session *s); /* WELCOMING: a lease came, or its 
 void sql_entry_free(struct sql_session *s);
 void sql_entry_tell_error(struct sql_session *s, const struct pg_report *report);
 
+/* auth_query's answer came; NULL: there is none. */
+void sql_entry_answered(struct sql_session *s, struct sql_answer *answer);
+/* He is asked again who he is. */
+void sql_entry_admit(struct sql_session *s);
+/* A server where logins go: the primary, or a replica.  NULL: there is none. */
+struct sql_endpoint *sql_endpoint_for_login(struct sql_side *side);
+
 /* admission_flow.c */
 struct sql_admission {
     const char *user, *database; /* borrowed */
     bool is_replication;         /* physical */
+    bool is_answered;            /* auth_query was asked */
+    struct sql_answer *answer;   /* borrowed while it is taken; NULL: he is not known there */
     struct pg_admit_settings settings;
     uint8_t endpoint_hash[TLS_END_POINT_MOST];
     char host[64];
 };
-/* How he is to prove who he is; false: he was refused already.  Does not move until that is
- * done. */
+/* How he is to prove who he is; false: he was refused already, or is SQL_ASKING.  Does not move
+ * until that is done. */
 bool sql_admission_settings(struct sql_session *s, struct sql_admission *a);
 /* The settings are others now. */
 void sql_admission_follow(struct sql_side *side);
 void sql_admission_end(struct sql_side *side);
+void sql_admission_saw(struct sql_side *side, const char *secret);
+
+/* inquiry_flow.c */
+/* Is he one whom the servers are asked for? */
+bool sql_inquiry_asks_of(const struct sql_side *side, const char *user);
+struct sql_answer *sql_inquiry_find(struct sql_side *side, const char *user, const char *database);
+/* Borrowed; NULL: none.  Keys of a clear one may be kept in *kept. */
+const char *sql_answer_secret(struct sql_answer *a, struct scram_keys **kept);
+/* sql_entry_answered() follows, unless it is refused. */
+void sql_inquiry_ask(struct sql_session *s, const char *user, const char *database);
+/* A secret that it told did not serve. */
+void sql_inquiry_doubt(struct sql_side *side, const char *user, const char *database);
+void sql_inquiry_ready(struct sql_upstream *u);
+size_t sql_inquiry_input(struct sql_upstream *u, struct slice in);
+void sql_inquiry_forget(struct sql_upstream *u); /* it goes, */
+/* and went for this reason. */
+void sql_inquiry_lost(struct sql_inquirer *q, enum err err, const char *sqlstate, const char *why);
+/* With what auth_user logs in; *keys are kept for it. */
+void sql_inquiry_secrets(struct sql_inquirer *q, const char **password, struct scram_keys **keys);
+void sql_inquiries_tick(struct sql_side *side, uint64_t now_us);
+void sql_inquiries_follow(struct sql_side *side);
+void sql_inquiries_free(struct sql_side *side);
 
 /* session_flow.c */
 /* What it waited for came, or must be looked for elsewhere: it is shown its input again. */

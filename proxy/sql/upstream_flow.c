@@ -64,11 +64,17 @@ struct sql_upstream *sql_upstream_open_alone(struct sql_account *a, struct sql_e
 
 /* ---- login ---- */
 
+/* Whom the URL names logs in, but asks auth_query only if he is its auth_user. */
+static bool is_urls(const struct sql_upstream *u)
+{
+    const char *user = u->base.endpoint->user;
+
+    return user != NULL && (u->inquirer == NULL || strcmp(user, u->account->user) == 0);
+}
+
 const char *sql_upstream_user(const struct sql_upstream *u)
 {
-    const struct endpoint_settings *settings = u->base.endpoint;
-
-    return settings->user != NULL ? settings->user : u->account->user;
+    return is_urls(u) ? u->base.endpoint->user : u->account->user;
 }
 
 static const char *database_of(const struct sql_upstream *u)
@@ -78,6 +84,8 @@ static const char *database_of(const struct sql_upstream *u)
 
     if (a->database_settings != NULL && a->database_settings->server_name != NULL)
         return a->database_settings->server_name;
+    if (u->inquirer != NULL && u->endpoint->side->settings->auth_dbname != NULL)
+        return a->database;
     return settings->database_name != NULL ? settings->database_name : a->database;
 }
 
@@ -90,19 +98,33 @@ static void add_parameter(struct sql_login_state *state, const char *name, const
 /* Where keys that were derived are kept: the next login as this user takes what they are. */
 static struct scram_keys *kept_keys(const struct sql_upstream *u)
 {
-    return u->base.endpoint->user != NULL ? &u->endpoint->keys : &u->account->credentials.derived;
+    const char *password;
+    struct scram_keys *keys = &u->account->credentials.derived;
+
+    if (is_urls(u))
+        return &u->endpoint->keys;
+    if (u->inquirer != NULL)
+        sql_inquiry_secrets(u->inquirer, &password, &keys);
+    return keys;
 }
 
 static void take_secrets(const struct sql_upstream *u, struct sql_login_state *state)
 {
-    const struct endpoint_settings *e = u->base.endpoint;
-    const char *password = e->user != NULL ? e->password : u->account->credentials.password;
+    const struct sql_credentials *credentials = &u->account->credentials;
+    struct scram_keys *derived = kept_keys(u);
+    const char *password;
 
+    if (is_urls(u))
+        password = u->base.endpoint->password;
+    else if (u->inquirer != NULL)
+        sql_inquiry_secrets(u->inquirer, &password, &derived);
+    else
+        password = credentials->password;
     state->user = mem_text(sql_upstream_user(u));
     state->database = mem_text(database_of(u));
-    state->derived = *kept_keys(u);
-    if (e->user == NULL)
-        state->keys = u->account->credentials.keys;
+    state->derived = *derived;
+    if (!is_urls(u))
+        state->keys = credentials->keys;
     if (state->derived.verifier.iterations > 0)
         state->settings.keys = &state->derived;
     if (state->keys.verifier.iterations > 0)
@@ -224,6 +246,8 @@ static void stands(struct sql_upstream *u)
     if (u->roster == NULL) {
         if (u->catalog != NULL)
             sql_catalog_ready(u);
+        else if (u->inquirer != NULL)
+            sql_inquiry_ready(u);
         else
             sql_sampler_ready(u);
         return;
@@ -236,8 +260,10 @@ static void stands(struct sql_upstream *u)
 static void forget_keys(struct sql_upstream *u)
 {
     scram_keys_wipe(kept_keys(u));
-    if (u->base.endpoint->user == NULL)
-        scram_keys_wipe(&u->account->credentials.keys);
+    if (is_urls(u))
+        return;
+    scram_keys_wipe(&u->account->credentials.keys);
+    sql_inquiry_doubt(u->endpoint->side, u->account->user, u->account->database);
 }
 
 static size_t read_login(struct sql_upstream *u, struct slice in)
@@ -284,6 +310,8 @@ size_t sql_upstream_input(struct upstream *base, struct slice in)
         return sql_sampler_input(u, in);
     if (u->catalog != NULL)
         return sql_catalog_input(u, in);
+    if (u->inquirer != NULL)
+        return sql_inquiry_input(u, in);
     return sql_reply_input(u, in);
 }
 
@@ -370,6 +398,7 @@ static void forget(struct sql_upstream *u)
 
     list_remove(&u->idle_link);
     sql_catalog_lost(u);
+    sql_inquiry_forget(u);
     if (u->sampler != NULL)
         sql_sampler_forget(u);
     sql_cancel_forget(u);
@@ -463,17 +492,24 @@ void sql_endpoint_fails(struct sql_endpoint *e, enum err err, const char *why)
     turn_away(e);
 }
 
-/* A login that was refused is the account's trouble, not the server's: only those who wait for
- * it are told. */
+/* A login that was refused is the account's trouble, not the server's: only those who wait for it
+ * are told.  A secret that the server does not take is not the client's, who proved his; all else
+ * he hears as the server says it. */
 static void login_refused(struct sql_roster *roster, const char *sqlstate, const char *why)
 {
+    bool is_secret = sqlstate[0] == '\0' || strncmp(sqlstate, "28", 2) == 0;
     struct list *link;
 
-    while ((link = list_first(&roster->waiters)) != NULL)
-        sql_session_fail_exchange(LIST_ITEM(link, struct sql_session, wait_link),
-                                  sqlstate[0] != '\0' ? sqlstate : "08006",
-                                  "server %s refused the login of user \"%s\": %s",
-                                  roster->endpoint->name, roster->account->user, why);
+    while ((link = list_first(&roster->waiters)) != NULL) {
+        struct sql_session *s = LIST_ITEM(link, struct sql_session, wait_link);
+
+        if (!is_secret)
+            sql_session_fail_exchange(s, sqlstate, "%s", why);
+        else
+            sql_session_fail_exchange(s, sqlstate[0] != '\0' ? sqlstate : "08006",
+                                      "server %s refused the login of user \"%s\": %s",
+                                      roster->endpoint->name, roster->account->user, why);
+    }
 }
 
 /* What it means for the health of the server: not that it refused a login, has no room, or ended
@@ -493,6 +529,7 @@ void sql_upstream_lost(struct upstream *base, enum err err, const char *why)
     struct sql_upstream *u = (struct sql_upstream *)base;
     struct sql_endpoint *e = u->endpoint;
     struct sql_roster *roster = u->roster;
+    struct sql_inquirer *inquirer = u->inquirer;
     bool stood = u->stood, is_catalog = u->catalog != NULL;
     bool is_login = err == ERR_LOGIN || err == ERR_UNSUPPORTED;
     char kept[256], sqlstate[6];
@@ -507,6 +544,8 @@ void sql_upstream_lost(struct upstream *base, enum err err, const char *why)
     sql_upstream_retire(u);
     if (!stood && is_login && roster != NULL)
         login_refused(roster, sqlstate, kept);
+    else if (inquirer != NULL && (stood || is_login))
+        sql_inquiry_lost(inquirer, err, sqlstate, kept);
     else if (is_catalog && (stood || is_login))
         log_event(LOG_WARN, "catalog can't be read", log_text("endpoint", e->name),
                   log_text("why", kept));
@@ -514,6 +553,8 @@ void sql_upstream_lost(struct upstream *base, enum err err, const char *why)
         sql_endpoint_fails(e, err, kept);
     else if (!stood && roster != NULL)
         sql_move_ask(roster); /* others have what there is */
+    if (inquirer != NULL && !stood && err == ERR_LIMIT)
+        sql_inquiry_lost(inquirer, err, sqlstate, kept);
     if (!stood && err == ERR_LIMIT)
         log_event(LOG_WARN, "server has no room", log_text("endpoint", e->name),
                   log_text("why", kept));

@@ -65,6 +65,13 @@ struct scram_keys {
     uint8_t client_key[SCRAM_KEY_BYTES];
 };
 
+/* What verifiers look like from outside: those that are made for want of one are to look like the
+ * others of a pool. */
+struct scram_form {
+    uint32_t iterations; /* 0: as PostgreSQL makes them, as below */
+    uint8_t salt_len;
+};
+
 /* Is it a verifier's text by its first letters? */
 bool scram_is_verifier(struct slice text);
 /* "SCRAM-SHA-256$4096:SALT$STOREDKEY:SERVERKEY".  ERR_SYNTAX; ERR_LIMIT if the salt is too long. */
@@ -73,9 +80,11 @@ void scram_verifier_print(const struct scram_verifier *v, struct buf *out);
 /* The same salt for this user each time, by a secret of the process: 32 random bytes, the same for
  * all its threads.  For verifiers that are made of a plain password when it is needed, and so that
  * those who do not exist have one as well. */
-void scram_salt_of_user(struct slice user, struct slice secret, uint8_t salt[SCRAM_SALT_BYTES]);
+void scram_salt_of_user(struct slice user, struct slice secret, uint8_t *salt, size_t len);
+struct scram_form scram_form_or_default(struct scram_form form);
 /* Of a user who does not exist, or has no verifier. */
-void scram_verifier_mock(struct slice user, struct slice secret, struct scram_verifier *out);
+void scram_verifier_mock(struct slice user, struct slice secret, struct scram_form form,
+                         struct scram_verifier *out);
 bool scram_verifier_is(const struct scram_verifier *a, const struct scram_verifier *b);
 
 /* The keys of a password: 0.6 ms of CPU at 4096 iterations, so keep them.  Non-ASCII passwords are

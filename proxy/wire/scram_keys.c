@@ -97,23 +97,38 @@ bool scram_verifier_is(const struct scram_verifier *a, const struct scram_verifi
            CRYPTO_memcmp(a->server_key, b->server_key, SCRAM_KEY_BYTES) == 0;
 }
 
-void scram_salt_of_user(struct slice user, struct slice secret, uint8_t salt[SCRAM_SALT_BYTES])
+void scram_salt_of_user(struct slice user, struct slice secret, uint8_t *salt, size_t len)
 {
     uint8_t digest[SCRAM_KEY_BYTES];
     struct hmac_sha256 h;
 
-    hmac_sha256_begin(&h, secret);
-    hmac_sha256_add(&h, user);
-    hmac_sha256_end(&h, digest);
-    memcpy(salt, digest, SCRAM_SALT_BYTES);
+    for (uint8_t part = 0; len > 0; part++) {
+        size_t more = len < sizeof(digest) ? len : sizeof(digest);
+
+        hmac_sha256_begin(&h, secret);
+        hmac_sha256_add(&h, user);
+        if (part > 0)
+            hmac_sha256_add(&h, slice_of(&part, 1));
+        hmac_sha256_end(&h, digest);
+        memcpy(salt, digest, more);
+        salt += more;
+        len -= more;
+    }
 }
 
-void scram_verifier_mock(struct slice user, struct slice secret, struct scram_verifier *out)
+struct scram_form scram_form_or_default(struct scram_form form)
 {
-    *out = (struct scram_verifier){ .iterations = SCRAM_ITERATIONS,
-                                    .salt_len = SCRAM_SALT_BYTES,
+    return form.iterations > 0 ? form : (struct scram_form){ SCRAM_ITERATIONS, SCRAM_SALT_BYTES };
+}
+
+void scram_verifier_mock(struct slice user, struct slice secret, struct scram_form form,
+                         struct scram_verifier *out)
+{
+    form = scram_form_or_default(form);
+    *out = (struct scram_verifier){ .iterations = form.iterations,
+                                    .salt_len = form.salt_len,
                                     .is_mock = true };
-    scram_salt_of_user(user, secret, out->salt);
+    scram_salt_of_user(user, secret, out->salt, form.salt_len);
 }
 
 /* --- keys --- */

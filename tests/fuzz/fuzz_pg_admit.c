@@ -31,7 +31,7 @@ static void read_settings(struct pg_admit_settings *s, uint8_t how, uint8_t what
         .secret = slice_text(SECRETS[what % 4]),
         .kept = &kept,
         .process_secret = slice_text("0123456789abcdef0123456789abcdef"),
-        .mock_md5 = how & 8,
+        .has_no_verifier = how & 8,
         .endpoint = slice_of(ENDPOINT, what & 4 ? sizeof(ENDPOINT) : 0),
         .cert = how / 16 % 3,
         .has_cert = what & 8,

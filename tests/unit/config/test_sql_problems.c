@@ -171,16 +171,10 @@ static void users_that_are_wrong_are_named(void)
         { POOL "auth_query = SELECT 1\n",
           "t.ini:5: warning: auth_query has no effect: no auth_user is there to ask it\n" },
         { POOL "auth_user = app\nauth_query = SELECT 1\n",
-          "t.ini:5: warning: auth_user has no effect: auth_query is not asked yet, so only users "
-          "of "
-          "lines and of auth_file may come in\n"
           "t.ini:6: auth_query: must have $1 where the user's name belongs (written $$1)\n" },
         { POOL "auth_query = SELECT $1\nauth_user = app\n",
           "t.ini:5: auth_query: a \"$\" must be written \"$$\", or \"${NAME}\" for an environment "
-          "variable\n"
-          "t.ini:6: warning: auth_user has no effect: auth_query is not asked yet, so only users "
-          "of "
-          "lines and of auth_file may come in\n" },
+          "variable\n" },
         { POOL "admin_user = app\nstats_user = nobody\n",
           "t.ini:6: stats_user: there is no user \"nobody\"\n" },
         { POOL "admin_user = a b\n", "t.ini:5: admin_user: one name stands on each line\n" },

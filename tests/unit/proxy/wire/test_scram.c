@@ -290,18 +290,25 @@ static void keys_are_derived_with_so_many_iterations_and_no_more(void)
 static void a_mock_verifier_is_the_same_each_time_and_no_proof_fits(void)
 {
     struct scram_verifier a, b, other, elsewhere;
+    struct scram_form form = { 0 };
     struct scram_keys keys;
 
-    scram_verifier_mock(bytes("nobody"), bytes("a secret"), &a);
-    scram_verifier_mock(bytes("nobody"), bytes("a secret"), &b);
-    scram_verifier_mock(bytes("nobody2"), bytes("a secret"), &other);
-    scram_verifier_mock(bytes("nobody"), bytes("another"), &elsewhere);
+    scram_verifier_mock(bytes("nobody"), bytes("a secret"), form, &a);
+    scram_verifier_mock(bytes("nobody"), bytes("a secret"), form, &b);
+    scram_verifier_mock(bytes("nobody2"), bytes("a secret"), form, &other);
+    scram_verifier_mock(bytes("nobody"), bytes("another"), form, &elsewhere);
     CHECK(scram_verifier_is(&a, &b));
     CHECK(!scram_verifier_is(&a, &other));
     CHECK(!scram_verifier_is(&a, &elsewhere));
     CHECK_INT(a.iterations, 4096);
     CHECK_INT(a.salt_len, 16);
     CHECK_INT(scram_keys_of_password(bytes(""), &a, &keys), ERR_LOGIN);
+    form = (struct scram_form){ .iterations = 10000, .salt_len = SCRAM_SALT_MOST };
+    scram_verifier_mock(bytes("nobody"), bytes("a secret"), form, &other);
+    CHECK_INT(other.iterations, 10000);
+    CHECK_INT(other.salt_len, SCRAM_SALT_MOST);
+    CHECK(memcmp(other.salt, a.salt, 16) == 0); /* it goes on where a shorter one ends */
+    CHECK(memcmp(other.salt, other.salt + 32, 32) != 0);
 }
 
 /* --- the prover --- */
@@ -690,7 +697,7 @@ static void meet(struct meeting m)
     CHECK_INT(scram_keys_make(bytes("pencil"), &kept), ERR_NONE);
     v = kept.verifier;
     if (m.is_mock)
-        scram_verifier_mock(bytes("nobody"), bytes("secret"), &v);
+        scram_verifier_mock(bytes("nobody"), bytes("secret"), (struct scram_form){ 0 }, &v);
     c.verifier = &v;
     CHECK_INT(scram_prove_first(&p, &out[0]), ERR_NONE);
     CHECK_INT(scram_check_first(&c, buf_all(&out[0]), &out[1]), ERR_NONE);
