@@ -10,7 +10,6 @@
  *
  * An answer is one row of two texts, the user's name as it was asked for and his secret; anything
  * else is a mistake in the configuration, which the log explains and clients are only told of. */
-#include <inttypes.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,9 +59,10 @@ struct sql_inquirer {
     struct sql_side *side;
     char *database; /* as clients name it; owned */
     struct list questions;
-    struct sql_upstream *upstream; /* NULL: none */
-    struct scram_keys keys;        /* of auth_user; iterations 0: not derived */
-    bool asks;                     /* the first question was sent */
+    struct sql_upstream *upstream;    /* NULL: none */
+    struct scram_keys keys;           /* of auth_user; iterations 0: not derived */
+    bool asks;                        /* the first question was sent: */
+    const struct question *under_way; /* only compared */
     uint64_t asked_us, used_us;
     /* Of the answer under way. */
     uint32_t rows;
@@ -298,6 +298,7 @@ static void ask(struct sql_inquirer *q)
         return;
     begin_reading(q);
     q->asks = true;
+    q->under_way = question_of(first);
     q->asked_us = q->used_us = worker_now_us(q->side->worker);
     question_of(first)->tries++;
     user = (struct pg_value){ .bytes = slice_text(question_of(first)->user) };
@@ -379,7 +380,6 @@ static void be_answered(struct sql_inquirer *q, struct question *one, struct sql
 {
     struct list *link;
 
-    list_remove(&one->link);
     while ((link = list_first(&one->waiters)) != NULL) {
         struct sql_session *s = LIST_ITEM(link, struct sql_session, wait_link);
 
@@ -396,7 +396,6 @@ static void be_refused(struct sql_inquirer *q, struct question *one, const char 
     bool is_database = strcmp(sqlstate, "3D000") == 0, is_full = strncmp(sqlstate, "53", 2) == 0;
     struct list *link;
 
-    list_remove(&one->link);
     while ((link = list_first(&one->waiters)) != NULL) {
         struct sql_session *s = LIST_ITEM(link, struct sql_session, wait_link);
 
@@ -630,11 +629,11 @@ static void expire(struct sql_inquirer *q, uint64_t now_us)
 
     LIST_EACH (&q->questions, link) {
         struct question *one = question_of(link);
-        bool is_first = link == list_first(&q->questions);
+        bool is_asked = q->asks && one == q->under_way;
 
-        if (list_is_empty(&one->waiters) && !(is_first && q->asks))
+        if (list_is_empty(&one->waiters) && !is_asked)
             question_free(one); /* they left */
-        else if (now_us - one->since_us > most_ms * 1000 && !(is_first && q->asks))
+        else if (now_us - one->since_us > most_ms * 1000 && !is_asked)
             be_refused(q, one, "57P03");
     }
 }
