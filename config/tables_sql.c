@@ -88,7 +88,7 @@ const struct option tables_sql[] = {
     { "pool_size", OPTION_INTEGER, AT(sizes.pool_size), "20", .min = 1, .max = 100000,
       .text = "server connections per server, database and user, in the whole process" },
     { "min_pool_size", OPTION_INTEGER, AT(sizes.min_pool_size), "0", .max = 100000,
-      .text = "so many of them are kept open, once there were any" },
+      .text = "so many of them are opened ahead and kept open, once there was a client" },
     { "reserve_pool_size", OPTION_INTEGER, AT(sizes.reserve_pool_size), "0", .max = 100000,
       .text = "more of them, for clients that wait longer than reserve_pool_timeout" },
     { "reserve_pool_timeout", OPTION_DURATION, AT(reserve_pool_timeout_ms), "5s", .max = HOURS(1),

@@ -190,7 +190,7 @@ static void *run(void *arg)
     struct worker *w = &t->worker;
 
     prctl(PR_SET_TIMERSLACK, 1000UL); /* batch_wait_us is as short as the default slack */
-    while (!w->stopped && !(w->draining && w->session_count == 0))
+    while (!w->stopped && !(w->draining && w->session_count + w->surplus_count == 0))
         worker_turn(w);
     for (uint32_t i = 0; i < w->flow_count; i++)
         if (w->flows[i]->leave != NULL)

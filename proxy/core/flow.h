@@ -55,6 +55,9 @@ struct flow {
     void (*session_half_closed)(struct session *s);
     /* There are too many sessions: says so on the plain descriptor.  May be absent. */
     void (*turn_away)(const struct session_limits *limits, int fd);
+    /* Those for whom there is no room are sessions too, `surplus`, so that they are told so when
+     * they can hear it; a few at a time, the rest are turned away. */
+    bool hears_surplus;
     /* The session is about to be freed: forget it. */
     void (*session_end)(struct session *s);
 

@@ -16,6 +16,7 @@ enum {
     SESSION_READ_BYTES = 64 * 1024,   /* what one read of a session may bring */
     SESSION_COPY_BYTES = 4 * 1024,    /* a kept beginning up to this moves back into the scratch */
     SESSION_RESUME_BYTES = 16 * 1024, /* less than this unread: a paused session goes on */
+    SURPLUS_MOST = 64,                /* that are told that there is no room, at a time */
 };
 
 static uint32_t seconds(struct worker *w)
@@ -88,6 +89,31 @@ void session_forget_buffers(struct session *s)
     chain_clear(&s->out, &s->worker->chunks);
 }
 
+static bool admit(struct worker *w, const struct session_limits *limits)
+{
+    if (!worker_admit_session(w))
+        return false;
+    if (atomic_fetch_add(limits->sessions, 1) < limits->max_sessions || limits->max_sessions == 0)
+        return true;
+    atomic_fetch_sub(limits->sessions, 1);
+    worker_dismiss_session(w);
+    return false;
+}
+
+static void dismiss(struct worker *w, const struct session_limits *limits)
+{
+    worker_dismiss_session(w);
+    atomic_fetch_sub(limits->sessions, 1);
+}
+
+static bool admit_surplus(struct worker *w, const struct session_limits *limits)
+{
+    if (!limits->flow->hears_surplus || w->surplus_count >= SURPLUS_MOST)
+        return false;
+    w->surplus_count++;
+    return true;
+}
+
 void session_close(struct session *s, enum close_reason reason)
 {
     struct worker *w = s->worker;
@@ -106,8 +132,10 @@ void session_close(struct session *s, enum close_reason reason)
     list_append(&w->dead_sessions, &s->due);
     w->active_sessions -= s->open_requests > 0;
     s->open_requests = 0;
-    worker_dismiss_session(w);
-    atomic_fetch_sub(s->limits->sessions, 1);
+    if (s->surplus)
+        w->surplus_count--;
+    else
+        dismiss(w, s->limits);
     counter_sub(&w->shared.sessions_open, 1);
     counter_add(&w->shared.closed[reason], 1);
     if (s->begun)
@@ -477,23 +505,13 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
         read_input(s);
 }
 
-static bool admit(struct worker *w, const struct session_limits *limits)
-{
-    if (!worker_admit_session(w))
-        return false;
-    if (atomic_fetch_add(limits->sessions, 1) < limits->max_sessions || limits->max_sessions == 0)
-        return true;
-    atomic_fetch_sub(limits->sessions, 1);
-    worker_dismiss_session(w);
-    return false;
-}
-
 void session_open(struct worker *w, int fd, const struct session_limits *limits,
                   struct tls_context *tls)
 {
+    bool has_room = !w->draining && admit(w, limits);
     struct session *s;
 
-    if (w->draining || !admit(w, limits)) {
+    if (!has_room && (w->draining || !admit_surplus(w, limits))) {
         if (!w->draining && tls == NULL && limits->flow->turn_away != NULL)
             limits->flow->turn_away(limits, fd);
         counter_add(&w->shared.closed[w->draining ? CLOSE_DRAINED : CLOSE_TOO_MANY], 1);
@@ -503,6 +521,7 @@ void session_open(struct worker *w, int fd, const struct session_limits *limits,
     s = memset(slab_new(limits->slab), 0, limits->slab->size);
     s->worker = w;
     s->limits = limits;
+    s->surplus = !has_room;
     s->id = ++w->sessions_made * w->count + w->index;
     s->opened_s = s->active_s = seconds(w);
     list_init(&s->due);

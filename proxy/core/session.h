@@ -64,6 +64,7 @@ struct session {
     bool begun : 1;               /* the flow knows it */
     bool stays : 1;               /* kept by the flow: idle_timeout does not apply (subscribers) */
     bool logged_in : 1;           /* kept by the flow; false: handshake_timeout applies */
+    bool surplus : 1;             /* there is no room for it: to be told so */
 };
 
 /* Takes an accepted descriptor. */

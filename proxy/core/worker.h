@@ -59,7 +59,8 @@ struct worker {
     size_t max_bytes;    /* this worker's share of max_memory */
     size_t unsent_bytes; /* of all upstreams' traffic: what their servers did not take yet */
     bool defended;       /* since the last tick, in vain: it is not sessions that hold too much */
-    uint32_t session_count;
+    uint32_t session_count; /* those for whom there is room, and: */
+    uint32_t surplus_count;
     uint32_t active_sessions;  /* of them, those with requests open */
     uint32_t came_now;         /* sessions that began to wait in this turn, or were answered */
     uint32_t crowd, crowd_now; /* those that asked between the last two ticks; since; flow.h */

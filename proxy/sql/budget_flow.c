@@ -63,16 +63,12 @@ static bool take(struct sql_budget *b, uint32_t most, const struct sql_roster *r
     return false;
 }
 
-bool sql_budget_take(struct sql_roster *roster, bool reserve)
+/* Of the others' budgets, when it has been taken of its own. */
+static bool take_others(struct sql_roster *roster, uint64_t now_us)
 {
     const struct sql_account *a = roster->account;
-    uint64_t now_us = worker_now_us(a->side->worker);
-    struct sql_sizes sizes = sql_account_sizes(a);
 
-    if (!take(roster->budget, sizes.pool_size + (reserve ? sizes.reserve_pool_size : 0), roster,
-              now_us))
-        return false;
-    if (!take(roster->database_budget, sizes.max_connections, roster, now_us))
+    if (!take(roster->database_budget, sql_account_sizes(a).max_connections, roster, now_us))
         goto no_database;
     if (!take(roster->user_budget, sql_account_max_connections(a), roster, now_us))
         goto no_user;
@@ -82,6 +78,35 @@ no_user:
 no_database:
     atomic_fetch_sub(&roster->budget->open, 1);
     return false;
+}
+
+bool sql_budget_take(struct sql_roster *roster, bool reserve)
+{
+    const struct sql_account *a = roster->account;
+    uint64_t now_us = worker_now_us(a->side->worker);
+    struct sql_sizes sizes = sql_account_sizes(a);
+
+    return take(roster->budget, sizes.pool_size + (reserve ? sizes.reserve_pool_size : 0), roster,
+                now_us) &&
+           take_others(roster, now_us);
+}
+
+/* Nobody waits for it: it takes nothing from others, nor has them close what they have. */
+bool sql_budget_take_least(struct sql_roster *roster)
+{
+    const struct sql_account *a = roster->account;
+    struct sql_sizes sizes = sql_account_sizes(a);
+    uint32_t user_most = sql_account_max_connections(a);
+
+    if ((sizes.max_connections > 0 &&
+         atomic_load(&roster->database_budget->open) >= sizes.max_connections) ||
+        (user_most > 0 && atomic_load(&roster->user_budget->open) >= user_most))
+        return false;
+    if (atomic_fetch_add(&roster->budget->open, 1) >= sizes.min_pool_size) {
+        atomic_fetch_sub(&roster->budget->open, 1);
+        return false;
+    }
+    return take_others(roster, worker_now_us(a->side->worker));
 }
 
 static void keep(struct sql_budget *b)

@@ -17,6 +17,8 @@
 #include "proxy/base/mem.h"
 #include "proxy/sql/sql_flow.h"
 
+enum { NAME_MOST = 63 }; /* of an application_name: PostgreSQL's NAMEDATALEN - 1 */
+
 struct sql_entry {
     struct pg_admit admit;
     bool admits;
@@ -108,6 +110,33 @@ static bool begin_with_options(struct sql_session *s, struct slice options)
     return fine;
 }
 
+/* Behind the name that the client gave, or PgBouncer's "app", of which so much is left that the
+ * server, which cuts names, shows all of the address. */
+static bool add_host(struct sql_session *s)
+{
+    struct slice name = slice_text("application_name"), value;
+    char address[64];
+    struct buf text = { 0 };
+    bool fine;
+
+    if (!sql_side_of(s)->settings->application_name_add_host ||
+        sql_console_is(sql_side_of(s), s->entry->database))
+        return true;
+    if (!pg_settings_find(s->settings.start, name, &value) || value.len == 0)
+        value = slice_text("app");
+    session_address(&s->base, address, sizeof(address));
+    if (value.len > NAME_MOST - strlen(" - ") - strlen(address)) {
+        value.len = NAME_MOST - strlen(" - ") - strlen(address);
+        while (value.len > 0 && (value.at[value.len] & 0xc0) == 0x80)
+            value.len--; /* not within a character */
+    }
+    buf_slice(&text, value);
+    buf_format(&text, " - %s", address);
+    fine = begin_with(s, name, buf_all(&text));
+    buf_fini(&text);
+    return fine;
+}
+
 static bool read_parameters(struct sql_session *s, struct slice parameters)
 {
     struct sql_entry *entry = entry_of(s);
@@ -189,6 +218,17 @@ void sql_entry_admit(struct sql_session *s)
     buf_fini(&out);
 }
 
+static void tell_surplus(struct sql_session *s)
+{
+    struct buf out = { 0 };
+
+    pg_put_error_text(&out, "FATAL", "53300", "sorry, too many clients already");
+    sql_session_put(s, buf_all(&out));
+    buf_fini(&out);
+    s->stage = SQL_LEAVING;
+    session_finish(&s->base, CLOSE_TOO_MANY);
+}
+
 static void start(struct sql_session *s, const struct pg_opening *opening)
 {
     struct buf out = { 0 };
@@ -202,7 +242,11 @@ static void start(struct sql_session *s, const struct pg_opening *opening)
         sql_session_fatal(s, "28000", "this listener asks for TLS: connect with sslmode=require");
         return;
     }
-    if (read_parameters(s, opening->parameters))
+    if (!read_parameters(s, opening->parameters))
+        return;
+    if (s->base.surplus && !sql_console_is(sql_side_of(s), s->entry->database))
+        tell_surplus(s); /* who operates it may look at what there is so much of */
+    else if (add_host(s))
         sql_entry_admit(s);
 }
 

@@ -219,11 +219,29 @@ static void end_idle(struct sql_roster *roster, uint64_t now_us)
     }
 }
 
+/* min_pool_size of them are there before they are needed, once there was one: one after another. */
+static void open_least(struct sql_roster *roster, uint64_t now_us)
+{
+    const struct sql_endpoint *e = roster->endpoint;
+    const struct sql_side *side = roster->account->side;
+    uint32_t least = sql_account_sizes(roster->account).min_pool_size;
+
+    if (atomic_load(&roster->budget->open) >= least || roster->starting > 0 ||
+        (roster->open == 0 && roster->account->sessions == 0) || now_us < roster->least_again_us ||
+        side->gone || !e->present || e->failing ||
+        !board_is_up(side->assembly->board, e->settings->number) || sql_halt_is_on(roster->account))
+        return;
+    if (sql_budget_take_least(roster))
+        sql_upstream_open(roster);
+    worker_be_busy(side->worker);
+}
+
 void sql_roster_tick(struct sql_roster *roster, uint64_t now_us)
 {
     sql_move_give_idle(roster);
     end_idle(roster, now_us);
     open_more(roster);
+    open_least(roster, now_us);
     if (!list_is_empty(&roster->waiters))
         worker_be_busy(roster->account->side->worker);
 }

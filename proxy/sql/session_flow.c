@@ -252,7 +252,8 @@ static size_t input(struct session *base, struct slice in)
     return in.len;
 }
 
-/* There are too many sessions: PostgreSQL's own words. */
+/* There are too many sessions, and too many who are to hear it: PostgreSQL's own words, which not
+ * every client takes for an answer to its SSLRequest. */
 static void turn_away(const struct session_limits *limits, int fd)
 {
     struct buf out = { 0 };
@@ -305,6 +306,7 @@ void sql_session_tick(struct sql_session *s, uint64_t now_us)
 const struct flow sql_flow = {
     .name = "sql",
     .tls_inside = true,
+    .hears_surplus = true,
     .session_begin = begin,
     .session_input = input,
     .session_drained = drained,

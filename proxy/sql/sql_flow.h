@@ -176,8 +176,9 @@ struct sql_roster {
     uint64_t wish_at_us;     /* when it told so */
     uint64_t asked_until_us; /* until then our own wish is believed */
     uint32_t waiter_count;
-    uint32_t open;     /* here, those that start included */
-    uint32_t starting; /* of them */
+    uint64_t least_again_us; /* not before is one opened that nobody waits for: the last failed */
+    uint32_t open;           /* here, those that start included */
+    uint32_t starting;       /* of them */
 };
 
 /* What a client is told at its login, besides its key. */
@@ -513,6 +514,7 @@ struct sql_budget *sql_budget_open(const char *pool, const char *endpoint, const
                                    const char *user);
 void sql_budget_close(struct sql_budget **where);
 bool sql_budget_take(struct sql_roster *roster, bool reserve);
+bool sql_budget_take_least(struct sql_roster *roster); /* up to min_pool_size */
 void sql_budget_give(struct sql_roster *roster);
 void sql_budgets_ref(struct sql_budgets budgets);
 void sql_budgets_give(struct sql_budgets budgets); /* and the references */

@@ -13,7 +13,10 @@
 #include "proxy/base/mem.h"
 #include "proxy/sql/sql_flow.h"
 
-enum { LOGIN_PARAMETERS = 4 };
+enum {
+    LOGIN_PARAMETERS = 4,
+    LEAST_REST_US = 1000 * 1000, /* after one that nobody waited for failed */
+};
 
 /* What a login borrows until it is over: of its own, since clients who log in meanwhile, and a
  * reload, change what it was taken from. */
@@ -540,6 +543,8 @@ void sql_upstream_lost(struct upstream *base, enum err err, const char *why)
     tally_loss(u, err);
     if (u->sampler != NULL)
         sql_sampler_lost(u);
+    if (roster != NULL && !stood)
+        roster->least_again_us = worker_now_us(base->worker) + LEAST_REST_US;
     sql_reply_lost(u, kept);
     sql_upstream_retire(u);
     if (!stood && is_login && roster != NULL)
