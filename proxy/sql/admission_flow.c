@@ -207,13 +207,14 @@ static bool ask_for_secret(struct sql_session *s, struct sql_admission *a)
 {
     struct sql_side *side = sql_side_of(s);
     struct sql_answer *answer = a->answer;
-    const char *secret = NULL;
+    /* Physical replication is of no database. */
+    const char *database = a->is_replication ? "postgres" : a->database, *secret = NULL;
 
     if (!a->is_answered)
-        answer = sql_inquiry_find(side, a->user, a->database);
+        answer = sql_inquiry_find(side, a->user, database);
     if (answer == NULL && !a->is_answered) {
         s->stage = SQL_ASKING;
-        sql_inquiry_ask(s, a->user, a->database);
+        sql_inquiry_ask(s, a->user, database);
         return false;
     }
     if (answer != NULL)

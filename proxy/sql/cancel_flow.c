@@ -161,14 +161,14 @@ static void cancel(struct sql_session *s)
         sql_session_fail_exchange(s, "57014", "canceling statement due to user request");
     else if (u != NULL && u->probing)
         u->cancel_due = u->expect.count > 1; /* what is meant comes behind our own question */
-    else if (u != NULL && !pg_expect_is_empty(&u->expect))
+    else if (u != NULL && (s->stage == SQL_TUNNEL || !pg_expect_is_empty(&u->expect)))
         sql_cancel_upstream(u);
 }
 
 /* Wrong secrets must not be told from wrong numbers by the time it takes. */
 static bool is_meant(const struct sql_session *s, const struct cancel_letter *letter)
 {
-    return s->stage == SQL_READY &&
+    return (s->stage == SQL_READY || s->stage == SQL_TUNNEL) &&
            ((s->key_pid ^ letter->pid) | (s->key_secret ^ letter->secret)) == 0;
 }
 

@@ -389,6 +389,10 @@ void sql_entry_go_on(struct sql_session *s)
     const struct pg_settings *reported;
     struct sql_endpoint *endpoint;
 
+    if (s->entry->replication != PG_REPLICATION_NO) {
+        sql_tunnel_begin(s, s->entry->replication);
+        return;
+    }
     if (s->lease != NULL) {
         if (s->entry->applying && s->lease->status != PG_STATUS_IDLE) {
             struct sql_upstream *u = s->lease; /* the client was told why */
@@ -431,50 +435,6 @@ void sql_entry_tell_error(struct sql_session *s, const struct pg_report *report)
     session_finish(&s->base, CLOSE_REFUSED);
 }
 
-/* ---- tunnels ---- */
-
-static void begin_tunnel(struct sql_session *s)
-{
-    struct sql_endpoint *primary = sql_primary(sql_side_of(s));
-    struct sql_upstream *u;
-
-    if (primary == NULL || primary->failing) {
-        sql_session_fatal(s, "57P03", "there is no primary to replicate from");
-        return;
-    }
-    u = sql_upstream_open_alone(s->account, primary);
-    u->tunnel = s->entry->replication == PG_REPLICATION_DATABASE ? "database" : "true";
-    s->lease = u;
-    u->lessee = s;
-    primary->busy++; /* as a lease: sql_lease_drop() takes it back */
-    counter_add(&primary->stats->upstreams_leased, 1);
-    sql_tally_lease(s, true);
-    s->stage = SQL_WELCOMING;
-    session_pause(&s->base);
-}
-
-void sql_tunnel_ready(struct sql_upstream *u)
-{
-    struct sql_session *s = u->lessee;
-    struct pg_settings_walk walk = { 0 };
-    struct pg_setting p;
-    struct buf out = { 0 };
-
-    if (s == NULL)
-        return;
-    while (pg_settings_news(NULL, u->reported, &walk, &p))
-        pg_put_parameter_status(&out, p.name, p.value);
-    sql_cancel_key(s);
-    pg_put_key(&out, s->key_pid, slice_of(&s->key_secret, sizeof(s->key_secret)));
-    pg_put_ready(&out, PG_STATUS_IDLE);
-    sql_session_put(s, buf_all(&out));
-    buf_fini(&out);
-    sql_entry_free(s);
-    s->stage = SQL_TUNNEL;
-    s->base.stays = true;
-    session_resume(&s->base);
-}
-
 /* ---- in ---- */
 
 static void admitted(struct sql_session *s)
@@ -491,7 +451,8 @@ static void admitted(struct sql_session *s)
     take_credentials(s);
     s->stage = SQL_WELCOMING;
     s->base.logged_in = true; /* what follows has timeouts of its own */
-    if (s->account->database_settings == NULL) {
+    /* Physical replication is of no database, whichever is named. */
+    if (s->account->database_settings == NULL && entry->replication != PG_REPLICATION_PHYSICAL) {
         sql_session_fatal(s, "3D000", "database \"%s\" does not exist", entry->database);
         return;
     }
@@ -502,10 +463,7 @@ static void admitted(struct sql_session *s)
     }
     if (s->route == SQL_ROUTE_AUTO)
         sql_local_set(s, slice_text("sheaf.route"), slice_of(NULL, 0), true);
-    if (entry->replication != PG_REPLICATION_NO)
-        begin_tunnel(s);
-    else
-        sql_entry_go_on(s);
+    sql_entry_go_on(s);
 }
 
 size_t sql_entry_input(struct sql_session *s, struct slice in)

@@ -243,9 +243,7 @@ static size_t input(struct session *base, struct slice in)
     case SQL_CONSOLE:
         return sql_console_input(s, in);
     case SQL_TUNNEL:
-        if (s->lease != NULL)
-            upstream_put(&s->lease->base, in);
-        return in.len;
+        return s->lease != NULL ? sql_tunnel_input(s, in) : in.len;
     case SQL_LEAVING:
         break;
     }

@@ -21,6 +21,7 @@
  *     move_flow.c       upstreams that another worker has more need of
  *     budget_flow.c     how many upstreams the process may have
  *     upstream_flow.c   one upstream: TLS, login, loss, clock
+ *     tunnel_flow.c     replication: bytes that go by
  *     sample_flow.c     where the primary and the replicas stand in the log
  *     catalog_flow.c    what the primary's catalog says of functions and relations
  *     cancel_flow.c     requests to cancel
@@ -799,8 +800,14 @@ void sql_cancel_end(struct worker *w);
 /* Cancels what the upstream is doing, whoever asked for it. */
 void sql_cancel_upstream(struct sql_upstream *u);
 
-/* entry_flow.c, for tunnels */
+/* tunnel_flow.c */
+void sql_tunnel_begin(struct sql_session *s, enum pg_replication replication);
+/* Appends the pg_parameters with which it logs in; their texts are the session's. */
+void sql_tunnel_parameters(const struct sql_upstream *u, struct buf *parameters);
 void sql_tunnel_ready(struct sql_upstream *u);
+size_t sql_tunnel_input(struct sql_session *s, struct slice in);
+void sql_tunnel_output(struct sql_upstream *u, struct slice in);
+void sql_tunnel_lost(struct sql_upstream *u, enum err err, const char *why);
 
 /* local_flow.c */
 bool sql_local_is_position(const struct sql_class *c);

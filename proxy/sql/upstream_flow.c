@@ -14,7 +14,6 @@
 #include "proxy/sql/sql_flow.h"
 
 enum {
-    LOGIN_PARAMETERS = 4,
     LEAST_REST_US = 1000 * 1000, /* after one that nobody waited for failed */
 };
 
@@ -25,7 +24,6 @@ struct sql_login_state {
     struct pg_login_settings settings;
     char *user, *database, *password; /* owned; password NULL: none */
     struct scram_keys keys, derived;  /* iterations 0: none */
-    struct pg_parameter parameters[LOGIN_PARAMETERS];
     uint8_t endpoint_hash[SCRAM_ENDPOINT_MOST];
 };
 
@@ -92,12 +90,6 @@ static const char *database_of(const struct sql_upstream *u)
     return settings->database_name != NULL ? settings->database_name : a->database;
 }
 
-static void add_parameter(struct sql_login_state *state, const char *name, const char *value)
-{
-    state->parameters[state->settings.parameter_count++] =
-        (struct pg_parameter){ slice_text(name), slice_text(value) };
-}
-
 /* Where keys that were derived are kept: the next login as this user takes what they are. */
 static struct scram_keys *kept_keys(const struct sql_upstream *u)
 {
@@ -142,7 +134,7 @@ static void begin_login(struct sql_upstream *u)
 {
     struct sql_login_state *state = u->login;
     const struct endpoint_settings *e = u->base.endpoint;
-    struct buf out = { 0 };
+    struct buf out = { 0 }, parameters = { 0 };
     size_t hash_len = 0;
 
     if (u->base.conn.tls != NULL &&
@@ -151,13 +143,17 @@ static void begin_login(struct sql_upstream *u)
     take_secrets(u, state);
     state->settings.user = slice_text(state->user);
     state->settings.database = slice_text(state->database);
-    state->settings.parameters = state->parameters;
     state->settings.endpoint = slice_of(state->endpoint_hash, hash_len);
     state->settings.is_private = u->base.conn.tls != NULL || e->address.path != NULL;
     state->settings.may_tell_password = address_is_local(&e->address);
-    if (u->tunnel != NULL)
-        add_parameter(state, "replication", u->tunnel);
+    if (u->tunnel != NULL && u->lessee != NULL)
+        sql_tunnel_parameters(u, &parameters);
+    state->settings.parameters = (const struct pg_parameter *)parameters.at;
+    state->settings.parameter_count = parameters.len / sizeof(struct pg_parameter);
     pg_login_begin(&state->login, &state->settings, &out);
+    state->settings.parameters = NULL; /* they are said */
+    state->settings.parameter_count = 0;
+    buf_fini(&parameters);
     upstream_say(&u->base, buf_all(&out));
     buf_fini(&out);
 }
@@ -303,10 +299,7 @@ size_t sql_upstream_input(struct upstream *base, struct slice in)
     if (u->login != NULL)
         return read_login(u, in);
     if (u->tunnel != NULL) {
-        if (u->lessee != NULL)
-            sql_session_put(u->lessee, in);
-        if (u->lessee != NULL && u->lessee->base.throttled)
-            upstream_pause(base, true);
+        sql_tunnel_output(u, in);
         return in.len;
     }
     if (u->sampler != NULL)
@@ -545,12 +538,17 @@ void sql_upstream_lost(struct upstream *base, enum err err, const char *why)
         sql_sampler_lost(u);
     if (roster != NULL && !stood)
         roster->least_again_us = worker_now_us(base->worker) + LEAST_REST_US;
-    sql_reply_lost(u, kept);
+    if (u->tunnel != NULL)
+        sql_tunnel_lost(u, err, kept);
+    else
+        sql_reply_lost(u, kept);
     sql_upstream_retire(u);
     if (!stood && is_login && roster != NULL)
         login_refused(roster, sqlstate, kept);
     else if (inquirer != NULL && (stood || is_login))
         sql_inquiry_lost(inquirer, err, sqlstate, kept);
+    else if (u->tunnel != NULL && is_login)
+        return; /* its session was told */
     else if (is_catalog && (stood || is_login))
         log_event(LOG_WARN, "catalog can't be read", log_text("endpoint", e->name),
                   log_text("why", kept));
