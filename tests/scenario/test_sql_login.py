@@ -2,10 +2,32 @@
 # not under tsan: one session's own affairs
 """Logins of clients at the daemon: by rules, maps, certificates and secrets in files, and from there at a real
 PostgreSQL with what they proved."""
+import json
 import struct
+import unittest
+
+import psycopg
 
 from lib import *
 from lib import pgwire, sql_login
+from lib.postgres import binary
+from lib.process import run
+
+NODE_MODULES = REPOSITORY / "build/npm/node_modules"
+NODE = """
+const { Client } = require("pg");
+(async () => {
+  const client = new Client(JSON.parse(process.argv[1]));
+  try {
+    await client.connect();
+    console.log((await client.query("SELECT current_user AS who")).rows[0].who);
+    await client.end();
+  } catch (error) {
+    console.log(error.code, error.message);
+    process.exit(0);
+  }
+})();
+"""
 
 
 class Daemon(sql_login.SqlLogin):
@@ -36,6 +58,54 @@ class Methods(sql_login.Methods, Daemon):
 
 class Refusals(sql_login.Refusals, Daemon):
     pass
+
+
+class Clients(Daemon):
+    """Methods by programs that people use; what psycopg2 and asyncpg do is in Methods."""
+
+    WAYS = [("scram", {}), ("scram", {"sslmode": "verify-full"}), ("scram", {"sslmode": "require", "channel_binding": "require"}),
+            ("md5", {}), ("plain", {}), ("clear5", {"sslmode": "require"}), ("certs", {"sslmode": "require", "cert": "anna"}),
+            ("full", {"sslmode": "verify-ca", "cert": "full"})]
+
+    def conninfo(self, user, password="pencil", cert=None, **words):
+        words = {"host": "127.0.0.1", "port": self.port, "user": user, "password": password, "dbname": "app", "sslmode": "disable",
+                 **words}
+        if words["sslmode"] != "disable":
+            words["sslrootcert"] = self.certificates.ca
+        if cert:
+            words |= {"sslcert": self.certificates.cert(cert), "sslkey": self.certificates.key(cert)}
+        return " ".join(f"{name}='{value}'" for name, value in words.items())
+
+    def psql(self, *arguments, **words):
+        return run([binary("psql"), self.conninfo(*arguments, **words), "-XAtqc", "SELECT current_user"])
+
+    def test_psql(self):
+        for user, words in self.WAYS:
+            with self.subTest(user, **words):
+                self.assertEqual(self.psql(user, **words), (0, f"{user}\n", ""))
+        self.assertEqual(self.psql("mate", **self.local), (0, "mate\n", ""))
+        code, _, words = self.psql("scram", "Pencil")
+        self.assertEqual(code, 2)
+        self.assertIn('FATAL:  password authentication failed for user "scram"', words)
+
+    def test_psycopg_3(self):
+        for user, words in self.WAYS:
+            with self.subTest(user, **words), psycopg.connect(self.conninfo(user, **words)) as connection:
+                self.assertEqual(connection.execute("SELECT current_user").fetchone(), (user,))
+
+    @unittest.skipUnless(NODE_MODULES.exists(), "tests/run installs the packages")
+    def test_node_pg(self):
+        ca = self.certificates.ca.read_text()
+        for user, password, tls, said in (
+                ("scram", "pencil", False, "scram"), ("scram", "pencil", True, "scram"), ("md5", "pencil", False, "md5"),
+                ("plain", "pencil", True, "plain"),
+                ("scram", "Pencil", True, '28P01 password authentication failed for user "scram"'),
+                ("nobody", "pencil", False, '28P01 password authentication failed for user "nobody"')):
+            where = {"host": "127.0.0.1", "port": self.port, "user": user, "password": password, "database": "app",
+                     "ssl": {"ca": ca, "servername": "localhost"} if tls else False}
+            with self.subTest(user, password=password, tls=tls):
+                _, out, err = run(["node", "-e", NODE, json.dumps(where)], env={"NODE_PATH": str(NODE_MODULES)})
+                self.assertEqual(out.strip(), said, err)
 
 
 class Interrupted(pgwire.PgSession):
