@@ -520,47 +520,81 @@ static void tally_loss(const struct sql_upstream *u, enum err err)
         tally_failure(sheet, e->settings->number, reason_of_err(err, !u->stood));
 }
 
+/* How one was lost that has forgotten it meanwhile. */
+struct loss {
+    struct sql_endpoint *endpoint;
+    struct sql_roster *roster;
+    struct sql_inquirer *inquirer;
+    enum err err;
+    bool stood, is_catalog, is_tunnel;
+    char sqlstate[6], why[256];
+};
+
+/* A login that the server refused: its account's trouble, or its owner's. */
+static void login_lost(const struct loss *l)
+{
+    if (l->roster != NULL)
+        login_refused(l->roster, l->sqlstate, l->why);
+    else if (l->inquirer != NULL)
+        sql_inquiry_lost(l->inquirer, l->err, l->sqlstate, l->why);
+    else if (l->is_catalog)
+        log_event(LOG_WARN, "catalog can't be read", log_text("endpoint", l->endpoint->name),
+                  log_text("why", l->why));
+    else if (!l->is_tunnel) /* its session was told */
+        sql_endpoint_fails(l->endpoint, l->err, l->why);
+}
+
+static void no_room(const struct loss *l)
+{
+    if (l->roster != NULL)
+        sql_move_ask(l->roster); /* others have what there is */
+    else if (l->inquirer != NULL)
+        sql_inquiry_lost(l->inquirer, l->err, l->sqlstate, l->why);
+    log_event(LOG_WARN, "server has no room", log_text("endpoint", l->endpoint->name),
+              log_text("why", l->why));
+}
+
+static void stood_lost(const struct loss *l)
+{
+    if (l->inquirer != NULL)
+        sql_inquiry_lost(l->inquirer, l->err, l->sqlstate, l->why);
+    else if (l->is_catalog)
+        log_event(LOG_WARN, "catalog can't be read", log_text("endpoint", l->endpoint->name),
+                  log_text("why", l->why));
+}
+
 void sql_upstream_lost(struct upstream *base, enum err err, const char *why)
 {
     struct sql_upstream *u = (struct sql_upstream *)base;
-    struct sql_endpoint *e = u->endpoint;
-    struct sql_roster *roster = u->roster;
-    struct sql_inquirer *inquirer = u->inquirer;
-    bool stood = u->stood, is_catalog = u->catalog != NULL;
-    bool is_login = err == ERR_LOGIN || err == ERR_UNSUPPORTED;
-    char kept[256], sqlstate[6];
+    struct loss l = { .endpoint = u->endpoint,
+                      .roster = u->roster,
+                      .inquirer = u->inquirer,
+                      .err = err,
+                      .stood = u->stood,
+                      .is_catalog = u->catalog != NULL,
+                      .is_tunnel = u->tunnel != NULL };
 
-    snprintf(kept, sizeof(kept), "%s", why);
-    memcpy(sqlstate, u->sqlstate, sizeof(sqlstate));
-    counter_add(&e->stats->upstreams_lost, stood);
+    snprintf(l.why, sizeof(l.why), "%s", why);
+    memcpy(l.sqlstate, u->sqlstate, sizeof(l.sqlstate));
+    counter_add(&l.endpoint->stats->upstreams_lost, l.stood);
     tally_loss(u, err);
     if (u->sampler != NULL)
         sql_sampler_lost(u);
-    if (roster != NULL && !stood)
-        roster->least_again_us = worker_now_us(base->worker) + LEAST_REST_US;
-    if (u->tunnel != NULL)
-        sql_tunnel_lost(u, err, kept);
+    if (l.roster != NULL && !l.stood)
+        l.roster->least_again_us = worker_now_us(base->worker) + LEAST_REST_US;
+    if (l.is_tunnel)
+        sql_tunnel_lost(u, err, l.why);
     else
-        sql_reply_lost(u, kept);
+        sql_reply_lost(u, l.why);
     sql_upstream_retire(u);
-    if (!stood && is_login && roster != NULL)
-        login_refused(roster, sqlstate, kept);
-    else if (inquirer != NULL && (stood || is_login))
-        sql_inquiry_lost(inquirer, err, sqlstate, kept);
-    else if (u->tunnel != NULL && is_login)
-        return; /* its session was told */
-    else if (is_catalog && (stood || is_login))
-        log_event(LOG_WARN, "catalog can't be read", log_text("endpoint", e->name),
-                  log_text("why", kept));
-    else if (!stood && err != ERR_LIMIT)
-        sql_endpoint_fails(e, err, kept);
-    else if (!stood && roster != NULL)
-        sql_move_ask(roster); /* others have what there is */
-    if (inquirer != NULL && !stood && err == ERR_LIMIT)
-        sql_inquiry_lost(inquirer, err, sqlstate, kept);
-    if (!stood && err == ERR_LIMIT)
-        log_event(LOG_WARN, "server has no room", log_text("endpoint", e->name),
-                  log_text("why", kept));
+    if (l.stood)
+        stood_lost(&l);
+    else if (err == ERR_LOGIN || err == ERR_UNSUPPORTED)
+        login_lost(&l);
+    else if (err == ERR_LIMIT)
+        no_room(&l);
+    else
+        sql_endpoint_fails(l.endpoint, err, l.why);
 }
 
 void sql_upstream_says_goodbye(struct sql_upstream *u, const struct pg_report *report)
