@@ -221,6 +221,7 @@ enum sql_auth {
 };
 /* AUTO: off for clients without a certificate of ours, for servers on this machine. */
 enum sql_listen_tls { SQL_TLS_AUTO, SQL_TLS_OFF, SQL_TLS_ALLOW, SQL_TLS_REQUIRE };
+enum sql_server_login { SQL_SERVER_LOGIN_OWN, SQL_SERVER_LOGIN_LIBPQ };
 enum sql_server_tls {
     SQL_SERVER_TLS_AUTO,
     SQL_SERVER_TLS_OFF,
@@ -308,6 +309,7 @@ struct sql_pool {
     bool application_name_add_host;
     enum sql_listen_tls tls;
     enum sql_server_tls server_tls;
+    enum sql_server_login server_login;
     const char *probe_user, *probe_password; /* as given; sql_probe_login() knows the rest */
     const char *probe_database;
 };

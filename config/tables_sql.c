@@ -14,6 +14,7 @@ static const char *const AUTHS[] = { "scram-sha-256", "md5",   "password", "cert
                                      "peer",          "trust", NULL };
 static const char *const LISTEN_TLS[] = { "auto", "off", "allow", "require", NULL };
 static const char *const SERVER_TLS[] = { "auto", "off", "prefer", "require", "verify", NULL };
+static const char *const SERVER_LOGINS[] = { "own", "libpq", NULL };
 static const char *const ROUTES[] = { "auto", "primary", "replica", NULL };
 
 const char *sql_pooling_name(enum sql_pooling pooling)
@@ -180,6 +181,10 @@ const struct option tables_sql[] = {
               "for their name; auto: off on this machine, else verify" },
     TABLES_POOL_ENDPOINT_TLS_FILES("server_tls_"),
     TABLES_POOL_ENDPOINT_TLS_FORM("server_tls_"),
+    { "server_login", OPTION_WORD, AT(server_login), "own", .words = SERVER_LOGINS,
+      .text =
+          "libpq: who asks for Kerberos (GSSAPI) is answered by libpq, with the tickets, keytabs "
+          "and environment of the process; all else is done by our own login in any case" },
 
     TABLES_POOL_HEALTH,
     { "slow_start", OPTION_DURATION, AT(base.health.slow_start_ms), "10s", .max = HOURS(1),

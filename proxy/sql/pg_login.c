@@ -3,6 +3,7 @@
  *     BEGUN --cleartext, md5--> ANSWERED --ok--> IN --ReadyForQuery--> READY
  *       |  \--SASL--> CHALLENGE --continue--> SIGNATURE --final--> ANSWERED
  *       +--ok (trust)--> IN
+ *       +--what only a deputy can prove--> DEPUTY --ok--> IN
  *     any --ErrorResponse, or what is not due--> FAILED
  *
  * ParameterStatus and BackendKeyData are due once we are IN; notices always. */
@@ -270,7 +271,7 @@ static enum err take_ok(struct pg_login *l)
     if (l->step == PG_LOGIN_CHALLENGE || l->step == PG_LOGIN_SIGNATURE)
         return refuse(l, ERR_LOGIN,
                       "the server let us in without a proof that it knows the password");
-    if (l->step != PG_LOGIN_BEGUN && l->step != PG_LOGIN_ANSWERED)
+    if (l->step != PG_LOGIN_BEGUN && l->step != PG_LOGIN_ANSWERED && l->step != PG_LOGIN_DEPUTY)
         return not_due(l, "AuthenticationOk");
     if (l->settings->must_bind && !l->is_bound)
         return refuse(l, ERR_TLS,
@@ -320,12 +321,27 @@ static enum err answer_first(struct pg_login *l, struct pg_auth auth, struct buf
                   "the server asks for authentication by %s, which is not supported", name);
 }
 
+/* Nothing else goes there: a deputy might know passwords, to be said to nobody who asks. */
+static bool is_deputys(const struct pg_login *l, uint32_t kind)
+{
+    if (!l->settings->has_deputy || l->settings->must_bind)
+        return false;
+    return l->step == PG_LOGIN_DEPUTY
+               ? kind == PG_AUTH_GSS_CONTINUE
+               : l->step == PG_LOGIN_BEGUN && (kind == PG_AUTH_GSS || kind == PG_AUTH_SSPI);
+}
+
 static enum err take_auth(struct pg_login *l, struct slice body, struct buf *out)
 {
     struct pg_auth auth;
 
     if (pg_read_auth(body, &auth) != ERR_NONE)
         return malformed(l, "request for authentication");
+    if (is_deputys(l, auth.kind)) {
+        l->step = PG_LOGIN_DEPUTY;
+        pg_put_auth(&l->for_deputy, auth.kind, auth.data);
+        return ERR_NONE;
+    }
     switch (auth.kind) {
     case PG_AUTH_OK:
         return take_ok(l);
@@ -520,5 +536,6 @@ void pg_login_fini(struct pg_login *l)
 {
     scram_prover_fini(&l->prover);
     buf_fini(&l->parameters);
+    buf_fini(&l->for_deputy);
     OPENSSL_cleanse(l, sizeof(*l));
 }

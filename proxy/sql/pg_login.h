@@ -10,8 +10,9 @@
  *     pg_login_fini(&login);
  *
  * Methods: trust, a clear password (over TLS or a Unix socket, if nothing else is said), md5,
- * SCRAM-SHA-256, and -PLUS where the hash of the server's certificate is given.  A server that asks
- * for more than one, or lets us in without the proof that SCRAM owes, is refused.
+ * SCRAM-SHA-256, and -PLUS where the hash of the server's certificate is given; GSSAPI by a deputy,
+ * whose answers the caller sends to the server.  A server that asks for more than one, or lets us
+ * in without the proof that SCRAM owes, is refused.
  *
  * Whatever a server sends, memory is bounded by the limits below, and so is the work: deriving keys
  * by scram.h's limit of iterations, all else by the bytes that a login may take. */
@@ -52,6 +53,7 @@ struct pg_login_settings {
     bool is_private;        /* over TLS or a Unix socket: a clear password may be said */
     bool may_tell_password; /* it may be said in any case */
     bool must_bind;         /* nothing but SCRAM-SHA-256-PLUS will do */
+    bool has_deputy;        /* what we can't prove ourselves goes to l->for_deputy */
 };
 
 enum pg_login_step {
@@ -59,6 +61,7 @@ enum pg_login_step {
     PG_LOGIN_CHALLENGE, /* SCRAM: the server's first message is to come */
     PG_LOGIN_SIGNATURE, /* SCRAM: its last one */
     PG_LOGIN_ANSWERED,  /* all is said; we are to be let in */
+    PG_LOGIN_DEPUTY,    /* another proves who we are: requests are for him */
     PG_LOGIN_IN,        /* parameters, the key, ReadyForQuery */
     PG_LOGIN_READY,
     PG_LOGIN_FAILED,
@@ -72,6 +75,8 @@ struct pg_login {
     uint16_t parameter_messages;
     bool is_bound; /* SCRAM-SHA-256-PLUS was done to its end */
     struct scram_prover prover;
+
+    struct buf for_deputy; /* requests of the server's, whole; the caller takes them; owned */
 
     /* After ERR_NONE. */
     struct buf parameters;  /* for pg_parameter_next(), each name once; owned */

@@ -21,6 +21,7 @@
  *     move_flow.c       upstreams that another worker has more need of
  *     budget_flow.c     how many upstreams the process may have
  *     upstream_flow.c   one upstream: TLS, login, loss, clock
+ *     libpq_flow.c      logins that libpq does for us
  *     tunnel_flow.c     replication: bytes that go by
  *     sample_flow.c     where the primary and the replicas stand in the log
  *     catalog_flow.c    what the primary's catalog says of functions and relations
@@ -126,6 +127,7 @@ struct sql_budgets {
 
 struct sql_sampler;
 struct sql_catalog;
+struct sql_libpq;
 struct sql_inquirer;
 struct sql_inquiries;
 struct sql_answer;
@@ -799,6 +801,12 @@ void sql_cancel_forget(struct sql_upstream *u); /* it goes */
 void sql_cancel_end(struct worker *w);
 /* Cancels what the upstream is doing, whoever asked for it. */
 void sql_cancel_upstream(struct sql_upstream *u);
+
+/* libpq_flow.c */
+/* Tells libpq, which is begun with the first, what the server asks for.  False: the upstream is
+ * lost. */
+bool sql_libpq_say(struct sql_upstream *u, struct sql_libpq **where, struct slice request);
+void sql_libpq_end(struct sql_libpq **where);
 
 /* tunnel_flow.c */
 void sql_tunnel_begin(struct sql_session *s, enum pg_replication replication);

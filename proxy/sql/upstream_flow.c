@@ -25,6 +25,7 @@ struct sql_login_state {
     char *user, *database, *password; /* owned; password NULL: none */
     struct scram_keys keys, derived;  /* iterations 0: none */
     uint8_t endpoint_hash[SCRAM_ENDPOINT_MOST];
+    struct sql_libpq *libpq; /* owned; NULL: it is not needed */
 };
 
 /* ---- opening ---- */
@@ -146,6 +147,8 @@ static void begin_login(struct sql_upstream *u)
     state->settings.endpoint = slice_of(state->endpoint_hash, hash_len);
     state->settings.is_private = u->base.conn.tls != NULL || e->address.path != NULL;
     state->settings.may_tell_password = address_is_local(&e->address);
+    state->settings.has_deputy =
+        u->endpoint->side->settings->server_login == SQL_SERVER_LOGIN_LIBPQ;
     if (u->tunnel != NULL && u->lessee != NULL)
         sql_tunnel_parameters(u, &parameters);
     state->settings.parameters = (const struct pg_parameter *)parameters.at;
@@ -208,6 +211,7 @@ static void forget_login(struct sql_upstream *u)
 {
     if (u->login == NULL)
         return;
+    sql_libpq_end(&u->login->libpq);
     pg_login_fini(&u->login->login);
     if (u->login->password != NULL)
         OPENSSL_cleanse(u->login->password, strlen(u->login->password));
@@ -275,6 +279,13 @@ static size_t read_login(struct sql_upstream *u, struct slice in)
     if (out.len > 0)
         upstream_say(&u->base, buf_all(&out));
     buf_fini(&out);
+    if (err == ERR_AGAIN && login->for_deputy.len > 0) {
+        bool told = sql_libpq_say(u, &u->login->libpq, buf_all(&login->for_deputy));
+
+        if (!told)
+            return in.len;
+        buf_clear(&login->for_deputy);
+    }
     if (err == ERR_NONE) {
         stands(u);
     } else if (err != ERR_AGAIN) {

@@ -250,28 +250,28 @@ void pg_put_bind_head(struct buf *b, struct slice portal, struct slice statement
 
 /* --- To a client ----------------------------------------------------------------------------- */
 
-static void put_auth(struct buf *b, enum pg_auth_kind kind, struct slice data)
+void pg_put_auth(struct buf *b, uint32_t kind, struct slice data)
 {
     size_t at = begin(b, PG_BACK_AUTHENTICATION);
 
-    put_u32(b, (uint32_t)kind);
+    put_u32(b, kind);
     buf_slice(b, data);
     end(b, at);
 }
 
 void pg_put_auth_ok(struct buf *b)
 {
-    put_auth(b, PG_AUTH_OK, (struct slice){ 0 });
+    pg_put_auth(b, PG_AUTH_OK, (struct slice){ 0 });
 }
 
 void pg_put_auth_cleartext(struct buf *b)
 {
-    put_auth(b, PG_AUTH_CLEARTEXT, (struct slice){ 0 });
+    pg_put_auth(b, PG_AUTH_CLEARTEXT, (struct slice){ 0 });
 }
 
 void pg_put_auth_md5(struct buf *b, const uint8_t salt[PG_MD5_SALT_BYTES])
 {
-    put_auth(b, PG_AUTH_MD5, slice_of(salt, PG_MD5_SALT_BYTES));
+    pg_put_auth(b, PG_AUTH_MD5, slice_of(salt, PG_MD5_SALT_BYTES));
 }
 
 void pg_put_auth_sasl(struct buf *b, const char *const *mechanisms, size_t count)
@@ -287,12 +287,12 @@ void pg_put_auth_sasl(struct buf *b, const char *const *mechanisms, size_t count
 
 void pg_put_auth_sasl_continue(struct buf *b, struct slice data)
 {
-    put_auth(b, PG_AUTH_SASL_CONTINUE, data);
+    pg_put_auth(b, PG_AUTH_SASL_CONTINUE, data);
 }
 
 void pg_put_auth_sasl_final(struct buf *b, struct slice data)
 {
-    put_auth(b, PG_AUTH_SASL_FINAL, data);
+    pg_put_auth(b, PG_AUTH_SASL_FINAL, data);
 }
 
 void pg_put_negotiation(struct buf *b, struct slice parameters)

@@ -42,6 +42,7 @@ void pg_put_bind_head(struct buf *b, struct slice portal, struct slice statement
 
 void pg_put_auth_ok(struct buf *b);
 void pg_put_auth_cleartext(struct buf *b);
+void pg_put_auth(struct buf *b, uint32_t kind, struct slice data); /* of any kind */
 void pg_put_auth_md5(struct buf *b, const uint8_t salt[PG_MD5_SALT_BYTES]);
 void pg_put_auth_sasl(struct buf *b, const char *const *mechanisms, size_t count);
 void pg_put_auth_sasl_continue(struct buf *b, struct slice data);

@@ -88,6 +88,7 @@ static void settle(uint8_t how, struct pg_login_settings *s, struct scram_keys *
         s->endpoint = slice_of(endpoint, sizeof(endpoint));
     s->is_private = how & 8;
     s->must_bind = how & 16;
+    s->has_deputy = how & 32;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
@@ -111,6 +112,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
     check_end(&parts, err);
     must(used == total && slice_is(buf_all(&out), buf_all(&out_of_parts)));
     must(strcmp(whole.why, parts.why) == 0);
+    must(slice_is(buf_all(&whole.for_deputy), buf_all(&parts.for_deputy)));
+    must(settings.has_deputy || whole.for_deputy.len == 0);
     must(settings.is_private || !tells_password(buf_all(&out)));
     must(!settings.must_bind || whole.step != PG_LOGIN_READY || whole.is_bound);
     pg_login_fini(&whole);

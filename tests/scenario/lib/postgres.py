@@ -107,10 +107,12 @@ class Postgres:
     There is a database "app", owned by the role "app" with the password "secret".  Tests look on as the
     superuser "postgres", who is always let in at the Unix socket in its folder; over TCP `auth` says how
     anyone comes in (trust, scram-sha-256, md5, password), or `hba`, lines of pg_hba.conf, do.
-    With `certificates` it takes TLS beside plain connections.
+    With `certificates` it takes TLS beside plain connections.  `env` is added to its environment.
     """
+    env = {}
 
-    def __init__(self, owner, options=None, auth="trust", hba=None, certificates=None):
+    def __init__(self, owner, options=None, auth="trust", hba=None, certificates=None, env=None):
+        self.env = env or {}
         self._prepare(options, auth, hba, certificates)
         ends_with(owner, self._end)
         subprocess.run(["cp", "-a", "--reflink=auto", _template(), self.data], check=True)
@@ -183,7 +185,7 @@ class Postgres:
         """Returns when it serves."""
         self._write()
         self.process = Process([binary("postgres"), "-D", self.data], cwd=self.folder, user=_OWNER,
-                               death=signal.SIGQUIT, env={"LC_ALL": "C"})
+                               death=signal.SIGQUIT, env={"LC_ALL": "C", **self.env})
         self._logs.append(self.process)
         if wait:
             self.wait_ready()

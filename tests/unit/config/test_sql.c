@@ -50,6 +50,7 @@ static void the_least_that_a_pool_needs_gives_the_defaults(void)
     CHECK(p->auth_file == NULL && p->hba_file == NULL && p->ident_file == NULL);
     CHECK(p->auth_user == NULL && p->auth_dbname == NULL && p->auth_query != NULL);
     CHECK(p->console && !p->application_name_add_host);
+    CHECK_INT(p->server_login, SQL_SERVER_LOGIN_OWN);
     CHECK(p->base.health.probe);
     CHECK_INT(p->base.health.slow_start_ms, 10000);
     CHECK_TEXT(p->probe_database, "postgres");
