@@ -22,7 +22,7 @@ struct check {
     struct sigv4_query query;
     struct sigv4_claim claim;
     struct slice time; /* as it is signed: SIGV4_TIME letters */
-    char time_room[SIGV4_TIME], names_room[SIGV4_NAMES_MOST];
+    char names_room[SIGV4_NAMES_MOST];
     struct slice payload;                             /* the canonical request's last line */
     uint64_t is_signed[(HTTP1_FIELDS_MAX + 63) / 64]; /* a bit for each field */
 };
@@ -79,11 +79,12 @@ static bool read_time(struct check *c, int64_t *seconds)
         time = http1_value(&c->request->head, HTTP1_NAME_DATE);
     if (time.at == NULL)
         return false;
-    if (iso_basic_read(time, seconds) != ERR_NONE &&
-        http_date_read(time, (int64_t)c->rules->now_s, seconds) != ERR_NONE)
+    c->time = time;
+    if (sigv4_time_read(c->rules->scratch, time, seconds) == ERR_NONE)
+        return true;
+    if (http_date_read(time, (int64_t)c->rules->now_s, seconds) != ERR_NONE)
         return false;
-    iso_basic_write(*seconds, (uint8_t *)c->time_room);
-    c->time = slice_of(c->time_room, SIGV4_TIME);
+    c->time = sigv4_time_write(c->rules->scratch, *seconds);
     return true;
 }
 
@@ -134,7 +135,7 @@ static enum s3_error time_of_query(struct check *c)
     int64_t time, expires, now = (int64_t)c->rules->now_s;
     enum s3_error error;
 
-    if (iso_basic_read(c->claim.time, &time) != ERR_NONE)
+    if (sigv4_time_read(c->rules->scratch, c->claim.time, &time) != ERR_NONE)
         return say(c, S3_AUTHORIZATION_QUERY_PARAMETERS_ERROR,
                    "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"");
     c->time = c->claim.time;
@@ -185,10 +186,9 @@ static bool read_payload(struct check *c, struct slice value)
         { "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", SIGV4_PAYLOAD_CHUNKS },
         { "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER", SIGV4_PAYLOAD_CHUNKS_TRAILER },
     };
-    uint8_t hash[DIGEST_SHA256_BYTES];
 
     c->payload = value;
-    if (digest_of_hex(value, hash, sizeof(hash))) {
+    if (digest_is_hex(value, DIGEST_SHA256_BYTES)) {
         c->out->payload = SIGV4_PAYLOAD_HASH;
         c->out->payload_hash = value;
         return true;
@@ -250,29 +250,41 @@ static enum s3_error payload_of_nobody(struct check *c)
 
 /* --- Fields ----------------------------------------------------------------------------------- */
 
-static bool is_same_word(struct slice a, struct slice b)
-{
-    return a.len == b.len && strncasecmp((const char *)a.at, (const char *)b.at, a.len) == 0;
-}
-
-/* A number of the table stands for one name, or for many. */
+/* A number of the table stands for one name, or for many: then names are compared. */
 static const struct http1_field *next_named(const struct http1_head *head,
                                             const struct http1_field *field, struct slice name)
 {
-    while (field != NULL && !is_same_word(field->name, name))
+    if (field == NULL || http1_name_text((enum http1_name)field->known).len > 0)
+        return field;
+    while (field != NULL &&
+           (field->name.len != name.len ||
+            strncasecmp((const char *)field->name.at, (const char *)name.at, name.len) != 0))
         field = http1_field_next(head, field);
     return field;
+}
+
+static void put_name(struct check *c, enum http1_name known, struct slice name)
+{
+    struct slice text = http1_name_text(known);
+    struct buf *out = &c->rules->scratch->canonical;
+
+    if (text.len > 0) {
+        sigv4_canonical_name(c->rules->scratch, text);
+        return;
+    }
+    sigv4_lower(name, buf_reserve(out, name.len + 1));
+    sigv4_canonical_name(c->rules->scratch, slice_of(out->at + out->len, name.len));
 }
 
 /* The field of a name with all its values.  False: it was there before. */
 static bool put_field(struct check *c, struct slice name)
 {
     const struct http1_head *head = &c->request->head;
-    const struct http1_field *field, *next;
+    enum http1_name known = http1_name_of(name);
+    const struct http1_field *field = next_named(head, http1_field_find(head, known), name), *next;
 
-    field = next_named(head, http1_field_find(head, http1_name_of(name)), name);
     if (field != NULL)
-        sigv4_canonical_name(c->rules->scratch, name);
+        put_name(c, known, name);
     for (; field != NULL; field = next) {
         size_t place = (size_t)(field - head->fields);
         uint64_t bit = UINT64_C(1) << place % 64;
@@ -339,7 +351,7 @@ static enum s3_error fields(struct check *c)
     enum s3_error error;
 
     if (sigv4_canonical_begin(c->rules->scratch, c->request->method_text, c->request->path,
-                              &c->query, c->claim.is_in_query ? "X-Amz-Signature" : "") != ERR_NONE)
+                              &c->query, c->claim.is_in_query ? "X-Amz-Signature" : NULL) != ERR_NONE)
         return say(c, S3_INVALID_URI, NULL);
     error = put_fields(c);
     return error != S3_NONE ? error : all_are_signed(c);
@@ -363,7 +375,6 @@ static void fill_seed(struct check *c, const struct hmac_sha256 *key, const char
 static enum s3_error does_not_match(struct check *c, struct slice string)
 {
     struct s3_fault *fault = &c->out->fault;
-    uint8_t digest[DIGEST_SHA256_BYTES];
 
     say(c, S3_SIGNATURE_DOES_NOT_MATCH, NULL);
     s3_fault_detail(fault, "AWSAccessKeyId", c->out->access_key);
@@ -371,7 +382,7 @@ static enum s3_error does_not_match(struct check *c, struct slice string)
         memcpy(fault->text, string.at, string.len);
         s3_fault_detail(fault, "StringToSign", slice_of(fault->text, string.len));
     }
-    if (digest_of_hex(c->claim.signature, digest, sizeof(digest)))
+    if (digest_is_hex(c->claim.signature, DIGEST_SHA256_BYTES))
         s3_fault_detail(fault, "SignatureProvided", c->claim.signature);
     return fault->error;
 }

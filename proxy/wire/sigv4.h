@@ -30,9 +30,14 @@ enum {
     SIGV4_SCOPE_MOST = SIGV4_DATE + SIGV4_REGION_MOST + sizeof("//s3/aws4_request"),
 };
 
-/* A thread's, kept so that nothing is allocated for a request; empty when zero. */
+/* A thread's, kept so that nothing is allocated for a request, and so that each second is read and
+ * written once; empty when zero. */
 struct sigv4_scratch {
-    struct buf canonical, query;
+    struct buf canonical, query, names;
+    struct sigv4_moment {
+        int64_t seconds;
+        char text[SIGV4_TIME];
+    } read, written; /* the last ones */
 };
 
 void sigv4_scratch_fini(struct sigv4_scratch *scratch);

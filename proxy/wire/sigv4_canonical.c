@@ -2,10 +2,19 @@
  * short and there are many. */
 #include "proxy/wire/sigv4_canonical.h"
 
+#include "proxy/wire/http_date.h"
+
 void sigv4_scratch_fini(struct sigv4_scratch *scratch)
 {
     buf_fini(&scratch->canonical);
     buf_fini(&scratch->query);
+    buf_fini(&scratch->names);
+}
+
+/* There mostly is room. */
+static inline uint8_t *reserve(struct buf *b, size_t more)
+{
+    return b->cap - b->len >= more ? b->at + b->len : buf_reserve(b, more);
 }
 
 static uint8_t *put(uint8_t *to, struct slice s)
@@ -30,6 +39,31 @@ static uint8_t *put_hex(uint8_t *to, const uint8_t hash[DIGEST_SHA256_BYTES])
 {
     digest_hex(slice_of(hash, DIGEST_SHA256_BYTES), (char *)to);
     return to + DIGEST_SHA256_HEX;
+}
+
+/* --- Times ------------------------------------------------------------------------------------- */
+
+struct slice sigv4_time_write(struct sigv4_scratch *scratch, int64_t seconds)
+{
+    struct sigv4_moment *last = &scratch->written;
+
+    if (last->text[0] == '\0' || last->seconds != seconds) {
+        iso_basic_write(seconds, (uint8_t *)last->text);
+        last->seconds = seconds;
+    }
+    return slice_of(last->text, SIGV4_TIME);
+}
+
+enum err sigv4_time_read(struct sigv4_scratch *scratch, struct slice text, int64_t *seconds)
+{
+    struct sigv4_moment *last = &scratch->read;
+
+    if (text.len != SIGV4_TIME || memcmp(last->text, text.at, SIGV4_TIME) != 0) {
+        TRY(iso_basic_read(text, &last->seconds));
+        memcpy(last->text, text.at, SIGV4_TIME);
+    }
+    *seconds = last->seconds;
+    return ERR_NONE;
 }
 
 /* --- The query -------------------------------------------------------------------------------- */
@@ -75,8 +109,10 @@ enum err sigv4_query_read(struct sigv4_scratch *scratch, struct slice query,
                           struct sigv4_query *out)
 {
     struct uri_item items[URI_QUERY_MAX_ITEMS];
+    struct slice name;
 
     out->count = 0;
+    out->may_sign = false;
     buf_clear(&scratch->query);
     if (query.len == 0)
         return ERR_NONE;
@@ -86,6 +122,8 @@ enum err sigv4_query_read(struct sigv4_scratch *scratch, struct slice query,
     for (size_t i = 0; i < out->count; i++) {
         TRY(read_part(&scratch->query, items[i].name, &out->params[i].name));
         TRY(read_part(&scratch->query, items[i].value, &out->params[i].value));
+        name = out->params[i].name;
+        out->may_sign |= name.len > 0 && (name.at[0] == 'X' || name.at[0] == 'A');
     }
     sort(out);
     return ERR_NONE;
@@ -110,9 +148,9 @@ static void put_query(struct buf *b, const struct sigv4_query *query, const char
         const struct sigv4_param *param = &query->params[i];
         uint8_t *to;
 
-        if (slice_is_text(param->name, omit))
+        if (omit != NULL && slice_is_text(param->name, omit))
             continue;
-        to = buf_reserve(b, param->name.len + param->value.len + 2);
+        to = reserve(b, param->name.len + param->value.len + 2);
         if (!is_first)
             to = put_byte(to, '&');
         to = put_byte(put(to, param->name), '=');
@@ -139,15 +177,38 @@ enum err sigv4_canonical_begin(struct sigv4_scratch *scratch, struct slice metho
 
 void sigv4_canonical_name(struct sigv4_scratch *scratch, struct slice name)
 {
-    uint8_t *to = buf_reserve(&scratch->canonical, name.len + 1);
+    uint8_t *to = reserve(&scratch->canonical, name.len + 1);
 
-    for (size_t i = 0; i < name.len; i++) {
-        uint8_t byte = name.at[i];
-
-        to[i] = byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
-    }
+    memcpy(to, name.at, name.len);
     to[name.len] = ':';
     buf_grow(&scratch->canonical, name.len + 1);
+}
+
+/* Eight letters at once, those that are capitals being found by a carry into their highest bits. */
+static uint64_t lower_of(uint64_t eight)
+{
+    const uint64_t ones = 0x0101010101010101, highest = 0x80 * ones;
+    uint64_t low = eight & ~highest;
+    uint64_t capital =
+        ((low + (0x80 - 'A') * ones) ^ (low + (0x7f - 'Z') * ones)) & ~eight & highest;
+
+    return eight | capital >> 2;
+}
+
+uint8_t *sigv4_lower(struct slice name, uint8_t *to)
+{
+    size_t i = 0;
+
+    for (; i + 8 <= name.len; i += 8) {
+        uint64_t eight;
+
+        memcpy(&eight, name.at + i, sizeof(eight));
+        eight = lower_of(eight);
+        memcpy(to + i, &eight, sizeof(eight));
+    }
+    for (; i < name.len; i++)
+        to[i] = name.at[i] >= 'A' && name.at[i] <= 'Z' ? name.at[i] | 0x20 : name.at[i];
+    return to + name.len;
 }
 
 static bool is_blank(uint8_t byte)
@@ -176,7 +237,7 @@ static uint8_t *put_collapsed(uint8_t *to, struct slice value)
 void sigv4_canonical_value(struct sigv4_scratch *scratch, struct slice value, bool is_last)
 {
     struct buf *b = &scratch->canonical;
-    uint8_t *to = buf_reserve(b, value.len + 1);
+    uint8_t *to = reserve(b, value.len + 1);
 
     if (value.len > 0 && memchr(value.at, ' ', value.len) == NULL &&
         memchr(value.at, '\t', value.len) == NULL)
@@ -191,7 +252,7 @@ void sigv4_canonical_end(struct sigv4_scratch *scratch, struct slice names, stru
                          uint8_t hash[DIGEST_SHA256_BYTES])
 {
     struct buf *b = &scratch->canonical;
-    uint8_t *to = buf_reserve(b, names.len + payload.len + 2);
+    uint8_t *to = reserve(b, names.len + payload.len + 2);
 
     to = put_byte(to, '\n');
     to = put(to, names);

@@ -12,9 +12,18 @@
 #include "proxy/wire/sigv4.h"
 #include "proxy/wire/uri.h"
 
+/* "20260131T235959Z" and back.  ERR_SYNTAX. */
+struct slice sigv4_time_write(struct sigv4_scratch *scratch, int64_t seconds);
+enum err sigv4_time_read(struct sigv4_scratch *scratch, struct slice text, int64_t *seconds)
+    MUST_CHECK;
+
+/* Writes name.len letters, small ones; returns their end. */
+uint8_t *sigv4_lower(struct slice name, uint8_t *to);
+
 /* The parts of a query in canonical form and order: slices of scratch->query. */
 struct sigv4_query {
     size_t count;
+    bool may_sign; /* a name begins as those of signatures do */
     struct sigv4_param {
         struct slice name, value;
     } params[URI_QUERY_MAX_ITEMS];
@@ -27,11 +36,11 @@ enum err sigv4_query_read(struct sigv4_scratch *scratch, struct slice query,
  * there is none. */
 const struct slice *sigv4_query_value(const struct sigv4_query *query, const char *name);
 
-/* The parameter `omit` is left out.  ERR_SYNTAX as above. */
+/* The parameter `omit` is left out, if that is not NULL.  ERR_SYNTAX as above. */
 enum err sigv4_canonical_begin(struct sigv4_scratch *scratch, struct slice method,
                                struct slice path, const struct sigv4_query *query, const char *omit)
     MUST_CHECK;
-/* Any letters: written in small ones. */
+/* In small letters. */
 void sigv4_canonical_name(struct sigv4_scratch *scratch, struct slice name);
 /* Without blanks around it, one for each run of them within.  Is it the field's last one? */
 void sigv4_canonical_value(struct sigv4_scratch *scratch, struct slice value, bool is_last);

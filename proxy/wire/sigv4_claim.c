@@ -52,8 +52,11 @@ static enum s3_error old_mechanism(struct s3_fault *fault)
 
 static enum sigv4_claimed in_query(const struct sigv4_query *query, struct s3_fault *fault)
 {
-    const struct slice *algorithm = sigv4_query_value(query, "X-Amz-Algorithm");
+    const struct slice *algorithm;
 
+    if (!query->may_sign)
+        return SIGV4_CLAIMED_NOTHING;
+    algorithm = sigv4_query_value(query, "X-Amz-Algorithm");
     if (sigv4_query_value(query, "AWSAccessKeyId") != NULL &&
         sigv4_query_value(query, "Signature") != NULL)
         return badly(old_mechanism(fault));
@@ -216,15 +219,16 @@ static bool cut(struct sigv4_claim *claim, struct slice *service, struct slice *
 {
     struct slice rest = claim->credential;
 
-    if (rest.len > SIGV4_CREDENTIAL_MOST || !is_printable(rest))
+    if (rest.len > SIGV4_CREDENTIAL_MOST)
         return false;
     if (!cut_last(&rest, end) || !cut_last(&rest, service) || !cut_last(&rest, &claim->region) ||
         !cut_last(&rest, &claim->date))
         return false;
     claim->access_key = rest;
     claim->scope = slice_from(claim->credential, rest.len + 1);
-    return rest.len > 0 && claim->date.len == SIGV4_DATE && claim->region.len > 0 &&
-           claim->region.len <= SIGV4_REGION_MOST && service->len <= 32 && end->len <= 32;
+    return rest.len > 0 && is_printable(rest) && claim->date.len == SIGV4_DATE &&
+           claim->region.len > 0 && claim->region.len <= SIGV4_REGION_MOST && service->len <= 32 &&
+           end->len <= 32;
 }
 
 static bool is_region(struct slice region, const struct sigv4_rules *rules)
@@ -236,7 +240,8 @@ static bool is_region(struct slice region, const struct sigv4_rules *rules)
     return rules->region_count == 0;
 }
 
-#define PRINTED(slice) (int)(slice).len, (const char *)(slice).at
+/* Two arguments of a message; what has other bytes than a message may have is not told. */
+#define PRINTED(slice) is_printable(slice) ? (int)(slice).len : 0, (const char *)(slice).at
 
 enum s3_error sigv4_claim_scope(struct sigv4_claim *claim, struct slice time,
                                 const struct sigv4_rules *rules, struct s3_fault *fault)

@@ -2,7 +2,8 @@
  * signature itself adds are among them. */
 #include "proxy/wire/sigv4_sign.h"
 
-#include "proxy/wire/http_date.h"
+#include <assert.h>
+
 #include "proxy/wire/sigv4_canonical.h"
 
 enum { FIELDS_MOST = HTTP1_FIELDS_MAX + 3 };
@@ -11,30 +12,38 @@ struct signing {
     const struct sigv4_signer *signer;
     const struct sigv4_request *request;
     struct sigv4_query query;
-    char time[SIGV4_TIME], scope[SIGV4_SCOPE_MOST];
+    struct slice time;
+    char scope[SIGV4_SCOPE_MOST];
     size_t scope_len;
     size_t count;
+    struct slice names; /* of the fields, small letters, with ';' between them */
     struct {
         struct slice name, value;
+        bool is_again; /* the name is that of the field before */
     } fields[FIELDS_MOST];
 };
-
-static struct slice time_of(const struct signing *s)
-{
-    return slice_of(s->time, SIGV4_TIME);
-}
 
 static struct slice scope_of(const struct signing *s)
 {
     return slice_of(s->scope, s->scope_len);
 }
 
+static uint8_t lower(uint8_t byte)
+{
+    return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
+}
+
 static int compare_names(struct slice a, struct slice b)
 {
     size_t len = a.len < b.len ? a.len : b.len;
-    int order = strncasecmp((const char *)a.at, (const char *)b.at, len);
 
-    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+    for (size_t i = 0; i < len; i++) {
+        int order = lower(a.at[i]) - lower(b.at[i]);
+
+        if (order != 0)
+            return order;
+    }
+    return (a.len > b.len) - (a.len < b.len);
 }
 
 /* Behind those of the same name: their values are signed in the order in which they are sent. */
@@ -48,13 +57,41 @@ static void add_field(struct signing *s, struct slice name, struct slice value)
     s->fields[at].value = value;
 }
 
+/* When all fields are there. */
+static void put_names(struct signing *s)
+{
+    struct buf *b = &s->signer->scratch->names;
+    size_t room = 0;
+    uint8_t *to;
+
+    for (size_t i = 0; i < s->count; i++)
+        room += s->fields[i].name.len + 1;
+    buf_clear(b);
+    to = buf_reserve(b, room);
+    for (size_t i = 0; i < s->count; i++) {
+        struct slice name = slice_of(to, s->fields[i].name.len);
+
+        sigv4_lower(s->fields[i].name, to);
+        s->fields[i].name = name;
+        s->fields[i].is_again = i > 0 && slice_is(name, s->fields[i - 1].name);
+        if (s->fields[i].is_again) {
+            s->fields[i].name = s->fields[i - 1].name;
+            continue;
+        }
+        to[name.len] = ';';
+        to += name.len + 1;
+    }
+    b->len = to == b->at ? 0 : (size_t)(to - b->at) - 1;
+    s->names = buf_all(b);
+}
+
 static void put_scope(struct signing *s)
 {
     static const char end[] = "/s3/aws4_request";
     struct slice region = s->signer->region;
     char *to = s->scope;
 
-    memcpy(to, s->time, SIGV4_DATE);
+    memcpy(to, s->time.at, SIGV4_DATE);
     to[SIGV4_DATE] = '/';
     to += SIGV4_DATE + 1;
     if (region.len > 0)
@@ -71,58 +108,30 @@ static enum err begin(struct signing *s, const struct sigv4_signer *signer,
     s->count = 0;
     if (request->field_count > HTTP1_FIELDS_MAX || signer->region.len > SIGV4_REGION_MOST)
         return ERR_LIMIT;
-    iso_basic_write((int64_t)now_s, (uint8_t *)s->time);
+    s->time = sigv4_time_write(signer->scratch, (int64_t)now_s);
     put_scope(s);
     for (size_t i = 0; i < request->field_count; i++)
         add_field(s, request->fields[i].name, request->fields[i].value);
     return ERR_NONE;
 }
 
-static bool is_next_named(const struct signing *s, size_t i)
-{
-    return i + 1 < s->count && compare_names(s->fields[i].name, s->fields[i + 1].name) == 0;
-}
-
-/* Appends to `out`, with `between` after each but the last. */
-static void put_names(const struct signing *s, const char *between, struct buf *out)
-{
-    for (size_t i = 0; i < s->count; i++) {
-        struct slice name = s->fields[i].name;
-        uint8_t *to;
-
-        if (is_next_named(s, i))
-            continue;
-        to = buf_reserve(out, name.len);
-        for (size_t n = 0; n < name.len; n++)
-            to[n] = name.at[n] >= 'A' && name.at[n] <= 'Z' ? name.at[n] | 0x20 : name.at[n];
-        buf_grow(out, name.len);
-        if (i + 1 < s->count)
-            buf_text(out, between);
-    }
-}
-
-/* With the names of its fields: those stand in `scratch->query`, behind the query. */
-static enum err sign(struct signing *s, struct slice payload, char signature[DIGEST_SHA256_HEX],
-                     struct slice *names)
+static enum err sign(struct signing *s, struct slice payload, char signature[DIGEST_SHA256_HEX])
 {
     struct sigv4_scratch *scratch = s->signer->scratch;
     char string[SIGV4_STRING_MOST];
     uint8_t hash[DIGEST_SHA256_BYTES];
-    size_t before;
 
-    TRY(sigv4_canonical_begin(scratch, s->request->method, s->request->path, &s->query, ""));
+    TRY(sigv4_canonical_begin(scratch, s->request->method, s->request->path, &s->query, NULL));
     for (size_t i = 0; i < s->count; i++) {
-        if (i == 0 || !is_next_named(s, i - 1))
+        if (!s->fields[i].is_again)
             sigv4_canonical_name(scratch, s->fields[i].name);
-        sigv4_canonical_value(scratch, s->fields[i].value, !is_next_named(s, i));
+        sigv4_canonical_value(scratch, s->fields[i].value,
+                              i + 1 == s->count || !s->fields[i + 1].is_again);
     }
-    before = scratch->query.len;
-    put_names(s, ";", &scratch->query); /* may move what the query was in: that is written */
-    *names = slice_from(buf_all(&scratch->query), before);
-    sigv4_canonical_end(scratch, *names, payload, hash);
+    sigv4_canonical_end(scratch, s->names, payload, hash);
     sigv4_string_sign(sigv4_keys_get(s->signer->keys, s->signer->secret,
-                                     slice_of(s->time, SIGV4_DATE), s->signer->region),
-                      slice_of(string, sigv4_string_write(time_of(s), scope_of(s), hash, string)),
+                                     slice_of(s->time.at, SIGV4_DATE), s->signer->region),
+                      slice_of(string, sigv4_string_write(s->time, scope_of(s), hash, string)),
                       signature);
     return ERR_NONE;
 }
@@ -130,19 +139,48 @@ static enum err sign(struct signing *s, struct slice payload, char signature[DIG
 static void fill_seed(const struct signing *s, const char signature[DIGEST_SHA256_HEX],
                       struct sigv4_seed *seed)
 {
-    seed->key = *sigv4_keys_get(s->signer->keys, s->signer->secret, slice_of(s->time, SIGV4_DATE),
-                                s->signer->region);
-    memcpy(seed->time, s->time, SIGV4_TIME);
+    seed->key = *sigv4_keys_get(s->signer->keys, s->signer->secret,
+                                slice_of(s->time.at, SIGV4_DATE), s->signer->region);
+    memcpy(seed->time, s->time.at, SIGV4_TIME);
     seed->scope_len = (uint8_t)s->scope_len;
     memcpy(seed->scope, s->scope, s->scope_len);
     memcpy(seed->signature, signature, DIGEST_SHA256_HEX);
 }
 
-static void put_line(struct buf *out, const char *name, struct slice value)
+static uint8_t *put(uint8_t *to, struct slice s)
 {
-    buf_text(out, name);
-    buf_slice(out, value);
-    buf_put(out, "\r\n", 2);
+    if (s.len > 0)
+        memcpy(to, s.at, s.len);
+    return to + s.len;
+}
+
+/* The lines of a head, with room asked for once. */
+static void put_lines(const struct signing *s, struct slice payload,
+                      const char signature[DIGEST_SHA256_HEX], struct buf *out)
+{
+    struct slice token = s->signer->token;
+    const struct {
+        const char *before;
+        struct slice text;
+    } parts[] = {
+        { "x-amz-date: ", s->time },
+        { "\r\nx-amz-content-sha256: ", payload },
+        { token.len > 0 ? "\r\nx-amz-security-token: " : "", token },
+        { "\r\nAuthorization: AWS4-HMAC-SHA256 Credential=", s->signer->id },
+        { "/", scope_of(s) },
+        { ", SignedHeaders=", s->names },
+        { ", Signature=", slice_of(signature, DIGEST_SHA256_HEX) },
+        { "\r\n", { 0 } },
+    };
+    size_t room = payload.len + token.len + s->signer->id.len + s->names.len + 512;
+    uint8_t *to = buf_reserve(out, room), *start = to;
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+        to = put(to, slice_text(parts[i].before));
+        to = put(to, parts[i].text);
+    }
+    assert((size_t)(to - start) <= room);
+    buf_grow(out, (size_t)(to - start));
 }
 
 enum err sigv4_sign(const struct sigv4_signer *signer, const struct sigv4_request *request,
@@ -150,28 +188,18 @@ enum err sigv4_sign(const struct sigv4_signer *signer, const struct sigv4_reques
 {
     struct signing s;
     char signature[DIGEST_SHA256_HEX];
-    struct slice names;
 
     TRY(begin(&s, signer, request, now_s));
     TRY(sigv4_query_read(signer->scratch, request->query, &s.query));
     add_field(&s, slice_text("x-amz-content-sha256"), payload);
-    add_field(&s, slice_text("x-amz-date"), time_of(&s));
+    add_field(&s, slice_text("x-amz-date"), s.time);
     if (signer->token.len > 0)
         add_field(&s, slice_text("x-amz-security-token"), signer->token);
-    TRY(sign(&s, payload, signature, &names));
+    put_names(&s);
+    TRY(sign(&s, payload, signature));
     if (seed != NULL)
         fill_seed(&s, signature, seed);
-    put_line(out, "x-amz-date: ", time_of(&s));
-    put_line(out, "x-amz-content-sha256: ", payload);
-    if (signer->token.len > 0)
-        put_line(out, "x-amz-security-token: ", signer->token);
-    buf_text(out, "Authorization: AWS4-HMAC-SHA256 Credential=");
-    buf_slice(out, signer->id);
-    buf_put(out, "/", 1);
-    buf_slice(out, scope_of(&s));
-    buf_text(out, ", SignedHeaders=");
-    buf_slice(out, names);
-    put_line(out, ", Signature=", slice_of(signature, DIGEST_SHA256_HEX));
+    put_lines(&s, payload, signature, out);
     return ERR_NONE;
 }
 
@@ -180,7 +208,6 @@ enum err sigv4_presign(const struct sigv4_signer *signer, const struct sigv4_req
 {
     struct signing s;
     char signature[DIGEST_SHA256_HEX];
-    struct slice names;
     size_t before = out->len;
     enum err err;
 
@@ -193,16 +220,17 @@ enum err sigv4_presign(const struct sigv4_signer *signer, const struct sigv4_req
     uri_put_encoded(out, signer->id, URI_KEEP_UNRESERVED);
     buf_text(out, "%2F");
     uri_put_encoded(out, scope_of(&s), URI_KEEP_UNRESERVED);
-    buf_format(out, "&X-Amz-Date=%.*s&X-Amz-Expires=%u&X-Amz-SignedHeaders=", SIGV4_TIME, s.time,
-               expires_s);
-    put_names(&s, "%3B", out);
+    buf_format(out, "&X-Amz-Date=%.*s&X-Amz-Expires=%u&X-Amz-SignedHeaders=", SIGV4_TIME,
+               (const char *)s.time.at, expires_s);
+    put_names(&s);
+    uri_put_encoded(out, s.names, URI_KEEP_UNRESERVED);
     if (signer->token.len > 0) {
         buf_text(out, "&X-Amz-Security-Token=");
         uri_put_encoded(out, signer->token, URI_KEEP_UNRESERVED);
     }
     err = sigv4_query_read(signer->scratch, slice_from(buf_all(out), before), &s.query);
     if (err == ERR_NONE)
-        err = sign(&s, slice_text("UNSIGNED-PAYLOAD"), signature, &names);
+        err = sign(&s, slice_text("UNSIGNED-PAYLOAD"), signature);
     if (err != ERR_NONE) {
         out->len = before;
         return err;

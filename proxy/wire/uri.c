@@ -90,9 +90,16 @@ enum err uri_put_canonical(struct buf *b, struct slice encoded, enum uri_keep ke
     size_t len = 0;
 
     for (size_t at = 0; at < encoded.len;) {
+        size_t from = at, taken;
         uint8_t byte;
-        size_t taken = byte_take(encoded.at + at, encoded.len - at, &byte);
 
+        while (at < encoded.len && kept[encoded.at[at]] & bits) /* nearly all of them */
+            at++;
+        memcpy(out + len, encoded.at + from, at - from);
+        len += at - from;
+        if (at == encoded.len)
+            break;
+        taken = byte_take(encoded.at + at, encoded.len - at, &byte);
         if (taken == 0)
             return ERR_SYNTAX;
         at += taken;

@@ -160,6 +160,37 @@ static void hexadecimal_letters_are_read_strictly(void)
     CHECK(!digest_of_hex(bytes("00ff0"), out, 2));
 }
 
+static void letters_are_written_for_any_number_of_bytes(void)
+{
+    char expected[200], found[200];
+    uint8_t data[99];
+
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (uint8_t)(i * 37 + 5);
+    for (size_t len = 0; len <= sizeof(data); len++) {
+        for (size_t i = 0; i < len; i++)
+            snprintf(expected + 2 * i, 3, "%02x", data[i]);
+        digest_hex(slice_of(data, len), found);
+        CHECK_BYTES(slice_of(found, 2 * len), slice_of(expected, 2 * len));
+        CHECK(digest_is_hex(slice_of(found, 2 * len), len));
+        CHECK(!digest_is_hex(slice_of(found, 2 * len), len + 1));
+    }
+}
+
+static void what_is_no_letter_is_found_at_any_place(void)
+{
+    char text[64];
+    uint8_t out[32];
+
+    for (size_t i = 0; i < sizeof(text); i++) {
+        memset(text, 'a', sizeof(text));
+        CHECK(digest_is_hex(slice_of(text, sizeof(text)), 32));
+        text[i] = 'g';
+        CHECK(!digest_is_hex(slice_of(text, sizeof(text)), 32));
+        CHECK(!digest_of_hex(slice_of(text, sizeof(text)), out, 32));
+    }
+}
+
 int main(void)
 {
     RUN(check_values_are_those_of_the_algorithms);
@@ -170,5 +201,7 @@ int main(void)
     RUN(a_value_of_another_form_is_refused);
     RUN(what_is_only_wanted_is_computed_and_not_compared);
     RUN(hexadecimal_letters_are_read_strictly);
+    RUN(letters_are_written_for_any_number_of_bytes);
+    RUN(what_is_no_letter_is_found_at_any_place);
     return check_report();
 }
