@@ -67,15 +67,14 @@ static const uint8_t half_of[256] = {
 
 bool digest_of_hex(struct slice hex, uint8_t *out, size_t len)
 {
-    bool is_hex = hex.len == 2 * len;
+    if (!digest_is_hex(hex, len))
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        unsigned high = half_of[hex.at[2 * i]] - 1u, low = half_of[hex.at[2 * i + 1]] - 1u;
 
-    for (size_t i = 0; is_hex && i < len; i++) {
-        uint8_t high = half_of[hex.at[2 * i]], low = half_of[hex.at[2 * i + 1]];
-
-        is_hex = high != 0 && low != 0;
-        out[i] = (uint8_t)((high - 1) << 4 | (low - 1));
+        out[i] = (uint8_t)(high << 4 | low);
     }
-    return is_hex;
+    return true;
 }
 
 bool digest_is_hex(struct slice hex, size_t len)

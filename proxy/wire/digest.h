@@ -19,6 +19,6 @@ void digest_sha256(struct slice bytes, uint8_t digest[DIGEST_SHA256_BYTES]);
 void digest_md5(struct slice bytes, uint8_t digest[DIGEST_MD5_BYTES]);
 /* Two letters a byte, small ones. */
 void digest_hex(struct slice bytes, char *out);
-/* Exactly `len` bytes, of letters of either case.  `out` is changed on failure too. */
+/* Exactly `len` bytes, of letters of either case. */
 bool digest_of_hex(struct slice hex, uint8_t *out, size_t len);
 bool digest_is_hex(struct slice hex, size_t len);

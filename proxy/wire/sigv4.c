@@ -348,10 +348,11 @@ static enum s3_error all_are_signed(struct check *c)
 
 static enum s3_error fields(struct check *c)
 {
+    const char *omit = c->claim.is_in_query ? "X-Amz-Signature" : NULL;
     enum s3_error error;
 
     if (sigv4_canonical_begin(c->rules->scratch, c->request->method_text, c->request->path,
-                              &c->query, c->claim.is_in_query ? "X-Amz-Signature" : NULL) != ERR_NONE)
+                              &c->query, omit) != ERR_NONE)
         return say(c, S3_INVALID_URI, NULL);
     error = put_fields(c);
     return error != S3_NONE ? error : all_are_signed(c);

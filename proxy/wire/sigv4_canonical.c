@@ -41,7 +41,7 @@ static uint8_t *put_hex(uint8_t *to, const uint8_t hash[DIGEST_SHA256_BYTES])
     return to + DIGEST_SHA256_HEX;
 }
 
-/* --- Times ------------------------------------------------------------------------------------- */
+/* --- Times ------------------------------------------------------------------------------------ */
 
 struct slice sigv4_time_write(struct sigv4_scratch *scratch, int64_t seconds)
 {

@@ -40,13 +40,14 @@ void sigv4_key_make(struct slice secret, struct slice date, struct slice region,
 {
     struct hmac_sha256 first;
     uint8_t key[SHA256_DIGEST_LENGTH], next[SHA256_DIGEST_LENGTH];
-    uint8_t start[4 + SIGV4_SECRET_MOST];
-    size_t len = 4 + secret.len;
+    static const uint8_t before[] = { 'A', 'W', 'S', '4' };
+    uint8_t start[sizeof(before) + SIGV4_SECRET_MOST];
+    size_t len = sizeof(before) + secret.len;
 
     assert(secret.len <= SIGV4_SECRET_MOST);
-    memcpy(start, "AWS4", 4);
+    memcpy(start, before, sizeof(before));
     if (secret.len > 0)
-        memcpy(start + 4, secret.at, secret.len);
+        memcpy(start + sizeof(before), secret.at, secret.len);
     hmac_sha256_begin(&first, slice_of(start, len));
     hmac_sha256_add(&first, date);
     hmac_sha256_end(&first, key);

@@ -1,11 +1,12 @@
 /* Signs requests as Sheaf does.  Reads requests from its input, each a row of texts that end in a
  * NUL:
  *
- *     seconds method path query payload access-key secret token region expires count (name value)...
+ *     seconds method path query payload access-key secret token region expires count
+ *     (name value)...
  *
- * `expires` 0: answers with the head's lines; else presigned, with the query.  Then verifies what it
- * signed, with the head as it would be sent, and answers each with one line more: "ok" or the error's
- * code.  An answer ends with an empty line. */
+ * `expires` 0: answers with the head's lines; else presigned, with the query.  Then verifies what
+ * it signed, with the head as it would be sent, and answers each with one line more: "ok" or the
+ * error's code.  An answer ends with an empty line. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,11 +37,9 @@ static bool next_text(struct slice *out)
 
 static uint64_t number(struct slice text)
 {
-    uint64_t value = 0;
+    uint64_t value;
 
-    if (!slice_to_u64(text, &value))
-        exit(2);
-    return value;
+    return slice_to_u64(text, &value) ? value : 0;
 }
 
 static void put(struct buf *out, struct slice a, const char *between, struct slice b,

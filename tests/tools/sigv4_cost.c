@@ -41,7 +41,7 @@ static void make_head(const struct sigv4_signer *signer, struct buf *head)
                    "amz-sdk-invocation-id: 6a5bd0a4-0d3c-4ce8-bfd3-c5ea8e5b5e1f\r\n"
                    "amz-sdk-request: attempt=1\r\n");
     if (sigv4_sign(signer, &request, slice_text(DIGEST_OF_NOTHING), NOW, NULL, head) != ERR_NONE)
-        exit(1);
+        abort();
     buf_text(head, "\r\n");
 }
 
@@ -55,7 +55,7 @@ static void sign_again(const struct sigv4_signer *signer, const struct http1_req
 
     buf_clear(out);
     if (sigv4_sign(signer, &request, slice_text(DIGEST_OF_NOTHING), NOW, NULL, out) != ERR_NONE)
-        exit(1);
+        abort();
 }
 
 int main(int argc, char **argv)

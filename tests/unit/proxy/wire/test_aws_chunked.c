@@ -296,7 +296,7 @@ static void framing_is_read_strictly(void)
         "0x5\r\nHello\r\n0\r\n\r\n", "-1\r\nHello\r\n0\r\n\r\n",
         "\r\nHello\r\n0\r\n\r\n",    "5;a=b\r\nHello\r\n0\r\n\r\n",
         "5\r\nHello0\r\n\r\n\r\n",   "5\r\nHello\n0\r\n\r\n",
-        "5\r\nHello \r\n0\r\n\r\n",  "5;chunk-signature=" LAST "\r\nHello\r\n0\r\n\r\n",
+        "5\r\nHello \r\n0\r\n\r\n",  ("5;chunk-signature=" LAST "\r\nHello\r\n0\r\n\r\n"),
     };
     char line[AWS_CHUNKED_LINE_MOST + 8];
 
