@@ -463,7 +463,7 @@ static void many_keys_drive_out_the_oldest_only(void)
     struct sigv4_rules rules = rules_at(0);
     struct slice date = slice_text("20130524"), secret = slice_text("secret");
     struct hmac_sha256 made;
-    char region[16];
+    char region[32];
 
     sigv4_keys_get(rules.keys, secret, date, slice_text("kept"));
     for (int i = 0; i < 5000; i++) {
