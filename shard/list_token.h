@@ -1,6 +1,6 @@
-/* What clients keep for us between two requests, and bring back: opaque, URL-safe, with a version and
- * a check, so that what is foreign, garbled or of another bucket is refused.  They are no secrets:
- * what they say could be asked without them. */
+/* What clients keep for us between two requests, and bring back: opaque, URL-safe, with a version
+ * and a check, so that what is foreign, garbled or of another bucket is refused.  They are no
+ * secrets: what they say could be asked without them. */
 #pragma once
 
 #include <stdbool.h>

@@ -296,7 +296,7 @@ static void row_join_runs(struct row *row)
 }
 
 /* The last item up to which a page that is not the last tells everything.  A store that does not
- * count prefixes gives too many, and some of them far ahead: its keys alone tell how far it came. */
+ * count prefixes gives too many, and some far ahead: its keys alone tell how far it came. */
 static const struct listing_item *page_end(const struct listing_shard *s)
 {
     const struct row *keys = &s->keys, *prefixes = &s->prefixes;

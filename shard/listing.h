@@ -1,6 +1,6 @@
-/* One list over many shards: each shard gives its own list, in pages; merged they are one list in the
- * order of bytes, with prefixes told once, our own markers, and one cut.  Pure: whoever does the
- * asking puts pages in and takes items out.
+/* One list over many shards: each shard gives its own list, in pages; merged they are one list in
+ * the order of bytes, with prefixes told once, our own markers, and one cut.  Pure: whoever does
+ * the asking puts pages in and takes items out.
  *
  *     listing_open(&l, &options);
  *     for (;;) {
@@ -22,11 +22,12 @@
  * one that is out of order, repeats itself or makes no progress is an error, as a list that is
  * silently short makes tools delete data.
  *
- * Shards that keep several buckets of clients in one, under prefixes, are asked with the prefix put
- * before, and whoever puts the items in strips it: names here are always the client's.
+ * Shards that keep several buckets of clients in one, under prefixes, are asked with the prefix
+ * put before, and whoever puts the items in strips it: names here are always the client's.
  *
- * A common prefix is hidden only if all below it is: the name to hide should have no delimiter that
- * clients use. */
+ * Of what is hidden a common prefix may still be told, if it ends within the hidden name: that
+ * should have no delimiter in it that clients use.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -115,8 +116,8 @@ void listing_unask(struct listing *l, uint32_t shard);
 /* A page comes that was asked for; what was held of that shard is gone.  Payloads may be put in the
  * arena; names and ids are copied to it by listing_page_put(). */
 struct arena *listing_page_open(struct listing *l, uint32_t shard);
-/* Keys and prefixes may come mixed or one behind the other, each of them in order.  ERR_PROTOCOL: out
- * of order or repeated; ERR_LIMIT: too much.  l->problem says which. */
+/* Keys and prefixes may come mixed or one behind the other, each of them in order.  ERR_PROTOCOL:
+ * out of order or repeated; ERR_LIMIT: too much.  l->problem says which. */
 enum err listing_page_put(struct listing *l, uint32_t shard, const struct listing_item *item)
     MUST_CHECK;
 /* ERR_PROTOCOL: a page that says there is more, but brings nothing further. */

@@ -1,5 +1,5 @@
-/* Base64 of letters that need no escape in URLs, without padding (RFC 4648, section 5), strictly: each
- * row of bytes has one form. */
+/* Base64 of letters that need no escape in URLs, without padding (RFC 4648, section 5), strictly:
+ * each row of bytes has one form. */
 #pragma once
 
 #include "proxy/base/buf.h"
