@@ -1,5 +1,5 @@
-/* One thing of which a list of S3 tells: an object, a common prefix, a version, an upload, a part, a
- * bucket, the outcome of one deletion.  What was not told is empty. */
+/* One thing of which a list of S3 tells: an object, a common prefix, a version, an upload, a part,
+ * a bucket, the outcome of one deletion.  What was not told is empty. */
 #pragma once
 
 #include <stdbool.h>
@@ -68,7 +68,7 @@ struct slice s3_checksum_element(enum s3_checksum_kind kind);
 /* NONE if it is the name of no such element. */
 enum s3_checksum_kind s3_checksum_of_element(struct slice name);
 
-/* ISO 8601 as stores write it: 2026-11-28T11:43:22[.123][Z|+00:00].  False if it is anything else. */
+/* ISO 8601 as stores write it: 2026-11-28T11:43:22[.123][Z|+00:00].  False if it is no such. */
 bool s3_time_read(struct slice text, int64_t *time_ms);
 enum { S3_TIME_BYTES = 24 };
 /* 2026-11-28T11:43:22.123Z, not terminated. */

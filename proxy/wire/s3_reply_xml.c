@@ -1,7 +1,7 @@
-/* See s3_reply_xml.h.  What is read stands in tables, one for each root: the path of an element, how
- * its text is read, and where that goes.  An entry's text goes to one buffer of fixed size, which is
- * used again for the next entry; what belongs to the reply goes to the arena, the first time it is
- * told. */
+/* See s3_reply_xml.h.  What is read stands in tables, one for each root: the path of an element,
+ * how its text is read, and where that goes.  An entry's text goes to one buffer of fixed size,
+ * which is used again for the next entry; what belongs to the reply goes to the arena, the first
+ * time it is told. */
 #include "proxy/wire/s3_reply_xml.h"
 
 #include <assert.h>
@@ -163,40 +163,40 @@ static const struct s3_reply_row NO_ROWS[] = { { 0 } };
 
 static const struct {
     const char *name;
-    enum s3_root root;
     const struct s3_reply_row *rows;
+    enum s3_root root;
 } ROOTS[] = {
-    { "Error", S3_ROOT_ERROR, ERROR_ROWS },
-    { "ListBucketResult", S3_ROOT_OBJECTS, OBJECTS_ROWS },
-    { "ListVersionsResult", S3_ROOT_VERSIONS, VERSIONS_ROWS },
-    { "ListMultipartUploadsResult", S3_ROOT_UPLOADS, UPLOADS_ROWS },
-    { "ListPartsResult", S3_ROOT_PARTS, PARTS_ROWS },
-    { "ListAllMyBucketsResult", S3_ROOT_BUCKETS, BUCKETS_ROWS },
-    { "InitiateMultipartUploadResult", S3_ROOT_INITIATED, UPLOAD_ROWS },
-    { "CompleteMultipartUploadResult", S3_ROOT_COMPLETED, UPLOAD_ROWS },
-    { "CopyObjectResult", S3_ROOT_COPIED, COPIED_ROWS },
-    { "CopyPartResult", S3_ROOT_COPIED, COPIED_ROWS },
-    { "DeleteResult", S3_ROOT_DELETED, DELETED_ROWS },
-    { "LocationConstraint", S3_ROOT_LOCATION, LOCATION_ROWS },
-    { "VersioningConfiguration", S3_ROOT_VERSIONING, VERSIONING_ROWS },
+    { "Error", ERROR_ROWS, S3_ROOT_ERROR },
+    { "ListBucketResult", OBJECTS_ROWS, S3_ROOT_OBJECTS },
+    { "ListVersionsResult", VERSIONS_ROWS, S3_ROOT_VERSIONS },
+    { "ListMultipartUploadsResult", UPLOADS_ROWS, S3_ROOT_UPLOADS },
+    { "ListPartsResult", PARTS_ROWS, S3_ROOT_PARTS },
+    { "ListAllMyBucketsResult", BUCKETS_ROWS, S3_ROOT_BUCKETS },
+    { "InitiateMultipartUploadResult", UPLOAD_ROWS, S3_ROOT_INITIATED },
+    { "CompleteMultipartUploadResult", UPLOAD_ROWS, S3_ROOT_COMPLETED },
+    { "CopyObjectResult", COPIED_ROWS, S3_ROOT_COPIED },
+    { "CopyPartResult", COPIED_ROWS, S3_ROOT_COPIED },
+    { "DeleteResult", DELETED_ROWS, S3_ROOT_DELETED },
+    { "LocationConstraint", LOCATION_ROWS, S3_ROOT_LOCATION },
+    { "VersioningConfiguration", VERSIONING_ROWS, S3_ROOT_VERSIONING },
 };
 
 static const struct {
     enum s3_root root;
-    const char *path;
     enum s3_entry_kind kind;
+    const char *path;
 } ENTRIES[] = {
-    { S3_ROOT_OBJECTS, "Contents", S3_ENTRY_OBJECT },
-    { S3_ROOT_OBJECTS, "CommonPrefixes/Prefix", S3_ENTRY_PREFIX },
-    { S3_ROOT_VERSIONS, "Version", S3_ENTRY_VERSION },
-    { S3_ROOT_VERSIONS, "DeleteMarker", S3_ENTRY_DELETE_MARKER },
-    { S3_ROOT_VERSIONS, "CommonPrefixes/Prefix", S3_ENTRY_PREFIX },
-    { S3_ROOT_UPLOADS, "Upload", S3_ENTRY_UPLOAD },
-    { S3_ROOT_UPLOADS, "CommonPrefixes/Prefix", S3_ENTRY_PREFIX },
-    { S3_ROOT_PARTS, "Part", S3_ENTRY_PART },
-    { S3_ROOT_BUCKETS, "Buckets/Bucket", S3_ENTRY_BUCKET },
-    { S3_ROOT_DELETED, "Deleted", S3_ENTRY_DELETED },
-    { S3_ROOT_DELETED, "Error", S3_ENTRY_NOT_DELETED },
+    { S3_ROOT_OBJECTS, S3_ENTRY_OBJECT, "Contents" },
+    { S3_ROOT_OBJECTS, S3_ENTRY_PREFIX, "CommonPrefixes/Prefix" },
+    { S3_ROOT_VERSIONS, S3_ENTRY_VERSION, "Version" },
+    { S3_ROOT_VERSIONS, S3_ENTRY_DELETE_MARKER, "DeleteMarker" },
+    { S3_ROOT_VERSIONS, S3_ENTRY_PREFIX, "CommonPrefixes/Prefix" },
+    { S3_ROOT_UPLOADS, S3_ENTRY_UPLOAD, "Upload" },
+    { S3_ROOT_UPLOADS, S3_ENTRY_PREFIX, "CommonPrefixes/Prefix" },
+    { S3_ROOT_PARTS, S3_ENTRY_PART, "Part" },
+    { S3_ROOT_BUCKETS, S3_ENTRY_BUCKET, "Buckets/Bucket" },
+    { S3_ROOT_DELETED, S3_ENTRY_DELETED, "Deleted" },
+    { S3_ROOT_DELETED, S3_ENTRY_NOT_DELETED, "Error" },
 };
 
 /* ---- one field ---- */
@@ -221,7 +221,7 @@ static size_t url_decode(struct slice in, uint8_t *out)
             c = ' ';
         } else if (c == '%' && in.len - i > 2 && hex_value(in.at[i + 1]) >= 0 &&
                    hex_value(in.at[i + 2]) >= 0) {
-            c = (uint8_t)(hex_value(in.at[i + 1]) << 4 | hex_value(in.at[i + 2]));
+            c = (uint8_t)(hex_value(in.at[i + 1]) * 16 + hex_value(in.at[i + 2]));
             i += 2;
         }
         out[len++] = c;

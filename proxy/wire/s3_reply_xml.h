@@ -37,7 +37,7 @@ enum s3_root {
     S3_ROOT_OTHER,      /* well formed, and nothing that we read */
 };
 
-/* The entry's slices are good during the call.  What it returns ends the reading if not ERR_NONE. */
+/* The entry's slices are good during the call.  An error that it returns ends the reading. */
 typedef enum err s3_entry_f(void *owner, const struct s3_entry *entry);
 
 /* Slices are borrowed: from the arena. */

@@ -20,7 +20,7 @@ static const char *escape_of(uint8_t c)
     }
 }
 
-/* How many bytes of UTF-8 stand at the front; 0 if they are none (cut off, overlong, a surrogate). */
+/* How many bytes of UTF-8 stand at the front; 0: none (cut off, overlong, a surrogate). */
 static size_t letter_len(struct slice in)
 {
     static const uint32_t LEAST[] = { 0, 0, 0x80, 0x800, 0x10000 };

@@ -1,11 +1,11 @@
-/* S3's documents, written as clients of 2015 to 2026 read them: elements of a kind stand together and
- * in AWS's order, ETags in quotes, times with milliseconds, control characters as references or, with
- * encoding-type=url, as %XX (and a blank as %20).
+/* S3's documents, written as clients of 2015 to 2026 read them: elements of a kind stand together
+ * and in AWS's order, ETags in quotes, times with milliseconds, control characters as references
+ * or, with encoding-type=url, as %XX (and a blank as %20).
  *
  *     struct s3_list_writer list;
  *     s3_list_open(&list, S3_LIST_OBJECTS_V2, is_url);
- *     s3_list_put(&list, &entry); ...                       in the order of the list
- *     s3_list_close(&list, &head, &out);                    head.is_truncated and the like are known now
+ *     s3_list_put(&list, &entry); ...               in the order of the list
+ *     s3_list_close(&list, &head, &out);            known by now: head.is_truncated
  *     s3_list_fini(&list);
  */
 #pragma once
@@ -30,7 +30,7 @@ void s3_write_close(struct buf *out, const char *element);
 /* <element>text</element>, escaped. */
 void s3_write_text(struct buf *out, const char *element, struct slice text);
 /* Bytes that are no UTF-8 would make the document unreadable: they become U+FFFD. */
-void s3_write_escaped(struct buf *out, struct slice text);
+void s3_write_escaped(struct buf *out, struct slice in);
 /* Nothing at all if there is no text. */
 void s3_write_text_if(struct buf *out, const char *element, struct slice text);
 /* A key, prefix or marker: percent-encoded if `is_url`, else as s3_write_text(). */

@@ -326,31 +326,48 @@ static size_t stand_in_for(uint32_t code, uint8_t out[6])
     return 0;
 }
 
-/* Whether an '&' or 0xEF begins something that needs a stand-in, and how long it is. */
+/* A reference, from its '&'. */
+static enum special look_at_reference(struct slice in, size_t *len, uint32_t *code)
+{
+    size_t most = in.len < REFERENCE_BYTES ? in.len : REFERENCE_BYTES;
+    const uint8_t *end = memchr(in.at, ';', most);
+
+    if (in.len > 1 && in.at[1] != '#')
+        return SPECIAL_NOT;
+    if (end == NULL)
+        return most < REFERENCE_BYTES ? SPECIAL_PERHAPS : SPECIAL_NOT;
+    *len = (size_t)(end - in.at) + 1;
+    if (*len < 4)
+        return SPECIAL_NOT;
+    *code = reference_value(slice_of(in.at + 2, *len - 3));
+    return SPECIAL_IS;
+}
+
+/* A letter of three bytes, from its 0xEF; EF B7 and EF BF begin those that matter. */
+static enum special look_at_letter(struct slice in, size_t *len, uint32_t *code)
+{
+    if (in.len > 1 && in.at[1] != 0xB7 && in.at[1] != 0xBF)
+        return SPECIAL_NOT;
+    if (in.len < 3)
+        return SPECIAL_PERHAPS;
+    if ((in.at[2] & 0xC0) != 0x80)
+        return SPECIAL_NOT;
+    *len = 3;
+    *code = 0xF000 | (in.at[1] & 0x3Fu) << 6 | (in.at[2] & 0x3Fu);
+    return SPECIAL_IS;
+}
+
+/* Whether an '&' or 0xEF begins something that needs a stand-in, which is then in `out`, and how
+ * long it is. */
 static enum special look_at(struct slice in, size_t *len, uint8_t out[6], size_t *out_len)
 {
-    if (in.at[0] == '&') {
-        const uint8_t *end =
-            memchr(in.at, ';', in.len < REFERENCE_BYTES ? in.len : REFERENCE_BYTES);
+    uint32_t code = 0;
+    enum special special =
+        in.at[0] == '&' ? look_at_reference(in, len, &code) : look_at_letter(in, len, &code);
 
-        if (in.len > 1 && in.at[1] != '#')
-            return SPECIAL_NOT;
-        if (end == NULL)
-            return in.len < REFERENCE_BYTES ? SPECIAL_PERHAPS : SPECIAL_NOT;
-        *len = (size_t)(end - in.at) + 1;
-        if (*len < 4)
-            return SPECIAL_NOT;
-        *out_len = stand_in_for(reference_value(slice_of(in.at + 2, *len - 3)), out);
-    } else {
-        if (in.len > 1 && in.at[1] != 0xB7 && in.at[1] != 0xBF)
-            return SPECIAL_NOT;
-        if (in.len < 3)
-            return SPECIAL_PERHAPS;
-        *len = 3;
-        *out_len = (in.at[2] & 0xC0) == 0x80
-                       ? stand_in_for(0xF000 | (in.at[1] & 0x3Fu) << 6 | (in.at[2] & 0x3Fu), out)
-                       : 0;
-    }
+    if (special != SPECIAL_IS)
+        return special;
+    *out_len = stand_in_for(code, out);
     return *out_len > 0 ? SPECIAL_IS : SPECIAL_NOT;
 }
 
