@@ -86,10 +86,11 @@ static int stand_in_at(const uint8_t *at)
 static struct slice text_unveil(struct buf *text)
 {
     uint8_t *from = text->len > 0 ? memchr(text->at, 0xEF, text->len) : NULL, *to = from;
-    uint8_t *end = text->at + text->len;
+    uint8_t *end;
 
     if (from == NULL)
         return buf_all(text);
+    end = text->at + text->len;
     while (from < end) {
         int which = end - from >= 3 ? stand_in_at(from) : -1;
 
