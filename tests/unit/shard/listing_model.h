@@ -335,3 +335,46 @@ static inline enum err model_ask(struct model *m, struct draws *d, struct listin
     m->fetched += l->fetched;
     return ERR_NONE;
 }
+
+static inline bool model_is_same(const struct model_item *a, const struct model_item *b)
+{
+    return slice_is(model_name(a), model_name(b)) && a->is_prefix == b->is_prefix && a->id == b->id;
+}
+
+/* Goes on behind the last item, by pages of `max`, until the list says that it is whole.  NULL, or
+ * what is not as in the model. */
+static inline const char *model_differs(struct model *m, struct draws *d, uint32_t max)
+{
+    static struct model_item expected[MODEL_KEYS], found[2 * MODEL_KEYS];
+    struct model_item last = { 0 };
+    size_t total = model_list(m, expected), at = 0;
+    bool is_truncated = true;
+
+    while (is_truncated) {
+        struct listing_options options = { .kind = m->kind,
+                                           .shards = m->shards,
+                                           .max_keys = max,
+                                           .after = model_name(&last),
+                                           .after_id = slice_of(&last.id, last.id != 0),
+                                           .after_shard = model_place(m, model_name(&last)),
+                                           .hidden = m->hidden };
+        struct listing l;
+        size_t count;
+        enum err err = model_ask(m, d, &l, &options, found, &count);
+
+        is_truncated = l.is_truncated;
+        listing_fini(&l);
+        if (err != ERR_NONE)
+            return "an error";
+        if (count > max || (is_truncated && count != max))
+            return "the count of a page";
+        if (at + count > total)
+            return "too many items";
+        for (size_t i = 0; i < count; i++)
+            if (!model_is_same(&found[i], &expected[at++]))
+                return "an item";
+        if (count > 0)
+            last = found[count - 1];
+    }
+    return at == total ? NULL : "too few items";
+}
