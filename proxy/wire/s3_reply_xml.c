@@ -181,22 +181,27 @@ static const struct {
     { "VersioningConfiguration", VERSIONING_ROWS, S3_ROOT_VERSIONING },
 };
 
+#define PATH(text)                                                                                 \
+    {                                                                                              \
+        (const uint8_t *)(text), sizeof(text) - 1                                                  \
+    }
+
 static const struct {
     enum s3_root root;
     enum s3_entry_kind kind;
-    const char *path;
+    struct slice path;
 } ENTRIES[] = {
-    { S3_ROOT_OBJECTS, S3_ENTRY_OBJECT, "Contents" },
-    { S3_ROOT_OBJECTS, S3_ENTRY_PREFIX, "CommonPrefixes/Prefix" },
-    { S3_ROOT_VERSIONS, S3_ENTRY_VERSION, "Version" },
-    { S3_ROOT_VERSIONS, S3_ENTRY_DELETE_MARKER, "DeleteMarker" },
-    { S3_ROOT_VERSIONS, S3_ENTRY_PREFIX, "CommonPrefixes/Prefix" },
-    { S3_ROOT_UPLOADS, S3_ENTRY_UPLOAD, "Upload" },
-    { S3_ROOT_UPLOADS, S3_ENTRY_PREFIX, "CommonPrefixes/Prefix" },
-    { S3_ROOT_PARTS, S3_ENTRY_PART, "Part" },
-    { S3_ROOT_BUCKETS, S3_ENTRY_BUCKET, "Buckets/Bucket" },
-    { S3_ROOT_DELETED, S3_ENTRY_DELETED, "Deleted" },
-    { S3_ROOT_DELETED, S3_ENTRY_NOT_DELETED, "Error" },
+    { S3_ROOT_OBJECTS, S3_ENTRY_OBJECT, PATH("Contents") },
+    { S3_ROOT_OBJECTS, S3_ENTRY_PREFIX, PATH("CommonPrefixes/Prefix") },
+    { S3_ROOT_VERSIONS, S3_ENTRY_VERSION, PATH("Version") },
+    { S3_ROOT_VERSIONS, S3_ENTRY_DELETE_MARKER, PATH("DeleteMarker") },
+    { S3_ROOT_VERSIONS, S3_ENTRY_PREFIX, PATH("CommonPrefixes/Prefix") },
+    { S3_ROOT_UPLOADS, S3_ENTRY_UPLOAD, PATH("Upload") },
+    { S3_ROOT_UPLOADS, S3_ENTRY_PREFIX, PATH("CommonPrefixes/Prefix") },
+    { S3_ROOT_PARTS, S3_ENTRY_PART, PATH("Part") },
+    { S3_ROOT_BUCKETS, S3_ENTRY_BUCKET, PATH("Buckets/Bucket") },
+    { S3_ROOT_DELETED, S3_ENTRY_DELETED, PATH("Deleted") },
+    { S3_ROOT_DELETED, S3_ENTRY_NOT_DELETED, PATH("Error") },
 };
 
 /* ---- one field ---- */
@@ -352,7 +357,7 @@ static enum err on_root(void *owner, struct slice name)
 static bool is_entry(const struct s3_reply_xml *reply, struct slice path, enum s3_entry_kind *kind)
 {
     for (size_t i = 0; i < sizeof(ENTRIES) / sizeof(ENTRIES[0]); i++) {
-        if (ENTRIES[i].root == reply->root && slice_is_text(path, ENTRIES[i].path)) {
+        if (ENTRIES[i].root == reply->root && slice_is(path, ENTRIES[i].path)) {
             *kind = ENTRIES[i].kind;
             return true;
         }

@@ -54,10 +54,12 @@ static size_t put_letter(struct buf *out, struct slice in)
     return len > 0 ? len : 1;
 }
 
-static bool is_plain(uint8_t c)
-{
-    return c >= ' ' && c < 0x7F && c != '&' && c != '<' && c != '>' && c != '"';
-}
+/* Printable ASCII but for " & < >. */
+static const bool IS_PLAIN[256] = { [' ' ... '!'] = true,
+                                    ['#' ... '%'] = true,
+                                    ['\'' ... ';'] = true,
+                                    ['='] = true,
+                                    ['?' ... '~'] = true };
 
 void s3_write_escaped(struct buf *out, struct slice in)
 {
@@ -65,7 +67,7 @@ void s3_write_escaped(struct buf *out, struct slice in)
         size_t plain = 0;
         const char *escape;
 
-        while (plain < in.len && is_plain(in.at[plain]))
+        while (plain < in.len && IS_PLAIN[in.at[plain]])
             plain++;
         buf_put(out, in.at, plain);
         in = slice_from(in, plain);
@@ -127,18 +129,25 @@ void s3_write_begin(struct buf *out, const char *root)
     s3_write_root(out, root);
 }
 
+static void put_tag(struct buf *out, const char *before, size_t before_len, const char *element)
+{
+    struct slice name = slice_text(element);
+    uint8_t *at = buf_reserve(out, before_len + name.len + 1);
+
+    memcpy(at, before, before_len);
+    memcpy(at + before_len, name.at, name.len);
+    at[before_len + name.len] = '>';
+    buf_grow(out, before_len + name.len + 1);
+}
+
 void s3_write_open(struct buf *out, const char *element)
 {
-    buf_put(out, "<", 1);
-    buf_text(out, element);
-    buf_put(out, ">", 1);
+    put_tag(out, "<", 1, element);
 }
 
 void s3_write_close(struct buf *out, const char *element)
 {
-    buf_put(out, "</", 2);
-    buf_text(out, element);
-    buf_put(out, ">", 1);
+    put_tag(out, "</", 2, element);
 }
 
 void s3_write_text(struct buf *out, const char *element, struct slice text)

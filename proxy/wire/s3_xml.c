@@ -372,11 +372,11 @@ static enum special look_at(struct slice in, size_t *len, uint8_t out[6], size_t
     return *out_len > 0 ? SPECIAL_IS : SPECIAL_NOT;
 }
 
-static size_t next_mark(struct slice in, size_t from)
+static size_t place_of(struct slice in, size_t from, uint8_t byte)
 {
-    while (from < in.len && in.at[from] != '&' && in.at[from] != 0xEF)
-        from++;
-    return from;
+    const uint8_t *found = from < in.len ? memchr(in.at + from, byte, in.len - from) : NULL;
+
+    return found != NULL ? (size_t)(found - in.at) : in.len;
 }
 
 /* What was kept back gets one byte more, until it is clear. */
@@ -409,29 +409,30 @@ static enum err feed_carry(struct s3_xml *xml, struct slice *in)
 
 static enum err feed_rest(struct s3_xml *xml, struct slice in)
 {
-    size_t at = 0;
+    size_t reference = place_of(in, 0, '&'), letter = place_of(in, 0, 0xEF), begun = 0;
 
-    while ((at = next_mark(in, at)) < in.len) {
+    while (reference < in.len || letter < in.len) {
+        size_t at = reference < letter ? reference : letter, next = at + 1, len, out_len;
+        enum special special;
         uint8_t out[6];
-        size_t len, out_len;
 
-        switch (look_at(slice_from(in, at), &len, out, &out_len)) {
-        case SPECIAL_NOT:
-            at++;
-            break;
-        case SPECIAL_PERHAPS:
+        special = look_at(slice_from(in, at), &len, out, &out_len);
+        if (special == SPECIAL_PERHAPS) {
             xml->carry_len = in.len - at;
             memcpy(xml->carry, in.at + at, xml->carry_len);
-            return show(xml, slice_of(in.at, at));
-        case SPECIAL_IS:
-            TRY(show(xml, slice_of(in.at, at)));
-            TRY(show(xml, slice_of(out, out_len)));
-            in = slice_from(in, at + len);
-            at = 0;
-            break;
+            return show(xml, slice_of(in.at + begun, at - begun));
         }
+        if (special == SPECIAL_IS) {
+            TRY(show(xml, slice_of(in.at + begun, at - begun)));
+            TRY(show(xml, slice_of(out, out_len)));
+            begun = next = at + len;
+        }
+        if (reference < next)
+            reference = place_of(in, next, '&');
+        if (letter < next)
+            letter = place_of(in, next, 0xEF);
     }
-    return show(xml, in);
+    return show(xml, slice_from(in, begun));
 }
 
 enum err s3_xml_feed(struct s3_xml *xml, struct slice in)
