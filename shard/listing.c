@@ -402,6 +402,7 @@ static void tell(struct listing *l, struct listing_item *item)
     buf_slice(&l->last_name, item->name);
     buf_slice(&l->last_id, item->id);
     l->last_is_prefix = item->is_prefix;
+    l->last_shard = item->shard;
     l->count++;
     heap_advance(l);
 }

@@ -101,6 +101,7 @@ struct listing {
     bool is_ended, is_truncated;   /* truncated: once ended, there is more behind the last */
     struct buf last_name, last_id; /* owned: of the last item told; empty before */
     bool last_is_prefix;
+    uint32_t last_shard;
     uint64_t fetched;    /* items that came, for the figures */
     uint64_t doubles;    /* keys that two shards have: on one of them it is not where it belongs */
     const char *problem; /* static: why a page was an error */

@@ -322,6 +322,7 @@ static void a_list_goes_on_within_a_key_on_the_shard_that_has_it(void)
     check_told(&l, "b=0 c=1 +");
     CHECK_BYTES(buf_all(&l.last_name), bytes("c"));
     CHECK_BYTES(buf_all(&l.last_id), bytes("1"));
+    CHECK_INT(l.last_shard, 0);
     listing_fini(&l);
 }
 
