@@ -20,6 +20,7 @@ struct list_part {
     struct blob_shard *shard;
     struct blob_call call;
     struct arena arena; /* of one page: what is asked, and the reply's own texts */
+    struct arena *page; /* borrowed: the listing's, whose size it bounds: the entries */
     struct s3_reply_xml reply;
     struct buf strip; /* what the store's names begin with, and the client's do not */
     const struct s3_entry *before;
@@ -33,7 +34,7 @@ struct list_deed {
     struct listing listing;
     struct s3_list_writer writer;
     struct slice prefix, delimiter, after, after_id;
-    uint32_t max_keys, part_count;
+    uint32_t max_keys, part_count, after_shard;
     bool is_groups, is_url, has_missing;
     struct list_part parts[];
 };
@@ -135,6 +136,8 @@ static void ask(struct list_part *part, const struct listing_ask *what)
     add_param(params, &count, "prefix", deed->prefix);
     add_param(params, &count, "delimiter", deed->delimiter);
     add_param(params, &count, "encoding-type", slice_text("url"));
+    if (op == S3_OP_LIST_OBJECTS_V2 && deed->writer.has_owner)
+        add_param(params, &count, "fetch-owner", slice_text("true"));
     add_param(params, &count, max_name(op), slice_text(part->number));
     add_param(params, &count, deed->is_groups ? "key-marker" : "start-after",
               arena_copy(&part->arena, what->after));
@@ -147,7 +150,7 @@ static void ask(struct list_part *part, const struct listing_ask *what)
     part->before = NULL;
     s3_reply_xml_open(&part->reply, &part->arena, take_entry, part, true);
     part->is_open = true;
-    (void)listing_page_open(&deed->listing, part->shard->index);
+    part->page = listing_page_open(&deed->listing, part->shard->index);
     blob_call_start(&part->call, part->shard, &EVENTS);
 }
 
@@ -163,6 +166,21 @@ static void close_reply(struct list_part *part)
 static struct slice text_of(const struct buf *b)
 {
     return b->len > 0 ? buf_all(b) : (struct slice){ 0 };
+}
+
+/* What a client says to go on within the last key: of an upload, the id that we gave it. */
+static struct slice next_id(const struct blob_request *r, const struct listing *l, struct buf *text)
+{
+    struct upload_token token = { .epoch = blob_map_epoch(r->side),
+                                  .shard = l->last_shard,
+                                  .id = buf_all(&l->last_id) };
+
+    if (!l->is_truncated || l->last_id.len == 0 || l->last_id.len > UPLOAD_TOKEN_ID_BYTES)
+        return (struct slice){ 0 };
+    if (r->op.op != S3_OP_LIST_UPLOADS)
+        return token.id;
+    upload_token_write(&token, blob_token_seed(r), text);
+    return buf_all(text);
 }
 
 static void fill_head(struct blob_request *r, struct list_deed *deed, struct buf *token,
@@ -194,7 +212,7 @@ static void fill_head(struct blob_request *r, struct list_deed *deed, struct buf
         head->key_marker = deed->after;
         head->id_marker = s3_param_value(&r->op, id_name(r->op.op));
         head->next_key_marker = last;
-        head->next_id_marker = l->is_truncated ? text_of(&l->last_id) : (struct slice){ 0 };
+        head->next_id_marker = next_id(r, l, token);
     }
 }
 
@@ -293,7 +311,7 @@ static enum err take_entry(void *owner, const struct s3_entry *entry)
     item.id = one.id; /* by the store's own, it is asked to go on */
     if (one.kind == S3_ENTRY_UPLOAD)
         wrap_upload(part, &one);
-    kept = s3_entry_copy(&part->arena, &one, part->before);
+    kept = s3_entry_copy(part->page, &one, part->before);
     part->before = kept;
     item.name = kept->name;
     item.payload = kept;
@@ -420,6 +438,7 @@ static bool unwrap_after(struct blob_request *r, struct list_deed *deed)
 {
     struct upload_token token;
 
+    deed->after_shard = blob_shard_of(r->side, deed->after)->index;
     if (r->op.op != S3_OP_LIST_UPLOADS || deed->after_id.len == 0)
         return true;
     if (upload_token_read(deed->after_id, blob_token_seed(r), r->side->shard_count, &r->arena,
@@ -427,6 +446,7 @@ static bool unwrap_after(struct blob_request *r, struct list_deed *deed)
         token.epoch != blob_map_epoch(r->side))
         return false;
     deed->after_id = token.id;
+    deed->after_shard = token.shard;
     return true;
 }
 
@@ -446,7 +466,7 @@ static void begin(struct blob_request *r)
         .max_keys = deed->max_keys,
         .after = deed->after,
         .after_id = deed->after_id,
-        .after_shard = blob_shard_of(r->side, deed->after)->index,
+        .after_shard = deed->after_shard,
         .hidden = slice_text(BLOB_RESERVED),
     };
     listing_open(&deed->listing, &options);
