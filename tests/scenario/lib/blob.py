@@ -268,6 +268,20 @@ class BlobStory:
             self.s3.copy_object(Bucket=self.bucket, Key=f"of-odd{n}", CopySource={"Bucket": self.bucket, "Key": "odd %25 key"})
             self.assertEqual(self.get(f"of-odd{n}"), b"odd")
 
+    def test_uploads_are_listed_page_by_page(self):
+        keys = [f"pages/{n % 5}" for n in range(8)]
+        begun = {self.s3.create_multipart_upload(Bucket=self.bucket, Key=key)["UploadId"]: key for key in keys}
+        seen, markers, more = [], {}, True
+        while more:
+            page = self.s3.list_multipart_uploads(Bucket=self.bucket, Prefix="pages/", MaxUploads=3, **markers)
+            seen += [(u["Key"], u["UploadId"]) for u in page.get("Uploads", [])]
+            more = page["IsTruncated"]
+            markers = {"KeyMarker": page.get("NextKeyMarker", ""), "UploadIdMarker": page.get("NextUploadIdMarker", "")}
+        for upload, key in begun.items():
+            self.s3.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload)
+        self.assertEqual([key for key, _ in seen], sorted(keys))
+        self.assertEqual(sorted(upload for _, upload in seen), sorted(begun))
+
     def test_multipart_uploads(self):
         parts = [random.randbytes(5 * 1024 * 1024), random.randbytes(100_000)]
         where = {"Bucket": self.bucket, "Key": "big/object"}
