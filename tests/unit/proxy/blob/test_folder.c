@@ -133,8 +133,10 @@ static void check_metadata(struct folder_settings settings, bool large)
 static void metadata_is_kept_wherever_there_is_room(void)
 {
     check_metadata((struct folder_settings){ .sync = FOLDER_SYNC_NEVER }, false);
-    check_metadata((struct folder_settings){ .without_nameless = true }, false);
-    check_metadata((struct folder_settings){ .without_attributes = true }, false);
+    check_metadata((struct folder_settings){ .sync = FOLDER_SYNC_NEVER, .without_nameless = true },
+                   false);
+    check_metadata(
+        (struct folder_settings){ .sync = FOLDER_SYNC_NEVER, .without_attributes = true }, false);
     check_metadata((struct folder_settings){ .without_attributes = true, .without_nameless = true },
                    true);
 }
@@ -589,6 +591,7 @@ int main(void)
     RUN(the_deepest_keys_are_no_trouble);
     RUN(the_stamp_is_written_once);
     RUN(what_cannot_be_opened_says_why);
+    stage_place = stage_memory();
     RUN(writers_readers_and_deleters_see_whole_objects);
     RUN(one_alone_is_first);
     return check_report();
