@@ -18,6 +18,9 @@
  *
  *     folder_close(&folder);                                   when no call runs and nothing is out
  *
+ * A call needs up to 300 KiB of its thread's stack, and some files to open: three, as a rule.  The
+ * folder is one file system: a bucket that is a mount of another cannot be written to.
+ *
  * Lists are in proxy/blob/folder_list.h, multipart uploads in proxy/blob/folder_upload.h.
  *
  * On disk (proxy/blob/folder_path.h has the names):

@@ -3,15 +3,18 @@
  *
  * A page reads only the directories that hold its keys, each in one pass, and keeps of a directory
  * only the next names in order (a window; a larger directory is read again when its window is used
- * up).  So memory is bounded by FOLDER_LIST_BYTES whatever the folder holds; a directory of a
- * million entries costs one reading of it, some 0.3 s, for each window of names. */
+ * up).  So a list holds at most 2 MiB of names, and 16 MiB if a thousand directories inside each
+ * other are all full; what a directory of a million entries costs is one reading of it, half a
+ * second, for each page.  `after` finds its place without the directories that are past.
+ *
+ * All keys of a bucket, as `sheaf verify` wants them: pages with `keys_alone`, each `after` the
+ * last key of the one before, today or tomorrow. */
 #pragma once
 
 #include "proxy/blob/folder.h"
 
 enum {
-    FOLDER_LIST_KEYS = 1000,            /* in a page, at most */
-    FOLDER_LIST_BYTES = 8 * 1024 * 1024 /* names that a list or walk holds */
+    FOLDER_LIST_KEYS = 1000 /* in a page, at most */
 };
 
 struct folder_list_request {

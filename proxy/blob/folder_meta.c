@@ -37,6 +37,17 @@ static int64_t modified_ns(const struct stat *stat)
     return (int64_t)stat->st_mtim.tv_sec * 1000000000 + stat->st_mtim.tv_nsec;
 }
 
+/* Is that the time of a record?  Archives and some file systems keep less than nanoseconds. */
+static bool is_time_of(int64_t found_ns, int64_t recorded_ns)
+{
+    static const int64_t UNITS[] = { 1, 100, 1000, 1000000000 };
+
+    for (size_t i = 0; i < sizeof(UNITS) / sizeof(UNITS[0]); i++)
+        if (found_ns % UNITS[i] == 0 && recorded_ns / UNITS[i] == found_ns / UNITS[i])
+            return true;
+    return false;
+}
+
 static void id_of_hash(XXH128_hash_t hash, char out[FOLDER_ID_BYTES])
 {
     snprintf(out, FOLDER_ID_BYTES, "%016" PRIx64 "%016" PRIx64, (uint64_t)hash.high64,
@@ -172,7 +183,7 @@ static enum folder_outcome load(const struct folder *f, int fd, const char *path
     *out = (struct folder_object){ .size = (uint64_t)stat.st_size,
                                    .modified_us = modified_ns(&stat) / 1000 };
     known = folder_record_read(buf_all(&text), &record, &rest) == ERR_NONE;
-    if (known && record.modified_ns == modified_ns(&stat)) {
+    if (known && is_time_of(modified_ns(&stat), record.modified_ns)) {
         memcpy(out->etag, record.etag, sizeof(out->etag));
         out->parts = record.parts;
         if (record.size != out->size)

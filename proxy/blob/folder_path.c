@@ -130,24 +130,10 @@ static int digit(char c)
     return found == NULL ? -1 : (int)(found - HEX);
 }
 
-bool folder_name_read(const char *name, enum folder_name_kind *kind, uint8_t *out, size_t *len)
+static bool read_bytes(const char *name, size_t end, uint8_t *out, size_t *len)
 {
-    size_t used = 0, end = strlen(name);
+    size_t used = 0;
 
-    *kind = FOLDER_NAME_FILE;
-    if (end > 0 && name[end - 1] == NAME_MARK) {
-        *kind = FOLDER_NAME_DIRECTORY;
-        end--;
-    } else if (end > 2 && memcmp(name + end - 2, BEGINNING, 2) == 0) {
-        *kind = FOLDER_NAME_BEGINNING;
-        end -= 2;
-    }
-    if (end == 0 || name[0] == '.')
-        return false;
-    if (end == 1 && name[0] == '%') {
-        *len = 0;
-        return *kind != FOLDER_NAME_BEGINNING;
-    }
     for (size_t at = 0; at < end; at++) {
         uint8_t c = (uint8_t)name[at];
 
@@ -164,6 +150,27 @@ bool folder_name_read(const char *name, enum folder_name_kind *kind, uint8_t *ou
     }
     *len = used;
     return true;
+}
+
+bool folder_name_read(const char *name, enum folder_name_kind *kind, uint8_t *out, size_t *len)
+{
+    size_t end = strlen(name);
+
+    *kind = FOLDER_NAME_FILE;
+    if (end > 0 && name[end - 1] == NAME_MARK) {
+        *kind = FOLDER_NAME_DIRECTORY;
+        end--;
+    } else if (end > 2 && memcmp(name + end - 2, BEGINNING, 2) == 0) {
+        *kind = FOLDER_NAME_BEGINNING;
+        end -= 2;
+    }
+    if (end == 0 || name[0] == '.')
+        return false;
+    if (end == 1 && name[0] == '%') {
+        *len = 0;
+        return *kind != FOLDER_NAME_BEGINNING;
+    }
+    return read_bytes(name, end, out, len);
 }
 
 bool folder_path_to_key(const char *path, uint8_t key[FOLDER_KEY_BYTES], size_t *len)

@@ -269,24 +269,31 @@ static enum folder_outcome open_part(struct folder_put *put, const struct folder
     return outcome;
 }
 
+/* One piece of the source whose turn it is. */
+static enum folder_outcome step(struct folder_put *put, uint64_t most, size_t *moved)
+{
+    struct folder_source *source = &put->sources[put->source_at];
+    enum folder_outcome outcome = put->failed ? FOLDER_INTERNAL : FOLDER_OK;
+
+    if (outcome == FOLDER_OK && source->fd < 0 && put->part_fd < 0)
+        outcome = open_part(put, source);
+    if (outcome == FOLDER_OK && source->len > 0)
+        outcome = copy_some(put, source, source->fd < 0 ? put->part_fd : source->fd, most, moved);
+    source->from += *moved;
+    source->len -= *moved;
+    return outcome;
+}
+
 enum folder_outcome folder_put_step(struct folder_put *put, uint64_t most, bool *done)
 {
     while (put->source_at < put->source_count && most > 0) {
-        struct folder_source *source = &put->sources[put->source_at];
-        enum folder_outcome outcome = put->failed ? FOLDER_INTERNAL : FOLDER_OK;
         size_t moved = 0;
+        enum folder_outcome outcome = step(put, most, &moved);
 
-        if (outcome == FOLDER_OK && source->fd < 0 && put->part_fd < 0)
-            outcome = open_part(put, source);
-        if (outcome == FOLDER_OK && source->len > 0)
-            outcome =
-                copy_some(put, source, source->fd < 0 ? put->part_fd : source->fd, most, &moved);
         if (outcome != FOLDER_OK)
             return outcome;
-        source->from += moved;
-        source->len -= moved;
         most -= moved < most ? moved : most;
-        if (source->len > 0)
+        if (put->sources[put->source_at].len > 0)
             continue;
         put->source_at++;
         if (put->part_fd >= 0)

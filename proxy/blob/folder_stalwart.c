@@ -115,9 +115,8 @@ static enum folder_outcome visit(struct visit *above, const struct folder_of_byt
         memcpy(v.bytes, above->bytes, above->depth);
         v.bytes[above->depth] = byte->byte;
         v.depth = above->depth + 1;
-        if (snprintf(v.path, sizeof(v.path), "%s%x/", above->path, byte->byte) >=
-            (int)sizeof(v.path))
-            return FOLDER_INTERNAL;
+        snprintf(v.path, sizeof(v.path), "%.*s%x/", FOLDER_STALWART_DEPTH * 3, above->path,
+                 byte->byte);
     }
     outcome = folder_read_names(v.collect->walk->folder, v.path, take_name, &v);
     qsort(v.inside, v.count, sizeof(v.inside[0]), by_least);

@@ -238,33 +238,35 @@ int folder_temporary(struct folder *f, char name[FOLDER_TEMPORARY_BYTES])
     return folder_open_at(f, f->tmp, name, O_CREAT | O_EXCL | O_RDWR);
 }
 
+/* Writes the bytes and gives them their name; 0, or -1 with errno. */
+static int write_and_name(const struct folder *f, int fd, const char *temporary, int at,
+                          const char *name, struct slice text, bool replace)
+{
+    if (folder_write_all(f, fd, text.at, text.len) != 0 || folder_sync_file(f, fd) != 0)
+        return -1;
+    if (replace ? folder_rename(f, f->tmp, temporary, at, name) != 0
+                : folder_link(f, fd, temporary, at, name) != 0)
+        return -1;
+    return folder_sync_directory(f, at);
+}
+
 enum folder_outcome folder_write_file(struct folder *f, int at, const char *name, struct slice text,
                                       bool replace)
 {
     char temporary[FOLDER_TEMPORARY_BYTES];
-    enum folder_outcome outcome = FOLDER_OK;
-    int fd, error = 0;
+    int fd, error;
 
     folder_next_temporary(f, temporary);
     fd = folder_open_at(f, f->tmp, temporary, O_CREAT | O_EXCL | O_RDWR);
     if (fd < 0)
         return folder_failed(f, "open", errno);
-    if (folder_write_all(f, fd, text.at, text.len) != 0 || folder_sync_file(f, fd) != 0)
-        error = errno;
-    else if (!replace && folder_link(f, fd, temporary, at, name) != 0)
-        error = errno;
-    else if (replace && folder_rename(f, f->tmp, temporary, at, name) != 0)
-        error = errno;
-    else if (folder_sync_directory(f, at) != 0)
-        error = errno;
+    error = write_and_name(f, fd, temporary, at, name, text, replace) == 0 ? 0 : errno;
     if (error != 0 || !replace)
         (void)unlinkat(f->tmp, temporary, 0);
     close(fd);
     if (error == EEXIST)
-        outcome = FOLDER_PRECONDITION;
-    else if (error != 0)
-        outcome = folder_failed(f, "write a file", error);
-    return outcome;
+        return FOLDER_PRECONDITION;
+    return error == 0 ? FOLDER_OK : folder_failed(f, "write a file", error);
 }
 
 enum folder_outcome folder_read_file(const struct folder *f, int at, const char *name, size_t most,

@@ -10,9 +10,10 @@
 #include "proxy/blob/folder_window.h"
 
 enum {
-    NAMES_BYTES = FOLDER_LIST_BYTES / 4, /* of all windows, a window may be twice what it keeps */
+    NAMES_BYTES = 2 * 1024 * 1024, /* of all windows; a window may be twice what it keeps */
     LEAST_BYTES = 4 * 1024,
-    LEAST_NAMES = 16
+    LEAST_NAMES = 16,
+    DEEP_NAMES = 128 /* of a directory for which there are LEAST_BYTES alone */
 };
 
 static struct folder_walk_level *push(struct folder_walk *walk, size_t path_len, size_t key_len)
@@ -121,6 +122,8 @@ static enum folder_outcome load(struct folder_walk *walk, struct folder_walk_lev
         held += walk->levels[i].window.text.len;
     if (held < NAMES_BYTES && (NAMES_BYTES - held) / 2 > bytes)
         bytes = (NAMES_BYTES - held) / 2;
+    else if (wanted > DEEP_NAMES)
+        wanted = DEEP_NAMES;
     if (w->count > 0) {
         const struct folder_walk_entry *last = &w->entries[w->count - 1];
 

@@ -9,6 +9,7 @@
  * the room of one. */
 #include "proxy/blob/folder_window.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -87,7 +88,8 @@ static bool is_past_cut(const struct folder_collect *c, struct slice key)
 {
     const struct folder_window *w = c->window;
 
-    return c->cut > 0 && folder_compare(key, entry_key(w, &w->entries[c->cut - 1])) > 0;
+    return c->cut > 0 && w->entries != NULL &&
+           folder_compare(key, entry_key(w, &w->entries[c->cut - 1])) > 0;
 }
 
 static void add(struct folder_collect *c, enum folder_walk_kind kind, struct slice key,
@@ -105,6 +107,7 @@ static void add(struct folder_collect *c, enum folder_walk_kind kind, struct sli
         w->cap = w->cap == 0 ? FIRST_ENTRIES : w->cap * 2;
         w->entries = mem_resize(w->entries, w->cap * sizeof(*w->entries));
     }
+    assert(w->entries != NULL);
     w->entries[w->count++] = (struct folder_walk_entry){ .at = (uint32_t)w->text.len,
                                                          .key_len = (uint16_t)key.len,
                                                          .path_len = (uint16_t)path.len,

@@ -1,6 +1,6 @@
 /* Keys come from clients and names from whoever can write to a folder.  A key's path stays in its
- * bucket, in names that a file system takes, and stands for that key alone; a path that is taken for
- * a key's is the only one of it.  What is read of metadata can be written again. */
+ * bucket, in names that a file system takes, and stands for that key alone; a path that is taken
+ * for a key's is the only one of it.  What is read of metadata can be written again. */
 #include <stdlib.h>
 
 #include "proxy/blob/folder_path.h"

@@ -32,26 +32,33 @@ static inline void stage_open(struct stage *s)
     buf_fini(&why);
 }
 
-/* Where tests of many small steps run: in memory, where that can do what a disk's file system can. */
-static inline const char *stage_memory(void)
+/* Where tests run that are about a disk's file system; TMPDIR chooses another one. */
+static inline const char *stage_disk(void)
 {
-    static const char *place;
-    int fd = place != NULL ? -1 : open("/dev/shm", O_TMPFILE | O_RDWR, 0600);
+    const char *place = getenv("TMPDIR");
 
-    if (place == NULL)
-        place = fd >= 0 && fsetxattr(fd, "user.sheaf", "1", 1, 0) == 0 ? "/dev/shm" : "/tmp";
-    if (fd >= 0)
-        close(fd);
-    return place;
+    return place != NULL ? place : "/tmp";
 }
 
-static const char *stage_place = "/tmp";
+/* Where tests of many small steps run: in memory, if that can do what a disk can. */
+static inline const char *stage_memory(void)
+{
+    int fd = getenv("TMPDIR") != NULL ? -1 : open("/dev/shm", O_TMPFILE | O_RDWR, 0600);
+    bool can = fd >= 0 && fsetxattr(fd, "user.sheaf", "1", 1, 0) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return can ? "/dev/shm" : stage_disk();
+}
+
+static const char *stage_place; /* NULL: the disk */
 
 static inline struct stage stage_new(struct folder_settings settings)
 {
     struct stage s = { .settings = settings };
 
-    snprintf(s.path, sizeof(s.path), "%s/sheaf-folder-XXXXXX", stage_place);
+    snprintf(s.path, sizeof(s.path), "%s/sheaf-folder-XXXXXX",
+             stage_place == NULL ? stage_disk() : stage_place);
     CHECK(mkdtemp(s.path) != NULL);
     stage_open(&s);
     if (settings.layout == FOLDER_LAYOUT_KEYS)

@@ -45,7 +45,7 @@ static void a_full_disk_is_told_and_nothing_is_half_there(void)
         struct stage s = { .settings = { .sync = FOLDER_SYNC_NEVER,
                                          .without_nameless = variant == 1 } };
 
-        snprintf(s.path, sizeof(s.path), "/tmp/sheaf-folder-XXXXXX");
+        snprintf(s.path, sizeof(s.path), "%s/sheaf-folder-XXXXXX", stage_disk());
         CHECK(mkdtemp(s.path) != NULL);
         if (mount("none", s.path, "tmpfs", 0, "size=2m") != 0) {
             printf("no small file system can be mounted here: %s\n", strerrordesc_np(errno));

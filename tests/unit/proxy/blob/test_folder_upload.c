@@ -280,6 +280,33 @@ static void uploads_are_listed_in_order(void)
     stage_end(&s);
 }
 
+/* Where a file system shares blocks between files, only some parts can be had so. */
+static void parts_of_any_size_are_joined(void)
+{
+    static const size_t SIZES[] = { 8192, 4096, 5000, 4096, 12288, 1 };
+    struct stage s;
+    struct folder_upload_id id;
+    char etags[6][FOLDER_ETAG_BYTES];
+    static uint8_t whole[8192 + 4096 + 5000 + 4096 + 12288 + 1];
+    struct folder_part_choice parts[6];
+    struct folder_commit commit = { .size = sizeof(whole) };
+    struct folder_written written;
+    size_t at = 0;
+
+    stage_place = NULL;
+    s = stage_new((struct folder_settings){ .sync = FOLDER_SYNC_NEVER, .min_part = 1 });
+    id = begin(&s, KEY);
+    for (size_t i = 0; i < sizeof(whole); i++)
+        whole[i] = (uint8_t)(i * 2654435761U >> 13);
+    for (unsigned i = 0; i < 6; at += SIZES[i], i++) {
+        CHECK_INT(put_part(&s, &id, i + 1, slice_of(whole + at, SIZES[i]), etags[i]), FOLDER_OK);
+        parts[i] = (struct folder_part_choice){ i + 1, slice_text(etags[i]) };
+    }
+    CHECK_INT(complete(&s, &id, parts, 6, &commit, &written), FOLDER_OK);
+    CHECK(slice_is(stage_get(&s, KEY), slice_of(whole, sizeof(whole))));
+    stage_end(&s);
+}
+
 static void ten_thousand_parts_are_one_object(void)
 {
     struct stage s = stage_for_uploads();
@@ -321,6 +348,7 @@ int main(void)
     RUN(a_part_may_be_copied_out_of_an_object);
     RUN(a_completion_that_is_crossed_commits_nothing);
     RUN(uploads_are_listed_in_order);
+    RUN(parts_of_any_size_are_joined);
     RUN(ten_thousand_parts_are_one_object);
     return check_report();
 }
