@@ -366,6 +366,35 @@ static void a_list_tells_what_a_head_tells(void)
     stage_end(&s);
 }
 
+static void whatever_is_asked_for_has_an_answer(void)
+{
+    struct stage s = stage_fast();
+    static char text[3000];
+    struct folder_list_request r = { .most = SIZE_MAX };
+
+    model_count = 2;
+    model[0] = bytes("a/b");
+    model[1] = bytes("x");
+    put_all(&s);
+    memset(text, 'b', sizeof(text));
+    memcpy(text, "a/", 2);
+    r.after = slice_of(text, sizeof(text));
+    CHECK(list_agrees(&s, &r));
+    r.after = bytes("a/\0");
+    CHECK(list_agrees(&s, &r));
+    r.after = bytes("");
+    r.delimiter = slice_of(text, sizeof(text));
+    CHECK(list_agrees(&s, &r));
+    r.prefix = slice_of(text, sizeof(text));
+    CHECK(list_agrees(&s, &r));
+    r.prefix = bytes("a\0/");
+    CHECK(list_agrees(&s, &r));
+    memset(text, '/', sizeof(text));
+    r = (struct folder_list_request){ .after = slice_of(text, 1024), .most = 5 };
+    CHECK(list_agrees(&s, &r));
+    stage_end(&s);
+}
+
 int main(void)
 {
     stage_place = stage_memory();
@@ -375,6 +404,7 @@ int main(void)
     RUN(a_directory_larger_than_a_window_is_listed_whole);
     stage_place = NULL;
     RUN(what_others_put_there_is_in_no_list);
+    RUN(whatever_is_asked_for_has_an_answer);
     RUN(a_list_tells_what_a_head_tells);
     return check_report();
 }
