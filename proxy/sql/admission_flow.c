@@ -11,6 +11,7 @@
 
 #include "config/hba.h"
 #include "proxy/base/mem.h"
+#include "proxy/sql/inquiry_flow.h"
 #include "proxy/sql/sql_flow.h"
 
 /* ---- secrets ---- */

@@ -15,6 +15,7 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/sql/inquiry_flow.h"
 #include "proxy/sql/sql_flow.h"
 
 enum { NAME_MOST = 63 }; /* of an application_name: PostgreSQL's NAMEDATALEN - 1 */

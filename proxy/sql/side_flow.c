@@ -6,6 +6,8 @@
 
 #include "proxy/base/mem.h"
 #include "proxy/sql/sql_words.h"
+#include "proxy/sql/inquiry_flow.h"
+#include "proxy/sql/sql_flow.h"
 
 static struct sql_side *side_of(struct list *link)
 {
