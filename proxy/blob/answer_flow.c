@@ -197,19 +197,15 @@ void blob_fault_of_call(const struct blob_call *c, const struct blob_shard *shar
                         const char *why, struct s3_fault *fault)
 {
     (void)c;
-    switch (err) {
-    case ERR_STAMP:
+    if (err == ERR_STAMP)
         s3_fault_say(fault, S3_SERVICE_UNAVAILABLE, "Shard %u (%s) is not used: %s", shard->index,
                      shard->name, why);
-        break;
-    case ERR_LIMIT:
+    else if (err == ERR_LIMIT)
         s3_fault_say(fault, S3_SLOW_DOWN, "Please reduce your request rate: shard %u (%s): %s",
                      shard->index, shard->name, why);
-        break;
-    default:
+    else
         s3_fault_say(fault, S3_SLOW_DOWN, "Shard %u (%s) does not serve: %s", shard->index,
                      shard->name, why);
-    }
 }
 
 /* Framing, the connection, and who answered are ours; all else is the store's to say. */

@@ -5,7 +5,7 @@
  *     folder_exchange_write(x, ..)   of a put, piece by piece; then
  *     folder_exchange_commit(x)
  *     folder_exchange_read(x)        of a get: the next piece into x->body, while x->left > 0
- *     folder_exchange_end(x)         closes what is open; a put that was not committed leaves nothing */
+ *     folder_exchange_end(x)         closes what is open; a put without commit leaves nothing */
 #pragma once
 
 #include "proxy/base/arena.h"

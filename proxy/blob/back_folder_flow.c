@@ -1,5 +1,5 @@
-/* Folders as stores.  Disks make callers wait, so what is asked is done on threads of their own, and
- * comes back to the worker as a letter:
+/* Folders as stores.  Disks make callers wait, so what is asked is done on threads of their own,
+ * and comes back to the worker as a letter:
  *
  *     worker                                   a thread of the crew
  *     start()       --FOLDER_BEGIN-->          folder_exchange_begin()

@@ -16,7 +16,8 @@ struct s3_speaker {
 };
 
 /* Puts the head of the request that asks this of the store behind `endpoint`: its names for bucket
- * and key, the query, fields, the signature.  ERR_LIMIT, ERR_SYNTAX: what does not fit into a head. */
+ * and key, the query, fields, the signature.  ERR_LIMIT, ERR_SYNTAX: what does not fit into a
+ * head. */
 enum err s3_put_ask(const struct endpoint_settings *endpoint, const struct blob_ask *ask,
                     const struct s3_speaker *speaker, struct buf *out) MUST_CHECK;
 

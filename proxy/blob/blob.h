@@ -58,13 +58,14 @@ struct blob_answer {
 struct blob_call;
 
 struct blob_events {
-    /* The store takes the body now, or takes more of it.  NULL: the ask has no body that streams. */
+    /* The store takes the body now, or takes more of it.  NULL: the ask has no body that
+     * streams. */
     void (*room)(struct blob_call *c);
     void (*head)(struct blob_call *c);
     void (*body)(struct blob_call *c, struct slice bytes);
     /* ERR_NONE: the answer was whole.  Else `why` is for people, and nothing or only a part of an
-     * answer came: c->answer.status is 0 if there was no head; it is borrowed for the call.  ERR_DOWN: it was not asked at all.
-     * The call may be started again from within. */
+     * answer came: c->answer.status is 0 if there was no head; it is borrowed for the call.
+     * ERR_DOWN: it was not asked at all. The call may be started again from within. */
     void (*ended)(struct blob_call *c, enum err err, const char *why);
 };
 

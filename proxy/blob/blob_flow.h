@@ -326,8 +326,8 @@ void blob_call_fail_later(struct blob_call *c, enum err err, const char *why);
 /* room() is due when the turn ends. */
 void blob_call_room_later(struct blob_call *c);
 void blob_store_turn_ends(struct blob_side *side);
-/* stamp_flow.c: may the call go to its store?  False: it waits until the stamp was seen, then goes by
- * blob_call_stamped(), or fails. */
+/* stamp_flow.c: may the call go to its store?  False: it waits until the stamp was seen, then
+ * goes by blob_call_stamped(), or fails. */
 bool blob_stamp_admits(struct blob_call *c);
 void blob_call_stamped(struct blob_call *c);
 /* Of one bucket: it was deleted. */

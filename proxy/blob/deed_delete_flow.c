@@ -1,5 +1,5 @@
-/* DeleteObjects: split by shard, answered in the order asked.  A shard that does not answer gives an
- * error for each of its keys, and the others' are deleted all the same. */
+/* DeleteObjects: split by shard, answered in the order asked.  A shard that does not answer
+ * gives an error for each of its keys, and the others' are deleted all the same. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
-/* Lists: each shard gives its own, in pages; merged they are one, by shard/listing.h.  What is asked
- * of shards is always V2 (start-after is understood everywhere alike) and percent-encoded; what the
- * client asked for decides only how it is told. */
+/* Lists: each shard gives its own, in pages; merged they are one, by shard/listing.h.  What is
+ * asked of shards is always V2 (start-after is understood everywhere alike) and percent-encoded;
+ * what the client asked for decides only how it is told. */
 #include <stdio.h>
 #include <string.h>
 

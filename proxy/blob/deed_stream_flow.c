@@ -10,36 +10,44 @@ struct stream {
 
 /* ---- what is asked ---- */
 
-/* Fields that mean something to a store, beside those that begin with x-amz-meta-. */
+static bool is_one_of(enum http1_name name, const enum http1_name *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (names[i] == name)
+            return true;
+    return false;
+}
+
+/* Fields that mean something to a store: these, and those of Amazon's but for some. */
 static bool is_said(enum http1_name name)
 {
-    switch ((int)name) {
-    case HTTP1_NAME_CACHE_CONTROL:
-    case HTTP1_NAME_CONTENT_DISPOSITION:
-    case HTTP1_NAME_CONTENT_LANGUAGE:
-    case HTTP1_NAME_CONTENT_MD5:
-    case HTTP1_NAME_CONTENT_TYPE:
-    case HTTP1_NAME_EXPIRES:
-    case HTTP1_NAME_IF_MATCH:
-    case HTTP1_NAME_IF_MODIFIED_SINCE:
-    case HTTP1_NAME_IF_NONE_MATCH:
-    case HTTP1_NAME_IF_UNMODIFIED_SINCE:
-    case HTTP1_NAME_RANGE:
-    case HTTP1_NAME_X_AMZ_META:
-    case HTTP1_NAME_X_AMZ_OTHER:
-        return true;
-    case HTTP1_NAME_X_AMZ_CONTENT_SHA256: /* signing's, and the framing's */
-    case HTTP1_NAME_X_AMZ_COPY_SOURCE:    /* said anew */
-    case HTTP1_NAME_X_AMZ_DATE:
-    case HTTP1_NAME_X_AMZ_DECODED_CONTENT_LENGTH:
-    case HTTP1_NAME_X_AMZ_EXPECTED_BUCKET_OWNER: /* stores have owners of their own */
-    case HTTP1_NAME_X_AMZ_SDK_CHECKSUM_ALGORITHM:
-    case HTTP1_NAME_X_AMZ_SECURITY_TOKEN:
-    case HTTP1_NAME_X_AMZ_TRAILER:
-        return false;
-    default:
-        return http1_name_is_amz(name);
-    }
+    static const enum http1_name SAID[] = {
+        HTTP1_NAME_CACHE_CONTROL,
+        HTTP1_NAME_CONTENT_DISPOSITION,
+        HTTP1_NAME_CONTENT_LANGUAGE,
+        HTTP1_NAME_CONTENT_MD5,
+        HTTP1_NAME_CONTENT_TYPE,
+        HTTP1_NAME_EXPIRES,
+        HTTP1_NAME_IF_MATCH,
+        HTTP1_NAME_IF_MODIFIED_SINCE,
+        HTTP1_NAME_IF_NONE_MATCH,
+        HTTP1_NAME_IF_UNMODIFIED_SINCE,
+        HTTP1_NAME_RANGE,
+    };
+    static const enum http1_name KEPT[] = {
+        HTTP1_NAME_X_AMZ_CONTENT_SHA256, /* signing's, and the framing's */
+        HTTP1_NAME_X_AMZ_COPY_SOURCE,    /* said anew */
+        HTTP1_NAME_X_AMZ_DATE,
+        HTTP1_NAME_X_AMZ_DECODED_CONTENT_LENGTH,
+        HTTP1_NAME_X_AMZ_EXPECTED_BUCKET_OWNER, /* stores have owners of their own */
+        HTTP1_NAME_X_AMZ_SDK_CHECKSUM_ALGORITHM,
+        HTTP1_NAME_X_AMZ_SECURITY_TOKEN,
+        HTTP1_NAME_X_AMZ_TRAILER,
+    };
+
+    if (http1_name_is_amz(name))
+        return !is_one_of(name, KEPT, sizeof(KEPT) / sizeof(KEPT[0]));
+    return is_one_of(name, SAID, sizeof(SAID) / sizeof(SAID[0]));
 }
 
 /* "aws-chunked" was ours to undo; other codings are the object's. */

@@ -71,7 +71,8 @@ struct s3_hosts {
     size_t count;
 };
 
-/* S3_NONE, or *fault is set.  What is in `out` is borrowed from the request or lies in the arena. */
+/* S3_NONE, or *fault is set.  What is in `out` is borrowed from the request or lies in the
+ * arena. */
 enum s3_error s3_operation_read(const struct http1_request *request, const struct s3_hosts *hosts,
                                 struct arena *arena, struct s3_operation *out,
                                 struct s3_fault *fault) MUST_CHECK;

@@ -1,6 +1,6 @@
 /* Calls to shards: what holds for every kind of store.  A shard that is down is not asked, and its
- * keys' requests hear so at once.  Owners hear of the end of a call when nothing of them is running:
- * at the end of the turn, if the store could not say it at another time. */
+ * keys' requests hear so at once.  Owners hear of the end of a call when nothing of them is
+ * running: at the end of the turn, if the store could not say it at another time. */
 #include <stdio.h>
 
 #include "proxy/blob/blob_flow.h"

@@ -5,24 +5,21 @@
 
 static enum health_reason reason_of(enum err err, uint16_t status)
 {
-    switch (err) {
-    case ERR_NONE:
+    static const struct {
+        enum err err;
+        enum health_reason reason;
+    } REASONS[] = {
+        { ERR_TIMEOUT, HEALTH_RESPONSE_TIMEOUT }, { ERR_CONNECT, HEALTH_CONNECT_REFUSED },
+        { ERR_RESOLVE, HEALTH_RESOLVE_FAILED },   { ERR_TLS, HEALTH_TLS_FAILED },
+        { ERR_PROTOCOL, HEALTH_PROTOCOL_ERROR },  { ERR_STAMP, HEALTH_STAMP_MISMATCH },
+    };
+
+    if (err == ERR_NONE)
         return status == 500 || status == 502 || status == 504 ? HEALTH_PROBE_FAILED : HEALTH_FINE;
-    case ERR_TIMEOUT:
-        return HEALTH_RESPONSE_TIMEOUT;
-    case ERR_CONNECT:
-        return HEALTH_CONNECT_REFUSED;
-    case ERR_RESOLVE:
-        return HEALTH_RESOLVE_FAILED;
-    case ERR_TLS:
-        return HEALTH_TLS_FAILED;
-    case ERR_PROTOCOL:
-        return HEALTH_PROTOCOL_ERROR;
-    case ERR_STAMP:
-        return HEALTH_STAMP_MISMATCH;
-    default:
-        return HEALTH_CLOSED;
-    }
+    for (size_t i = 0; i < sizeof(REASONS) / sizeof(REASONS[0]); i++)
+        if (REASONS[i].err == err)
+            return REASONS[i].reason;
+    return HEALTH_CLOSED;
 }
 
 void blob_tally(struct blob_shard *shard, enum err err, uint16_t status, uint64_t took_us)

@@ -33,8 +33,8 @@ enum err assembly_new(struct snapshot *snapshot, uint32_t workers, struct assemb
                       struct buf *why) MUST_CHECK;
 struct assembly *assembly_ref(struct assembly *a);
 void assembly_unref(struct assembly **where);
-/* The settings of a map from those of a memory or blob pool: for checks and tools too.  `members` has
- * room for pool->endpoint_count. */
+/* The settings of a map from those of a memory or blob pool: for checks and tools too.
+ * `members` has room for pool->endpoint_count. */
 void assembly_map_settings(const struct pool_settings *pool, struct shard_map_member *members,
                            struct shard_map_settings *out);
 /* The same of what a TLS context is made of; it borrows the names of the files. */

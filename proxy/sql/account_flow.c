@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "proxy/base/mem.h"
+#include "proxy/sql/catalog_flow.h"
 #include "proxy/sql/sql_flow.h"
 
 enum { ACCOUNT_REST_US = 1000 * 1000 }; /* an account without sessions may be wanted again soon */

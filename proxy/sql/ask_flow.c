@@ -7,6 +7,8 @@
  *
  * A session that waits leaves its input where it is, and is shown it again by
  * sql_session_go_on(). */
+#include "proxy/sql/halt_flow.h"
+#include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
 
 /* What is known of an exchange before it is begun. */

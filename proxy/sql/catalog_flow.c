@@ -21,6 +21,8 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/sql/catalog_flow.h"
+#include "proxy/sql/halt_flow.h"
 #include "proxy/sql/pg_catalog.h"
 #include "proxy/sql/sql_flow.h"
 

@@ -8,6 +8,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/core/crew.h"
 #include "proxy/sql/console_flow.h"
+#include "proxy/sql/halt_flow.h"
 
 static const char *database_of(const struct console_command *command)
 {

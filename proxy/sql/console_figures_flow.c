@@ -5,6 +5,7 @@
 #include "config/option.h"
 #include "config/tables.h"
 #include "proxy/sql/console_flow.h"
+#include "proxy/sql/halt_flow.h"
 
 static void put_version(struct sql_side *side, struct console_letter *letter,
                         struct console_row *row)

@@ -7,6 +7,7 @@
 
 #include "proxy/io/tls.h"
 #include "proxy/sql/console_flow.h"
+#include "proxy/sql/halt_flow.h"
 #include "replica/position.h"
 
 bool console_row_is_room(struct console_letter *letter)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "proxy/base/mem.h"
+#include "proxy/sql/halt_flow.h"
 #include "proxy/sql/sql_flow.h"
 
 struct sql_halt {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "proxy/base/log.h"
+#include "proxy/sql/halt_flow.h"
 #include "proxy/sql/sql_flow.h"
 
 enum { IDLE_LOOKED_AT = 8 }; /* for one that is set as the session wants it */

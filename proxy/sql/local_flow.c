@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
 
 static const char *const ROUTES[] = {

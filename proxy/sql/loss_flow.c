@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proxy/sql/catalog_flow.h"
 #include "proxy/sql/sql_flow.h"
 
 /* What is told of a statement that was under way. */

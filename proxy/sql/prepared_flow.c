@@ -1,6 +1,7 @@
 /* Statements at the upstream: what a session's message needs there is prepared in front of it,
  * unless it is there already; what was used least makes room. */
 #include "proxy/base/mem.h"
+#include "proxy/sql/catalog_flow.h"
 #include "proxy/sql/sql_words.h"
 
 /* ---- what statements are ---- */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "proxy/base/log.h"
+#include "proxy/sql/catalog_flow.h"
 #include "proxy/sql/sql_words.h"
 
 /* One read's bytes while they are gone through. */

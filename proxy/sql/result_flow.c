@@ -17,6 +17,7 @@
 #include <xxhash.h>
 
 #include "proxy/base/mem.h"
+#include "proxy/sql/catalog_flow.h"
 #include "proxy/sql/sql_words.h"
 
 enum { TRUST_US = 1000 * 1000 }; /* so long a result is believed to be what it was found to be */

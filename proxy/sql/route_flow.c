@@ -4,6 +4,8 @@
  * applied what the session has seen or done; if there is none, or it does not come soon, to the
  * primary, which always has. */
 #include "proxy/base/mem.h"
+#include "proxy/sql/catalog_flow.h"
+#include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
 
 /* ---- what a statement is ---- */

@@ -12,6 +12,8 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/sql/halt_flow.h"
+#include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
 
 enum {

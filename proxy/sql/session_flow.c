@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "proxy/sql/catalog_flow.h"
 #include "proxy/sql/sql_words.h"
 
 enum {

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "proxy/base/mem.h"
+#include "proxy/sql/catalog_flow.h"
+#include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
 
 /* One text's statements. */

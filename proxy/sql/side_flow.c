@@ -5,9 +5,12 @@
 #include <stdlib.h>
 
 #include "proxy/base/mem.h"
-#include "proxy/sql/sql_words.h"
+#include "proxy/sql/catalog_flow.h"
+#include "proxy/sql/halt_flow.h"
 #include "proxy/sql/inquiry_flow.h"
+#include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
+#include "proxy/sql/sql_words.h"
 
 static struct sql_side *side_of(struct list *link)
 {

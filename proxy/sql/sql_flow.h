@@ -722,57 +722,6 @@ void sql_upstream_reset_ended(struct sql_upstream *u);
 void sql_upstream_says_goodbye(struct sql_upstream *u, const struct pg_report *report);
 void sql_endpoint_fails(struct sql_endpoint *e, enum err err, const char *why);
 
-/* sample_flow.c */
-uint64_t sql_dirty_since_us(const struct sql_session *s);
-/* It has read at one replica without a pause for long enough to try another; what it needs for that
- * is asked there, and is there soon. */
-bool sql_sampler_may_spread(struct sql_session *s);
-/* May it read there, where it is known to stand, without going back in time? */
-bool sql_may_read_from(const struct sql_session *s, const struct sql_endpoint *e,
-                       const struct position *at);
-/* The replica that it has read from can't be asked any more. */
-void sql_leave_replica(struct sql_session *s);
-void sql_mark_dirty(struct sql_session *s);
-void sql_hint_position(struct sql_session *s, struct slice text);
-bool sql_sample_covers(struct sql_session *s, uint64_t since_us);
-/* Where it stands is asked, if it was not just now: somebody would read there if it stood
- * further. */
-void sql_sampler_poke(struct sql_session *s, struct sql_endpoint *e);
-void sql_sampler_position(const struct sql_endpoint *e, struct position *position);
-void sql_sampler_wait(struct sql_session *s, struct sql_endpoint *e, enum sql_wait wait);
-/* The exchange was answered by this upstream. */
-size_t sql_sampler_input(struct sql_upstream *u, struct slice in);
-void sql_sampler_saw(struct sql_session *s, struct sql_upstream *u);
-void sql_sampler_ready(struct sql_upstream *u);
-void sql_sampler_lost(struct sql_upstream *u);
-void sql_sampler_forget(struct sql_upstream *u); /* it goes */
-void sql_sampler_tick(struct sql_endpoint *e, uint64_t now_us);
-void sql_sampler_free(struct sql_endpoint *e);
-
-/* catalog_flow.c */
-/* The account's database is known, or another now; or the servers may be. */
-void sql_catalog_follow(struct sql_account *a);
-void sql_catalog_give(struct sql_account *a);
-/* Before anything is looked up: what is old by now is forgotten, and asked for again. */
-void sql_catalog_look(struct sql_session *s);
-/* Its catalog, in *view and *out; NULL: nothing is known. */
-const struct catalog *sql_catalog_see(const struct sql_session *s, struct catalog_view *view,
-                                      struct catalog *out);
-void sql_catalog_changed(struct sql_session *s); /* what it did is done */
-/* It was asked for what is not known: what is known may be old. */
-void sql_catalog_is_doubted(struct sql_session *s);
-/* What the server says of the catalog, as pg_catalog_fingerprint() has it, behind something that
- * may have done anything. */
-void sql_catalog_compare(struct sql_session *s, struct slice fingerprint);
-/* Which state of the catalog what the session prepares now is read by. */
-uint64_t sql_catalog_edition(const struct sql_session *s);
-/* What it does changes that for itself, until it gives its lease back. */
-void sql_catalog_own_edition(struct sql_session *s);
-void sql_catalog_ready(struct sql_upstream *u);
-size_t sql_catalog_input(struct sql_upstream *u, struct slice in);
-void sql_catalog_lost(struct sql_upstream *u);
-void sql_catalogs_tick(struct sql_side *side, uint64_t now_us);
-
 /* cancel_flow.c */
 void sql_cancel_ask(struct sql_session *s, uint32_t pid, struct slice secret);
 void sql_cancel_key(struct sql_session *s);
@@ -817,24 +766,6 @@ void sql_local_answer_messages(struct sql_session *s, struct slice exchange);
 
 /* side_flow.c */
 struct sql_side *sql_side_find(struct worker *w, const char *pool); /* NULL: there is none */
-
-/* halt_flow.c.  Database NULL: all of the pool. */
-/* Its database is paused: it waits, and is shown its input again.  False: it is not. */
-bool sql_halt_waits(struct sql_session *s);
-bool sql_halt_is_on(const struct sql_account *a);
-bool sql_halt_stops(struct sql_side *side, const char *database);
-bool sql_halt_refuses(struct sql_side *side, const char *database);
-void sql_halt_begin(struct sql_side *side, const char *database);
-void sql_halt_end(struct sql_side *side, const char *database);
-void sql_halt_refuse(struct sql_side *side, const char *database, bool refuses);
-void sql_halts_free(struct sql_side *side);
-void sql_halts_tick(struct sql_side *side, uint64_t now_us, bool housekeeping);
-/* Each upstream ends when it is free. */
-void sql_database_reconnect(struct sql_side *side, const char *database);
-/* How many there are; or of them, those that end when they are free. */
-uint32_t sql_database_upstreams(struct sql_side *side, const char *database, bool ending);
-/* Ends the sessions at once; returns how many there were. */
-uint32_t sql_database_kill(struct sql_side *side, const char *database);
 
 /* tally_flow.c */
 struct sql_ledger *sql_ledger_of(struct sql_side *side, const char *database);

@@ -11,7 +11,9 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/sql/catalog_flow.h"
 #include "proxy/sql/inquiry_flow.h"
+#include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
 
 enum {
