@@ -54,15 +54,11 @@ static size_t fields_of(const struct http1_request *request, struct http1_field 
     size_t count = 0;
 
     for (size_t i = 0; i < request->head.field_count; i++) {
-        switch ((enum http1_name)request->head.fields[i].known) {
-        case HTTP1_NAME_AUTHORIZATION:
-        case HTTP1_NAME_X_AMZ_DATE:
-        case HTTP1_NAME_X_AMZ_CONTENT_SHA256:
-        case HTTP1_NAME_X_AMZ_SECURITY_TOKEN:
-            break;
-        default:
+        enum http1_name name = request->head.fields[i].known;
+
+        if (name != HTTP1_NAME_AUTHORIZATION && name != HTTP1_NAME_X_AMZ_DATE &&
+            name != HTTP1_NAME_X_AMZ_CONTENT_SHA256 && name != HTTP1_NAME_X_AMZ_SECURITY_TOKEN)
             fields[count++] = request->head.fields[i];
-        }
     }
     return count;
 }
