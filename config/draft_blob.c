@@ -104,7 +104,7 @@ static enum err end_endpoint(struct loading *l, const struct url *url, struct en
         return ERR_SYNTAX;
     }
     if (e->store.folder != NULL && e->store.layout == BLOB_LAYOUT_STALWART &&
-        e->store.bucket == NULL) {
+        e->store.folder_bucket == NULL) {
         buf_text(why, "a folder of that layout is one bucket: give its name, bucket=NAME");
         return ERR_SYNTAX;
     }
@@ -310,6 +310,10 @@ static bool is_same_store(const struct endpoint_settings *a, const struct endpoi
     const char *one_prefix = a->store.prefix != NULL ? a->store.prefix : "";
     const char *other_prefix = b->store.prefix != NULL ? b->store.prefix : "";
 
+    /* Two accounts of a server may have buckets of the same names. */
+    if (a->store.bucket == NULL && b->store.bucket == NULL && a->user != NULL && b->user != NULL &&
+        strcmp(a->user, b->user) != 0)
+        return false;
     return address_is(&a->address, &b->address) && strcmp(one, other) == 0 &&
            strcmp(one_prefix, other_prefix) == 0;
 }

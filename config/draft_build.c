@@ -124,18 +124,32 @@ static void name_endpoint(struct loading *l, struct endpoint_settings *e)
         buf_format(&name, e->address.path != NULL ? "?db=%u" : "/%u", e->database);
     if (e->database_name != NULL)
         buf_format(&name, e->address.path != NULL ? "?database=%s" : "/%s", e->database_name);
+    if (e->store.bucket != NULL)
+        buf_format(&name, "/%s", e->store.bucket);
+    if (e->store.prefix != NULL && e->store.prefix[0] != '\0')
+        buf_format(&name, "/%s", e->store.prefix);
     e->name = terminated(l, &name);
 }
 
 static void identify_endpoint(struct loading *l, struct endpoint_settings *e)
 {
     const struct tls_settings *t = &e->tls;
-    const char *texts[] = { e->user,      e->password, t->ca_file,
-                            t->cert_file, t->key_file, t->server_name };
+    const struct blob_store *store = &e->store;
+    const char *texts[] = { e->user,
+                            e->password,
+                            t->ca_file,
+                            t->cert_file,
+                            t->key_file,
+                            t->server_name,
+                            store->region,
+                            store->credentials_file,
+                            store->folder_bucket };
     struct buf identity = { 0 };
 
     buf_format(&identity, "%s://%s %d%d%d ", e->scheme, e->name, t->verify, (int)t->min_version,
                (int)t->need);
+    buf_format(&identity, "%u%u%u%u%u ", (unsigned)store->style, (unsigned)store->credentials,
+               (unsigned)store->sync, (unsigned)store->layout, store->stalwart_depth);
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         if (texts[i] != NULL)
             url_print(texts[i], "/", &identity);

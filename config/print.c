@@ -135,6 +135,14 @@ static void put_endpoint(const struct endpoint_settings *e, bool secrets, struct
         buf_text(out, "@");
     }
     put_address(&e->address, kind, out);
+    if (e->store.bucket != NULL) {
+        buf_text(out, "/");
+        url_print(e->store.bucket, "", out);
+    }
+    if (e->store.prefix != NULL) {
+        buf_text(out, "/");
+        url_print(e->store.prefix, "/", out);
+    }
     put_query(kind->endpoint_url, e, &presets, out);
     buf_text(out, "\n");
     arena_fini(&arena);

@@ -65,7 +65,8 @@ struct blob_store {
     enum blob_style style;
     enum blob_credentials credentials;
     const char *credentials_file;
-    const char *folder; /* path; NULL: it is a server */
+    const char *folder;        /* path; NULL: it is a server */
+    const char *folder_bucket; /* that it is, in the mail server's layout */
     enum blob_sync sync;
     enum blob_layout layout;
     uint32_t stalwart_depth;

@@ -14,8 +14,10 @@ set(grammar_symbols raw_parser standard_conforming_strings escape_string_warning
 set(grammar_object ${PROJECT_BINARY_DIR}/generated/grammar.o)
 list(TRANSFORM grammar_symbols PREPEND "--undefined=" OUTPUT_VARIABLE grammar_wanted)
 list(TRANSFORM grammar_symbols PREPEND "--keep-global-symbol=" OUTPUT_VARIABLE grammar_kept)
+# Not lld, which takes no archive alone.
+find_program(GRAMMAR_LINKER NAMES ld.bfd ld REQUIRED)
 add_custom_command(OUTPUT ${grammar_object}
-    COMMAND ${CMAKE_LINKER} -r ${grammar_wanted} -o ${grammar_object}.whole ${PG_QUERY_ARCHIVE}
+    COMMAND ${GRAMMAR_LINKER} -r ${grammar_wanted} -o ${grammar_object}.whole ${PG_QUERY_ARCHIVE}
     COMMAND ${CMAKE_OBJCOPY} ${grammar_kept}
         --redefine-sym exit=grammar_exit --redefine-sym abort=grammar_abort
         ${grammar_object}.whole ${grammar_object}

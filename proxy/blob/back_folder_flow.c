@@ -188,7 +188,7 @@ static struct folder_home *home_new(const struct endpoint_settings *e)
 
     home->identity = mem_text(e->identity);
     home->path = mem_text(store->folder);
-    home->bucket = store->bucket == NULL ? NULL : mem_text(store->bucket);
+    home->bucket = store->folder_bucket == NULL ? NULL : mem_text(store->folder_bucket);
     home->settings = (struct folder_settings){
         .sync = (enum folder_sync)store->sync,
         .layout = (enum folder_layout)store->layout,

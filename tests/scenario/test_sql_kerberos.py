@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# not under tsan: libpq's and Kerberos' own threads are not built for it
+# release only: the sanitizers see the same code in the other tests of SQL pools
 """server_login = libpq: a server that asks for Kerberos is logged in to by libpq, with a real key server."""
 import unittest
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# not under tsan: one session's own affairs
+# release only: the sanitizers see the same code in the other tests of SQL pools
 """How many server connections there are, who waits for them, for how long, and what is said when there are no more."""
 import contextlib
 import threading

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# not under tsan: one session's own affairs
+# release only: the sanitizers see the same code in the other tests of SQL pools
 """Replication through Sheaf, physical and logical: PostgreSQL's own programs, and a replica that streams through it."""
 import contextlib
 import pathlib

@@ -520,8 +520,9 @@ static void the_example_loads_without_a_warning(void)
     CHECK_INT(config_load(example_path(), &TEST_VOCABULARY, &s, &problems), ERR_NONE);
     found = test_problems(&problems);
     CHECK_TEXT(found, "");
-    CHECK(s != NULL && s->pool_count == 2 && s->pools[0]->endpoint_count == 2);
+    CHECK(s != NULL && s->pool_count == 3 && s->pools[0]->endpoint_count == 2);
     CHECK(s != NULL && s->pools[1]->kind == POOL_SQL && s->pools[1]->endpoint_count == 3);
+    CHECK(s != NULL && s->pools[2]->kind == POOL_BLOB && s->pools[2]->endpoint_count == 2);
     free(found);
     snapshot_unref(&s);
 }
@@ -541,6 +542,8 @@ static void the_example_shows_the_true_defaults(void)
             table = tables_memory;
         if (strncmp(line, "[sql", 4) == 0)
             table = tables_sql;
+        if (strncmp(line, "[blob", 5) == 0)
+            table = tables_blob;
         if (sscanf(line, ";%63[a-z_] = %63[^ \n]", name, value) != 2)
             continue;
         o = option_find(table, name);

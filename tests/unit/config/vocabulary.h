@@ -11,6 +11,10 @@ static const struct config_scheme TEST_SCHEMES[] = {
     { "redis+unix", "redis", 0, false, POOL_MEMORY },
     { "postgresql", "postgresql", 5432, false, POOL_SQL },
     { "postgresql+unix", "postgresql", 0, false, POOL_SQL },
+    { "s3", "s3", 80, false, POOL_BLOB },
+    { "s3s", "s3", 443, true, POOL_BLOB },
+    { "s3+unix", "s3", 0, false, POOL_BLOB },
+    { "file", "file", 0, false, POOL_BLOB },
     { 0 },
 };
 

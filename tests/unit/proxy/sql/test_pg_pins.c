@@ -8,10 +8,11 @@ static void a_row_of_states_is_read(void)
 {
     struct pg_pins_row row;
 
-    CHECK_INT(pg_pins_read_row(bytes("\0\1\0\0\0\5tffft"), &row), ERR_NONE);
+    CHECK_INT(pg_pins_read_row(bytes("\0\1\0\0\0\6tffft3"), &row), ERR_NONE);
     CHECK(!row.is_setting);
     CHECK_INT(row.pins, PG_PIN_TEMP | PG_PIN_SQL_PREPARE);
-    CHECK_INT(pg_pins_read_row(bytes("\0\4\0\0\0\5fttff\377\377\377\377\377\377\377\377"
+    CHECK_INT(row.prepared, 3);
+    CHECK_INT(pg_pins_read_row(bytes("\0\4\0\0\0\6fttff0\377\377\377\377\377\377\377\377"
                                      "\377\377\377\377"),
                                &row),
               ERR_NONE);
@@ -45,6 +46,7 @@ static void what_is_no_answer_is_refused(void)
         { (const uint8_t *)"", 0 },
         { (const uint8_t *)"\0\1\0\0\0\4tfff", 10 },
         { (const uint8_t *)"\0\1\0\0\0\5tfffx", 11 },
+        { (const uint8_t *)"\0\1\0\0\0\5tffft", 11 },
         { (const uint8_t *)"\0\1\377\377\377\377", 6 },
         { (const uint8_t *)"\0\2\0\0\0\5fffff\377\377\377\377", 15 },
         { (const uint8_t *)"\0\4\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377",
