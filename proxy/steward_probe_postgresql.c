@@ -1,12 +1,12 @@
 /* See steward_probe.h: PostgreSQL servers are asked for their role, position and cluster, on a
  * connection that is kept (health/probe_postgresql.h).  A name is looked up before each connection
  * by the process's own resolver: libpq would block on it. */
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "health/probe_postgresql.h"
 #include "proxy/base/mem.h"
+#include "proxy/steward_addresses.h"
 #include "proxy/steward_probe.h"
 
 struct postgresql_probe {
@@ -51,43 +51,8 @@ static enum probe_postgresql_tls tls_of(const struct tls_settings *t)
     return t->verify ? PROBE_POSTGRESQL_TLS_VERIFY : PROBE_POSTGRESQL_TLS_REQUIRE;
 }
 
-/* Room for the addresses of one check. */
-struct addresses {
-    char text[RESOLVE_MOST_ADDRESSES][INET6_ADDRSTRLEN];
-    const char *list[RESOLVE_MOST_ADDRESSES];
-    size_t count;
-};
-
-static void add(struct addresses *a, const struct resolve_address *address)
-{
-    bool is_v6 = address->at.any.sa_family == AF_INET6;
-    const void *at =
-        is_v6 ? (const void *)&address->at.v6.sin6_addr : (const void *)&address->at.v4.sin_addr;
-
-    if (inet_ntop(address->at.any.sa_family, at, a->text[a->count], INET6_ADDRSTRLEN) == NULL)
-        return;
-    a->list[a->count] = a->text[a->count];
-    a->count++;
-}
-
-static enum err find_addresses(const struct postgresql_probe *p, uint64_t deadline_us,
-                               struct addresses *a, const char **why)
-{
-    const struct endpoint_settings *e = p->site.endpoint;
-    struct resolve_list found;
-
-    if (e->address.path != NULL) {
-        a->list[a->count++] = e->address.path;
-        return ERR_NONE;
-    }
-    TRY(resolve_wait(p->site.resolver, e->address.host, e->address.port, deadline_us, &found, why));
-    for (size_t i = 0; i < found.count; i++)
-        add(a, &found.item[i]);
-    return ERR_NONE;
-}
-
 static struct probe_postgresql_settings settings_of(const struct postgresql_probe *p,
-                                                    const struct addresses *a)
+                                                    const struct steward_addresses *a)
 {
     const struct endpoint_settings *e = p->site.endpoint;
     const struct tls_settings *t = &e->tls;
@@ -113,10 +78,11 @@ static struct probe_postgresql_settings settings_of(const struct postgresql_prob
 static void postgresql_ask(void *state, uint64_t deadline_us, struct probe_outcome *outcome)
 {
     struct postgresql_probe *p = state;
-    struct addresses addresses = { 0 };
+    struct steward_addresses addresses = { 0 };
     struct probe_postgresql_settings settings;
     const char *why = "";
-    enum err err = find_addresses(p, deadline_us, &addresses, &why);
+    enum err err =
+        steward_addresses_find(p->site.resolver, p->site.endpoint, deadline_us, &addresses, &why);
 
     if (err != ERR_NONE && p->kept == NULL) {
         *outcome = (struct probe_outcome){ .reason = reason_of_err(err, true),

@@ -1,0 +1,135 @@
+#!/usr/bin/python3
+"""Blob pools: a store that goes is seen, refused at once, and served again when it is back."""
+from lib import *
+from lib.blob import *
+
+FAST = {"probe_interval": "50ms", "probe_timeout": "5s", "rise": 2, "fall": 3, "breaker_open": "50ms",
+        "backoff_max": "200ms", "connect_timeout": "1s"}
+
+
+def url_of(sheaf, path=""):
+    return "s3://%s:%s@%s:%d" % (ID, SECRET, *sheaf.target("mail")) + path
+
+
+class HealthCase(Case):
+    def health(self, shard=0):
+        return self.sheaf.status()["pools"][0]["shards"][shard]["health"]
+
+    def await_state(self, state, shard=0, reason=None):
+        def is_so():
+            health = self.health(shard)
+            return health["state"] == state and (reason is None or health["reason"] == reason)
+        try:
+            wait_until(is_so, what=f"shard {shard} to be {state}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.health(shard)}\n{self.sheaf.log}") from None
+
+    def status_of(self, key):
+        try:
+            return self.s3.get_object(Bucket="bucket", Key=key)["ResponseMetadata"]["HTTPStatusCode"]
+        except ClientError as error:
+            return error.response["ResponseMetadata"]["HTTPStatusCode"]
+
+    def fill(self):
+        """Some keys, so that each of two shards has some."""
+        self.s3 = s3_client(self.sheaf.target("mail"))
+        self.s3.create_bucket(Bucket="bucket")
+        keys = [f"k{n}" for n in range(20)]
+        for key in keys:
+            self.s3.put_object(Bucket="bucket", Key=key, Body=b"x")
+        return keys
+
+
+class Servers(HealthCase):
+    def setUp(self):
+        self.stores = [Sheaf(self, blob_pool([folder_url(self, sync="never")]), proxy={"workers": 1}) for _ in range(2)]
+        for each in self.stores:
+            s3_client(each.target("mail")).create_bucket(Bucket="holder")
+
+    def story(self, path="/holder/below", **options):
+        """A store dies, and comes back on its port."""
+        self.sheaf = Sheaf(self, blob_pool([url_of(each, path) for each in self.stores], **{**FAST, **options}))
+        keys = self.fill()
+        store = self.stores[0]
+        store.terminate()
+        store.wait()
+        lost = [key for key in keys if self.status_of(key) == 503]
+        self.assertTrue(0 < len(lost) < len(keys), lost)
+        yield lost
+        with self.assertRaises(ClientError) as caught:      # not asked at all: so it is at once
+            self.s3.get_object(Bucket="bucket", Key=lost[0])
+        self.assertEqual(caught.exception.response["ResponseMetadata"]["HTTPStatusCode"], 503)
+        for key in set(keys) - set(lost):
+            self.assertEqual(self.status_of(key), 200)
+        store.start()
+        yield lost
+        for key in keys:
+            self.assertEqual(self.status_of(key), 200)
+
+    def test_with_probes_nobody_need_ask(self):
+        story = self.story()
+        next(story)
+        self.await_state("down", reason="connect_refused")
+        self.assertIn("refused", self.health()["text"])
+        self.assertEqual(self.health(1)["state"], "up")
+        next(story)
+        self.await_state("up", reason="")
+        self.assertIsNone(next(story, None))
+
+    def test_without_probes_requests_find_out(self):
+        story = self.story(probe="no")
+        lost = next(story)
+        wait_until(lambda: self.status_of(lost[0]) == 503 and self.health()["state"] != "up", what="the breaker to open")
+        next(story)
+        wait_until(lambda: self.status_of(lost[0]) == 200, what="the store to be tried again")
+        self.await_state("up", reason="")
+        self.assertIsNone(next(story, None))
+
+    def test_of_a_whole_server_too(self):
+        story = self.story(path="", stamp="no")
+        next(story)
+        self.await_state("down", reason="connect_refused")
+        next(story)
+        self.await_state("up", reason="")
+        self.assertIsNone(next(story, None))
+
+
+class Probes(HealthCase):
+    def test_a_store_that_stands_still_is_down_as_not_answering(self):
+        store = Sheaf(self, blob_pool([folder_url(self)]))
+        wire = Faults(self, store.target("mail"))
+        self.sheaf = Sheaf(self, blob_pool([f"s3://{ID}:{SECRET}@{wire.address}"], stamp="no",
+                                           **{**FAST, "probe_timeout": "300ms"}))
+        self.await_state("up")
+        wire.black_hole = True
+        self.await_state("down", reason="response_timeout")
+        wire.black_hole = False
+        self.await_state("up", reason="")
+
+    def test_tls_is_verified_as_requests_verify_it(self):
+        certificates = Certificates(self.folder() / "certificates")
+        store = Sheaf(self, blob_pool([folder_url(self)], listen=f"s3s://127.0.0.1:{free_port()}",
+                                      tls_cert=certificates.cert("server"), tls_key=certificates.key("server")))
+        port = store.port
+        good = f"s3s://{ID}:{SECRET}@127.0.0.1:{port}?ca={certificates.ca}"
+        self.sheaf = Sheaf(self, blob_pool([good], stamp="no", **FAST))
+        wait_until(lambda: (self.health()["probe"] or {}).get("ok"), what="a good probe")
+        self.sheaf.reload(blob_pool([good + "&server_name=elsewhere"], stamp="no", **FAST))
+        self.await_state("down", reason="tls_failed")
+        self.sheaf.reload(blob_pool([good + "&server_name=localhost"], stamp="no", **FAST))
+        self.await_state("up", reason="")
+
+    def test_a_folder_that_goes_and_comes(self):
+        with tempfile.TemporaryDirectory() as above:
+            folder = pathlib.Path(above) / "store"
+            folder.mkdir()
+            self.sheaf = Sheaf(self, blob_pool([f"file://{folder}"], **FAST))
+            self.await_state("up", reason="")
+            folder.rename(folder.with_name("away"))
+            self.await_state("down", reason="connect_refused")
+            folder.with_name("away").rename(folder)
+            self.await_state("up", reason="")
+
+
+if __name__ == "__main__":
+    main()
