@@ -47,7 +47,10 @@ const struct option tables_blob[] = {
     { "distribution", OPTION_NAME, AT(distribution), "modulo",
       .words_from = OPTION_WORDS_DISTRIBUTIONS, .text = "how that number becomes a shard" },
     { "key_transform", OPTION_WORD, AT(key_transform), "none", .words = TRANSFORMS,
-      .text = "what of a key is hashed: stalwart takes the hash in that mail server's names" },
+      .text =
+          "what of a key is hashed: all of it, or with stalwart the hash that a name of that mail "
+          "server's stands for, so that its own sharding is kept (hash xxh3, distribution "
+          "modulo)" },
     { "stamp", OPTION_FLAG, AT(stamp), "yes",
       .text = "each shard carries a small object, .sheaf/stamp, that says its place in the map, "
               "checked before it is used" },

@@ -8,9 +8,11 @@
 
 #include "proxy/base/mem.h"
 #include "shard/distribution.h"
+#include "shard/stalwart_name.h"
 
 struct shard_map {
-    char tag[2];                     /* zero: no hash tag */
+    char tag[2]; /* zero: no hash tag */
+    bool stalwart_names;
     const struct shard_hash *hash;   /* borrowed: constant */
     const struct shard_slots *slots; /* borrowed: the state, if it is a table of slots */
     shard_distribution_find_f *find;
@@ -140,6 +142,8 @@ static uint64_t digest_of(const struct shard_map *map, const struct shard_map_se
 
     buf_format(&text, "sheaf-map 1\nhash %s\ndistribution %s\ntag %.2s\n", map->hash->name,
                map->distribution->name, map->tag);
+    if (map->stalwart_names)
+        buf_text(&text, "names stalwart\n");
     for (uint32_t i = 0; i < settings->count; i++) {
         buf_format(&text, "shard %u %zu ", shard_member_weight(&settings->members[i]),
                    names != NULL ? names[i].len : 0);
@@ -208,6 +212,7 @@ static enum err fill(struct shard_map *map, const struct shard_map_settings *set
 
     TRY(find_methods(settings, map, why));
     TRY(set_tag(map, settings->hash_tag, why));
+    map->stalwart_names = settings->stalwart_names;
     TRY(check_members(settings, map->distribution, why));
     names = names_of(settings, map->distribution->name_of, &name_bytes);
     err = names != NULL ? check_names(names, settings->count, map->distribution, why) : ERR_NONE;
@@ -271,10 +276,19 @@ static uint32_t slot_of(uint64_t hash, uint32_t count)
     return (uint32_t)(hash % count);
 }
 
+static uint64_t hash_of(const struct shard_map *map, struct slice key)
+{
+    uint8_t raw[STALWART_KEY_MOST];
+    size_t len;
+
+    if (map->stalwart_names && stalwart_name_key(key, raw, &len))
+        return map->hash->hash(slice_of(raw, len));
+    return map->hash->hash(shard_map_hashed_part(map, key));
+}
+
 struct shard_place shard_map_find(const struct shard_map *map, struct slice key)
 {
-    struct slice part = shard_map_hashed_part(map, key);
-    struct shard_place place = { .hash = map->hash->hash(part), .slot = SHARD_SLOT_NONE };
+    struct shard_place place = { .hash = hash_of(map, key), .slot = SHARD_SLOT_NONE };
 
     if (map->slots != NULL) {
         place.slot = slot_of(place.hash, map->slots->count);

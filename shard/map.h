@@ -37,6 +37,7 @@ struct shard_map_settings {
     const char *hash;         /* NULL: xxh3 */
     const char *distribution; /* NULL: modulo */
     const char *hash_tag;     /* two characters such as "{}"; NULL or "" for none */
+    bool stalwart_names;      /* keys that are such names are placed by what they stand for */
     const struct shard_map_member *members;
     uint32_t count;
 };
@@ -55,8 +56,8 @@ MUST_CHECK enum err shard_map_new(const struct shard_map_settings *settings, str
                                   struct buf *why);
 void shard_map_free(struct shard_map **map);
 
-/* The part of the key that is hashed: what lies between the hash tag's two characters, if that is
- * at least one byte, else the whole key. */
+/* The part of the key that is hashed, were it no name of stalwart_name.h: what lies between the
+ * hash tag's two characters, if that is at least one byte, else the whole key. */
 struct slice shard_map_hashed_part(const struct shard_map *map, struct slice key);
 struct shard_place shard_map_find(const struct shard_map *map, struct slice key);
 

@@ -26,6 +26,7 @@ void assembly_map_settings(const struct pool_settings *pool, struct shard_map_me
     } else {
         out->hash = blob_pool_of(pool)->hash;
         out->distribution = blob_pool_of(pool)->distribution;
+        out->stalwart_names = blob_pool_of(pool)->key_transform == BLOB_KEY_STALWART;
     }
 }
 

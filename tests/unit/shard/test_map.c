@@ -306,6 +306,38 @@ static void jump_is_as_published(void)
     free(state);
 }
 
+/* As the mail server itself places its blobs. */
+static void stalwarts_names_are_placed_by_what_they_stand_for(void)
+{
+    static const struct {
+        const char *name;
+        uint64_t hash;
+    } CASES[] = {
+        { "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 0xa057271c9071c99d },
+        { "3333333333333333333333333333333333333333333333333"
+          "33q",
+          0x36f6a79eeaf603f2 },
+        { "mail/aaaqeayeaudaocajbifqydiob2ibceqtcqkrmfyydenbwha0dypq", 0x3523581fe96e4c05 },
+        { "knkectcxifjfix7tkbau7x7djravgu7jizeukus3jvhuirkmfzwhuna", 0x438e686cc1e4299a },
+        { "mail-knkectcxifjfix7tkbau7x7ukjausts3iraviqjonr0di", 0x5dce0e6d1dc5f0fd },
+        { "foo", 0xab6e5f64077e7d8a }, /* no such name: as it is */
+        { "", 0x2d06800538d394c2 },
+    };
+    struct shard_map_member members[5];
+    struct shard_map_settings settings = plain(members, 5);
+    struct shard_map *map;
+
+    settings.stalwart_names = true;
+    map = good(&settings);
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct shard_place place = shard_map_find(map, slice_text(CASES[i].name));
+
+        CHECK(place.hash == CASES[i].hash);
+        CHECK_INT(place.shard, CASES[i].hash % 5);
+    }
+    shard_map_free(&map);
+}
+
 static uint64_t digest(const struct shard_map_settings *settings)
 {
     struct shard_map *map = good(settings);
@@ -337,6 +369,9 @@ static void the_digest_notices_all_that_moves_keys_and_nothing_else(void)
     settings.distribution = "modulo";
     CHECK(digest(&settings) == original);
     settings.hash_tag = "{}";
+    CHECK(digest(&settings) != original);
+    settings.hash_tag = NULL;
+    settings.stalwart_names = true;
     CHECK(digest(&settings) != original);
     settings = plain(members, 3);
     CHECK(digest(&settings) != original);
@@ -427,6 +462,7 @@ int main(void)
     RUN(adding_a_last_shard_moves_keys_only_to_it);
     RUN(rendezvous_follows_the_names_and_not_the_order);
     RUN(jump_is_as_published);
+    RUN(stalwarts_names_are_placed_by_what_they_stand_for);
     RUN(the_digest_notices_all_that_moves_keys_and_nothing_else);
     RUN(the_digest_of_a_ring_knows_its_names);
     RUN(bad_settings_are_refused_with_the_reason);
