@@ -1,6 +1,7 @@
 /* See draft.h: what only pools of the kind blob have. */
 #include <string.h>
 
+#include "config/aws_keys.h"
 #include "config/draft.h"
 #include "config/expand.h"
 #include "config/tables.h"
@@ -83,6 +84,23 @@ static enum err refuse_option(const struct url *url, const char *const *names, c
     return ERR_NONE;
 }
 
+/* They are no part of the endpoint's identity: new ones do not make another server of it. */
+static enum err take_keys(struct loading *l, struct endpoint_settings *e, struct buf *why)
+{
+    struct aws_keys *keys;
+
+    if (e->store.credentials == BLOB_CREDENTIALS_URL)
+        return ERR_NONE;
+    keys = arena_new(l->arena, sizeof(*keys));
+    e->store.keys = keys;
+    if (e->store.credentials == BLOB_CREDENTIALS_ENVIRONMENT)
+        return aws_keys_of_environment(keys, why);
+    buf_format(why, "%s: ", e->store.credentials_file);
+    TRY(aws_keys_read(e->store.credentials_file, keys, why));
+    buf_clear(why);
+    return ERR_NONE;
+}
+
 static enum err end_endpoint(struct loading *l, const struct url *url, struct endpoint_settings *e,
                              struct buf *why)
 {
@@ -90,7 +108,6 @@ static enum err end_endpoint(struct loading *l, const struct url *url, struct en
     static const char *const OF_SERVERS[] = { "region", "style", "credentials", "credentials_file",
                                               NULL };
 
-    (void)l;
     if (e->store.folder == NULL)
         TRY(refuse_option(url, OF_FOLDERS, "a server: it is for folders (file://)", why));
     else
@@ -108,7 +125,7 @@ static enum err end_endpoint(struct loading *l, const struct url *url, struct en
         buf_text(why, "a folder of that layout is one bucket: give its name, bucket=NAME");
         return ERR_SYNTAX;
     }
-    return ERR_NONE;
+    return take_keys(l, e, why);
 }
 
 static void preset_endpoint(struct endpoint_settings *e)

@@ -4,7 +4,7 @@
 #include "config/tables_pool.h"
 
 static const char *const STYLES[] = { "path", "virtual", NULL };
-static const char *const CREDENTIALS[] = { "url", "environment", "file", "metadata", NULL };
+static const char *const CREDENTIALS[] = { "url", "environment", "file", NULL };
 static const char *const SYNCS[] = { "always", "interval", "never", NULL };
 static const char *const LAYOUTS[] = { "keys", "stalwart", NULL };
 static const char *const TRANSFORMS[] = { "none", "stalwart", NULL };
@@ -126,10 +126,11 @@ const struct option tables_blob_url[] = {
     { "style", OPTION_WORD, AT(store.style), "path", .words = STYLES,
       .text = "whether its buckets stand in the path, or in front of the host's name" },
     { "credentials", OPTION_WORD, AT(store.credentials), "url", .words = CREDENTIALS,
-      .text = "where its access key comes from: the URL, AWS_ACCESS_KEY_ID and the like, a file "
-              "that is read again when it changes, or the machine's metadata service" },
+      .text =
+          "where its access key comes from: the URL; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and "
+          "AWS_SESSION_TOKEN of the environment; or a file that is read again when it changes" },
     { "credentials_file", OPTION_FILE, AT(store.credentials_file), .form = "FILE",
-      .text = "that file, as AWS's tools have it" },
+      .text = "that file, as AWS's tools have it; its profile \"default\" counts" },
     { "sync", OPTION_WORD, AT(store.sync), "always", .words = SYNCS,
       .text = "of a folder: when what was written is safe from a loss of power" },
     { "layout", OPTION_WORD, AT(store.layout), "keys", .words = LAYOUTS,

@@ -15,6 +15,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/daemon.h"
 #include "proxy/steward_clusters.h"
+#include "proxy/steward_keys.h"
 #include "proxy/steward_probes.h"
 #include "proxy/steward_samples.h"
 
@@ -35,6 +36,7 @@ struct steward {
     struct probes *probes;
     struct clusters *clusters; /* of SQL pools */
     struct samples *samples;
+    struct steward_keys *keys;
     struct mailbox *box;
     int bell_fd; /* rung by workers, see board.h */
     struct event *tick, *bell;
@@ -136,6 +138,7 @@ static void tick(evutil_socket_t fd, short what, void *arg)
     (void)what;
     samples_take(s->samples, clock_now_us());
     judge_traffic(s);
+    steward_keys_tick(s->keys);
     admin_tick(s->admin);
 }
 
@@ -239,6 +242,7 @@ static void watch_all(struct steward *s, struct assembly *next, const uint32_t *
         publish(s, i);
     clusters_follow(s->clusters, next, was);
     probes_follow(s->probes, next, was);
+    steward_keys_follow(s->keys, next);
 }
 
 enum err steward_follow(struct steward *s, struct assembly *next, const struct diff *diff,
@@ -278,6 +282,7 @@ enum err steward_start(struct daemon *daemon, struct steward **out, struct buf *
     s->random = (uint32_t)clock_now_us() | 1;
     s->samples = samples_new();
     s->clusters = clusters_new();
+    s->keys = steward_keys_new();
     TRY(hang_bell(s));
     TRY(mailbox_open(d->base, s, &s->box));
     TRY(probes_start(d->resolver, s->box, probed, &s->probes));
@@ -297,6 +302,7 @@ void steward_stop(struct steward **where)
     admin_stop(&s->admin);
     probes_stop(&s->probes);
     clusters_free(&s->clusters);
+    steward_keys_free(&s->keys);
     mailbox_close(&s->box);
     if (s->tick != NULL)
         event_free(s->tick);

@@ -26,6 +26,7 @@ struct s3_row {
     struct list waiting; /* calls */
     struct list all;
     uint32_t open, waiting_count;
+    struct keyring_copy *keys; /* owned; NULL: none were needed yet */
 };
 
 struct s3_upstream {
@@ -123,7 +124,33 @@ static void wait_for_answer(struct s3_upstream *u)
     u->call->deadline_us = now_of(u) + pool_of(u->shard)->timeout_ms * 1000;
 }
 
-/* Whose credentials are those of its URL. */
+static const struct aws_keys *newest_keys(struct s3_row *row, struct keyring *ring)
+{
+    if (row->keys == NULL)
+        row->keys = mem_new(sizeof(*row->keys));
+    if (row->keys->version != keyring_version(ring))
+        keyring_copy(ring, row->keys);
+    return &row->keys->keys;
+}
+
+/* The keys are those of its URL, or lie in a ring. */
+static void take_keys(struct s3_upstream *u, struct sigv4_signer *signer)
+{
+    const struct endpoint_settings *e = u->base.endpoint;
+    struct keyring *ring = u->base.assembly->keyrings[e->number];
+
+    if (ring != NULL) {
+        const struct aws_keys *keys = newest_keys(row_of(u->shard), ring);
+
+        signer->id = slice_text(keys->id);
+        signer->secret = slice_text(keys->secret);
+        signer->token = slice_text(keys->token);
+    } else if (e->user != NULL && e->password != NULL) {
+        signer->id = slice_text(e->user);
+        signer->secret = slice_text(e->password);
+    }
+}
+
 static struct s3_speaker speaker_of(struct s3_upstream *u)
 {
     struct blob_works *works = blob_works_of(u->base.worker);
@@ -134,10 +161,7 @@ static struct s3_speaker speaker_of(struct s3_upstream *u)
         .expects_continue = u->awaits_continue,
     };
 
-    if (e->user == NULL || e->password == NULL)
-        return speaker;
-    speaker.signer.id = slice_text(e->user);
-    speaker.signer.secret = slice_text(e->password);
+    take_keys(u, &speaker.signer);
     speaker.signer.region = slice_text(e->store.region != NULL ? e->store.region : "us-east-1");
     return speaker;
 }
@@ -632,6 +656,9 @@ static void close_shard(struct blob_shard *shard)
         u->call = NULL;
         upstream_gone(u);
     }
+    if (row->keys != NULL)
+        explicit_bzero(row->keys, sizeof(*row->keys));
+    free(row->keys);
     free(row);
     shard->state = NULL;
 }

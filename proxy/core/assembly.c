@@ -98,6 +98,9 @@ static enum err build(struct assembly *a, struct buf *why)
             TRY(make_map(a, s->pools[i], why));
     for (uint32_t i = 0; i < s->endpoint_count; i++)
         TRY(make_stamp(a, &s->endpoints[i]));
+    for (uint32_t i = 0; i < s->endpoint_count; i++)
+        if (s->endpoints[i].store.keys != NULL)
+            a->keyrings[i] = keyring_new(s->endpoints[i].store.keys);
     return make_tls(a, why);
 }
 
@@ -113,6 +116,7 @@ enum err assembly_new(struct snapshot *snapshot, uint32_t workers, struct assemb
     a->stamps = mem_new(snapshot->endpoint_count * sizeof(*a->stamps));
     a->endpoint_tls = mem_new(snapshot->endpoint_count * sizeof(struct tls_context *));
     a->listener_tls = mem_new(snapshot->listener_count * sizeof(struct tls_context *));
+    a->keyrings = mem_new(snapshot->endpoint_count * sizeof(struct keyring *));
     a->board = board_new(snapshot->endpoint_count, snapshot->pool_count);
     a->workers = workers;
     a->tallies = mem_new(workers * sizeof(struct tally_sheet *));
@@ -151,6 +155,9 @@ void assembly_unref(struct assembly **where)
         tls_context_unref(&a->listener_tls[i]);
     for (uint32_t i = 0; i < a->workers; i++)
         tally_free(&a->tallies[i]);
+    for (uint32_t i = 0; i < a->snapshot->endpoint_count; i++)
+        keyring_free(&a->keyrings[i]);
+    free(a->keyrings);
     free(a->tallies);
     free(a->leased);
     free(a->wanted_us);

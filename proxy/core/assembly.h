@@ -11,6 +11,7 @@
 #include "health/tally.h"
 #include "proxy/base/buf.h"
 #include "proxy/base/err.h"
+#include "proxy/core/keyring.h"
 #include "proxy/io/tls.h"
 #include "shard/map.h"
 
@@ -21,6 +22,7 @@ struct assembly {
     struct buf *stamps;                /* by endpoint number; empty: off */
     struct tls_context **endpoint_tls; /* by endpoint number; NULL: plain */
     struct tls_context **listener_tls; /* by listener number; NULL: plain */
+    struct keyring **keyrings;         /* by endpoint number; NULL: the URL has its keys, if any */
     struct board *board;               /* by endpoint number */
     uint32_t workers;
     struct tally_sheet **tallies; /* by worker index: what its requests met; one writer each */

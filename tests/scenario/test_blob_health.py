@@ -1,7 +1,11 @@
 #!/usr/bin/python3
 """Blob pools: a store that goes is seen, refused at once, and served again when it is back."""
+import http.server
+import threading
+
 from lib import *
 from lib.blob import *
+from lib.case import ends_with
 
 FAST = {"probe_interval": "50ms", "probe_timeout": "5s", "rise": 2, "fall": 3, "breaker_open": "50ms",
         "backoff_max": "200ms", "connect_timeout": "1s"}
@@ -129,6 +133,95 @@ class Probes(HealthCase):
             self.await_state("down", reason="connect_refused")
             folder.with_name("away").rename(folder)
             self.await_state("up", reason="")
+
+
+class Listener:
+    """A store that notes what it is told, and has whatever is asked for."""
+
+    def __init__(self, owner):
+        self.heads = heads = []
+
+        class Answer(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                heads.append(dict((name.lower(), value) for name, value in self.headers.items()))
+                self.send_response(200)
+                self.send_header("content-length", "1")
+                self.end_headers()
+                self.wfile.write(b"x")
+
+            def log_message(self, *_):
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        ends_with(owner, self._server.shutdown)
+
+
+class Keys(HealthCase):
+    """Of a store, from elsewhere than its URL."""
+    OLD = f"[default]\naws_access_key_id = {ID}\naws_secret_access_key = {SECRET}\n"
+    NEW = "# rotated\n[other]\naws_access_key_id=NO\n[default]\naws_access_key_id=SECOND\naws_secret_access_key=s2\n"
+
+    def serve(self, port, query, **more):
+        self.sheaf = Sheaf(self, blob_pool([f"s3://127.0.0.1:{port}?{query}"], stamp="no", probe="no"), **more)
+        self.s3 = s3_client(self.sheaf.target("mail"))
+
+    def test_a_file_is_read_again_when_it_changes(self):
+        key_lines = [f"{ID} {SECRET}", "SECOND s2"]
+        sections = [blob_pool([folder_url(self)], access_key=lines) for lines in (key_lines[:1], key_lines[1:])]
+        sections[1][1]["listen"] = sections[0][1]["listen"]
+        sections[1][1]["shard"] = sections[0][1]["shard"]
+        store = Sheaf(self, sections[0])
+        file = self.folder() / "credentials"
+        file.write_text(self.OLD)
+        self.serve(store.port, f"credentials=file&credentials_file={file}")
+        self.s3.create_bucket(Bucket="bucket")
+        self.s3.put_object(Bucket="bucket", Key="k", Body=b"x")
+        store.reload(sections[1])
+        wait_until(lambda: self.status_of("k") != 200, what="the store to want other keys")
+        file.write_text("[default]\n")
+        wait_until(lambda: "those read before are kept" in self.sheaf.log, what="the file to be looked at")
+        file.with_name("next").write_text(self.NEW)
+        file.with_name("next").rename(file)
+        wait_until(lambda: self.status_of("k") == 200, what="the new keys to be used")
+        self.assertNotIn("s2", self.sheaf.log)
+
+    def test_the_environment_with_a_token(self):
+        store = Listener(self)
+        self.serve(store.port, "credentials=environment",
+                   env={"AWS_ACCESS_KEY_ID": "FROMENV", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "token+/=="})
+        self.assertEqual(self.status_of("k"), 200)
+        head = store.heads[-1]
+        self.assertEqual(head["x-amz-security-token"], "token+/==")
+        self.assertIn("Credential=FROMENV/", head["authorization"])
+        self.assertIn("x-amz-security-token", head["authorization"].split("SignedHeaders=")[1].split(",")[0])
+
+    def test_what_lacks_is_said_before_anything_starts(self):
+        missing = self.folder() / "missing"
+        for query, complaint in (("credentials=environment", '"AWS_ACCESS_KEY_ID" is not set'),
+                                 (f"credentials=file&credentials_file={missing}", f"{missing}: No such file")):
+            file = self.folder() / "check.ini"
+            file.write_text(ini(blob_pool([f"s3://127.0.0.1:1?{query}"])))
+            code, out, err = Sheaf.command("check", file)
+            self.assertNotEqual(code, 0)
+            self.assertIn(complaint, out + err)
+
+
+class Places(HealthCase):
+    def test_stalwarts_blobs_lie_where_it_placed_them(self):
+        folders = [folder_url(self) for _ in range(3)]
+        self.sheaf = Sheaf(self, blob_pool(folders, key_transform="stalwart", probe="no"))
+        name = "aaaqeayeaudaocajbifqydiob2ibceqtcqkrmfyydenbwha0dypq"
+        [_, hashed, _, shard, _], [_, _, _, other, _] = self.sheaf.route(name, "3" * 51 + "q", name="mail")
+        self.assertEqual((hashed, shard, other), ("3523581fe96e4c05", "1", "0"))
+        s3 = s3_client(self.sheaf.target("mail"))
+        s3.create_bucket(Bucket="bucket")
+        s3.put_object(Bucket="bucket", Key=f"blobs/{name}", Body=b"x")
+        held = [any(pathlib.Path(folder.removeprefix("file://")).rglob(name)) for folder in folders]
+        self.assertEqual(held, [False, True, False])
 
 
 if __name__ == "__main__":
