@@ -25,6 +25,7 @@ struct look {
     struct probe_outcome outcome;
     struct {
         atomic_uint holders; /* atomic */
+        atomic_bool is_done; /* atomic; the outcome was written before */
     } shared;
 };
 
@@ -113,6 +114,7 @@ static void *run(void *arg)
         l->outcome.connection_is_good = true;
         l->outcome.latency_us = clock_now_us() - began_us;
     }
+    atomic_store_explicit(&l->shared.is_done, true, memory_order_release);
     (void)!write(l->done_fd, &one, sizeof(one));
     look_unref(&l);
     return NULL;
@@ -156,7 +158,7 @@ static bool is_done(const struct look *l, int cancel_fd, uint64_t deadline_us)
         int ready = poll(p, 2, left_ms > 1000000 ? 1000000 : (int)left_ms);
 
         if (ready > 0)
-            return p[0].revents != 0;
+            return atomic_load_explicit(&l->shared.is_done, memory_order_acquire);
         if (ready < 0 && errno != EINTR)
             return false;
         if (clock_now_us() >= deadline_us)
