@@ -522,7 +522,7 @@ static void *race_to_be_first(void *arg)
 {
     struct racer *r = arg;
     struct folder_commit commit = { .conditions.if_none_match = bytes("*"), .size = 1 };
-    char key[16];
+    char key[24];
 
     for (int i = 0; i < ROUNDS; i++) {
         enum folder_outcome outcome;

@@ -7,16 +7,16 @@ static struct oracle oracle;
 static void requests_of_clients_are_read_alike(void)
 {
     static const char *const heads[] = {
-        "PUT /mail-blobs/2f/9a?x-id=PutObject HTTP/1.1\r\nHost: s3.example.org:9000\r\n"
-        "User-Agent: aws-sdk-js/3.1169.0 ua/2.1 os/linux#6.1.0 lang/js api/s3#3.1169.0 m/E\r\n"
-        "Content-Type: application/octet-stream\r\nTransfer-Encoding: chunked\r\n"
-        "Content-Encoding: aws-chunked\r\nx-amz-decoded-content-length: 100000\r\n"
-        "x-amz-trailer: x-amz-checksum-crc32\r\nx-amz-content-sha256: "
-        "STREAMING-UNSIGNED-PAYLOAD-TRAILER\r\nExpect: 100-continue\r\n"
-        "Authorization: AWS4-HMAC-SHA256 Credential=AK/20261128/us-east-1/s3/aws4_request, "
-        "SignedHeaders=host;x-amz-date, Signature=5d672d79\r\nConnection: keep-alive\r\n\r\n",
-        "GET /b/%C3%A9?list-type=2&prefix=a%2F HTTP/1.1\r\nHost: h\r\nRange: bytes=0-99\r\n"
-        "if-none-match: \"a\", W/\"b\"\r\nx-amz-meta-\t: x\r\n\r\n",
+        ("PUT /mail-blobs/2f/9a?x-id=PutObject HTTP/1.1\r\nHost: s3.example.org:9000\r\n"
+         "User-Agent: aws-sdk-js/3.1169.0 ua/2.1 os/linux#6.1.0 lang/js api/s3#3.1169.0 m/E\r\n"
+         "Content-Type: application/octet-stream\r\nTransfer-Encoding: chunked\r\n"
+         "Content-Encoding: aws-chunked\r\nx-amz-decoded-content-length: 100000\r\n"
+         "x-amz-trailer: x-amz-checksum-crc32\r\nx-amz-content-sha256: "
+         "STREAMING-UNSIGNED-PAYLOAD-TRAILER\r\nExpect: 100-continue\r\n"
+         "Authorization: AWS4-HMAC-SHA256 Credential=AK/20261128/us-east-1/s3/aws4_request, "
+         "SignedHeaders=host;x-amz-date, Signature=5d672d79\r\nConnection: keep-alive\r\n\r\n"),
+        ("GET /b/%C3%A9?list-type=2&prefix=a%2F HTTP/1.1\r\nHost: h\r\nRange: bytes=0-99\r\n"
+         "if-none-match: \"a\", W/\"b\"\r\nx-amz-meta-\t: x\r\n\r\n"),
         "GET / HTTP/1.1\r\nHost:h\r\nA:\r\nB: \t\r\nC: a \t b \r\n\r\n",
         "DELETE /b/k HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n",
         "PUT /b/k HTTP/1.1\r\nHost: h\r\nContent-Length: 00010\r\nConnection: close\r\n\r\n",
