@@ -84,6 +84,7 @@ struct blob_shard {
     char *identity, *name;                    /* owned */
     uint32_t index;
     bool present;
+    uint64_t past_since_us; /* not present: then requests that began before may know it */
     struct stats_row *stats;
     struct list calls;   /* under way, or waiting for the store's stamp */
     uint32_t call_count; /* of them */

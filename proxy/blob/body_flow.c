@@ -124,8 +124,7 @@ static uint64_t most_bytes(const struct blob_request *r)
 {
     switch (s3_op_traits(r->op.op)->body) {
     case S3_BODY_STREAM:
-        return blob_pool_of(r->assembly->snapshot->pools[r->side->settings->base.number])
-            ->max_object_bytes;
+        return r->side->settings->max_object_bytes;
     case S3_BODY_WHOLE:
         return BLOB_WHOLE_BYTES;
     case S3_BODY_NONE:

@@ -25,7 +25,8 @@ static void ask_all(struct blob_request *r, const struct blob_ask *ask)
     struct bucket_deed *deed = r->state;
 
     for (uint32_t i = 0; i < deed->fan->count; i++) {
-        deed->fan->parts[i].shard = r->side->shards[i];
+        if (deed->fan->parts[i].shard == NULL) /* a reload does not change whom it asks */
+            deed->fan->parts[i].shard = r->side->shards[i];
         deed->fan->parts[i].call.ask = *ask;
         deed->fan->parts[i].call.is_stamp = deed->step == BUCKET_CLEARS;
     }

@@ -100,6 +100,12 @@ static bool read_encoding(struct blob_request *r, struct list_deed *deed)
     return encoding.len == 0 || deed->is_url;
 }
 
+/* In the list's own order, which a reload does not change. */
+static uint32_t number_of(const struct list_part *part)
+{
+    return (uint32_t)(part - part->deed->parts);
+}
+
 /* ---- asking a shard ---- */
 
 static void add_param(struct blob_param *params, size_t *count, const char *name,
@@ -150,7 +156,7 @@ static void ask(struct list_part *part, const struct listing_ask *what)
     part->before = NULL;
     s3_reply_xml_open(&part->reply, &part->arena, take_entry, part, true);
     part->is_open = true;
-    part->page = listing_page_open(&deed->listing, part->shard->index);
+    part->page = listing_page_open(&deed->listing, number_of(part));
     blob_call_start(&part->call, part->shard, &EVENTS);
 }
 
@@ -315,7 +321,7 @@ static enum err take_entry(void *owner, const struct s3_entry *entry)
     part->before = kept;
     item.name = kept->name;
     item.payload = kept;
-    return listing_page_put(&deed->listing, part->shard->index, &item);
+    return listing_page_put(&deed->listing, number_of(part), &item);
 }
 
 static void on_body(struct blob_call *c, struct slice bytes)
@@ -356,7 +362,7 @@ static bool may_be_missing(struct list_part *part)
     if (deed->request->side->settings->reads_while_shard_down != BLOB_SHARD_DOWN_PARTIAL)
         return false;
     deed->has_missing = part->is_missing = true;
-    return listing_page_close(&deed->listing, part->shard->index, false) == ERR_NONE;
+    return listing_page_close(&deed->listing, number_of(part), false) == ERR_NONE;
 }
 
 static void on_ended(struct blob_call *c, enum err err, const char *why)
@@ -379,8 +385,7 @@ static void on_ended(struct blob_call *c, enum err err, const char *why)
         return;
     }
     if (part->err == ERR_NONE)
-        part->err =
-            listing_page_close(&deed->listing, part->shard->index, part->reply.is_truncated);
+        part->err = listing_page_close(&deed->listing, number_of(part), part->reply.is_truncated);
     if (part->err != ERR_NONE) {
         refuse(part, part->err,
                deed->listing.problem != NULL ? deed->listing.problem

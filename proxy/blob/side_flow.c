@@ -157,6 +157,7 @@ static void follow_shards(struct blob_side *side)
     for (uint32_t i = 0; i < side->shard_count; i++)
         if (side->shards[i] != NULL) {
             side->shards[i]->present = false;
+            side->shards[i]->past_since_us = worker_now_us(side->worker);
             list_append(&side->past_shards, &side->shards[i]->link);
         }
     free(side->shards);
@@ -246,12 +247,32 @@ static void end_gone(struct blob_side *side)
     side_free(side);
 }
 
+/* When the oldest request under way began; now, if there is none. */
+static uint64_t oldest_us(const struct blob_side *side)
+{
+    uint64_t oldest = worker_now_us(side->worker);
+
+    LIST_EACH (&side->worker->sessions, link) {
+        const struct session *s = LIST_ITEM(link, struct session, link);
+        const struct blob_request *r = is_session_of(s, side) && s->state != SESSION_CLOSING
+                                           ? ((const struct blob_session *)s)->request
+                                           : NULL;
+
+        if (r != NULL && r->began_us < oldest)
+            oldest = r->began_us;
+    }
+    return oldest;
+}
+
+/* A request goes on with the shards that there were when it began. */
 static void end_past(struct blob_side *side)
 {
+    uint64_t oldest = list_is_empty(&side->past_shards) ? 0 : oldest_us(side);
+
     LIST_EACH (&side->past_shards, link) {
         struct blob_shard *shard = LIST_ITEM(link, struct blob_shard, link);
 
-        if (shard->call_count == 0)
+        if (shard->call_count == 0 && oldest > shard->past_since_us)
             shard_free(shard);
     }
 }
