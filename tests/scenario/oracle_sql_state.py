@@ -397,7 +397,9 @@ class Pins(Case):
         [letters] = [row[0] for row in answer.rows if row[0] is not None]
         pins = self.state.ask("row", [m for m in answer if m.tag == "D"][0].body)
         self.assertEqual(int(pins), sum(1 << i for i, c in enumerate(letters) if c == "t"))
-        return letters
+        prepared = session.value("SELECT count(*) FROM pg_prepared_statements WHERE name LIKE '\\_sheaf\\_0%'")
+        self.assertEqual(letters[5:], prepared)  # behind them: how many statements of ours there are
+        return letters[:5]
 
     def test_the_server_says_what_its_session_still_has(self):
         with pg.PgSession(("127.0.0.1", self.server.port)) as session, \
@@ -436,7 +438,7 @@ class Pins(Case):
             session.run(pg.parse("question", self.question) + pg.sync())
             session.ask("SET search_path = nowhere; SET work_mem = '1MB'; LISTEN x")
             answer = session.run(pg.bind("", "question") + pg.execute() + pg.sync())
-            self.assertEqual(answer.rows[0][0], "ffftf")
+            self.assertEqual(answer.rows[0][0], "ffftf0")
             self.assertIn([None, "work_mem", "1024", "1MB"], answer.rows)
 
 
