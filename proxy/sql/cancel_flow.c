@@ -16,12 +16,40 @@ struct canceller {
     struct upstream base;        /* first */
     struct sql_upstream *target; /* borrowed; NULL: it is gone */
     uint32_t pid, secret;
+    struct cancel_letter *asked; /* owned: who waits for it; NULL: nobody */
     bool asks_tls;
 };
 
 struct cancel_letter {
     uint32_t pid, secret;
+    uint32_t from;    /* a worker, and its session that asks */
+    uint64_t session; /* by id */
 };
+
+/* ---- who asked ---- */
+
+static void let_go_here(struct worker *w, void *content)
+{
+    struct cancel_letter *letter = content;
+
+    LIST_EACH (&w->sessions, link) {
+        struct session *s = LIST_ITEM(link, struct session, link);
+
+        if (s->id == letter->session && s->limits->flow == &sql_flow)
+            session_finish(s, CLOSE_CLIENT_QUIT);
+    }
+    free(letter);
+}
+
+/* The client may go on: as PostgreSQL, we close its request when that was dealt with, so that what it
+ * sends next to the one that was meant comes behind it. */
+static void let_go(struct worker *w, struct cancel_letter *letter)
+{
+    if (letter->from == w->index)
+        let_go_here(w, letter);
+    else if (!crew_send(letter->from, let_go_here, letter))
+        free(letter);
+}
 
 /* ---- keys ---- */
 
@@ -87,6 +115,9 @@ static void lost(struct upstream *base, enum err err, const char *why)
 
     (void)err;
     (void)why;
+    if (c->asked != NULL)
+        let_go(base->worker, c->asked);
+    c->asked = NULL;
     upstream_retire(base);
     if (u == NULL)
         return;
@@ -112,12 +143,12 @@ static const struct flow cancel_flow = {
     .upstream_lost = lost,
 };
 
-void sql_cancel_upstream(struct sql_upstream *u)
+static struct canceller *canceller_of(struct sql_upstream *u)
 {
     struct canceller *c;
 
     if (u->key_pid == 0 || u->base.state != UPSTREAM_READY)
-        return;
+        return NULL;
     c = (struct canceller *)upstream_new(u->base.worker, sizeof(*c), &cancel_flow, u->base.assembly,
                                          u->base.endpoint);
     c->target = u;
@@ -125,6 +156,12 @@ void sql_cancel_upstream(struct sql_upstream *u)
     c->secret = u->key_secret;
     u->cancels++;
     upstream_start(&c->base);
+    return c;
+}
+
+void sql_cancel_upstream(struct sql_upstream *u)
+{
+    (void)canceller_of(u);
 }
 
 /* The upstream is gone: its cancellers go on without it. */
@@ -146,23 +183,31 @@ void sql_cancel_end(struct worker *w)
     LIST_EACH (&w->upstreams, link) {
         struct upstream *base = LIST_ITEM(link, struct upstream, link);
 
-        if (base->flow == &cancel_flow)
-            upstream_retire(base);
+        if (base->flow != &cancel_flow)
+            continue;
+        free(((struct canceller *)base)->asked);
+        ((struct canceller *)base)->asked = NULL;
+        upstream_retire(base);
     }
 }
 
 /* ---- finding who is meant ---- */
 
-static void cancel(struct sql_session *s)
+/* True: the letter is kept until the server had it. */
+static bool cancel(struct sql_session *s, struct cancel_letter *letter)
 {
     struct sql_upstream *u = s->lease;
+    struct canceller *c = NULL;
 
     if (s->waits != SQL_WAITS_NOT)
         sql_session_fail_exchange(s, "57014", "canceling statement due to user request");
     else if (u != NULL && u->probing)
         u->cancel_due = u->expect.count > 1; /* what is meant comes behind our own question */
     else if (u != NULL && (s->stage == SQL_TUNNEL || !pg_expect_is_empty(&u->expect)))
-        sql_cancel_upstream(u);
+        c = canceller_of(u);
+    if (c != NULL)
+        c->asked = letter;
+    return c != NULL;
 }
 
 /* Wrong secrets must not be told from wrong numbers by the time it takes. */
@@ -175,6 +220,7 @@ static bool is_meant(const struct sql_session *s, const struct cancel_letter *le
 static void cancel_here(struct worker *w, void *content)
 {
     struct cancel_letter *letter = content;
+    bool is_kept = false;
 
     LIST_EACH (&w->sessions, link) {
         struct session *base = LIST_ITEM(link, struct session, link);
@@ -182,10 +228,11 @@ static void cancel_here(struct worker *w, void *content)
         if (base->limits->flow != &sql_flow || base->state == SESSION_CLOSING ||
             !is_meant((struct sql_session *)base, letter))
             continue;
-        cancel((struct sql_session *)base);
+        is_kept = cancel((struct sql_session *)base, letter);
         break;
     }
-    free(letter);
+    if (!is_kept)
+        let_go(w, letter);
 }
 
 void sql_cancel_ask(struct sql_session *s, uint32_t pid, struct slice secret)
@@ -193,13 +240,17 @@ void sql_cancel_ask(struct sql_session *s, uint32_t pid, struct slice secret)
     struct worker *w = s->base.worker;
     struct cancel_letter *letter;
 
-    if (secret.len != sizeof(letter->secret))
+    if (secret.len != sizeof(letter->secret)) {
+        session_finish(&s->base, CLOSE_CLIENT_QUIT);
         return;
+    }
     letter = mem_new(sizeof(*letter));
+    letter->from = w->index;
+    letter->session = s->base.id;
     letter->pid = pid;
     memcpy(&letter->secret, secret.at, sizeof(letter->secret));
     if (pid % w->count == w->index)
         cancel_here(w, letter);
     else if (!crew_send(pid % w->count, cancel_here, letter))
-        free(letter);
+        let_go(w, letter);
 }

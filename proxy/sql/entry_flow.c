@@ -284,9 +284,8 @@ static size_t open_session(struct sql_session *s, struct slice in)
         sql_session_put(s, slice_text("N"));
         break;
     case PG_OPENING_CANCEL:
-        sql_cancel_ask(s, opening.pid, opening.secret);
         s->stage = SQL_LEAVING;
-        session_finish(&s->base, CLOSE_CLIENT_QUIT);
+        sql_cancel_ask(s, opening.pid, opening.secret);
         return in.len;
     case PG_OPENING_STARTUP:
         start(s, &opening);

@@ -723,6 +723,7 @@ void sql_upstream_says_goodbye(struct sql_upstream *u, const struct pg_report *r
 void sql_endpoint_fails(struct sql_endpoint *e, enum err err, const char *why);
 
 /* cancel_flow.c */
+/* The session, which asks, is finished when that was dealt with. */
 void sql_cancel_ask(struct sql_session *s, uint32_t pid, struct slice secret);
 void sql_cancel_key(struct sql_session *s);
 void sql_cancel_forget(struct sql_upstream *u); /* it goes */

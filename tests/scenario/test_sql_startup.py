@@ -4,7 +4,6 @@
 import os
 import socket
 import struct
-import unittest
 import threading
 
 from lib import *
@@ -257,7 +256,6 @@ class Cancelling(PgTwin):
             session.cancel()
             self.assertEqual(session.value("SELECT 1"), "1")
 
-    @unittest.skip("a request to cancel is let go before the server has had it, so data may come first")
     def test_a_copy_is_cancelled(self):
         session = self.session()
         session.send(pg.query("COPY t (v) FROM STDIN"))
