@@ -41,8 +41,8 @@ static void let_go_here(struct worker *w, void *content)
     free(letter);
 }
 
-/* The client may go on: as PostgreSQL, we close its request when that was dealt with, so that what it
- * sends next to the one that was meant comes behind it. */
+/* The client may go on: as PostgreSQL, we close its request when that was dealt with, so that
+ * what it sends next to the one that was meant comes behind it. */
 static void let_go(struct worker *w, struct cancel_letter *letter)
 {
     if (letter->from == w->index)
