@@ -123,12 +123,13 @@ static void put_date(struct folder_exchange *x, const char *name, int64_t second
 
 static struct slice quoted(struct folder_exchange *x, const char *etag)
 {
-    size_t len = strlen(etag);
-    uint8_t *text = arena_bytes(&x->arena, len + 2);
+    struct buf text = { 0 };
+    struct slice kept;
 
-    text[0] = text[len + 1] = '"';
-    memcpy(text + 1, etag, len);
-    return slice_of(text, len + 2);
+    buf_format(&text, "\"%s\"", etag);
+    kept = arena_copy(&x->arena, buf_all(&text));
+    buf_fini(&text);
+    return kept;
 }
 
 static struct slice number_text(struct folder_exchange *x, uint64_t number)

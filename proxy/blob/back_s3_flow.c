@@ -399,11 +399,33 @@ static size_t take_body(struct s3_upstream *u, struct slice in, bool *ends)
     return used;
 }
 
+static bool goes_on(const struct s3_upstream *u, const struct blob_call *c)
+{
+    return u->call == c && u->base.state == UPSTREAM_READY;
+}
+
+/* A step of the answer; *ends: it is whole.  Returns how many bytes it took. */
+static size_t step(struct s3_upstream *u, struct slice in, bool *ends)
+{
+    struct blob_call *c = u->call;
+    size_t used;
+
+    if (u->stage != S3_ASKS)
+        return take_body(u, in, ends);
+    used = take_head(u, in);
+    if (!goes_on(u, c) || u->stage == S3_ASKS)
+        return used;
+    tell_head(u);
+    *ends = goes_on(u, c) && http1_body_is_whole(&u->body);
+    return used;
+}
+
 static size_t input(struct upstream *base, struct slice in)
 {
     struct s3_upstream *u = (struct s3_upstream *)base;
     struct blob_call *c = u->call;
-    size_t at = 0;
+    size_t at = 0, used;
+    bool ends = false;
 
     counter_add(&u->shard->stats->bytes_in, in.len);
     if (c == NULL || !u->asked) {
@@ -411,37 +433,17 @@ static size_t input(struct upstream *base, struct slice in)
         return in.len;
     }
     u->heard = true;
-    while (u->call == c && base->state == UPSTREAM_READY) {
-        bool ends = false;
-        size_t used;
-
-        if (u->stage == S3_ASKS) {
-            if (at == in.len)
-                return in.len;
-            at += take_head(u, slice_from(in, at));
-            if (u->call != c || base->state != UPSTREAM_READY)
-                return in.len;
-            if (u->stage == S3_ASKS)
-                continue;
-            tell_head(u);
-            if (u->call != c)
-                return in.len;
-            ends = http1_body_is_whole(&u->body);
-        } else {
-            used = take_body(u, slice_from(in, at), &ends);
-            at += used;
-            if (u->call != c || base->state != UPSTREAM_READY)
-                return in.len;
-            if (!ends && used == 0)
-                break;
-        }
-        if (ends) {
-            answered(u, at < in.len);
-            return in.len;
-        }
+    do {
+        used = step(u, slice_from(in, at), &ends);
+        at += used;
+    } while (goes_on(u, c) && !ends && used > 0 && at < in.len);
+    if (!goes_on(u, c))
+        return in.len;
+    if (ends) {
+        answered(u, at < in.len);
+        return in.len;
     }
-    if (u->call == c)
-        move_deadline(u);
+    move_deadline(u);
     return at;
 }
 

@@ -28,7 +28,7 @@ void blob_log_follow(struct blob_side *side)
     side->log_fd = open(pool->access_log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
     if (side->log_fd < 0)
         log_event(LOG_ERROR, "the access log cannot be opened",
-                  log_text("file", pool->access_log_file), log_text("why", strerror(errno)),
+                  log_text("file", pool->access_log_file), log_text("why", strerrordesc_np(errno)),
                   log_text("pool", side->name));
 }
 
@@ -39,7 +39,7 @@ void blob_log_write(struct blob_side *side)
     if (side->log_fd >= 0 && write(side->log_fd, side->log.at, side->log.len) < 0 &&
         errno != EAGAIN)
         log_event(LOG_ERROR, "the access log cannot be written", log_text("pool", side->name),
-                  log_text("why", strerror(errno)));
+                  log_text("why", strerrordesc_np(errno)));
     buf_fini(&side->log);
 }
 

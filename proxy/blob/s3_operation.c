@@ -42,8 +42,11 @@ bool s3_bucket_is_legal(struct slice name)
 /* "photos" of "photos.s3.example.org:9000"; .at NULL: the host names no bucket. */
 static struct slice bucket_of_host(struct slice host, const struct s3_hosts *hosts)
 {
-    const uint8_t *colon = memrchr(host.at, ':', host.len);
+    const uint8_t *colon;
 
+    if (host.len == 0)
+        return (struct slice){ 0 };
+    colon = memrchr(host.at, ':', host.len);
     if (colon != NULL)
         host.len = (size_t)(colon - host.at);
     for (size_t i = 0; i < hosts->count; i++) {
@@ -82,7 +85,7 @@ static struct slice without_plus(struct arena *arena, struct slice in)
 {
     uint8_t *at;
 
-    if (memchr(in.at == NULL ? (const uint8_t *)"" : in.at, '+', in.len) == NULL)
+    if (in.len == 0 || memchr(in.at, '+', in.len) == NULL)
         return in;
     at = arena_bytes(arena, in.len);
     for (size_t i = 0; i < in.len; i++)
@@ -130,42 +133,42 @@ struct slice s3_param_value(const struct s3_operation *o, const char *name)
 
 /* The first that fits counts; more special ones stand first. */
 static const struct {
-    enum s3_op op;
     const char *first, *second; /* parameters that must be there; NULL: none */
-    bool copies;                /* x-amz-copy-source must be there */
+    enum s3_op op;
+    bool copies; /* x-amz-copy-source must be there */
 } FORMS[] = {
-    { S3_OP_GET_LOCATION, "location", NULL, false },
-    { S3_OP_GET_VERSIONING, "versioning", NULL, false },
-    { S3_OP_PUT_VERSIONING, "versioning", NULL, false },
-    { S3_OP_GET_BUCKET_ACL, "acl", NULL, false },
-    { S3_OP_PUT_BUCKET_ACL, "acl", NULL, false },
-    { S3_OP_LIST_VERSIONS, "versions", NULL, false },
-    { S3_OP_LIST_UPLOADS, "uploads", NULL, false },
-    { S3_OP_LIST_OBJECTS_V2, "list-type", NULL, false },
-    { S3_OP_DELETE_OBJECTS, "delete", NULL, false },
-    { S3_OP_GET_TAGGING, "tagging", NULL, false },
-    { S3_OP_PUT_TAGGING, "tagging", NULL, false },
-    { S3_OP_DELETE_TAGGING, "tagging", NULL, false },
-    { S3_OP_GET_ACL, "acl", NULL, false },
-    { S3_OP_PUT_ACL, "acl", NULL, false },
-    { S3_OP_GET_ATTRIBUTES, "attributes", NULL, false },
-    { S3_OP_CREATE_UPLOAD, "uploads", NULL, false },
-    { S3_OP_COPY_PART, "partNumber", "uploadId", true },
-    { S3_OP_PUT_PART, "partNumber", "uploadId", false },
-    { S3_OP_LIST_PARTS, "uploadId", NULL, false },
-    { S3_OP_COMPLETE_UPLOAD, "uploadId", NULL, false },
-    { S3_OP_ABORT_UPLOAD, "uploadId", NULL, false },
-    { S3_OP_COPY_OBJECT, NULL, NULL, true },
-    { S3_OP_LIST_BUCKETS, NULL, NULL, false },
-    { S3_OP_CREATE_BUCKET, NULL, NULL, false },
-    { S3_OP_HEAD_BUCKET, NULL, NULL, false },
-    { S3_OP_DELETE_BUCKET, NULL, NULL, false },
-    { S3_OP_LIST_OBJECTS, NULL, NULL, false },
-    { S3_OP_POST_OBJECT, NULL, NULL, false },
-    { S3_OP_GET_OBJECT, NULL, NULL, false },
-    { S3_OP_HEAD_OBJECT, NULL, NULL, false },
-    { S3_OP_PUT_OBJECT, NULL, NULL, false },
-    { S3_OP_DELETE_OBJECT, NULL, NULL, false },
+    { "location", NULL, S3_OP_GET_LOCATION, false },
+    { "versioning", NULL, S3_OP_GET_VERSIONING, false },
+    { "versioning", NULL, S3_OP_PUT_VERSIONING, false },
+    { "acl", NULL, S3_OP_GET_BUCKET_ACL, false },
+    { "acl", NULL, S3_OP_PUT_BUCKET_ACL, false },
+    { "versions", NULL, S3_OP_LIST_VERSIONS, false },
+    { "uploads", NULL, S3_OP_LIST_UPLOADS, false },
+    { "list-type", NULL, S3_OP_LIST_OBJECTS_V2, false },
+    { "delete", NULL, S3_OP_DELETE_OBJECTS, false },
+    { "tagging", NULL, S3_OP_GET_TAGGING, false },
+    { "tagging", NULL, S3_OP_PUT_TAGGING, false },
+    { "tagging", NULL, S3_OP_DELETE_TAGGING, false },
+    { "acl", NULL, S3_OP_GET_ACL, false },
+    { "acl", NULL, S3_OP_PUT_ACL, false },
+    { "attributes", NULL, S3_OP_GET_ATTRIBUTES, false },
+    { "uploads", NULL, S3_OP_CREATE_UPLOAD, false },
+    { "partNumber", "uploadId", S3_OP_COPY_PART, true },
+    { "partNumber", "uploadId", S3_OP_PUT_PART, false },
+    { "uploadId", NULL, S3_OP_LIST_PARTS, false },
+    { "uploadId", NULL, S3_OP_COMPLETE_UPLOAD, false },
+    { "uploadId", NULL, S3_OP_ABORT_UPLOAD, false },
+    { NULL, NULL, S3_OP_COPY_OBJECT, true },
+    { NULL, NULL, S3_OP_LIST_BUCKETS, false },
+    { NULL, NULL, S3_OP_CREATE_BUCKET, false },
+    { NULL, NULL, S3_OP_HEAD_BUCKET, false },
+    { NULL, NULL, S3_OP_DELETE_BUCKET, false },
+    { NULL, NULL, S3_OP_LIST_OBJECTS, false },
+    { NULL, NULL, S3_OP_POST_OBJECT, false },
+    { NULL, NULL, S3_OP_GET_OBJECT, false },
+    { NULL, NULL, S3_OP_HEAD_OBJECT, false },
+    { NULL, NULL, S3_OP_PUT_OBJECT, false },
+    { NULL, NULL, S3_OP_DELETE_OBJECT, false },
 };
 
 /* Parts of S3 that are not offered: their presence changes what is asked. */
