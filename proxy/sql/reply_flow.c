@@ -391,6 +391,20 @@ void sql_reply_elsewhere(struct sql_upstream *u)
     sql_deeds_forget(s);
 }
 
+/* What ended with it is done, or failed. */
+static void settle_ready(struct sql_upstream *u, const struct pg_expected *ended, bool shown)
+{
+    sql_settle_entry(u, ended, u->sqlstate[0] == '\0' ? PG_OUTCOME_DONE : PG_OUTCOME_FAILED);
+    if (ended->note & SQL_NOTE_PROBE)
+        sql_probe_ended(u);
+    if ((ended->note & SQL_NOTE_GOES_ON) && u->sqlstate[0] != '\0')
+        u->hides_settings = true; /* what follows is done all the same */
+    if (shown)
+        buf_fini(&u->failure);
+    if ((ended->note & SQL_NOTE_EDITED) && u->lessee != NULL)
+        sql_edits_free(u->lessee, &u->lessee->edits); /* what it did not come to is not done */
+}
+
 /* False: the upstream is not this exchange's any more. */
 static bool on_ready(struct reply *r, struct pg_frame f, unsigned turn)
 {
@@ -414,15 +428,7 @@ static bool on_ready(struct reply *r, struct pg_frame f, unsigned turn)
     }
     advance(r, f, shown);
     flush_run(r);
-    sql_settle_entry(u, &ended, u->sqlstate[0] == '\0' ? PG_OUTCOME_DONE : PG_OUTCOME_FAILED);
-    if (ended.note & SQL_NOTE_PROBE)
-        sql_probe_ended(u);
-    if (goes_on && u->sqlstate[0] != '\0')
-        u->hides_settings = true; /* what follows is done all the same */
-    if (shown)
-        buf_fini(&u->failure);
-    if ((ended.note & SQL_NOTE_EDITED) && u->lessee != NULL)
-        sql_edits_free(u->lessee, &u->lessee->edits); /* what it did not come to is not done */
+    settle_ready(u, &ended, shown);
     if (u->lessee != NULL && shown) {
         if (pg_expect_is_empty(&u->expect))
             u->lessee->copies = false;
