@@ -363,7 +363,6 @@ struct blob_pool {
     uint32_t max_upstreams;    /* per shard, for the whole process */
     uint32_t max_queue;        /* requests that wait for one, per shard and worker */
     uint32_t max_head_bytes;   /* of a request */
-    uint32_t list_page;        /* how many keys a shard is asked for at most: 1000 */
     enum blob_access_log access_log;
     const char *access_log_file; /* NULL: standard error */
 };

@@ -257,6 +257,8 @@ void blob_answer_fields(const struct blob_answer *answer, struct buf *out);
 
 extern const struct blob_deed blob_deed_stream, blob_deed_bucket, blob_deed_list, blob_deed_delete,
     blob_deed_upload, blob_deed_copy;
+/* The request's parameters, with the store's own upload id. */
+void blob_upload_params(struct blob_request *r, struct slice id, struct blob_ask *ask);
 /* For tokens of lists and uploads: of the request's bucket, and of the map. */
 uint64_t blob_token_seed(const struct blob_request *r);
 uint64_t blob_map_epoch(const struct blob_side *side);

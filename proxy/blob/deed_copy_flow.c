@@ -23,22 +23,6 @@ struct copy_deed {
 
 /* ---- what is asked ---- */
 
-/* Of a part: with the store's own upload id. */
-static void put_params(struct copy_deed *deed, struct blob_ask *ask)
-{
-    struct blob_request *r = deed->request;
-    struct blob_param *params =
-        arena_new(&r->arena, (r->op.param_count + 1) * sizeof(struct blob_param));
-
-    for (size_t i = 0; i < r->op.param_count; i++) {
-        params[i] = r->op.params[i];
-        if (slice_is_text(params[i].name, "uploadId"))
-            params[i].value = deed->token.id;
-    }
-    ask->params = params;
-    ask->param_count = r->op.param_count;
-}
-
 static bool find_upload(struct copy_deed *deed)
 {
     struct blob_request *r = deed->request;
@@ -70,7 +54,7 @@ static void copy_within(struct copy_deed *deed)
     *ask = (struct blob_ask){
         .op = r->op.op, .bucket = r->op.bucket, .key = r->op.key, .source = r->op.source
     };
-    put_params(deed, ask);
+    blob_upload_params(r, deed->token.id, ask);
     blob_ask_fields(r, ask);
     blob_fan_start(deed->fan);
 }
@@ -180,7 +164,7 @@ static void begin_put(struct copy_deed *deed)
     };
     if (deed->length == 0)
         ask->body = slice_text("");
-    put_params(deed, ask);
+    blob_upload_params(r, deed->token.id, ask);
     fill_put_fields(deed);
     deed->put.owner = deed;
     blob_call_hold(&deed->get, true); /* until the other takes something */

@@ -58,8 +58,7 @@ static void wrap(struct blob_request *r, const struct blob_shard *shard, struct 
     upload_token_write(&token, blob_token_seed(r), out);
 }
 
-/* The parameters with the store's own id. */
-static void put_params(struct blob_request *r, const struct upload_deed *deed, struct blob_ask *ask)
+void blob_upload_params(struct blob_request *r, struct slice id, struct blob_ask *ask)
 {
     struct blob_param *params =
         arena_new(&r->arena, (r->op.param_count + 1) * sizeof(struct blob_param));
@@ -67,7 +66,7 @@ static void put_params(struct blob_request *r, const struct upload_deed *deed, s
     for (size_t i = 0; i < r->op.param_count; i++) {
         params[i] = r->op.params[i];
         if (slice_is_text(params[i].name, "uploadId"))
-            params[i].value = deed->token.id;
+            params[i].value = id;
     }
     ask->params = params;
     ask->param_count = r->op.param_count;
@@ -77,7 +76,7 @@ static struct blob_ask ask_of(struct blob_request *r, const struct upload_deed *
 {
     struct blob_ask ask = { .op = r->op.op, .bucket = r->op.bucket, .key = r->op.key };
 
-    put_params(r, deed, &ask);
+    blob_upload_params(r, deed->token.id, &ask);
     blob_ask_fields(r, &ask);
     return ask;
 }
