@@ -303,6 +303,7 @@ static void go(const struct pg_settings *from, const struct pg_settings *to, boo
         if (slice_is_text(setting.name, "session_authorization"))
             assign(&server, setting.name, setting.value);
     }
+    forget(&server, slice_text("role")); /* what that ended may have been RESET since */
     for (size_t i = 0; i < pg_settings_count(from); i++) {
         struct pg_setting setting = pg_settings_at(from, i);
 
