@@ -43,7 +43,7 @@ static void shut(struct lane *l)
     close(l->fd);
     l->fd = -1;
     l->state = LANE_CLOSED;
-    l->written = 0;
+    l->written = l->dropped = 0;
     l->greetings = 0;
     l->scan = (struct load_scan){ 0 };
     buf_fini(&l->in);
@@ -147,7 +147,8 @@ static bool take_reply(struct lane *l, struct slice reply, uint64_t now_us)
     l->head = (l->head + 1) % l->depth;
     l->count--;
     l->load->driver->judge(l->load, &call, reply, &outcome);
-    l->events->answered(l, &call, &outcome, reply.len, now_us);
+    l->events->answered(l, &call, &outcome, reply.len + l->dropped, now_us);
+    l->dropped = 0;
     return true;
 }
 
@@ -179,6 +180,13 @@ static bool take_unasked(struct lane *l, struct slice rest, size_t *len)
     return found == PARSE_DONE;
 }
 
+/* What its driver has seen and nobody needs. */
+static void drop_tail(struct lane *l, size_t len)
+{
+    l->in.len -= len;
+    l->dropped += len;
+}
+
 /* Takes all whole replies; false if the lane is lost. */
 static bool take_replies(struct lane *l)
 {
@@ -195,9 +203,13 @@ static bool take_replies(struct lane *l)
             at += len;
             continue;
         }
+        l->scan.keeps = l->load->verify;
+        len = 0;
         found = l->load->driver->bound(&l->scan, rest, &len);
-        if (found == PARSE_MORE)
+        if (found == PARSE_MORE) {
+            drop_tail(l, len);
             break;
+        }
         if (found == PARSE_BAD) {
             lose(l, "the bytes are not of the protocol");
             return false;

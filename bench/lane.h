@@ -39,6 +39,7 @@ struct lane {
     struct event readable, writable;
     struct buf in, out;
     size_t written;  /* bytes of `out` that are gone */
+    size_t dropped;  /* bytes of the reply that are not in `in` any more */
     size_t appetite; /* bytes to read at once */
     struct load_scan scan;
     struct load_login *login; /* owned, by the driver's functions; NULL: not under way */

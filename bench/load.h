@@ -70,7 +70,8 @@ struct load_outcome {
 /* A driver's own progress within a partial reply; zero at its start. */
 struct load_scan {
     size_t passed; /* bytes of the reply that need not be looked at again */
-    uint64_t words[4];
+    bool keeps;    /* said to it: judge() needs all of the reply */
+    uint64_t words[8];
 };
 
 /* Looks at one entry of the mix and makes what encode needs of it; `why` says what is wrong. */
@@ -87,7 +88,8 @@ typedef void load_login_end_f(struct load_login **login);
 /* What to say after connecting: the requests, and how many replies they have; 0: nothing. */
 typedef uint32_t load_greet_f(const struct load *load, struct buf *out);
 typedef void load_encode_f(const struct load *load, const struct load_call *call, struct buf *out);
-/* Finds the end of the first reply in `in`, which always begins at a reply's start. */
+/* Finds the end of the first reply in `in`, which always begins at a reply's start.  PARSE_MORE:
+ * the last *len bytes of `in`, 0 if it says nothing, need not be kept. */
 typedef enum parse load_bound_f(struct load_scan *scan, struct slice in, size_t *len);
 /* While no reply is due: the bytes at the front of `in` that need no request, such as a notice.
  * PARSE_BAD: they are something else. */

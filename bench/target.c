@@ -170,7 +170,8 @@ enum err target_open(struct target *t, const char *url, char problem[static TARG
     if (colon == NULL || t->driver == NULL) {
         snprintf(problem, TARGET_PROBLEM_BYTES,
                  "\"%.60s\": expected a URL such as redis://127.0.0.1:6379, "
-                 "postgresql://app@127.0.0.1/app or redis+unix:///run/redis.sock",
+                 "postgresql://app@127.0.0.1/app, s3://ID:SECRET@127.0.0.1:9000/bucket or "
+                 "redis+unix:///run/redis.sock",
                  url);
         return ERR_SYNTAX;
     }
