@@ -162,7 +162,8 @@ static void on_written(struct bucket_stamp *stamp, uint16_t status)
         let_pass(stamp);
         return;
     }
-    if (status != 200 && status != 204 && status != 409 && status != 412) {
+    /* Any 2xx: servers of WebDAV say 201. */
+    if (status / 100 != 2 && status != 409 && status != 412) {
         give_up(stamp, ERR_STAMP, "its stamp could not be written");
         return;
     }
