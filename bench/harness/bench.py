@@ -20,6 +20,7 @@ class Bench:
     panels = []                 # of the picture: (name of a row, title)
     packages = {}               # program -> the package that has it
     parts = []                  # what --only may name
+    programs = ()               # to be built beside sheaf and sheaf-bench
     cpus_needed = 1             # with fewer, nothing has a CPU of its own
     quick_rounds, long_rounds = 3, 5
 
@@ -101,7 +102,7 @@ class Bench:
         if not self.options.no_install:
             setup.install(self.packages, self.say)
         if not self.options.no_build:
-            setup.build(self.root, self.say)
+            setup.build(self.root, self.say, self.programs)
         complete = True
         with tempfile.TemporaryDirectory(prefix="sheaf-bench-") as folder:
             processes = Processes(folder)

@@ -73,35 +73,45 @@ def memory_kib(pid):
     return rss, int(pss[1]) if pss else rss
 
 
+SYSTEM_CALLS, INSTRUCTIONS = "raw_syscalls:sys_enter", "instructions:u"
+
+
 def count_system_calls(pids, run):
     """Calls run() and returns how many system calls the processes, and what they start, made."""
     return Perf(pids).count(run) if Perf.works() else strace_count(pids, run)
 
 
+def count_instructions(pids, run):
+    """The same for instructions in user space."""
+    if not Perf.works(INSTRUCTIONS):
+        raise Failed("perf cannot count instructions here (a virtual machine without counters?)")
+    return Perf(pids, INSTRUCTIONS).count(run)
+
+
 class Perf:
     """Counts with perf, which hardly slows the process down."""
 
-    _works = None
+    _works = {}
 
-    def __init__(self, pids):
-        self.pids = pids
+    def __init__(self, pids, event=SYSTEM_CALLS):
+        self.pids, self.event = pids, event
 
     @classmethod
-    def works(cls):
-        if cls._works is None:
-            cls._works = shutil.which("perf") is not None and cls._try()
-        return cls._works
+    def works(cls, event=SYSTEM_CALLS):
+        if event not in cls._works:
+            cls._works[event] = shutil.which("perf") is not None and cls._try(event)
+        return cls._works[event]
 
     @staticmethod
-    def _try():
-        done = subprocess.run(["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "--", "true"],
+    def _try(event):
+        done = subprocess.run(["perf", "stat", "-x,", "-e", event, "--", "true"],
                               capture_output=True, text=True)
         return done.returncode == 0 and re.search(r"(?m)^\d+,", done.stderr) is not None
 
     def count(self, run):
         with tempfile.NamedTemporaryFile("r") as out:
             perf = subprocess.Popen(["perf", "stat", "-x,", "-o", out.name, "-e",
-                                     "raw_syscalls:sys_enter", "-p",
+                                     self.event, "-p",
                                      ",".join(map(str, self.pids))])
             try:
                 time.sleep(0.3)     # perf does not say that it has begun; the process is idle

@@ -5,15 +5,18 @@ UNDER_TEST = "sheaf"
 
 
 class Bar:
-    """What Sheaf must reach: a ratio to the reference, or an absolute value."""
+    """What Sheaf must reach: a ratio to the reference, or an absolute value; not to be exceeded, or
+    at least."""
 
-    def __init__(self, limit, is_ratio=True, words=None):
-        self.limit, self.is_ratio = limit, is_ratio
-        self.words = words or (f"<= {limit:g} x" if is_ratio else f"<= {limit:g}")
+    def __init__(self, limit, is_ratio=True, words=None, at_least=False):
+        self.limit, self.is_ratio, self.at_least = limit, is_ratio, at_least
+        self.words = words or f"{'>=' if at_least else '<='} {limit:g}{' x' if is_ratio else ''}"
 
     def reached(self, value, ratio):
         found = ratio if self.is_ratio else value
-        return None if found is None else found <= self.limit
+        if found is None:
+            return None
+        return found >= self.limit if self.at_least else found <= self.limit
 
 
 class Row:

@@ -35,11 +35,12 @@ def install(packages, say):
             say(f"{package} could not be installed: {(done.stderr.strip() or '?').splitlines()[-1]}")
 
 
-def build(root, say):
+def build(root, say, programs=()):
     """Builds sheaf-bench, which is needed, and sheaf, whose absence only empties its rows."""
     say("building (release)")
     run(["cmake", "--preset", "release"], root)
-    run(["cmake", "--build", "--preset", "release", "--target", "sheaf-bench"], root)
+    run(["cmake", "--build", "--preset", "release", "--target", "sheaf-bench", *programs],
+        root)
     try:
         run(["cmake", "--build", "--preset", "release", "--target", "sheaf"], root)
     except Failed as problem:

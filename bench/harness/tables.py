@@ -82,7 +82,8 @@ def as_json(results, peers, about):
             "rounds": row.values, "problems": row.problems,
             f"ratio_to_{results.reference}": {name: row.ratio(name) for name in row.values},
             "bar": None if row.bar is None else {"limit": row.bar.limit,
-                                                 "is_ratio": row.bar.is_ratio},
+                                                 "is_ratio": row.bar.is_ratio,
+                                                 "at_least": row.bar.at_least},
             "verdict": row.verdict(),
         })
     return json.dumps({"about": about, "peers": names(peers), "rows": rows,
