@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/admin_blob.h"
 #include "proxy/admin_gather.h"
 #include "proxy/admin_sql.h"
 #include "proxy/base/mem.h"
@@ -146,12 +147,15 @@ static struct subjects find_endpoints(const struct daemon *d)
     return found;
 }
 
+/* Whose endpoints are called so, as those of this kind are. */
 static struct subjects of_kind(const struct subjects *all, enum pool_kind kind)
 {
+    const char *what = pool_kind_endpoint(kind);
+
     struct subjects found = { .list = mem_new(all->count * sizeof(struct subject)) };
 
     for (size_t i = 0; i < all->count; i++)
-        if (all->list[i].pool->kind == kind)
+        if (strcmp(pool_kind_endpoint(all->list[i].pool->kind), what) == 0)
             found.list[found.count++] = all->list[i];
     return found;
 }
@@ -164,7 +168,7 @@ static void put_subject(struct buf *out, const char *name, const struct subject 
     buf_format(out, "%s{pool=", name);
     admin_metrics_quoted(out, about->pool->name);
     if (about->endpoint != NULL) {
-        if (about->pool->kind == POOL_MEMORY)
+        if (about->pool->kind != POOL_SQL)
             buf_format(out, ",shard=\"%u\"", about->endpoint->shard);
         buf_text(out, ",endpoint=");
         admin_metrics_quoted(out, about->endpoint->name);
@@ -210,19 +214,16 @@ static void put_counts(struct buf *out, const struct subjects *all, const char *
 static void put_histogram(struct buf *out, const char *stem, const struct subject *about,
                           struct histogram *h)
 {
-    static const uint32_t EDGES_US[] = { 50,     100,     250,     500,     1000,    2500,
-                                         5000,   10000,   25000,   50000,   100000,  250000,
-                                         500000, 1000000, 2500000, 5000000, 10000000 };
     unsigned long long count;
     char name[96], more[32];
 
     samples_latency(about->row, false, h);
     count = (unsigned long long)counter_get(&h->count);
     snprintf(name, sizeof(name), "%s_bucket", stem);
-    for (size_t i = 0; i < sizeof(EDGES_US) / sizeof(EDGES_US[0]); i++) {
-        snprintf(more, sizeof(more), ",le=\"%.6g\"", EDGES_US[i] / 1e6);
+    for (size_t i = 0; i < METRIC_EDGES; i++) {
+        snprintf(more, sizeof(more), ",le=\"%.6g\"", metric_edges_us[i] / 1e6);
         put_subject(out, name, about, more);
-        buf_format(out, "%llu\n", (unsigned long long)histogram_count_to(h, EDGES_US[i]));
+        buf_format(out, "%llu\n", (unsigned long long)histogram_count_to(h, metric_edges_us[i]));
     }
     put_subject(out, name, about, ",le=\"+Inf\"");
     buf_format(out, "%llu\n", count);
@@ -439,6 +440,7 @@ void admin_metrics_print(const struct daemon *d, struct buf *out)
     put_health(d, &endpoints, out);
     put_standings(d, &endpoints, out);
     admin_sql_metrics(d, out);
+    admin_blob_metrics(d, out);
     put_process(&g, out);
     free(pools.list);
     free(endpoints.list);

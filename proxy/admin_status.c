@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "proxy/admin_blob.h"
 #include "proxy/admin_gather.h"
 #include "proxy/admin_sql.h"
 #include "proxy/admin_standing.h"
@@ -169,6 +170,8 @@ static cJSON *endpoint_json(const struct daemon *d, const struct endpoint_settin
         admin_standing_put(json, d, e);
     if (e->pool->kind == POOL_SQL)
         admin_sql_put_endpoint(json, d, e);
+    if (e->pool->kind == POOL_BLOB)
+        admin_blob_put_shard(json, e);
     put_figures(json, s, row, true);
     return json;
 }
@@ -187,7 +190,7 @@ static void put_map(cJSON *object, const struct daemon *d, const struct pool_set
                           is_memory ? memory_pool_of(pool)->stamp : blob_pool_of(pool)->stamp);
 }
 
-static void put_blob_limits(cJSON *object, const struct blob_pool *pool)
+static void put_blob(cJSON *object, const struct blob_pool *pool)
 {
     cJSON *limits = cJSON_AddObjectToObject(object, "limits");
 
@@ -196,6 +199,7 @@ static void put_blob_limits(cJSON *object, const struct blob_pool *pool)
     put_number(limits, "max_object", (double)pool->max_object_bytes);
     put_number(limits, "max_upstreams", pool->max_upstreams);
     put_number(limits, "max_queue", pool->max_queue);
+    admin_blob_put_pool(object, pool);
 }
 
 static void put_memory_limits(cJSON *object, const struct memory_pool *pool)
@@ -258,7 +262,7 @@ static cJSON *pool_json(const struct daemon *d, const struct pool_settings *pool
     else if (pool->kind == POOL_SQL)
         put_sql_limits(json, sql_pool_of(pool));
     else
-        put_blob_limits(json, blob_pool_of(pool));
+        put_blob(json, blob_pool_of(pool));
     list = cJSON_AddArrayToObject(json, pool->kind == POOL_SQL ? "endpoints" : "shards");
     for (uint32_t i = 0; i < pool->endpoint_count; i++)
         cJSON_AddItemToArray(list, endpoint_json(d, pool->endpoints[i]));

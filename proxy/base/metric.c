@@ -1,6 +1,10 @@
 /* See metric.h.  What walks all buckets: for readers, never on the hot path. */
 #include "proxy/base/metric.h"
 
+const uint32_t metric_edges_us[METRIC_EDGES] = { 50,     100,     250,     500,     1000,    2500,
+                                                 5000,   10000,   25000,   50000,   100000,  250000,
+                                                 500000, 1000000, 2500000, 5000000, 10000000 };
+
 uint64_t histogram_bucket_top(unsigned bucket)
 {
     unsigned shift;

@@ -76,3 +76,7 @@ void histogram_since(struct histogram *now, const struct histogram *before);
 uint64_t histogram_percentile(const struct histogram *h, double fraction);
 /* How many values are at most `value`; exact at the tops of buckets. */
 uint64_t histogram_count_to(const struct histogram *h, uint64_t value);
+
+/* Up to where Prometheus is told how many requests took less, in microseconds. */
+enum { METRIC_EDGES = 17 };
+extern const uint32_t metric_edges_us[METRIC_EDGES];

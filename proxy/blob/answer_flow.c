@@ -29,6 +29,7 @@ void blob_answer_head(struct blob_request *r, struct buf *out, uint64_t length)
     if (s->stage == BLOB_BODY)
         blob_session_drop_body(s);
     r->head_is_out = true;
+    r->answered_us = worker_now_us(s->base.worker);
     r->has_no_body = has_no_body(r);
     r->answer_left = r->has_no_body ? 0 : length;
     if (length != BLOB_LENGTH_UNKNOWN && r->status != 204) {
@@ -67,6 +68,8 @@ void blob_answer_put(struct blob_request *r, struct slice bytes)
 
     if (bytes.len == 0 || r->has_no_body)
         return;
+    if (r->status >= 300 && r->error == S3_NONE && r->answer_bytes == 0)
+        r->error = blob_counts_error_in(bytes);
     if (r->is_chunked) {
         uint8_t head[HTTP1_CHUNK_HEAD_BYTES];
 
@@ -118,6 +121,7 @@ void blob_answer_cut(struct blob_request *r)
     struct blob_session *s = r->session;
 
     counter_add(&r->side->stats->failures, 1);
+    r->error = S3_INTERNAL_ERROR;
     s->request = NULL;
     blob_request_free(r);
     session_close(&s->base, CLOSE_UPSTREAM_LOST);
@@ -176,7 +180,7 @@ void blob_refuse(struct blob_request *r, const struct s3_fault *fault)
         blob_answer_cut(r);
         return;
     }
-    r->error_code = s3_error_code(fault->error);
+    r->error = fault->error;
     counter_add(s3_error_status(fault->error) >= 500 ? &r->side->stats->failures
                                                      : &r->side->stats->refusals,
                 1);

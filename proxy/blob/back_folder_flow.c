@@ -309,8 +309,7 @@ static void tell_body(struct folder_lease *lease)
     struct blob_call *c = lease->call;
     struct folder_exchange *x = &lease->x;
 
-    if (x->body.len > 0 && c->events->body != NULL)
-        c->events->body(c, buf_all(&x->body));
+    blob_call_body(c, buf_all(&x->body));
     if (lease->call != c)
         return;
     counter_add(&c->shard->stats->bytes_in, x->body.len);

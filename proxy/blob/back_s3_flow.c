@@ -393,8 +393,8 @@ static size_t take_body(struct s3_upstream *u, struct slice in, bool *ends)
         bad_answer(u, http1_refusal_text(why));
         return in.len;
     }
-    if (payload.len > 0 && c->events->body != NULL)
-        c->events->body(c, payload);
+    if (payload.len > 0)
+        blob_call_body(c, payload);
     *ends = found == PARSE_DONE;
     return used;
 }
@@ -507,6 +507,8 @@ static void passed(struct upstream *base, size_t len)
     struct s3_upstream *u = (struct s3_upstream *)base;
 
     http1_body_pass(&u->body, len);
+    if (u->call != NULL)
+        u->call->received += len;
 }
 
 static void drained(struct upstream *base, uint64_t before)

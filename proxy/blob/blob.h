@@ -81,6 +81,8 @@ struct blob_call {
     uint64_t started_us;  /* since 1970 it is not: the worker's clock */
     uint64_t deadline_us; /* of what it waits for now; 0: none */
     uint64_t sent;        /* bytes of the body, by blob_call_send() */
+    uint64_t received;    /* of the answer's body */
+    enum s3_error error;  /* that its answer tells, as far as its body did */
     enum err failed;      /* ended() is due, with this */
     char failed_why[BLOB_WHY_BYTES];
     bool is_stamp : 1; /* asks for the stamp itself, or writes it: not held up by it */

@@ -24,8 +24,10 @@
 #include "proxy/base/list.h"
 #include "proxy/base/slab.h"
 #include "proxy/blob/blob.h"
+#include "proxy/blob/blob_counts.h"
 #include "proxy/blob/blob_works.h"
 #include "proxy/core/session.h"
+#include "proxy/core/slow.h"
 #include "proxy/core/stats.h"
 #include "proxy/core/worker.h"
 #include "proxy/wire/aws_chunked.h"
@@ -86,6 +88,7 @@ struct blob_shard {
     bool present;
     uint64_t past_since_us; /* not present: then requests that began before may know it */
     struct stats_row *stats;
+    struct blob_counts_set *counts;
     struct list calls;   /* under way, or waiting for the store's stamp */
     uint32_t call_count; /* of them */
     struct list stamps;  /* what is known of its buckets, the last used first */
@@ -109,6 +112,8 @@ struct blob_side {
     struct list due;   /* calls whose owners are told something when the turn ends */
     uint32_t requests; /* under way */
     struct stats_row *stats;
+    struct blob_counts_pool *counts;
+    struct slow_watch slow;
     struct buf log; /* lines of the access log that this turn made */
     int log_fd;     /* -1: there is none */
 };
@@ -181,6 +186,8 @@ struct blob_request {
     const struct blob_access_key *key; /* of the assembly; NULL: anonymous */
     struct assembly *assembly;         /* counted: what it was begun with */
     uint64_t began_us;
+    uint64_t heard_us;    /* when all of it had come */
+    uint64_t answered_us; /* when the answer began; 0: it has not */
     char id[BLOB_ID_BYTES];
 
     /* The body, see body_flow.c. */
@@ -199,7 +206,8 @@ struct blob_request {
     uint16_t status;
     bool head_is_out, is_chunked, has_no_body;
     uint64_t answer_left, answer_bytes;
-    const char *error_code; /* static; NULL: none */
+    enum s3_error error; /* that the answer tells; S3_NONE: none */
+    bool is_abandoned;   /* its client left before all was answered */
 
     struct sigv4_verdict verdict;
     struct http1_request http;
@@ -336,6 +344,11 @@ void blob_call_stamped(struct blob_call *c);
 /* Of one bucket: it was deleted. */
 void blob_stamp_forget(struct blob_shard *shard, struct slice bucket);
 void blob_stamps_forget(struct blob_shard *shard);
-/* tally_flow.c: what a call met, for the steward's judgement. */
-void blob_tally(struct blob_shard *shard, enum err err, uint16_t status, uint64_t took_us);
+/* For backs: a piece of its answer's body, for its owner. */
+void blob_call_body(struct blob_call *c, struct slice bytes);
+/* tally_flow.c: what a call met, for the steward's judgement and for the counts; what became of one
+ * that was not asked or was given up, for the counts alone; a request. */
+void blob_tally(const struct blob_call *c, enum err err);
+void blob_tally_unasked(const struct blob_call *c, enum err err);
+void blob_tally_request(struct blob_request *r);
 void blob_store_tick(struct blob_side *side, uint64_t now_us);

@@ -256,6 +256,7 @@ static void ended(struct blob_request *r)
         return;
     s->stage = BLOB_ANSWERS;
     r->body_is_done = true;
+    r->heard_us = worker_now_us(s->base.worker);
     if (!r->began) {
         r->began = true;
         r->deed->begin(r);

@@ -101,6 +101,11 @@ static void put_quoted(struct buf *out, struct slice text)
     buf_text(out, text.len == 0 ? "-\" " : "\" ");
 }
 
+static struct slice error_of(const struct blob_request *r)
+{
+    return r->error == S3_NONE ? (struct slice){ 0 } : slice_text(s3_error_code(r->error));
+}
+
 static const char *auth_of(const struct blob_request *r)
 {
     return r->key == NULL ? "-" : r->verdict.is_presigned ? "QueryString" : "AuthHeader";
@@ -128,7 +133,7 @@ static void put_s3(const struct line *line, struct buf *out)
     put_quoted(out, buf_all(&request));
     buf_fini(&request);
     buf_format(out, "%u ", r->status);
-    put_word(out, r->error_code == NULL ? (struct slice){ 0 } : slice_text(r->error_code));
+    put_word(out, error_of(r));
     buf_format(out, "%llu %llu %llu - ", (unsigned long long)r->answer_bytes,
                (unsigned long long)(r->taken > 0 ? r->taken : r->answer_bytes),
                (unsigned long long)line->took_ms);
@@ -168,7 +173,7 @@ static void put_json(const struct line *line, struct buf *out)
     add(object, "method", r->http.method_text);
     add(object, "target", r->http.target);
     cJSON_AddNumberToObject(object, "status", r->status);
-    add(object, "error", r->error_code == NULL ? (struct slice){ 0 } : slice_text(r->error_code));
+    add(object, "error", error_of(r));
     cJSON_AddNumberToObject(object, "bytes_in", (double)r->taken);
     cJSON_AddNumberToObject(object, "bytes_out", (double)r->answer_bytes);
     cJSON_AddNumberToObject(object, "milliseconds", (double)line->took_ms);

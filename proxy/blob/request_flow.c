@@ -147,10 +147,11 @@ static struct blob_request *request_new(struct blob_session *s)
 
     memset(r, 0, offsetof(struct blob_request, verdict));
     r->arena.slab = &side->arena_slab;
+    r->op.op = S3_OP_OTHER; /* till it is read */
     r->session = s;
     r->side = side;
     r->assembly = assembly_ref(side->assembly);
-    r->began_us = worker_now_us(side->worker);
+    r->began_us = r->heard_us = worker_now_us(side->worker);
     snprintf(r->id, sizeof(r->id), "%08X%08X", worker_random(side->worker),
              worker_random(side->worker));
     s->request = r;
@@ -163,12 +164,10 @@ static struct blob_request *request_new(struct blob_session *s)
 void blob_request_free(struct blob_request *r)
 {
     struct blob_side *side = r->side;
-    uint64_t took_us = worker_now_us(side->worker) - r->began_us;
 
+    blob_tally_request(r);
     blob_log_request(r);
-    counter_add(&side->stats->requests, 1);
     counter_sub(&side->stats->requests_open, 1);
-    histogram_add(&side->stats->latency_us, took_us);
     side->requests--;
     if (r->chunked != NULL)
         aws_chunked_fini(r->chunked);
@@ -181,6 +180,7 @@ void blob_request_free(struct blob_request *r)
 
 void blob_request_abandon(struct blob_request *r)
 {
+    r->is_abandoned = true;
     if (r->began && r->deed->abandon != NULL)
         r->deed->abandon(r);
     blob_request_free(r);
@@ -193,9 +193,12 @@ static enum s3_error understand(struct blob_request *r, struct s3_fault *fault)
     const struct blob_pool *pool = r->side->settings;
     struct s3_hosts hosts = { pool->virtual_hosts, pool->virtual_host_count };
     enum s3_error error = identify(r, fault);
+    struct s3_fault spare;
 
     if (error == S3_NONE)
         error = s3_operation_read(&r->http, &hosts, &r->arena, &r->op, fault);
+    else if (r->side->log_fd >= 0) /* it is told what a stranger asked */
+        (void)!s3_operation_read(&r->http, &hosts, &r->arena, &r->op, &spare);
     if (error == S3_NONE)
         error = permit(r, fault);
     if (error == S3_NONE)

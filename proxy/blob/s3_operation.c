@@ -333,6 +333,7 @@ enum s3_error s3_operation_read(const struct http1_request *request, const struc
     enum s3_error error;
 
     memset(out, 0, sizeof(*out));
+    out->op = S3_OP_OTHER;
     error = read_path(request, hosts, arena, out, fault);
     if (error != S3_NONE)
         return error;

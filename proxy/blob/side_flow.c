@@ -137,6 +137,7 @@ static void follow_shard(struct blob_shard *shard, const struct endpoint_setting
     shard->settings = settings;
     shard->present = true;
     shard->stats = stats_row_of(side->name, settings->name, settings->shard, side->worker->index);
+    shard->counts = blob_counts_shard(side->name, settings->name, settings->shard);
     free(shard->name);
     shard->name = mem_text(settings->name);
     blob_stamps_forget(shard); /* its place in the map may be another */
@@ -180,6 +181,7 @@ static struct blob_side *side_new(struct worker *w, const struct blob_pool *sett
     list_init(&side->past_shards);
     list_init(&side->due);
     side->stats = stats_row_of(side->name, "", 0, w->index);
+    side->counts = blob_counts_pool(side->name);
     side->log_fd = -1;
     list_append(&blob_works_of(w)->sides, &side->link);
     return side;

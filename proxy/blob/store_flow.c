@@ -29,15 +29,18 @@ static void forget(struct blob_call *c)
 
 void blob_call_ended(struct blob_call *c, enum err err, const char *why)
 {
-    struct blob_shard *shard = c->shard;
-    uint64_t now_us = worker_now_us(shard->side->worker);
-
-    histogram_add(&shard->stats->latency_us, now_us - c->started_us);
-    if (err != ERR_NONE)
-        counter_add(&shard->stats->failures, 1);
-    blob_tally(shard, err, c->answer.status, now_us - c->started_us);
+    blob_tally(c, err);
     forget(c);
     c->events->ended(c, err, why);
+}
+
+void blob_call_body(struct blob_call *c, struct slice bytes)
+{
+    if (c->answer.status >= 300 && c->received == 0)
+        c->error = blob_counts_error_in(bytes);
+    c->received += bytes.len;
+    if (bytes.len > 0 && c->events->body != NULL)
+        c->events->body(c, bytes);
 }
 
 static void tell_later(struct blob_call *c)
@@ -84,7 +87,7 @@ void blob_store_turn_ends(struct blob_side *side)
             continue;
         }
         c->failed = ERR_NONE;
-        counter_add(&c->shard->stats->failures, 1);
+        blob_tally_unasked(c, err);
         forget(c);
         snprintf(why, sizeof(why), "%s", c->failed_why);
         c->events->ended(c, err, why); /* the call may be gone then */
@@ -113,7 +116,8 @@ void blob_call_start(struct blob_call *c, struct blob_shard *shard,
     c->shard = shard;
     c->events = events;
     c->answer = (struct blob_answer){ 0 };
-    c->sent = 0;
+    c->sent = c->received = 0;
+    c->error = S3_NONE;
     c->failed = ERR_NONE;
     c->holds = c->retried = c->has_room = false;
     c->lease = NULL;
@@ -166,6 +170,7 @@ void blob_call_abort(struct blob_call *c)
 {
     if (c->shard == NULL)
         return;
+    blob_tally_unasked(c, ERR_NONE);
     if (c->lease != NULL)
         c->shard->back->abort(c);
     forget(c);

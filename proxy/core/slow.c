@@ -21,6 +21,20 @@ void slow_configure(uint32_t entries)
     pthread_mutex_unlock(&shared.lock);
 }
 
+bool slow_is_worth_noting(struct slow_watch *watch, uint64_t now_us, uint64_t took_us)
+{
+    enum { SHORT_TIME_US = 20 * 1000, FIRST = 8 };
+
+    if (now_us - watch->since_us >= SHORT_TIME_US)
+        *watch = (struct slow_watch){ .since_us = now_us };
+    if (watch->notes >= FIRST && took_us <= watch->most_us)
+        return false;
+    if (took_us > watch->most_us)
+        watch->most_us = took_us;
+    watch->notes++;
+    return true;
+}
+
 void slow_note(const struct slow_entry *entry)
 {
     pthread_mutex_lock(&shared.lock);

@@ -1,6 +1,7 @@
 /* Recent requests that were slow, for people: a small table that all workers write to, rarely. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,14 @@ struct slow_entry {
 
 /* How many are kept; when that changes, those noted before are forgotten. */
 void slow_configure(uint32_t entries);
+/* Where all requests are slow, to note each would make them slower: of many in a short time the
+ * first are noted, and then who is slower than those.  A worker has one for each pool. */
+struct slow_watch {
+    uint64_t since_us; /* the beginning of a time in which `notes` were noted, */
+    uint64_t most_us;  /* this one the slowest */
+    uint32_t notes;
+};
+bool slow_is_worth_noting(struct slow_watch *watch, uint64_t now_us, uint64_t took_us);
 void slow_note(const struct slow_entry *entry);
 /* The newest first; returns how many were copied. */
 size_t slow_copy(struct slow_entry *out, size_t most);

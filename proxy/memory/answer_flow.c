@@ -53,35 +53,16 @@ static void note_slow(const struct memory_request *r, uint64_t took_us)
     slow_note(&entry);
 }
 
-/* Where all requests are slow, to note each would make them slower: of many in a short time
- * the first are noted, and then who is slower than those. */
-static bool is_worth_noting(struct memory_side *side, uint64_t took_us)
-{
-    enum { SHORT_TIME_US = 20 * 1000, FIRST = 8 };
-    uint64_t now_us = worker_now_us(side->worker);
-
-    if (now_us - side->slow_since_us >= SHORT_TIME_US) {
-        side->slow_since_us = now_us;
-        side->slow_most_us = side->slow_notes = 0;
-    }
-    if (side->slow_notes >= FIRST && took_us <= side->slow_most_us)
-        return false;
-    if (took_us > side->slow_most_us)
-        side->slow_most_us = took_us;
-    side->slow_notes++;
-    return true;
-}
-
 static void measure(struct memory_request *r)
 {
     struct memory_side *side = r->side;
-    uint64_t took_us = worker_now_us(side->worker) - r->began_us;
+    uint64_t now_us = worker_now_us(side->worker), took_us = now_us - r->began_us;
 
     histogram_add(&side->stats->latency_us, took_us);
     if (r->failed)
         counter_add(&side->stats->failures, 1);
     if (took_us >= side->assembly->snapshot->proxy.slow_time_ms * 1000 && !r->no_deadline &&
-        r->part_count > 0 && is_worth_noting(side, took_us))
+        r->part_count > 0 && slow_is_worth_noting(&side->slow, now_us, took_us))
         note_slow(r, took_us);
 }
 

@@ -196,10 +196,8 @@ struct memory_side {
     struct list past_shards; /* kept for what is still under way */
     struct list routes;
     struct stats_row *stats;
-    struct buf answer;      /* what plan writes to */
-    uint64_t slow_since_us; /* the beginning of a time in which `slow_notes` were noted as slow, */
-    uint64_t slow_most_us;  /* this one the slowest */
-    uint32_t slow_notes;
+    struct buf answer; /* what plan writes to */
+    struct slow_watch slow;
 };
 
 /* The pool's side that the session belongs to. */
