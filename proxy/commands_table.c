@@ -9,7 +9,7 @@
 
 #include "proxy/base/mem.h"
 
-enum { COLUMNS = 12, CELL_BYTES = 96 };
+enum { COLUMNS = 12, CELL_BYTES = 160 };
 
 enum colour { PLAIN, BOLD, GREEN, YELLOW, RED, DIM };
 
@@ -79,16 +79,19 @@ static size_t control_len(const char *letter)
 }
 
 /* Some of it was said by a server: nothing in it may steer the terminal. */
+static const char *tame(char *words)
+{
+    for (char *letter = words; letter != NULL && *letter != '\0'; letter++)
+        for (size_t len = control_len(letter); len > 0; len--)
+            letter[len - 1] = '?';
+    return words == NULL ? "" : words;
+}
+
 static const char *text(const cJSON *json, const char *name)
 {
     const cJSON *item = at(json, name);
 
-    if (!cJSON_IsString(item))
-        return "";
-    for (char *letter = item->valuestring; *letter != '\0'; letter++)
-        for (size_t len = control_len(letter); len > 0; len--)
-            letter[len - 1] = '?';
-    return item->valuestring;
+    return cJSON_IsString(item) ? tame(item->valuestring) : "";
 }
 
 static void put_amount(char *cell, double value)
@@ -232,6 +235,86 @@ static void put_endpoint(struct table *t, const cJSON *endpoint)
         put_servers(r->cell[COLUMN_NOTE], at(endpoint, "servers"));
 }
 
+/* ---- what was asked ---- */
+
+enum { BUCKETS_SHOWN = 5, OPERATIONS_SHOWN = 12 };
+
+/* Of a bucket or an operation, since the start. */
+static void put_asked(struct table *t, const char *kind, const char *name, const cJSON *counts)
+{
+    struct row *r = add_row(t);
+    char requests[CELL_BYTES], errors[CELL_BYTES], in[CELL_BYTES], out[CELL_BYTES],
+        mean[CELL_BYTES];
+
+    put_amount(requests, number(counts, "requests"));
+    put_amount(errors, number(counts, "errors"));
+    put_bytes(in, number(counts, "received_bytes"));
+    put_bytes(out, number(counts, "sent_bytes"));
+    put_microseconds(mean, number(counts, "mean_us"));
+    snprintf(r->cell[COLUMN_NAME], CELL_BYTES, "  %s%.60s", kind, name);
+    snprintf(r->cell[COLUMN_NOTE], CELL_BYTES,
+             "%.12s asked, %.12s errors, %.12s in, %.12s out, mean %.12s", requests, errors, in,
+             out, mean);
+}
+
+/* Who was asked for more than this, and most of those; NULL: nobody. */
+static const cJSON *next_busy(const cJSON *list, const cJSON *before)
+{
+    const cJSON *best = NULL, *one;
+    bool is_behind = before == NULL;
+
+    cJSON_ArrayForEach(one, list)
+    {
+        double asked = number(one, "requests"), most = number(before, "requests");
+        bool fits = before == NULL || asked < most || (asked == most && is_behind);
+
+        if (one == before)
+            is_behind = true;
+        else if (fits && (best == NULL || asked > number(best, "requests")))
+            best = one;
+    }
+    return best;
+}
+
+/* {"NoSuchKey": 3} as "NoSuchKey 3", as far as there is room. */
+static void put_words(struct table *t, const char *name, const cJSON *counts)
+{
+    struct buf words = { 0 };
+    const cJSON *one;
+
+    cJSON_ArrayForEach(one, counts)
+    {
+        char amount[CELL_BYTES];
+
+        if (!cJSON_IsNumber(one) || one->valuedouble == 0 || words.len > CELL_BYTES)
+            continue;
+        put_amount(amount, one->valuedouble);
+        buf_format(&words, "%s%s %s", words.len > 0 ? ", " : "", tame(one->string), amount);
+    }
+    if (words.len > 0) {
+        struct row *r = add_row(t);
+
+        snprintf(r->cell[COLUMN_NAME], CELL_BYTES, "  %s", name);
+        snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%.*s", (int)words.len, (const char *)words.at);
+    }
+    buf_fini(&words);
+}
+
+static void put_blob(struct table *t, const cJSON *pool)
+{
+    const cJSON *buckets = at(pool, "buckets"), *one = NULL;
+    int shown = 0;
+
+    while (shown++ < BUCKETS_SHOWN && (one = next_busy(buckets, one)) != NULL)
+        if (text(one, "name")[0] != '\0')
+            put_asked(t, "bucket ", text(one, "name"), one);
+    one = NULL;
+    shown = 0;
+    while (shown++ < OPERATIONS_SHOWN && (one = next_busy(at(pool, "operations"), one)) != NULL)
+        put_asked(t, "", tame(one->string), one);
+    put_words(t, "errors", at(pool, "errors"));
+}
+
 static const char *trouble_of(const cJSON *primary)
 {
     if (cJSON_IsTrue(at(primary, "split")))
@@ -280,6 +363,8 @@ static void put_pool(struct table *t, const cJSON *pool)
         snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%.40s, %.40s", text(pool, "hash"),
                  text(pool, "distribution"));
     }
+    put_blob(t, pool);
+    put_words(t, "routed", at(pool, "routed"));
 }
 
 /* ---- drawing ---- */

@@ -57,6 +57,16 @@ static const char SQL[] =
     "{\"name\":\"two\",\"kind\":\"sql\",\"primary\":{\"endpoint\":\"x\",\"split\":true},"
     "\"endpoints\":[]}]}";
 
+static const char BLOB[] =
+    "{\"pools\":[{\"name\":\"mail\",\"kind\":\"blob\",\"hash\":\"xxh3\",\"distribution\":"
+    "\"modulo\","
+    "\"buckets\":[{\"name\":\"few\",\"requests\":2},{\"name\":\"\",\"requests\":3},"
+    "{\"name\":\"many\",\"requests\":12000,\"errors\":2,\"received_bytes\":2048,"
+    "\"sent_bytes\":3,\"mean_us\":250}],"
+    "\"operations\":{\"PutObject\":{\"requests\":7},\"Get\\u001b\":{\"requests\":7}},"
+    "\"errors\":{\"NoSuchKey\":12000,\"SlowDown\":0,\"timeout\":1},\"shards\":[]},"
+    "{\"name\":\"db\",\"kind\":\"sql\",\"routed\":{\"read\":5,\"behind\":1},\"endpoints\":[]}]}";
+
 static bool has_line(const struct buf *out, const char *begin, const char *end)
 {
     const char *at = (const char *)out->at, *stop;
@@ -84,6 +94,26 @@ static void servers_of_sql_pools_show_what_they_are(void)
     CHECK(has_line(&out, "  ?        c:1", "is stale"));
     CHECK(has_line(&out, "none", "NO PRIMARY"));
     CHECK(has_line(&out, "two", "MORE THAN ONE PRIMARY"));
+    buf_fini(&out);
+}
+
+static void blob_pools_show_what_was_asked_of_them(void)
+{
+    struct buf out = { 0 };
+    const char *many, *few, *put, *get;
+
+    CHECK_INT(commands_table_print(slice_text(BLOB), false, 0, &out), ERR_NONE);
+    buf_put(&out, "", 1);
+    CHECK(
+        has_line(&out, "  bucket many", "12.0k asked, 2 errors, 2.0 KiB in, 3 B out, mean 250 us"));
+    many = strstr((const char *)out.at, "bucket many");
+    few = strstr((const char *)out.at, "bucket few");
+    put = strstr((const char *)out.at, "  PutObject");
+    get = strstr((const char *)out.at, "  Get?");
+    CHECK(many != NULL && few != NULL && put != NULL && get != NULL);
+    CHECK(many < few && few < put && put < get);
+    CHECK(has_line(&out, "  errors", "NoSuchKey 12.0k, timeout 1"));
+    CHECK(has_line(&out, "  routed", "read 5, behind 1"));
     buf_fini(&out);
 }
 
@@ -157,6 +187,7 @@ int main(void)
 {
     RUN(columns_are_as_wide_as_they_must_be);
     RUN(servers_of_sql_pools_show_what_they_are);
+    RUN(blob_pools_show_what_was_asked_of_them);
     RUN(colours_change_nothing_else);
     RUN(a_narrow_terminal_shows_what_matters_most);
     RUN(what_a_server_says_does_not_steer_the_terminal);
