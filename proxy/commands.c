@@ -9,26 +9,14 @@
 #include "config/import_twemproxy.h"
 #include "config/load.h"
 #include "proxy/base/mem.h"
-#include "proxy/core/assembly.h"
+#include "proxy/commands_pool.h"
 #include "proxy/vocabulary.h"
 
 /* ---- check ---- */
 
-/* All that is wrong goes to stderr. */
-static struct snapshot *load(const char *file)
-{
-    struct snapshot *snapshot = NULL;
-    struct problems problems = { 0 };
-    enum err err = config_load(file, vocabulary(), &snapshot, &problems);
-
-    problems_print(&problems, stderr);
-    problems_fini(&problems);
-    return err == ERR_NONE ? snapshot : NULL;
-}
-
 static int check_file(const char *file)
 {
-    struct snapshot *snapshot = load(file);
+    struct snapshot *snapshot = commands_load(file);
 
     if (snapshot == NULL)
         return COMMANDS_USAGE;
@@ -134,49 +122,17 @@ static bool print_routes_of_stdin(struct routing *r)
     return good;
 }
 
-static enum err make_map(const struct pool_settings *pool, struct shard_map **map)
-{
-    struct shard_map_member *members = mem_new(pool->endpoint_count * sizeof(*members));
-    struct shard_map_settings settings;
-    struct buf why = { 0 };
-    enum err err;
-
-    assembly_map_settings(pool, members, &settings);
-    err = shard_map_new(&settings, map, &why);
-    if (err != ERR_NONE)
-        fprintf(stderr, "sheaf route: pool %s: %.*s\n", pool->name, (int)why.len,
-                (const char *)why.at);
-    buf_fini(&why);
-    free(members);
-    return err;
-}
-
-static const struct pool_settings *find_pool(const struct snapshot *s, const char *name)
-{
-    const struct pool_settings *pool = snapshot_pool(s, name);
-
-    if (pool != NULL && pool->kind != POOL_SQL)
-        return pool;
-    if (pool != NULL) {
-        fprintf(stderr,
-                "sheaf route: pool \"%s\" is of the kind %s: no key says where its statements go "
-                "(EXPLAIN ROUTE does, on a connection)\n",
-                name, pool_kind_name(pool->kind));
-        return NULL;
-    }
-    fprintf(stderr, "sheaf route: there is no pool \"%s\"; pools:", name);
-    for (uint32_t i = 0; i < s->pool_count; i++)
-        fprintf(stderr, "%s %s", i == 0 ? "" : ",", s->pools[i]->name);
-    fputs("\n", stderr);
-    return NULL;
-}
-
 static int route(const struct snapshot *s, const char *name, bool is_hex, char **keys, int count)
 {
-    struct routing r = { .pool = find_pool(s, name), .is_hex = is_hex };
+    struct routing r = {
+        .pool = commands_find_pool("route", s, name,
+                                   "no key says where its statements go (EXPLAIN ROUTE does, on a "
+                                   "connection)"),
+        .is_hex = is_hex,
+    };
     bool good = true;
 
-    if (r.pool == NULL || make_map(r.pool, &r.map) != ERR_NONE)
+    if (r.pool == NULL || commands_make_map("route", r.pool, &r.map) != ERR_NONE)
         return COMMANDS_USAGE;
     for (int i = 0; good && i < count; i++)
         good = strcmp(keys[i], "-") == 0 ? print_routes_of_stdin(&r)
@@ -201,7 +157,7 @@ int command_route(int count, char **words)
               stderr);
         return COMMANDS_USAGE;
     }
-    snapshot = load(rest[0]);
+    snapshot = commands_load(rest[0]);
     if (snapshot == NULL)
         return COMMANDS_USAGE;
     code = route(snapshot, rest[1], is_hex, rest + 2, left - 2);

@@ -8,6 +8,8 @@ enum { COMMANDS_FINE, COMMANDS_FAILED, COMMANDS_USAGE };
 int command_check(int count, char **words);
 /* [--hex] FILE POOL KEY... */
 int command_route(int count, char **words);
+/* [--json] [--bucket NAME] [--prefix TEXT] FILE POOL */
+int command_verify(int count, char **words);
 /* [--json] [URL or FILE] */
 int command_status(int count, char **words);
 /* [URL or FILE] */

@@ -1,19 +1,26 @@
 # Completion of sheaf's words for bash: commands, their options, files, and the pools of a file.
 
 _sheaf_pools() {
-    sed -n 's/^ *\[memory  *\([^] ]*\) *\].*/\1/p' "$1" 2>/dev/null
+    sed -n 's/^ *\[\(memory\|blob\)  *\([^] ]*\) *\].*/\2/p' "$1" 2>/dev/null
 }
 
 _sheaf() {
     local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} place=$COMP_CWORD words=
 
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="serve check route status top --version --help"
+        words="serve check route verify status top --version --help"
     else
         case $command in
             check) words="--document --from-twemproxy --help" ;;
             status) words="--json --help" ;;
             serve | top) words="--help" ;;
+            verify)
+                words="--json --bucket --prefix --help"
+                if [ "$COMP_CWORD" -ge 3 ] && [ -f "${COMP_WORDS[COMP_CWORD - 1]}" ]; then
+                    COMPREPLY=($(compgen -W "$(_sheaf_pools "${COMP_WORDS[COMP_CWORD - 1]}")" -- "$word"))
+                    return
+                fi
+                ;;
             route)
                 words="--hex --help"
                 [ "${COMP_WORDS[2]}" != --hex ] || place=$((place - 1))

@@ -128,6 +128,9 @@ static void put_bucket_query(struct saying *s)
     s3_put_key(s->store, (struct slice){ 0 }, (struct slice){ 0 }, &s->text);
     if (s->text.len > 0)
         put_param(s, slice_text("prefix"), buf_all(&s->text), true);
+    for (size_t i = 0; i < s->ask->param_count; i++)
+        if (slice_is_text(s->ask->params[i].name, "continuation-token"))
+            put_param(s, s->ask->params[i].name, s->ask->params[i].value, true);
 }
 
 static void put_query(struct saying *s)
