@@ -1,0 +1,310 @@
+/* See memcached_text_request.h.  A line is cut into words once; then its verb's shape says what
+ * they must be.  Where memcached answers an error without having read a value, what comes behind
+ * the line is the next command, however little the client meant it: so it is here. */
+#include "proxy/wire/memcached_text_request.h"
+
+#include <stdint.h>
+
+enum { VALUE_MOST_BYTES = INT32_MAX - 2, FIRST_META_FLAG = 2 };
+
+#define BAD_CHUNK  "CLIENT_ERROR bad data chunk\r\n"
+#define BAD_DELTA  "CLIENT_ERROR invalid numeric delta argument\r\n"
+#define BAD_EXPIRY "CLIENT_ERROR invalid exptime argument\r\n"
+#define BAD_DELETE "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n"
+
+enum shape {
+    SHAPE_KEYS,
+    SHAPE_TOUCHED_KEYS,
+    SHAPE_VALUE,
+    SHAPE_CAS_VALUE,
+    SHAPE_DELETE,
+    SHAPE_NUMBER,
+    SHAPE_EXPIRY,
+    SHAPE_META,
+    SHAPE_META_VALUE,
+    SHAPE_PLAIN
+};
+
+static const struct verb {
+    const char *word;
+    uint32_t len;
+    enum shape shape;
+    uint32_t least, most; /* words */
+} VERBS[] = {
+#define VERB(word, name, shape, least, most)                                                       \
+    { #word, sizeof(#word) - 1, SHAPE_##shape, least, most },
+#include "proxy/wire/memcached_verbs.def"
+#undef VERB
+};
+
+const char *memcached_verb_name(enum memcached_verb verb)
+{
+    return verb < MEMCACHED_VERBS ? VERBS[verb].word : "unknown";
+}
+
+static enum memcached_verb find_verb(struct slice word)
+{
+    for (enum memcached_verb verb = 0; verb < MEMCACHED_VERBS; verb++)
+        if (word.len == VERBS[verb].len && memcmp(word.at, VERBS[verb].word, word.len) == 0)
+            return verb;
+    return MEMCACHED_VERBS;
+}
+
+/* ---- words ---- */
+
+/* memcached's strtol() takes a sign. */
+static bool is_number(struct slice word)
+{
+    int64_t number;
+
+    if (word.len > 1 && word.at[0] == '+')
+        word = slice_from(word, 1);
+    return slice_to_i64(word, &number);
+}
+
+static bool is_unsigned(struct slice word)
+{
+    uint64_t number;
+
+    return slice_to_u64(word, &number);
+}
+
+static bool is_key(struct slice word)
+{
+    return word.len <= MEMCACHED_KEY_BYTES;
+}
+
+/* All words count, and the first are kept.  Returns how many there are. */
+static uint32_t take_words(struct memcached_text_request *r, struct slice *last)
+{
+    struct slice rest = r->line, word;
+    uint32_t count = 0;
+
+    while (memcached_next_word(&rest, &word)) {
+        if (count < MEMCACHED_WORDS)
+            r->words[count] = word;
+        *last = word;
+        count++;
+    }
+    r->word_count = count < MEMCACHED_WORDS ? count : MEMCACHED_WORDS;
+    return count;
+}
+
+/* ---- shapes: each returns the error, or NULL ---- */
+
+/* Keys begin behind `before` words. */
+static const char *check_keys(struct memcached_text_request *r, uint32_t before)
+{
+    struct slice rest = r->line, word;
+
+    for (uint32_t i = 0; i < before; i++) {
+        if (!memcached_next_word(&rest, &r->words[i]))
+            return MEMCACHED_ERROR;
+        r->word_count = i + 1;
+    }
+    if (before == 2 && !is_number(r->words[1]))
+        return BAD_EXPIRY;
+    while (rest.len > 0 && rest.at[0] == ' ')
+        rest = slice_from(rest, 1);
+    r->keys = rest;
+    if (!memcached_next_word(&rest, &r->key)) /* memcached gets none then */
+        return before == 2 ? "END\r\n" : MEMCACHED_ERROR;
+    if (!is_key(r->key))
+        return MEMCACHED_BAD_FORMAT;
+    while (memcached_next_word(&rest, &word))
+        if (!is_key(word))
+            return MEMCACHED_BAD_FORMAT;
+    return NULL;
+}
+
+/* The length of a value that follows; false: there is no such length. */
+static bool read_length(struct slice word, uint64_t *out)
+{
+    return slice_to_u64(word, out) && *out <= VALUE_MOST_BYTES;
+}
+
+static const char *check_value(struct memcached_text_request *r, bool has_cas, uint64_t *length)
+{
+    if (!is_key(r->key) || !is_unsigned(r->words[2]) || !is_number(r->words[3]) ||
+        !read_length(r->words[4], length) || (has_cas && !is_unsigned(r->words[5])))
+        return MEMCACHED_BAD_FORMAT;
+    r->has_value = true;
+    return NULL;
+}
+
+static const char *check_delete(struct memcached_text_request *r)
+{
+    bool zero = r->word_count > 2 && slice_is_text(r->words[2], "0");
+
+    if (!is_key(r->key))
+        return MEMCACHED_BAD_FORMAT;
+    r->is_noreply_key = r->noreply && r->word_count == 2;
+    if (r->word_count == 2 || (r->word_count == 3 && (zero || r->noreply)) || (zero && r->noreply))
+        return NULL;
+    return BAD_DELETE;
+}
+
+static const char *check_meta(struct memcached_text_request *r)
+{
+    return r->key.len > 0 && is_key(r->key) ? NULL : MEMCACHED_BAD_FORMAT;
+}
+
+static const char *check_meta_value(struct memcached_text_request *r, uint64_t *length)
+{
+    if (r->word_count < 3 || !read_length(r->words[2], length))
+        return MEMCACHED_BAD_FORMAT;
+    r->has_value = true;
+    return is_key(r->key) ? NULL : MEMCACHED_BAD_FORMAT;
+}
+
+static const char *check_shape(struct memcached_text_request *r, enum shape shape, uint64_t *length)
+{
+    switch (shape) {
+    case SHAPE_KEYS:
+    case SHAPE_TOUCHED_KEYS:
+        return NULL; /* they were looked at before */
+    case SHAPE_VALUE:
+    case SHAPE_CAS_VALUE:
+        return check_value(r, shape == SHAPE_CAS_VALUE, length);
+    case SHAPE_DELETE:
+        return check_delete(r);
+    case SHAPE_NUMBER:
+        if (!is_key(r->key))
+            return MEMCACHED_BAD_FORMAT;
+        return is_unsigned(r->words[2]) ? NULL : BAD_DELTA;
+    case SHAPE_EXPIRY:
+        if (!is_key(r->key))
+            return MEMCACHED_BAD_FORMAT;
+        return is_number(r->words[2]) ? NULL : BAD_EXPIRY;
+    case SHAPE_META:
+        return check_meta(r);
+    case SHAPE_META_VALUE:
+        return check_meta_value(r, length);
+    case SHAPE_PLAIN:
+        return NULL;
+    }
+    return NULL;
+}
+
+/* ---- the request ---- */
+
+static bool may_say_noreply(enum shape shape, enum memcached_verb verb)
+{
+    return (shape >= SHAPE_VALUE && shape <= SHAPE_EXPIRY) || verb == MEMCACHED_FLUSH_ALL ||
+           verb == MEMCACHED_VERBOSITY;
+}
+
+/* Cuts the line into words and looks at them; *length is that of the value behind it. */
+static void read_line(struct memcached_text_request *r, uint64_t *length)
+{
+    struct slice rest = r->line, word = { 0 };
+    const struct verb *verb;
+    uint32_t count;
+
+    r->verb = memcached_next_word(&rest, &word) ? find_verb(word) : MEMCACHED_VERBS;
+    if (r->verb == MEMCACHED_VERBS || memchr(r->line.at, '\0', r->line.len) != NULL) {
+        r->error = MEMCACHED_ERROR;
+        return;
+    }
+    verb = &VERBS[r->verb];
+    if (verb->shape == SHAPE_KEYS || verb->shape == SHAPE_TOUCHED_KEYS) {
+        r->error = check_keys(r, verb->shape == SHAPE_KEYS ? 1 : 2);
+        return;
+    }
+    count = take_words(r, &word);
+    if (count < verb->least || count > verb->most) {
+        r->error = MEMCACHED_ERROR;
+        return;
+    }
+    r->key = count > 1 ? r->words[1] : (struct slice){ 0 };
+    r->noreply = may_say_noreply(verb->shape, r->verb) && slice_is_text(word, "noreply");
+    if (count > MEMCACHED_WORDS && verb->shape != SHAPE_PLAIN) {
+        if (verb->shape == SHAPE_META_VALUE) /* it is passed, as memcached does */
+            (void)!check_meta_value(r, length);
+        r->error = "CLIENT_ERROR options flags are too long\r\n";
+        return;
+    }
+    r->error = check_shape(r, verb->shape, length);
+}
+
+/* What memcached does with a line that has no end so far: only keys may go on for long. */
+static bool may_grow(struct slice in, const struct memcached_text_limits *limits)
+{
+    struct slice word = { 0 };
+
+    if (in.len <= MEMCACHED_LINE_BYTES)
+        return true;
+    if (in.len > limits->line_bytes || !memcached_next_word(&in, &word))
+        return false;
+    return slice_is_text(word, "get") || slice_is_text(word, "gets") ||
+           slice_is_text(word, "gat") || slice_is_text(word, "gats");
+}
+
+static enum parse find_line(struct memcached_text_progress *progress, struct slice in,
+                            const struct memcached_text_limits *limits,
+                            struct memcached_text_request *r, size_t *need)
+{
+    const uint8_t *end = NULL;
+
+    if (progress->searched < in.len)
+        end = memchr(in.at + progress->searched, '\n', in.len - progress->searched);
+    if (end == NULL) {
+        progress->searched = in.len;
+        *need = in.len + 1;
+        return may_grow(in, limits) ? PARSE_MORE : PARSE_BAD;
+    }
+    progress->searched = (size_t)(end - in.at); /* it is found again, if a value is awaited */
+    r->len = progress->searched + 1;
+    r->line = slice_of(in.at, progress->searched);
+    if (!may_grow(r->line, limits))
+        return PARSE_BAD;
+    if (r->line.len > 0 && end[-1] == '\r')
+        r->line.len--;
+    return PARSE_DONE;
+}
+
+/* `r` but for its words, which are many bytes and need no zeros. */
+static void clear(struct memcached_text_request *r)
+{
+    r->verb = MEMCACHED_VERBS;
+    r->word_count = 0;
+    r->keys = r->key = r->value = (struct slice){ 0 };
+    r->has_value = r->noreply = r->is_noreply_key = false;
+    r->error = NULL;
+    r->skip = 0;
+}
+
+enum parse memcached_text_parse(struct memcached_text_progress *progress, struct slice in,
+                                const struct memcached_text_limits *limits,
+                                struct memcached_text_request *r, size_t *need)
+{
+    uint64_t length = 0;
+    enum parse parse;
+
+    clear(r);
+    parse = find_line(progress, in, limits, r, need);
+    if (parse != PARSE_DONE)
+        return parse;
+    read_line(r, &length);
+    if (!r->has_value) {
+        progress->searched = 0;
+        return PARSE_DONE;
+    }
+    if (length > limits->value_bytes && r->error == NULL)
+        r->error = MEMCACHED_TOO_LARGE;
+    if (r->error != NULL) {
+        r->skip = length + 2;
+        progress->searched = 0;
+        return PARSE_DONE;
+    }
+    if (in.len - r->len < length + 2) {
+        *need = r->len + length + 2;
+        return PARSE_MORE;
+    }
+    r->value = slice_of(in.at + r->len, length);
+    if (memcmp(in.at + r->len + length, "\r\n", 2) != 0)
+        r->error = BAD_CHUNK;
+    r->len += length + 2;
+    progress->searched = 0;
+    return PARSE_DONE;
+}
