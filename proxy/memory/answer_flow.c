@@ -121,7 +121,9 @@ static void hand_out(struct memory_session *s, struct memory_request *r, struct 
     reply_leaves(r);
     if (r->silent || (r->part_count == 0 && r->reply.len == 0))
         return;
-    if (r->reply.len > 0) {
+    if (r->merge != NULL && r->reply.len == 0 && direct.len == 0) {
+        len = 0; /* a merge may find nothing to say */
+    } else if (r->reply.len > 0) {
         len = r->reply.len;
         chain_take(&s->base.out, chunks, &r->reply);
     } else if (r->streaming) {

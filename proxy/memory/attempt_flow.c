@@ -215,7 +215,7 @@ static enum health_reason reason_of(const struct memory_back *back, struct slice
 {
     const char *word;
 
-    if (reply.len == 0 || reply.at[0] != '-' || back->trouble == NULL)
+    if (reply.len == 0 || reply.at[0] != back->trouble_byte || back->trouble == NULL)
         return HEALTH_FINE;
     word = back->trouble(reply);
     for (enum health_reason reason = HEALTH_FINE + 1; word != NULL && reason < HEALTH_REASONS;
@@ -365,9 +365,13 @@ void memory_attempt_fail(struct memory_attempt *a, const struct memory_refusal *
     }
     memory_attempt_forget(a);
     r->failed = p->failed = true;
-    told.pool = r->side->settings->base.name;
-    r->side->front->refuse(r->session->state, &told, &text);
-    p->reply = arena_copy(&r->arena, buf_all(&text));
-    buf_fini(&text);
+    if (r->instead.len > 0) {
+        p->reply = r->instead;
+    } else {
+        told.pool = r->side->settings->base.name;
+        r->side->front->refuse(r->session->state, &told, &text);
+        p->reply = arena_copy(&r->arena, buf_all(&text));
+        buf_fini(&text);
+    }
     memory_request_part_done(r, (struct slice){ 0 });
 }

@@ -314,5 +314,6 @@ const struct memory_back memory_back_redis = {
     .body_left = body_left,
     .body_passed = body_passed,
     .trouble = trouble,
+    .trouble_byte = '-',
     .unblock = unblock,
 };

@@ -91,7 +91,7 @@ static inline bool is_plain(const struct memory_site *site, struct redis_session
     if (session->special != 0 || (session->base.subscribed && session->base.version == 2))
         return false;
     return site->pool->user_count == 0 ||
-           (redis_user_is_free(redis_user_of(site, session, &logged_out)) && !logged_out);
+           (memory_user_is_free(redis_user_of(site, session, &logged_out)) && !logged_out);
 }
 
 static void plan(const struct memory_site *site, struct memory_state *state,

@@ -93,8 +93,8 @@ enum memory_lease {
 };
 
 /* Joins the replies of all parts into m->out.  Called once, when all have come; the session may
- * have left by then (m->state == NULL).  May ask for another round instead: sets m->again and
- * m->parts. */
+ * have left by then (m->state == NULL).  An empty m->out is no reply at all.  May ask for another
+ * round instead: sets m->again and m->parts. */
 typedef void memory_merge_f(struct memory_merge *m);
 
 struct memory_merge {
@@ -160,6 +160,9 @@ struct memory_operation {
     bool end_subscriptions; /* MEMORY_ANSWERED only */
     /* MEMORY_INQUIRY: valid until plan returns, or in the arena. */
     const struct memory_inquiry *inquiry;
+    /* What a part whose shard can't answer is taken to have answered; empty: it is refused.  It
+     * lives as long as the arena. */
+    struct slice instead;
     bool is_write;       /* for metrics */
     bool may_write;      /* a script: what waits at its server may be answered by it */
     struct buf *answer;  /* MEMORY_ANSWERED writes here */
@@ -241,6 +244,7 @@ struct memory_back {
     /* What a reply means for the health of its endpoint, a word of health/reason.def; NULL:
      * nothing. */
     const char *(*trouble)(struct slice reply);
+    uint8_t trouble_byte; /* only replies that begin so can mean anything */
     /* Bytes that make the blocked upstream `server_id` answer, as if its time were over or with an
      * error, to be sent over another one. */
     void (*unblock)(uint64_t server_id, bool with_error, struct buf *out);

@@ -98,6 +98,7 @@ static void give_parts(struct memory_request *r, const struct memory_operation *
     r->merge = op->merge;
     r->note = op->note;
     r->name = op->name;
+    r->instead = op->instead;
     r->silent = op->silent;
     r->alone = op->alone || op->lease != MEMORY_SHARED || op->end_leases;
     r->no_deadline = op->no_deadline;

@@ -81,6 +81,7 @@ struct memory_request {
     uint64_t asked_bytes;    /* of its parts, at first */
     uint64_t streamed_bytes; /* of the reply, handed to the session before it was whole */
     const char *name;
+    struct slice instead; /* as in the operation */
     bool done, silent, alone, no_deadline, end_leases, resumes, streaming, is_write, failed;
     bool may_write; /* or is_write */
     enum memory_lease lease;

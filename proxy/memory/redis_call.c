@@ -197,11 +197,11 @@ void redis_error_of_stamp(struct redis_call *call)
 static bool may_touch(struct redis_call *call, struct slice key)
 {
     if (call->cmd->plan != REDIS_SUBSCRIBE)
-        return redis_user_may_touch(call->user, key);
+        return memory_user_may_touch(call->user, key);
     if (strstr(call->cmd->name, "unsubscribe") != NULL)
         return true;
     return call->cmd->name[0] == 'p' ? redis_user_may_hear(call->user, key)
-                                     : redis_user_may_touch(call->user, key);
+                                     : memory_user_may_touch(call->user, key);
 }
 
 static bool keys_are_allowed(struct redis_call *call, const struct redis_keys *keys)

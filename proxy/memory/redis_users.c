@@ -2,22 +2,13 @@
  * the lists are short, and nothing compiled from them must follow a reload. */
 #include "proxy/memory/redis_users.h"
 
-#include <openssl/crypto.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proxy/base/mem.h"
+#include "proxy/memory/memory_users.h"
 
 #define DEFAULT_USER "default"
-
-static const struct user_settings *find(const struct memory_pool *pool, struct slice name)
-{
-    for (uint32_t i = 0; i < pool->user_count; i++)
-        if (slice_is_text(name, pool->users[i].name))
-            return &pool->users[i];
-    return NULL;
-}
 
 static void become(struct redis_session *session, const struct memory_pool *pool,
                    const struct user_settings *user)
@@ -49,7 +40,7 @@ const struct user_settings *redis_user_of(const struct memory_site *site,
         if (session->user_index < pool->user_count &&
             strcmp(pool->users[session->user_index].name, session->base.user) == 0)
             return &pool->users[session->user_index];
-        user = find(pool, slice_text(session->base.user));
+        user = memory_user_find(pool, slice_text(session->base.user));
         become(session, pool, user);
         if (user != NULL)
             return user;
@@ -62,7 +53,7 @@ const struct user_settings *redis_user_of(const struct memory_site *site,
 void redis_user_begin(const struct memory_site *site, struct redis_session *session)
 {
     const struct memory_pool *pool = site->pool;
-    const struct user_settings *user = find(pool, slice_text(DEFAULT_USER));
+    const struct user_settings *user = memory_user_find(pool, slice_text(DEFAULT_USER));
 
     set_logged_in(session, true);
     if (pool->user_count == 0) {
@@ -74,27 +65,6 @@ void redis_user_begin(const struct memory_site *site, struct redis_session *sess
         set_logged_in(session, false);
 }
 
-/* All passwords are compared, and one also when there is no such user: time tells nothing. */
-static bool password_is_right(const struct user_settings *user, struct slice password)
-{
-    static const struct user_password NONE = { .text = "" };
-    const struct user_password *passwords = user == NULL ? &NONE : user->passwords;
-    uint32_t count = user == NULL ? 1 : user->password_count;
-    uint8_t given[SHA256_DIGEST_LENGTH], known[SHA256_DIGEST_LENGTH];
-    bool right = false;
-
-    SHA256(password.at, password.len, given);
-    for (uint32_t i = 0; i < count; i++) {
-        if (passwords[i].text != NULL)
-            SHA256((const uint8_t *)passwords[i].text, strlen(passwords[i].text), known);
-        else
-            memcpy(known, passwords[i].sha256, sizeof(known));
-        right |= CRYPTO_memcmp(given, known, sizeof(known)) == 0;
-    }
-    OPENSSL_cleanse(given, sizeof(given));
-    return user != NULL && (right || user->nopass);
-}
-
 bool redis_user_log_in(const struct memory_site *site, struct redis_session *session,
                        struct slice name, struct slice password)
 {
@@ -103,8 +73,8 @@ bool redis_user_log_in(const struct memory_site *site, struct redis_session *ses
 
     if (pool->user_count == 0)
         return slice_is_text(name, DEFAULT_USER);
-    user = find(pool, name);
-    if (!password_is_right(user, password))
+    user = memory_user_find(pool, name);
+    if (!memory_user_password_is_right(user, password))
         return false;
     become(session, pool, user);
     set_logged_in(session, true);
@@ -142,16 +112,6 @@ bool redis_user_may_run(const struct user_settings *user, const struct redis_com
     return !any_covers((const char *const *)user->deny, user->deny_count, cmd);
 }
 
-bool redis_user_may_touch(const struct user_settings *user, struct slice key)
-{
-    if (user == NULL || user->key_prefix_count == 0)
-        return true;
-    for (uint32_t i = 0; i < user->key_prefix_count; i++)
-        if (slice_starts(key, user->key_prefixes[i]))
-            return true;
-    return false;
-}
-
 /* A pattern must begin with a prefix whose bytes mean themselves: else it would fit other names. */
 bool redis_user_may_hear(const struct user_settings *user, struct slice pattern)
 {
@@ -172,10 +132,4 @@ bool redis_user_may_hear(const struct user_settings *user, struct slice pattern)
 bool redis_user_may_administrate(const struct user_settings *user)
 {
     return user != NULL && user->admin;
-}
-
-bool redis_user_is_free(const struct user_settings *user)
-{
-    return user == NULL ||
-           (user->key_prefix_count == 0 && user->allow_count == 0 && user->deny_count == 0);
 }

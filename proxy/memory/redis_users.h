@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "proxy/memory/memory_users.h"
 #include "proxy/memory/redis_front.h"
 
 /* The session's user in the configuration of now, by name: a reload may have moved or removed it.
@@ -18,8 +19,5 @@ bool redis_user_log_in(const struct memory_site *site, struct redis_session *ses
 
 /* Questions of a user; NULL may do everything but dangerous administration. */
 bool redis_user_may_run(const struct user_settings *user, const struct redis_command *cmd);
-bool redis_user_may_touch(const struct user_settings *user, struct slice key);
 bool redis_user_may_hear(const struct user_settings *user, struct slice pattern); /* PSUBSCRIBE */
 bool redis_user_may_administrate(const struct user_settings *user);
-/* No commands and no keys are kept from it: nothing need be looked up. */
-bool redis_user_is_free(const struct user_settings *user);
