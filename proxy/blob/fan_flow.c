@@ -79,6 +79,28 @@ void blob_fan_answer(struct blob_fan *fan, const struct blob_fan_part *part)
     blob_answer_xml(r, status, body);
 }
 
+/* The store was asked HEAD in its place, or has no words: the client is told in S3's. */
+static bool says_nothing(const struct blob_request *r, const struct blob_fan_part *part)
+{
+    return part->answer.body.len == 0 && r->http.method != HTTP1_METHOD_HEAD;
+}
+
+static enum s3_error error_of_status(const struct blob_request *r, uint16_t status)
+{
+    switch (status) {
+    case 404:
+        return r->op.key.len > 0 ? S3_NO_SUCH_KEY : S3_NO_SUCH_BUCKET;
+    case 403:
+        return S3_ACCESS_DENIED;
+    case 501:
+        return S3_NOT_IMPLEMENTED;
+    case 503:
+        return S3_SLOW_DOWN;
+    default:
+        return status >= 400 && status < 500 ? S3_INVALID_REQUEST : S3_INTERNAL_ERROR;
+    }
+}
+
 bool blob_fan_refuses(struct blob_fan *fan)
 {
     struct blob_request *r = fan->request;
@@ -94,9 +116,14 @@ bool blob_fan_refuses(struct blob_fan *fan)
         return true;
     }
     for (uint32_t i = 0; i < fan->count; i++) {
-        if (fan->parts[i].status < 300)
+        const struct blob_fan_part *part = &fan->parts[i];
+
+        if (part->status < 300)
             continue;
-        blob_fan_answer(fan, &fan->parts[i]);
+        if (says_nothing(r, part))
+            blob_refuse_with(r, error_of_status(r, part->status));
+        else
+            blob_fan_answer(fan, part);
         return true;
     }
     return false;

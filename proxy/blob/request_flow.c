@@ -216,13 +216,41 @@ static bool begins_with_head(const struct blob_request *r)
     return kind == S3_BODY_STREAM && r->length > 0;
 }
 
+/* Each account of a store is another owner: what one shard calls an object's, another does not
+ * know. */
+static bool owners_differ(const struct blob_side *side)
+{
+    const struct endpoint_settings *first = side->shards[0]->settings;
+
+    for (uint32_t i = 1; i < side->shard_count; i++) {
+        const struct endpoint_settings *other = side->shards[i]->settings;
+
+        if (strcmp(first->protocol, other->protocol) != 0 ||
+            strcmp(first->user == NULL ? "" : first->user,
+                   other->user == NULL ? "" : other->user) != 0)
+            return true;
+    }
+    return false;
+}
+
+/* An ACL in words names owners: those of the shard that it was read from, not always of the one
+ * that it is for. */
+static bool is_offered(const struct blob_request *r)
+{
+    if (r->deed == NULL)
+        return false;
+    if ((r->op.op == S3_OP_PUT_ACL || r->op.op == S3_OP_PUT_BUCKET_ACL) && r->has_body)
+        return !owners_differ(r->side);
+    return true;
+}
+
 static void go(struct blob_request *r)
 {
     struct blob_session *s = r->session;
     bool at_once = begins_with_head(r);
 
     r->deed = blob_deed_of(r->op.op);
-    if (r->deed == NULL) {
+    if (!is_offered(r)) {
         blob_refuse_with(r, S3_NOT_IMPLEMENTED);
         return;
     }

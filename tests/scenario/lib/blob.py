@@ -43,13 +43,13 @@ def blob_pool(shards, name="mail", **options):
                              "access_key": f"{ID} {SECRET}", "probe_interval": "100ms", **options})
 
 
-def s3_client(target, key=ID, secret=SECRET, **config):
-    """boto3's client of an endpoint (host, port); it tries each request once."""
-    host, port = target
+def s3_client(target, key=ID, secret=SECRET, url=None, verify=None, **config):
+    """boto3's client of an endpoint (host, port), or of a URL; it tries each request once."""
+    url = url or "http://%s:%d" % target
     settings = {"retries": {"max_attempts": 0}, "s3": {"addressing_style": "path"}, "signature_version": "s3v4",
                 "connect_timeout": 10, "read_timeout": 10, "max_pool_connections": 32, **config}
-    return boto3.client("s3", endpoint_url=f"http://{host}:{port}", aws_access_key_id=key, aws_secret_access_key=secret,
-                        region_name="us-east-1", config=Config(**settings))
+    return boto3.client("s3", endpoint_url=url, aws_access_key_id=key, aws_secret_access_key=secret,
+                        region_name="us-east-1", verify=verify, config=Config(**settings))
 
 
 class Swift:
