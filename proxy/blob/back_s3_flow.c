@@ -114,6 +114,11 @@ static bool streams(const struct blob_call *c)
     return c->ask.has_body && c->ask.body.at == NULL && c->ask.length > 0;
 }
 
+static uint64_t unsent(const struct s3_upstream *u)
+{
+    return u->base.put_bytes - u->base.written_bytes;
+}
+
 static bool is_all_sent(const struct blob_call *c)
 {
     return !streams(c) || c->sent == c->ask.length;
@@ -373,12 +378,14 @@ static void tell_head(struct s3_upstream *u)
         c->events->head(c);
 }
 
+/* A store that has all that the client sent so far is not the one who is waited for. */
 static void move_deadline(struct s3_upstream *u)
 {
     struct blob_call *c = u->call;
     uint64_t stall_ms = pool_of(u->shard)->stall_timeout_ms;
+    bool has_all = u->stage == S3_ASKS && !is_all_sent(c) && unsent(u) == 0;
 
-    c->deadline_us = stall_ms == 0 || c->holds ? 0 : now_of(u) + stall_ms * 1000;
+    c->deadline_us = stall_ms == 0 || c->holds || has_all ? 0 : now_of(u) + stall_ms * 1000;
 }
 
 static size_t take_body(struct s3_upstream *u, struct slice in, bool *ends)
@@ -415,6 +422,10 @@ static size_t step(struct s3_upstream *u, struct slice in, bool *ends)
     used = take_head(u, in);
     if (!goes_on(u, c) || u->stage == S3_ASKS)
         return used;
+    if (u->response.status < 300 && !is_all_sent(c)) {
+        bad_answer(u, "it says that it has what it was not sent yet");
+        return in.len;
+    }
     tell_head(u);
     *ends = goes_on(u, c) && http1_body_is_whole(&u->body);
     return used;
@@ -520,7 +531,7 @@ static void drained(struct upstream *base, uint64_t before)
     if (c == NULL || !streams(c) || is_all_sent(c) || !u->asked)
         return;
     move_deadline(u);
-    if (base->put_bytes - base->written_bytes <= BLOB_UNSENT_BYTES && !u->awaits_continue)
+    if (unsent(u) <= BLOB_UNSENT_BYTES && !u->awaits_continue)
         blob_call_room_later(c);
 }
 
@@ -534,11 +545,6 @@ const struct flow s3_upstream_flow = {
 };
 
 /* ---- what calls do ---- */
-
-static uint64_t unsent(const struct s3_upstream *u)
-{
-    return u->base.put_bytes - u->base.written_bytes;
-}
 
 static void send_body(struct blob_call *c, struct slice bytes)
 {

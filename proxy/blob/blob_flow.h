@@ -315,8 +315,12 @@ void blob_fan_free(struct blob_fan *fan);
 bool blob_fan_refuses(struct blob_fan *fan);
 /* Gives the client a part's answer as it is; the fan is freed, and the request over. */
 void blob_fan_answer(struct blob_fan *fan, const struct blob_fan_part *part);
-/* What of an XML answer matters; ERR_SYNTAX: it is none. */
 struct s3_reply_xml;
+enum s3_root;
+/* What kind of document the answer is; S3_ROOT_NONE: it is none.  A success that turns out to be an
+ * error gets that one's status. */
+enum s3_root blob_fan_verify(struct blob_fan_part *part, struct s3_reply_xml *reply) MUST_CHECK;
+/* What of an XML answer matters; ERR_SYNTAX: it is none. */
 enum err blob_fan_read(struct blob_fan_part *part, struct s3_reply_xml *reply,
                        enum err (*take)(void *owner, const struct s3_entry *entry), void *owner)
     MUST_CHECK;

@@ -21,12 +21,16 @@ static const struct {
     { HTTP1_NAME_CONTENT_MD5, CHECKSUM_MD5 },
 };
 
-/* A server that speaks S3 is told the body's hash and verifies it: nobody need do it twice. */
+/* A server that speaks S3 is told the body's hash, if it is to sign, and verifies it: nobody need
+ * do it twice. */
 static bool is_verified_by_store(const struct blob_request *r, enum checksum kind)
 {
-    return (kind == CHECKSUM_PAYLOAD || kind == CHECKSUM_MD5) &&
-           s3_op_traits(r->op.op)->body == S3_BODY_STREAM &&
-           blob_shard_of(r->side, r->op.key)->back == &blob_back_s3;
+    const struct blob_shard *shard = blob_shard_of(r->side, r->op.key);
+    const struct endpoint_settings *settings = shard->settings;
+    bool is_signed = settings->user != NULL || settings->store.credentials != BLOB_CREDENTIALS_URL;
+
+    return (kind == CHECKSUM_MD5 || (kind == CHECKSUM_PAYLOAD && is_signed)) &&
+           s3_op_traits(r->op.op)->body == S3_BODY_STREAM && shard->back == &blob_back_s3;
 }
 
 static enum s3_error declare(struct blob_request *r, struct s3_fault *fault)

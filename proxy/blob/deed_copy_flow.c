@@ -5,6 +5,7 @@
 
 #include "proxy/blob/blob_flow.h"
 #include "proxy/wire/http1_write.h"
+#include "proxy/wire/s3_reply_xml.h"
 #include "proxy/wire/s3_write.h"
 #include "shard/list_token.h"
 
@@ -39,8 +40,17 @@ static bool find_upload(struct copy_deed *deed)
 
 static void copied(struct blob_fan *fan)
 {
-    if (!blob_fan_refuses(fan))
+    struct s3_reply_xml reply;
+    enum s3_root root;
+
+    if (blob_fan_refuses(fan))
+        return;
+    root = blob_fan_verify(&fan->parts[0], &reply);
+    s3_reply_xml_fini(&reply);
+    if (root == S3_ROOT_COPIED || root == S3_ROOT_ERROR)
         blob_fan_answer(fan, &fan->parts[0]);
+    else
+        blob_refuse_with(fan->request, S3_INTERNAL_ERROR);
 }
 
 static void copy_within(struct copy_deed *deed)

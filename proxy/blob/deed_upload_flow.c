@@ -1,6 +1,7 @@
 /* Multipart uploads: all of one is on the shard that its key belongs to.  The UploadId that clients
  * have names the map and the shard besides the store's own, so nothing is kept here. */
 #include "proxy/blob/blob_flow.h"
+#include "proxy/wire/digest.h"
 #include "proxy/wire/http1_write.h"
 #include "proxy/wire/s3_reply_xml.h"
 #include "proxy/wire/s3_request_xml.h"
@@ -28,6 +29,8 @@ struct upload_deed {
     struct blob_request *request;
     struct blob_shard *shard;
     struct upload_token token;
+    struct slice etag; /* of what is completed, as far as that can be known; in the arena */
+    bool was_completed;
 };
 
 /* ---- names ---- */
@@ -119,40 +122,114 @@ static void put_location(const struct blob_request *r, struct buf *out)
     buf_slice(out, r->http.path);
 }
 
-/* 200 may turn out to be an error; and one who asks again for what was done is told so. */
+static void write_completed(const struct blob_request *r, struct s3_completed *completed,
+                            struct buf *out)
+{
+    struct buf location = { 0 };
+
+    put_location(r, &location);
+    completed->bucket = r->op.bucket;
+    completed->key = r->op.key;
+    completed->location = buf_all(&location);
+    s3_write_completed(out, completed, false);
+    buf_fini(&location);
+}
+
 static void tell_completed(struct blob_request *r, struct blob_fan_part *part)
 {
     struct s3_reply_xml reply;
-    struct buf location = { 0 }, out = { 0 };
-    enum err err = blob_fan_read(part, &reply, NULL, NULL);
-    uint16_t status = 200;
+    struct buf out = { 0 };
+    enum s3_root root = blob_fan_verify(part, &reply);
 
-    if (err == ERR_NONE && reply.root == S3_ROOT_COMPLETED) {
-        struct s3_completed completed = { .bucket = r->op.bucket,
-                                          .key = r->op.key,
-                                          .etag = reply.etag,
+    if (root == S3_ROOT_COMPLETED) {
+        struct s3_completed completed = { .etag = reply.etag,
                                           .checksum = reply.checksum,
                                           .checksum_type = reply.checksum_type };
 
-        put_location(r, &location);
-        completed.location = buf_all(&location);
-        s3_write_completed(&out, &completed, false);
-    } else if (err == ERR_NONE && reply.root == S3_ROOT_ERROR) {
-        enum s3_error error = s3_error_of_code(reply.code);
-
-        status = error == S3_NONE ? 500 : s3_error_status(error);
-        buf_slice(&out, buf_all(&part->answer.body));
-    } else {
-        status = 0;
+        write_completed(r, &completed, &out);
     }
     s3_reply_xml_fini(&reply);
+    if (root == S3_ROOT_ERROR) {
+        blob_fan_answer(part->fan, part);
+        return;
+    }
     blob_fan_free(part->fan);
-    if (status > 0)
-        blob_answer_xml(r, status, buf_all(&out));
+    if (out.len > 0)
+        blob_answer_xml(r, 200, buf_all(&out));
     else
         blob_refuse_with(r, S3_INTERNAL_ERROR);
-    buf_fini(&location);
     buf_fini(&out);
+}
+
+/* ---- what was completed before ---- */
+
+/* The ETag of what these parts make; empty if not all of theirs are MD5s. */
+static struct slice etag_of(struct arena *arena, const struct s3_part *parts, size_t count)
+{
+    uint8_t digest[DIGEST_MD5_BYTES], *all = arena_bytes(arena, count * DIGEST_MD5_BYTES + 1);
+    struct buf out = { 0 };
+    char hex[2 * DIGEST_MD5_BYTES + 1] = "";
+    struct slice etag;
+
+    for (size_t i = 0; i < count; i++)
+        if (!digest_of_hex(parts[i].etag, all + i * DIGEST_MD5_BYTES, DIGEST_MD5_BYTES))
+            return (struct slice){ 0 };
+    digest_md5(slice_of(all, count * DIGEST_MD5_BYTES), digest);
+    digest_hex(slice_of(digest, sizeof(digest)), hex);
+    buf_format(&out, "\"%s-%zu\"", hex, count);
+    etag = arena_copy(arena, buf_all(&out));
+    buf_fini(&out);
+    return etag;
+}
+
+static void on_head_again(struct blob_call *c)
+{
+    struct upload_deed *deed = c->owner;
+
+    for (size_t i = 0; i < c->answer.field_count; i++)
+        if (c->answer.status == 200 && slice_is_text(c->answer.fields[i].name, "etag"))
+            deed->was_completed = slice_is(c->answer.fields[i].value, deed->etag);
+}
+
+static void on_ended_again(struct blob_call *c, enum err err, const char *why)
+{
+    struct upload_deed *deed = c->owner;
+    struct blob_request *r = deed->request;
+    struct s3_completed completed = { .etag = slice_of(deed->etag.at + 1, deed->etag.len - 2) };
+    struct buf out = { 0 };
+
+    (void)why;
+    if (err != ERR_NONE || !deed->was_completed) {
+        blob_refuse_with(r, S3_NO_SUCH_UPLOAD);
+        return;
+    }
+    write_completed(r, &completed, &out);
+    blob_answer_xml(r, 200, buf_all(&out));
+    buf_fini(&out);
+}
+
+static const struct blob_events AGAIN_EVENTS = { .head = on_head_again, .ended = on_ended_again };
+
+/* Who did not hear that it was completed asks again, and the upload is gone: if the object is what
+ * he asked for, it was done.  False: it is for others to tell. */
+static bool looks_again(struct upload_deed *deed, struct blob_fan_part *part)
+{
+    struct blob_request *r = deed->request;
+    struct s3_reply_xml reply;
+    bool is_gone = false;
+
+    if (deed->etag.len == 0 || part->status != 404)
+        return false;
+    if (blob_fan_verify(part, &reply) == S3_ROOT_ERROR)
+        is_gone = slice_is_text(reply.code, "NoSuchUpload");
+    s3_reply_xml_fini(&reply);
+    if (!is_gone)
+        return false;
+    deed->call.owner = deed;
+    deed->call.ask =
+        (struct blob_ask){ .op = S3_OP_HEAD_OBJECT, .bucket = r->op.bucket, .key = r->op.key };
+    blob_call_start(&deed->call, deed->shard, &AGAIN_EVENTS);
+    return true;
 }
 
 static enum err take_part(void *owner, const struct s3_entry *entry)
@@ -205,7 +282,7 @@ static void done(struct blob_fan *fan)
     struct blob_request *r = fan->request;
     struct blob_fan_part *part = &fan->parts[0];
 
-    if (blob_fan_refuses(fan))
+    if (looks_again(r->state, part) || blob_fan_refuses(fan))
         return;
     switch ((int)r->op.op) {
     case S3_OP_CREATE_UPLOAD:
@@ -286,6 +363,7 @@ static void begin_part(struct blob_request *r, struct upload_deed *deed)
 /* The list of parts is looked at before a store sees it, and said anew. */
 static bool read_complete(struct blob_request *r, struct blob_ask *ask, struct buf *out)
 {
+    struct upload_deed *deed = r->state;
     struct s3_request_xml body;
     struct s3_fault fault = { 0 };
     enum err err;
@@ -296,6 +374,7 @@ static bool read_complete(struct blob_request *r, struct blob_ask *ask, struct b
         err = s3_request_xml_end(&body);
     if (err == ERR_NONE) {
         s3_write_complete(out, body.parts, body.part_count);
+        deed->etag = etag_of(&r->arena, body.parts, body.part_count);
         ask->has_body = true;
         ask->body = arena_copy(&r->arena, buf_all(out));
         ask->length = ask->body.len;

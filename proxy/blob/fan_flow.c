@@ -1,4 +1,6 @@
 /* See blob_flow.h: small questions to several shards. */
+#include <string.h>
+
 #include "proxy/blob/blob_flow.h"
 #include "proxy/wire/http1_write.h"
 #include "proxy/wire/s3_reply_xml.h"
@@ -69,10 +71,18 @@ void blob_fan_free(struct blob_fan *fan)
     }
 }
 
+/* Stores that work long say blanks meanwhile, which readers of XML will not have at a beginning. */
+static struct slice without_blanks(struct slice s)
+{
+    while (s.len > 0 && memchr(" \t\r\n", s.at[0], 4) != NULL)
+        s = slice_from(s, 1);
+    return s;
+}
+
 void blob_fan_answer(struct blob_fan *fan, const struct blob_fan_part *part)
 {
     struct blob_request *r = fan->request;
-    struct slice body = arena_copy(&r->arena, buf_all(&part->answer.body));
+    struct slice body = arena_copy(&r->arena, without_blanks(buf_all(&part->answer.body)));
     uint16_t status = part->status;
 
     blob_fan_free(fan);
@@ -127,6 +137,20 @@ bool blob_fan_refuses(struct blob_fan *fan)
         return true;
     }
     return false;
+}
+
+enum s3_root blob_fan_verify(struct blob_fan_part *part, struct s3_reply_xml *reply)
+{
+    enum err err = blob_fan_read(part, reply, NULL, NULL);
+    enum s3_error error;
+
+    if (err != ERR_NONE)
+        return S3_ROOT_NONE;
+    if (reply->root == S3_ROOT_ERROR && part->status < 300) {
+        error = s3_error_of_code(reply->code);
+        part->status = error == S3_NONE ? 500 : s3_error_status(error);
+    }
+    return reply->root;
 }
 
 enum err blob_fan_read(struct blob_fan_part *part, struct s3_reply_xml *reply, s3_entry_f *take,

@@ -1,0 +1,520 @@
+#!/usr/bin/python3
+# not under tsan: one session's own affairs
+"""Where implementations of S3 are known to differ, or to go wrong: signatures and framings of clients, and what stores
+make of requests.  Over a store and a folder."""
+import contextlib
+import datetime
+import http.server
+import threading
+import urllib.parse
+
+from lib import *
+from lib.blob import *
+from lib.sigv4 import EMPTY, Signed
+
+STREAMING = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+
+
+class Mixed(Case):
+    """`keys`: one on each of two shards, a server that speaks S3 and a folder."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.store = Sheaf(cls, blob_pool([folder_url(cls, sync="never")]), proxy={"workers": 1})
+        cls.sheaf = Sheaf(cls, blob_pool(["s3://%s:%s@%s:%d" % (ID, SECRET, *cls.store.target("mail")), folder_url(cls, sync="never")],
+                                         stamp="no", region=["us-east-1", "eu-1"]))
+        cls.s3 = s3_client(cls.sheaf.target("mail"))
+        cls.s3.create_bucket(Bucket="traps")
+        cls.s3.put_object(Bucket="traps", Key="o", Body=b"0123456789")
+        shards = {}
+        for n in range(20):
+            shards.setdefault(cls.sheaf.route(f"k{n}", name="mail")[0][3], f"k{n}")
+        cls.keys = [shards["0"], shards["1"]]
+
+    def signed(self, *what, **how):
+        return Signed(*what, host="%s:%d" % self.sheaf.target("mail"), **{"key": ID, "secret": SECRET, **how})
+
+    def ask(self, request, body=b"", framing=None, method=None):
+        framing = framing if framing is not None else b"content-length: %d\r\n" % len(body)
+        with socket.create_connection(self.sheaf.target("mail"), timeout=20 * SLOW) as session:
+            session.sendall(request.head + framing + b"\r\n" + body)
+            return answer(session, method or request.head.split(b" ")[0].decode())
+
+    def told(self, reply, status, code=None):
+        """The answer's body."""
+        self.assertEqual(reply[0], status, reply)
+        if code:
+            self.assertIn(f"<Code>{code}</Code>".encode(), reply[2])
+        return reply[2].decode()
+
+    def missing(self, key):
+        self.told(self.ask(self.signed("GET", f"/traps/{key}")), 404, "NoSuchKey")
+
+    def holds(self, key, body):
+        self.assertTrue(self.s3.get_object(Bucket="traps", Key=key)["Body"].read() == body)
+
+
+class Signatures(Mixed):
+    def test_clocks_may_be_a_quarter_of_an_hour_off(self):
+        for minutes in (-14, 14):
+            self.told(self.ask(self.signed("GET", "/traps/o", shift=minutes * 60)), 200)
+        for minutes in (-20, 20):
+            text = self.told(self.ask(self.signed("GET", "/traps/o", shift=minutes * 60)), 403, "RequestTimeTooSkewed")
+            for element in ("RequestTime", "ServerTime", "MaxAllowedSkewMilliseconds"):
+                self.assertIn(f"<{element}>", text)
+
+    def test_a_region_that_is_not_ours_is_told_which_is(self):
+        for region in ("us-east-1", "eu-1"):
+            self.told(self.ask(self.signed("GET", "/traps/o", region=region)), 200)
+        text = self.told(self.ask(self.signed("GET", "/traps/o", region="eu-2")), 400, "AuthorizationHeaderMalformed")
+        self.assertIn("<Region>us-east-1</Region>", text)
+
+    def test_the_payload_must_be_spoken_of(self):
+        self.told(self.ask(self.signed("GET", "/traps/o", payload=None)), 400)
+        self.told(self.ask(self.signed("GET", "/traps/o", payload="")), 400)
+        self.told(self.ask(self.signed("GET", "/traps/o", payload="whatever")), 400)
+        self.told(self.ask(self.signed("GET", "/traps/o", payload=EMPTY)), 200)
+
+    def test_paths_are_signed_decoded_once_and_kept(self):
+        for path, key in ((b"%c3%a9", "\u00e9"), (b"\xc3\xa9", "\u00e9"), (b"a+b", "a+b"), (b"a%2bb", "a+b"), (b"!*'()", "!*'()"),
+                          (b":@=", ":@="), (b"%7E~", "~~"), (b"/x//y", "/x//y"), (b"x/../y", "x/../y"), (b"%252F", "%2F"),
+                          (b"a%20b", "a b"), (b"%3F%23", "?#"), (b"&$,;", "&$,;")):
+            with self.subTest(path=path):
+                self.told(self.ask(self.signed("PUT", b"/traps/" + path), path), 200)
+                self.holds(key, path)
+                self.told(self.ask(self.signed("DELETE", b"/traps/" + path)), 204)
+
+    def test_queries_are_signed_in_order_and_a_plus_is_a_blank_that_is_signed_as_a_plus(self):
+        self.s3.put_object(Bucket="traps", Key="q+r s", Body=b"")
+        for query in (b"list-type=2&prefix=q%2Br", b"prefix=q%2Br+s&list-type=2", b"list-type=2&prefix=q%2br%20s", b"prefix=q%2Br&delimiter=",
+                      b"list-type=2&fetch-owner&prefix=q%2Br", b"x-id=ListObjectsV2&prefix=q%2Br"):
+            with self.subTest(query=query):
+                self.assertIn("<Key>q+r s</Key>", self.told(self.ask(self.signed("GET", b"/traps?" + query)), 200))
+
+    def test_fields_are_trimmed_and_joined(self):
+        fields = [("x-amz-meta-blanks", "  a   b  "), ("X-Amz-Meta-Two", "1"), ("x-amz-meta-two", "2")]
+        self.told(self.ask(self.signed("PUT", "/traps/fields", fields), b"x"), 200)
+        self.assertEqual(self.s3.head_object(Bucket="traps", Key="fields")["Metadata"]["two"].replace(" ", ""), "1,2")
+        for glue in (",", ", ", " , "):
+            self.told(self.ask(self.signed("GET", "/traps/o", glue=glue)), 200)
+
+    def test_what_is_amazons_must_be_signed_and_the_rest_may(self):
+        for field in (("x-amz-meta-a", "b"), ("x-amz-acl", "private"), ("x-amz-copy-source", "/traps/o")):
+            self.told(self.ask(self.signed("PUT", "/traps/unsigned", [field], unsigned=[field[0]]), b"x"), 403, "AccessDenied")
+        self.told(self.ask(self.signed("PUT", "/traps/unsigned", [("x-amz-security-token", "t")]), b"x"), 400, "InvalidToken")
+        self.missing("unsigned")
+        reply = self.ask(self.signed("GET", "/traps/o", [("range", "bytes=1-2")], unsigned=["range"]))
+        self.assertEqual((reply[0], reply[2]), (206, b"12"))
+        self.assertGreaterEqual(self.ask(self.signed("GET", "/traps/o", unsigned=["host"]))[0], 400)
+
+    def test_dates_of_both_kinds(self):
+        now = datetime.datetime.utcnow().strftime("%a, %d %b %Y %H:%M:%S GMT")
+        self.told(self.ask(self.signed("GET", "/traps/o", [("date", "Thu, 01 Jan 1970 00:00:00 GMT")], unsigned=["date"])), 200)
+        self.assertIn(self.ask(self.signed("GET", "/traps/o", [("date", now)], date=None))[0], (200, 403))
+
+    def test_presigned_urls_end_and_have_bounds(self):
+        self.told(self.ask(self.signed("GET", "/traps/o", presigned={})), 200)
+        self.told(self.ask(self.signed("GET", "/traps/o", presigned={"X-Amz-Expires": 60}, shift=-120)), 403, "AccessDenied")
+        for seconds in (0, -1, 604801, "x", ""):
+            self.told(self.ask(self.signed("GET", "/traps/o", presigned={"X-Amz-Expires": seconds})), 400,
+                      "AuthorizationQueryParametersError")
+        self.told(self.ask(self.signed("GET", "/traps/o", presigned={"X-Amz-Expires": 604800}, shift=-600000)), 200)
+        digest = hashlib.sha256(b"right").hexdigest()
+        for key in self.keys:
+            for body, status in ((b"right", 200), (b"wrong", 400)):
+                self.told(self.ask(self.signed("PUT", f"/traps/{key}", payload=digest, presigned={"X-Amz-Content-Sha256": digest}),
+                                   body), status)
+            self.holds(key, b"right")
+            self.s3.delete_object(Bucket="traps", Key=key)
+
+    def test_who_is_unknown_hears_no_more_than_that(self):
+        self.told(self.ask(self.signed("GET", "/traps/o", key="NOBODY")), 403, "InvalidAccessKeyId")
+        text = self.told(self.ask(self.signed("GET", "/traps/o", secret="wrong")), 403, "SignatureDoesNotMatch")
+        self.assertNotIn(SECRET, text)
+
+
+class Bodies(Mixed):
+    def test_signed_chunks(self):
+        body = random.randbytes(150_000)
+        fields = [("content-encoding", "aws-chunked,gzip"), ("x-amz-decoded-content-length", str(len(body)))]
+        for key in self.keys:
+            request = self.signed("PUT", f"/traps/{key}", fields, STREAMING)
+            self.told(self.ask(request, request.chunks(body)), 200)
+            self.holds(key, body)
+            self.assertEqual(self.s3.head_object(Bucket="traps", Key=key)["ContentEncoding"], "gzip")
+            self.s3.delete_object(Bucket="traps", Key=key)
+
+    def test_of_signed_chunks_that_are_wrong_nothing_is_left(self):
+        body = random.randbytes(150_000)
+        fields = [("x-amz-decoded-content-length", str(len(body)))]
+        for key in self.keys:
+            for spoil in range(4):
+                request = self.signed("PUT", f"/traps/{key}", fields, STREAMING)
+                self.told(self.ask(request, request.chunks(body, spoil=spoil)), 403, "SignatureDoesNotMatch")
+                self.missing(key)
+            request = self.signed("PUT", f"/traps/{key}", fields, STREAMING)
+            self.told(self.ask(request, request.chunks(body[:-1] + b"x")[:-100]), 400)
+            self.missing(key)
+
+    def test_signed_trailers(self):
+        body = random.randbytes(100_000)
+        right, wrong = (f"x-amz-checksum-crc32:{crc32(each).decode()}" for each in (body, b"other"))
+        fields = [("x-amz-decoded-content-length", str(len(body))), ("x-amz-trailer", "x-amz-checksum-crc32")]
+        for key in self.keys:
+            for trailer, spoil, status, code in ((wrong, None, 400, "BadDigest"), (right, "trailer", 403, "SignatureDoesNotMatch"),
+                                                 (right, None, 200, None)):
+                request = self.signed("PUT", f"/traps/{key}", fields, STREAMING + "-TRAILER")
+                self.missing(key)
+                self.told(self.ask(request, request.chunks(body, trailer=trailer, spoil=spoil)), status, code)
+            self.holds(key, body)
+            self.s3.delete_object(Bucket="traps", Key=key)
+
+    def test_lengths_that_are_missing(self):
+        for key in self.keys:
+            put = self.signed("PUT", f"/traps/{key}")
+            self.told(self.ask(put, framing=b""), 411, "MissingContentLength")
+            self.told(self.ask(put, b"1\r\nx\r\n0\r\n\r\n", b"transfer-encoding: chunked\r\n"), 411, "MissingContentLength")
+            self.missing(key)
+            put = self.signed("PUT", f"/traps/{key}", [("x-amz-decoded-content-length", "1")])
+            self.told(self.ask(put, b"1\r\nx\r\n0\r\n\r\n", b"transfer-encoding: chunked\r\n"), 200)
+            self.holds(key, b"x")
+            self.s3.delete_object(Bucket="traps", Key=key)
+
+    def test_lengths_that_are_lies(self):
+        for key in self.keys:
+            for said, body in ((10, b"x" * 9), (10, b"x" * 11), (0, b"x"), (1, b"")):
+                put = self.signed("PUT", f"/traps/{key}", [("x-amz-decoded-content-length", str(said))],
+                                  "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
+                self.told(self.ask(put, chunked(body)), 400)
+                self.missing(key)
+
+    def test_answers_without_bodies_have_none(self):
+        tag = self.s3.head_object(Bucket="traps", Key="o")["ETag"]
+        for method, path, fields, status in (
+                ("HEAD", "/traps/o", (), 200), ("HEAD", "/traps/none", (), 404), ("HEAD", "/none-of-ours", (), 404),
+                ("HEAD", "/traps/o", [("if-match", '"x"')], 412), ("GET", "/traps/o", [("if-none-match", tag)], 304),
+                ("DELETE", "/traps/none", (), 204)):
+            with socket.create_connection(self.sheaf.target("mail"), timeout=20 * SLOW) as session:
+                session.sendall(self.signed(method, path, fields).head + b"\r\n")
+                first = answer(session, method)
+                self.assertEqual(first[0], status)
+                if status == 304:
+                    self.assertEqual(first[1]["etag"], tag)
+                if (method, status) == ("HEAD", 200):
+                    self.assertEqual(first[1]["content-length"], "10")
+                session.sendall(self.signed("GET", "/traps/o").head + b"\r\n")
+                self.assertEqual(answer(session)[2], b"0123456789", f"after {method} {path}: {status}")
+
+
+class Store:
+    """A store of S3 that is as odd as a test has it: `serve` (method, path, fields, body) says status, fields, body, or
+    raw bytes; it is kept what was asked."""
+
+    def __init__(self, owner, serve):
+        self.asked = asked = []
+        self._lock = threading.Lock()
+
+        class Answer(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            wbufsize = 1 << 16  # an answer in one piece
+
+            def said(self):
+                fields = dict((name.lower(), value) for name, value in self.headers.items())
+                if fields.get("expect"):
+                    self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                    self.wfile.flush()
+                body = self.rfile.read(int(fields.get("content-length", 0)))
+                asked.append((self.command, self.path, fields, body))
+                reply = serve(self.command, self.path, fields, body)
+                if isinstance(reply, bytes):
+                    self.wfile.write(reply)
+                    self.close_connection = True
+                    return
+                status, more, text = reply
+                self.send_response(status)
+                for name, value in {"content-length": str(len(text)), **more}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(text)
+            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = said
+
+            def log_message(self, *_):
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self._server.daemon_threads = True
+        self.url = "s3://STORE:secret@127.0.0.1:%d" % self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        ends_with(owner, self._server.server_close)
+        ends_with(owner, self._server.shutdown)
+
+
+XML = {"content-type": "application/xml"}
+DONE = b'<?xml version="1.0"?><CompleteMultipartUploadResult><ETag>"e-1"</ETag></CompleteMultipartUploadResult>'
+BAD = b'<?xml version="1.0"?><Error><Code>InternalError</Code><Message>after all</Message></Error>'
+NO_UPLOAD = b'<?xml version="1.0"?><Error><Code>NoSuchUpload</Code><Message>it is gone</Message></Error>'
+
+
+class Stores(Case):
+    """What is said to stores, and what is made of their answers."""
+
+    def over(self, serve, count=1, **options):
+        self.stores = [Store(self, serve) for _ in range(count)]
+        self.sheaf = Sheaf(self, blob_pool([each.url for each in self.stores], stamp="no", probe="no", **options), proxy={"workers": 1})
+        self.s3 = s3_client(self.sheaf.target("mail"))
+        return self.stores[0]
+
+    def over_raw(self, speak):
+        """A store that says what it likes on each connection."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        ends_with(self, listener.close)
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=hold, args=(listener.accept()[0],), daemon=True).start()
+
+        def hold(wire):
+            with contextlib.suppress(OSError), wire:
+                speak(wire)
+        threading.Thread(target=serve, daemon=True).start()
+        self.sheaf = Sheaf(self, blob_pool(["s3://a:b@127.0.0.1:%d" % listener.getsockname()[1]], stamp="no", probe="no"),
+                           proxy={"workers": 1})
+
+    def test_a_store_hears_plain_requests(self):
+        store = self.over(lambda method, *_: (200, {"etag": '"e"'}, b""))
+        body = random.randbytes(2_000_000)
+        fields = [("content-encoding", "aws-chunked"), ("x-amz-decoded-content-length", str(len(body))), ("expect", "100-continue"),
+                  ("x-amz-trailer", "x-amz-checksum-crc32"), ("amz-sdk-invocation-id", "i"), ("amz-sdk-request", "attempt=1"),
+                  ("connection", "keep-alive"), ("te", "trailers"), ("user-agent", "x"), ("cookie", "c"), ("x-amz-meta-kept", "k"),
+                  ("x-amz-sdk-checksum-algorithm", "CRC32"), ("content-type", "a/b"), ("x-forwarded-host", "elsewhere")]
+        request = Signed("PUT", "/traps/a%2fb%25?x-id=PutObject", fields, "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+                         host="%s:%d" % self.sheaf.target("mail"), key=ID, secret=SECRET)
+        coded = chunked(body, b"x-amz-checksum-crc32:" + crc32(body) + b"\r\n")
+        with socket.create_connection(self.sheaf.target("mail"), timeout=20 * SLOW) as session:
+            session.sendall(request.head + b"content-length: %d\r\n\r\n" % len(coded) + coded)
+            while not (line := session.recv(25)).startswith(b"HTTP/1.1 100"):
+                self.fail(line)
+            self.assertEqual(answer(session, "PUT")[0], 200)
+        [(method, path, said, got)] = store.asked
+        self.assertEqual((method, path), ("PUT", "/traps/a/b%25"))
+        self.assertTrue(got == body)
+        self.assertEqual(said["content-length"], str(len(body)))
+        self.assertEqual((said["content-type"], said["x-amz-meta-kept"]), ("a/b", "k"))
+        self.assertIn("Credential=STORE/", said["authorization"])
+        for name in ("content-encoding", "transfer-encoding", "x-amz-decoded-content-length", "x-amz-trailer", "te", "cookie",
+                     "amz-sdk-invocation-id", "amz-sdk-request", "x-amz-security-token", "x-forwarded-host"):
+            self.assertNotIn(name, said)
+
+    def test_deletes_of_many_come_with_a_digest_and_sources_encoded_once(self):
+        store = self.over(lambda method, path, *_: (200, XML, b"<DeleteResult/>" if "delete" in path else
+                                                    b"<CopyObjectResult><ETag>\"e\"</ETag></CopyObjectResult>"))
+        self.s3.delete_objects(Bucket="traps", Delete={"Objects": [{"Key": "a"}]})
+        _, _, said, body = store.asked[-1]
+        self.assertEqual(said["content-md5"], base64.b64encode(hashlib.md5(body).digest()).decode())
+        for source in ("traps/a%2525b", "/traps/a%2525b", "traps/a%2525b?versionId=v", "traps%2Fa%2525b", "/traps/%61%2525b"):
+            self.assertEqual(Raw(self.sheaf.target("mail")).ask("PUT", "/traps/c", {"x-amz-copy-source": source})[0], 200)
+            self.assertEqual(store.asked[-1][2]["x-amz-copy-source"].replace("?versionId=v", ""), "/traps/a%2525b")
+            self.assertEqual(store.asked[-1][3], b"")
+
+    def test_lists_ask_for_encoded_names_whatever_the_client_wants(self):
+        page = (b"<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>a%01%26+b%2Bc</Key><Size>1</Size>"
+                b'<ETag>&quot;e&quot;</ETag></Contents></ListBucketResult>')
+        store = self.over(lambda *_: (200, XML, page))
+        listed = self.s3.list_objects_v2(Bucket="traps")["Contents"]
+        self.assertIn("encoding-type=url", store.asked[-1][1])
+        self.assertEqual([(each["Key"], each["ETag"]) for each in listed], [("a\x01& b+c", '"e"')])
+
+    def test_a_success_that_turns_out_to_be_an_error_is_one(self):
+        said = {}
+        store = self.over(lambda method, path, *_: (200, XML, said["create"] if path.endswith("?uploads") else said["complete"]))
+        said["create"] = b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+        upload = self.s3.create_multipart_upload(Bucket="traps", Key="k")["UploadId"]
+        self.assertNotEqual(upload, "u")
+
+        def complete():
+            return self.s3.complete_multipart_upload(Bucket="traps", Key="k", UploadId=upload, MultipartUpload={
+                "Parts": [{"PartNumber": 1, "ETag": '"e"'}]})
+        for reply, code in ((b" \n" * 100 + BAD, "InternalError"), (b"  ", "InternalError"), (b"", "InternalError"),
+                            (DONE[:-10], "InternalError"), (b"<html/>", "InternalError")):
+            said["complete"] = reply
+            with self.assertRaises(ClientError) as caught:
+                complete()
+            self.assertEqual(caught.exception.response["Error"]["Code"], code)
+            self.assertGreaterEqual(caught.exception.response["ResponseMetadata"]["HTTPStatusCode"], 500)
+        said["complete"] = b" \n" * 1000 + DONE
+        self.assertEqual(complete()["ETag"], '"e-1"')
+        self.assertIn("uploadId=u", store.asked[-1][1])
+
+    def test_who_completes_again_what_was_completed_is_told_so(self):
+        parts = [hashlib.md5(each).hexdigest() for each in (b"1", b"2")]
+        tag = hashlib.md5(b"".join(bytes.fromhex(each) for each in parts)).hexdigest() + "-2"
+        held = {"etag": f'"{tag}"'}
+
+        def serve(method, path, *_):
+            if path.endswith("?uploads"):
+                return 200, XML, b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+            return (200, held, b"") if method == "HEAD" else (404, XML, NO_UPLOAD)
+        self.over(serve)
+        upload = self.s3.create_multipart_upload(Bucket="traps", Key="k")["UploadId"]
+
+        def complete():
+            return self.s3.complete_multipart_upload(Bucket="traps", Key="k", UploadId=upload, MultipartUpload={
+                "Parts": [{"PartNumber": n, "ETag": f'"{each}"'} for n, each in enumerate(parts, 1)]})
+        self.assertEqual(complete()["ETag"], f'"{tag}"')
+        held["etag"] = '"another"'
+        with self.assertRaises(ClientError) as caught:
+            complete()
+        self.assertEqual(caught.exception.response["Error"]["Code"], "NoSuchUpload")
+
+    def test_a_copy_that_turns_out_to_be_an_error_is_one(self):
+        self.over(lambda *_: (200, XML, b"   " + BAD))
+        with self.assertRaises(ClientError) as caught:
+            self.s3.copy_object(Bucket="traps", Key="k", CopySource="traps/other")
+        self.assertEqual(caught.exception.response["Error"]["Code"], "InternalError")
+
+    def test_an_early_refusal_of_a_store_is_passed_on_and_its_connection_not_used_again(self):
+        denied = b"<Error><Code>QuotaExceeded</Code><Message>full</Message></Error>"
+        mistakes = []
+
+        def speak(wire):
+            heard, refused = b"", False
+            while more := wire.recv(65536):
+                heard += more
+                while b"\r\n\r\n" in heard:
+                    head, heard = heard.split(b"\r\n\r\n", 1)
+                    mistakes.extend([head] if refused else [])
+                    refused = head.startswith(b"PUT")
+                    wire.sendall(b"HTTP/1.1 %s\r\ncontent-length: %d\r\n\r\n%s" % (
+                        b"403 Forbidden" if refused else b"200 OK", len(denied), denied))
+        self.over_raw(speak)
+        raw = Raw(self.sheaf.target("mail"))
+        for size in (100, 3_000_000):
+            with raw.connect() as session:
+                session.sendall(raw.head("PUT", "/traps/k") + b"content-length: %d\r\n\r\n" % size)
+                status, _, text = answer(session, "PUT")
+            self.assertEqual((status, text), (403, denied))
+            self.assertEqual(raw.ask("GET", "/traps/k", length=False)[0], 200)
+        self.assertEqual(mistakes, [])
+
+    def test_a_store_cannot_have_kept_what_it_has_not_got(self):
+        def speak(wire):
+            wire.recv(65536)
+            wire.sendall(b"HTTP/1.1 200 OK\r\netag: \"e\"\r\ncontent-length: 0\r\n\r\n")
+            wire.recv(1)
+        self.over_raw(speak)
+        raw = Raw(self.sheaf.target("mail"))
+        for fields, said in (((), 5), ({"x-amz-checksum-crc32": crc32(b"other").decode()}, 5), ((), 3_000_000)):
+            with raw.connect() as session:
+                session.sendall(raw.head("PUT", "/traps/k", fields) + b"content-length: %d\r\n\r\nabc" % said)
+                self.assertGreaterEqual(answer(session, "PUT")[0], 400)
+
+    def test_deletes_name_the_keys_of_a_shard_that_is_gone_and_keep_the_order(self):
+        def serve(method, path, fields, body):
+            keys = re.findall(rb"<Key>([^<]*)</Key>", body)
+            return 200, XML, b"<DeleteResult>%s</DeleteResult>" % b"".join(b"<Deleted><Key>%s</Key></Deleted>" % key for key in keys)
+        stores = [Store(self, serve), Store(self, lambda *_: b"")]
+        self.sheaf = Sheaf(self, blob_pool([each.url for each in stores], stamp="no", probe="no", fall=1000), proxy={"workers": 1})
+        self.s3 = s3_client(self.sheaf.target("mail"))
+        keys = [f"k{n}" for n in range(1000)]
+        lost = [key for key, place in zip(keys, self.sheaf.route(*keys, name="mail")) if place[3] == "1"]
+        for quiet in (False, True):
+            told = self.s3.delete_objects(Bucket="traps", Delete={"Objects": [{"Key": key} for key in keys], "Quiet": quiet})
+            self.assertEqual([each["Key"] for each in told["Errors"]], lost)
+            self.assertEqual({each["Code"] for each in told["Errors"]}, {"SlowDown"})
+            self.assertEqual([each["Key"] for each in told.get("Deleted", [])],
+                             [] if quiet else [key for key in keys if key not in lost])
+        with self.assertRaises(ClientError) as caught:
+            self.s3.delete_objects(Bucket="traps", Delete={"Objects": [{"Key": f"{n}"} for n in range(1001)]})
+        self.assertEqual(caught.exception.response["Error"]["Code"], "MalformedXML")
+
+
+class OddLists(Case):
+    """Two stores that list as some do; the merged list is that of one that does it as Amazon's."""
+    NAMES = sorted({f"{a}{b}" for a in ("a/", "b", "b/", "c/d/", "\uffee", "\U0001f600", "e/") for b in range(5)} | {"a/", "a", "z "},
+                   key=str.encode)
+
+    @classmethod
+    def setUpClass(cls):
+        cls.odd = {}
+        cls.stores = []
+        for index in range(2):
+            cls.stores.append(Store(cls, lambda _, path, __, ___, index=index: cls.list(index, path)))
+        cls.sheaf = Sheaf(cls, blob_pool([each.url for each in cls.stores], stamp="no", probe="no"), proxy={"workers": 1})
+        cls.places = {name: int(place[3]) for name, place in zip(cls.NAMES, cls.sheaf.route(*cls.NAMES, name="mail"))}
+        cls.s3 = s3_client(cls.sheaf.target("mail"))
+
+    @classmethod
+    def list(cls, index, path):
+        query = dict(urllib.parse.parse_qsl(path.partition("?")[2], keep_blank_values=True))
+        prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
+        after, most = query.get("start-after", query.get("marker", "")), int(query.get("max-keys", 1000))
+        items, cut = [], False
+        for name in cls.NAMES:
+            if cls.places[name] != index or not name.startswith(prefix):
+                continue
+            at = name.find(delimiter, len(prefix)) if delimiter else -1
+            kind, shown = ("CommonPrefixes", name[:at + len(delimiter)]) if at >= 0 else ("Contents", name)
+            # Some tell a prefix again behind which the marker is, or that it is itself.
+            behind = name.encode() > after.encode() if cls.odd.get("prefix again") else shown.encode() > after.encode()
+            if not behind or (kind, shown) in items:
+                continue
+            # Some do not count prefixes.
+            if len([1 for each, _ in items if each == "Contents" or not cls.odd.get("prefixes uncounted")]) >= most:
+                cut = True
+                break
+            items.append((kind, shown))
+        def one(kind, name):
+            name = urllib.parse.quote(name, safe="/")
+            return (f"<Contents><Key>{name}</Key><Size>1</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
+                    if kind == "Contents" else f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>")
+        most = 5000 if cls.odd.get("echo") else most
+        text = (f"<ListBucketResult><Name>traps</Name><EncodingType>url</EncodingType><MaxKeys>{most}</MaxKeys>"
+                f"<IsTruncated>{str(cut).lower()}</IsTruncated>" + ("<NextContinuationToken>theirs</NextContinuationToken>" if cut else "")
+                + "".join(one(*each) for each in items) + "</ListBucketResult>")
+        return 200, XML, text.encode()
+
+    def expected(self, prefix, delimiter, after=""):
+        items = []
+        for name in self.NAMES:
+            at = name.find(delimiter, len(prefix)) if delimiter else -1
+            shown = name[:at + 1] if at >= 0 else name
+            if name.startswith(prefix) and shown.encode() > after.encode() and shown not in items:
+                items.append(shown)
+        return items
+
+    def pages(self, version, size, **query):
+        seen, more = [], {"StartAfter": query.pop("after")} if version == 2 else {"Marker": query.pop("after")}
+        call = self.s3.list_objects_v2 if version == 2 else self.s3.list_objects
+        for _ in range(100):
+            page = call(Bucket="traps", MaxKeys=size, **query, **more)
+            items = [each["Prefix"] for each in page.get("CommonPrefixes", [])] + [each["Key"] for each in page.get("Contents", [])]
+            self.assertLessEqual(len(items), size)
+            seen += sorted(items, key=str.encode)
+            if not page["IsTruncated"]:
+                return seen
+            more = {"ContinuationToken": page["NextContinuationToken"]} if version == 2 else {"Marker": page.get("NextMarker") or seen[-1]}
+        return self.fail("it does not end")
+
+    def test_pages_of_any_size_join_to_the_whole(self):
+        for odd in ((), ("prefix again",), ("prefixes uncounted", "echo"), ("prefix again", "prefixes uncounted")):
+            self.odd.clear()
+            self.odd.update({each: True for each in odd})
+            for version, delimiter, prefix, after, size in (
+                    (2, "", "", "", 7), (2, "/", "", "", 1), (2, "/", "", "", 2), (2, "/", "", "a/", 3), (2, "/", "", "a/1", 3),
+                    (2, "/", "c/", "", 1), (1, "/", "", "a/", 2), (1, "", "b", "b2", 3), (1, "/", "", "", 1000), (2, "/", "", "a/zzz", 100)):
+                with self.subTest(odd=odd, version=version, delimiter=delimiter, prefix=prefix, after=after, size=size):
+                    self.assertEqual(self.pages(version, size, Delimiter=delimiter, Prefix=prefix, after=after),
+                                     self.expected(prefix, delimiter, after))
+
+    def test_nothing_asked_for_is_nothing_and_the_end(self):
+        for version in (self.s3.list_objects, self.s3.list_objects_v2):
+            page = version(Bucket="traps", MaxKeys=0)
+            self.assertFalse(page["IsTruncated"])
+            self.assertNotIn("Contents", page)
+        self.assertEqual(self.s3.list_objects_v2(Bucket="traps", MaxKeys=5000)["MaxKeys"], 1000)
+
+
+if __name__ == "__main__":
+    main()
