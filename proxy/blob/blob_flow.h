@@ -12,7 +12,7 @@
  *     side_flow.c       a worker's side of each pool; reload, clock
  *
  * Other deeds: deed_bucket_flow.c, deed_list_flow.c, deed_delete_flow.c, deed_upload_flow.c,
- * deed_copy_flow.c.
+ * deed_copy_flow.c, deed_form_flow.c.
  *
  * A session has one request at a time; what its client sends behind it waits. */
 #pragma once
@@ -41,6 +41,7 @@ enum {
     BLOB_UNSENT_BYTES = 256 * 1024,     /* of a body; then its client is not read from */
     BLOB_THROUGH_BYTES = 16 * 1024,     /* pieces that are written at once rather than copied */
     BLOB_WHOLE_BYTES = 4 * 1024 * 1024, /* of a body that is read whole: 10,000 parts' names */
+    BLOB_FORM_BYTES = 256 * 1024,       /* of a form, beside its file */
     BLOB_DROP_KEEP_BYTES = 64 * 1024,   /* of a refused body, to keep the connection for that */
     BLOB_DROP_BYTES = 64 * 1024 * 1024, /* and so that the answer is read, before it is closed */
     BLOB_LINGER_US = 10 * 1000 * 1000,
@@ -215,6 +216,10 @@ struct blob_request {
 
 /* Of a whole head at the front of the session's input. */
 void blob_request_begin(struct blob_session *s, struct slice head);
+/* A form says late who sends it and which key it is for (r->op.key): who, and may he?  `form` NULL:
+ * it is not signed. */
+enum s3_error blob_permit_form(struct blob_request *r, const struct sigv4_form *form,
+                               struct s3_fault *fault) MUST_CHECK;
 /* Its client is gone. */
 void blob_request_abandon(struct blob_request *r);
 /* May it touch this bucket? */
@@ -264,7 +269,7 @@ void blob_answer_fields(const struct blob_answer *answer, struct buf *out);
 /* ---- deeds ---- */
 
 extern const struct blob_deed blob_deed_stream, blob_deed_bucket, blob_deed_list, blob_deed_delete,
-    blob_deed_upload, blob_deed_copy;
+    blob_deed_upload, blob_deed_copy, blob_deed_form;
 /* The request's parameters, with the store's own upload id. */
 void blob_upload_params(struct blob_request *r, struct slice id, struct blob_ask *ask);
 /* For tokens of lists and uploads: of the request's bucket, and of the map. */

@@ -30,7 +30,8 @@ static bool is_verified_by_store(const struct blob_request *r, enum checksum kin
     bool is_signed = settings->user != NULL || settings->store.credentials != BLOB_CREDENTIALS_URL;
 
     return (kind == CHECKSUM_MD5 || (kind == CHECKSUM_PAYLOAD && is_signed)) &&
-           s3_op_traits(r->op.op)->body == S3_BODY_STREAM && shard->back == &blob_back_s3;
+           r->op.op != S3_OP_POST_OBJECT && s3_op_traits(r->op.op)->body == S3_BODY_STREAM &&
+           shard->back == &blob_back_s3;
 }
 
 static enum s3_error declare(struct blob_request *r, struct s3_fault *fault)
@@ -126,9 +127,11 @@ static enum s3_error find_length(struct blob_request *r, struct s3_fault *fault)
 
 static uint64_t most_bytes(const struct blob_request *r)
 {
+    uint64_t object = r->side->settings->max_object_bytes;
+
     switch (s3_op_traits(r->op.op)->body) {
     case S3_BODY_STREAM:
-        return r->side->settings->max_object_bytes;
+        return r->op.op == S3_OP_POST_OBJECT ? object + BLOB_FORM_BYTES : object;
     case S3_BODY_WHOLE:
         return BLOB_WHOLE_BYTES;
     case S3_BODY_NONE:

@@ -44,6 +44,7 @@ const struct blob_deed *blob_deed_of(enum s3_op op)
     case S3_OP_COPY_PART:
         return &blob_deed_copy;
     case S3_OP_POST_OBJECT:
+        return &blob_deed_form;
     case S3_OP_OTHER:
     case S3_OPS:
         return NULL;

@@ -114,7 +114,9 @@ static const struct sigv4_credential *look_up(const void *directory, struct slic
     return NULL;
 }
 
-static enum s3_error identify(struct blob_request *r, struct s3_fault *fault)
+/* By the head, or by a form. */
+static enum s3_error identify(struct blob_request *r, const struct sigv4_form *form,
+                              struct s3_fault *fault)
 {
     const struct blob_pool *pool = r->side->settings;
     struct blob_works *works = blob_works_of(r->side->worker);
@@ -127,15 +129,32 @@ static enum s3_error identify(struct blob_request *r, struct s3_fault *fault)
         .keys = works->keys,
         .scratch = &works->scratch,
     };
+    enum s3_error error;
 
     for (uint32_t i = 0; i < pool->region_count && i < 16; i++)
         regions[rules.region_count++] = slice_text(pool->regions[i]);
-    if (sigv4_verify(&r->http, &rules, &r->verdict) != S3_NONE) {
+    error = form == NULL ? sigv4_verify(&r->http, &rules, &r->verdict)
+                         : sigv4_verify_form(form, &rules, &r->verdict);
+    if (error != S3_NONE) {
         *fault = r->verdict.fault;
-        return fault->error;
+        return error;
     }
     r->key = r->verdict.credential == NULL ? NULL : r->verdict.credential->owner;
     return S3_NONE;
+}
+
+enum s3_error blob_permit_form(struct blob_request *r, const struct sigv4_form *form,
+                               struct s3_fault *fault)
+{
+    bool allowed = r->side->settings->unsigned_access;
+
+    if (form != NULL && identify(r, form, fault) != S3_NONE)
+        return fault->error;
+    if (r->key != NULL)
+        allowed = may(r->key, S3_RIGHT_WRITE, r->op.bucket) && blob_may_key(r->key, r->op.key);
+    if (!allowed || slice_starts(r->op.key, slice_text(BLOB_RESERVED)))
+        s3_fault_set(fault, S3_ACCESS_DENIED);
+    return fault->error;
 }
 
 /* ---- life ---- */
@@ -192,7 +211,7 @@ static enum s3_error understand(struct blob_request *r, struct s3_fault *fault)
 {
     const struct blob_pool *pool = r->side->settings;
     struct s3_hosts hosts = { pool->virtual_hosts, pool->virtual_host_count };
-    enum s3_error error = identify(r, fault);
+    enum s3_error error = identify(r, NULL, fault);
     struct s3_fault spare;
 
     if (error == S3_NONE)

@@ -94,6 +94,8 @@ struct s3_completed {
 };
 /* All that have `is_late`: without the declaration, which went out before, with blanks behind. */
 void s3_write_completed(struct buf *out, const struct s3_completed *completed, bool is_late);
+/* Of a form's upload: <PostResponse>. */
+void s3_write_posted(struct buf *out, const struct s3_completed *posted);
 /* `root` is CopyObjectResult or CopyPartResult. */
 void s3_write_copied(struct buf *out, const char *root, struct slice etag, int64_t time_ms,
                      const struct s3_checksum *checksum, bool is_late);

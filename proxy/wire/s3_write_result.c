@@ -31,6 +31,17 @@ void s3_write_completed(struct buf *out, const struct s3_completed *completed, b
     s3_write_close(out, "CompleteMultipartUploadResult");
 }
 
+void s3_write_posted(struct buf *out, const struct s3_completed *posted)
+{
+    s3_write_declaration(out);
+    s3_write_open(out, "PostResponse");
+    s3_write_text(out, "Location", posted->location);
+    s3_write_text(out, "Bucket", posted->bucket);
+    s3_write_text(out, "Key", posted->key);
+    s3_write_etag(out, posted->etag);
+    s3_write_close(out, "PostResponse");
+}
+
 void s3_write_copied(struct buf *out, const char *root, struct slice etag, int64_t time_ms,
                      const struct s3_checksum *checksum, bool is_late)
 {

@@ -18,6 +18,7 @@ import boto3
 import botocore.auth
 import botocore.awsrequest
 import botocore.credentials
+import urllib3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -108,6 +109,18 @@ def answer(session, method="GET"):
     reply = http.client.HTTPResponse(session, method=method)
     reply.begin()
     return reply.status, dict((name.lower(), value) for name, value in reply.getheaders()), reply.read()
+
+
+def post_form(form, body, name="file.bin", behind=(), **more):
+    """A form as generate_presigned_post() gives it, with more fields, sent with a file: status, fields, body."""
+    parts = [*form["fields"].items(), *more.items(), ("file", (name, body, "application/x-file")), *behind]
+    body, kind = urllib3.encode_multipart_formdata(parts)
+    return post(form["url"], body, {"Content-Type": kind})
+
+
+def post(url, body, headers):
+    reply = urllib3.PoolManager().request("POST", url, body=body, headers=headers, redirect=False, retries=False)
+    return reply.status, dict((name.lower(), value) for name, value in reply.headers.items()), reply.data
 
 
 def chunked(body, trailer=b"", piece=65536):
@@ -211,6 +224,18 @@ class BlobStory:
         for key in set(keys) - set(plain):
             self.s3.delete_object(Bucket=self.bucket, Key=key)
         self.assertEqual(self.keys(), [])
+
+    def test_a_browser_uploads_a_form(self):
+        for size in (0, 5, 3_000_000):
+            body = random.randbytes(size)
+            form = self.s3.generate_presigned_post(
+                self.bucket, f"forms/{size}/${{filename}}", Fields={"Content-Type": "text/x", "x-amz-meta-a": "1"},
+                Conditions=[{"Content-Type": "text/x"}, {"x-amz-meta-a": "1"}, ["content-length-range", 0, 5_000_000]])
+            status, fields, _ = post_form(form, body, "C:\\temp\\a b.bin")
+            self.assertEqual((status, fields["etag"]), (204, f'"{hashlib.md5(body).hexdigest()}"'))
+            self.assertEqual(self.get(f"forms/{size}/a b.bin"), body)
+            head = self.s3.head_object(Bucket=self.bucket, Key=f"forms/{size}/a b.bin")
+            self.assertEqual((head["ContentType"], head["Metadata"]), ("text/x", {"a": "1"}))
 
     def test_what_is_not_there(self):
         self.fails("NoSuchKey", self.get, "none")
