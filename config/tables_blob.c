@@ -99,9 +99,9 @@ const struct option tables_blob[] = {
       .text = "lets the system notice peers that vanished, within ten minutes" },
 
     { "access_log", OPTION_WORD, AT(access_log), "off", .words = ACCESS_LOGS,
-      .text = "a line for each request, as S3 writes them or as JSON" },
+      .text = "a line for each request, as Amazon's server access logs have them or as JSON" },
     { "access_log_file", OPTION_FILE, AT(access_log_file), .form = "FILE",
-      .text = "where those go; else to standard error" },
+      .text = "where those go; opened anew by each reload; else to standard error" },
 
     TABLES_POOL_SAFETY,
     TABLES_POOL_ENDPOINT_TLS_FILES("shard_tls_"),

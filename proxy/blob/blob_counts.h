@@ -56,7 +56,7 @@ struct blob_counts_event {
 struct blob_counts_pool;
 
 /* Any thread, as all here. */
-struct blob_counts_pool *blob_counts_pool(const char *pool);
+struct blob_counts_pool *blob_counts_pool(const char *name);
 /* `is_good`: a request for it succeeded, so that its name is worth a set. */
 struct blob_counts_set *blob_counts_bucket(struct blob_counts_pool *pool, struct slice bucket,
                                            bool is_good);

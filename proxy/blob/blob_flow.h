@@ -207,6 +207,7 @@ struct blob_request {
     uint16_t status;
     bool head_is_out, is_chunked, has_no_body;
     uint64_t answer_left, answer_bytes;
+    uint64_t object_bytes; /* of the object that it is about, where that is known */
     enum s3_error error; /* that the answer tells; S3_NONE: none */
     bool is_abandoned;   /* its client left before all was answered */
 

@@ -1,5 +1,7 @@
 /* The plain deeds: one ask of the shard that has the key; the client's body goes there and the
  * store's answer comes back, each as it comes. */
+#include <string.h>
+
 #include "proxy/blob/blob_flow.h"
 #include "proxy/wire/http1_write.h"
 
@@ -142,12 +144,33 @@ static void on_room(struct blob_call *c)
     blob_body_wanted(stream->request);
 }
 
+/* Of a range, too: "bytes 0-9/123". */
+static uint64_t object_bytes(const struct blob_request *r, const struct blob_answer *answer)
+{
+    uint64_t whole = 0;
+
+    if (r->op.op == S3_OP_PUT_OBJECT || r->op.op == S3_OP_PUT_PART)
+        return r->length;
+    if ((r->op.op != S3_OP_GET_OBJECT && r->op.op != S3_OP_HEAD_OBJECT) || answer->status >= 300)
+        return 0;
+    for (size_t i = 0; answer->status == 206 && i < answer->field_count; i++) {
+        struct slice value = answer->fields[i].value;
+        const uint8_t *slash = value.len == 0 ? NULL : memchr(value.at, '/', value.len);
+
+        if (slice_is_word(answer->fields[i].name, "content-range") && slash != NULL &&
+            slice_to_u64(slice_from(value, (size_t)(slash - value.at) + 1), &whole))
+            return whole;
+    }
+    return answer->has_length ? answer->length : 0;
+}
+
 static void on_head(struct blob_call *c)
 {
     struct stream *stream = c->owner;
     struct blob_request *r = stream->request;
     struct buf out = { 0 };
 
+    r->object_bytes = object_bytes(r, &c->answer);
     blob_answer_begin(r, c->answer.status, &out);
     blob_answer_fields(&c->answer, &out);
     blob_answer_head(r, &out, c->answer.has_length ? c->answer.length : BLOB_LENGTH_UNKNOWN);

@@ -182,7 +182,7 @@ static struct curl_slist *set_place(CURL *easy, const struct endpoint_settings *
 /* "GET /path?query HTTP/1.1", and lines of fields: as libcurl wants them. */
 static struct curl_slist *set_head(CURL *easy, struct buf *head)
 {
-    char *at = (char *)head->at, *end, *save = NULL;
+    char *at, *end, *save = NULL;
     struct curl_slist *fields = NULL;
     char *target;
 

@@ -1,7 +1,5 @@
 #!/usr/bin/python3
 """Blob pools over folders: what clients see, who may what, what is on the disk."""
-import json
-
 from lib import *
 from lib.blob import *
 
@@ -72,36 +70,6 @@ class Rights(Case):
             s3_client(self.sheaf.target("mail")).list_buckets()
         self.assertEqual(caught.exception.response["Error"]["Code"], "AuthorizationHeaderMalformed")
         self.assertIn("eu-1", str(caught.exception))
-
-
-class AccessLog(Case):
-    def requests(self, kind):
-        folder = pathlib.Path(folder_url(self)[len("file://"):])
-        file = folder / "access.log"
-        sheaf = Sheaf(self, blob_pool([folder_url(self)], access_log=kind, access_log_file=file))
-        s3 = s3_client(sheaf.target("mail"))
-        s3.create_bucket(Bucket="bucket")
-        s3.put_object(Bucket="bucket", Key="a \"b\"", Body=b"12345")
-        s3.get_object(Bucket="bucket", Key="a \"b\"")["Body"].read()
-        with self.assertRaises(ClientError):
-            s3.get_object(Bucket="bucket", Key="none")
-        wait_until(lambda: file.exists() and len(file.read_text().splitlines()) == 4, what="four lines")
-        return file.read_text().splitlines()
-
-    def test_lines_as_amazon_writes_them(self):
-        lines = self.requests("s3")
-        form = re.compile(r'^sheaf (\S+) \[[^]]+\] (\S+) (\S+) (\S+) (\S+) (\S+) "([^"]*)" (\d+) (\S+) (\d+) (\d+) (\d+) -'
-                          r' "([^"]*)" "([^"]*)" - - SigV4 - AuthHeader (\S+) - - -$')
-        put, got, missing = (form.match(line) for line in lines[1:])
-        self.assertEqual(put.group(1, 3, 5, 6, 8), ("bucket", ID, "REST.PUT.PutObject", "a%20%22b%22", "200"))
-        self.assertEqual(got.group(5, 8, 10), ("REST.GET.GetObject", "200", "5"))
-        self.assertEqual(missing.group(8, 9), ("404", "-"))
-
-    def test_lines_as_json(self):
-        lines = [json.loads(line) for line in self.requests("json")]
-        self.assertEqual([(line["operation"], line["status"]) for line in lines],
-                         [("CreateBucket", 200), ("PutObject", 200), ("GetObject", 200), ("GetObject", 404)])
-        self.assertEqual((lines[1]["key"], lines[1]["bytes_in"], lines[2]["bytes_out"]), ('a "b"', 5, 5))
 
 
 class Stamps(Case):

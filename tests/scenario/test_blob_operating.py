@@ -86,6 +86,107 @@ class Figures(Case):
         self.assertIn(put["endpoint"], [each["endpoint"] for each in self.sheaf.status()["pools"][0]["shards"]])
 
 
+# Amazon's fields in their order, as its documentation of server access logs has them.
+FIELDS = ("owner bucket time remote_ip requester request_id operation key request_uri status error_code bytes_sent object_size"
+          " total_time turn_around_time referer user_agent version_id host_id signature_version cipher_suite"
+          " authentication_type host_header tls_version access_point_arn acl_required").split()
+
+
+def amazons(line):
+    """The fields of a line, as tools split it that read such logs."""
+    words = re.findall(r'\[[^\]]*\]|"[^"]*"|\S+', line)
+    assert len(words) == len(FIELDS), (len(words), line)
+    return dict(zip(FIELDS, words))
+
+
+class AccessLog(Case):
+    def log(self, kind):
+        """Requests to a pool whose lines go to self.file."""
+        self.folder = pathlib.Path(folder_url(self)[len("file://"):])
+        self.file = self.folder / "access.log"
+        self.sheaf = Sheaf(self, blob_pool([folder_url(self, sync="never")], access_log=kind, access_log_file=self.file))
+        self.s3 = s3_client(self.sheaf.target("mail"))
+        self.s3.create_bucket(Bucket="bucket")
+        self.s3.put_object(Bucket="bucket", Key="a \"b\"", Body=b"12345")
+        self.s3.get_object(Bucket="bucket", Key="a \"b\"", Range="bytes=1-2")["Body"].read()
+        with self.assertRaises(ClientError):
+            self.s3.get_object(Bucket="bucket", Key="none")
+        return self.lines(4)
+
+    def lines(self, count, file=None):
+        file = file or self.file
+        wait_until(lambda: file.exists() and len(file.read_text().splitlines()) == count, what=f"{count} lines")
+        return file.read_text().splitlines()
+
+    def last(self, count):
+        return amazons(self.lines(count)[-1])
+
+    def test_lines_as_amazon_writes_them(self):
+        made, put, got, missing = map(amazons, self.log("s3"))
+        host = "%s:%d" % self.sheaf.target("mail")
+        for line, expected in (
+                (made, {"operation": "REST.PUT.BUCKET", "key": "-", "bytes_sent": "-", "object_size": "-"}),
+                (put, {"operation": "REST.PUT.OBJECT", "key": "a%20%22b%22", "bytes_sent": "-", "object_size": "5",
+                       "request_uri": '"PUT /bucket/a%20%22b%22 HTTP/1.1"', "error_code": "-"}),
+                (got, {"operation": "REST.GET.OBJECT", "status": "206", "bytes_sent": "2", "object_size": "5"}),
+                (missing, {"operation": "REST.GET.OBJECT", "status": "404", "error_code": "NoSuchKey", "object_size": "-"})):
+            for name, value in {"bucket": "bucket", "remote_ip": "127.0.0.1", "requester": ID, "referer": '"-"', "version_id": "-",
+                                "signature_version": "SigV4", "authentication_type": "AuthHeader", "host_header": host,
+                                "cipher_suite": "-", "tls_version": "-", "acl_required": "-", **expected}.items():
+                self.assertEqual(line[name], value, (name, line))
+            self.assertRegex(line["time"], r"^\[\d\d/[A-Z][a-z][a-z]/\d{4}:\d\d:\d\d:\d\d \+0000\]$")
+            self.assertRegex(line["user_agent"], "Boto3")
+            self.assertLessEqual(int(line["turn_around_time"]), int(line["total_time"]))
+
+    def test_operations_and_strangers(self):
+        self.log("s3")
+        raw, count = Raw(self.sheaf.target("mail")), 4
+        self.s3.copy_object(Bucket="bucket", Key="copy", CopySource="bucket/a \"b\"")
+        self.assertEqual(self.last(5)["operation"], "REST.COPY.OBJECT")
+        upload = self.s3.create_multipart_upload(Bucket="bucket", Key="u")["UploadId"]
+        self.assertEqual(self.last(6)["operation"], "REST.POST.UPLOADS")
+        self.s3.upload_part(Bucket="bucket", Key="u", PartNumber=1, UploadId=upload, Body=b"x")
+        self.assertEqual(self.last(7)["operation"], "REST.PUT.PART")
+        self.s3.list_objects_v2(Bucket="bucket")
+        self.assertEqual(self.last(8)["operation"], "REST.GET.BUCKET")
+        with self.assertRaises(ClientError):
+            s3_client(self.sheaf.target("mail"), secret="wrong").delete_object(Bucket="bucket", Key="k")
+        line = self.last(9)
+        self.assertEqual([line[name] for name in ("operation", "bucket", "key", "requester", "status", "error_code", "signature_version")],
+                         ["REST.DELETE.OBJECT", "bucket", "k", "-", "403", "SignatureDoesNotMatch", "-"])
+        # what a stranger sends stays one line, and one word
+        with raw.connect() as session:
+            session.sendall(b'GET /bucket/%0a%22%20x%ff HTTP/1.1\r\nhost: x\r\nuser-agent: a "b" \xff\r\n\r\n')
+            answer(session)
+        line = self.last(10)
+        self.assertEqual((line["key"], line["user_agent"]), ("%0A%22%20x%FF", '"a %22b%22 %FF"'))
+        url = self.s3.generate_presigned_url("get_object", {"Bucket": "bucket", "Key": "copy"})
+        urllib.request.urlopen(url).read()
+        self.assertEqual(self.last(11)["authentication_type"], "QueryString")
+
+    def test_lines_as_json(self):
+        lines = [json.loads(line) for line in self.log("json")]
+        self.assertEqual([(line["operation"], line["status"], line.get("error")) for line in lines],
+                         [("CreateBucket", 200, None), ("PutObject", 200, None), ("GetObject", 206, None), ("GetObject", 404, "NoSuchKey")])
+        self.assertEqual((lines[1]["key"], lines[1]["bytes_in"], lines[2]["bytes_out"], lines[2]["object_bytes"]), ('a "b"', 5, 2, 5))
+        with Raw(self.sheaf.target("mail")).connect() as session:
+            session.sendall("GET /bucket/%ff%c3%a4 HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+            answer(session)
+        self.assertEqual(json.loads(self.lines(5)[-1])["key"], "%FFä")
+
+    def test_a_file_that_is_taken_away_is_made_anew_by_a_reload(self):
+        self.log("json")
+        old = self.folder / "access.log.1"
+        self.file.rename(old)
+        self.s3.get_object(Bucket="bucket", Key="a \"b\"")["Body"].read()
+        self.lines(5, old)
+        self.sheaf.reload()
+        wait_until(lambda: "configuration reloaded" in self.sheaf.log, what="the reload")
+        self.s3.get_object(Bucket="bucket", Key="a \"b\"")["Body"].read()
+        self.lines(1)
+        self.assertEqual(len(old.read_text().splitlines()), 5)
+
+
 class Verified(Case):
     """`sheaf verify`, of shards of which one was given what belongs to another."""
 
