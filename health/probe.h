@@ -18,14 +18,14 @@ struct probe_stream {
 
 enum probe_role { PROBE_ROLE_UNKNOWN, PROBE_ROLE_PRIMARY, PROBE_ROLE_REPLICA };
 
-/* What Redis' INFO told; a user without the right to it never learns any. */
+/* What Redis' INFO told, or memcached's stats; a user without the right to it never learns any. */
 struct probe_info {
     bool is_known;
     enum probe_role role;
     bool primary_link_is_up;                               /* a replica's */
     uint64_t replication_offset, used_memory, most_memory; /* most: 0 is no limit */
     char version[32];
-    char flavor[16]; /* "redis" or "valkey" */
+    char flavor[16]; /* "redis", "valkey", "memcached" */
 };
 
 struct probe_outcome {
@@ -33,6 +33,19 @@ struct probe_outcome {
     bool connection_is_good;
     uint64_t latency_us;    /* of the PING or query */
     char text[128];         /* the server's own words if it answered with an error; may be empty */
-    struct probe_info info; /* of Redis */
+    struct probe_info info; /* of Redis and memcached */
     struct standing standing; /* of PostgreSQL, as far as the server itself knows */
+};
+
+/* How servers of memory pools are logged in to. */
+struct probe_login {
+    const char *user;     /* NULL: none */
+    const char *password; /* NULL: no login is needed */
+    uint32_t db;          /* Redis's: SELECT is sent if it is not 0 */
+};
+
+/* A key that the server is to keep. */
+struct probe_mark {
+    const char *key, *text;
+    bool was_there; /* zero at first */
 };

@@ -136,7 +136,7 @@ static bool ask_for_ok(const struct probe_stream *s, int count, const char **wor
     return is_ok;
 }
 
-void probe_redis_login(const struct probe_stream *s, const struct probe_redis_login *login,
+void probe_redis_login(const struct probe_stream *s, const struct probe_login *login,
                        uint64_t deadline_us, struct probe_outcome *o)
 {
     const char *auth[3] = { "AUTH" };
@@ -250,7 +250,7 @@ void probe_redis_check(const struct probe_stream *s, bool with_info, uint64_t de
         o->reason = HEALTH_READONLY;
 }
 
-bool probe_redis_keep_mark(const struct probe_stream *s, struct probe_redis_mark *mark,
+bool probe_redis_keep_mark(const struct probe_stream *s, struct probe_mark *mark,
                            uint64_t deadline_us, struct probe_outcome *o)
 {
     redisReply *reply = ask(s, 2, (const char *[]){ "GET", mark->key }, deadline_us, o);

@@ -15,25 +15,13 @@
 
 #include "health/probe.h"
 
-struct probe_redis_login {
-    const char *user;     /* NULL: none */
-    const char *password; /* NULL: no AUTH is sent */
-    uint32_t db;          /* SELECT is sent if it is not 0 */
-};
-
-/* A key that the server is to keep. */
-struct probe_redis_mark {
-    const char *key, *text;
-    bool was_there; /* zero at first */
-};
-
 /* Writes the whole outcome anew. */
-void probe_redis_login(const struct probe_stream *stream, const struct probe_redis_login *login,
+void probe_redis_login(const struct probe_stream *stream, const struct probe_login *login,
                        uint64_t deadline_us, struct probe_outcome *outcome);
 /* The same, but the outcome keeps the info of earlier checks until a newer comes. */
 void probe_redis_check(const struct probe_stream *stream, bool with_info, uint64_t deadline_us,
                        struct probe_outcome *outcome);
 /* Writes the mark again if an earlier call saw it and it is gone now; true if it did.  Never the
  * first to write it, and never over another one. */
-bool probe_redis_keep_mark(const struct probe_stream *stream, struct probe_redis_mark *mark,
+bool probe_redis_keep_mark(const struct probe_stream *stream, struct probe_mark *mark,
                            uint64_t deadline_us, struct probe_outcome *outcome);

@@ -1,157 +1,24 @@
-/* See steward_probe.h: Redis endpoints are asked with PING, and now and then with INFO, on a
- * connection that is kept; the stamp of a shard is looked after. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+/* See steward_keyed.h: Redis endpoints are asked with PING, and now and then with INFO. */
+#include "proxy/steward_keyed.h"
 
 #include "health/probe_redis.h"
-#include "proxy/base/clock.h"
-#include "proxy/base/log.h"
-#include "proxy/base/mem.h"
-#include "proxy/io/dial.h"
-#include "proxy/steward_probe.h"
-#include "shard/stamp.h"
 
-enum { INFO_EVERY = 10 /* probes */ };
-
-struct redis_probe {
-    struct steward_probe_site site;
-    struct dial *dial;            /* NULL: not connected */
-    char *stamp;                  /* owned; NULL: off */
-    struct probe_redis_mark mark; /* of it */
-    uint32_t rounds;
+static const struct steward_keyed_words WORDS = {
+    .login = probe_redis_login,
+    .check = probe_redis_check,
+    .keep_mark = probe_redis_keep_mark,
 };
 
 static void *redis_new(const struct steward_probe_site *site)
 {
-    struct slice stamp = buf_all(&site->assembly->stamps[site->endpoint->number]);
-    struct redis_probe *p = mem_new(sizeof(*p));
-
-    p->site = *site;
-    if (stamp.len > 0)
-        p->stamp = mem_text_of(stamp.at, stamp.len);
-    p->mark = (struct probe_redis_mark){ .key = SHARD_STAMP_KEY, .text = p->stamp };
-    return p;
-}
-
-static void redis_free(void **state)
-{
-    struct redis_probe *p = *state;
-
-    *state = NULL;
-    dial_close(&p->dial);
-    free(p->stamp);
-    free(p);
-}
-
-static void redis_continue_from(void *state, void *was)
-{
-    struct redis_probe *p = state, *old = was;
-
-    p->dial = old->dial;
-    p->rounds = old->rounds;
-    p->mark.was_there = old->mark.was_there && p->stamp != NULL && old->stamp != NULL &&
-                        strcmp(p->stamp, old->stamp) == 0;
-    old->dial = NULL;
-}
-
-static struct probe_stream stream_of(const struct redis_probe *p)
-{
-    return (struct probe_stream){ .state = p->dial, .read = dial_read, .write = dial_write };
-}
-
-/* Upstreams that stand do not see that the stamp went, by a FLUSHALL past Sheaf or in a script; but
- * the next start must find it. */
-static void keep_stamp(struct redis_probe *p, const struct probe_stream *stream,
-                       uint64_t deadline_us, struct probe_outcome *outcome)
-{
-    const struct endpoint_settings *e = p->site.endpoint;
-
-    if (p->stamp == NULL || outcome->reason != HEALTH_FINE)
-        return;
-    if (probe_redis_keep_mark(stream, &p->mark, deadline_us, outcome))
-        log_event(LOG_WARN, "the stamp was gone and is written again",
-                  log_text("endpoint", e->name), log_text("pool", e->pool->name),
-                  log_number("shard", e->shard));
-}
-
-static void check(struct redis_probe *p, bool with_info, uint64_t deadline_us,
-                  struct probe_outcome *outcome)
-{
-    struct probe_stream stream = stream_of(p);
-
-    probe_redis_check(&stream, with_info, deadline_us, outcome);
-    if (with_info)
-        keep_stamp(p, &stream, deadline_us, outcome);
-}
-
-static void note_no_connection(struct probe_outcome *outcome, enum err err, const struct buf *why)
-{
-    *outcome = (struct probe_outcome){ .reason = reason_of_err(err, true), .info = outcome->info };
-    snprintf(outcome->text, sizeof(outcome->text), "%.*s", (int)why->len, (const char *)why->at);
-}
-
-static enum err connect_to(struct redis_probe *p, uint64_t deadline_us,
-                           struct probe_outcome *outcome)
-{
-    const struct endpoint_settings *e = p->site.endpoint;
-    struct dial_options options = { .host = e->address.host,
-                                    .port = e->address.port,
-                                    .unix_path = e->address.path,
-                                    .resolver = p->site.resolver,
-                                    .tls = p->site.assembly->endpoint_tls[e->number],
-                                    .server_name = e->tls.server_name,
-                                    .cancel_fd = p->site.cancel_fd };
-    struct buf why = { 0 };
-    enum err err = dial_open(&options, deadline_us, &p->dial, &why);
-
-    if (err != ERR_NONE)
-        note_no_connection(outcome, err, &why);
-    buf_fini(&why);
-    return err;
-}
-
-/* A new connection, with login and a look at INFO. */
-static void probe_anew(struct redis_probe *p, uint64_t deadline_us, struct probe_outcome *outcome)
-{
-    const struct endpoint_settings *e = p->site.endpoint;
-    struct probe_redis_login login = { .user = e->user,
-                                       .password = e->password,
-                                       .db = e->database };
-    struct probe_info info = outcome->info;
-    struct probe_stream stream;
-
-    if (connect_to(p, deadline_us, outcome) != ERR_NONE)
-        return;
-    stream = stream_of(p);
-    probe_redis_login(&stream, &login, deadline_us, outcome);
-    outcome->info = info;
-    if (outcome->connection_is_good && outcome->reason == HEALTH_FINE)
-        check(p, true, deadline_us, outcome);
-}
-
-/* A kept connection that the server closed in between says nothing of its health. */
-static void redis_ask(void *state, uint64_t deadline_us, struct probe_outcome *outcome)
-{
-    struct redis_probe *p = state;
-
-    if (p->dial != NULL) {
-        check(p, ++p->rounds % INFO_EVERY == 0, deadline_us, outcome);
-        if (!outcome->connection_is_good)
-            dial_close(&p->dial);
-        if (outcome->reason != HEALTH_CLOSED)
-            return;
-    }
-    probe_anew(p, deadline_us, outcome);
-    if (!outcome->connection_is_good)
-        dial_close(&p->dial);
+    return steward_keyed_new(site, &WORDS);
 }
 
 extern const struct steward_probe steward_probe_redis;
 const struct steward_probe steward_probe_redis = {
     .protocol = "redis",
     .new = redis_new,
-    .ask = redis_ask,
-    .continue_from = redis_continue_from,
-    .free = redis_free,
+    .ask = steward_keyed_ask,
+    .continue_from = steward_keyed_continue_from,
+    .free = steward_keyed_free,
 };

@@ -122,7 +122,7 @@ static void an_endless_answer_is_cut_off(void)
     free(endless);
 }
 
-static struct probe_outcome login(struct script *script, const struct probe_redis_login *login)
+static struct probe_outcome login(struct script *script, const struct probe_login *login)
 {
     struct probe_stream stream = { script, script_read, script_write };
     struct probe_outcome outcome;
@@ -137,15 +137,14 @@ static void login_says_who_and_where(void)
     struct script both = { .answer = bytes("+OK\r\n+OK\r\n") },
                   one = { .answer = bytes("+OK\r\n") }, none = { 0 };
 
-    CHECK_INT(
-        login(&both, &(struct probe_redis_login){ .user = "u", .password = "p", .db = 3 }).reason,
-        HEALTH_FINE);
+    CHECK_INT(login(&both, &(struct probe_login){ .user = "u", .password = "p", .db = 3 }).reason,
+              HEALTH_FINE);
     CHECK_BYTES(
         slice_of(both.said, both.sent),
         bytes("*3\r\n$4\r\nAUTH\r\n$1\r\nu\r\n$1\r\np\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n"));
-    CHECK_INT(login(&one, &(struct probe_redis_login){ .password = "p" }).reason, HEALTH_FINE);
+    CHECK_INT(login(&one, &(struct probe_login){ .password = "p" }).reason, HEALTH_FINE);
     CHECK_BYTES(slice_of(one.said, one.sent), bytes("*2\r\n$4\r\nAUTH\r\n$1\r\np\r\n"));
-    CHECK_INT(login(&none, &(struct probe_redis_login){ 0 }).reason, HEALTH_FINE);
+    CHECK_INT(login(&none, &(struct probe_login){ 0 }).reason, HEALTH_FINE);
     CHECK_INT(none.sent, 0);
 }
 
@@ -153,7 +152,7 @@ static void a_password_that_is_repeated_by_the_server_is_not_kept(void)
 {
     struct script s = { .answer = bytes("-ERR unknown command `AUTH`, with args beginning with: "
                                         "`secret`, \r\n") };
-    struct probe_outcome o = login(&s, &(struct probe_redis_login){ .password = "secret" });
+    struct probe_outcome o = login(&s, &(struct probe_login){ .password = "secret" });
 
     CHECK_INT(o.reason, HEALTH_LOGIN_REFUSED);
     CHECK(!o.connection_is_good);
@@ -196,8 +195,8 @@ static void who_may_not_ask_for_info_is_fine(void)
 #define GET_MARK "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
 
 /* `was_there` and the result are `there` and `written` afterwards. */
-static void expect_mark(struct probe_redis_mark *mark, const char *answer, const char *said,
-                        bool there, bool written)
+static void expect_mark(struct probe_mark *mark, const char *answer, const char *said, bool there,
+                        bool written)
 {
     struct script s = { .answer = slice_text(answer), .piece = 1 };
     struct probe_stream stream = { &s, script_read, script_write };
@@ -212,7 +211,7 @@ static void expect_mark(struct probe_redis_mark *mark, const char *answer, const
 static void a_mark_is_written_again_but_never_first_and_never_over_another(void)
 {
     const char *set = GET_MARK "*4\r\n$3\r\nSET\r\n$1\r\nk\r\n$2\r\nme\r\n$2\r\nNX\r\n";
-    struct probe_redis_mark mark = { .key = "k", .text = "me" };
+    struct probe_mark mark = { .key = "k", .text = "me" };
 
     expect_mark(&mark, "$-1\r\n", GET_MARK, false, false);
     expect_mark(&mark, "$2\r\nme\r\n", GET_MARK, true, false);
@@ -318,8 +317,8 @@ static void ask_how_it_is(struct tls_context *tls, uint16_t port)
     CHECK(d != NULL);
     if (d == NULL)
         return;
-    probe_redis_login(&stream, &(struct probe_redis_login){ .password = "open sesame", .db = 2 },
-                      soon(), &o);
+    probe_redis_login(&stream, &(struct probe_login){ .password = "open sesame", .db = 2 }, soon(),
+                      &o);
     CHECK_INT(o.reason, HEALTH_FINE);
     for (int i = 0; i < 3; i++) {
         probe_redis_check(&stream, i == 1, soon(), &o);
@@ -353,7 +352,7 @@ static void a_real_server_is_fine_over_tls(void)
     buf_fini(&why);
 }
 
-static void expect_login(const struct probe_redis_login *login, bool is_let_in, const char *text)
+static void expect_login(const struct probe_login *login, bool is_let_in, const char *text)
 {
     struct dial *d = dial(plain_port, NULL);
     struct probe_stream stream = stream_of(d);
@@ -369,11 +368,11 @@ static void expect_login(const struct probe_redis_login *login, bool is_let_in, 
 
 static void logins_are_refused_with_the_servers_words(void)
 {
-    expect_login(&(struct probe_redis_login){ .password = "open sesame" }, true, "");
-    expect_login(&(struct probe_redis_login){ .password = "close" }, false, "WRONGPASS ");
-    expect_login(&(struct probe_redis_login){ .user = "x", .password = "y" }, false, "WRONGPASS ");
-    expect_login(&(struct probe_redis_login){ 0 }, false, "NOAUTH ");
-    expect_login(&(struct probe_redis_login){ .password = "open sesame", .db = 99 }, false,
+    expect_login(&(struct probe_login){ .password = "open sesame" }, true, "");
+    expect_login(&(struct probe_login){ .password = "close" }, false, "WRONGPASS ");
+    expect_login(&(struct probe_login){ .user = "x", .password = "y" }, false, "WRONGPASS ");
+    expect_login(&(struct probe_login){ 0 }, false, "NOAUTH ");
+    expect_login(&(struct probe_login){ .password = "open sesame", .db = 99 }, false,
                  "ERR DB index is out of range");
 }
 
@@ -384,8 +383,7 @@ static void a_stopped_server_costs_no_more_than_the_deadline(void)
     struct probe_outcome o;
     uint64_t begun_us;
 
-    probe_redis_login(&stream, &(struct probe_redis_login){ .password = "open sesame" }, soon(),
-                      &o);
+    probe_redis_login(&stream, &(struct probe_login){ .password = "open sesame" }, soon(), &o);
     kill(server, SIGSTOP);
     begun_us = clock_now_us();
     probe_redis_check(&stream, true, begun_us + 50000, &o);
@@ -402,8 +400,7 @@ static void a_server_that_went_is_closed(void)
     struct probe_stream stream = stream_of(d);
     struct probe_outcome o;
 
-    probe_redis_login(&stream, &(struct probe_redis_login){ .password = "open sesame" }, soon(),
-                      &o);
+    probe_redis_login(&stream, &(struct probe_login){ .password = "open sesame" }, soon(), &o);
     kill(server, SIGKILL);
     waitpid(server, NULL, 0);
     server = 0;
