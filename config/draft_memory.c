@@ -119,6 +119,66 @@ static void check_shards(struct loading *l, const struct pool_settings *p)
     }
 }
 
+static void check_protocol(struct loading *l, const struct pool_settings *p)
+{
+    const char *first = p->endpoint_count > 0 ? p->endpoints[0]->protocol : NULL;
+
+    for (uint32_t i = 1; i < p->endpoint_count; i++)
+        if (strcmp(p->endpoints[i]->protocol, first) != 0)
+            problems_error(
+                l->problems, p->endpoints[i]->place,
+                "shard: the shards of a pool are of one kind, and the first is %s (%s:%u)", first,
+                FIRST(p->endpoints[0]->place));
+    for (uint32_t i = 0; i < p->listener_count && first != NULL; i++)
+        if (strcmp(p->listeners[i]->protocol, first) != 0)
+            problems_error(l->problems, p->listeners[i]->place,
+                           "listen: %s clients over %s shards are not served yet: listen as %s://, "
+                           "or make another pool",
+                           p->listeners[i]->protocol, first, first);
+}
+
+static void check_categories(struct loading *l, const struct user_settings *user,
+                             const char *const *words, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (words[i][0] == '@' && strcmp(words[i], "@all") != 0 && strcmp(words[i], "@read") != 0 &&
+            strcmp(words[i], "@write") != 0)
+            problems_error(l->problems, user->place,
+                           "user: memcached's commands are @read, @write or @all, not %s",
+                           words[i]);
+}
+
+/* What only Redis has. */
+static void check_memcached(struct loading *l, const struct draft *d)
+{
+    const struct memory_pool *p = memory_pool_of(d->pool);
+
+    for (uint32_t i = 0; i < p->base.endpoint_count; i++)
+        if (p->base.endpoints[i]->database != 0)
+            problems_error(l->problems, p->base.endpoints[i]->place,
+                           "shard: memcached has no databases");
+    for (uint32_t i = 0; i < p->user_count; i++) {
+        check_categories(l, &p->users[i], (const char *const *)p->users[i].allow,
+                         p->users[i].allow_count);
+        check_categories(l, &p->users[i], (const char *const *)p->users[i].deny,
+                         p->users[i].deny_count);
+    }
+}
+
+static void check_kind(struct loading *l, const struct draft *d)
+{
+    const struct memory_pool *p = memory_pool_of(d->pool);
+
+    check_protocol(l, d->pool);
+    if (p->base.endpoint_count == 0)
+        return;
+    if (strcmp(p->base.endpoints[0]->protocol, "memcached") == 0)
+        check_memcached(l, d);
+    else if (p->on_shard_down == ON_SHARD_DOWN_MISS)
+        problems_error(l->problems, draft_place(d, "on_shard_down"),
+                       "on_shard_down: miss is of memcached pools; Redis keeps more than caches");
+}
+
 static bool asks_for_password(const struct memory_pool *p)
 {
     for (uint32_t i = 0; i < p->user_count; i++)
@@ -150,6 +210,7 @@ static void check(struct loading *l, const struct draft *d)
     check_hash_tag(l, d);
     check_limits(l, d);
     check_shards(l, d->pool);
+    check_kind(l, d);
 }
 
 const struct draft_kind draft_memory = {

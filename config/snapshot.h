@@ -146,7 +146,7 @@ struct user_settings {
     struct place place;
 };
 
-enum on_shard_down { ON_SHARD_DOWN_ERROR };
+enum on_shard_down { ON_SHARD_DOWN_ERROR, ON_SHARD_DOWN_MISS };
 
 struct health_settings {
     bool probe;           /* a witness of its own asks with PING; off: traffic alone is judged */

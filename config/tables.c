@@ -9,7 +9,7 @@
 
 static const char *const LOG_LEVELS[] = { "error", "warn", "info", "debug", NULL };
 static const char *const LOG_FORMATS[] = { "text", "json", NULL };
-static const char *const SHARD_DOWN[] = { "error", NULL };
+static const char *const SHARD_DOWN[] = { "error", "miss", NULL };
 const char *const tables_tls_clients[] = { "none", "optional", "required", NULL };
 const char *const tables_tls_versions[] = { "1.2", "1.3", NULL };
 const char *const tables_insecure[] = { "no", "anyone may connect", NULL };
@@ -57,11 +57,11 @@ const struct option tables_proxy[] = {
 
 const struct option tables_memory[] = {
     { "listen", OPTION_LINES, .form = "URL",
-      .text = "where clients connect: redis://HOST:PORT, rediss:// for TLS, redis+unix:///PATH; "
-              "port 0 takes a free one" },
+      .text = "where clients connect: redis://HOST:PORT, rediss:// for TLS, redis+unix:///PATH, "
+              "or memcached://, memcacheds://, memcached+unix://; port 0 takes a free one" },
     { "shard", OPTION_LINES, .form = "URL",
-      .text = "a server, redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]; the order of these lines "
-              "is the map" },
+      .text = "a server, redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] or "
+              "memcached://[USER:PASSWORD@]HOST[:PORT]; the order of these lines is the map" },
     { "password", OPTION_LINES, .form = "PASSWORD",
       .text = "what AUTH must say; short for a user named default" },
     { "user", OPTION_LINES,
@@ -79,7 +79,8 @@ const struct option tables_memory[] = {
           "each shard carries a small key that says its place in the map, checked on connection; "
           "no: where a server's rights forbid it" },
     { "on_shard_down", OPTION_WORD, AT(on_shard_down), "error", .words = SHARD_DOWN,
-      .text = "what the keys of a dead shard get; the map does not move" },
+      .text = "what the keys of a dead shard get; the map does not move; miss, of memcached pools: "
+              "who reads is told that they are not there, who writes gets an error" },
 
     { "timeout", OPTION_DURATION, AT(timeout_ms), "2s", .min = 1, .max = HOURS(24),
       .text = "for a request: from sending it to its reply" },

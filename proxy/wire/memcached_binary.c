@@ -55,7 +55,7 @@ enum parse memcached_binary_parse(struct slice in, uint64_t most_body_bytes,
 {
     static const struct opcode NONE = { 0 };
     const struct opcode *op;
-    size_t key_len, extras_len;
+    size_t key_len, extras_len, len;
     uint32_t body_len;
 
     if (in.len > 0 && in.at[0] != MEMCACHED_MAGIC)
@@ -68,30 +68,29 @@ enum parse memcached_binary_parse(struct slice in, uint64_t most_body_bytes,
     body_len = memcached_binary_u32(in, 8);
     if (key_len + extras_len > body_len)
         return PARSE_BAD;
-    *need = MEMCACHED_HEADER_BYTES + (size_t)body_len;
-    if (body_len <= most_body_bytes && in.len < *need)
+    len = MEMCACHED_HEADER_BYTES + (size_t)body_len;
+    if (body_len > most_body_bytes) /* who it was for shall be known */
+        len = MEMCACHED_HEADER_BYTES + extras_len + key_len;
+    *need = len;
+    if (in.len < len)
         return PARSE_MORE;
+    *need = 0;
     op = in.at[1] < OPCODES ? &TABLE[in.at[1]] : &NONE;
     *out = (struct memcached_binary_request){
         .opcode = in.at[1],
         .loud = op->name == NULL ? in.at[1] : op->loud,
         .is_quiet = op->is_quiet,
         .name = op->name,
-        .is_well_formed =
-            op->name != NULL &&
-            is_well_formed(op, extras_len, key_len, (uint64_t)body_len - key_len - extras_len),
         .opaque = memcached_binary_u32(in, 12),
         .cas = memcached_binary_u64(in, 16),
-        .len = MEMCACHED_HEADER_BYTES,
+        .skip = MEMCACHED_HEADER_BYTES + (size_t)body_len - len,
+        .len = len,
     };
-    if (body_len > most_body_bytes) {
-        out->skip = body_len;
-        return PARSE_DONE;
-    }
-    out->len = *need;
+    out->is_well_formed = op->name != NULL &&
+                          is_well_formed(op, extras_len, key_len, body_len - key_len - extras_len);
     out->extras = slice_of(in.at + MEMCACHED_HEADER_BYTES, extras_len);
     out->key = slice_of(out->extras.at + extras_len, key_len);
-    out->value = slice_of(out->key.at + key_len, body_len - extras_len - key_len);
+    out->value = slice_from(slice_of(in.at, len), MEMCACHED_HEADER_BYTES + extras_len + key_len);
     return PARSE_DONE;
 }
 

@@ -45,8 +45,8 @@ struct memcached_binary_request {
     uint32_t opaque;
     uint64_t cas;
     struct slice extras, key, value;
-    uint64_t
-        skip; /* too large: so many bytes behind `len` are its own, too, and key and value void */
+    /* Too large: so many bytes behind `len` are its value, which is not here. */
+    uint64_t skip;
     size_t len;
 };
 

@@ -30,9 +30,10 @@ static const struct verb {
     uint32_t len;
     enum shape shape;
     uint32_t least, most; /* words */
+    enum { DOES_READS, DOES_WRITES } does;
 } VERBS[] = {
-#define VERB(word, name, shape, least, most)                                                       \
-    { #word, sizeof(#word) - 1, SHAPE_##shape, least, most },
+#define VERB(word, name, shape, least, most, does)                                                 \
+    { #word, sizeof(#word) - 1, SHAPE_##shape, least, most, DOES_##does },
 #include "proxy/wire/memcached_verbs.def"
 #undef VERB
 };
@@ -40,6 +41,11 @@ static const struct verb {
 const char *memcached_verb_name(enum memcached_verb verb)
 {
     return verb < MEMCACHED_VERBS ? VERBS[verb].word : "unknown";
+}
+
+bool memcached_verb_reads(enum memcached_verb verb)
+{
+    return verb < MEMCACHED_VERBS && VERBS[verb].does == DOES_READS;
 }
 
 static enum memcached_verb find_verb(struct slice word)

@@ -22,7 +22,7 @@ enum {
 };
 
 enum memcached_verb {
-#define VERB(word, name, shape, least, most) MEMCACHED_##name,
+#define VERB(word, name, shape, least, most, does) MEMCACHED_##name,
 #include "proxy/wire/memcached_verbs.def"
 #undef VERB
     MEMCACHED_VERBS /* how many; and what an unknown command has */
@@ -57,10 +57,10 @@ struct memcached_text_request {
 };
 
 /* MORE: *need is how many bytes of `in` it takes at least.  BAD: a line that has no end.  The words
- * of `out` are void when it says MORE or BAD. */
+ * of `r` are void when it says MORE or BAD. */
 enum parse memcached_text_parse(struct memcached_text_progress *progress, struct slice in,
                                 const struct memcached_text_limits *limits,
-                                struct memcached_text_request *out, size_t *need);
+                                struct memcached_text_request *r, size_t *need);
 
 /* The word at the front of the rest of a line, which it is taken off; false: there is none. */
 static inline bool memcached_next_word(struct slice *rest, struct slice *word)
@@ -78,6 +78,8 @@ static inline bool memcached_next_word(struct slice *rest, struct slice *word)
 }
 
 const char *memcached_verb_name(enum memcached_verb verb);
+/* Does it leave all values and their times as they are? */
+bool memcached_verb_reads(enum memcached_verb verb);
 
 #define MEMCACHED_ERROR      "ERROR\r\n"
 #define MEMCACHED_BAD_FORMAT "CLIENT_ERROR bad command line format\r\n"

@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
 {
     for (struct slice in = slice_of(at, size); in.len > 0;) {
         struct memcached_binary_request r;
-        size_t need = 0;
+        size_t need = 0, len;
         enum parse parse = memcached_binary_parse(in, 1024, &r, &need);
         uint8_t *copy;
 
@@ -26,12 +26,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
         must(r.skip > 0 ||
              MEMCACHED_HEADER_BYTES + r.extras.len + r.key.len + r.value.len == r.len);
         must(!r.is_well_formed || r.key.len <= 250);
-        copy = malloc(r.len); /* just as long */
-        memcpy(copy, in.at, r.len);
-        must(memcached_binary_parse(slice_of(copy, r.len), 1024, &r, &need) == PARSE_DONE);
-        must(memcached_binary_parse(slice_of(copy, r.len - 1), 1024, &r, &need) == PARSE_MORE);
-        in = slice_from(in, need < in.len && need >= MEMCACHED_HEADER_BYTES ? need : in.len);
+        len = r.len;
+        copy = malloc(len); /* just as long */
+        memcpy(copy, in.at, len);
+        must(memcached_binary_parse(slice_of(copy, len), 1024, &r, &need) == PARSE_DONE);
+        must(memcached_binary_parse(slice_of(copy, len - 1), 1024, &r, &need) == PARSE_MORE);
         free(copy);
+        in = slice_from(in, len);
     }
     return 0;
 }

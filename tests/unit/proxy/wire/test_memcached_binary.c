@@ -39,8 +39,9 @@ static void a_request_is_taken_apart(void)
 static void what_is_too_large_is_to_be_passed(void)
 {
     CHECK_INT(memcached_binary_parse(bytes(SET), 15, &request, &need), PARSE_DONE);
-    CHECK_INT(request.len, 24);
-    CHECK_INT(request.skip, 16);
+    CHECK_INT(request.len, 35);
+    CHECK_INT(request.skip, 5);
+    CHECK_BYTES(request.key, bytes("key"));
     CHECK_INT(memcached_binary_parse(bytes(SET), 16, &request, &need), PARSE_DONE);
     CHECK_INT(request.skip, 0);
 }

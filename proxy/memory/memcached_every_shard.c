@@ -1,0 +1,93 @@
+/* flush_all and verbosity go to all shards; the first error of one is the answer, or OK. */
+#include "proxy/memory/memcached_front.h"
+#include "shard/stamp.h"
+
+enum { FIRST_EPOCH = 1 };
+
+/* Who is answered in binary. */
+struct note {
+    bool is_binary, is_quiet;
+    uint8_t opcode;
+    uint32_t opaque;
+};
+
+static struct note *note_new(struct memcached_call *call)
+{
+    struct note *note = arena_new(call->op->arena, sizeof(*note));
+
+    if (call->binary != NULL)
+        *note = (struct note){ true, call->binary->is_quiet, call->binary->opcode,
+                               call->binary->opaque };
+    return note;
+}
+
+/* Of a flush's replies the second is the stamp's: an error there says that it is not back. */
+static void merge_all_ok(struct memory_merge *m)
+{
+    const struct note *note = m->note;
+    struct slice error = memcached_first_error(m);
+
+    for (uint32_t i = 0; i < m->part_count && error.at == NULL; i++) {
+        const uint8_t *end = memchr(m->parts[i].reply.at, '\n', m->parts[i].reply.len);
+        struct slice second =
+            slice_from(m->parts[i].reply, (size_t)(end - m->parts[i].reply.at) + 1);
+
+        if (memcached_reply_is_error(second))
+            error = second;
+    }
+    if (note->is_binary && error.at != NULL)
+        memcached_put_error(m->out, note->opcode, note->opaque, error);
+    else if (note->is_binary && !note->is_quiet)
+        memcached_put_status(m->out, note->opcode, note->opaque, MEMCACHED_STATUS_OK);
+    else if (!note->is_binary)
+        buf_slice(m->out, error.at != NULL ? error : slice_text("OK\r\n"));
+}
+
+/* Its stamp is written again at once, as upstreams that stand do not see that it went. */
+static void add_stamp(struct memcached_call *call, struct memory_part *part)
+{
+    struct stamp stamp;
+    struct buf bytes = { 0 }, text = { 0 };
+
+    if (stamp_expect(&stamp, call->site->pool->base.name, call->site->map, part->shard,
+                     FIRST_EPOCH) != ERR_NONE)
+        return;
+    stamp_write(&stamp, &text);
+    buf_slice(&bytes, part->bytes);
+    buf_format(&bytes, "add " SHARD_STAMP_KEY " 0 0 %zu\r\n%.*s\r\n", text.len, (int)text.len,
+               (const char *)text.at);
+    part->bytes = arena_copy(call->op->arena, buf_all(&bytes));
+    part->replies = 2;
+    buf_fini(&bytes);
+    buf_fini(&text);
+}
+
+void memcached_plan_flush(struct memcached_call *call, struct slice expiry)
+{
+    struct memory_operation *op = call->op;
+    struct buf bytes = { 0 };
+
+    buf_format(&bytes, "flush_all%s%.*s\r\n", expiry.len > 0 ? " " : "", (int)expiry.len,
+               (const char *)expiry.at);
+    memcached_plan_all(call, arena_copy(op->arena, buf_all(&bytes)), merge_all_ok, note_new(call));
+    buf_fini(&bytes);
+    if (call->site->pool->stamp)
+        for (uint32_t i = 0; i < op->part_count; i++)
+            add_stamp(call, &op->parts[i]);
+}
+
+void memcached_plan_verbosity(struct memcached_call *call)
+{
+    struct slice level = call->text->words[1];
+    struct buf bytes = { 0 };
+    uint64_t number;
+
+    if (!slice_to_u64(level, &number)) {
+        memcached_answer_text(call, MEMCACHED_BAD_FORMAT);
+        return;
+    }
+    buf_format(&bytes, "verbosity %.*s\r\n", (int)level.len, (const char *)level.at);
+    memcached_plan_all(call, arena_copy(call->op->arena, buf_all(&bytes)), merge_all_ok,
+                       note_new(call));
+    buf_fini(&bytes);
+}

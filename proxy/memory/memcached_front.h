@@ -1,0 +1,111 @@
+/* What the files of the memcached front share: a session's state, and one command on its way from
+ * bytes to a plan.
+ *
+ *     front_memcached.c       which protocol, parsing, refusals
+ *     memcached_text.c        text commands: forwarded as they came, but for what follows
+ *     memcached_get.c         many keys: once per shard, merged in the order of the keys
+ *     memcached_meta.c        meta commands: forwarded; quiet ones answered as far as they are
+ *     memcached_binary.c      binary commands: translated to meta commands, and their replies back
+ *     memcached_every_shard.c flush_all, verbosity
+ *     memcached_stats.c       stats, merged
+ *     memcached_login.c       who may what
+ *     memcached_call.c        what all of them need
+ *
+ * Towards servers all is text or meta commands without noreply and q: so each command has one
+ * reply, whatever becomes of it.  What a client did not want to hear is left out here. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proxy/memory/memory.h"
+#include "proxy/wire/memcached_binary.h"
+#include "proxy/wire/memcached_text_reply.h"
+#include "proxy/wire/memcached_text_request.h"
+
+/* Decided by a session's first byte. */
+enum memcached_form { MEMCACHED_UNDECIDED, MEMCACHED_TEXT, MEMCACHED_BINARY };
+
+struct memcached_session {
+    struct memory_state base;
+    struct memcached_text_progress progress;
+    uint64_t skip; /* bytes to come of a value that was refused */
+    enum memcached_form form;
+    uint32_t user_index; /* where it stood in the pool's list */
+};
+
+/* Of one worker and pool: the request parsed last, whosever it is. */
+struct memcached_shared {
+    bool is_skipped; /* it is a part of a refused value, and nothing else */
+    struct memcached_text_request text;
+    struct memcached_binary_request binary;
+};
+
+struct memcached_call {
+    const struct memory_site *site;
+    struct memcached_session *session;
+    struct memory_operation *op;
+    const struct user_settings *user; /* NULL: the pool has none, or nothing is kept from it */
+    /* Exactly one of them is there. */
+    const struct memcached_text_request *text;
+    const struct memcached_binary_request *binary;
+};
+
+static inline struct memcached_shared *memcached_shared_of(const struct memory_site *site)
+{
+    return site->shared;
+}
+
+static inline struct memcached_session *memcached_session_of(struct memory_state *state)
+{
+    return (struct memcached_session *)state;
+}
+
+#define MEMCACHED_SERVER_VERSION "1.6.18" /* the one whose commands these are */
+
+void memcached_plan_text(struct memcached_call *call);
+void memcached_plan_get(struct memcached_call *call);
+void memcached_plan_meta(struct memcached_call *call);
+void memcached_plan_binary(struct memcached_call *call);
+void memcached_plan_flush(struct memcached_call *call, struct slice expiry); /* "": at once */
+void memcached_plan_verbosity(struct memcached_call *call);
+void memcached_plan_stats(struct memcached_call *call, struct slice what);
+
+/* memcached_login.c */
+void memcached_user_begin(const struct memory_site *site, struct memcached_session *session);
+/* Finds the session's user in the configuration of now.  False: it is nobody. */
+bool memcached_user_find(struct memcached_call *call);
+/* May the user run it?  `name` is a text command's. */
+bool memcached_user_may_run(const struct user_settings *user, const char *name, bool is_write);
+bool memcached_user_log_in(struct memcached_call *call, struct slice name, struct slice password);
+void memcached_plan_text_login(struct memcached_call *call);
+void memcached_plan_sasl(struct memcached_call *call);
+
+/* ---- memcached_call.c ---- */
+
+/* Marks the operation as answered and gives where the answer goes. */
+struct buf *memcached_answer(struct memcached_call *call);
+void memcached_answer_text(struct memcached_call *call, const char *line);
+/* CLIENT_ERROR without those words, or the same in binary. */
+void memcached_refuse(struct memcached_call *call, enum memcached_status status, const char *format,
+                      ...) PRINTF_LIKE(3, 4);
+/* A binary answer without key and value; errors have memcached's words. */
+void memcached_answer_status(struct memcached_call *call, enum memcached_status status);
+
+/* The key's shard.  False: answered with an error, as the key is the stamp's or not the user's. */
+bool memcached_place(struct memcached_call *call, struct slice key, uint32_t *shard);
+void memcached_plan_one(struct memcached_call *call, uint32_t shard, struct slice bytes);
+/* `bytes` to each shard of the pool, one reply from each. */
+void memcached_plan_all(struct memcached_call *call, struct slice bytes, memory_merge_f *merge,
+                        void *note);
+/* If the pool's dead shards count as misses, a read is answered so. */
+void memcached_miss_if_down(struct memcached_call *call, const char *miss);
+/* The reply of a part that failed, or an error that its server answered; .at is NULL: there is
+ * none. */
+struct slice memcached_first_error(const struct memory_merge *m);
+void memcached_merge_out_of_step(struct memory_merge *m);
+
+/* A binary reply, and an error with the words of a text error ("SERVER_ERROR ..."). */
+void memcached_put_status(struct buf *out, uint8_t opcode, uint32_t opaque,
+                          enum memcached_status status);
+void memcached_put_error(struct buf *out, uint8_t opcode, uint32_t opaque, struct slice error);

@@ -1,0 +1,169 @@
+/* get, gets, gat, gats.  Keys that all live on one shard go out as the request came; else each
+ * shard is asked once, for its own keys, and the rows are put together in the order of all. */
+#include <assert.h>
+#include <string.h>
+
+#include "proxy/memory/memcached_front.h"
+#include "shard/split.h"
+
+struct note {
+    struct split split;
+    uint32_t key_count;
+    uint32_t words_before; /* of each part's request, before its keys */
+};
+
+/* ---- merging ---- */
+
+/* Where the merge stands in one part. */
+struct cursor {
+    struct slice keys; /* that it was asked and that were not looked for yet */
+    struct slice rows; /* of its reply that were not taken yet */
+};
+
+static struct slice line_of(struct slice bytes)
+{
+    return slice_of(bytes.at, bytes.len - 2);
+}
+
+/* The row of the part's next key, if that is the next row.  A server leaves out what it does not
+ * have, and keeps the order. */
+static void take_key(struct cursor *c, struct buf *out)
+{
+    struct slice key, rest = c->rows;
+    struct memcached_row row;
+
+    if (!memcached_next_word(&c->keys, &key) || memcached_row_read(&rest, &row) != ERR_NONE ||
+        !slice_is(row.key, key))
+        return;
+    buf_slice(out, row.raw);
+    c->rows = rest;
+}
+
+static void merge_rows(struct memory_merge *m)
+{
+    const struct note *note = m->note;
+    struct slice error = memcached_first_error(m), word;
+    struct cursor *cursors;
+    size_t begin = m->out->len;
+
+    if (error.at != NULL) {
+        buf_slice(m->out, error);
+        return;
+    }
+    cursors = arena_new(m->arena, m->part_count * sizeof(*cursors));
+    for (uint32_t i = 0; i < m->part_count; i++) {
+        cursors[i] = (struct cursor){ line_of(m->parts[i].bytes), m->parts[i].reply };
+        for (uint32_t k = 0; k < note->words_before; k++)
+            (void)memcached_next_word(&cursors[i].keys, &word);
+    }
+    for (uint32_t k = 0; k < note->key_count; k++)
+        take_key(&cursors[note->split.part[k]], m->out);
+    for (uint32_t i = 0; i < m->part_count; i++)
+        if (!slice_is_text(cursors[i].rows, "END\r\n")) {
+            m->out->len = begin;
+            memcached_merge_out_of_step(m);
+            return;
+        }
+    buf_put(m->out, "END\r\n", 5);
+}
+
+/* ---- planning ---- */
+
+static uint32_t count_keys(struct slice keys)
+{
+    struct slice word;
+    uint32_t count = 0;
+
+    while (memcached_next_word(&keys, &word))
+        count++;
+    return count;
+}
+
+/* "get", or "gat 60", and the keys of the part, each behind a blank. */
+static struct slice part_bytes(struct memcached_call *call, const struct split_part *part,
+                               const struct slice *keys)
+{
+    const struct memcached_text_request *r = call->text;
+    size_t size = 2;
+    uint8_t *bytes, *at;
+
+    for (uint32_t i = 0; i < r->word_count; i++)
+        size += r->words[i].len + (i > 0);
+    for (uint32_t i = 0; i < part->count; i++)
+        size += 1 + keys[part->keys[i]].len;
+    at = bytes = arena_bytes(call->op->arena, size);
+    for (uint32_t i = 0; i < r->word_count; i++) {
+        if (i > 0)
+            *at++ = ' ';
+        at = mempcpy(at, r->words[i].at, r->words[i].len);
+    }
+    for (uint32_t i = 0; i < part->count; i++) {
+        struct slice key = keys[part->keys[i]];
+
+        *at++ = ' ';
+        at = mempcpy(at, key.at, key.len);
+    }
+    at = mempcpy(at, "\r\n", 2);
+    assert((size_t)(at - bytes) == size);
+    return slice_of(bytes, size);
+}
+
+static void plan_parts(struct memcached_call *call, struct note *note, const struct slice *keys)
+{
+    struct memory_operation *op = call->op;
+
+    op->part_count = (uint32_t)note->split.count;
+    op->parts = arena_new(op->arena, op->part_count * sizeof(*op->parts));
+    for (uint32_t i = 0; i < op->part_count; i++)
+        op->parts[i] = (struct memory_part){
+            .shard = note->split.parts[i].shard,
+            .replies = 1,
+            .bytes = part_bytes(call, &note->split.parts[i], keys),
+        };
+    op->merge = merge_rows;
+    op->note = note;
+    op->way = MEMORY_PARTS;
+}
+
+static void plan_many(struct memcached_call *call)
+{
+    const struct memcached_text_request *r = call->text;
+    struct memory_operation *op = call->op;
+    uint32_t count = count_keys(r->keys);
+    struct slice *keys = arena_bytes(op->arena, count * sizeof(*keys));
+    uint32_t *shards = arena_bytes(op->arena, count * sizeof(*shards));
+    struct slice rest = r->keys;
+    struct note *note;
+    bool one = true;
+
+    for (uint32_t i = 0; i < count; i++) {
+        (void)memcached_next_word(&rest, &keys[i]);
+        if (!memcached_place(call, keys[i], &shards[i]))
+            return;
+        one = one && shards[i] == shards[0];
+    }
+    if (one) {
+        memcached_plan_one(call, shards[0], op->raw);
+        return;
+    }
+    note = arena_new(op->arena, sizeof(*note));
+    note->key_count = count;
+    note->words_before = r->word_count;
+    split_by_shard(op->arena, shards, count, shard_map_count(call->site->map), &note->split);
+    plan_parts(call, note, keys);
+}
+
+void memcached_plan_get(struct memcached_call *call)
+{
+    const struct memcached_text_request *r = call->text;
+    uint32_t shard;
+
+    call->op->key = r->key;
+    memcached_miss_if_down(call, "END\r\n");
+    if (r->key.len < r->keys.len) {
+        plan_many(call);
+        return;
+    }
+    if (memcached_place(call, r->key, &shard))
+        memcached_plan_one(call, shard, call->op->raw);
+}

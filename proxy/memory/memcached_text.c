@@ -1,0 +1,153 @@
+/* Text commands.  What names one key goes to its shard as it came, without noreply. */
+#include <string.h>
+
+#include "proxy/memory/memcached_front.h"
+
+/* The request as its server must see it: it will always reply. */
+static struct slice loud_bytes(struct memcached_call *call)
+{
+    const struct memcached_text_request *r = call->text;
+    struct slice line = r->line;
+    size_t tail = r->has_value ? 2 + r->value.len + 2 : 2;
+    uint8_t *bytes, *at;
+
+    if (!r->noreply)
+        return call->op->raw;
+    if (r->is_noreply_key)
+        return slice_text("delete noreply 0\r\n");
+    line.len = (size_t)(r->words[r->word_count - 1].at - line.at);
+    bytes = arena_bytes(call->op->arena, line.len + tail);
+    at = mempcpy(mempcpy(bytes, line.at, line.len), "\r\n", 2);
+    if (r->has_value) {
+        at = mempcpy(at, r->value.at, r->value.len);
+        at = mempcpy(at, "\r\n", 2);
+    }
+    return slice_of(bytes, (size_t)(at - bytes));
+}
+
+static void plan_keyed(struct memcached_call *call)
+{
+    uint32_t shard;
+
+    if (!memcached_place(call, call->text->key, &shard))
+        return;
+    call->op->key = call->text->key;
+    memcached_plan_one(call, shard, loud_bytes(call));
+}
+
+static void merge_too_large(struct memory_merge *m)
+{
+    buf_text(m->out, MEMCACHED_TOO_LARGE);
+}
+
+/* A value that can't be set replaces the old one in vain: memcached forgets that one then, since
+ * nobody may believe it any more. */
+static void plan_too_large(struct memcached_call *call)
+{
+    struct slice key = call->text->key;
+    struct buf bytes = { 0 };
+    uint32_t shard;
+
+    if (call->text->verb != MEMCACHED_SET) {
+        memcached_answer_text(call, call->text->error);
+        return;
+    }
+    if (!memcached_place(call, key, &shard))
+        return;
+    buf_format(&bytes, "md %.*s\r\n", (int)key.len, (const char *)key.at);
+    memcached_plan_one(call, shard, arena_copy(call->op->arena, buf_all(&bytes)));
+    buf_fini(&bytes);
+    call->op->merge = merge_too_large;
+}
+
+static void plan_refused(struct memcached_call *call)
+{
+    memcached_refuse(call, MEMCACHED_STATUS_UNKNOWN_COMMAND,
+                     "'%s' can't work through a pool of shards: it belongs to one server",
+                     memcached_verb_name(call->text->verb));
+}
+
+static struct slice word_or_nothing(const struct memcached_text_request *r, uint32_t index)
+{
+    if (index >= r->word_count || (r->noreply && index + 1 == r->word_count))
+        return slice_of("", 0);
+    return r->words[index];
+}
+
+static void plan_flush_all(struct memcached_call *call)
+{
+    struct slice expiry = word_or_nothing(call->text, 1);
+    int64_t number;
+
+    if (expiry.len > 0 && !slice_to_i64(expiry, &number))
+        memcached_answer_text(call, "CLIENT_ERROR invalid exptime argument\r\n");
+    else
+        memcached_plan_flush(call, expiry);
+}
+
+static void plan_stats(struct memcached_call *call)
+{
+    memcached_plan_stats(call, word_or_nothing(call->text, 1));
+}
+
+static void plan_no_op(struct memcached_call *call)
+{
+    memcached_answer_text(call, "MN\r\n");
+}
+
+static void plan_version(struct memcached_call *call)
+{
+    memcached_answer_text(call, "VERSION " MEMCACHED_SERVER_VERSION "\r\n");
+}
+
+static void plan_quit(struct memcached_call *call)
+{
+    memcached_answer(call);
+    call->session->base.closes = true;
+}
+
+/* What is not here is refused. */
+static void (*const PLANS[MEMCACHED_VERBS])(struct memcached_call *) = {
+    [MEMCACHED_GET] = memcached_plan_get, [MEMCACHED_GETS] = memcached_plan_get,
+    [MEMCACHED_GAT] = memcached_plan_get, [MEMCACHED_GATS] = memcached_plan_get,
+    [MEMCACHED_SET] = plan_keyed,         [MEMCACHED_ADD] = plan_keyed,
+    [MEMCACHED_REPLACE] = plan_keyed,     [MEMCACHED_APPEND] = plan_keyed,
+    [MEMCACHED_PREPEND] = plan_keyed,     [MEMCACHED_CAS] = plan_keyed,
+    [MEMCACHED_DELETE] = plan_keyed,      [MEMCACHED_INCR] = plan_keyed,
+    [MEMCACHED_DECR] = plan_keyed,        [MEMCACHED_TOUCH] = plan_keyed,
+    [MEMCACHED_MG] = memcached_plan_meta, [MEMCACHED_MS] = memcached_plan_meta,
+    [MEMCACHED_MD] = memcached_plan_meta, [MEMCACHED_MA] = memcached_plan_meta,
+    [MEMCACHED_ME] = memcached_plan_meta, [MEMCACHED_MN] = plan_no_op,
+    [MEMCACHED_STATS] = plan_stats,       [MEMCACHED_FLUSH_ALL] = plan_flush_all,
+    [MEMCACHED_VERSION] = plan_version,   [MEMCACHED_VERBOSITY] = memcached_plan_verbosity,
+    [MEMCACHED_QUIT] = plan_quit,
+};
+
+static void plan_verb(struct memcached_call *call)
+{
+    void (*plan)(struct memcached_call *) = PLANS[call->text->verb];
+
+    (plan == NULL ? plan_refused : plan)(call);
+}
+
+void memcached_plan_text(struct memcached_call *call)
+{
+    const struct memcached_text_request *r = call->text;
+    struct memory_operation *op = call->op;
+
+    op->name = memcached_verb_name(r->verb);
+    op->is_write = !memcached_verb_reads(r->verb);
+    if (!memcached_user_find(call)) {
+        memcached_plan_text_login(call);
+        return;
+    }
+    op->silent = r->noreply;
+    if (r->error != NULL && r->skip > 0 && strcmp(r->error, MEMCACHED_TOO_LARGE) == 0)
+        plan_too_large(call);
+    else if (r->error != NULL)
+        memcached_answer_text(call, r->error);
+    else if (!memcached_user_may_run(call->user, op->name, op->is_write))
+        memcached_refuse(call, MEMCACHED_STATUS_NOT_LET_IN, "this user may not run '%s'", op->name);
+    else
+        plan_verb(call);
+}
