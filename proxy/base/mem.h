@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 void *mem_new(size_t size);                    /* zeroed; free() */
 void *mem_resize(void *old, size_t size);      /* as realloc() */
@@ -15,8 +16,8 @@ static inline void mem_soon(const void *at, size_t len)
 {
     enum { LINE_BYTES = 64 };
 
-    for (size_t i = 0; i < len; i += LINE_BYTES)
-        __builtin_prefetch((const char *)at + i);
+    for (size_t i = 0; i < len; i += LINE_BYTES) /* in numbers: NULL + i would be undefined */
+        __builtin_prefetch((const void *)((uintptr_t)at + i));
 }
 
 /* Pages of the system's own, aligned to their size, which is a power of two; they go back to it by
