@@ -348,12 +348,13 @@ static void log_failure(const struct memory_request *r, const struct memory_refu
 void memory_attempt_fail(struct memory_attempt *a, const struct memory_refusal *refusal)
 {
     struct memory_request *r = a->request;
-    struct memory_part *p = &r->parts[a->part];
+    struct memory_part *p;
     struct memory_refusal told = *refusal;
     struct buf text = { 0 };
 
     if (a->tombstone)
         return;
+    p = &r->parts[a->part];
     a->tombstone = true;
     counter_add(&a->shard->stats->failures, 1);
     if (r->session == NULL)
