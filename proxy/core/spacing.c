@@ -1,23 +1,27 @@
 /* See spacing.h.  Pure: handed counts, never a clock. */
 #include "proxy/core/spacing.h"
 
-/* Without the wait clearly more must be served, to be worth its cost; with it about as much. */
+/* Without the wait clearly more must be served, to be worth its cost; with it about as much.  After
+ * the epoch that follows the trial. */
 static bool trial_won(const struct spacing *s)
 {
+    uint64_t after = s->requests, least = s->before < after ? s->before : after;
+
     if (s->without)
-        return s->requests * 100 >= s->before * 95;
-    return s->requests * 100 > s->before * 115;
+        return s->tried * 100 >= least * 95;
+    return s->tried * 100 > (s->before + after - least) * 115;
 }
 
-static void end_trial(struct spacing *s)
+static void judge_trial(struct spacing *s)
 {
-    s->trial = false;
     if (trial_won(s)) {
         s->without = !s->without;
         s->rest_epochs = SPACING_FIRST_EPOCHS;
     } else if (s->rest_epochs < SPACING_MOST_EPOCHS) {
         s->rest_epochs *= 2;
     }
+    s->doubt = false;
+    s->epochs = 0;
 }
 
 static void end_epoch(struct spacing *s)
@@ -25,11 +29,14 @@ static void end_epoch(struct spacing *s)
     if (s->rest_epochs == 0)
         s->rest_epochs = SPACING_FIRST_EPOCHS;
     if (s->turns < SPACING_EPOCH_TURNS) { /* nothing to compare: it begins anew */
-        s->trial = false;
+        s->trial = s->doubt = false;
         s->epochs = 0;
     } else if (s->trial) {
-        end_trial(s);
-        s->epochs = 0;
+        s->trial = false;
+        s->doubt = true;
+        s->tried = s->requests;
+    } else if (s->doubt) {
+        judge_trial(s);
     } else if (++s->epochs >= s->rest_epochs) {
         s->trial = true;
         s->before = s->requests;

@@ -17,7 +17,8 @@
  *
  * It can cost throughput all the same.  So the worker now and then tries for a moment what happens
  * without the wait (or with it), and keeps what serves more; where both serve about the same, it
- * waits, which is cheaper.  A trial that changes nothing makes the next one rarer. */
+ * waits, which is cheaper.  The load changes by itself, too: so a trial must show more than the time
+ * before it and the time after it.  One that changes nothing makes the next one rarer. */
 #pragma once
 
 #include <stdbool.h>
@@ -36,13 +37,15 @@ enum {
 struct spacing {
     uint64_t wait_us;
     bool without;         /* chosen: no wait */
-    bool trial;           /* this epoch does the other thing */
+    bool trial;           /* this epoch does the other thing, */
+    bool doubt;           /* or comes after one that did */
     uint32_t ticks;       /* of this epoch */
     uint32_t turns;       /* of it with a crowd */
     uint32_t epochs;      /* since the last trial */
     uint32_t rest_epochs; /* until the next one; 0: SPACING_FIRST_EPOCHS */
     uint64_t requests;    /* of this epoch */
     uint64_t before;      /* of the epoch before the trial */
+    uint64_t tried;       /* of the trial */
 };
 
 /* Of those that asked lately, so many waited at once at most. */
