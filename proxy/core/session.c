@@ -420,7 +420,7 @@ void session_write_through(struct session *s, struct slice bytes)
 {
     size_t put = 0;
 
-    if (s->out.len == 0 && s->state != SESSION_CLOSING) {
+    if (bytes.len > 0 && s->out.len == 0 && s->state != SESSION_CLOSING) {
         struct iovec place = { (void *)bytes.at, bytes.len };
         enum err err = conn_write(&s->conn, &place, 1, &put);
 
