@@ -17,8 +17,8 @@
  *
  * It can cost throughput all the same.  So the worker now and then tries for a moment what happens
  * without the wait (or with it), and keeps what serves more; where both serve about the same, it
- * waits, which is cheaper.  The load changes by itself, too: so a trial must show more than the time
- * before it and the time after it.  One that changes nothing makes the next one rarer. */
+ * waits, which is cheaper.  The load changes by itself, too: so a trial must show more than the
+ * time before it and the time after it.  One that changes nothing makes the next one rarer. */
 #pragma once
 
 #include <stdbool.h>
