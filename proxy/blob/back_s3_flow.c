@@ -378,14 +378,12 @@ static void tell_head(struct s3_upstream *u)
         c->events->head(c);
 }
 
-/* A store that has all that the client sent so far is not the one who is waited for. */
 static void move_deadline(struct s3_upstream *u)
 {
     struct blob_call *c = u->call;
     uint64_t stall_ms = pool_of(u->shard)->stall_timeout_ms;
-    bool has_all = u->stage == S3_ASKS && !is_all_sent(c) && unsent(u) == 0;
 
-    c->deadline_us = stall_ms == 0 || c->holds || has_all ? 0 : now_of(u) + stall_ms * 1000;
+    c->deadline_us = stall_ms == 0 || c->holds ? 0 : now_of(u) + stall_ms * 1000;
 }
 
 static size_t take_body(struct s3_upstream *u, struct slice in, bool *ends)
@@ -607,7 +605,7 @@ static void open_shard(struct blob_shard *shard)
                        shard->settings);
 }
 
-static void time_out(struct blob_call *c, uint64_t now_us)
+static void time_out(struct blob_call *c)
 {
     struct s3_upstream *u = c->lease;
 
@@ -622,7 +620,10 @@ static void time_out(struct blob_call *c, uint64_t now_us)
         blob_call_room_later(c);
         return;
     }
-    (void)now_us;
+    if (u->stage == S3_ASKS && !is_all_sent(c) && unsent(u) == 0) {
+        c->deadline_us = 0; /* it has all that came: who is waited for is the client */
+        return;
+    }
     upstream_fail(&u->base, ERR_TIMEOUT,
                   u->stage == S3_ANSWERS || !is_all_sent(c)
                       ? "its body has not moved within stall_timeout"
@@ -635,7 +636,7 @@ static void tick_calls(struct list *calls, uint64_t now_us)
         struct blob_call *c = LIST_ITEM(link, struct blob_call, link);
 
         if (c->deadline_us > 0 && now_us > c->deadline_us && c->failed == ERR_NONE)
-            time_out(c, now_us);
+            time_out(c);
     }
 }
 

@@ -74,7 +74,7 @@ void blob_fan_free(struct blob_fan *fan)
 /* Stores that work long say blanks meanwhile, which readers of XML will not have at a beginning. */
 static struct slice without_blanks(struct slice s)
 {
-    while (s.len > 0 && memchr(" \t\r\n", s.at[0], 4) != NULL)
+    while (s.len > 0 && strchr(" \t\r\n", s.at[0]) != NULL && s.at[0] != '\0')
         s = slice_from(s, 1);
     return s;
 }

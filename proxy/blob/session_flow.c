@@ -213,11 +213,13 @@ static void drained(struct session *base)
         s->request->deed->hold(s->request, false);
 }
 
-/* A body that will not come. */
+/* A body that will not come.  A process that drains asks all who wait; who sends on may do so. */
 static void half_closed(struct session *base)
 {
     struct blob_session *s = of(base);
 
+    if (base->worker->draining && !base->ended)
+        return;
     if (s->stage == BLOB_BODY || s->stage == BLOB_DROPPING)
         session_close(base, CLOSE_CLIENT_LEFT);
 }

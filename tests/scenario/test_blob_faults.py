@@ -1,0 +1,275 @@
+#!/usr/bin/python3
+"""Blob pools amid faults of stores and clients: nothing half visible, nothing lost, and nobody else's trouble."""
+import contextlib
+
+from lib import *
+from lib.blob import *
+from lib.blob_load import BlobLoad
+from lib.process import run
+
+FAST = {"probe_interval": "50ms", "probe_timeout": "1s", "rise": 1, "fall": 3, "breaker_open": "50ms", "backoff_max": "100ms",
+        "connect_timeout": "1s"}
+
+
+def url_of(address):
+    return f"s3://{ID}:{SECRET}@{address}"
+
+
+class FaultCase(Case):
+    def serve(self, wired=False, **options):
+        """Two servers that speak S3, each another Sheaf over a folder; the first behind a faulty wire, if so asked."""
+        self.stores = [Sheaf(self, blob_pool([folder_url(self, sync="never")]), proxy={"workers": 1}) for _ in range(2)]
+        addresses = ["%s:%d" % each.target("mail") for each in self.stores]
+        if wired:
+            self.wire = Faults(self, self.stores[0].target("mail"))
+            addresses[0] = self.wire.address
+        self.options = {"stamp": "no", "unsigned_access": "yes", **FAST, **options}
+        self.pool = blob_pool([url_of(each) for each in addresses], **self.options)
+        self.sheaf = Sheaf(self, self.pool)
+        self.s3 = s3_client(self.sheaf.target("mail"))
+        for bucket in ("load", "bucket"):
+            self.s3.create_bucket(Bucket=bucket)
+        keys = [f"k{n}" for n in range(30)]
+        places = self.sheaf.route(*keys, name="mail")
+        self.of_first, self.of_second = ([key for key, place in zip(keys, places) if place[3] == n] for n in "01")
+        for key in keys:
+            self.s3.put_object(Bucket="bucket", Key=key, Body=key.encode())
+
+    def shard(self, index=0):
+        return self.sheaf.status()["pools"][0]["shards"][index]
+
+    def status_of(self, function, **arguments):
+        try:
+            return function(Bucket="bucket", **arguments)["ResponseMetadata"]["HTTPStatusCode"]
+        except ClientError as error:
+            return error.response["ResponseMetadata"]["HTTPStatusCode"]
+
+    def put(self, key, body=b"x"):
+        return self.status_of(self.s3.put_object, Key=key, Body=body)
+
+    def get(self, key):
+        return self.s3.get_object(Bucket="bucket", Key=key)["Body"].read()
+
+    def the_others_are_served(self):
+        for key in self.of_second[:4]:
+            self.assertEqual(self.get(key), key.encode())
+
+    def strangers(self, load):
+        """Errors of keys whose shard had no trouble."""
+        keys = load.keys
+        first = {key for key, place in zip(keys, self.sheaf.route(*keys, name="mail")) if place[3] == "0"}
+        return [error for error in load.errors if error[0] not in first]
+
+
+class UnderLoad(FaultCase):
+    def test_a_store_that_is_killed_and_stopped_again_and_again(self):
+        self.serve(timeout="1s")
+        with BlobLoad(self.sheaf) as load:
+            wait_until(load.ops(50), what="work to go on")
+            for kind in ("kill", "stop", "kill", "stop"):
+                store = self.stores[0]
+                if kind == "kill":
+                    store.process.kill()
+                else:
+                    store.process.stop()
+                wait_until(lambda: not self.shard()["health"]["up"], what="the store to be found down")
+                wait_until(load.ops(50), what="the others to be served")
+                if kind == "kill":
+                    store.start()
+                else:
+                    store.process.cont()
+                wait_until(lambda: self.shard()["health"]["up"], what="the store to be found up")
+                wait_until(load.ops(50), what="work to go on")
+        self.assertEqual(self.strangers(load)[:3], [])
+        load.check(self)
+
+    def test_reloads_disturb_nobody(self):
+        self.serve()
+        with BlobLoad(self.sheaf) as load:
+            for n in range(6):
+                wait_until(load.ops(30), what="work to go on")
+                self.pool[1].update({"max_upstreams": 10 + n, "timeout": f"{30 + n}s", "access_key": [f"{ID} {SECRET}", f"MORE{n} x"]})
+                self.sheaf.reload(self.pool)
+                wait_until(lambda: self.sheaf.status()["generation"] >= n + 2, what="the reload")
+        self.assertEqual(load.errors[:3], [])
+        load.check(self)
+
+    def test_what_is_under_way_at_the_end_is_finished(self):
+        self.serve()
+        uploads = []
+        for key in (self.of_first[0], self.of_second[0]):
+            session = socket.create_connection(self.sheaf.target("mail"), timeout=30 * SLOW)
+            session.sendall(f"PUT /bucket/{key} HTTP/1.1\r\nhost: x\r\ncontent-length: 400000\r\n\r\n".encode() + b"y" * 200_000)
+            uploads.append((key, session))
+        load = BlobLoad(self.sheaf)
+        with load:
+            wait_until(load.ops(50), what="work to go on")
+            wait_until(lambda: self.sheaf.status()["pools"][0]["requests_open"] >= 2, what="the uploads to be under way")
+            self.sheaf.terminate()
+            wait_until(lambda: load.errors, what="the end to be noticed")
+            for key, session in uploads:
+                session.sendall(b"y" * 200_000)
+                self.assertEqual(answer(session, "PUT")[0], 200)
+                session.close()
+            self.assertEqual(self.sheaf.wait(), 0)
+        for _, text in load.errors:
+            self.assertNotRegex(text, "^[45]")  # connections end between requests; none is refused
+        self.sheaf.start()
+        load.check(self)
+        for key, _ in uploads:
+            self.assertEqual(self.get(key), b"y" * 400_000)
+
+
+class Stores(FaultCase):
+    def test_a_stopped_store_is_named_and_nobody_elses_trouble(self):
+        self.serve(timeout="500ms", probe="no", fall=100)
+        self.stores[0].process.stop()
+        for function, more in ((self.s3.get_object, {}), (self.s3.put_object, {"Body": b"x" * 3_000_000}), (self.s3.delete_object, {})):
+            with self.assertRaises(ClientError) as caught:
+                function(Bucket="bucket", Key=self.of_first[0], **more)
+            self.assertIn("%s:%d" % self.stores[0].target("mail"), str(caught.exception))
+            self.assertEqual(caught.exception.response["Error"]["Code"], "SlowDown")
+        self.the_others_are_served()
+        self.stores[0].process.cont()
+        wait_until(lambda: self.status_of(self.s3.get_object, Key=self.of_first[1]) == 200, what="it to be served again")
+
+    def test_an_answer_that_is_late_is_nobody_elses(self):
+        self.serve(wired=True, timeout="300ms", probe="no", fall=100)
+        self.wire.delay = 0.6
+        for key in self.of_first[:3]:
+            self.assertEqual(self.status_of(self.s3.get_object, Key=key), 503)
+        self.wire.delay = 0
+        for key in self.of_first[3:]:
+            self.assertEqual(self.get(key), key.encode())
+
+    def test_slow_answers_are_answers(self):
+        self.serve(wired=True)
+        self.wire.delay = 0.1
+        body = random.randbytes(300_000)
+        self.assertEqual(self.put(self.of_first[0], body), 200)
+        self.assertTrue(self.get(self.of_first[0]) == body)
+        self.the_others_are_served()
+
+    def test_of_an_upload_that_the_store_breaks_off_nothing_is_seen(self):
+        self.serve(wired=True, probe="no", fall=100)
+        key = self.of_first[0]
+        for passes in (100, 2000, 100_000, 900_000, 1_200_000):
+            self.wire.ask_cut_after = passes
+            self.assertEqual(self.put(key, b"y" * 2_000_000), 503)
+            self.wire.heal()
+            self.assertEqual(wait_until(lambda: self.get(key)), key.encode())
+
+    def test_who_did_not_hear_that_his_upload_was_completed_asks_again(self):
+        self.serve(wired=True, probe="no", fall=100)
+        where = {"Bucket": "bucket", "Key": self.of_first[0]}
+        upload = self.s3.create_multipart_upload(**where)["UploadId"]
+        parts = [{"PartNumber": n, "ETag": self.s3.upload_part(**where, UploadId=upload, PartNumber=n, Body=body)["ETag"]}
+                 for n, body in ((1, b"a" * (5 << 20)), (2, b"b"))]
+        self.wire.cut_after = 1
+        with self.assertRaises(ClientError):
+            self.s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": parts})
+        self.wire.heal()
+        self.assertEqual(self.get(where["Key"]), b"a" * (5 << 20) + b"b")
+        tag = self.s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": parts})["ETag"]
+        self.assertEqual(tag, self.s3.head_object(**where)["ETag"])
+        self.s3.put_object(**where, Body=b"new")
+        with self.assertRaises(ClientError) as caught:
+            self.s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": parts})
+        self.assertEqual(caught.exception.response["Error"]["Code"], "NoSuchUpload")
+        self.assertEqual(self.get(where["Key"]), b"new")
+
+    def test_copies_that_break_leave_what_was_there(self):
+        self.serve(wired=True, probe="no", fall=100)
+        self.assertEqual(self.put(self.of_first[0], b"z" * 3_000_000), 200)
+        self.wire.cut_after = 1_000_000
+        self.assertEqual(self.status_of(self.s3.copy_object, Key=self.of_second[0], CopySource=f"bucket/{self.of_first[0]}"), 503)
+        self.wire.heal()
+        self.assertEqual(self.get(self.of_second[0]), self.of_second[0].encode())
+        self.assertEqual(self.put(self.of_second[1], b"z" * 3_000_000), 200)
+        self.wire.ask_cut_after = 1_000_000
+        self.assertEqual(self.status_of(self.s3.copy_object, Key=self.of_first[1], CopySource=f"bucket/{self.of_second[1]}"), 503)
+        self.wire.heal()
+        self.assertEqual(wait_until(lambda: self.get(self.of_first[1])), self.of_first[1].encode())
+
+
+class Clients(FaultCase):
+    def test_clients_that_stall_are_not_their_shards_fault(self):
+        self.serve(stall_timeout="1s", timeout="1s", probe="no", fall=2)
+        sessions = []
+        for key in self.of_first[:6]:
+            for said, sent in ((5_000_000, 2_000_000), (100, 50)):
+                session = socket.create_connection(self.sheaf.target("mail"), timeout=30 * SLOW)
+                session.sendall(b"PUT /bucket/%s HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (key.encode(), said) + b"y" * sent)
+                sessions.append(session)
+        for session in sessions:
+            with contextlib.suppress(ConnectionError):
+                while more := session.recv(65536):
+                    self.assertNotIn(b"HTTP/1.1 2", more)
+                    self.assertNotIn(b"Shard", more)
+            session.close()
+        self.assertEqual((self.shard()["health"]["state"], self.shard()["totals"]["failures"]), ("up", 0))
+        for key in self.of_first:
+            self.assertEqual(self.get(key), key.encode())
+
+    def test_clients_that_leave_take_what_was_under_way_along(self):
+        self.serve(wired=True)
+        key = self.of_first[0]
+        self.assertEqual(self.put(key, b"z" * 20_000_000), 200)
+        for request in (b"GET /bucket/%s HTTP/1.1\r\nhost: x\r\n\r\n" % key.encode(),
+                        b"PUT /bucket/%s HTTP/1.1\r\nhost: x\r\ncontent-length: 20000000\r\n\r\n" % key.encode() + b"y" * 5_000_000):
+            for _ in range(5):
+                with socket.create_connection(self.sheaf.target("mail"), timeout=30 * SLOW) as session:
+                    session.sendall(request)
+                    if request.startswith(b"GET"):
+                        session.recv(100_000)
+            wait_until(lambda: self.sheaf.status()["pools"][0]["requests_open"] == 0, what="nothing to be under way")
+        self.assertTrue(self.get(key) == b"z" * 20_000_000)
+        self.assertEqual(self.shard()["health"]["state"], "up")
+        # What was under way for them was closed: at the store nothing is under way either.
+        wait_until(lambda: self.stores[0].status()["pools"][0]["requests_open"] == 0, what="the store to be idle")
+
+    def test_a_reader_by_bits_gets_every_byte(self):
+        self.serve()
+        for key in (self.of_first[0], self.of_second[0]):
+            body = random.randbytes(6_000_000)
+            self.assertEqual(self.put(key, body), 200)
+            with socket.socket() as session:
+                session.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+                session.connect(self.sheaf.target("mail"))
+                session.sendall(b"GET /bucket/%s HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n" % key.encode())
+                got = bytearray()
+                while more := session.recv(2000 if len(got) < 200_000 else 1 << 20):
+                    got += more
+            self.assertTrue(bytes(got).partition(b"\r\n\r\n")[2] == body)
+
+
+class FullDisk(Case):
+    def test_a_folder_that_is_full_keeps_what_it_has(self):
+        small = self.folder() / "small"
+        small.mkdir()
+        code, _, err = run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small])
+        if code != 0:
+            self.skipTest(f"no small file system can be mounted here: {err}")
+        self.addCleanup(run, ["umount", "-l", small])
+        sheaf = Sheaf(self, blob_pool([f"file://{small}", folder_url(self)]))
+        s3 = s3_client(sheaf.target("mail"))
+        s3.create_bucket(Bucket="bucket")
+        keys = [f"k{n}" for n in range(20)]
+        places = sheaf.route(*keys, name="mail")
+        of_small, of_large = ([key for key, place in zip(keys, places) if place[3] == n] for n in "01")
+        for key in keys:
+            s3.put_object(Bucket="bucket", Key=key, Body=key.encode())
+        for key in of_small[:3]:
+            with self.assertRaises(ClientError) as caught:
+                s3.put_object(Bucket="bucket", Key=key, Body=b"x" * 3_000_000)
+            self.assertGreaterEqual(caught.exception.response["ResponseMetadata"]["HTTPStatusCode"], 500)
+        for key in of_large:
+            s3.put_object(Bucket="bucket", Key=key, Body=b"x" * 3_000_000)
+        for key in of_small:
+            self.assertEqual(s3.get_object(Bucket="bucket", Key=key)["Body"].read(), key.encode())
+            s3.put_object(Bucket="bucket", Key=key, Body=b"y" * 10_000)    # what the large ones took was given back
+        self.assertEqual(len(s3.list_objects_v2(Bucket="bucket")["Contents"]), 20)
+
+
+if __name__ == "__main__":
+    main()
