@@ -23,6 +23,8 @@ class Faults:
         garbage         bytes put in place of the next piece of a reply, once,
         garbage_after   where the last request held these bytes; so probes do not take it
         one_byte        replies pass byte by byte
+        ask_cut_after   so many bytes of each connection's requests pass (counted from when it is set), then it is
+                        closed; None: all
         ask_delay       seconds by which each piece of a request, of at most 64 KiB, is late;
                         `late_asks` counts them
 
@@ -36,7 +38,7 @@ class Faults:
         self.garbage = None
         self.garbage_after = b""
         self.one_byte = False
-        self._cut_after = None
+        self._cut_after = self._ask_cut_after = None
         self._target = target
         self._lock = threading.Lock()
         self._wires = []
@@ -62,6 +64,17 @@ class Faults:
             self._cut_after = count
             for wire in self._wires:
                 wire.passed = 0
+
+    @property
+    def ask_cut_after(self):
+        return self._ask_cut_after
+
+    @ask_cut_after.setter
+    def ask_cut_after(self, count):
+        with self._lock:
+            self._ask_cut_after = count
+            for wire in self._wires:
+                wire.ask_passed = 0
 
     @property
     def wires(self):
@@ -103,7 +116,7 @@ class Faults:
 
     def heal(self):
         self.delay, self.black_hole, self.garbage, self.one_byte = 0, False, None, False
-        self.cut_after = None
+        self.cut_after = self.ask_cut_after = None
 
     def take_garbage(self, asked):
         if self.garbage is None or self.garbage_after not in asked:
@@ -139,7 +152,7 @@ class _Wire:
 
     def __init__(self, faults, near, far):
         self.faults, self.near, self.far = faults, near, far
-        self.passed = 0
+        self.passed = self.ask_passed = 0
         self.asked = b""
         for side in (near, far):
             if side.family == socket.AF_INET:
@@ -168,6 +181,11 @@ class _Wire:
             if self.faults.ask_delay:
                 self.faults.late_asks += 1
                 time.sleep(self.faults.ask_delay)
+            limit = self.faults.ask_cut_after
+            if limit is not None and self.ask_passed + len(data) >= limit:
+                self.far.sendall(data[:limit - self.ask_passed])
+                return
+            self.ask_passed += len(data)
             if not self.faults.black_hole:
                 self.far.sendall(data)
 
