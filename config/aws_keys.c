@@ -119,6 +119,27 @@ enum err aws_keys_parse(struct slice text, struct aws_keys *out, struct buf *why
     return err;
 }
 
+enum err aws_keys_of_texts(struct slice id, struct slice secret, struct slice token,
+                           struct aws_keys *out, struct buf *why)
+{
+    struct aws_keys keys = { 0 };
+    enum err err = ERR_NONE;
+
+    if (id.len == 0 || secret.len == 0) {
+        buf_format(why, "it has no %s", id.len == 0 ? "AccessKeyId" : "SecretAccessKey");
+        return ERR_NOT_FOUND;
+    }
+    err = take("AccessKeyId", id, keys.id, AWS_KEYS_ID_MOST, why);
+    if (err == ERR_NONE)
+        err = take("SecretAccessKey", secret, keys.secret, AWS_KEYS_SECRET_MOST, why);
+    if (err == ERR_NONE && token.len > 0)
+        err = take("the token", token, keys.token, AWS_KEYS_TOKEN_MOST, why);
+    if (err == ERR_NONE)
+        *out = keys;
+    explicit_bzero(&keys, sizeof(keys));
+    return err;
+}
+
 static enum err read_all(int fd, uint8_t *at, size_t *len, struct buf *why)
 {
     struct stat stat;

@@ -24,8 +24,11 @@ struct aws_keys {
     char token[AWS_KEYS_TOKEN_MOST + 1]; /* "": none */
 };
 
-/* All three: `out` is untouched on failure, and `why` says what was wrong, without secrets. */
+/* All: `out` is untouched on failure, and `why` says what was wrong, without secrets. */
 enum err aws_keys_parse(struct slice text, struct aws_keys *out, struct buf *why) MUST_CHECK;
 enum err aws_keys_read(const char *file, struct aws_keys *out, struct buf *why) MUST_CHECK;
+/* As a service handed them out; an empty token: there is none. */
+enum err aws_keys_of_texts(struct slice id, struct slice secret, struct slice token,
+                           struct aws_keys *out, struct buf *why) MUST_CHECK;
 /* AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN. */
 enum err aws_keys_of_environment(struct aws_keys *out, struct buf *why) MUST_CHECK;

@@ -93,6 +93,8 @@ static enum err take_keys(struct loading *l, struct endpoint_settings *e, struct
         return ERR_NONE;
     keys = arena_new(l->arena, sizeof(*keys));
     e->store.keys = keys;
+    if (e->store.credentials == BLOB_CREDENTIALS_METADATA) /* they come when it serves */
+        return ERR_NONE;
     if (e->store.credentials == BLOB_CREDENTIALS_ENVIRONMENT)
         return aws_keys_of_environment(keys, why);
     buf_format(why, "%s: ", e->store.credentials_file);

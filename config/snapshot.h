@@ -52,6 +52,7 @@ enum blob_credentials {
     BLOB_CREDENTIALS_URL, /* user and password of the endpoint; without: nothing is signed */
     BLOB_CREDENTIALS_ENVIRONMENT, /* AWS_ACCESS_KEY_ID and its like, at load */
     BLOB_CREDENTIALS_FILE,        /* read again when it changes */
+    BLOB_CREDENTIALS_METADATA,    /* of a service that hands out temporary ones */
 };
 enum blob_sync { BLOB_SYNC_ALWAYS, BLOB_SYNC_INTERVAL, BLOB_SYNC_NEVER };
 enum blob_layout { BLOB_LAYOUT_KEYS, BLOB_LAYOUT_STALWART };
@@ -65,7 +66,7 @@ struct blob_store {
     enum blob_style style;
     enum blob_credentials credentials;
     const char *credentials_file;
-    const struct aws_keys *keys; /* as they were at load; NULL: those of the URL, if any */
+    const struct aws_keys *keys; /* at load; empty: not known; NULL: those of the URL, if any */
     const char *folder;          /* path; NULL: it is a server */
     const char *folder_bucket;   /* that it is, in the mail server's layout */
     enum blob_sync sync;

@@ -4,7 +4,7 @@
 #include "config/tables_pool.h"
 
 static const char *const STYLES[] = { "path", "virtual", NULL };
-static const char *const CREDENTIALS[] = { "url", "environment", "file", NULL };
+static const char *const CREDENTIALS[] = { "url", "environment", "file", "metadata", NULL };
 static const char *const SYNCS[] = { "always", "interval", "never", NULL };
 static const char *const LAYOUTS[] = { "keys", "stalwart", NULL };
 static const char *const TRANSFORMS[] = { "none", "stalwart", NULL };
@@ -128,7 +128,9 @@ const struct option tables_blob_url[] = {
     { "credentials", OPTION_WORD, AT(store.credentials), "url", .words = CREDENTIALS,
       .text =
           "where its access key comes from: the URL; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and "
-          "AWS_SESSION_TOKEN of the environment; or a file that is read again when it changes" },
+          "AWS_SESSION_TOKEN of the environment; a file that is read again when it changes; or the "
+          "metadata service of an instance or a container, or STS for a web identity, as the "
+          "environment says to AWS's own tools" },
     { "credentials_file", OPTION_FILE, AT(store.credentials_file), .form = "FILE",
       .text = "that file, as AWS's tools have it; its profile \"default\" counts" },
     { "sync", OPTION_WORD, AT(store.sync), "always", .words = SYNCS,

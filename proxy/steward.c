@@ -16,6 +16,7 @@
 #include "proxy/daemon.h"
 #include "proxy/steward_clusters.h"
 #include "proxy/steward_keys.h"
+#include "proxy/steward_keys_service.h"
 #include "proxy/steward_probes.h"
 #include "proxy/steward_samples.h"
 
@@ -37,6 +38,7 @@ struct steward {
     struct clusters *clusters; /* of SQL pools */
     struct samples *samples;
     struct steward_keys *keys;
+    struct keys_service *keys_service;
     struct mailbox *box;
     int bell_fd; /* rung by workers, see board.h */
     struct event *tick, *bell;
@@ -243,6 +245,7 @@ static void watch_all(struct steward *s, struct assembly *next, const uint32_t *
     clusters_follow(s->clusters, next, was);
     probes_follow(s->probes, next, was);
     steward_keys_follow(s->keys, next);
+    keys_service_follow(s->keys_service, next);
 }
 
 enum err steward_follow(struct steward *s, struct assembly *next, const struct diff *diff,
@@ -283,6 +286,7 @@ enum err steward_start(struct daemon *daemon, struct steward **out, struct buf *
     s->samples = samples_new();
     s->clusters = clusters_new();
     s->keys = steward_keys_new();
+    s->keys_service = keys_service_new();
     TRY(hang_bell(s));
     TRY(mailbox_open(d->base, s, &s->box));
     TRY(probes_start(d->resolver, s->box, probed, &s->probes));
@@ -303,6 +307,7 @@ void steward_stop(struct steward **where)
     probes_stop(&s->probes);
     clusters_free(&s->clusters);
     steward_keys_free(&s->keys);
+    keys_service_free(&s->keys_service);
     mailbox_close(&s->box);
     if (s->tick != NULL)
         event_free(s->tick);

@@ -18,6 +18,8 @@ enum {
     HEAD_BYTES = HTTP1_HEAD_MAX_BYTES,
 };
 
+static const char NO_KEYS[] = "its metadata service has given no keys for it, or they have ended";
+
 enum s3_stage { S3_IDLE, S3_CONNECTS, S3_ASKS, S3_ANSWERS };
 
 /* A shard's connections. */
@@ -138,6 +140,14 @@ static const struct aws_keys *newest_keys(struct s3_row *row, struct keyring *ri
     return &row->keys->keys;
 }
 
+/* A service hands them out: they have not come yet, or have ended. */
+static bool lacks_keys(const struct blob_shard *shard)
+{
+    struct keyring *ring = shard->side->assembly->keyrings[shard->settings->number];
+
+    return ring != NULL && newest_keys(row_of(shard), ring)->id[0] == '\0';
+}
+
 /* The keys are those of its URL, or lie in a ring. */
 static void take_keys(struct s3_upstream *u, struct sigv4_signer *signer)
 {
@@ -180,11 +190,12 @@ static void ask(struct s3_upstream *u)
 
     u->awaits_continue = streams(c) && c->ask.length > CONTINUE_BYTES;
     speaker = speaker_of(u);
-    err = s3_put_ask(u->base.endpoint, &c->ask, &speaker, &out);
+    err = lacks_keys(u->shard) ? ERR_LOGIN : s3_put_ask(u->base.endpoint, &c->ask, &speaker, &out);
     if (err != ERR_NONE) {
         u->call = NULL;
         buf_fini(&out);
-        refuse(c, ERR_LIMIT, "the request's fields are too many or too long for it");
+        refuse(c, err == ERR_LOGIN ? err : ERR_LIMIT,
+               err == ERR_LOGIN ? NO_KEYS : "the request's fields are too many or too long for it");
         upstream_gone(u);
         return;
     }
@@ -224,6 +235,10 @@ static void start(struct blob_call *c)
     struct list *idle = list_first(&row->idle);
     uint32_t share = pool_of(shard)->max_upstreams / shard->side->worker->count;
 
+    if (lacks_keys(shard)) {
+        refuse(c, ERR_LOGIN, NO_KEYS);
+        return;
+    }
     if (idle != NULL) {
         lease(LIST_ITEM(idle, struct s3_upstream, idle_link), c);
         return;
