@@ -21,17 +21,18 @@ from lib.case import Case, eventually, main, wait_until, REPOSITORY, SLOW
 from lib.certificates import Certificates
 from lib.faults import Faults
 from lib.load import Load
+from lib.memcached import MemcachedServer, MemcachedSession, binary, command
 from lib.placement import keys_on_shards, shard_of
 from lib.ports import free_port
 from lib.postgres import Postgres, Replica
 from lib.process import Process
 from lib.redis_server import RedisServer
 from lib.resp import Failure, Push, RespSession, Status, Verbatim, encode
-from lib.sheaf import Sheaf, ini, pool, sql_pool
+from lib.sheaf import Sheaf, cache_pool, ini, pool, sql_pool
 from lib.twin import Twin
 
 __all__ = [
     "Case", "eventually", "main", "wait_until", "REPOSITORY", "SLOW", "Certificates", "Faults", "Load",
-    "keys_on_shards", "shard_of", "free_port", "Postgres", "Replica", "Process", "RedisServer", "Failure", "Push",
-    "RespSession", "Status", "Verbatim", "encode", "Sheaf", "ini", "pool", "sql_pool", "Twin",
+    "MemcachedServer", "MemcachedSession", "binary", "command", "keys_on_shards", "shard_of", "free_port", "Postgres", "Replica", "Process", "RedisServer", "Failure", "Push",
+    "RespSession", "Status", "Verbatim", "encode", "Sheaf", "cache_pool", "ini", "pool", "sql_pool", "Twin",
 ]

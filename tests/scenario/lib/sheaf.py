@@ -45,6 +45,12 @@ def pool(shards, name="main", **options):
             {"listen": f"redis://127.0.0.1:{free_port()}", "shard": urls, **options})
 
 
+def cache_pool(shards, name="main", **options):
+    """The same over memcached servers."""
+    urls = [shard if isinstance(shard, str) else f"memcached://{shard.address}" for shard in shards]
+    return pool(urls, name, **{"listen": f"memcached://127.0.0.1:{free_port()}", **options})
+
+
 def sql_pool(primary, replicas=(), name="main", **options):
     """A pool over PostgreSQL servers (or URLs), with a listener of its own that lets in whom they know.
 

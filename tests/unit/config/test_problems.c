@@ -61,19 +61,6 @@ static void lines_that_are_wrong_are_named(void)
           "t.ini:1: warning: [memory a]: jump is odd\nt.ini:1: warning: [memory a]: so is this\n" },
         { POOL "on_shard_down = panic\n",
           "t.ini:4: on_shard_down: must be error or miss, not \"panic\"\n" },
-        { POOL "on_shard_down = miss\n",
-          "t.ini:4: on_shard_down: miss is of memcached pools; Redis keeps more than caches\n" },
-        { CACHE "on_shard_down = miss\n", "" },
-        { CACHE "shard = redis://10.0.0.2\n",
-          "t.ini:4: shard: the shards of a pool are of one kind, and the first is memcached "
-          "(t.ini:3)\n" },
-        { CACHE "listen = redis://127.0.0.1:7001\n",
-          "t.ini:4: listen: redis clients over memcached shards are not served yet: listen as "
-          "memcached://, or make another pool\n" },
-        { CACHE "shard = memcached://10.0.0.2/1\n",
-          "t.ini:4: shard: memcached has no databases\n" },
-        { CACHE "user = a b allow=@read,get deny=@dangerous\n",
-          "t.ini:4: user: memcached's commands are @read, @write or @all, not @dangerous\n" },
         { POOL "stamp = maybe\n", "t.ini:4: stamp: must be yes or no, not \"maybe\"\n" },
         { POOL "timeout = 0\n", "t.ini:4: timeout: must be 1ms to 1d, not \"0\"\n" },
         { POOL "timeout = 400\n",
@@ -102,6 +89,28 @@ static void lines_that_are_wrong_are_named(void)
         { POOL "hash = ${a b}\n",
           "t.ini:4: hash: \"${\" must be followed by the name of an environment "
           "variable and \"}\"\n" },
+        { 0 },
+    };
+
+    check_mistakes(MISTAKES);
+}
+
+static void pools_are_of_one_protocol_and_have_what_is_its_own(void)
+{
+    static const struct mistake MISTAKES[] = {
+        { POOL "on_shard_down = miss\n",
+          "t.ini:4: on_shard_down: miss is of memcached pools; Redis keeps more than caches\n" },
+        { CACHE "on_shard_down = miss\n", "" },
+        { CACHE "shard = redis://10.0.0.2\n",
+          "t.ini:4: shard: the shards of a pool are of one kind, and the first is memcached "
+          "(t.ini:3)\n" },
+        { CACHE "listen = redis://127.0.0.1:7001\n",
+          "t.ini:4: listen: redis clients over memcached shards are not served yet: listen as "
+          "memcached://, or make another pool\n" },
+        { CACHE "shard = memcached://10.0.0.2/1\n",
+          "t.ini:4: shard: memcached has no databases\n" },
+        { CACHE "user = a b allow=@read,get deny=@dangerous\n",
+          "t.ini:4: user: memcached's commands are @read, @write or @all, not @dangerous\n" },
         { 0 },
     };
 
@@ -373,6 +382,7 @@ int main(void)
 {
     RUN(sections_that_are_wrong_are_named);
     RUN(lines_that_are_wrong_are_named);
+    RUN(pools_are_of_one_protocol_and_have_what_is_its_own);
     RUN(urls_of_shards_that_are_wrong_are_named_without_their_passwords);
     RUN(urls_of_listeners_that_are_wrong_are_named);
     RUN(users_that_are_wrong_are_named_without_their_passwords);

@@ -1,4 +1,4 @@
-/* The memcached front without sockets: what a request's parts are, and what their replies become. */
+/* The memcached front without sockets: what requests' parts are, and what replies become. */
 #include <stdlib.h>
 
 #include "proxy/memory/memory.h"

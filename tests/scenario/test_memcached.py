@@ -1,0 +1,394 @@
+#!/usr/bin/python3
+"""Memcached pools: text, meta and binary clients over real memcached servers."""
+import os
+import random
+import re
+import struct
+
+from lib import *
+
+LONG = os.environ.get("SHEAF_LONG") == "1"
+GET, SET, GETQ, GETK, NOOP, INCR, SASL_LIST, SASL_AUTH = 0, 1, 9, 0x0c, 0x0a, 5, 0x20, 0x21
+STORE = struct.pack(">II", 7, 0)
+
+
+def connect(sheaf, user=None, **options):
+    return MemcachedSession(sheaf.target(), user, **options)
+
+
+class Shared(Case):
+    """One pool of three servers for all tests, emptied before each."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.servers = [MemcachedServer(cls) for _ in range(3)]
+        cls.sheaf = Sheaf(cls, cache_pool(cls.servers))
+        cls.one = MemcachedServer(cls)  # what all is compared with
+        cls.keys = [each[0] for each in keys_on_shards(3)]
+
+    def setUp(self):
+        self.session = connect(self.sheaf)
+        self.addCleanup(self.session.end)
+        self.say("flush_all", None, b"OK\r\n")
+
+    def say(self, line, value, reply):
+        self.assertEqual(self.session.ask(line, value), reply)
+
+    def ask(self, opcode, *parts, **more):
+        self.session.send(binary(opcode, *parts, **more))
+        return self.session.packet()
+
+
+class Text(Shared):
+    def test_what_was_set_is_got_and_lies_where_the_key_belongs(self):
+        for shard, key in enumerate(self.keys):
+            self.say(f"set {key} 5 0 4", f"val{shard}", b"STORED\r\n")
+        for shard, key in enumerate(self.keys):
+            row = b"VALUE %s 5 4\r\nval%d\r\nEND\r\n" % (key.encode(), shard)
+            self.say(f"get {key}", None, row)
+            for number, server in enumerate(self.servers):
+                self.assertEqual(server.ask(f"get {key}"), row if number == shard else b"END\r\n")
+
+    def test_keys_of_many_shards_are_got_in_their_order(self):
+        names = [f"k{n}" for n in range(100)]
+        for n, name in enumerate(names):
+            if n % 7:
+                self.session.send(command(f"set {name} {n} 0 {len(name)} noreply", name))
+        random.Random(1).shuffle(names)
+        asked = names + names[:5]
+        rows = b"".join(b"VALUE %s %d %d\r\n%s\r\n" % (n.encode(), int(n[1:]), len(n), n.encode())
+                        for n in asked if int(n[1:]) % 7)
+        self.say("get " + " ".join(asked), None, rows + b"END\r\n")
+        self.assertEqual(self.session.ask("gat 0 " + " ".join(asked)), rows + b"END\r\n")
+
+    def test_noreply_is_silent_whatever_becomes_of_it(self):
+        self.session.send(command("set n 0 0 1 noreply", "5") + command("add n 0 0 1 noreply", "6") +
+                          command("incr n 2 noreply") + command("delete none noreply") + command("touch n 0 noreply") +
+                          command("cas n 0 0 1 1 noreply", "8") + command("delete noreply") +
+                          command("set long 0 0 2000000 noreply", b"x" * 2000000) + command("mn"))
+        self.assertEqual(self.session.reply(), b"MN\r\n")
+        self.say("get n", None, b"VALUE n 0 1\r\n7\r\nEND\r\n")
+
+    def test_values_up_to_the_servers_limit(self):
+        for size in (0, 1, 70_000, 1_000_000):
+            value = os.urandom(size)
+            self.say(f"set big 0 0 {size}", value, b"STORED\r\n")
+            self.say("get big", None, b"VALUE big 0 %d\r\n%s\r\nEND\r\n" % (size, value))
+            self.say("mg big v", None, b"VA %d\r\n%s\r\n" % (size, value))
+        self.say("set big 0 0 1100000", b"x" * 1100000, b"SERVER_ERROR object too large for cache\r\n")
+        self.say("get big", None, b"END\r\n")
+
+    def test_values_beyond_our_own_limit_are_passed_by(self):
+        sheaf = Sheaf(self, cache_pool(self.servers, max_request="100kb"))
+        with connect(sheaf) as session:
+            self.assertEqual(session.ask("set a 0 0 1", "x"), b"STORED\r\n")
+            self.assertEqual(session.ask("set a 0 0 3000000", b"y" * 3_000_000),
+                             b"SERVER_ERROR object too large for cache\r\n")
+            self.assertEqual(session.ask("get a"), b"END\r\n")
+        with connect(sheaf) as session:
+            session.send(binary(SET, b"a", STORE, b"y" * 3_000_000) + binary(NOOP))
+            self.assertEqual(session.packet()[:2], (SET, 3))
+            self.assertEqual(session.packet()[:2], (NOOP, 0))
+
+    def test_a_line_without_end_ends_the_session(self):
+        self.session.send(b"x" * 5000)
+        self.assertEqual(self.session.closed(), b"CLIENT_ERROR line too long\r\n")
+
+    def test_quit_ends_the_session_once_all_is_answered(self):
+        self.session.send(command("set q 0 0 1", "1") + command("get q") + command("quit") + command("get q"))
+        self.assertEqual(self.session.closed(), b"STORED\r\nVALUE q 0 1\r\n1\r\nEND\r\n")
+
+
+class Binary(Shared):
+    def test_all_three_protocols_see_the_same_values(self):
+        key = b"with blank\r\n\0"
+        self.session = connect(self.sheaf)
+        self.addCleanup(self.session.end)
+        status, _, cas = self.ask(SET, key, STORE, b"\0value")[1:4]
+        self.assertEqual(status, 0)
+        self.assertGreater(cas, 0)
+        self.assertEqual(self.ask(GETK, key)[1:], (0, 0xdeadbeef, cas, STORE[:4], key, b"\0value"))
+        with connect(self.sheaf) as text:
+            self.assertEqual(text.ask("mg d2l0aCBibGFuaw0KAA== b f c v"), b"VA 6 f7 c%d\r\n\0value\r\n" % cas)
+        self.assertEqual(self.ask(SET, b"plain", STORE, b"x")[1], 0)
+        with connect(self.sheaf) as text:
+            self.assertEqual(text.ask("get plain"), b"VALUE plain 7 1\r\nx\r\nEND\r\n")
+
+    def test_quiet_gets_answer_hits_only_and_noop_ends_them(self):
+        self.session = connect(self.sheaf)
+        self.addCleanup(self.session.end)
+        for n in range(0, 60, 3):
+            self.assertEqual(self.ask(SET, b"b%d" % n, STORE, b"%d" % n)[1], 0)
+        self.session.send(b"".join(binary(GETQ, b"b%d" % n, opaque=n) for n in range(60)) + binary(NOOP, opaque=99))
+        for n in range(0, 60, 3):
+            opcode, status, opaque, _, _, _, value = self.session.packet()
+            self.assertEqual((opcode, status, opaque, value), (GETQ, 0, n, b"%d" % n))
+        self.assertEqual(self.session.packet()[:3], (NOOP, 0, 99))
+
+    def test_what_is_not_binary_ends_the_session(self):
+        self.session = connect(self.sheaf)
+        self.addCleanup(self.session.end)
+        self.assertEqual(self.ask(NOOP)[1], 0)
+        self.session.send(b"get a\r\n" + b"x" * 40)
+        self.assertEqual(self.session.closed(), b"")
+
+
+class Whole(Shared):
+    def test_flush_all_empties_all_shards_and_keeps_the_stamps(self):
+        for key in self.keys:
+            self.say(f"set {key} 0 0 1", "x", b"STORED\r\n")
+        self.say("flush_all", None, b"OK\r\n")
+        self.say("get " + " ".join(self.keys), None, b"END\r\n")
+        for shard, server in enumerate(self.servers):
+            self.assertIn(b"pool=main shard=%d/3" % shard, server.ask("get sheaf:stamp"))
+
+    def test_the_stamp_is_not_for_clients(self):
+        for line in ("get sheaf:stamp", "get a sheaf:stamp", "delete sheaf:stamp", "mg c2hlYWY6c3RhbXA= b v"):
+            self.assertIn(b"CLIENT_ERROR the key 'sheaf:stamp' is Sheaf's own", self.session.ask(line))
+
+    def test_stats_are_summed_up(self):
+        for n in range(30):
+            self.say(f"set s{n} 0 0 1", "x", b"STORED\r\n")
+        stats = dict(line.split(b" ", 2)[1:] for line in self.session.ask("stats").split(b"\r\n")[:-2])
+        self.assertEqual(int(stats[b"limit_maxbytes"]), 3 * 64 * 1024 * 1024)
+        self.assertGreaterEqual(int(stats[b"cmd_set"]), 30)
+        self.assertEqual(stats[b"sheaf_pool"], b"main")
+        self.assertIn(b"state=up", stats[b"shard2"])
+        self.assertTrue(self.session.ask("stats items").startswith(b"STAT items:1:number"))
+        self.say("stats reset", None, b"RESET\r\n")
+        self.assertIn(b"can't work through a pool", self.session.ask("stats cachedump 1 10"))
+
+    def test_commands_of_one_server_are_refused_with_the_reason(self):
+        for line in ("shutdown", "watch", "slabs reassign 1 2", "lru_crawler metadump all", "cache_memlimit 64"):
+            self.assertIn(b"can't work through a pool of shards", self.session.ask(line))
+        self.say("verbosity 0", None, b"OK\r\n")
+        self.assertRegex(self.session.ask("version"), rb"^VERSION 1\.6\.")
+
+    def test_the_admin_endpoint_knows_the_servers(self):
+        def versions():
+            shards = self.sheaf.status()["pools"][0]["shards"]
+            return [shard["health"]["probe"]["version"] for shard in shards if shard["health"]["probe"]]
+        wait_until(lambda: len(versions()) == 3, what="the probes")
+        for version in versions():
+            self.assertRegex(version, r"^1\.6\.")
+
+
+class Differences(Shared):
+    """Random commands to Sheaf and to one memcached: reply by reply the same, but for cas numbers.
+
+    Numbers are changed one command at a time: in a pipeline memcached may change one in place that an earlier reply
+    still points to, and shows the later number there."""
+
+    def rounds(self, count):
+        """How many commands each round sends at once, and whether some of them change numbers."""
+        for turn in range(count):
+            yield (turn, 50, False) if turn % 20 == 0 else (turn, 1, True)
+
+    KEYS = [f"d{n}" for n in range(25)] + ["e:{tag}1", "x" * 250]
+
+    def text_command(self, dice, cas, numbers):
+        key, number = dice.choice(self.KEYS), dice.choice((0, 1, 5, 100, 2 ** 64 - 1))
+        value = dice.choice((b"", b"7", b"12345", b"END", b"x\r\n", b"VALUE a 0 1", dice.randbytes(30)))
+        quiet = dice.choice(("", "", " noreply"))
+        flags = " ".join(dice.sample(("v", "f", "c", "k", "s", "Oabc", "q", "u", "h"), dice.randrange(6)))
+        what = dice.randrange(16)
+        while what in (9, 14) and not numbers:
+            what = dice.randrange(16)
+        if what < 3:
+            return command(" ".join([dice.choice(("get", "gets", "gat 0", "gats 1000"))] +
+                                    dice.choices(self.KEYS, k=dice.randrange(1, 12))))
+        if what < 7:
+            verb = dice.choice(("set", "set", "add", "replace", "append", "prepend"))
+            return command(f"{verb} {key} {number % 2 ** 32} {dice.choice((0, 0, 1000, -1))} {len(value)}{quiet}", value)
+        if what == 7:
+            token = cas.get(key, 1)
+            return command(f"cas {key} 3 0 {len(value)} {token}{quiet}", value)
+        if what == 8:
+            return command(f"delete {key}{dice.choice(('', ' 0', ' noreply', ' 0 noreply'))}")
+        if what == 9:
+            return command(f"{dice.choice(('incr', 'decr'))} {key} {number}{quiet}")
+        if what == 10:
+            return command(f"touch {key} {dice.choice((0, 1000))}{quiet}")
+        if what == 11:
+            return command(f"mg {key} {flags} {dice.choice(('', 'N0', 'T0', 'R30'))}")
+        if what == 12:
+            modes = dice.choice(("", "ME", "MR", "MA", "MP", "MS", "I", "F9", "T0"))
+            flags = " ".join(dice.sample(("c", "k", "Oabc", "q"), dice.randrange(4)))
+            return command(f"ms {key} {len(value)} {flags} {modes}", value)
+        if what == 13:
+            flags = " ".join(dice.sample(("k", "Oabc", "q", "I"), dice.randrange(3)))
+            return command(f"md {key} {flags}")
+        if what == 14:
+            # With N memcached 1.6.18 tells of a number that it had to create, in spite of q.
+            flags = " ".join(dice.sample(("v", "c", "k", dice.choice(("q", "N0")), "J5", "D3", "MD"), dice.randrange(5)))
+            return command(f"ma {key} {flags}")
+        return dice.choice((b"bogus\r\n", b"get\r\n", b"set a b c\r\n", b"mg\r\n", b"verbosity 0\r\n", b"ms a S1\r\n",
+                            b"incr a b\r\n", b"set k 0 0 2\r\nabc\r\n", b"touch a b\r\n", b"mg a v v\r\n"))
+
+    @staticmethod
+    def plain(reply):
+        """A reply without its cas number."""
+        line, rest = reply.split(b"\r\n", 1) if b"\r\n" in reply else (reply, b"")
+        if line.startswith((b"VA", b"HD", b"EN", b"NF", b"NS", b"EX")) and b"VALUE" not in line:
+            return re.sub(rb" c\d+", b" c#", line) + b"\r\n" + rest
+        return b"\r\n".join([line, rest])
+
+    @staticmethod
+    def rows(reply):
+        """The rows of a reply to gets, without their cas numbers."""
+        out, at = [], 0
+        while reply.startswith(b"VALUE ", at):
+            end = reply.index(b"\r\n", at)
+            words = reply[at:end].split(b" ")
+            size = int(words[3])
+            out.append((words[1], words[2], reply[end:end + 2 + size + 2]))
+            at = end + 2 + size + 2
+        return out, reply[at:]
+
+    def same(self, asked, ours, theirs):
+        for mine, other in zip(ours, theirs):
+            if mine.startswith(b"VALUE "):
+                self.assertEqual(self.rows(mine), self.rows(other), asked)
+            else:
+                self.assertEqual(self.plain(mine), self.plain(other), asked)
+        self.assertEqual(len(ours), len(theirs), asked)
+
+    @staticmethod
+    def until_noop(session):
+        replies = []
+        while not replies or replies[-1] != b"MN\r\n":
+            replies.append(session.reply())
+        return replies
+
+    def test_text_and_meta_commands_at_random(self):
+        dice = random.Random(11)
+        with self.one.connect() as other:
+            self.assertEqual(other.ask("flush_all"), b"OK\r\n")
+            tokens = [{}, {}]
+            for turn, count, numbers in self.rounds(50_000 if LONG else 4000):
+                if turn % 20 == 0:
+                    for session, cas in ((self.session, tokens[0]), (other, tokens[1])):
+                        reply = session.ask("gets " + " ".join(self.KEYS))
+                        for row in re.findall(rb"VALUE (\S+) \d+ \d+ (\d+)\r\n", reply):
+                            cas[row[0].decode()] = int(row[1])
+                state = dice.getstate()
+                batches = []
+                for session, cas in ((self.session, tokens[0]), (other, tokens[1])):
+                    dice.setstate(state)
+                    batches.append(b"".join(self.text_command(dice, cas, numbers) for _ in range(count)) + b"mn\r\n")
+                    session.send(batches[-1])
+                self.same(batches[0], self.until_noop(self.session), self.until_noop(other))
+
+    def binary_command(self, dice, cas, may_count):
+        key = dice.choice([k.encode() for k in self.KEYS[:12]] + [b"a b", b"\0\r\n", b"\xff\x80", b"z" * 180 + b" "])
+        value = dice.choice((b"", b"7", b"123", b"\r\nEND\r\n", bytes(range(60))))
+        token = dice.choice((0, 0, 0, 1, cas.get(key, 0)))
+        expiry = struct.pack(">I", dice.choice((0, 0, 1000, 0xffffffff)))
+        what = dice.randrange(9)
+        while what == 5 and not may_count:
+            what = dice.randrange(9)
+        if what == 0:
+            return binary(dice.choice((0, 9, 0x0c, 0x0d)), key)
+        if what < 4:
+            opcode = dice.choice((1, 1, 2, 3, 0x11, 0x12, 0x13))
+            return binary(opcode, key, struct.pack(">I", dice.randrange(2 ** 32)) + expiry, value, token)
+        if what == 4:
+            return binary(dice.choice((4, 0x14)), key, cas=token)
+        if what == 5:
+            numbers = struct.pack(">QQ", dice.choice((0, 1, 2 ** 63)), dice.choice((0, 10, 2 ** 64 - 1)))
+            return binary(dice.choice((5, 6, 0x15, 0x16)), key, numbers + expiry, cas=token)
+        if what == 6:
+            return binary(dice.choice((0x0e, 0x0f, 0x19, 0x1a)), key, b"", value, token)
+        if what == 7:
+            return binary(dice.choice((0x1c, 0x1d, 0x1e, 0x23, 0x24)), key, struct.pack(">I", dice.choice((0, 1000))))
+        return binary(dice.choice((NOOP, 0x40, 0x1b, 0x20, 0x0b)))
+
+    @staticmethod
+    def packets(session, cas, last):
+        """All until the noop with that opaque; learns cas numbers by key."""
+        found = []
+        while not found or (found[-1][0], found[-1][2]) != (NOOP, last):
+            opcode, status, opaque, number, extras, key, value = session.packet()
+            if key and status == 0:
+                cas[key] = number
+            found.append((opcode, status, opaque, number > 0, extras, key, value))
+        return found
+
+    def test_binary_commands_at_random(self):
+        dice = random.Random(12)
+        cas = [{}, {}]
+        with self.one.connect() as other, connect(self.sheaf) as ours:
+            self.assertEqual(other.ask("flush_all"), b"OK\r\n")
+            with self.one.connect() as theirs:
+                for turn, count, may_count in self.rounds(50_000 if LONG else 4000):
+                    state = dice.getstate()
+                    for session, known in ((ours, cas[0]), (theirs, cas[1])):
+                        dice.setstate(state)
+                        session.send(b"".join(self.binary_command(dice, known, may_count) for _ in range(count)) +
+                                     binary(NOOP, opaque=turn))
+                    self.assertEqual(self.packets(ours, cas[0], turn), self.packets(theirs, cas[1], turn), turn)
+
+
+class Users(Case):
+    def setUp(self):
+        self.servers = [MemcachedServer(self, users={"sheaf": "inner"}) for _ in range(2)]
+        urls = [server.url.replace("://", "://sheaf:inner@") for server in self.servers]
+        self.sheaf = Sheaf(self, cache_pool(urls, user=["app secret prefix=app:", "admin root", "reader r allow=@read"]))
+
+    def test_text_clients_log_in_as_with_memcached_itself(self):
+        with connect(self.sheaf) as session:
+            self.assertEqual(session.ask("get app:a"), b"CLIENT_ERROR unauthenticated\r\n")
+            self.assertEqual(session.ask("set x 0 0 9", "app wrong"), b"CLIENT_ERROR authentication failure\r\n")
+        with connect(self.sheaf, ("app", "secret")) as session:
+            self.assertEqual(session.ask("set app:a 0 0 1", "x"), b"STORED\r\n")
+            self.assertIn(b"may not touch", session.ask("get app:a other"))
+        with connect(self.sheaf, ("reader", "r")) as session:
+            self.assertEqual(session.ask("get app:a"), b"VALUE app:a 0 1\r\nx\r\nEND\r\n")
+            self.assertIn(b"may not run 'set'", session.ask("set app:a 0 0 1", "x"))
+            self.assertIn(b"may not run 'ms'", session.ask("ms app:a 1", "x"))
+
+    def test_binary_clients_log_in_by_sasl(self):
+        with connect(self.sheaf) as session:
+            session.send(binary(SASL_LIST) + binary(SASL_AUTH, b"PLAIN", b"", b"\0admin\0wrong") +
+                         binary(SASL_AUTH, b"PLAIN", b"", b"\0admin\0root") + binary(SET, b"k", STORE, b"v"))
+            self.assertEqual(session.packet()[-1], b"PLAIN")
+            self.assertEqual(session.packet()[1], 0x20)
+            self.assertEqual(session.packet()[1], 0)
+            self.assertEqual(session.packet()[1], 0)
+        with connect(self.sheaf) as session:
+            session.send(binary(GET, b"k"))
+            self.assertEqual(session.packet()[1], 0x20)
+            self.assertEqual(session.closed(), b"")
+
+
+class Doors(Case):
+    def test_unix_sockets_and_tls(self):
+        certificates = Certificates(self.folder())
+        context = certificates.client_context()
+        server = MemcachedServer(self)
+        path = f"{self.folder()}/cache.sock"
+        sheaf = Sheaf(self, cache_pool(
+            [server], listen=[f"memcached+unix://{path}", f"memcacheds://127.0.0.1:{free_port()}"],
+            tls_cert=certificates.cert("server"), tls_key=certificates.key("server")))
+        with connect(sheaf) as session:
+            self.assertEqual(session.ask("set a 0 0 1", "x"), b"STORED\r\n")
+        with MemcachedSession(sheaf.target(index=1), wrap=lambda s: context.wrap_socket(s, server_hostname="localhost")) as session:
+            self.assertEqual(session.ask("get a"), b"VALUE a 0 1\r\nx\r\nEND\r\n")
+            session.send(binary(NOOP)[:1] + b"x" * 30)
+            self.assertEqual(session.ask("mn"), b"ERROR\r\n")
+
+    def test_a_swapped_shard_is_refused(self):
+        servers = [MemcachedServer(self), MemcachedServer(self)]
+        sheaf = Sheaf(self, cache_pool(servers))
+        with connect(sheaf) as session:
+            for key in (keys[0] for keys in keys_on_shards(2)):
+                self.assertEqual(session.ask(f"set {key} 0 0 1", "x"), b"STORED\r\n")
+        swapped = Sheaf(self, cache_pool(servers[::-1]))
+        with connect(swapped) as session:
+            reply = session.ask("get a")
+            self.assertTrue(reply.startswith(b"SERVER_ERROR shard"), reply)
+            self.assertIn(b"stamp", reply)
+
+
+if __name__ == "__main__":
+    main()
