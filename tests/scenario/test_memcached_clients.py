@@ -1,0 +1,87 @@
+#!/usr/bin/python3
+"""Clients of memcached against a pool: libmemcached's tools, python3-pymemcache, Perl's two, and memjs."""
+# release only
+import os
+import subprocess
+
+from lib import *
+from lib.story import CLIENTS
+
+
+class Clients(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.servers = [MemcachedServer(cls) for _ in range(3)]
+        cls.sheaf = Sheaf(cls, cache_pool(cls.servers), cache_pool(cls.servers, name="closed", stamp="no",
+                                                                   user="app secret"))
+        cls.host, cls.port = cls.sheaf.target()
+
+    def run_it(self, *words, seconds=60, **options):
+        done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=seconds * SLOW,
+                              check=False, **options)
+        self.assertEqual(done.returncode, 0, f"{words}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+        return done.stdout + done.stderr
+
+    def test_memccapable_finds_nothing_to_complain_of(self):
+        said = self.run_it("memccapable", "-h", self.host, "-p", self.port, "-t", 20)
+        self.assertIn("All tests passed", said)
+        self.assertEqual(said.count("[pass]"), 54, said)
+
+    def test_the_tools_of_libmemcached_in_text_and_in_binary(self):
+        servers = f"--servers={self.host}:{self.port}"
+        self.run_it("memcping", servers)
+        for options in ([], ["--binary"]):
+            path = self.folder() / f"file{len(options)}"
+            path.write_bytes(b"what memccp stored " * 1000)
+            self.run_it("memccp", servers, *options, path)
+            self.assertIn("what memccp stored", self.run_it("memccat", servers, *options, path.name))
+            self.run_it("memcexist", servers, *options, path.name)
+            self.run_it("memctouch", servers, *options, path.name)
+            self.run_it("memcrm", servers, *options, path.name)
+            self.run_it("memcslap", servers, *options, "--concurrency=8", "--execute-number=500", "--test=set")
+            self.run_it("memcslap", servers, *options, "--concurrency=4", "--execute-number=50", "--test=mget",
+                        "--initial-load=500")
+            self.assertIn("curr_items", self.run_it("memcstat", servers, *options))
+            self.run_it("memcflush", servers, *options)
+
+    def test_pymemcache(self):
+        from pymemcache.client.base import Client, MemcacheIllegalInputError
+        client = Client((self.host, self.port), default_noreply=True)  # as it is preset
+        client.flush_all(noreply=False)
+        for n in range(100):
+            client.set(f"p{n}", f"value{n}", noreply=n < 99)
+        self.assertEqual(client.get("p1"), b"value1")
+        self.assertEqual(client.get_many([f"p{n}" for n in range(120)]),
+                         {f"p{n}": f"value{n}".encode() for n in range(100)})
+        value, cas = client.gets("p3")
+        self.assertEqual(value, b"value3")
+        self.assertTrue(client.cas("p3", "new", cas, noreply=False))
+        self.assertFalse(client.cas("p3", "newer", cas, noreply=False))
+        self.assertIsNone(client.cas("none", "x", cas, noreply=False))
+        self.assertFalse(client.add("p3", "x", noreply=False))
+        self.assertTrue(client.append("p3", "!", noreply=False))
+        self.assertEqual(client.get("p3"), b"new!")
+        client.set("n", 5)
+        self.assertEqual(client.incr("n", 3, noreply=False), 8)
+        self.assertEqual(client.decr("n", 10, noreply=False), 0)
+        self.assertTrue(client.touch("n", 100, noreply=False))
+        self.assertTrue(client.delete_many(["n", "p1"], noreply=False))
+        self.assertIsNone(client.get("n"))
+        self.assertEqual(client.stats()[b"sheaf_pool"], b"main")
+        self.assertTrue(client.version().startswith(b"1.6"))
+        self.assertRaises(MemcacheIllegalInputError, client.get, "with blank")
+        client.close()
+
+    def test_perl(self):
+        said = self.run_it("/usr/bin/perl", CLIENTS / "memcached_perl.pl", f"{self.host}:{self.port}")
+        self.assertEqual(said.count("is content"), 2, said)
+
+    def test_memjs(self):
+        modules = {**os.environ, "NODE_PATH": str(REPOSITORY / "build/npm/node_modules")}
+        closed = "%s:%d" % self.sheaf.target("closed")
+        for address in (f"{self.host}:{self.port}", f"app:secret@{closed}"):
+            self.assertIn("memjs is content", self.run_it("node", CLIENTS / "memjs.js", address, env=modules))
+
+
+if __name__ == "__main__":
+    main()
