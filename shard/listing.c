@@ -180,6 +180,11 @@ static uint32_t page_size(const struct listing *l, const struct listing_shard *s
     return share < LISTING_MAX_KEYS ? (uint32_t)share : LISTING_MAX_KEYS;
 }
 
+static void row_clear(struct row *row)
+{
+    row->count = row->next = row->descent = 0;
+}
+
 bool listing_wants(struct listing *l, uint32_t shard, struct listing_ask *ask)
 {
     struct listing_shard *s = &l->shards[shard];
@@ -197,16 +202,16 @@ bool listing_wants(struct listing *l, uint32_t shard, struct listing_ask *ask)
 
 void listing_unask(struct listing *l, uint32_t shard)
 {
+    struct listing_shard *s = &l->shards[shard];
+
     assert(shard < l->shard_count);
-    l->shards[shard].asked = 0;
+    s->asked = 0;
+    row_clear(&s->keys);
+    row_clear(&s->prefixes);
+    l->problem = NULL;
 }
 
 /* ---- pages ---- */
-
-static void row_clear(struct row *row)
-{
-    row->count = row->next = row->descent = 0;
-}
 
 static void row_add(struct row *row, const struct listing_item *item)
 {

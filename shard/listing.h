@@ -111,7 +111,8 @@ void listing_open(struct listing *l, const struct listing_options *options);
 /* True if that shard must be asked now; it counts as asked then.  False while a page is on its way
  * or none is needed.  Slices of `ask` are good until that shard's page is closed. */
 bool listing_wants(struct listing *l, uint32_t shard, struct listing_ask *ask);
-/* The question failed and is to be put again: to another copy of the shard, or once more. */
+/* The question failed and is to be put again: to another copy of the shard, or once more.  What
+ * came of a page is void. */
 void listing_unask(struct listing *l, uint32_t shard);
 
 /* A page comes that was asked for; what was held of that shard is gone.  Payloads may be put in the

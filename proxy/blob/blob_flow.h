@@ -87,6 +87,7 @@ struct blob_shard {
     char *identity, *name;                    /* owned */
     uint32_t index;
     bool present;
+    bool lists_plainly;     /* it does not heed encoding-type=url */
     uint64_t past_since_us; /* not present: then requests that began before may know it */
     struct stats_row *stats;
     struct blob_counts_set *counts;
@@ -208,8 +209,8 @@ struct blob_request {
     bool head_is_out, is_chunked, has_no_body;
     uint64_t answer_left, answer_bytes;
     uint64_t object_bytes; /* of the object that it is about, where that is known */
-    enum s3_error error; /* that the answer tells; S3_NONE: none */
-    bool is_abandoned;   /* its client left before all was answered */
+    enum s3_error error;   /* that the answer tells; S3_NONE: none */
+    bool is_abandoned;     /* its client left before all was answered */
 
     struct sigv4_verdict verdict;
     struct http1_request http;

@@ -26,6 +26,7 @@ struct list_part {
     const struct s3_entry *before;
     char number[16];
     bool is_open, is_missing; /* the reply is read; it is left out */
+    bool asks_plainly;        /* names are not to be percent-encoded */
     enum err err;
 };
 
@@ -141,7 +142,8 @@ static void ask(struct list_part *part, const struct listing_ask *what)
         };
     add_param(params, &count, "prefix", deed->prefix);
     add_param(params, &count, "delimiter", deed->delimiter);
-    add_param(params, &count, "encoding-type", slice_text("url"));
+    if (!part->asks_plainly)
+        add_param(params, &count, "encoding-type", slice_text("url"));
     if (op == S3_OP_LIST_OBJECTS_V2 && deed->writer.has_owner)
         add_param(params, &count, "fetch-owner", slice_text("true"));
     add_param(params, &count, max_name(op), slice_text(part->number));
@@ -154,7 +156,7 @@ static void ask(struct list_part *part, const struct listing_ask *what)
     part->call.owner = part;
     part->err = ERR_NONE;
     part->before = NULL;
-    s3_reply_xml_open(&part->reply, &part->arena, take_entry, part, true);
+    s3_reply_xml_open(&part->reply, &part->arena, take_entry, part, !part->asks_plainly);
     part->is_open = true;
     part->page = listing_page_open(&deed->listing, number_of(part));
     blob_call_start(&part->call, part->shard, &EVENTS);
@@ -365,6 +367,23 @@ static bool may_be_missing(struct list_part *part)
     return listing_page_close(&deed->listing, number_of(part), false) == ERR_NONE;
 }
 
+/* A store that does not heed encoding-type=url seems to give other names than it has, and not in
+ * their order.  It is asked once more, and in future, for plain ones: then names with characters
+ * that XML cannot hold are its own trouble. */
+static bool asks_plainly_then(struct list_part *part)
+{
+    struct list_deed *deed = part->deed;
+
+    if (part->err == ERR_NONE || part->asks_plainly || !part->reply.saw_percent ||
+        part->reply.is_url)
+        return false;
+    part->asks_plainly = part->shard->lists_plainly = true;
+    close_reply(part);
+    listing_unask(&deed->listing, number_of(part));
+    (void)go_on(deed);
+    return true;
+}
+
 static void on_ended(struct blob_call *c, enum err err, const char *why)
 {
     struct list_part *part = c->owner;
@@ -384,6 +403,8 @@ static void on_ended(struct blob_call *c, enum err err, const char *why)
         pass_error(part);
         return;
     }
+    if (asks_plainly_then(part))
+        return;
     if (part->err == ERR_NONE)
         part->err = listing_page_close(&deed->listing, number_of(part), part->reply.is_truncated);
     if (part->err != ERR_NONE) {
@@ -417,6 +438,7 @@ static struct list_deed *deed_new(struct blob_request *r)
 
         part->deed = deed;
         part->shard = r->side->shards[i];
+        part->asks_plainly = part->shard->lists_plainly;
         if (part->shard->settings->store.folder == NULL)
             s3_put_key(&part->shard->settings->store, r->op.bucket, (struct slice){ 0 },
                        &part->strip);

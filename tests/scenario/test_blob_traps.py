@@ -326,6 +326,15 @@ class Stores(Case):
         self.assertIn("encoding-type=url", store.asked[-1][1])
         self.assertEqual([(each["Key"], each["ETag"]) for each in listed], [("a\x01& b+c", '"e"')])
 
+    def test_a_store_that_knows_no_encoded_names_is_asked_for_plain_ones(self):
+        names = ["a%2", "a%41", "a+b", "aB", "b c"]
+        page = "<ListBucketResult>" + "".join(f"<Contents><Key>{name}</Key><Size>1</Size></Contents>" for name in names)
+        store = self.over(lambda *_: (200, XML, (page + "</ListBucketResult>").encode()))
+        for asked in (2, 3, 4):  # twice at first, then it is known
+            self.assertEqual([each["Key"] for each in self.s3.list_objects_v2(Bucket="traps")["Contents"]], names)
+            self.assertEqual(len(store.asked), asked)
+            self.assertNotIn("encoding-type", store.asked[-1][1])
+
     def test_a_success_that_turns_out_to_be_an_error_is_one(self):
         said = {}
         store = self.over(lambda method, path, *_: (200, XML, said["create"] if path.endswith("?uploads") else said["complete"]))

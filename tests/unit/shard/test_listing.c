@@ -175,6 +175,23 @@ static void a_shard_that_runs_dry_is_asked_to_go_on(void)
     listing_fini(&l);
 }
 
+static void a_page_that_is_asked_for_again_is_void(void)
+{
+    struct listing l;
+    struct listing_ask ask;
+
+    open_list(&l, LISTING_OBJECTS, 1, 100);
+    CHECK_INT(ask_all(&l, 0), 1);
+    CHECK_INT(page(&l, 0, "b a", false), ERR_PROTOCOL);
+    CHECK(l.problem != NULL);
+    listing_unask(&l, 0);
+    CHECK(l.problem == NULL);
+    CHECK(listing_wants(&l, 0, &ask));
+    CHECK_INT(page(&l, 0, "a c", false), ERR_NONE);
+    check_told(&l, "a c .");
+    listing_fini(&l);
+}
+
 /* 1000 keys over 8 shards: about 1.25 times as many are fetched, and few must be asked twice. */
 static void shards_are_asked_for_their_share_and_a_little_more(void)
 {
@@ -452,6 +469,7 @@ int main(void)
     RUN(a_list_that_just_fits_is_not_truncated);
     RUN(of_no_items_nothing_is_asked);
     RUN(a_shard_that_runs_dry_is_asked_to_go_on);
+    RUN(a_page_that_is_asked_for_again_is_void);
     RUN(shards_are_asked_for_their_share_and_a_little_more);
     RUN(a_shard_that_had_more_than_its_share_is_asked_for_more);
     RUN(what_is_not_behind_the_marker_is_left_out);
