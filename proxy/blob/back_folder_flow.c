@@ -26,6 +26,9 @@
 enum {
     CREW_THREADS = 8,
     SYNC_US = 1000 * 1000, /* of sync = interval */
+    SWEEP_US = 600 * 1000 * 1000,
+    SWEEP_MORE_US = 60 * 1000 * 1000, /* while there is more than this: */
+    SWEEP_MOST = 1000,                /* files that one looks at */
 };
 
 enum folder_step {
@@ -35,6 +38,7 @@ enum folder_step {
     FOLDER_READ,
     FOLDER_ABANDON, /* close what is open, and tell nobody */
     FOLDER_SYNC,
+    FOLDER_SWEEP,
 };
 
 /* An opened folder; of all workers. */
@@ -47,8 +51,10 @@ struct folder_home {
     struct folder_settings settings;
     char *path, *bucket; /* owned */
     char why[256];
-    uint64_t sync_due_us;
-    atomic_bool is_dirty; /* something was written since the last sync */
+    uint64_t sync_due_us, sweep_due_us;
+    atomic_bool is_dirty;       /* something was written since the last sync */
+    atomic_bool has_more_swept; /* the last sweep was not through */
+    uint64_t swept;             /* that the log was told of; the crew's, one sweep at a time */
 };
 
 /* What serves a call. */
@@ -97,6 +103,21 @@ static bool open_home(struct folder_home *home)
     return opened;
 }
 
+/* What dead processes left behind, be it ourselves of before. */
+static void sweep(struct folder_home *home)
+{
+    uint64_t swept;
+
+    if (!open_home(home))
+        return;
+    atomic_store(&home->has_more_swept, folder_sweep(home->folder, SWEEP_MOST));
+    swept = folder_swept(home->folder);
+    if (swept > home->swept)
+        log_event(LOG_INFO, "files of uploads that never ended were removed",
+                  log_text("folder", home->path), log_number("files", swept - home->swept));
+    home->swept = swept;
+}
+
 static void do_step(struct folder_lease *lease)
 {
     struct folder_exchange *x = &lease->x;
@@ -122,6 +143,9 @@ static void do_step(struct folder_lease *lease)
     case FOLDER_SYNC:
         if (open_home(lease->home) && folder_sync(lease->home->folder) != FOLDER_OK)
             log_event(LOG_WARN, "folder cannot be synced", log_text("folder", lease->home->path));
+        return;
+    case FOLDER_SWEEP:
+        sweep(lease->home);
         return;
     case FOLDER_ABANDON:
         return;
@@ -463,6 +487,23 @@ static void sync_if_due(struct folder_home *home, struct blob_shard *shard, uint
     hand_in(lease, FOLDER_SYNC);
 }
 
+/* At the start, too: the folder is opened by it. */
+static void sweep_if_due(struct folder_home *home, struct blob_shard *shard, uint64_t now_us)
+{
+    bool due;
+
+    pthread_mutex_lock(&crew.lock);
+    due = now_us >= home->sweep_due_us;
+    if (due)
+        home->sweep_due_us = now_us + SWEEP_US;
+    else if (home->sweep_due_us > now_us + SWEEP_MORE_US &&
+             atomic_exchange(&home->has_more_swept, false))
+        home->sweep_due_us = now_us + SWEEP_MORE_US;
+    pthread_mutex_unlock(&crew.lock);
+    if (due)
+        hand_in(lease_new(home, shard->side->worker->index), FOLDER_SWEEP);
+}
+
 static void tick(struct blob_shard *shard, uint64_t now_us)
 {
     struct folder_home *home = home_at(shard);
@@ -481,6 +522,7 @@ static void tick(struct blob_shard *shard, uint64_t now_us)
     }
     if (home->settings.sync == FOLDER_SYNC_INTERVAL)
         sync_if_due(home, shard, now_us);
+    sweep_if_due(home, shard, now_us);
 }
 
 static void close_shard(struct blob_shard *shard)

@@ -132,8 +132,12 @@ static bool sweep_temporaries(struct folder *f, unsigned *most)
         owner = folder_open_at(f, fd, each->d_name, O_RDONLY | O_DIRECTORY);
         if (owner < 0)
             continue;
-        if (flock(owner, LOCK_EX | LOCK_NB) == 0)
+        if (flock(owner, LOCK_EX | LOCK_NB) == 0) {
+            unsigned before = *most;
+
             folder_remove_tree(f, fd, each->d_name, SWEEP_LEVELS, most);
+            atomic_fetch_add(&f->shared.swept, before - *most);
+        }
         close(owner);
     }
     closedir(dir);
@@ -150,6 +154,11 @@ bool folder_sweep(struct folder *f, unsigned most)
         most = folder_side_sweep(f, directory, most);
     }
     return more || most == 0;
+}
+
+uint64_t folder_swept(const struct folder *f)
+{
+    return atomic_load(&f->shared.swept);
 }
 
 static enum err check_settings(struct folder *f, struct buf *why)

@@ -390,8 +390,9 @@ unsigned folder_side_sweep(struct folder *f, unsigned directory, unsigned most)
         if (!is_id(each->d_name) || fstatat(fd, each->d_name, &stat, AT_SYMLINK_NOFOLLOW) != 0)
             continue;
         most--;
-        if (time(NULL) - stat.st_mtim.tv_sec > SIDE_AGE_S && !side_is_used(f, fd, each->d_name))
-            (void)folder_unlink(f, fd, each->d_name);
+        if (time(NULL) - stat.st_mtim.tv_sec > SIDE_AGE_S && !side_is_used(f, fd, each->d_name) &&
+            folder_unlink(f, fd, each->d_name) == 0)
+            atomic_fetch_add(&f->shared.swept, 1);
     }
     closedir(dir);
     return most;

@@ -30,6 +30,7 @@ struct folder {
     struct {
         atomic_uint_fast64_t next_temporary;
         atomic_uint sweep_at;                    /* the directory of side files looked at next */
+        atomic_ullong swept;                     /* files that sweeps removed */
         pthread_mutex_t stripes[FOLDER_STRIPES]; /* a key's writers, from condition to name */
     } shared;
 };

@@ -1,5 +1,7 @@
 #!/usr/bin/python3
 """Blob pools over folders: what clients see, who may what, what is on the disk."""
+import fcntl
+
 from lib import *
 from lib.blob import *
 
@@ -70,6 +72,24 @@ class Rights(Case):
             s3_client(self.sheaf.target("mail")).list_buckets()
         self.assertEqual(caught.exception.response["Error"]["Code"], "AuthorizationHeaderMalformed")
         self.assertIn("eu-1", str(caught.exception))
+
+
+class Sweeps(Case):
+    def test_what_dead_processes_left_is_removed_at_the_start(self):
+        url = folder_url(self)
+        temporary = pathlib.Path(url.removeprefix("file://")) / ".sheaf/tmp"
+        dead, alive = temporary / "dead", temporary / "alive"
+        for instance in (dead, alive):
+            (instance / "upload").mkdir(parents=True)
+            for n in range(10):
+                (instance / "upload" / str(n)).write_bytes(b"x")
+        held = os.open(alive, os.O_RDONLY | os.O_DIRECTORY)
+        ends_with(self, os.close, held)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        sheaf = Sheaf(self, blob_pool([url]))
+        wait_until(lambda: not dead.exists(), what=f"the sweep: {sheaf.log}")
+        wait_until(lambda: "files of uploads that never ended were removed" in sheaf.log, what="the log to say so")
+        self.assertEqual(len(list((alive / "upload").iterdir())), 10)
 
 
 class Stamps(Case):
