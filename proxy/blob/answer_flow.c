@@ -80,7 +80,8 @@ void blob_answer_put(struct blob_request *r, struct slice bytes)
     put(s, bytes);
     if (s->request != r)
         return;
-    throttles = s->base.out.len > BLOB_UNREAD_BYTES;
+    throttles = s->base.out.len >
+                (blob_memory_is_short(s->base.worker) ? BLOB_SHORT_BYTES : BLOB_UNREAD_BYTES);
     if (throttles && !s->base.throttled) {
         s->base.throttled = true;
         if (r->deed->hold != NULL)

@@ -66,6 +66,7 @@ struct folder_lease {
     enum folder_step step;
     bool busy; /* the crew has it; the rest is the crew's then, but for `pending` */
     bool head_is_told, failed;
+    size_t held;        /* counted by the worker, until the call is over */
     bool tells;         /* its owner, who may give it up in the midst of that */
     struct buf pending; /* of the body: came while it was busy */
     struct buf writing; /* what the crew writes */
@@ -303,12 +304,31 @@ static void ask_crew(struct folder_lease *lease, enum folder_step step)
 
 /* ---- coming back ---- */
 
+/* What it holds: pieces on their way in, and one on its way out while `reads`. */
+static void weigh(struct folder_lease *lease, const struct blob_call *c, bool reads)
+{
+    struct worker *w = c->shard->side->worker;
+    size_t now =
+        sizeof(*lease) + lease->pending.cap + lease->writing.cap + (reads ? FOLDER_PIECE_BYTES : 0);
+
+    worker_hold(w, now);
+    worker_release(w, lease->held);
+    lease->held = now;
+}
+
+/* The call is over, or given up; what is left of the lease is the crew's. */
+static void forget_call(struct folder_lease *lease, struct blob_call *c)
+{
+    worker_release(c->shard->side->worker, lease->held);
+    lease->call = NULL;
+    c->lease = NULL;
+}
+
 static void end(struct folder_lease *lease, enum err err, const char *why)
 {
     struct blob_call *c = lease->call;
 
-    lease->call = NULL;
-    c->lease = NULL;
+    forget_call(lease, c);
     blob_call_ended(c, err, why); /* the answer's slices lie in the lease */
 }
 
@@ -318,6 +338,7 @@ static void tell_head(struct folder_lease *lease)
     struct folder_exchange *x = &lease->x;
 
     lease->head_is_told = true;
+    weigh(lease, c, x->body.len > 0);
     c->answer = (struct blob_answer){ .status = x->status,
                                       .fields = x->fields,
                                       .field_count = x->field_count,
@@ -337,11 +358,15 @@ static void tell_body(struct folder_lease *lease)
     if (lease->call != c)
         return;
     counter_add(&c->shard->stats->bytes_in, x->body.len);
-    buf_clear(&x->body);
-    if (x->left == 0)
+    if (x->left == 0) {
         end(lease, ERR_NONE, NULL);
-    else if (!c->holds)
+    } else if (!c->holds) {
+        buf_clear(&x->body);
         ask_crew(lease, FOLDER_READ);
+    } else {
+        buf_fini(&x->body); /* a slow client costs nothing here */
+        weigh(lease, c, false);
+    }
 }
 
 static void go_on_writing(struct folder_lease *lease)
@@ -355,9 +380,14 @@ static void go_on_writing(struct folder_lease *lease)
         lease->writing = lease->pending;
         lease->pending = empty;
         buf_clear(&lease->pending);
+        weigh(lease, c, false);
         ask_crew(lease, FOLDER_WRITE);
-    } else if (is_all) {
-        ask_crew(lease, FOLDER_COMMIT);
+    } else {
+        buf_fini(&lease->pending);
+        buf_fini(&lease->writing);
+        weigh(lease, c, false);
+        if (is_all)
+            ask_crew(lease, FOLDER_COMMIT);
     }
     if (!is_all)
         blob_call_room_later(c);
@@ -434,6 +464,7 @@ static void send_body(struct blob_call *c, struct slice bytes)
 
     counter_add(&c->shard->stats->bytes_out, bytes.len);
     buf_slice(&lease->pending, bytes);
+    weigh(lease, c, false);
     if (!lease->busy)
         go_on_writing(lease);
 }
@@ -449,16 +480,17 @@ static void hold(struct blob_call *c, bool hold)
 {
     struct folder_lease *lease = c->lease;
 
-    if (!hold && !lease->busy && lease->head_is_told && lease->x.left > 0)
-        ask_crew(lease, FOLDER_READ);
+    if (hold || lease->busy || !lease->head_is_told || lease->x.left == 0)
+        return;
+    weigh(lease, c, true);
+    ask_crew(lease, FOLDER_READ);
 }
 
 static void abort_call(struct blob_call *c)
 {
     struct folder_lease *lease = c->lease;
 
-    lease->call = NULL;
-    c->lease = NULL;
+    forget_call(lease, c);
     give_up(lease);
 }
 
@@ -515,8 +547,7 @@ static void tick(struct blob_shard *shard, uint64_t now_us)
         if (c->deadline_us == 0 || now_us < c->deadline_us || c->failed != ERR_NONE ||
             lease == NULL)
             continue;
-        lease->call = NULL;
-        c->lease = NULL;
+        forget_call(lease, c);
         give_up(lease);
         blob_call_fail_later(c, ERR_TIMEOUT, "its disk does not answer within timeout");
     }

@@ -39,6 +39,7 @@
 enum {
     BLOB_UNREAD_BYTES = 256 * 1024,     /* of an answer; then its store is not read from */
     BLOB_UNSENT_BYTES = 256 * 1024,     /* of a body; then its client is not read from */
+    BLOB_SHORT_BYTES = 16 * 1024,       /* instead of the first, while memory is short */
     BLOB_THROUGH_BYTES = 16 * 1024,     /* pieces that are written at once rather than copied */
     BLOB_WHOLE_BYTES = 4 * 1024 * 1024, /* of a body that is read whole: 10,000 parts' names */
     BLOB_FORM_BYTES = 256 * 1024,       /* of a form, beside its file */
@@ -56,11 +57,26 @@ struct blob_request;
 struct blob_side;
 struct s3_entry;
 
+/* ---- memory ---- */
+
+/* Stops the bodies of all sessions once memory is short; see blob_bodies_go_on(). */
+void blob_bodies_stop_if_short(struct worker *w);
+/* By the clock: those that were stopped, a few at a time, as far as there is memory for what they
+ * may bring at once. */
+void blob_bodies_go_on(struct worker *w);
+/* Near max_memory no request is begun (SlowDown), and streams hold less, so that it is not reached:
+ * then sessions would be closed. */
+static inline bool blob_memory_is_short(const struct worker *w)
+{
+    return worker_bytes(w) > w->max_bytes - w->max_bytes / 4;
+}
+
 /* ---- sides ---- */
 
 struct blob_works {
     struct list sides;
     struct sigv4_keys *keys; /* owned */
+    bool is_short;           /* of memory: bodies were stopped, and not all go on yet */
     struct sigv4_scratch scratch;
 };
 
@@ -111,8 +127,9 @@ struct blob_side {
     struct blob_shard **shards; /* by their index */
     uint32_t shard_count;
     struct list past_shards;
-    struct list due;   /* calls whose owners are told something when the turn ends */
-    uint32_t requests; /* under way */
+    struct list due;      /* calls whose owners are told something when the turn ends */
+    struct list short_of; /* calls whose stores take more, while memory is short */
+    uint32_t requests;    /* under way */
     struct stats_row *stats;
     struct blob_counts_pool *counts;
     struct slow_watch slow;
@@ -202,7 +219,7 @@ struct blob_request {
     struct slice payload_hash; /* that the client declared; empty: none */
     uint8_t last_byte;
     bool has_body, waits, began, holds_last, is_verified_here, continues, chunks_ended,
-        body_is_done;
+        body_is_done, is_stopped; /* stopped: for want of memory */
 
     /* The answer, see answer_flow.c. */
     uint16_t status;
@@ -211,6 +228,9 @@ struct blob_request {
     uint64_t object_bytes; /* of the object that it is about, where that is known */
     enum s3_error error;   /* that the answer tells; S3_NONE: none */
     bool is_abandoned;     /* its client left before all was answered */
+
+    size_t deed_bytes; /* that its deed holds besides the arena; see blob_request_weigh() */
+    size_t weight;     /* what of it is counted */
 
     struct sigv4_verdict verdict;
     struct http1_request http;
@@ -228,6 +248,8 @@ void blob_request_abandon(struct blob_request *r);
 bool blob_may_bucket(const struct blob_access_key *key, struct slice bucket);
 /* May its access key touch this key, by its prefixes?  NULL: anonymous, and allowed. */
 bool blob_may_key(const struct blob_access_key *key, struct slice object);
+/* Counts what it holds: after it became more, or less. */
+void blob_request_weigh(struct blob_request *r);
 /* By blob_answer_end(). */
 void blob_request_free(struct blob_request *r);
 

@@ -171,10 +171,24 @@ static void refuse(struct blob_request *r, enum s3_error error)
     blob_refuse_with(r, error);
 }
 
+/* Of a body that is read whole. */
+static void keep(struct blob_request *r, struct slice piece)
+{
+    struct s3_fault fault = { 0 };
+
+    buf_slice(&r->whole, piece);
+    blob_request_weigh(r);
+    if (!blob_memory_is_short(r->side->worker))
+        return;
+    s3_fault_say(&fault, S3_SLOW_DOWN,
+                 "Please reduce your request rate: max_memory is nearly reached.");
+    blob_refuse(r, &fault);
+}
+
 static void give(struct blob_request *r, struct slice piece)
 {
     if (s3_op_traits(r->op.op)->body == S3_BODY_WHOLE)
-        buf_slice(&r->whole, piece);
+        keep(r, piece);
     else if (r->began && r->deed->body != NULL)
         r->deed->body(r, piece);
 }
@@ -307,7 +321,50 @@ size_t blob_body_input(struct blob_request *r, struct slice in)
         else if (used == 0)
             break;
     }
+    blob_bodies_stop_if_short(s->base.worker);
     return at;
+}
+
+/* ---- memory ---- */
+
+/* All at once, for in a turn many may be read from. */
+void blob_bodies_stop_if_short(struct worker *w)
+{
+    if (blob_works_of(w)->is_short || !blob_memory_is_short(w))
+        return;
+    blob_works_of(w)->is_short = true;
+    LIST_EACH (&w->sessions, link) {
+        struct session *base = LIST_ITEM(link, struct session, link);
+        struct blob_session *s = (struct blob_session *)base;
+
+        if (base->limits->flow != &blob_flow || base->state != SESSION_READING ||
+            s->stage != BLOB_BODY || s->request == NULL || s->request->waits || !s->request->began)
+            continue;
+        s->request->waits = s->request->is_stopped = true;
+        session_pause(base);
+    }
+}
+
+void blob_bodies_go_on(struct worker *w)
+{
+    size_t most = w->max_bytes - w->max_bytes / 4, held = worker_bytes(w);
+    size_t count = held > most ? 0 : 1 + (most - held) / WORKER_SCRATCH_BYTES;
+
+    if (!blob_works_of(w)->is_short || count == 0)
+        return;
+    LIST_EACH (&w->sessions, link) {
+        struct session *base = LIST_ITEM(link, struct session, link);
+        struct blob_request *r = ((struct blob_session *)base)->request;
+
+        if (base->limits->flow != &blob_flow || base->state == SESSION_CLOSING || r == NULL ||
+            !r->is_stopped)
+            continue;
+        if (count-- == 0)
+            return;
+        r->is_stopped = false;
+        blob_body_wanted(r);
+    }
+    blob_works_of(w)->is_short = false;
 }
 
 /* ---- the deed's side ---- */

@@ -258,6 +258,20 @@ static void tell(struct list_deed *deed)
         blob_answer_end(r);
 }
 
+/* Pages of all shards, and what is written of the answer. */
+static void weigh(struct list_deed *deed)
+{
+    struct blob_request *r = deed->request;
+
+    r->deed_bytes = deed->writer.entries.cap + deed->writer.prefixes.cap;
+    for (uint32_t i = 0; i < deed->part_count; i++) {
+        const struct list_part *part = &deed->parts[i];
+
+        r->deed_bytes += part->arena.held + (part->page == NULL ? 0 : part->page->held);
+    }
+    blob_request_weigh(r);
+}
+
 /* Asks whom the merge wants asked, takes what it has.  False: the request is over. */
 static bool go_on(struct list_deed *deed)
 {
@@ -270,6 +284,7 @@ static bool go_on(struct list_deed *deed)
             ask(&deed->parts[i], &what);
     while ((step = listing_next(&deed->listing, &item)) == LISTING_ITEM)
         s3_list_put(&deed->writer, item.payload);
+    weigh(deed);
     if (step == LISTING_ENDED) {
         tell(deed);
         return false;

@@ -5,11 +5,20 @@
 #include "proxy/wire/http1_write.h"
 #include "proxy/wire/s3_reply_xml.h"
 
+static void weigh(struct blob_fan *fan)
+{
+    fan->request->deed_bytes = 0;
+    for (uint32_t i = 0; i < fan->count; i++)
+        fan->request->deed_bytes += fan->parts[i].answer.body.cap;
+    blob_request_weigh(fan->request);
+}
+
 static void on_body(struct blob_call *c, struct slice bytes)
 {
     struct blob_fan_part *part = c->owner;
 
     blob_gather(&part->answer, bytes);
+    weigh(part->fan);
 }
 
 static void on_ended(struct blob_call *c, enum err err, const char *why)
@@ -69,6 +78,7 @@ void blob_fan_free(struct blob_fan *fan)
         blob_call_abort(&fan->parts[i].call);
         buf_fini(&fan->parts[i].answer.body);
     }
+    weigh(fan);
 }
 
 /* Stores that work long say blanks meanwhile, which readers of XML will not have at a beginning. */

@@ -180,12 +180,33 @@ static struct blob_request *request_new(struct blob_session *s)
     return r;
 }
 
+void blob_request_weigh(struct blob_request *r)
+{
+    struct worker *w = r->side->worker;
+    size_t now = r->arena.held + r->whole.cap + r->deed_bytes;
+
+    r->session->base.kept_bytes += now - r->weight;
+    if (now > r->weight)
+        worker_hold(w, now - r->weight);
+    else
+        worker_release(w, r->weight - now);
+    r->weight = now;
+}
+
+static void weigh_nothing(struct blob_request *r)
+{
+    r->session->base.kept_bytes -= r->weight;
+    worker_release(r->side->worker, r->weight);
+    r->weight = 0;
+}
+
 void blob_request_free(struct blob_request *r)
 {
     struct blob_side *side = r->side;
 
     blob_tally_request(r);
     blob_log_request(r);
+    weigh_nothing(r);
     counter_sub(&side->stats->requests_open, 1);
     side->requests--;
     if (r->chunked != NULL)
@@ -308,9 +329,13 @@ void blob_request_begin(struct blob_session *s, struct slice head)
     r->has_body = r->http.head.framing != HTTP1_FRAMING_NONE && !http1_body_is_whole(&r->body);
     r->waits = r->has_body;
     s->stage = r->has_body ? BLOB_BODY : BLOB_ANSWERS;
-    if (understand(r, &fault) != S3_NONE) {
+    if (blob_memory_is_short(s->base.worker))
+        s3_fault_say(&fault, S3_SLOW_DOWN,
+                     "Please reduce your request rate: max_memory is nearly reached.");
+    if (fault.error != S3_NONE || understand(r, &fault) != S3_NONE) {
         blob_refuse(r, &fault);
         return;
     }
+    blob_request_weigh(r);
     go(r);
 }

@@ -234,6 +234,9 @@ void blob_session_tick(struct blob_session *s, uint64_t now_us)
     else if (s->stage == BLOB_BODY && !s->request->waits && pool->stall_timeout_ms > 0 &&
              still_ms > pool->stall_timeout_ms)
         session_close(&s->base, CLOSE_IDLE); /* a body that does not come */
+    else if (s->stage == BLOB_BODY && s->request->is_stopped && pool->stall_timeout_ms > 0 &&
+             still_ms > pool->stall_timeout_ms)
+        blob_refuse_with(s->request, S3_SLOW_DOWN); /* one that there is no memory for */
 }
 
 static void turn_away(const struct session_limits *limits, int fd)

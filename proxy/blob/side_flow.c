@@ -180,6 +180,7 @@ static struct blob_side *side_new(struct worker *w, const struct blob_pool *sett
     list_init(&side->gates);
     list_init(&side->past_shards);
     list_init(&side->due);
+    list_init(&side->short_of);
     side->stats = stats_row_of(side->name, "", 0, w->index);
     side->counts = blob_counts_pool(side->name);
     side->log_fd = -1;
@@ -323,6 +324,7 @@ static void tick(struct worker *w, bool housekeeping)
         if (housekeeping && side->gone)
             end_gone(side);
     }
+    blob_bodies_go_on(w);
     if (!housekeeping)
         return;
     LIST_EACH (&w->sessions, link) {

@@ -45,8 +45,7 @@ void blob_call_body(struct blob_call *c, struct slice bytes)
 
 static void tell_later(struct blob_call *c)
 {
-    if (list_is_linked(&c->due))
-        return;
+    list_remove(&c->due); /* it may be among those that wait for memory */
     list_append(&side_of(c)->due, &c->due);
     worker_tick_now(side_of(c)->worker); /* the turn may be over but for that */
 }
@@ -66,6 +65,41 @@ void blob_call_room_later(struct blob_call *c)
     tell_later(c);
 }
 
+/* While memory is short its body waits where it is: at the client; not for ever. */
+static void tell_room(struct blob_call *c)
+{
+    struct blob_side *side = side_of(c);
+    uint64_t stall_ms = side->settings->stall_timeout_ms;
+
+    if (blob_memory_is_short(side->worker)) {
+        if (stall_ms > 0)
+            c->deadline_us = worker_now_us(side->worker) + stall_ms * 1000;
+        list_append(&side->short_of, &c->due);
+        return;
+    }
+    c->has_room = false;
+    c->events->room(c);
+}
+
+/* A few at a time, as far as there is memory for what they may bring at once.  What the others hold
+ * goes with time: it moves, or their stores' stall_timeout ends it. */
+static void let_go_on(struct blob_side *side)
+{
+    const struct worker *w = side->worker;
+    size_t most = w->max_bytes - w->max_bytes / 4, held = worker_bytes(w);
+    size_t count = held > most ? 0 : 1 + (most - held) / WORKER_SCRATCH_BYTES;
+    struct list *link;
+
+    while (count-- > 0 && (link = list_first(&side->short_of)) != NULL) {
+        struct blob_call *c = LIST_ITEM(link, struct blob_call, due);
+
+        list_remove(link);
+        c->has_room = false;
+        c->deadline_us = 0;
+        c->events->room(c);
+    }
+}
+
 void blob_store_turn_ends(struct blob_side *side)
 {
     char why[BLOB_WHY_BYTES];
@@ -82,8 +116,7 @@ void blob_store_turn_ends(struct blob_side *side)
 
         list_remove(link);
         if (err == ERR_NONE) {
-            c->has_room = false;
-            c->events->room(c);
+            tell_room(c);
             continue;
         }
         c->failed = ERR_NONE;
@@ -180,6 +213,7 @@ void blob_call_abort(struct blob_call *c)
 
 void blob_store_tick(struct blob_side *side, uint64_t now_us)
 {
+    let_go_on(side);
     for (uint32_t i = 0; i < side->shard_count; i++)
         side->shards[i]->back->tick(side->shards[i], now_us);
     LIST_EACH (&side->past_shards, link) {

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Blob pools, as those see them who run them: figures, slow requests."""
 import json
+import select
 
 from lib import *
 from lib.blob import *
@@ -185,6 +186,126 @@ class AccessLog(Case):
         self.s3.get_object(Bucket="bucket", Key="a \"b\"")["Body"].read()
         self.lines(1)
         self.assertEqual(len(old.read_text().splitlines()), 5)
+
+
+MIB = 1 << 20
+
+
+class Memory(Case):
+    """What is held for clients and stores that are slow is counted, and bounded in all."""
+
+    def held(self):
+        return self.sheaf.status()["memory"]["held_bytes"]
+
+    def closed(self, reason):
+        return self.sheaf.status()["sessions"]["closed"][reason]
+
+    def open(self, head, room=None):
+        """A client that sends its head, and reads nothing yet."""
+        session = socket.socket()
+        if room:
+            session.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+        session.connect(self.sheaf.target("mail"))
+        ends_with(self, session.close)
+        session.settimeout(30)
+        session.sendall(head)
+        return session
+
+    def refused(self):
+        return self.sheaf.status()["pools"][0]["errors"].get("SlowDown", 0)
+
+    def test_clients_that_do_not_read(self):
+        self.sheaf = Sheaf(self, blob_pool([folder_url(self, sync="never")], unsigned_access="yes"), proxy={"workers": 1, "max_memory": "16mb"})
+        body, raw = os.urandom(8 * MIB), Raw(self.sheaf.target("mail"))
+        self.assertEqual(raw.ask("PUT", "/bucket")[0], 200)
+        self.assertEqual(raw.ask("PUT", "/bucket/big", body=body)[0], 200)
+        readers = []
+        while self.refused() == 0 and len(readers) < 400:
+            readers.append(self.open(b"GET /bucket/big HTTP/1.1\r\nhost: x\r\n\r\n", room=4096))
+            self.assertLessEqual(self.held(), 16 * MIB)
+        self.assertGreater(self.refused(), 0, len(readers))
+        served = []
+        for reader in readers:
+            reader.settimeout(30)
+            status, _, got = answer(reader)
+            self.assertIn(status, (200, 503))
+            if status == 200:
+                self.assertEqual(got, body)
+                served.append(reader)
+            else:
+                self.assertIn(b"<Code>SlowDown</Code>", got)
+        self.assertGreater(len(served), 10)
+        self.assertEqual(self.closed("memory"), 0)
+        wait_until(lambda: self.held() < MIB, what="all to be given back")
+        self.assertEqual(raw.ask("GET", "/bucket/big")[2], body)
+
+    def test_a_store_that_does_not_read(self):
+        store = socket.socket()
+        store.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        store.bind(("127.0.0.1", 0))
+        store.listen(400)
+        ends_with(self, store.close)
+        self.sheaf = Sheaf(self, blob_pool(["s3://a:b@127.0.0.1:%d/holder" % store.getsockname()[1]], unsigned_access="yes", stamp="no",
+                                           probe_interval="1h"),
+                           proxy={"workers": 1, "max_memory": "16mb"})
+        head = b"PUT /bucket/k HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (1 << 30)
+        writers = [self.open(head) for _ in range(100)]
+        piece, moving = bytes(MIB), set(writers)
+        for writer in writers:
+            writer.setblocking(False)
+        while moving:       # until nobody can send more
+            _, ready, _ = select.select([], moving, [], 2)
+            moving &= set(ready)
+            for writer in ready:
+                try:
+                    writer.send(piece)
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    moving.discard(writer)      # it was refused
+            self.assertLessEqual(self.held(), 16 * MIB)
+        self.assertGreater(self.held(), 8 * MIB)
+        self.assertEqual(self.closed("memory"), 0)
+        for writer in writers:
+            writer.close()
+        wait_until(lambda: self.held() < MIB, what="all to be given back")
+
+    def test_many_uploads_end_well_or_are_told_to_slow_down(self):
+        self.sheaf = Sheaf(self, blob_pool([folder_url(self, sync="never")], unsigned_access="yes"),
+                           proxy={"workers": 1, "max_memory": "16mb"})
+        raw, body = Raw(self.sheaf.target("mail")), os.urandom(4 * MIB)
+        self.assertEqual(raw.ask("PUT", "/bucket")[0], 200)
+        with concurrent.futures.ThreadPoolExecutor(40) as crowd:
+            put = list(crowd.map(lambda n: raw.ask("PUT", f"/bucket/k{n}", body=body)[0], range(40)))
+        self.assertLessEqual(set(put), {200, 503})
+        self.assertIn(200, put)
+        for n, status in enumerate(put):
+            self.assertEqual(raw.ask("HEAD", f"/bucket/k{n}")[0], 200 if status == 200 else 404)
+        self.assertEqual(self.closed("memory"), 0)
+        wait_until(lambda: self.held() < MIB, what="all to be given back")
+
+    def test_bodies_that_are_read_whole(self):
+        self.sheaf = Sheaf(self, blob_pool([folder_url(self, sync="never")], unsigned_access="yes"), proxy={"workers": 1, "max_memory": "16mb"})
+        raw = Raw(self.sheaf.target("mail"))
+        self.assertEqual(raw.ask("PUT", "/bucket")[0], 200)
+        body = b"<Delete>" + b"<Object><Key>k</Key></Object>" * 120000
+        head = b"POST /bucket?delete HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (len(body) + 1)
+        writers = []
+        for _ in range(12):
+            writer = self.open(head)
+            try:
+                writer.sendall(body)
+            except (BrokenPipeError, ConnectionResetError):
+                pass        # it was refused meanwhile
+            writers.append(writer)
+            self.assertLessEqual(self.held(), 16 * MIB)
+        wait_until(lambda: self.refused() > 0, what="some to be refused")
+        wait_until(lambda: self.held() > 6 * MIB, what="the others to be held")
+        self.assertEqual(self.closed("memory"), 0)
+        for writer in writers:
+            writer.close()
+        wait_until(lambda: self.held() < MIB, what="all to be given back")
+        self.assertEqual(raw.ask("PUT", "/bucket/k", body=b"x")[0], 200)
 
 
 class Verified(Case):
