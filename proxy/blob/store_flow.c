@@ -132,7 +132,7 @@ void blob_store_turn_ends(struct blob_side *side)
 static bool is_up(const struct blob_shard *shard, struct verdict *verdict)
 {
     *verdict = board_get(shard->side->assembly->board, shard->settings->number);
-    return verdict->state != VERDICT_DOWN;
+    return verdict->state != VERDICT_DOWN && verdict->state != VERDICT_DRAINING;
 }
 
 static void pass_to_store(struct blob_call *c)

@@ -87,6 +87,24 @@ class Figures(Case):
         self.assertIn(put["endpoint"], [each["endpoint"] for each in self.sheaf.status()["pools"][0]["shards"]])
 
 
+class Drained(Case):
+    def test_a_shard_that_an_operator_drains_is_not_asked(self):
+        sheaf = Sheaf(self, blob_pool([folder_url(self, sync="never") for _ in range(2)]))
+        s3 = s3_client(sheaf.target("mail"))
+        s3.create_bucket(Bucket="bucket")
+        keys = {sheaf.route(f"k{n}", name="mail")[0][3]: f"k{n}" for n in range(20)}
+        for key in keys.values():
+            s3.put_object(Bucket="bucket", Key=key, Body=b"x")
+        self.assertEqual(sheaf.http("/api/v1/drain?pool=mail&shard=1", "POST")[0], 200)
+        self.assertEqual(s3.get_object(Bucket="bucket", Key=keys["0"])["Body"].read(), b"x")
+        with self.assertRaises(ClientError) as caught:
+            s3.get_object(Bucket="bucket", Key=keys["1"])
+        self.assertEqual(caught.exception.response["Error"]["Code"], "SlowDown")
+        self.assertRegex(str(caught.exception), "Shard 1 .* drained by the operator")
+        self.assertEqual(sheaf.http("/api/v1/undrain?pool=mail&shard=1", "POST")[0], 200)
+        self.assertEqual(s3.get_object(Bucket="bucket", Key=keys["1"])["Body"].read(), b"x")
+
+
 # Amazon's fields in their order, as its documentation of server access logs has them.
 FIELDS = ("owner bucket time remote_ip requester request_id operation key request_uri status error_code bytes_sent object_size"
           " total_time turn_around_time referer user_agent version_id host_id signature_version cipher_suite"
