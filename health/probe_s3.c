@@ -263,6 +263,23 @@ static void note_answer(const struct probe_s3 *p, struct probe_outcome *outcome)
     snprintf(outcome->text, sizeof(outcome->text), "HTTP status %ld", status);
 }
 
+/* In words of libcurl, but for the name that it was given in the server's place. */
+static void tell_error(const char *words, const char *host, struct probe_outcome *outcome)
+{
+    enum { MOST = sizeof(outcome->text) - 1 };
+    const char *standin = host == NULL ? NULL : strstr(words, STANDIN);
+    struct buf text = { 0 };
+
+    if (standin == NULL)
+        buf_text(&text, words);
+    else
+        buf_format(&text, "%.*s%s%s", (int)(standin - words), words, host,
+                   standin + strlen(STANDIN));
+    snprintf(outcome->text, sizeof(outcome->text), "%.*s", (int)(text.len < MOST ? text.len : MOST),
+             (const char *)text.at);
+    buf_fini(&text);
+}
+
 void probe_s3_check(struct probe_s3 *p, const struct probe_s3_settings *settings,
                     uint64_t deadline_us, struct probe_outcome *outcome)
 {
@@ -281,8 +298,8 @@ void probe_s3_check(struct probe_s3 *p, const struct probe_s3_settings *settings
     } else {
         outcome->reason = reason_of(p, code);
         if (code != CURLE_OPERATION_TIMEDOUT)
-            snprintf(outcome->text, sizeof(outcome->text), "%.*s", (int)sizeof(outcome->text) - 1,
-                     p->error[0] != '\0' ? p->error : curl_easy_strerror(code));
+            tell_error(p->error[0] != '\0' ? p->error : curl_easy_strerror(code), settings->host,
+                       outcome);
     }
     curl_multi_remove_handle(p->multi, p->easy); /* what is under way is closed */
     target_fini(&target);

@@ -354,7 +354,10 @@ static cJSON *slow_json(const struct slow_entry *entry)
     put_text(json, "command", entry->command);
     put_bytes(json, "key", slice_of(entry->key, entry->key_len));
     cJSON_AddBoolToObject(json, "key_is_cut", entry->key_len == SLOW_KEY_BYTES);
-    put_number(json, "shard", entry->shard);
+    if (entry->endpoint[0] != '\0')
+        put_number(json, "shard", entry->shard);
+    else
+        cJSON_AddNullToObject(json, "shard"); /* of several, or of none */
     put_text(json, "endpoint", entry->endpoint);
     return json;
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Blob pools: a store that goes is seen, refused at once, and served again when it is back."""
 import http.server
+import json
 import threading
 
 from lib import *
@@ -74,6 +75,7 @@ class Servers(HealthCase):
         story = self.story()
         next(story)
         self.await_state("down", reason="connect_refused")
+        self.assertNotIn("store.invalid", json.dumps(self.health()))
         self.assertIn("refused", self.health()["text"])
         self.assertEqual(self.health(1)["state"], "up")
         next(story)

@@ -84,6 +84,8 @@ class Figures(Case):
         put = next(each for each in slow if each["command"] == "PutObject")
         self.assertEqual(put["pool"], "mail")
         self.assertRegex(put["key"], "^figures/k[0-7]$")
+        made = next(each for each in slow if each["command"] == "CreateBucket")
+        self.assertEqual((made["shard"], made["endpoint"]), (None, ""))
         self.assertIn(put["endpoint"], [each["endpoint"] for each in self.sheaf.status()["pools"][0]["shards"]])
 
 
