@@ -16,8 +16,6 @@ enum { FILE_BYTES = 16 * 1024 * 1024, TOMBSTONE_MS = 30000 /* its preset */ };
 /* Why Sheaf cannot serve this pool; NULL if it can. */
 static const char *refusal(const struct twemproxy_pool *p)
 {
-    if (!p->redis)
-        return "of memcached servers (redis: false): not in this version";
     if (strcmp(p->distribution, "random") == 0)
         return "of distribution random, which sends a key anywhere: Sheaf finds each key again";
     return NULL;
@@ -44,9 +42,17 @@ static void put_url_address(const struct address *a, struct buf *out)
         url_print_address(a, out);
 }
 
+/* "listen = redis+unix://" and its like. */
+static void put_scheme(const char *line, const struct twemproxy_pool *p,
+                       const struct address *address, struct buf *out)
+{
+    buf_format(out, "%s = %s%s://", line, p->redis ? "redis" : "memcached",
+               address->path != NULL ? "+unix" : "");
+}
+
 static void put_listen(const struct twemproxy_pool *p, struct buf *out)
 {
-    buf_text(out, p->listen.path != NULL ? "listen = redis+unix://" : "listen = redis://");
+    put_scheme("listen", p, &p->listen, out);
     put_url_address(&p->listen, out);
     if (p->listen_mode != NULL)
         buf_format(out, "?mode=%s", p->listen_mode);
@@ -62,7 +68,7 @@ static void put_server(const struct twemproxy_pool *p, const struct twemproxy_se
 {
     const char *separator = "?";
 
-    buf_text(out, s->address.path != NULL ? "shard = redis+unix://" : "shard = redis://");
+    put_scheme("shard", p, &s->address, out);
     if (p->redis_auth != NULL) {
         buf_text(out, ":");
         url_print(p->redis_auth, "", out);

@@ -127,16 +127,34 @@ static void passwords_sockets_tags_and_weights_are_taken_over(void)
     snapshot_unref(&s);
 }
 
-static void memcached_pools_are_comments(void)
+static void memcached_pools_stay_memcached_pools(void)
 {
     static const char YAML[] = "m:\n  listen: 127.0.0.1:1\n  servers:\n   - h:11211:1\n"
+                               "   - /run/m.sock:2\n";
+    struct snapshot *s = loaded(YAML);
+
+    if (s == NULL)
+        return;
+    CHECK_TEXT(s->pools[0]->listeners[0]->protocol, "memcached");
+    CHECK_TEXT(s->pools[0]->endpoints[0]->protocol, "memcached");
+    CHECK_TEXT(s->pools[0]->endpoints[1]->scheme, "memcached+unix");
+    CHECK_TEXT(memory_pool_of(s->pools[0])->hash, "fnv1a_64");
+    snapshot_unref(&s);
+}
+
+static void pools_that_find_no_key_again_are_comments(void)
+{
+    static const char YAML[] = "m:\n  listen: 127.0.0.1:1\n  redis: true\n"
+                               "  distribution: random\n  servers:\n   - h:1:1\n"
                                "r:\n  listen: 127.0.0.1:2\n  redis: true\n  servers:\n   - h:1:1\n";
     struct problems problems = { 0 };
     char *ini = imported(YAML, &problems);
     struct snapshot *s = loaded(YAML);
 
-    CHECK(strstr(ini, "; Not taken over, as it is of memcached servers (redis: false): not in this "
-                      "version.\n;[memory m]\n;listen = redis://127.0.0.1:1\n") != NULL);
+    CHECK(strstr(ini,
+                 "; Not taken over, as it is of distribution random, which sends a key anywhere: "
+                 "Sheaf finds each key again.\n;[memory m]\n;listen = redis://127.0.0.1:1\n") !=
+          NULL);
     CHECK(s != NULL && s->pool_count == 1);
     snapshot_unref(&s);
     free(ini);
@@ -168,9 +186,9 @@ static void what_is_wrong_is_named_with_its_line(void)
           "nutcracker.yml:10: hash: twemproxy knows no \"fnv1a64\"; did you mean \"fnv1a_64\"?\n"
           "nutcracker.yml:11: timeout: must be a number, not \"soon\"\n"
           "nutcracker.yml:12: preconnect: must be true or false, not \"maybe\"\n" },
-        { "a:\n  listen: x:1\n  servers:\n   - h:1:1\n",
-          "nutcracker.yml:1: pool \"a\" is of memcached servers (redis: false): not in this "
-          "version\n" },
+        { "a:\n  listen: x:1\n  distribution: random\n  servers:\n   - h:1:1\n",
+          "nutcracker.yml:1: pool \"a\" is of distribution random, which sends a key anywhere: "
+          "Sheaf finds each key again\n" },
         { "a:\n  listen: x:1\n  redis: true\n  redis_auth: a b\n  servers:\n   - h:1:1\n",
           "nutcracker.yml:4: redis_auth: a password that is empty, has spaces, or begins with "
           "\"#\" or "
@@ -232,7 +250,8 @@ int main(void)
     RUN(a_pool_is_written_out_with_what_behaves_otherwise);
     RUN(what_twemproxy_presumes_is_said);
     RUN(passwords_sockets_tags_and_weights_are_taken_over);
-    RUN(memcached_pools_are_comments);
+    RUN(memcached_pools_stay_memcached_pools);
+    RUN(pools_that_find_no_key_again_are_comments);
     RUN(what_is_wrong_is_named_with_its_line);
     RUN(a_file_that_is_not_there_is_named);
     return check_report();

@@ -10,6 +10,7 @@ static const struct config_scheme TEST_SCHEMES[] = {
     { "rediss", "redis", 6379, true, POOL_MEMORY },
     { "redis+unix", "redis", 0, false, POOL_MEMORY },
     { "memcached", "memcached", 11211, false, POOL_MEMORY },
+    { "memcached+unix", "memcached", 0, false, POOL_MEMORY },
     { "postgresql", "postgresql", 5432, false, POOL_SQL },
     { "postgresql+unix", "postgresql", 0, false, POOL_SQL },
     { "s3", "s3", 80, false, POOL_BLOB },
