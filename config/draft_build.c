@@ -119,6 +119,8 @@ static void name_endpoint(struct loading *l, struct endpoint_settings *e)
 {
     struct buf name = { 0 };
 
+    if (e->store_bytes > 0)
+        buf_format(&name, "%s://", e->scheme);
     url_print_address(&e->address, &name);
     if (e->database > 0)
         buf_format(&name, e->address.path != NULL ? "?db=%u" : "/%u", e->database);
@@ -148,6 +150,8 @@ static void identify_endpoint(struct loading *l, struct endpoint_settings *e)
 
     buf_format(&identity, "%s://%s %d%d%d ", e->scheme, e->name, t->verify, (int)t->min_version,
                (int)t->need);
+    if (e->store_bytes > 0) /* it is nobody else's, whatever its size */
+        buf_format(&identity, "%s#%u ", e->pool->name, e->shard);
     buf_format(&identity, "%u%u%u%u%u ", (unsigned)store->style, (unsigned)store->credentials,
                (unsigned)store->sync, (unsigned)store->layout, store->stalwart_depth);
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {

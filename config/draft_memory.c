@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "config/draft.h"
+#include "config/option.h"
+#include "config/schedule.h"
 #include "config/tables.h"
 #include "config/url.h"
 #include "config/user.h"
@@ -31,9 +33,51 @@ static enum err take_path(struct loading *l, const struct url *url, struct endpo
     return ERR_SYNTAX;
 }
 
+static bool is_embedded(const struct endpoint_settings *e)
+{
+    return e->store_path != NULL;
+}
+
+/* In the process itself: there is nobody to log in to. */
+static enum err begin_embedded(struct loading *l, const struct url *url,
+                               struct endpoint_settings *e, struct buf *why)
+{
+    static const struct option SIZE = { "SIZE", OPTION_SIZE,
+                                        offsetof(struct endpoint_settings, store_bytes),
+                                        .min = 1 << 20, .form = "SIZE" };
+
+    if (url->user != NULL || url->password != NULL || (url->path != NULL && url->path[0] != '\0')) {
+        buf_text(why, "an embedded shard has neither user nor password, and nothing behind it");
+        return ERR_SYNTAX;
+    }
+    e->store_path = e->address.path;
+    if (strcmp(e->protocol, "ram") != 0)
+        return ERR_NONE;
+    if (e->store_path[0] == '\0') {
+        buf_text(why, "how much it may hold must stand behind the slashes: ram://256mb");
+        return ERR_SYNTAX;
+    }
+    return option_set(&SIZE, e, e->store_path, NULL, l->arena, why);
+}
+
+static enum err end_endpoint(struct loading *l, const struct url *url, struct endpoint_settings *e,
+                             struct buf *why)
+{
+    (void)l, (void)url;
+    if (!is_embedded(e) || e->database == 0)
+        return ERR_NONE;
+    buf_text(why, "\"db\" means nothing to an embedded shard: it has all databases of the pool");
+    return ERR_SYNTAX;
+}
+
 static enum err begin_endpoint(struct loading *l, const struct url *url,
                                struct endpoint_settings *e, struct buf *why)
 {
+    static const char *const EMBEDDED[] = { "ram", "sqlite", "rocksdb" };
+
+    for (size_t i = 0; i < sizeof(EMBEDDED) / sizeof(EMBEDDED[0]); i++)
+        if (strcmp(e->protocol, EMBEDDED[i]) == 0)
+            return begin_embedded(l, url, e, why);
     if (url->user != NULL && url->password == NULL) {
         buf_text(why,
                  "a user needs a password (\"USER:PASSWORD@\", or \":PASSWORD@\" without user)");
@@ -101,7 +145,8 @@ static void check_shards(struct loading *l, const struct pool_settings *p)
         for (uint32_t k = 0; k < i; k++) {
             const struct endpoint_settings *other = p->endpoints[k];
 
-            if (address_is(&one->address, &other->address) && one->database == other->database) {
+            if (one->store_bytes == 0 && address_is(&one->address, &other->address) &&
+                one->database == other->database) {
                 problems_error(l->problems, one->place,
                                "shard: %s is already shard %u (%s:%u); two shards in one database "
                                "would share their keys",
@@ -205,8 +250,19 @@ static const char *is_open(const struct listener_settings *n)
                : "without password and TLS; give a \"password\", listen with TLS, or";
 }
 
+static void check_purge(struct loading *l, const struct draft *d)
+{
+    struct memory_pool *p = memory_pool_of(d->pool);
+    struct buf why = { 0 };
+
+    if (p->purge[0] != '\0' && schedule_parse(p->purge, &p->purge_when, &why) != ERR_NONE)
+        draft_blame(l, draft_place(d, "purge"), "purge", &why);
+    buf_fini(&why);
+}
+
 static void check(struct loading *l, const struct draft *d)
 {
+    check_purge(l, d);
     check_hash_tag(l, d);
     check_limits(l, d);
     check_shards(l, d->pool);
@@ -224,6 +280,7 @@ const struct draft_kind draft_memory = {
     .begin = begin,
     .build_line = build_user,
     .begin_endpoint = begin_endpoint,
+    .end_endpoint = end_endpoint,
     .print_lines = print_lines,
     .check = check,
     .is_open = is_open,

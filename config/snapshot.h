@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "config/problem.h"
+#include "config/schedule.h"
 #include "proxy/base/arena.h"
 #include "proxy/base/log.h"
 #include "proxy/base/slice.h"
@@ -101,6 +102,8 @@ struct endpoint_settings {
     const char *label;       /* what the ring hashes instead of the address (?name=); NULL: none */
     uint32_t socket_port;    /* in the name of PostgreSQL's Unix sockets */
     struct blob_store store; /* of blob pools */
+    const char *store_path;  /* of an embedded store of memory pools; NULL: it has none */
+    uint64_t store_bytes;    /* what one in memory may hold */
     uint32_t shard;          /* index in pool->endpoints */
     enum endpoint_role role; /* as configured */
     const struct pool_settings *pool; /* borrowed */
@@ -148,6 +151,9 @@ struct user_settings {
 };
 
 enum on_shard_down { ON_SHARD_DOWN_ERROR, ON_SHARD_DOWN_MISS };
+/* Of embedded stores: when a write is safe from a loss of power; what a full one does. */
+enum memory_sync { MEMORY_SYNC_ALWAYS, MEMORY_SYNC_INTERVAL, MEMORY_SYNC_NEVER };
+enum memory_eviction { MEMORY_EVICTION_NONE, MEMORY_EVICTION_LRU };
 
 struct health_settings {
     bool probe;           /* a witness of its own asks with PING; off: traffic alone is judged */
@@ -206,6 +212,11 @@ struct memory_pool {
     uint64_t max_request_bytes;  /* a request, all its arguments */
     uint64_t script_cache_bytes; /* bodies of EVAL scripts kept to heal NOSCRIPT */
     uint32_t databases;          /* SELECT 0 to databases - 1 */
+
+    enum memory_sync sync; /* of embedded shards, as all below */
+    enum memory_eviction eviction;
+    const char *purge; /* as written; "" for never */
+    struct schedule purge_when;
 };
 
 enum sql_pooling { SQL_POOLING_TRANSACTION, SQL_POOLING_SESSION };

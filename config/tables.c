@@ -10,6 +10,8 @@
 static const char *const LOG_LEVELS[] = { "error", "warn", "info", "debug", NULL };
 static const char *const LOG_FORMATS[] = { "text", "json", NULL };
 static const char *const SHARD_DOWN[] = { "error", "miss", NULL };
+static const char *const SYNCS[] = { "always", "interval", "never", NULL };
+static const char *const EVICTIONS[] = { "none", "lru", NULL };
 const char *const tables_tls_clients[] = { "none", "optional", "required", NULL };
 const char *const tables_tls_versions[] = { "1.2", "1.3", NULL };
 const char *const tables_insecure[] = { "no", "anyone may connect", NULL };
@@ -61,7 +63,8 @@ const struct option tables_memory[] = {
               "or memcached://, memcacheds://, memcached+unix://; port 0 takes a free one" },
     { "shard", OPTION_LINES, .form = "URL",
       .text = "a server, redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] or "
-              "memcached://[USER:PASSWORD@]HOST[:PORT]; the order of these lines is the map" },
+              "memcached://[USER:PASSWORD@]HOST[:PORT], or an embedded shard, ram://SIZE, "
+              "sqlite:///FILE, rocksdb:///FOLDER; the order of these lines is the map" },
     { "password", OPTION_LINES, .form = "PASSWORD",
       .text = "what AUTH must say; short for a user named default" },
     { "user", OPTION_LINES,
@@ -134,6 +137,19 @@ const struct option tables_memory[] = {
     { "tcp_keepalive", OPTION_FLAG, AT(base.tcp_keepalive), "yes",
       .text = "lets the system notice peers that vanished, within ten minutes" },
 
+    { "sync", OPTION_WORD, AT(sync), "always", .words = SYNCS,
+      .text =
+          "of embedded shards on disk: when what was acknowledged is safe from a loss of power: "
+          "before it is acknowledged, within a second, or when the system likes; the end of "
+          "the process alone never loses anything" },
+    { "eviction", OPTION_WORD, AT(eviction), "none", .words = EVICTIONS,
+      .text = "of embedded shards in memory: a full one refuses what would make it larger, or lets "
+              "go of keys that were not used for long" },
+    { "purge", OPTION_TEXT, AT(purge), "0 3 *", .zero = "never",
+      .form = "MINUTE HOUR WEEKDAY, or cron's five fields, or never",
+      .text = "of embedded shards on disk: when all keys are looked over for those whose time is "
+              "over, in local time; weekdays are 1 to 7, from Monday on" },
+
     TABLES_POOL_SAFETY,
     TABLES_POOL_ENDPOINT_TLS_FILES("shard_tls_"),
     { "shard_tls_verify", OPTION_FLAG, AT(base.endpoint_tls.verify), "yes",
@@ -185,13 +201,10 @@ const struct option tables_listen_url[] = {
 const char *tables_chapter(const struct option *table, const char *option_name)
 {
     static const char *const OF_MEMORY[][2] = {
-        { "listen", "Who and where" },
-        { "hash", "The map" },
-        { "timeout", "Times" },
-        { "upstreams", "Limits" },
-        { "insecure_listen", "Safety" },
-        { "probe", "Health" },
-        { NULL, NULL },
+        { "listen", "Who and where" }, { "hash", "The map" },
+        { "timeout", "Times" },        { "upstreams", "Limits" },
+        { "sync", "Embedded shards" }, { "insecure_listen", "Safety" },
+        { "probe", "Health" },         { NULL, NULL },
     };
     static const char *const OF_SQL[][2] = {
         { "listen", "Who and where" },  { "auth", "Logins" },

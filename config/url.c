@@ -136,10 +136,26 @@ static bool is_unix(const char *scheme)
     return len > 5 && strcmp(scheme + len - 5, "+unix") == 0;
 }
 
-/* A path and nothing else: of a socket, or of a folder. */
+static bool is_file(const char *scheme)
+{
+    return strcmp(scheme, "sqlite") == 0;
+}
+
+static bool is_folder(const char *scheme)
+{
+    return strcmp(scheme, "file") == 0 || strcmp(scheme, "rocksdb") == 0;
+}
+
+/* A path and nothing else: of a socket, or of a file or folder. */
 static bool is_path_only(const char *scheme)
 {
-    return is_unix(scheme) || strcmp(scheme, "file") == 0;
+    return is_unix(scheme) || is_folder(scheme) || is_file(scheme);
+}
+
+/* A size in a host's place: of a store in memory. */
+static bool is_size(const char *scheme)
+{
+    return strcmp(scheme, "ram") == 0;
 }
 
 static enum err parse_path(struct parts *p, struct slice path)
@@ -148,8 +164,9 @@ static enum err parse_path(struct parts *p, struct slice path)
         return path.len == 0 ? ERR_NONE : decode(p, slice_from(path, 1), &p->url->path);
     TRY(decode(p, path, &p->url->address.path));
     if (!is_unix(p->url->scheme))
-        return p->url->address.path[0] == '/' && p->url->address.path[1] != '\0'
-                   ? ERR_NONE
+        return p->url->address.path[0] == '/' && p->url->address.path[1] != '\0' ? ERR_NONE
+               : is_file(p->url->scheme)
+                   ? fail(p, "a file needs an absolute path: sqlite:///srv/keys.db")
                    : fail(p, "a folder needs an absolute path: file:///srv/blobs");
     if (p->url->address.path[0] != '/')
         return fail(p, "a Unix socket needs an absolute path: redis+unix:///run/redis.sock");
@@ -182,6 +199,8 @@ static enum err parse_rest(struct parts *p, struct slice rest)
             return fail(p, is_unix(p->url->scheme)
                                ? "a Unix socket has no host: redis+unix:///run/redis.sock"
                                : "a folder has no host: file:///srv/blobs");
+    } else if (is_size(p->url->scheme)) {
+        TRY(decode(p, authority, &p->url->address.path));
     } else {
         TRY(parse_host(p, authority));
     }

@@ -3,6 +3,8 @@
  *     SCHEME://[USER[:PASSWORD]@]HOST[:PORT][/PATH][?NAME=VALUE&...]
  *     SCHEME+unix://[USER[:PASSWORD]@]/PATH[?...]
  *
+ *     ram://SIZE[?...]                                the size stands where a path would
+ *
  * Percent-coded; IPv6 addresses in brackets; ${NAME} in any part is taken as it is, whatever
  * letters the environment's value has. */
 #pragma once

@@ -23,10 +23,11 @@ static struct {
 } table;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* redis, rediss (TLS), redis+unix, rediss+unix. */
-static void add_schemes(struct config_scheme *schemes, const char *protocol, uint16_t port)
+/* redis, rediss (TLS), redis+unix, rediss+unix; or the name alone. */
+static void add_schemes(struct config_scheme *schemes, const char *protocol, uint16_t port,
+                        unsigned each)
 {
-    for (unsigned i = 0; i < SCHEMES_EACH; i++) {
+    for (unsigned i = 0; i < each; i++) {
         bool tls = (i & 1) != 0, unix_path = (i & 2) != 0;
         char *name = table.names[table.name_count++];
 
@@ -106,9 +107,11 @@ static void gather(void)
     for (size_t i = 0; i < WORDS_MOST - 1 && shard_distribution_at(i) != NULL; i++)
         table.distributions[i] = shard_distribution_at(i)->name;
     for (size_t i = 0; memory_front_at(i) != NULL; i++)
-        add_schemes(table.fronts, memory_front_at(i)->name, memory_front_at(i)->default_port);
+        add_schemes(table.fronts, memory_front_at(i)->name, memory_front_at(i)->default_port,
+                    SCHEMES_EACH);
     for (size_t i = 0; memory_back_at(i) != NULL; i++)
-        add_schemes(table.backs, memory_back_at(i)->name, memory_back_at(i)->default_port);
+        add_schemes(table.backs, memory_back_at(i)->name, memory_back_at(i)->default_port,
+                    memory_back_at(i)->engine != NULL ? 1 : SCHEMES_EACH);
     add_sql_schemes(table.fronts);
     add_sql_schemes(table.backs);
     add_blob_schemes(table.fronts, false);

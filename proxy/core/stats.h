@@ -24,6 +24,9 @@ struct stats_row {
     struct counter bytes_in, bytes_out; /* from and to sessions, or from and to the endpoint */
     struct counter upstreams_open, upstreams_leased, requests_open;
     struct counter sessions_open; /* pool only */
+    /* Of an embedded shard; in its row of no worker, written by whoever has the store. */
+    struct counter store_keys, store_bytes, store_expired, store_evicted;
+    struct counter purge_began_s, purge_percent, purge_looked_at, purge_removed;
     /* Pool: from parse to the last byte queued; shard: from the sending to the reply. */
     struct histogram latency_us;
 };

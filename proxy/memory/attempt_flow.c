@@ -200,6 +200,10 @@ void memory_attempt_start(struct memory_request *r, uint32_t part)
     a->part = part;
     a->replies_left = p->replies;
     a->tombstone = false;
+    if (present && shard->store != NULL) {
+        memory_store_ask(a);
+        return;
+    }
     if (present && memory_attempt_put(a, &refusal))
         return;
     if (refusal.err == ERR_AGAIN && memory_wait_begin(a))
@@ -333,6 +337,27 @@ void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool do
     memory_request_unref(r);
     if (u->lessee != NULL && u->lessee->bulk)
         memory_bulk_throttle(u->lessee);
+}
+
+void memory_attempt_answer(struct memory_attempt *a, struct slice reply)
+{
+    struct memory_request *r = a->request;
+    struct stats_row *stats = a->shard->stats;
+    struct slice direct = { 0 };
+
+    counter_add(&stats->bytes_in, reply.len);
+    if (a->tombstone || r->session == NULL) {
+        counter_add(&stats->late_replies, 1);
+        return;
+    }
+    if (may_stream(a))
+        direct = reply;
+    else if (r->merge != NULL && reply.len <= MEMORY_SETTLED_BYTES)
+        settle(a, reply);
+    else
+        keep(a, reply);
+    if (r->session != NULL) /* to keep it may be to close a session that does not read */
+        memory_request_part_done(r, direct);
 }
 
 /* ---- failing ---- */

@@ -224,9 +224,13 @@ struct memory_hello {
     struct slice found_stamp; /* .at is set if the shard carries one; borrowed from the reply */
 };
 
+struct store_engine;
+
 struct memory_back {
     const char *name;
     uint16_t default_port;
+    /* Shards are embedded (store.h), and there is nobody to connect to: nothing below is there. */
+    const struct store_engine *engine;
     /* Handed the whole reply to the last question (empty at first), appends the next one to `out`;
      * an empty `out` and ERR_NONE means ready.  On error `why` says what the server answered:
      * ERR_RANGE if it is well and logged in to, but does not have the session's database.

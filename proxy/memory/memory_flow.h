@@ -7,6 +7,8 @@
  *     wait_flow.c       requests that wait for a lease
  *     blocked_flow.c    sessions that leave while they wait in a blocking command
  *     bulk_flow.c       sessions with large replies
+ *     store_flow.c      parts on embedded shards, which have no upstreams
+ *     store_home_flow.c the embedded stores themselves, of the whole process
  *     pool_flow.c       a worker's side of a pool: made, changed by a reload, taken away
  *     subscribe_flow.c  sessions that receive pushes
  *     host_flow.c       what a front asks of the process (CLIENT LIST, INFO ...)
@@ -43,6 +45,7 @@ enum {
 
 struct memory_request;
 struct memory_upstream;
+struct store_home;
 
 /* One part on its way to one upstream and back. */
 struct memory_attempt {
@@ -170,9 +173,12 @@ struct memory_shard {
     struct memory_upstream *trial; /* tries for all; borrowed, until it stands, fails or ends */
     uint64_t retry_at_us;
     uint64_t backoff_ms;
-    uint64_t stood_us;       /* when it last logged an upstream in */
-    struct list idle_leases; /* memory_upstreams */
-    uint64_t epoch;          /* counts what may mean that the server began anew */
+    uint64_t stood_us;        /* when it last logged an upstream in */
+    struct list idle_leases;  /* memory_upstreams */
+    uint64_t epoch;           /* counts what may mean that the server began anew */
+    struct store_home *store; /* embedded, and all that is for upstreams is not used; NULL: none */
+    struct list asked;        /* memory_store_jobs */
+    uint32_t asked_count;
     struct leavers *leavers; /* counted */
     struct list waiters;     /* memory_attempts that need a lease; the first came first */
     uint32_t waiter_count;
@@ -213,7 +219,8 @@ struct memory_works {
     struct list inquiries; /* on their way around the workers; host_flow.c's */
     uint64_t last_inquiry; /* its number */
     struct slab requests;
-    struct slab blocks; /* of their arenas */
+    struct slab blocks;     /* of their arenas */
+    struct buf store_reply; /* of an embedded store, until it is handed on */
 };
 
 static inline struct memory_works *memory_works_of(const struct worker *w)
@@ -240,6 +247,8 @@ void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool do
 /* Answers its request with an error; an attempt in a queue stays there as a tombstone. */
 void memory_attempt_fail(struct memory_attempt *a, const struct memory_refusal *refusal);
 void memory_attempt_pop(struct memory_upstream *u);
+/* Its whole reply came in one piece: of an attempt in no queue, which this may free. */
+void memory_attempt_answer(struct memory_attempt *a, struct slice reply);
 /* Sends bytes on nobody's behalf; the one reply is swallowed. */
 void memory_attempt_send_unasked(struct memory_request *r, struct memory_upstream *u,
                                  struct slice bytes);
@@ -247,6 +256,19 @@ void memory_attempt_send_unasked(struct memory_request *r, struct memory_upstrea
 void memory_attempts_restamp(struct memory_upstream *u, uint64_t from_byte);
 struct slice memory_attempt_kept(const struct memory_attempt *a);
 void memory_attempt_forget(struct memory_attempt *a);
+
+/* store_flow.c */
+/* The shard of the endpoint is embedded or not, from here on; then its place in the map. */
+void memory_store_begin(struct memory_shard *shard, const struct endpoint_settings *endpoint);
+void memory_store_follow(struct memory_side *side, struct memory_shard *shard);
+void memory_store_end(struct memory_shard *shard);
+/* Puts the attempt to the shard's store; it is answered at once or later. */
+void memory_store_ask(struct memory_attempt *a);
+void memory_store_tick(struct memory_side *side, struct memory_shard *shard, uint64_t now_us);
+static inline bool memory_store_is_busy(const struct memory_shard *shard)
+{
+    return !list_is_empty(&shard->asked);
+}
 
 /* wait_flow.c */
 /* False: max_queue of this worker wait at the shard already. */

@@ -3,6 +3,7 @@
  * A reload keeps what can be kept: sessions stay, upstreams go on if their endpoint's identity is
  * among the new shards, others end when their last request is answered. */
 #include "proxy/memory/memory_flow.h"
+#include "proxy/memory/store_home_flow.h"
 
 #include <stdlib.h>
 
@@ -84,6 +85,8 @@ static struct memory_shard *shard_new(const struct endpoint_settings *endpoint)
     list_init(&shard->link);
     list_init(&shard->idle_leases);
     list_init(&shard->waiters);
+    list_init(&shard->asked);
+    memory_store_begin(shard, endpoint);
     shard->identity = mem_text(endpoint->identity);
     shard->leavers = leavers_open(shard->identity);
     return shard;
@@ -113,6 +116,7 @@ static void follow_endpoint(struct memory_side *side, struct memory_shard *shard
 static void shard_free(struct memory_shard *shard)
 {
     list_remove(&shard->link);
+    memory_store_end(shard);
     leavers_close(&shard->leavers);
     free(shard->identity);
     free(shard->name);
@@ -146,6 +150,7 @@ static void follow_shards(struct memory_side *side, const struct memory_pool *se
         if (shards[i] == NULL)
             shards[i] = shard_new(endpoint);
         follow_endpoint(side, shards[i], endpoint);
+        memory_store_follow(side, shards[i]);
     }
     for (uint32_t i = 0; i < side->shard_count; i++)
         if (side->shards[i] != NULL) {
@@ -364,6 +369,10 @@ static void end_gone(struct memory_side *side)
         if (LIST_ITEM(link, struct session, link)->limits == &side->limits)
             return;
     end_routes(side);
+    for (uint32_t i = 0; i < side->shard_count; i++)
+        used |= memory_store_is_busy(side->shards[i]);
+    LIST_EACH (&side->past_shards, link)
+        used |= memory_store_is_busy(LIST_ITEM(link, struct memory_shard, link));
     LIST_EACH (&side->worker->upstreams, link) {
         struct upstream *base = LIST_ITEM(link, struct upstream, link);
 
@@ -437,8 +446,10 @@ static void end(struct worker *w)
     worker_free_the_dead(w);
     LIST_EACH (&works->sides, link)
         side_free(side_of(link));
+    store_homes_end();
     slab_fini(&works->requests);
     slab_fini(&works->blocks);
+    buf_fini(&works->store_reply);
     free(works);
 }
 

@@ -3,8 +3,20 @@
 
 #include <ctype.h>
 
+static int fold_letter(int c)
+{
+    return tolower(c);
+}
+
+static int keep_letter(int c)
+{
+    return c;
+}
+
+typedef int letter_f(int c);
+
 /* One pattern element at `at` against one byte; *next is where the element ends. */
-static bool fits_class(struct slice p, size_t at, int c, size_t *next)
+static bool fits_class(struct slice p, size_t at, int c, letter_f *letter, size_t *next)
 {
     bool negated = at < p.len && p.at[at] == '^', fits = false;
 
@@ -13,9 +25,9 @@ static bool fits_class(struct slice p, size_t at, int c, size_t *next)
 
         if (p.at[at] == '\\' && at + 1 < p.len)
             at++;
-        low = high = tolower(p.at[at]);
+        low = high = letter(p.at[at]);
         if (at + 2 < p.len && p.at[at + 1] == '-') {
-            high = tolower(p.at[at + 2]);
+            high = letter(p.at[at + 2]);
             at += 2;
         }
         if (low > high) {
@@ -30,12 +42,12 @@ static bool fits_class(struct slice p, size_t at, int c, size_t *next)
     return fits != negated;
 }
 
-static bool fits_one(struct slice p, size_t at, uint8_t byte, size_t *next)
+static bool fits_one(struct slice p, size_t at, uint8_t byte, letter_f *letter, size_t *next)
 {
-    int c = tolower(byte);
+    int c = letter(byte);
 
     if (p.at[at] == '[')
-        return fits_class(p, at + 1, c, next);
+        return fits_class(p, at + 1, c, letter, next);
     if (p.at[at] == '\\' && at + 1 < p.len)
         at++;
     else if (p.at[at] == '?') {
@@ -43,10 +55,10 @@ static bool fits_one(struct slice p, size_t at, uint8_t byte, size_t *next)
         return true;
     }
     *next = at + 1;
-    return tolower(p.at[at]) == c;
+    return letter(p.at[at]) == c;
 }
 
-bool redis_glob_fits(struct slice pattern, struct slice text)
+static bool fits(struct slice pattern, struct slice text, letter_f *letter)
 {
     size_t at = 0, seen = 0, next, star = SIZE_MAX, star_seen = 0;
 
@@ -54,7 +66,7 @@ bool redis_glob_fits(struct slice pattern, struct slice text)
         if (at < pattern.len && pattern.at[at] == '*') {
             star = ++at;
             star_seen = seen;
-        } else if (at < pattern.len && fits_one(pattern, at, text.at[seen], &next)) {
+        } else if (at < pattern.len && fits_one(pattern, at, text.at[seen], letter, &next)) {
             at = next;
             seen++;
         } else if (star != SIZE_MAX) {
@@ -67,4 +79,14 @@ bool redis_glob_fits(struct slice pattern, struct slice text)
     while (at < pattern.len && pattern.at[at] == '*')
         at++;
     return at == pattern.len;
+}
+
+bool redis_glob_fits(struct slice pattern, struct slice text)
+{
+    return fits(pattern, text, fold_letter);
+}
+
+bool redis_glob_fits_exactly(struct slice pattern, struct slice text)
+{
+    return fits(pattern, text, keep_letter);
 }

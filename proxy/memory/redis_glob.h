@@ -7,3 +7,5 @@
 
 /* Letters without case.  Takes time in proportion to the product of both lengths at most. */
 bool redis_glob_fits(struct slice pattern, struct slice text);
+/* The same, letters with case. */
+bool redis_glob_fits_exactly(struct slice pattern, struct slice text);

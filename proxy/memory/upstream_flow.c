@@ -193,9 +193,14 @@ struct memory_upstream *memory_upstream_lease(struct memory_session *s, uint32_t
 struct memory_upstream *memory_upstream_lease_new(struct memory_session *s, uint32_t shard,
                                                   struct memory_refusal *refusal)
 {
-    struct memory_upstream *shared = memory_upstream_shared(s, shard);
-    struct memory_upstream *u;
+    struct memory_upstream *shared, *u;
 
+    if (memory_side_of(s)->shards[shard]->store != NULL) {
+        refusal->err = ERR_UNSUPPORTED;
+        refusal->text = "it is embedded, and has no channels to subscribe to";
+        return NULL;
+    }
+    shared = memory_upstream_shared(s, shard);
     if (memory_upstream_refuses(shared, refusal))
         return NULL;
     u = idle_lease(s, shard);
@@ -749,6 +754,7 @@ static bool try_again(struct memory_side *side, struct memory_shard *shard,
 void memory_shard_tick(struct memory_side *side, struct memory_shard *shard, uint64_t now_us)
 {
     memory_wait_tick(side, shard, now_us);
+    memory_store_tick(side, shard, now_us);
     if (!shard->failing || shard->trial != NULL || now_us < shard->retry_at_us)
         return;
     LIST_EACH (&side->routes, link) {

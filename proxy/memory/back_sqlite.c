@@ -1,0 +1,405 @@
+/* sqlite:///FILE: a store in one file of SQLite's, with its write-ahead log beside it.
+ *
+ *     keys(database, place, name, value, expires_ms)   in the order of places; expires_ms 0: never
+ *     counts(database, keys)                            how many of them, written with them
+ *
+ * All that is between two commits is one transaction.  The file is this process's alone while it is
+ * open; when it is not, sqlite3 and any other tool may look into it. */
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proxy/memory/memory.h"
+#include "proxy/memory/store.h"
+#include "proxy/memory/store_counts.h"
+
+enum statement {
+    BEGIN,
+    COMMIT,
+    ROLLBACK,
+    GET,
+    PUT,
+    DROP,
+    WALK,
+    FLUSH_ONE,
+    FLUSH_ALL,
+    PUT_COUNT,
+    CHECKPOINT,
+    STATEMENTS,
+};
+
+static const char *const TEXTS[STATEMENTS] = {
+    [BEGIN] = "BEGIN",
+    [COMMIT] = "COMMIT",
+    [ROLLBACK] = "ROLLBACK",
+    [GET] = "SELECT value, expires_ms FROM keys WHERE database = ?1 AND place = ?2 AND name = ?3",
+    [PUT] = "REPLACE INTO keys VALUES (?1, ?2, ?3, ?4, ?5)",
+    [DROP] = "DELETE FROM keys WHERE database = ?1 AND place = ?2 AND name = ?3",
+    [WALK] = "SELECT place, name, value, expires_ms FROM keys WHERE database = ?1 AND place >= ?2 "
+             "ORDER BY place, name",
+    [FLUSH_ONE] = "DELETE FROM keys WHERE database = ?1",
+    [FLUSH_ALL] = "DELETE FROM keys",
+    [PUT_COUNT] = "REPLACE INTO counts VALUES (?1, ?2)",
+    [CHECKPOINT] = "PRAGMA wal_checkpoint(PASSIVE)",
+};
+
+/* Exclusive: no shared memory beside the file, and nobody else writes to it. */
+static const char SETTING_UP[] =
+    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA cache_size = -16384;"
+    "CREATE TABLE IF NOT EXISTS keys (database INTEGER, place INTEGER, name BLOB, value BLOB NOT "
+    "NULL, expires_ms INTEGER NOT NULL, PRIMARY KEY (database, place, name)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS counts (database INTEGER PRIMARY KEY, keys INTEGER NOT NULL);";
+
+struct store {
+    sqlite3 *db;
+    sqlite3_stmt *statements[STATEMENTS];
+    bool is_begun; /* a transaction */
+    /* What the connection is set to, and what the next transaction should be: each commit is
+     * synced.  Else the log is before it goes into the file, so a crash spoils nothing. */
+    bool syncs, should_sync;
+    struct store_counts counts, committed;
+    struct buf value; /* of the last get */
+    char why[200];
+};
+
+/* ---- statements ---- */
+
+static const char *lite_why(struct store *s)
+{
+    return s->why;
+}
+
+static enum err failed(struct store *s)
+{
+    snprintf(s->why, sizeof(s->why), "%s", sqlite3_errmsg(s->db));
+    return ERR_SYSTEM;
+}
+
+/* One row, or ERR_NOT_FOUND.  The row is there until finish(). */
+static enum err step(struct store *s, enum statement which)
+{
+    int is = sqlite3_step(s->statements[which]);
+
+    if (is == SQLITE_ROW)
+        return ERR_NONE;
+    return is == SQLITE_DONE ? ERR_NOT_FOUND : failed(s);
+}
+
+static void finish(struct store *s, enum statement which)
+{
+    sqlite3_reset(s->statements[which]);
+}
+
+static enum err run(struct store *s, enum statement which)
+{
+    enum err err = step(s, which);
+
+    finish(s, which);
+    return err == ERR_SYSTEM ? err : ERR_NONE;
+}
+
+static enum err execute(struct store *s, const char *text)
+{
+    return sqlite3_exec(s->db, text, NULL, NULL, NULL) == SQLITE_OK ? ERR_NONE : failed(s);
+}
+
+/* Between two transactions. */
+static enum err set_sync(struct store *s, bool sync)
+{
+    if (s->syncs == sync)
+        return ERR_NONE;
+    TRY(execute(s, sync ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL"));
+    s->syncs = sync;
+    return ERR_NONE;
+}
+
+static enum err begin(struct store *s)
+{
+    if (s->is_begun)
+        return ERR_NONE;
+    TRY(set_sync(s, s->should_sync));
+    TRY(run(s, BEGIN));
+    s->is_begun = true;
+    return ERR_NONE;
+}
+
+static sqlite3_stmt *bind_key(struct store *s, enum statement which, const struct store_key *key)
+{
+    sqlite3_stmt *statement = s->statements[which];
+
+    sqlite3_bind_int64(statement, 1, key->database);
+    sqlite3_bind_int64(statement, 2, (sqlite3_int64)store_place(key->hash));
+    sqlite3_bind_blob64(statement, 3, key->name.len == 0 ? (const void *)"" : key->name.at,
+                        key->name.len, SQLITE_STATIC);
+    return statement;
+}
+
+static struct slice column(sqlite3_stmt *statement, int index)
+{
+    const void *at = sqlite3_column_blob(statement, index);
+
+    return slice_of(at, (size_t)sqlite3_column_bytes(statement, index));
+}
+
+/* ---- keys ---- */
+
+static enum err lite_get(struct store *s, const struct store_key *key, struct store_value *out)
+{
+    sqlite3_stmt *get;
+    enum err err;
+
+    TRY(begin(s));
+    get = bind_key(s, GET, key);
+    err = step(s, GET);
+    if (err == ERR_NONE) {
+        buf_clear(&s->value);
+        buf_slice(&s->value, column(get, 0));
+        *out = (struct store_value){ buf_all(&s->value), sqlite3_column_int64(get, 1) };
+    }
+    finish(s, GET);
+    return err;
+}
+
+static enum err is_there(struct store *s, const struct store_key *key)
+{
+    enum err err;
+
+    bind_key(s, GET, key);
+    err = step(s, GET);
+    finish(s, GET);
+    return err;
+}
+
+static enum err lite_put(struct store *s, const struct store_key *key,
+                         const struct store_value *value)
+{
+    sqlite3_stmt *put;
+    enum err was;
+
+    TRY(begin(s));
+    was = is_there(s, key);
+    if (was == ERR_SYSTEM)
+        return was;
+    put = bind_key(s, PUT, key);
+    sqlite3_bind_blob64(put, 4, value->bytes.len == 0 ? (const void *)"" : value->bytes.at,
+                        value->bytes.len, SQLITE_STATIC);
+    sqlite3_bind_int64(put, 5, value->expires_ms);
+    TRY(run(s, PUT));
+    store_counts_add(&s->counts, key->database, was == ERR_NOT_FOUND);
+    return ERR_NONE;
+}
+
+static enum err lite_drop(struct store *s, const struct store_key *key)
+{
+    TRY(begin(s));
+    bind_key(s, DROP, key);
+    TRY(run(s, DROP));
+    if (sqlite3_changes(s->db) == 0)
+        return ERR_NOT_FOUND;
+    store_counts_add(&s->counts, key->database, -1);
+    return ERR_NONE;
+}
+
+static enum err lite_walk(struct store *s, uint32_t database, uint64_t *place, uint64_t most,
+                          store_visit_f *visit, void *arg)
+{
+    sqlite3_stmt *walk = s->statements[WALK];
+    bool goes_on = true;
+    enum err err;
+
+    TRY(begin(s));
+    sqlite3_bind_int64(walk, 1, database);
+    sqlite3_bind_int64(walk, 2, (sqlite3_int64)*place);
+    for (uint64_t i = 0; (err = step(s, WALK)) == ERR_NONE; i++) {
+        uint64_t here = (uint64_t)sqlite3_column_int64(walk, 0);
+        struct store_value value = { column(walk, 2), sqlite3_column_int64(walk, 3) };
+
+        if ((!goes_on || i >= most) && here != *place) {
+            *place = here;
+            break;
+        }
+        *place = here;
+        goes_on &= visit(arg, here, column(walk, 1), &value);
+    }
+    finish(s, WALK);
+    if (err == ERR_NOT_FOUND)
+        *place = 0;
+    return err == ERR_SYSTEM ? err : ERR_NONE;
+}
+
+static enum err lite_flush(struct store *s, int64_t database)
+{
+    bool all = database == STORE_ALL_DATABASES;
+    enum statement which = all ? FLUSH_ALL : FLUSH_ONE;
+
+    TRY(begin(s));
+    if (!all)
+        sqlite3_bind_int64(s->statements[which], 1, database);
+    TRY(run(s, which));
+    for (uint32_t i = 0; i < s->counts.count; i++)
+        if (all || database == i)
+            store_counts_add(&s->counts, i, -(int64_t)s->counts.at[i]);
+    return ERR_NONE;
+}
+
+/* ---- commit ---- */
+
+static enum err put_counts(struct store *s)
+{
+    for (uint32_t i = 0; i < s->counts.count; i++) {
+        sqlite3_bind_int64(s->statements[PUT_COUNT], 1, i);
+        sqlite3_bind_int64(s->statements[PUT_COUNT], 2, (sqlite3_int64)s->counts.at[i]);
+        if (s->counts.at[i] != store_counts_of(&s->committed, i))
+            TRY(run(s, PUT_COUNT));
+    }
+    return ERR_NONE;
+}
+
+static void copy_counts(struct store_counts *to, const struct store_counts *from)
+{
+    for (uint32_t i = 0; i < from->count; i++)
+        store_counts_add(to, i, (int64_t)(from->at[i] - store_counts_of(to, i)));
+    to->changed = false;
+}
+
+static enum err end_transaction(struct store *s)
+{
+    if (!s->is_begun)
+        return ERR_NONE;
+    if (s->counts.changed)
+        TRY(put_counts(s));
+    TRY(run(s, COMMIT));
+    s->is_begun = false;
+    if (s->counts.changed)
+        copy_counts(&s->committed, &s->counts);
+    s->counts.changed = false;
+    return ERR_NONE;
+}
+
+static enum err lite_commit(struct store *s, bool sync)
+{
+    bool is_synced = s->is_begun && s->syncs;
+
+    TRY(end_transaction(s));
+    if (!sync || is_synced)
+        return ERR_NONE;
+    TRY(set_sync(s, true));
+    return run(s, CHECKPOINT); /* it syncs the log first */
+}
+
+static void lite_abandon(struct store *s)
+{
+    char why[sizeof(s->why)];
+
+    memcpy(why, s->why, sizeof(why)); /* what is told is why, not how this went */
+    if (s->is_begun && sqlite3_get_autocommit(s->db) == 0 && run(s, ROLLBACK) != ERR_NONE)
+        snprintf(s->why, sizeof(s->why), "%s", why);
+    s->is_begun = false;
+    for (uint32_t i = 0; i < s->counts.count; i++)
+        s->counts.at[i] = store_counts_of(&s->committed, i);
+    s->counts.changed = false;
+}
+
+/* ---- figures ---- */
+
+static void lite_measure(struct store *s, uint32_t database, struct store_size *out)
+{
+    *out = (struct store_size){ .keys = store_counts_of(&s->counts, database) };
+}
+
+static uint32_t lite_databases(struct store *s)
+{
+    return s->counts.count;
+}
+
+/* ---- opening ---- */
+
+static enum err read_counts(struct store *s)
+{
+    enum { DATABASES_MOST = 65536 };
+    sqlite3_stmt *read;
+    int is;
+
+    if (sqlite3_prepare_v2(s->db, "SELECT database, keys FROM counts", -1, &read, NULL) !=
+        SQLITE_OK)
+        return failed(s);
+    while ((is = sqlite3_step(read)) == SQLITE_ROW) {
+        sqlite3_int64 database = sqlite3_column_int64(read, 0);
+
+        if (database >= 0 && database < DATABASES_MOST)
+            store_counts_add(&s->counts, (uint32_t)database, sqlite3_column_int64(read, 1));
+    }
+    sqlite3_finalize(read);
+    copy_counts(&s->committed, &s->counts);
+    s->counts.changed = false;
+    return is == SQLITE_DONE ? ERR_NONE : failed(s);
+}
+
+static enum err prepare(struct store *s)
+{
+    for (int i = 0; i < STATEMENTS; i++)
+        if (sqlite3_prepare_v3(s->db, TEXTS[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statements[i],
+                               NULL) != SQLITE_OK)
+            return failed(s);
+    return ERR_NONE;
+}
+
+static void lite_close(struct store **where)
+{
+    struct store *s = *where;
+
+    *where = NULL;
+    for (int i = 0; i < STATEMENTS; i++)
+        sqlite3_finalize(s->statements[i]);
+    sqlite3_close(s->db);
+    store_counts_fini(&s->counts);
+    store_counts_fini(&s->committed);
+    buf_fini(&s->value);
+    free(s);
+}
+
+static enum err set_up(struct store *s, const char *path)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+
+    if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK)
+        return failed(s);
+    sqlite3_extended_result_codes(s->db, 1);
+    TRY(execute(s, SETTING_UP));
+    TRY(set_sync(s, true));
+    TRY(prepare(s));
+    return read_counts(s);
+}
+
+static enum err lite_open(const struct store_settings *settings, struct store **out,
+                          struct buf *why)
+{
+    struct store *s = mem_new(sizeof(*s));
+
+    s->should_sync = settings->syncs;
+    if (set_up(s, settings->path) != ERR_NONE) {
+        buf_text(why, s->why);
+        lite_close(&s);
+        return ERR_SYSTEM;
+    }
+    *out = s;
+    return ERR_NONE;
+}
+
+static const struct store_engine engine = {
+    .waits = true,
+    .open = lite_open,
+    .close = lite_close,
+    .get = lite_get,
+    .put = lite_put,
+    .drop = lite_drop,
+    .walk = lite_walk,
+    .flush = lite_flush,
+    .measure = lite_measure,
+    .databases = lite_databases,
+    .commit = lite_commit,
+    .abandon = lite_abandon,
+    .why = lite_why,
+};
+
+const struct memory_back memory_back_sqlite = { .name = "sqlite", .engine = &engine };

@@ -1,0 +1,95 @@
+/* The contract of embedded stores: keys and values that live in the process itself, in memory, in a
+ * file or in a library's folder, and stand in a server's place as a shard.
+ *
+ *     verbs.c       one request's bytes -> gets and puts -> the reply's bytes, as Redis words it
+ *     store_flow.c  whose thread that happens in, when it is made durable, when expired keys go
+ *     back_ram.c, back_sqlite.c, back_rocksdb.c, back_postgresql.c: the stores
+ *
+ * A store is called by one thread at a time.  What is put between two commits is seen by gets at
+ * once, and by others after a crash all or not at all.  Expiry is the caller's: a store keeps it
+ * beside the value and shows keys whose time is over like any other. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proxy/base/buf.h"
+#include "proxy/base/err.h"
+#include "proxy/base/slice.h"
+
+struct store; /* the engine's own */
+
+/* Where walks come by a key: STORE_PLACE_BITS of its hash, so that a number is all that a cursor
+ * has to remember, whatever was put or dropped meanwhile. */
+enum { STORE_PLACE_BITS = 48 };
+
+struct store_key {
+    uint32_t database;
+    uint64_t hash;
+    struct slice name;
+};
+
+struct store_value {
+    struct slice bytes; /* from a store: borrowed until the next call */
+    int64_t expires_ms; /* since 1970; 0: never */
+};
+
+/* All borrowed for the call of open(). */
+struct store_settings {
+    const char *path;    /* of a file or folder; a URL where the store is a server's */
+    uint64_t bytes_most; /* of stores in memory */
+    bool evicts;         /* when it is full */
+    bool syncs;          /* most commits will be asked to */
+};
+
+struct store_size {
+    uint64_t keys;  /* of the database asked for; those whose time is over count until they go */
+    uint64_t bytes; /* of all databases, as far as the engine knows; 0: it does not */
+    uint64_t evicted;
+};
+
+/* False: enough, go no further than the keys of this place.  Must not change the store. */
+typedef bool store_visit_f(void *arg, uint64_t place, struct slice name,
+                           const struct store_value *value);
+
+enum { STORE_ALL_DATABASES = -1 };
+
+struct store_engine {
+    bool waits; /* its calls may wait for a disk, so they are made in a thread of the store's own */
+    enum err (*open)(const struct store_settings *settings, struct store **out, struct buf *why);
+    void (*close)(struct store **store);
+    /* ERR_NOT_FOUND; ERR_SYSTEM: the store is in trouble, store_why() tells. */
+    enum err (*get)(struct store *store, const struct store_key *key, struct store_value *out);
+    /* ERR_LIMIT: it is full. */
+    enum err (*put)(struct store *store, const struct store_key *key,
+                    const struct store_value *value);
+    /* ERR_NOT_FOUND. */
+    enum err (*drop)(struct store *store, const struct store_key *key);
+    /* All keys of a database from *place on, in the order of places; then *place is where to go
+     * on, 0 if that was the last.  Looks at `most` groups of keys, however few keys they hold. */
+    enum err (*walk)(struct store *store, uint32_t database, uint64_t *place, uint64_t most,
+                     store_visit_f *visit, void *arg);
+    enum err (*flush)(struct store *store, int64_t database);
+    void (*measure)(struct store *store, uint32_t database, struct store_size *out);
+    /* Databases that may hold keys are below this. */
+    uint32_t (*databases)(struct store *store);
+    /* What was put is there after a crash of the process, and, if `sync`, of the machine, with all
+     * that was committed before.  NULL, as the next: it has no such thing. */
+    enum err (*commit)(struct store *store, bool sync);
+    void (*abandon)(struct store *store); /* what was put since the last commit */
+    /* In words, after ERR_SYSTEM. */
+    const char *(*why)(struct store *store);
+};
+
+/* XXH3 over the name: nothing of the pool's own `hash`, so a change of that moves no key here. */
+uint64_t store_hash(struct slice name);
+
+static inline uint64_t store_place(uint64_t hash)
+{
+    return hash >> (64 - STORE_PLACE_BITS);
+}
+
+static inline bool store_is_over(const struct store_value *value, int64_t now_ms)
+{
+    return value->expires_ms != 0 && value->expires_ms <= now_ms;
+}

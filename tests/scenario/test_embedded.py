@@ -1,0 +1,364 @@
+#!/usr/bin/python3
+"""Embedded shards: what they serve is what a Redis server would answer, and what they acknowledged stays.
+
+SHEAF_LONG=1 makes the comparison ten times as long; SHEAF_SEED=N repeats one."""
+import os
+import random
+import signal
+import sqlite3
+import time
+
+import redis
+
+from lib import *
+from lib.twin import Twin
+
+ROUNDS = 100_000 if os.environ.get("SHEAF_LONG") == "1" else 10_000
+DURABLE = ("sqlite", "rocksdb")
+
+
+def url_of(engine, folder, name="store"):
+    if engine == "ram":
+        return "ram://64mb"
+    return f"{engine}://{folder}/{name}.{engine}"
+
+
+KEYS = [f"k{i}" for i in range(12)] + [b"\x00\r\n\xff", "", "{t}a", "{t}b"]
+VALUES = ["", "0", "1", "-7", "9223372036854775807", "3.25", "1e3", " 1", "01", "abc", b"\r\n\x00" * 9, "x" * 300]
+NUMBERS = ["0", "1", "-1", "3", "-3", "100000", "x", "", "1.5", "9223372036854775807", "-9223372036854775808", "01"]
+FAR = [str(4_000_000_000 + i) for i in range(3)]
+
+
+class Dice:
+    """Random commands whose replies do not depend on the time that passes between two servers."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+
+    def _one(self, choices):
+        return self.random.choice(choices)
+
+    def _set_options(self):
+        words = []
+        for _ in range(self._one((0, 0, 1, 1, 2, 3))):
+            words += self._one((["NX"], ["XX"], ["GET"], ["KEEPTTL"], ["EX", self._one(NUMBERS)], ["PX", "5000000"],
+                                ["EXAT", self._one(FAR)], ["PXAT", self._one(FAR) + "000"], ["EX"], ["get"], ["zz"]))
+        return words
+
+    def command(self):
+        key, value, number = self._one(KEYS), self._one(VALUES), self._one(NUMBERS)
+        flags = self.random.sample(["NX", "XX", "GT", "LT", "ZZ"], self._one((0, 0, 0, 1, 1, 2)))
+        many = self.random.choices(KEYS, k=self._one((1, 2, 4)))
+        return self._one((
+            ["GET", key], ["GET", key], ["SET", key, value], ["SET", key, value, *self._set_options()],
+            ["SET", key, value, *self._set_options()], ["SETEX", key, "5000", value], ["SETEX", key, number, value],
+            ["PSETEX", key, "5000000", value], ["SETNX", key, value], ["GETSET", key, value], ["GETDEL", key],
+            ["GETEX", key], ["GETEX", key, "PERSIST"], ["GETEX", key, "EXAT", self._one(FAR)], ["GETEX", key, "EX", number],
+            ["GETEX", key, "PERSIST", "EX", "1"], ["GETEX", key, "EXAT", "1"], ["MGET", *many], ["DEL", *many],
+            ["MSET", *[w for k in many for w in (k, value)]], ["MSET", key], ["MSETNX", "{t}a", value, "{t}b", value],
+            ["UNLINK", *many], ["EXISTS", *many], ["TOUCH", *many], ["TYPE", key], ["STRLEN", key],
+            ["APPEND", key, value], ["SETRANGE", key, self._one(("0", "3", "-1", "x", "500", "600000000")), value],
+            ["GETRANGE", key, number, self._one(NUMBERS)], ["SUBSTR", key, "0", "-1"], ["INCR", key], ["DECR", key],
+            ["INCRBY", key, number], ["DECRBY", key, number], ["INCRBYFLOAT", key, self._one(("1.5", "-3", "x", "1e2", "nan", "inf", "0.1"))],
+            ["EXPIREAT", key, self._one(FAR), *flags], ["PEXPIREAT", key, self._one(FAR) + "000", *flags],
+            ["EXPIRE", key, self._one(("-1", "0", "x", "9223372036854775807")), *flags], ["PEXPIRE", key, "-5"],
+            ["EXPIREAT", key, "1", *flags], ["EXPIRETIME", "k1"], ["PERSIST", key], ["TTL", "nobody"], ["PTTL", "nobody"],
+            ["RENAME", "{t}a", "{t}b"], ["RENAMENX", "{t}b", "{t}a"], ["RENAME", "{t}a", "{t}a"], ["COPY", "{t}a", "{t}b"],
+            ["COPY", "{t}a", "{t}b", "REPLACE"], ["COPY", "{t}a", "{t}b", "DB", "3"], ["MOVE", key, "3"], ["MOVE", key, "0"],
+            ["DBSIZE"], ["SELECT", "3"], ["SELECT", "0"], ["SELECT", "0"], ["GET"], ["SET", key], ["FLUSHDB", "NOW"], ["FLUSHDB", "ASYNC"],
+        ))
+
+    def commands(self):
+        if self.random.random() < 0.05:
+            key = self._one(KEYS)
+            return [["MULTI"], ["INCRBY", key, self._one(NUMBERS)], ["EXPIREAT", key, FAR[0]], ["GET", key], ["EXEC"]]
+        return [self.command() for _ in range(self._one((1, 1, 5, 20)))]
+
+
+class Stores(Case):
+    def refused(self, session, word, *words):
+        reply = session.ask(*words)
+        self.assertIsInstance(reply, Failure, words)
+        self.assertIn(word, reply)
+
+
+class AsRedis(Stores):
+    @classmethod
+    def setUpClass(cls):
+        cls.plain = RedisServer(cls)
+        cls.sheaf = {e: Sheaf(cls, pool([url_of(e, cls.folder())], sync="never")) for e in ("ram", *DURABLE)}
+
+    def compare(self, engine, rounds):
+        seed = int(os.environ.get("SHEAF_SEED", random.randrange(1 << 30)))
+        dice, asked = Dice(seed), 0
+        self.plain.ask("FLUSHALL")
+        twin = Twin(self, self.sheaf[engine], self.plain, proto=dice.random.choice((2, 3)))
+        twin.ask("FLUSHALL")
+        try:
+            while asked < rounds:
+                commands = dice.commands()
+                twin.ask_all(*commands)
+                asked += len(commands)
+                if asked % 37 == 0:
+                    for ask in (["KEYS", "*"], ["KEYS", "k[1-3]*"]):
+                        found = [sorted(s.ask(*ask)) for s in (twin.here, twin.there)]
+                        self.assertEqual(*found)
+        except AssertionError as error:
+            raise AssertionError(f"SHEAF_SEED={seed} {engine}: {error}") from error
+
+    def test_memory_answers_as_redis(self):
+        self.compare("ram", ROUNDS)
+
+    def test_sqlite_answers_as_redis(self):
+        self.compare("sqlite", ROUNDS // 4)
+
+    def test_rocksdb_answers_as_redis(self):
+        self.compare("rocksdb", ROUNDS // 4)
+
+    def test_times_that_are_left_are_told_to_the_second(self):
+        for engine, sheaf in self.sheaf.items():
+            with sheaf.connect() as s:
+                s.ask("SETEX", "left", 100, "v")
+                self.assertIn(s.ask("TTL", "left"), (99, 100), engine)
+                self.assertTrue(90_000 < s.ask("PTTL", "left") <= 100_000, engine)
+                self.assertEqual(s.ask("EXPIRE", "left", 200, "GT"), 1)
+                self.assertEqual(s.ask("EXPIRE", "left", 50, "GT"), 0)
+                s.ask("SET", "left", "w", "KEEPTTL")
+                self.assertIn(s.ask("TTL", "left"), (199, 200), engine)
+                s.ask("SET", "left", "w")
+                self.assertEqual(s.ask("TTL", "left"), -1, engine)
+
+    def test_a_key_is_there_until_its_time_is_over_and_not_longer(self):
+        for engine, sheaf in self.sheaf.items():
+            with sheaf.connect() as s:
+                end = int(time.time() * 1000) + 150
+                s.ask("SET", "edge", "v", "PXAT", end)
+                s.ask("SET", "edge:other", "v", "PXAT", end)
+                while True:
+                    before, value, after = time.time() * 1000, s.ask("GET", "edge"), time.time() * 1000
+                    if after < end:
+                        self.assertEqual(value, b"v", engine)
+                    if before >= end:
+                        self.assertEqual(value, None, engine)
+                        break
+                self.assertEqual(s.ask("EXISTS", "edge:other"), 0)
+                self.assertNotIn(b"edge:other", s.ask("KEYS", "*"))
+                self.assertEqual(s.ask("SET", "edge", "w", "NX"), "OK")
+
+    def test_what_is_not_served_is_refused_by_name(self):
+        for engine, sheaf in self.sheaf.items():
+            with sheaf.connect() as s:
+                for words in (["LPUSH", "l", "1"], ["HSET", "h", "f", "v"], ["EVAL", "return 1", "0"], ["WATCH", "a"],
+                              ["PUBLISH", "c", "m"], ["BLPOP", "l", "1"], ["ZADD", "z", "1", "a"], ["XADD", "x", "*", "f", "v"]):
+                    self.refused(s, words[0].lower(), *words)
+                    self.refused(s, "embedded", *words)
+                self.refused(s, "embedded", "SUBSCRIBE", "c")
+                self.assertEqual(s.ask("PING"), "PONG")
+
+    def test_what_the_mail_server_asks_is_served(self):
+        for engine, sheaf in self.sheaf.items():
+            with sheaf.connect() as s:
+                s.ask("FLUSHDB")
+                lock = b"\x15" + bytes(range(16))
+                self.assertEqual(s.ask("SET", lock, "1", "NX", "EX", "600"), "OK")
+                self.assertEqual(s.ask("SET", lock, "1", "NX", "EX", "600"), None)
+                for n in (1, 2):
+                    s.send(b"".join(encode(*c) for c in (["MULTI"], ["INCRBY", b"\x05a", "1"], ["EXPIRE", b"\x05a", "60"], ["EXEC"])))
+                    self.assertEqual([s.reply() for _ in range(4)], ["OK", "QUEUED", "QUEUED", [n, 1]], engine)
+                for i in range(300):
+                    s.ask("SETEX", b"\x01%d" % i, 60, "v")
+                cursor, gone = b"0", 0
+                while True:
+                    cursor, keys = s.ask("SCAN", cursor, "MATCH", b"\x01*", "COUNT", 100)
+                    gone += s.ask("DEL", *keys) if keys else 0
+                    if cursor == b"0":
+                        break
+                self.assertEqual(gone, 300)
+                self.assertEqual(s.ask("EXISTS", lock, b"\x05a"), 2)
+                self.assertEqual(s.ask("DBSIZE"), 2)
+
+    def test_scan_comes_by_all_that_stays_while_other_keys_come_and_go(self):
+        for engine, sheaf in self.sheaf.items():
+            with sheaf.connect() as s:
+                s.ask("FLUSHDB")
+                stays, dice = {b"stay:%d" % i for i in range(2000)}, random.Random(5)
+                s.ask("MSET", *[w for k in stays for w in (k, "v")])
+                cursor, seen, rounds = b"0", [], 0
+                while True:
+                    cursor, keys = s.ask("SCAN", cursor, "COUNT", dice.choice((1, 7, 50)))
+                    seen += [k for k in keys if k in stays]
+                    rounds += 1
+                    names = [f"come:{dice.randrange(4000)}" for _ in range(60)]
+                    if rounds % 100 < 50:
+                        s.ask("MSET", *[w for k in names for w in (k, "v")])
+                    else:
+                        s.ask("DEL", *names)
+                    if cursor == b"0":
+                        break
+                self.assertEqual(set(seen), stays, engine)
+                self.assertEqual(len(seen), len(stays), f"{engine}: none twice")
+
+    def test_client_libraries_work(self):
+        for engine in self.sheaf:
+            client = redis.Redis(port=self.sheaf[engine].port, decode_responses=True)
+            client.flushdb()
+            with client.pipeline() as pipe:
+                pipe.set("a", 1, ex=100).incrby("a", 4).get("a").expire("a", 50)
+                self.assertEqual(pipe.execute(), [True, 5, "5", True])
+            client.mset({f"m{i}": i for i in range(10)})
+            self.assertEqual(sorted(client.scan_iter("m*")), [f"m{i}" for i in range(10)])
+            self.assertEqual(client.info()["embedded_store"], engine)
+            client.close()
+
+
+class Limits(Stores):
+    def sheaf_of(self, **options):
+        return Sheaf(self, pool(["ram://2mb"], stamp="no", **options))
+
+    def test_a_full_store_refuses_what_would_make_it_larger(self):
+        with self.sheaf_of().connect() as s:
+            for i in range(40):
+                reply = s.ask("SET", f"k{i}", "x" * 100_000)
+                if reply != "OK":
+                    self.assertTrue(reply.startswith("OOM "), reply)
+                    break
+            self.assertTrue(10 < i < 21, i)
+            self.assertEqual(s.ask("STRLEN", "k0"), 100_000)
+            self.assertEqual(s.ask("DBSIZE"), i)
+            self.assertEqual(s.ask("DEL", "k0", "k1"), 2)
+            self.assertEqual(s.ask("SET", "k0", "x" * 100_000), "OK")
+
+    def test_or_lets_go_of_what_was_not_used(self):
+        sheaf = self.sheaf_of(eviction="lru")
+        with sheaf.connect() as s:
+            s.ask("SET", "used", "v")
+            for i in range(200):
+                self.assertEqual(s.ask("SET", f"k{i}", "x" * 50_000), "OK")
+                self.assertEqual(s.ask("GET", "used"), b"v", i)
+            kept = s.ask("DBSIZE")
+            self.assertTrue(20 < kept <= 42, kept)
+            self.assertEqual(s.ask("STRLEN", "k199"), 50_000)
+        wait_until(lambda: sheaf.status()["pools"][0]["shards"][0]["totals"]["store_evicted_keys"] > 100)
+
+    def test_keys_whose_time_is_over_go_without_being_asked_for(self):
+        sheaf = self.sheaf_of()
+        with sheaf.connect() as s:
+            for i in range(1000):
+                s.ask("SET", f"k{i}", "v", "PX", "1")
+            s.ask("SET", "stays", "v")
+            wait_until(lambda: s.ask("DBSIZE") == 1, what="they are gone")
+
+    def test_a_reply_that_is_too_long_is_refused(self):
+        sheaf = Sheaf(self, pool(["ram://64mb"], max_session_memory="1mb", max_request="1mb"))
+        with sheaf.connect() as s:
+            s.ask("SET", "k", "x" * 300_000)
+            self.refused(s, "max_session_memory", "MGET", *["k"] * 20)
+            self.assertEqual(s.ask("STRLEN", "k"), 300_000)
+
+
+class Durable(Stores):
+    def sheaf_of(self, engine, name, **options):
+        return Sheaf(self, pool([url_of(engine, self.folder(), name)], **options))
+
+    def write_until_killed(self, sheaf):
+        """Each session its own counter, pipelined; what was acknowledged of each when it was killed."""
+        sessions = [sheaf.connect() for _ in range(8)]
+        told, sent = [0] * len(sessions), [0] * len(sessions)
+        try:
+            for round_ in range(100_000):
+                if round_ == 60:
+                    sheaf.process.signal(signal.SIGKILL)
+                for i, s in enumerate(sessions):
+                    s.send(b"".join(encode("INCR", f"count:{i}") + encode("SET", f"last:{i}:{sent[i] + n}", "v") for n in range(5)))
+                    sent[i] += 5
+                for i, s in enumerate(sessions):
+                    for _ in range(5):
+                        s.reply()
+                        s.reply()
+                        told[i] += 1
+        except (OSError, EOFError):
+            pass
+        for s in sessions:
+            s.close()
+        return told, sent
+
+    def check_after_kill(self, engine, sync):
+        sheaf = self.sheaf_of(engine, "kill" + sync, sync=sync)
+        told, sent = self.write_until_killed(sheaf)
+        sheaf.process.wait()
+        sheaf.start()
+        self.assertTrue(all(n >= 250 for n in told), told)
+        with sheaf.connect() as s:
+            for i, n in enumerate(told):
+                self.assertTrue(n <= int(s.ask("GET", f"count:{i}")) <= sent[i], (engine, sync))
+                self.assertEqual(s.ask("EXISTS", *[f"last:{i}:{k}" for k in range(n)]), n, (engine, sync))
+            self.assertEqual(s.ask("DBSIZE"), len(s.ask("KEYS", "*")))
+
+    def test_what_was_acknowledged_is_there_after_kill_9(self):
+        for engine in DURABLE:
+            for sync in ("always", "interval", "never"):
+                with self.subTest(engine=engine, sync=sync):
+                    self.check_after_kill(engine, sync)
+
+    def test_a_store_outlives_its_process(self):
+        for engine in DURABLE:
+            sheaf = self.sheaf_of(engine, "lives")
+            with sheaf.connect() as s:
+                s.ask("SET", b"k\x00", b"v\xff", "EX", 1000)
+                s.ask("SELECT", 5)
+                s.ask("SET", "five", "5")
+            sheaf.terminate()
+            sheaf.wait()
+            sheaf.start()
+            with sheaf.connect() as s:
+                self.assertEqual(s.ask("GET", b"k\x00"), b"v\xff")
+                self.assertTrue(900 < s.ask("TTL", b"k\x00") <= 1000)
+                self.assertEqual(s.ask("DBSIZE"), 1)
+                s.ask("SELECT", 5)
+                self.assertEqual([s.ask("GET", "five"), s.ask("DBSIZE")], [b"5", 1])
+
+    def test_a_file_is_sqlites_own(self):
+        sheaf = self.sheaf_of("sqlite", "open")
+        with sheaf.connect() as s:
+            s.ask("SET", "k", "v")
+        sheaf.terminate()
+        sheaf.wait()
+        with sqlite3.connect(self.folder() / "open.sqlite") as base:
+            rows = base.execute("SELECT name, value FROM keys WHERE database = 0 AND name = ?", (b"k",)).fetchall()
+        self.assertEqual(rows, [(b"k", b"v")])
+
+    def test_the_store_of_another_place_in_the_map_is_refused(self):
+        for engine in DURABLE:
+            urls = [url_of(engine, self.folder(), f"map{i}") for i in range(2)]
+            sheaf = Sheaf(self, pool(urls))
+            with sheaf.connect() as s:
+                s.ask("MSET", *[w for i in range(20) for w in (f"k{i}", "v")])
+                self.assertEqual(s.ask("DBSIZE"), 20)
+            sheaf.terminate()
+            sheaf.wait()
+            sheaf.write(pool(urls[::-1]))
+            sheaf.start()
+            with sheaf.connect() as s:
+                self.refused(s, "shard", "GET", "k1")
+
+    def test_a_path_that_can_not_be_opened_is_a_shard_that_is_down(self):
+        for engine, why in (("sqlite", "unable to open"), ("rocksdb", "No such file")):
+            sheaf = Sheaf(self, pool([f"{engine}:///proc/no/such/place"]))
+            with sheaf.connect() as s:
+                self.refused(s, why, "GET", "k")
+
+    def test_a_slow_piece_of_work_does_not_hold_up_other_pools(self):
+        sheaf = Sheaf(self, pool([url_of("sqlite", self.folder(), "slow")], name="slow", max_request="64mb"),
+                      pool(["ram://64mb"], name="quick"), proxy={"workers": 1})
+        with sheaf.connect("slow") as slow, sheaf.connect("quick") as quick:
+            slow.send(b"".join(encode("SET", f"k{i}", "x" * 1_000_000) for i in range(30)))
+            answered = 0
+            while answered < 30:
+                self.assertEqual(quick.ask("PING"), "PONG")
+                self.assertEqual(quick.ask("SET", "k", "v"), "OK")
+                slow.reply()
+                answered += 1
+
+
+if __name__ == "__main__":
+    main()

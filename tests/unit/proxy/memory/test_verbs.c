@@ -1,0 +1,244 @@
+/* Commands over each embedded store, with a clock that the test sets.  That their replies are
+ * Redis's own is shown by tests/scenario/test_embedded.py. */
+#include "proxy/memory/verbs.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "proxy/memory/memory.h"
+#include "proxy/wire/resp_write.h"
+#include "tests/unit/check.h"
+
+static struct verbs v;
+static char folder[] = "/tmp/sheaf-verbs-XXXXXX";
+static struct buf reply;
+
+static void open_store(const char *name, bool evicts)
+{
+    static char path[64];
+    struct store_settings settings = { .path = path, .bytes_most = 1 << 20, .evicts = evicts };
+    struct buf why = { 0 };
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    v = (struct verbs){
+        .engine = memory_back_find(name)->engine, .name = name, .now_ms = 1000000, .random = 1
+    };
+    CHECK_INT(v.engine->open(&settings, &v.store, &why), ERR_NONE);
+    buf_fini(&why);
+}
+
+static void close_store(void)
+{
+    v.engine->close(&v.store);
+    verbs_fini(&v);
+}
+
+/* The words of the text as one request. */
+static struct slice ask(const char *text)
+{
+    struct slice words[16];
+    size_t count = 0;
+    struct buf request = { 0 };
+
+    while (*(text += strspn(text, " ")) != '\0') {
+        size_t len = strcspn(text, " ");
+
+        words[count++] = slice_of(text, len);
+        text += len;
+    }
+    resp_put_command(&request, words, count);
+    buf_clear(&reply);
+    verbs_run(&v, &(struct verbs_ask){ buf_all(&request), 0, 2, 1 << 16 }, &reply);
+    buf_fini(&request);
+    return buf_all(&reply);
+}
+
+static void commit(void)
+{
+    if (v.engine->commit != NULL)
+        CHECK_INT(v.engine->commit(v.store, true), ERR_NONE);
+    v.has_written = false;
+}
+
+static void flush(void)
+{
+    CHECK_BYTES(ask("FLUSHALL"), bytes("+OK\r\n"));
+    commit();
+}
+
+static void a_key_is_there_to_the_last_millisecond(void)
+{
+    flush();
+    v.now_ms = 1000000;
+    CHECK_BYTES(ask("SET k v PX 100"), bytes("+OK\r\n"));
+    v.now_ms = 1000099;
+    CHECK_BYTES(ask("GET k"), bytes("$1\r\nv\r\n"));
+    CHECK_BYTES(ask("PTTL k"), bytes(":1\r\n"));
+    CHECK_BYTES(ask("DBSIZE"), bytes(":1\r\n"));
+    v.now_ms = 1000100;
+    CHECK_BYTES(ask("KEYS *"), bytes("*0\r\n"));
+    CHECK_BYTES(ask("RANDOMKEY"), bytes("$-1\r\n"));
+    CHECK_BYTES(ask("GET k"), bytes("$-1\r\n"));
+    CHECK_BYTES(ask("DBSIZE"), bytes(":0\r\n"));
+    CHECK_INT(v.expired, 1);
+    v.expired = 0;
+}
+
+static void a_purge_drops_what_is_over_and_nothing_else(void)
+{
+    uint32_t database = 0;
+    uint64_t place = 0, looked_at = 0;
+
+    flush();
+    v.now_ms = 1000000;
+    for (int i = 0; i < 300; i++) {
+        char text[64];
+
+        snprintf(text, sizeof(text), "SET k%d v PX %d", i, i % 3 == 0 ? 100 : 100000);
+        ask(text);
+    }
+    v.now_ms = 1000500;
+    do {
+        looked_at += verbs_purge(&v, &database, &place, 40);
+        commit();
+    } while (database != 0 || place != 0);
+    CHECK_INT(looked_at, 300);
+    CHECK_INT(v.expired, 100);
+    CHECK_BYTES(ask("DBSIZE"), bytes(":200\r\n"));
+    v.expired = 0;
+}
+
+static void what_was_not_committed_can_be_abandoned(void)
+{
+    if (v.engine->abandon == NULL)
+        return;
+    flush();
+    ask("SET stays 1");
+    commit();
+    ask("SET stays 2");
+    ask("SET goes 1");
+    ask("DEL stays");
+    CHECK(v.has_written);
+    v.engine->abandon(v.store);
+    CHECK_BYTES(ask("GET stays"), bytes("$1\r\n1\r\n"));
+    CHECK_BYTES(ask("EXISTS goes"), bytes(":0\r\n"));
+    CHECK_BYTES(ask("DBSIZE"), bytes(":1\r\n"));
+    commit();
+}
+
+static void what_only_reads_writes_nothing(void)
+{
+    flush();
+    ask("SET k v");
+    commit();
+    ask("GET k");
+    ask("EXISTS k j");
+    ask("SCAN 0");
+    ask("EXPIRE j 10");
+    ask("INCRBY k x");
+    CHECK(!v.has_written);
+}
+
+static void a_transaction_is_all_or_nothing(void)
+{
+    struct slice request = bytes("*1\r\n$5\r\nMULTI\r\n*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n"
+                                 "*2\r\n$4\r\nLPOP\r\n$1\r\nl\r\n*1\r\n$4\r\nEXEC\r\n");
+    struct verbs_ask all = { request, 0, 2, 1 << 16 };
+
+    flush();
+    buf_clear(&reply);
+    verbs_run(&v, &all, &reply);
+    CHECK(slice_starts(buf_all(&reply), bytes("+OK\r\n+QUEUED\r\n-ERR 'lpop' ")));
+    CHECK(reply.len > 12 && memmem(reply.at, reply.len, "-EXECABORT ", 11) != NULL);
+    CHECK_BYTES(ask("EXISTS n"), bytes(":0\r\n"));
+    buf_clear(&reply); /* one that never ends */
+    all.bytes.len = 15 + 21;
+    verbs_run(&v, &all, &reply);
+    CHECK_BYTES(ask("EXISTS n"), bytes(":0\r\n"));
+}
+
+static void a_reply_that_is_too_long_is_refused(void)
+{
+    struct buf text = { 0 };
+
+    flush();
+    buf_text(&text, "SET k ");
+    for (int i = 0; i < 30000; i++)
+        buf_text(&text, "x");
+    buf_put(&text, "", 1);
+    ask((const char *)text.at);
+    CHECK_INT(ask("GET k").len, 8 + 30000 + 2);
+    CHECK(slice_starts(ask("MGET k k k"), bytes("-ERR the reply is longer ")));
+    buf_fini(&text);
+}
+
+static void every_store(void)
+{
+    static const char *const NAMES[] = { "ram", "sqlite", "rocksdb" };
+
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
+        open_store(NAMES[i], false);
+        RUN(a_key_is_there_to_the_last_millisecond);
+        RUN(a_purge_drops_what_is_over_and_nothing_else);
+        RUN(what_was_not_committed_can_be_abandoned);
+        RUN(what_only_reads_writes_nothing);
+        RUN(a_transaction_is_all_or_nothing);
+        RUN(a_reply_that_is_too_long_is_refused);
+        close_store();
+    }
+}
+
+static void fill_up(int keys)
+{
+    for (int i = 0; i < keys; i++) {
+        char text[300];
+
+        snprintf(text, sizeof(text), "SET key:%d %0200d", i, i);
+        ask(text);
+        if (reply.at[0] == '-')
+            return;
+        ask("GET key:0"); /* is used all the time */
+    }
+}
+
+static void a_full_store_refuses(void)
+{
+    struct store_size size;
+
+    open_store("ram", false);
+    fill_up(100000);
+    CHECK_BYTES(buf_all(&reply),
+                bytes("-OOM command not allowed when used memory > 'maxmemory'.\r\n"));
+    v.engine->measure(v.store, 0, &size);
+    CHECK(size.bytes <= 1 << 20 && size.bytes > 1 << 19);
+    CHECK_INT(ask("GET key:0").len, 6 + 200 + 2);
+    close_store();
+}
+
+static void a_full_store_that_may_lets_go_of_what_is_not_used(void)
+{
+    struct store_size size;
+
+    open_store("ram", true);
+    fill_up(20000);
+    CHECK(reply.at[0] == '$');
+    v.engine->measure(v.store, 0, &size);
+    CHECK(size.bytes <= 1 << 20 && size.evicted > 10000);
+    CHECK_INT(ask("EXISTS key:0 key:19999").at[1], '2');
+    CHECK_BYTES(ask("EXISTS key:1"), bytes(":0\r\n"));
+    close_store();
+}
+
+int main(void)
+{
+    char command[64];
+
+    if (mkdtemp(folder) == NULL)
+        return 1;
+    every_store();
+    RUN(a_full_store_refuses);
+    RUN(a_full_store_that_may_lets_go_of_what_is_not_used);
+    buf_fini(&reply);
+    snprintf(command, sizeof(command), "rm -rf %s", folder);
+    return check_report() != 0 || system(command) != 0;
+}
