@@ -12,15 +12,29 @@ static bool trial_won(const struct spacing *s)
     return s->tried * 100 > (s->before + after - least) * 115;
 }
 
+static void begin_trial(struct spacing *s)
+{
+    s->trial = true;
+    s->before = s->requests;
+}
+
+/* One that is won could be chance: another one follows at once. */
 static void judge_trial(struct spacing *s)
 {
-    if (trial_won(s)) {
+    bool won = trial_won(s), decides = won && s->again;
+
+    s->doubt = false;
+    s->again = won && !decides;
+    if (s->again) {
+        begin_trial(s);
+        return;
+    }
+    if (decides) {
         s->without = !s->without;
         s->rest_epochs = SPACING_FIRST_EPOCHS;
     } else if (s->rest_epochs < SPACING_MOST_EPOCHS) {
         s->rest_epochs *= 2;
     }
-    s->doubt = false;
     s->epochs = 0;
 }
 
@@ -29,7 +43,7 @@ static void end_epoch(struct spacing *s)
     if (s->rest_epochs == 0)
         s->rest_epochs = SPACING_FIRST_EPOCHS;
     if (s->turns < SPACING_EPOCH_TURNS) { /* nothing to compare: it begins anew */
-        s->trial = s->doubt = false;
+        s->trial = s->doubt = s->again = false;
         s->epochs = 0;
     } else if (s->trial) {
         s->trial = false;
@@ -38,8 +52,7 @@ static void end_epoch(struct spacing *s)
     } else if (s->doubt) {
         judge_trial(s);
     } else if (++s->epochs >= s->rest_epochs) {
-        s->trial = true;
-        s->before = s->requests;
+        begin_trial(s);
     }
     s->ticks = s->turns = 0;
     s->requests = 0;

@@ -18,7 +18,8 @@
  * It can cost throughput all the same.  So the worker now and then tries for a moment what happens
  * without the wait (or with it), and keeps what serves more; where both serve about the same, it
  * waits, which is cheaper.  The load changes by itself, too: so a trial must show more than the
- * time before it and the time after it.  One that changes nothing makes the next one rarer. */
+ * time before it and the time after it, twice.  One that changes nothing makes the next one
+ * rarer. */
 #pragma once
 
 #include <stdbool.h>
@@ -39,6 +40,7 @@ struct spacing {
     bool without;         /* chosen: no wait */
     bool trial;           /* this epoch does the other thing, */
     bool doubt;           /* or comes after one that did */
+    bool again;           /* the trial is the second, after one that was won */
     uint32_t ticks;       /* of this epoch */
     uint32_t turns;       /* of it with a crowd */
     uint32_t epochs;      /* since the last trial */
