@@ -35,8 +35,8 @@ static const char *const TEXTS[STATEMENTS] = {
     [GET] = "SELECT value, expires_ms FROM keys WHERE database = ?1 AND place = ?2 AND name = ?3",
     [PUT] = "REPLACE INTO keys VALUES (?1, ?2, ?3, ?4, ?5)",
     [DROP] = "DELETE FROM keys WHERE database = ?1 AND place = ?2 AND name = ?3",
-    [WALK] = "SELECT place, name, value, expires_ms FROM keys WHERE database = ?1 AND place >= ?2 "
-             "ORDER BY place, name",
+    [WALK] = ("SELECT place, name, value, expires_ms FROM keys WHERE database = ?1 AND place >= ?2 "
+              "ORDER BY place, name"),
     [FLUSH_ONE] = "DELETE FROM keys WHERE database = ?1",
     [FLUSH_ALL] = "DELETE FROM keys",
     [PUT_COUNT] = "REPLACE INTO counts VALUES (?1, ?2)",
