@@ -256,6 +256,7 @@ static const struct plan_option OPTIONS[] = {
     { "mix", "LIST",
       "verbs and weights: get=80,set=20,mget:10=5 (get); for Redis: get set mget mset del unlink\n"
       "exists touch strlen ttl incr lpush rpop sadd ping; :N is the number of keys in a call;\n"
+      "for memcached: get set;\n"
       "for PostgreSQL: get set update del ping, on a table sheaf_bench that --fill makes;\n"
       "for S3: get put put-unsigned put-checked del list get-refused",
       "a list such as get=80,set=20,mget:10=5", 'm', read_mix },
@@ -316,9 +317,10 @@ static void print_option(const struct plan_option *o)
 static void print_help(void)
 {
     puts("Usage: sheaf-bench [OPTION...] URL\n\n"
-         "Puts load on a Redis, PostgreSQL or S3 endpoint and tells how it did.\n"
+         "Puts load on a Redis, memcached, PostgreSQL or S3 endpoint and tells how it did.\n"
          "URL: redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], "
          "redis+unix://[[USER]:PASSWORD@]/PATH[?db=DB],\n"
+         "     memcached://[USER:PASSWORD@]HOST[:PORT], memcached+unix:///PATH,\n"
          "     postgresql://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE], "
          "postgresql+unix://[USER[:PASSWORD]@]/PATH[?db=DATABASE],\n"
          "     s3://[ID:SECRET@]HOST[:PORT]/BUCKET");
