@@ -39,12 +39,19 @@ static void say_why(const struct daemon *d, const struct problems *problems, str
                        problems->list[i].text);
 }
 
+/* What is served without a file: no other server is needed, and nothing is kept. */
+static const char BUILT_IN[] = "[memory default]\n"
+                               "listen = redis://127.0.0.1:6379\n"
+                               "shard = ram://256mb\n";
+
 /* The file as an assembly, or every reason why not. */
 static enum err load(struct daemon *d, uint32_t workers, struct assembly **out, struct buf *why)
 {
     struct snapshot *snapshot = NULL;
     struct problems problems = { 0 };
-    enum err err = config_load(d->file, vocabulary(), &snapshot, &problems);
+    enum err err = d->text == NULL
+                       ? config_load(d->file, vocabulary(), &snapshot, &problems)
+                       : config_load_text(d->file, d->text, vocabulary(), &snapshot, &problems);
 
     report(&problems);
     if (err != ERR_NONE && why != NULL)
@@ -373,6 +380,9 @@ static void run_loop(struct daemon *d)
     }
     events[SIGNAL_COUNT] = event_new(d->base, -1, EV_PERSIST, tick, d);
     event_add(events[SIGNAL_COUNT], &second);
+    if (d->text != NULL)
+        log_event(LOG_INFO, "no file was named: keys are served from memory, and gone at the end",
+                  log_text("listener", "redis://127.0.0.1:6379"), log_text("shard", "ram://256mb"));
     log_event(LOG_INFO, "sheaf is ready", log_text("file", d->file),
               log_number("workers", d->thread_count));
     notify("READY=1");
@@ -399,7 +409,9 @@ static void finish(struct daemon *d)
 
 int daemon_run(const char *file)
 {
-    struct daemon d = { .file = file, .started_us = clock_now_us() };
+    struct daemon d = { .file = file == NULL ? "built-in configuration" : file,
+                        .text = file == NULL ? BUILT_IN : NULL,
+                        .started_us = clock_now_us() };
     struct buf why = { 0 };
     int code = 0;
 

@@ -14,6 +14,7 @@ struct steward;
 
 struct daemon {
     const char *file; /* borrowed: the configuration */
+    const char *text; /* borrowed: it, if it is in no file; then `file` is what it is called */
     struct event_base *base;
     struct mailbox *box;
     struct resolver *resolver;
@@ -28,7 +29,7 @@ struct daemon {
 
 /* Runs until it is told to end.  Returns the process's exit code: 0, 1 if it failed at run time, 2
  * for a configuration that can't be served. */
-int daemon_run(const char *file);
+int daemon_run(const char *file); /* NULL: the built-in one */
 /* Reads the configuration again.  False: nothing was changed, `why` says it (it is logged too). */
 bool daemon_reload(struct daemon *d, struct buf *why);
 /* Whether we listen on the port now: what comes there by a reload may share it with what goes. */

@@ -14,18 +14,17 @@ struct command {
 
 static int serve(int count, char **words)
 {
-    if (count == 2 && words[1][0] != '-')
-        return daemon_run(words[1]);
-    fputs(count < 2 ? "sheaf serve: name a configuration file; serving without one needs embedded "
-                      "shards, which this version does not have\n"
-                    : "",
-          stderr);
-    fputs("usage: sheaf serve FILE\n", stderr);
+    if (count == 1 || (count == 2 && words[1][0] != '-'))
+        return daemon_run(count == 1 ? NULL : words[1]);
+    fputs("usage: sheaf serve [FILE]\n", stderr);
     return COMMANDS_USAGE;
 }
 
 static const struct command COMMANDS[] = {
-    { "serve", "FILE", "serve the pools of a configuration file", serve },
+    { "serve", "[FILE]",
+      "serve the pools of a configuration file; without one, keys in memory on "
+      "redis://127.0.0.1:6379",
+      serve },
     { "check", "FILE", "tell all errors, or print the effective configuration", command_check },
     { "check", "--document", "print every option, its values and its default", command_check },
     { "check", "--from-twemproxy FILE", "print a nutcracker.yml as a sheaf.ini", command_check },
