@@ -164,12 +164,18 @@ static void check_shards(struct loading *l, const struct pool_settings *p)
     }
 }
 
+/* Embedded shards answer as Redis does. */
+static const char *language_of(const struct endpoint_settings *e)
+{
+    return is_embedded(e) ? "redis" : e->protocol;
+}
+
 static void check_protocol(struct loading *l, const struct pool_settings *p)
 {
-    const char *first = p->endpoint_count > 0 ? p->endpoints[0]->protocol : NULL;
+    const char *first = p->endpoint_count > 0 ? language_of(p->endpoints[0]) : NULL;
 
     for (uint32_t i = 1; i < p->endpoint_count; i++)
-        if (strcmp(p->endpoints[i]->protocol, first) != 0)
+        if (strcmp(language_of(p->endpoints[i]), first) != 0)
             problems_error(
                 l->problems, p->endpoints[i]->place,
                 "shard: the shards of a pool are of one kind, and the first is %s (%s:%u)", first,

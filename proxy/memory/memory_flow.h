@@ -193,7 +193,6 @@ struct memory_side {
     struct assembly *assembly; /* counted reference */
     const struct memory_pool *settings;
     const struct memory_front *front;
-    const struct memory_back *back;
     struct session_limits limits;
     struct slab session_slab;
     uint64_t window_bytes; /* MEMORY_WINDOW_BYTES, or less if sessions may hold little */

@@ -231,7 +231,6 @@ static struct memory_side *side_new(struct worker *w, const struct memory_pool *
     side->front = memory_front_find(settings->base.listener_count > 0
                                         ? settings->base.listeners[0]->protocol
                                         : settings->base.endpoints[0]->protocol);
-    side->back = memory_back_find(settings->base.endpoints[0]->protocol);
     side->session_slab.size = sizeof(struct memory_session) + side->front->state_size;
     list_init(&side->routes);
     list_init(&side->past_shards);

@@ -111,7 +111,7 @@ static struct memory_upstream *make(struct memory_side *side, uint32_t shard, ui
     u->shard = side->shards[shard];
     u->database = database;
     u->version = version;
-    u->back = side->back;
+    u->back = memory_back_find(endpoint->protocol);
     u->leased = leased;
     list_init(&u->lease_link);
     return u;
