@@ -398,7 +398,8 @@ static void wait_for_jobs(struct store_home *home)
 {
     struct timespec until;
 
-    if (!list_is_empty(&home->queue) || home->ends || home->has_news || home->purge.is_under_way)
+    if (!list_is_empty(&home->queue) || home->ends || home->has_news ||
+        (home->purge.is_under_way && home->is_ready))
         return;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += 1;
@@ -441,8 +442,10 @@ static void home_free(struct store_home *home)
 
 static void work_piece(struct store_home *home, struct list *piece)
 {
+    bool is_ready = make_ready(home); /* asked or not: it may have to be purged */
+
     if (!list_is_empty(piece)) {
-        if (make_ready(home))
+        if (is_ready)
             run_piece(home, piece);
         else
             refuse_piece(piece, home->err, home->why);
@@ -468,7 +471,8 @@ static void *work(void *arg)
         take_piece(home, &piece);
         ends = home->ends && list_is_empty(&piece);
         pthread_mutex_unlock(&home->lock);
-        work_piece(home, &piece);
+        if (!ends)
+            work_piece(home, &piece);
     } while (!ends);
     home_free(home);
     pthread_mutex_lock(&all.lock);

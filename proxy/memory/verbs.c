@@ -234,7 +234,7 @@ static void run_verb(struct verb_call *c, verb_f *verb)
 
     c->v->commands++;
     verb(c);
-    if (c->out->len - before > c->ask->reply_most) {
+    if (c->out->len - c->began > c->ask->reply_most) {
         c->out->len = before;
         verb_error(c, "ERR the reply is longer than max_session_memory allows");
     }
@@ -295,7 +295,9 @@ static void run_transaction(struct verb_call *c, struct slice *bytes)
 
 void verbs_run(struct verbs *v, const struct verbs_ask *ask, struct buf *out)
 {
-    struct verb_call c = { .v = v, .ask = ask, .database = ask->database, .out = out };
+    struct verb_call c = {
+        .v = v, .ask = ask, .database = ask->database, .out = out, .began = out->len
+    };
     struct slice bytes = ask->bytes;
 
     while (next_request(&c, &bytes)) {

@@ -24,10 +24,15 @@ void verb_echo(struct verb_call *c)
 /* Only for what follows in the same piece: which database a session is in, the pool knows. */
 void verb_select(struct verb_call *c)
 {
+    enum { DATABASES_MOST = 65536 };
     int64_t number;
 
     if (!verb_argument(c, 1, &number))
         return;
+    if (number < 0 || number >= DATABASES_MOST) {
+        verb_error(c, "ERR DB index is out of range");
+        return;
+    }
     c->database = (uint32_t)number;
     buf_text(c->out, "+OK\r\n");
 }

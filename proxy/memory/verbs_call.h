@@ -13,6 +13,7 @@ struct verb_call {
     size_t count;
     uint32_t database; /* SELECT changes it, for what follows in the same ask */
     struct buf *out;
+    size_t began; /* of `out`: where the replies to this ask begin */
 };
 
 typedef void verb_f(struct verb_call *c);

@@ -5,12 +5,14 @@ SHEAF_LONG=1 makes the comparison ten times as long; SHEAF_SEED=N repeats one.""
 import os
 import random
 import signal
+import socket
 import sqlite3
 import time
 
 import redis
 
 from lib import *
+from lib.sheaf import BINARY
 from lib.twin import Twin
 
 ROUNDS = 100_000 if os.environ.get("SHEAF_LONG") == "1" else 10_000
@@ -358,6 +360,22 @@ class Durable(Stores):
                 self.assertEqual(quick.ask("SET", "k", "v"), "OK")
                 slow.reply()
                 answered += 1
+
+
+class WithoutFile(Stores):
+    def test_keys_are_served_from_memory_and_that_is_said(self):
+        for port in (6379, 9070):  # they can't be chosen here
+            with socket.socket() as s:
+                if s.connect_ex(("127.0.0.1", port)) == 0:
+                    self.skipTest(f"port {port} is taken")
+        process = Process([BINARY, "serve"])
+        self.addCleanup(process.kill)
+        wait_until(lambda: "is ready" in process.err, what="sheaf to be ready")
+        self.assertIn("served from memory", process.err)
+        with RespSession(("127.0.0.1", 6379)) as s:
+            self.assertEqual([s.ask("SET", "k", "v"), s.ask("GET", "k")], ["OK", b"v"])
+        process.signal(signal.SIGTERM)
+        self.assertEqual(process.wait(), 0)
 
 
 if __name__ == "__main__":

@@ -106,6 +106,10 @@ static void every_option_of_a_pool_has_its_default(void)
     CHECK_INT(p->base.max_session_bytes, 64 << 20);
     CHECK_INT(p->script_cache_bytes, 16 << 20);
     CHECK_INT(p->databases, 16);
+    CHECK_INT(p->sync, MEMORY_SYNC_ALWAYS);
+    CHECK_INT(p->eviction, MEMORY_EVICTION_NONE);
+    CHECK_TEXT(p->purge, "0 3 *");
+    CHECK_INT(p->purge_when.hours, 1 << 3);
     CHECK(p->base.tcp_keepalive);
     CHECK(!p->base.insecure_listen);
     CHECK(p->base.endpoint_tls.verify && !p->base.endpoint_tls.on &&
