@@ -257,3 +257,4 @@ const struct flow blob_flow = {
     .turn_away = turn_away,
     .session_end = end,
 };
+    .resumes_itself = true, /* when its store takes more of a body, or its answer is over */

@@ -50,6 +50,10 @@ struct flow {
     size_t (*session_input)(struct session *s, struct slice in);
     /* Of a throttled session: what it had not read is nearly all written now. */
     void (*session_drained)(struct session *s);
+    /* A paused session goes on by session_resume() alone; else also when its client has read what
+     * it was told. */
+    bool resumes_itself;
+
     /* The client sends no more, and is owed replies: who waits for ever is let go.  May be
      * absent. */
     void (*session_half_closed)(struct session *s);

@@ -409,7 +409,8 @@ void session_flush(struct session *s)
         s->active_s = seconds(s->worker); /* from now on it is waited for */
     if (s->out.len > 0 || s->conn.watching_write)
         conn_watch(&s->conn, s->conn.watching_read, s->out.len > 0);
-    if (s->state == SESSION_WAITING && s->out.len < SESSION_RESUME_BYTES)
+    if (s->state == SESSION_WAITING && !s->limits->flow->resumes_itself &&
+        s->out.len < SESSION_RESUME_BYTES)
         session_resume(s);
     if (s->throttled && s->out.len < SESSION_RESUME_BYTES)
         s->limits->flow->session_drained(s);

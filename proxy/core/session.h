@@ -120,6 +120,14 @@ static inline void session_request_ends(struct session *s)
     w->came_now += last;
 }
 
+/* Has it something to be shown that it may see now?  One that waits sees nothing until it is
+ * resumed, were it recalled. */
+static inline bool session_wants_feed(const struct session *s)
+{
+    return s->state != SESSION_CLOSING &&
+           (s->resumes || (s->recalled && s->state == SESSION_READING));
+}
+
 /* For the worker: the end of a turn, and the clock. */
 void session_flush(struct session *s);
 void session_feed(struct session *s);

@@ -306,7 +306,7 @@ static void end_turn(struct worker *w)
 
         list_remove(link);
         session_flush(s);
-        if ((s->resumes || s->recalled) && s->state != SESSION_CLOSING)
+        if (session_wants_feed(s))
             session_wants_flush(s); /* its turn comes */
     }
     defend_memory(w);
