@@ -50,21 +50,47 @@ void blob_answer_head(struct blob_request *r, struct buf *out, uint64_t length)
     session_wants_flush(&s->base);
 }
 
+/* Long pieces are written at once; with a head that still waits before them they go together, so
+ * that what follows finds nothing in its way. */
 static void put(struct blob_session *s, struct slice bytes)
 {
+    bool is_long = bytes.len >= BLOB_THROUGH_BYTES / 2;
+
     counter_add(&blob_side_of(s)->stats->bytes_out, bytes.len);
-    if (bytes.len >= BLOB_THROUGH_BYTES) {
+    if (is_long && s->base.out.len == 0) {
         session_write_through(&s->base, bytes);
         return;
     }
     chain_slice(&s->base.out, &s->base.worker->chunks, bytes);
-    session_wants_flush(&s->base);
+    if (is_long && !s->base.conn.watching_write)
+        session_flush(&s->base);
+    else
+        session_wants_flush(&s->base);
+}
+
+static void throttle(struct blob_request *r)
+{
+    struct blob_session *s = r->session;
+
+    if (s->base.throttled)
+        return;
+    s->base.throttled = true;
+    if (r->deed->hold != NULL)
+        r->deed->hold(r, true);
+}
+
+void blob_answer_went(struct blob_request *r, size_t len)
+{
+    counter_add(&r->side->stats->bytes_out, len);
+    r->answer_bytes += len;
+    r->answer_left -= len;
+    if (r->session->base.out.len > 0)
+        throttle(r);
 }
 
 void blob_answer_put(struct blob_request *r, struct slice bytes)
 {
     struct blob_session *s = r->session;
-    bool throttles;
 
     if (bytes.len == 0 || r->has_no_body)
         return;
@@ -80,13 +106,9 @@ void blob_answer_put(struct blob_request *r, struct slice bytes)
     put(s, bytes);
     if (s->request != r)
         return;
-    throttles = s->base.out.len >
-                (blob_memory_is_short(s->base.worker) ? BLOB_SHORT_BYTES : BLOB_UNREAD_BYTES);
-    if (throttles && !s->base.throttled) {
-        s->base.throttled = true;
-        if (r->deed->hold != NULL)
-            r->deed->hold(r, true);
-    }
+    if (s->base.out.len >
+        (blob_memory_is_short(s->base.worker) ? BLOB_SHORT_BYTES : BLOB_UNREAD_BYTES))
+        throttle(r);
 }
 
 static void end(struct blob_request *r)

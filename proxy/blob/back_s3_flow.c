@@ -79,6 +79,7 @@ static struct s3_upstream *upstream_open(struct blob_shard *shard)
         side->worker, sizeof(*u), &s3_upstream_flow, side->assembly, shard->settings);
 
     u->shard = shard;
+    u->base.spares = true;
     u->stage = S3_CONNECTS;
     list_init(&u->idle_link);
     list_append(&row->all, &u->link);
@@ -205,6 +206,8 @@ static void ask(struct s3_upstream *u)
     upstream_take(&u->base, &out);
     buf_fini(&out);
     u->asked = true;
+    u->base.pass_to = c->events->through != NULL ? c->events->through(c) : NULL;
+    u->base.pass_left = 0;
     if (!streams(c))
         wait_for_answer(u);
     else if (u->awaits_continue)
@@ -304,6 +307,7 @@ static void answered(struct s3_upstream *u, bool more_came)
 
     u->call = NULL;
     u->base.pass_to = NULL;
+    u->base.pass_left = 0;
     c->lease = NULL;
     if (reusable) {
         put_back(u);
@@ -468,6 +472,8 @@ static size_t input(struct upstream *base, struct slice in)
         return in.len;
     }
     move_deadline(u);
+    if (u->stage == S3_ANSWERS && u->body.framing == HTTP1_FRAMING_LENGTH)
+        u->base.pass_left = http1_body_left(&u->body);
     return at;
 }
 
@@ -530,9 +536,25 @@ static void passed(struct upstream *base, size_t len)
 {
     struct s3_upstream *u = (struct s3_upstream *)base;
 
+    counter_add(&u->shard->stats->bytes_in, len);
     http1_body_pass(&u->body, len);
     if (u->call != NULL)
         u->call->received += len;
+}
+
+/* The client may be gone by now, and the call with it. */
+static void passed_on(struct upstream *base, size_t len)
+{
+    struct s3_upstream *u = (struct s3_upstream *)base;
+    struct blob_call *c = u->call;
+
+    if (c == NULL)
+        return;
+    c->events->went(c, len);
+    if (http1_body_is_whole(&u->body))
+        answered(u, false);
+    else
+        move_deadline(u);
 }
 
 static void drained(struct upstream *base, uint64_t before)
@@ -553,11 +575,22 @@ const struct flow s3_upstream_flow = {
     .upstream_connected = connected,
     .upstream_input = input,
     .upstream_passed = passed,
+    .upstream_passed_on = passed_on,
     .upstream_lost = lost,
     .upstream_drained = drained,
 };
 
 /* ---- what calls do ---- */
+
+static void body_went(struct blob_call *c, struct s3_upstream *u)
+{
+    if (unsent(u) > BLOB_UNSENT_BYTES)
+        upstream_flush(&u->base); /* so that it is known whether the server takes it */
+    if (is_all_sent(c))
+        wait_for_answer(u);
+    else
+        move_deadline(u);
+}
 
 static void send_body(struct blob_call *c, struct slice bytes)
 {
@@ -566,13 +599,28 @@ static void send_body(struct blob_call *c, struct slice bytes)
     if (u == NULL)
         return;
     counter_add(&u->shard->stats->bytes_out, bytes.len);
-    upstream_put(&u->base, bytes);
-    if (unsent(u) > BLOB_UNSENT_BYTES)
-        upstream_flush(&u->base); /* so that it is known whether the server takes it */
-    if (is_all_sent(c))
-        wait_for_answer(u);
+    if (bytes.len >= BLOB_THROUGH_BYTES && u->base.state == UPSTREAM_READY)
+        upstream_write_through(&u->base, bytes);
     else
-        move_deadline(u);
+        upstream_put(&u->base, bytes);
+    body_went(c, u);
+}
+
+static struct upstream *through(const struct blob_call *c)
+{
+    struct s3_upstream *u = c->lease;
+
+    return u != NULL && u->asked && !u->awaits_continue && u->stage == S3_ASKS && streams(c)
+               ? &u->base
+               : NULL;
+}
+
+static void went(struct blob_call *c, size_t len)
+{
+    struct s3_upstream *u = c->lease;
+
+    counter_add(&u->shard->stats->bytes_out, len);
+    body_went(c, u);
 }
 
 static bool has_room(const struct blob_call *c)
@@ -694,6 +742,8 @@ const struct blob_back blob_back_s3 = {
     .start = start,
     .send = send_body,
     .has_room = has_room,
+    .through = through,
+    .went = went,
     .hold = hold,
     .abort = abort_call,
     .open = open_shard,

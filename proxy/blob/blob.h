@@ -25,6 +25,8 @@
 enum { BLOB_WHY_BYTES = 128 };
 
 struct blob_shard; /* a worker's side of one shard */
+struct session;
+struct upstream;
 
 struct blob_field {
     struct slice name, value; /* the name in small letters */
@@ -63,6 +65,10 @@ struct blob_events {
     void (*room)(struct blob_call *c);
     void (*head)(struct blob_call *c);
     void (*body)(struct blob_call *c, struct slice bytes);
+    /* Where the body of an answer that has a length may go by, and that so much of it did, instead
+     * of body().  NULL: both, or neither. */
+    struct session *(*through)(struct blob_call *c);
+    void (*went)(struct blob_call *c, size_t len);
     /* ERR_NONE: the answer was whole.  Else `why` is for people, and nothing or only a part of an
      * answer came: c->answer.status is 0 if there was no head; it is borrowed for the call.
      * ERR_DOWN: it was not asked at all. The call may be started again from within. */
@@ -96,6 +102,9 @@ void blob_call_start(struct blob_call *c, struct blob_shard *shard,
 /* Only after room() and while there is room.  The body's last byte ends it. */
 void blob_call_send(struct blob_call *c, struct slice bytes);
 bool blob_call_has_room(const struct blob_call *c);
+/* Where bytes of the body may go by now, instead of blob_call_send(), or NULL; so many did. */
+struct upstream *blob_call_through(const struct blob_call *c);
+void blob_call_went(struct blob_call *c, size_t len);
 /* body() comes no more (but for a little that was read already), or again. */
 void blob_call_hold(struct blob_call *c, bool hold);
 /* Gives it up: nothing more comes.  An upload that has not had its last byte leaves nothing behind.
@@ -108,6 +117,8 @@ struct blob_back {
     void (*start)(struct blob_call *c);
     void (*send)(struct blob_call *c, struct slice bytes);
     bool (*has_room)(const struct blob_call *c);
+    struct upstream *(*through)(const struct blob_call *c); /* NULL, as the next: nothing goes by */
+    void (*went)(struct blob_call *c, size_t len);
     void (*hold)(struct blob_call *c, bool hold);
     void (*abort)(struct blob_call *c);
     /* A shard of this kind appears, follows a reload, goes. */

@@ -37,8 +37,8 @@
 #include "proxy/wire/sigv4.h"
 
 enum {
-    BLOB_UNREAD_BYTES = 256 * 1024,     /* of an answer; then its store is not read from */
-    BLOB_UNSENT_BYTES = 256 * 1024,     /* of a body; then its client is not read from */
+    BLOB_UNREAD_BYTES = 32 * 1024,      /* of an answer; then its store is not read from */
+    BLOB_UNSENT_BYTES = 16 * 1024,      /* of a body; then its client is not read from */
     BLOB_SHORT_BYTES = 16 * 1024,       /* instead of the first, while memory is short */
     BLOB_THROUGH_BYTES = 16 * 1024,     /* pieces that are written at once rather than copied */
     BLOB_WHOLE_BYTES = 4 * 1024 * 1024, /* of a body that is read whole: 10,000 parts' names */
@@ -189,6 +189,8 @@ struct blob_deed {
     void (*body)(struct blob_request *r, struct slice piece);
     /* All of it came, and is what the client said it is. */
     void (*body_ended)(struct blob_request *r);
+    /* Which call takes the pieces as they come, unchanged.  NULL: none. */
+    struct blob_call *(*taker)(struct blob_request *r);
     /* The client reads slower than the store gives (true), or again fast enough. */
     void (*hold)(struct blob_request *r, bool hold);
     /* The client is gone, or was refused: let go of all that is under way. */
@@ -259,6 +261,10 @@ void blob_request_free(struct blob_request *r);
 enum s3_error blob_body_begin(struct blob_request *r, struct s3_fault *fault) MUST_CHECK;
 /* Takes what is there; returns how much. */
 size_t blob_body_input(struct blob_request *r, struct slice in);
+/* May what comes next of it go by; this will; so much did. */
+bool blob_body_passes(struct blob_request *r, struct session_passage *passage);
+void blob_body_seen(struct blob_request *r, struct slice bytes);
+void blob_body_passed(struct blob_request *r, size_t len);
 /* For deeds: pieces may come (and "100 Continue" is said), or not now. */
 void blob_body_wanted(struct blob_request *r);
 void blob_body_wait(struct blob_request *r);
@@ -274,6 +280,8 @@ void blob_answer_begin(struct blob_request *r, unsigned status, struct buf *out)
 void blob_answer_head(struct blob_request *r, struct buf *out, uint64_t length);
 /* Pieces of the body; the request may be gone after it if the client's connection broke. */
 void blob_answer_put(struct blob_request *r, struct slice bytes);
+/* So many bytes of it went by, in an answer with a length. */
+void blob_answer_went(struct blob_request *r, size_t len);
 /* All is said: the request is over, and freed. */
 void blob_answer_end(struct blob_request *r);
 /* It can't be ended truly: the connection is closed, so that the client sees it.  Frees it. */

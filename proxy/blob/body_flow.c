@@ -367,6 +367,52 @@ void blob_bodies_go_on(struct worker *w)
     blob_works_of(w)->is_short = false;
 }
 
+/* ---- what goes by ---- */
+
+/* The last byte of what is verified here stays behind. */
+static uint64_t may_go(const struct blob_request *r)
+{
+    uint64_t left = http1_body_left(&r->body);
+
+    return r->is_verified_here && left > 0 ? left - 1 : left;
+}
+
+bool blob_body_passes(struct blob_request *r, struct session_passage *passage)
+{
+    struct blob_call *taker;
+
+    if (r->waits || r->chunked != NULL || r->body.framing != HTTP1_FRAMING_LENGTH || !r->began ||
+        r->deed->taker == NULL)
+        return false;
+    taker = r->deed->taker(r);
+    *passage = (struct session_passage){
+        .to = taker != NULL ? blob_call_through(taker) : NULL,
+        .most = may_go(r),
+        .is_seen = r->sums.wanted != 0,
+    };
+    return passage->to != NULL;
+}
+
+void blob_body_seen(struct blob_request *r, struct slice bytes)
+{
+    checksum_set_add(&r->sums, bytes);
+}
+
+void blob_body_passed(struct blob_request *r, size_t len)
+{
+    struct blob_call *taker = r->deed->taker(r);
+
+    r->taken += len;
+    http1_body_pass(&r->body, len);
+    blob_call_went(taker, len);
+    if (http1_body_is_whole(&r->body)) {
+        ended(r);
+    } else if (!blob_call_has_room(taker)) {
+        blob_body_wait(r);
+        session_pause(&r->session->base);
+    }
+}
+
 /* ---- the deed's side ---- */
 
 void blob_body_continue(struct blob_request *r)

@@ -183,6 +183,20 @@ static void on_body(struct blob_call *c, struct slice bytes)
     blob_answer_put(stream->request, bytes);
 }
 
+static struct session *through(struct blob_call *c)
+{
+    struct stream *stream = c->owner;
+
+    return &stream->request->session->base;
+}
+
+static void on_went(struct blob_call *c, size_t len)
+{
+    struct stream *stream = c->owner;
+
+    blob_answer_went(stream->request, len);
+}
+
 static void on_ended(struct blob_call *c, enum err err, const char *why)
 {
     struct stream *stream = c->owner;
@@ -201,6 +215,8 @@ static const struct blob_events EVENTS = {
     .room = on_room,
     .head = on_head,
     .body = on_body,
+    .through = through,
+    .went = on_went,
     .ended = on_ended,
 };
 
@@ -226,6 +242,13 @@ static void body(struct blob_request *r, struct slice piece)
         blob_body_wait(r);
 }
 
+static struct blob_call *taker(struct blob_request *r)
+{
+    struct stream *stream = r->state;
+
+    return &stream->call;
+}
+
 static void hold(struct blob_request *r, bool hold)
 {
     struct stream *stream = r->state;
@@ -243,6 +266,7 @@ static void abandon(struct blob_request *r)
 const struct blob_deed blob_deed_stream = {
     .begin = begin,
     .body = body,
+    .taker = taker,
     .hold = hold,
     .abandon = abandon,
 };

@@ -425,6 +425,13 @@ static void body(struct blob_request *r, struct slice piece)
         blob_body_wait(r);
 }
 
+static struct blob_call *taker(struct blob_request *r)
+{
+    struct upload_deed *deed = r->state;
+
+    return &deed->call;
+}
+
 static void hold(struct blob_request *r, bool hold)
 {
     struct upload_deed *deed = r->state;
@@ -444,6 +451,7 @@ static void abandon(struct blob_request *r)
 const struct blob_deed blob_deed_upload = {
     .begin = begin,
     .body = body,
+    .taker = taker,
     .hold = hold,
     .abandon = abandon,
 };

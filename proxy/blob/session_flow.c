@@ -159,6 +159,26 @@ static size_t input(struct session *base, struct slice in)
     return base->last_words ? in.len : at;
 }
 
+static bool passes(struct session *base, struct session_passage *passage)
+{
+    struct blob_session *s = of(base);
+
+    return s->stage == BLOB_BODY && blob_body_passes(s->request, passage);
+}
+
+static void seen(struct session *base, struct slice bytes)
+{
+    blob_body_seen(of(base)->request, bytes);
+}
+
+static void passed(struct session *base, size_t len)
+{
+    struct blob_session *s = of(base);
+
+    counter_add(&blob_side_of(s)->stats->bytes_in, len);
+    blob_body_passed(s->request, len);
+}
+
 static void go_on_or_close(struct blob_session *s)
 {
     if (s->base.winds_down || s->base.worker->draining)
@@ -250,11 +270,14 @@ static void turn_away(const struct session_limits *limits, int fd)
 
 const struct flow blob_flow = {
     .name = "blob",
+    .resumes_itself = true, /* when its store takes more of a body, or its answer is over */
     .session_begin = begin,
     .session_input = input,
+    .session_passes = passes,
+    .session_seen = seen,
+    .session_passed = passed,
     .session_drained = drained,
     .session_half_closed = half_closed,
     .turn_away = turn_away,
     .session_end = end,
 };
-    .resumes_itself = true, /* when its store takes more of a body, or its answer is over */

@@ -190,6 +190,19 @@ bool blob_call_has_room(const struct blob_call *c)
     return c->shard == NULL || c->failed != ERR_NONE || c->shard->back->has_room(c);
 }
 
+struct upstream *blob_call_through(const struct blob_call *c)
+{
+    if (c->shard == NULL || c->failed != ERR_NONE || c->shard->back->through == NULL)
+        return NULL;
+    return c->shard->back->through(c);
+}
+
+void blob_call_went(struct blob_call *c, size_t len)
+{
+    c->sent += len;
+    c->shard->back->went(c, len);
+}
+
 void blob_call_hold(struct blob_call *c, bool hold)
 {
     if (c->shard == NULL || c->failed != ERR_NONE || c->holds == hold)

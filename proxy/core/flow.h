@@ -18,6 +18,13 @@ struct session_limits;
 struct upstream;
 struct worker;
 
+/* Where the next bytes of a session may go, were they not looked at. */
+struct session_passage {
+    struct upstream *to;
+    uint64_t most; /* so many */
+    bool is_seen;  /* session_seen is to be shown them on their way */
+};
+
 /* The part of a worker that a flow keeps for itself, in w->works[] at the place of this table in
  * w->flows. */
 struct flow_works {
@@ -43,17 +50,24 @@ struct flow {
      * come: see spacing.h. */
     bool gains_by_crowds;
 
+    /* A paused session goes on by session_resume() alone; else also when its client has read what
+     * it was told. */
+    bool resumes_itself;
+
     /* A session was accepted (TLS is done); its bytes are zero behind the core's part. */
     void (*session_begin)(struct session *s);
     /* Bytes came.  Returns how many at the front are used up; the rest is shown again, with what
      * follows it.  May set s->need to what it takes at least, or pause the session. */
     size_t (*session_input)(struct session *s, struct slice in);
+    /* May what comes next go by?  Asked before each read of a session that nothing is kept of.
+     * These three may be absent. */
+    bool (*session_passes)(struct session *s, struct session_passage *passage);
+    /* This will: it lies there for the call. */
+    void (*session_seen)(struct session *s, struct slice bytes);
+    /* So much did: it was put to the upstream.  May end the session. */
+    void (*session_passed)(struct session *s, size_t len);
     /* Of a throttled session: what it had not read is nearly all written now. */
     void (*session_drained)(struct session *s);
-    /* A paused session goes on by session_resume() alone; else also when its client has read what
-     * it was told. */
-    bool resumes_itself;
-
     /* The client sends no more, and is owed replies: who waits for ever is let go.  May be
      * absent. */
     void (*session_half_closed)(struct session *s);
@@ -71,6 +85,8 @@ struct flow {
     size_t (*upstream_input)(struct upstream *u, struct slice in);
     /* So many bytes of u->pass_left went by to u->pass_to, unseen. */
     void (*upstream_passed)(struct upstream *u, size_t len);
+    /* And they are there now, or kept for it: u->pass_to->out.  May be absent. */
+    void (*upstream_passed_on)(struct upstream *u, size_t len);
     /* The connection is gone, or never came to be; the upstream is DOWN and can be started
      * again. */
     void (*upstream_lost)(struct upstream *u, enum err err, const char *why);

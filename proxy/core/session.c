@@ -10,12 +10,14 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/core/upstream.h"
 
 enum {
     SESSION_IOVECS = 64,
     SESSION_READ_BYTES = 64 * 1024,   /* what one read of a session may bring */
     SESSION_COPY_BYTES = 4 * 1024,    /* a kept beginning up to this moves back into the scratch */
     SESSION_RESUME_BYTES = 16 * 1024, /* less than this unread: a paused session goes on */
+    SESSION_PASS_BYTES = 32 * 1024,   /* of which so much is to come goes by unseen */
     SURPLUS_MOST = 64,                /* that are told that there is no room, at a time */
 };
 
@@ -252,12 +254,46 @@ static enum err read_behind(struct session *s, size_t *got)
     return err;
 }
 
+static bool may_pass(struct session *s, struct session_passage *passage)
+{
+    const struct flow *flow = s->limits->flow;
+
+    return flow->session_passes != NULL && s->in.len == 0 && flow->session_passes(s, passage) &&
+           passage->most >= SESSION_PASS_BYTES && upstream_may_pass(passage->to, &s->conn);
+}
+
+/* From socket to socket inside the kernel; what the flow wants to see is copied once, and not a
+ * second time to be sent.  No more is taken than the server takes. */
+static enum err pass(struct session *s, const struct session_passage *passage)
+{
+    struct worker *w = s->worker;
+    size_t room = conn_room(&passage->to->conn), taken = 0;
+    size_t most = room > SESSION_PASS_BYTES ? room : SESSION_PASS_BYTES;
+
+    if (most > passage->most)
+        most = passage->most;
+    if (passage->is_seen) {
+        if (most > WORKER_SCRATCH_BYTES)
+            most = WORKER_SCRATCH_BYTES;
+        TRY(conn_peek(&s->conn, w->scratch, most, &most));
+    }
+    TRY(conn_pipe_take(&w->pipe, &s->conn, most, &taken));
+    if (passage->is_seen)
+        s->limits->flow->session_seen(s, slice_of(w->scratch, taken));
+    upstream_pass(passage->to, taken);
+    s->limits->flow->session_passed(s, taken);
+    return taken >= SESSION_PASS_BYTES ? ERR_NONE : ERR_AGAIN;
+}
+
 /* ERR_NONE: as much was read as was asked for, so there may be more. */
 static enum err read_once(struct session *s)
 {
     struct worker *w = s->worker;
+    struct session_passage passage;
     size_t got = 0, kept = s->in.len;
 
+    if (may_pass(s, &passage))
+        return pass(s, &passage);
     if (kept > SESSION_COPY_BYTES || s->need > SESSION_READ_BYTES) {
         TRY(read_behind(s, &got));
         if (s->in.len >= s->need)

@@ -1,6 +1,7 @@
 /* See upstream.h. */
 #include "proxy/core/upstream.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@ enum {
     UPSTREAM_IOVECS = 256,
     UPSTREAM_PASS_BYTES = 32 * 1024,  /* a body of which so much is to come goes by unseen */
     UPSTREAM_HEAD_BYTES = 16 * 1024,  /* what is read at once where bodies go by */
+    UPSTREAM_SPARE_BYTES = 64 * 1024, /* where what is read may have to be kept */
     UPSTREAM_COPY_BYTES = 128 * 1024, /* a kept beginning up to this moves back into the scratch */
     UPSTREAM_PIECE_BYTES = 4 * 1024,  /* a stream comes in such at least; it is one */
     UPSTREAM_STREAM_BYTES = 512 * 1024, /* when so much has come, */
@@ -237,11 +239,18 @@ static enum err pass(struct upstream *u)
     uint64_t most = s->limits->max_bytes / 4; /* it may have to be kept */
     size_t taken = 0;
 
+    if (u->spares) {
+        size_t room = conn_room(&s->conn);
+
+        most = room > UPSTREAM_PASS_BYTES ? room : UPSTREAM_PASS_BYTES;
+    }
     most = most < u->pass_left ? most : u->pass_left;
     TRY(conn_pipe_take(&u->worker->pipe, &u->conn, most, &taken));
     u->pass_left -= taken;
     u->flow->upstream_passed(u, taken);
     session_pass(s, taken);
+    if (u->flow->upstream_passed_on != NULL)
+        u->flow->upstream_passed_on(u, taken);
     return taken >= UPSTREAM_PASS_BYTES ? ERR_NONE : ERR_AGAIN;
 }
 
@@ -258,7 +267,9 @@ static enum err read_once(struct upstream *u)
         return ERR_PROTOCOL; /* no flow leaves so much: a line without end */
     if (kept > 0)
         memcpy(at, u->in.at, kept);
-    room = passes(u) ? UPSTREAM_HEAD_BYTES : WORKER_SCRATCH_BYTES - kept;
+    room = passes(u)   ? UPSTREAM_HEAD_BYTES
+           : u->spares ? UPSTREAM_SPARE_BYTES
+                       : WORKER_SCRATCH_BYTES - kept;
     err = conn_read(&u->conn, at + kept, room, &got);
     if (err != ERR_NONE)
         return err;
@@ -538,6 +549,58 @@ void upstream_take(struct upstream *u, struct buf *bytes)
     }
     chain_take(&u->out, &u->worker->chunks, bytes);
     wants_flush(u);
+}
+
+void upstream_write_through(struct upstream *u, struct slice bytes)
+{
+    size_t put = 0;
+
+    assert(u->state == UPSTREAM_READY);
+    count_put(u, bytes.len);
+    if (u->out.len == 0) {
+        struct iovec place = { (void *)bytes.at, bytes.len };
+
+        if (conn_write(&u->conn, &place, 1, &put) == ERR_NONE)
+            count_written(u, put);
+    }
+    if (put == bytes.len)
+        return;
+    chain_put(&u->out, &u->worker->chunks, bytes.at + put, bytes.len - put);
+    wants_flush(u);
+}
+
+bool upstream_may_pass(struct upstream *u, const struct conn *from)
+{
+    if (u->state != UPSTREAM_READY || !conn_pipe_joins(&u->worker->pipe, from, &u->conn))
+        return false;
+    if (u->out.len > 0 && !u->blocked)
+        upstream_flush(u);
+    return u->state == UPSTREAM_READY && u->out.len == 0;
+}
+
+void upstream_pass(struct upstream *u, size_t len)
+{
+    struct worker *w = u->worker;
+    enum err err = ERR_NONE;
+
+    count_put(u, len);
+    while (len > 0 && err == ERR_NONE && u->out.len == 0 && u->state == UPSTREAM_READY) {
+        size_t put = 0;
+
+        err = conn_pipe_put(&w->pipe, &u->conn, len, &put);
+        count_written(u, put);
+        len -= put;
+    }
+    while (len > 0) {
+        size_t here = len < WORKER_SCRATCH_BYTES ? len : WORKER_SCRATCH_BYTES;
+
+        conn_pipe_read(&w->pipe, w->scratch, here);
+        if (u->state == UPSTREAM_READY)
+            chain_put(&u->out, &w->chunks, w->scratch, here);
+        len -= here;
+    }
+    if (u->out.len > 0)
+        wants_flush(u);
 }
 
 void upstream_flush(struct upstream *u)

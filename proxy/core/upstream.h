@@ -57,9 +57,10 @@ struct upstream {
     bool blocked;         /* the socket took less than was there */
     bool reads_on;        /* there is more to read than the socket tells */
     bool gathers;         /* the socket tells only when much has come */
-    uint8_t looks;        /* of the worker's clock since it last did */
-    uint64_t streamed;    /* bytes that came in large pieces since something was put */
-    struct list gather;   /* on worker->gatherers */
+    bool spares;        /* kept by the flow: no more than pass_to has room for is passed at once */
+    uint8_t looks;      /* of the worker's clock since it last did */
+    uint64_t streamed;  /* bytes that came in large pieces since something was put */
+    struct list gather; /* on worker->gatherers */
 };
 
 /* `size` bytes, zero behind the core's part; DOWN. */
@@ -80,6 +81,14 @@ void upstream_say(struct upstream *u, struct slice bytes);
 /* Traffic. */
 void upstream_put(struct upstream *u, struct slice bytes);
 void upstream_take(struct upstream *u, struct buf *bytes); /* as chain_take */
+/* Traffic of one that is READY: written at once if nothing waits before it, and the rest kept, so
+ * that long bodies need not be copied. */
+void upstream_write_through(struct upstream *u, struct slice bytes);
+/* The same with bytes that lie in the worker's pipe, which is empty then: only if
+ * upstream_may_pass() from where they came.  What a connection that broke does not take is kept,
+ * too: the read side will tell. */
+void upstream_pass(struct upstream *u, size_t len);
+bool upstream_may_pass(struct upstream *u, const struct conn *from);
 /* Gives the connection up; upstream_lost is called.  What is queued and unsent stays queued: the
  * flow drops it (upstream_drop) or lets the next connection carry it. */
 void upstream_fail(struct upstream *u, enum err err, const char *why);

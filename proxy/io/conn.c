@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -129,13 +130,10 @@ void conn_watch(struct conn *c, bool read, bool write)
     event_add(&c->event, NULL);
 }
 
-enum err conn_read(struct conn *c, void *at, size_t len, size_t *got)
+static enum err receive(struct conn *c, void *at, size_t len, int flags, size_t *got)
 {
-    ssize_t n;
+    ssize_t n = recv(c->fd, at, len, flags);
 
-    if (c->tls != NULL)
-        return tls_read(c->tls, at, len, got);
-    n = recv(c->fd, at, len, 0);
     if (n > 0) {
         *got = (size_t)n;
         return ERR_NONE;
@@ -143,6 +141,28 @@ enum err conn_read(struct conn *c, void *at, size_t len, size_t *got)
     if (n == 0)
         return ERR_CLOSED;
     return errno == EAGAIN || errno == EINTR ? ERR_AGAIN : ERR_SYSTEM;
+}
+
+enum err conn_read(struct conn *c, void *at, size_t len, size_t *got)
+{
+    return c->tls != NULL ? tls_read(c->tls, at, len, got) : receive(c, at, len, 0, got);
+}
+
+enum err conn_peek(struct conn *c, void *at, size_t len, size_t *got)
+{
+    assert(c->tls == NULL);
+    return receive(c, at, len, MSG_PEEK, got);
+}
+
+size_t conn_room(const struct conn *c)
+{
+    uint32_t is[SK_MEMINFO_VARS] = { 0 };
+    socklen_t len = sizeof(is);
+
+    if (getsockopt(c->fd, SOL_SOCKET, SO_MEMINFO, is, &len) != 0 ||
+        is[SK_MEMINFO_SNDBUF] <= is[SK_MEMINFO_WMEM_QUEUED])
+        return 0;
+    return is[SK_MEMINFO_SNDBUF] - is[SK_MEMINFO_WMEM_QUEUED];
 }
 
 bool conn_has_input(const struct conn *c)

@@ -53,6 +53,10 @@ void conn_move(struct conn *c, struct event_base *base);
 
 /* ERR_NONE with *got > 0; ERR_AGAIN; ERR_CLOSED at the end; ERR_SYSTEM (reset), ERR_TLS. */
 enum err conn_read(struct conn *c, void *at, size_t len, size_t *got) MUST_CHECK;
+/* As conn_read() of a plain socket, which keeps what it shows. */
+enum err conn_peek(struct conn *c, void *at, size_t len, size_t *got) MUST_CHECK;
+/* About how much it would take now; 0: not known. */
+size_t conn_room(const struct conn *c);
 /* ERR_NONE with *put possibly short of all; ERR_AGAIN; ERR_CLOSED, ERR_TLS. */
 enum err conn_write(struct conn *c, const struct iovec *places, int count, size_t *put) MUST_CHECK;
 /* Bytes on their way from one plain socket to another inside the kernel, without a copy.  What was

@@ -45,6 +45,16 @@ class Mixed(BlobStory, Case):
         cls.sheaf = Sheaf(cls, blob_pool([url_of(cls.store), folder_url(cls), folder_url(cls)], stamp="no"))
 
 
+def answer_of(stream):
+    """Status and body of an answer that has a length, of several on a connection."""
+    status = int(stream.readline().split()[1])
+    length = 0
+    while (line := stream.readline().strip()):
+        name, _, value = line.lower().partition(b": ")
+        length = int(value) if name == b"content-length" else length
+    return status, stream.read(length)
+
+
 class Faulty(Case):
     def setUp(self):
         self.stores = [store(self) for _ in range(2)]
@@ -141,6 +151,35 @@ class Faulty(Case):
         self.assertEqual((status, got), (200, body))
         for session in sessions:
             session.close()
+
+    def test_long_bodies_go_by_whole(self):
+        """Around the sizes from which on they are not looked at, and with hashes, for which they are."""
+        raw = Raw(self.sheaf.target("mail"))
+        key = self.of_first[0]
+        for size in (16_384, 32_767, 32_768, 32_769, 49_152, 65_537, 262_145, 1_048_577, 9_000_001):
+            body = random.randbytes(size)
+            for headers in ({}, {"x-amz-checksum-crc32": crc32(body).decode()},
+                            {"x-amz-checksum-sha256": base64.b64encode(hashlib.sha256(body).digest()).decode()}):
+                self.assertEqual(raw.ask("PUT", f"/bucket/{key}", headers, body)[0], 200, size)
+                self.assertEqual(self.s3.get_object(Bucket="bucket", Key=key)["Body"].read(), body)
+            wrong = {"x-amz-checksum-crc32": crc32(body[:-1] + bytes([body[-1] ^ 1])).decode()}
+            self.assertEqual(raw.ask("PUT", f"/bucket/{key}", wrong, body)[0], 400, size)
+            self.assertEqual(self.s3.get_object(Bucket="bucket", Key=key)["Body"].read(), body)
+
+    def test_answers_and_requests_one_behind_the_other_stay_so(self):
+        """Pipelined, on one connection: what goes by keeps its place between what does not."""
+        raw = Raw(self.sheaf.target("mail"))
+        keys = [self.of_first[0], self.of_second[0], self.of_first[1]]
+        bodies = [random.randbytes(size) for size in (3_000_001, 5, 700_000)]
+        with raw.connect() as session:
+            said = b"".join(raw.head("PUT", f"/bucket/{key}") + b"content-length: %d\r\n\r\n" % len(body) + body
+                            for key, body in zip(keys, bodies))
+            asked = b"".join(raw.head("GET", f"/bucket/{key}") + b"\r\n" for key in keys)
+            threading.Thread(target=session.sendall, args=(said + asked,)).start()
+            with session.makefile("rb") as stream:
+                got = [answer_of(stream) for _ in range(6)]
+        self.assertEqual([status for status, _ in got], [200] * 6)
+        self.assertEqual([body for _, body in got[3:]], bodies)
 
     def test_many_clients_at_once(self):
         bodies = {f"many{n}": random.randbytes(random.randrange(200_000)) for n in range(60)}
