@@ -135,6 +135,12 @@ static void write_completed(const struct blob_request *r, struct s3_completed *c
     buf_fini(&location);
 }
 
+/* Without its quotes. */
+static struct slice etag_known(const struct upload_deed *deed)
+{
+    return deed->etag.len == 0 ? deed->etag : slice_of(deed->etag.at + 1, deed->etag.len - 2);
+}
+
 static void tell_completed(struct blob_request *r, struct blob_fan_part *part)
 {
     struct s3_reply_xml reply;
@@ -142,7 +148,9 @@ static void tell_completed(struct blob_request *r, struct blob_fan_part *part)
     enum s3_root root = blob_fan_verify(part, &reply);
 
     if (root == S3_ROOT_COMPLETED) {
-        struct s3_completed completed = { .etag = reply.etag,
+        /* Ceph's gateway leaves it empty at first. */
+        struct s3_completed completed = { .etag = reply.etag.len > 0 ? reply.etag
+                                                                     : etag_known(r->state),
                                           .checksum = reply.checksum,
                                           .checksum_type = reply.checksum_type };
 
@@ -195,7 +203,7 @@ static void on_ended_again(struct blob_call *c, enum err err, const char *why)
 {
     struct upload_deed *deed = c->owner;
     struct blob_request *r = deed->request;
-    struct s3_completed completed = { .etag = slice_of(deed->etag.at + 1, deed->etag.len - 2) };
+    struct s3_completed completed = { .etag = etag_known(deed) };
     struct buf out = { 0 };
 
     (void)why;
@@ -210,20 +218,27 @@ static void on_ended_again(struct blob_call *c, enum err err, const char *why)
 
 static const struct blob_events AGAIN_EVENTS = { .head = on_head_again, .ended = on_ended_again };
 
-/* Who did not hear that it was completed asks again, and the upload is gone: if the object is what
- * he asked for, it was done.  False: it is for others to tell. */
-static bool looks_again(struct upload_deed *deed, struct blob_fan_part *part)
+/* Ceph's gateway says NoSuchKey of uploads, too. */
+static bool is_gone(struct blob_fan_part *part)
 {
-    struct blob_request *r = deed->request;
     struct s3_reply_xml reply;
-    bool is_gone = false;
+    bool gone = false;
 
-    if (deed->etag.len == 0 || part->status != 404)
+    if (part->err != ERR_NONE || part->status != 404)
         return false;
     if (blob_fan_verify(part, &reply) == S3_ROOT_ERROR)
-        is_gone = slice_is_text(reply.code, "NoSuchUpload");
+        gone = slice_is_text(reply.code, "NoSuchUpload") || slice_is_text(reply.code, "NoSuchKey");
     s3_reply_xml_fini(&reply);
-    if (!is_gone)
+    return gone;
+}
+
+/* Who did not hear that it was completed asks again, and the upload is gone: if the object is what
+ * he asked for, it was done.  False: it is for others to tell. */
+static bool looks_again(struct upload_deed *deed)
+{
+    struct blob_request *r = deed->request;
+
+    if (deed->etag.len == 0)
         return false;
     deed->call.owner = deed;
     deed->call.ask =
@@ -282,7 +297,12 @@ static void done(struct blob_fan *fan)
     struct blob_request *r = fan->request;
     struct blob_fan_part *part = &fan->parts[0];
 
-    if (looks_again(r->state, part) || blob_fan_refuses(fan))
+    if (is_gone(part) && r->op.op != S3_OP_CREATE_UPLOAD) {
+        if (!looks_again(r->state))
+            blob_refuse_with(r, S3_NO_SUCH_UPLOAD);
+        return;
+    }
+    if (blob_fan_refuses(fan))
         return;
     switch ((int)r->op.op) {
     case S3_OP_CREATE_UPLOAD:

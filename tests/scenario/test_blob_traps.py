@@ -335,6 +335,14 @@ class Stores(Case):
             self.assertEqual(len(store.asked), asked)
             self.assertNotIn("encoding-type", store.asked[-1][1])
 
+    def test_a_store_that_encodes_names_and_does_not_say_so_is_asked_without(self):
+        def serve(method, path, *_):
+            key = "a%2525&amp;b" if "encoding-type" in path else "a%25&amp;b"
+            return 200, XML, (f"<ListMultipartUploadsResult><IsTruncated>false</IsTruncated><Upload><Key>{key}</Key><UploadId>u</UploadId>"
+                              "</Upload></ListMultipartUploadsResult>").encode()
+        self.over(serve, 2)
+        self.assertEqual([each["Key"] for each in self.s3.list_multipart_uploads(Bucket="traps")["Uploads"]], ["a%25&b"] * 2)
+
     def test_a_success_that_turns_out_to_be_an_error_is_one(self):
         said = {}
         store = self.over(lambda method, path, *_: (200, XML, said["create"] if path.endswith("?uploads") else said["complete"]))
