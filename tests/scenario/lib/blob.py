@@ -53,6 +53,27 @@ def s3_client(target, key=ID, secret=SECRET, url=None, verify=None, **config):
                         region_name="us-east-1", verify=verify, config=Config(**settings))
 
 
+class Ceph:
+    """Ceph's gateway over a small cluster of its own.  Names of buckets are one world for all accounts but for those of
+    another tenant: `urls` are two of those; `of` has one account's bucket, with all others as prefixes in it."""
+
+    def __init__(self, owner):
+        self._folder = tempfile.TemporaryDirectory(prefix="sheaf-ceph-")
+        ends_with(owner, self._folder.cleanup)
+        self.port = free_port()
+        ends_with(owner, self._run, "stop")
+        self._run("start")
+        self.urls = [self.of("MAIN", "main"), self.of("TEN", "ten")]
+
+    def of(self, account, secret, path=""):
+        return f"s3://AK{account}{'0' * (16 - len(account))}AA:secret{secret}@127.0.0.1:{self.port}{path}"
+
+    def _run(self, word):
+        code, out, err = run(["bash", str(SERVERS / "ceph.sh"), self._folder.name, str(self.port), word], seconds=180,
+                             env={"MIN_PART": "1"})
+        assert code == 0, out + err
+
+
 class Swift:
     """OpenStack Swift with s3api: an S3 server as old as those that are still met.  Two accounts are two stores."""
 
