@@ -107,8 +107,9 @@ static enum err end_endpoint(struct loading *l, const struct url *url, struct en
                              struct buf *why)
 {
     static const char *const OF_FOLDERS[] = { "sync", "layout", "bucket", "depth", NULL };
-    static const char *const OF_SERVERS[] = { "region", "style", "credentials", "credentials_file",
-                                              NULL };
+    static const char *const OF_SERVERS[] = { "region",           "style",
+                                              "conditions",       "credentials",
+                                              "credentials_file", NULL };
 
     if (e->store.folder == NULL)
         TRY(refuse_option(url, OF_FOLDERS, "a server: it is for folders (file://)", why));

@@ -55,6 +55,9 @@ enum blob_credentials {
     BLOB_CREDENTIALS_FILE,        /* read again when it changes */
     BLOB_CREDENTIALS_METADATA,    /* of a service that hands out temporary ones */
 };
+/* Which writes on a condition (If-Match, If-None-Match) a server does only if that holds; those
+ * that it would do all the same are refused before it is asked. */
+enum blob_conditions { BLOB_CONDITIONS_NONE, BLOB_CONDITIONS_PUT, BLOB_CONDITIONS_ALL };
 enum blob_sync { BLOB_SYNC_ALWAYS, BLOB_SYNC_INTERVAL, BLOB_SYNC_NEVER };
 enum blob_layout { BLOB_LAYOUT_KEYS, BLOB_LAYOUT_STALWART };
 
@@ -65,6 +68,7 @@ struct blob_store {
     const char *prefix; /* of all keys there, without a slash at the end; "" for none */
     const char *region;
     enum blob_style style;
+    enum blob_conditions conditions;
     enum blob_credentials credentials;
     const char *credentials_file;
     const struct aws_keys *keys; /* at load; empty: not known; NULL: those of the URL, if any */

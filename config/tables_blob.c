@@ -4,6 +4,7 @@
 #include "config/tables_pool.h"
 
 static const char *const STYLES[] = { "path", "virtual", NULL };
+static const char *const CONDITIONS[] = { "none", "put", "all", NULL };
 static const char *const CREDENTIALS[] = { "url", "environment", "file", "metadata", NULL };
 static const char *const SYNCS[] = { "always", "interval", "never", NULL };
 static const char *const LAYOUTS[] = { "keys", "stalwart", NULL };
@@ -125,6 +126,9 @@ const struct option tables_blob_url[] = {
       .text = "what requests to it are signed for" },
     { "style", OPTION_WORD, AT(store.style), "path", .words = STYLES,
       .text = "whether its buckets stand in the path, or in front of the host's name" },
+    { "conditions", OPTION_WORD, AT(store.conditions), "put", .words = CONDITIONS,
+      .text = "which writes with If-Match or If-None-Match it heeds: none, put (and copies and the "
+              "end of uploads), or all (deletes, too); others are answered with NotImplemented" },
     { "credentials", OPTION_WORD, AT(store.credentials), "url", .words = CREDENTIALS,
       .text =
           "where its access key comes from: the URL; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and "

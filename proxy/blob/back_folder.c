@@ -11,6 +11,8 @@
 #include "proxy/wire/s3_write.h"
 #include "proxy/wire/uri.h"
 
+#define DEFAULT_TYPE "binary/octet-stream" /* of what came without one */
+
 enum { STEP_BYTES = 64 * 1024 * 1024 };
 
 /* ---- what was asked ---- */
@@ -113,7 +115,7 @@ static void refuse_unknown(struct folder_exchange *x)
 
 /* ---- getting ---- */
 
-static void put_date(struct folder_exchange *x, const char *name, int64_t seconds)
+void folder_answer_date(struct folder_exchange *x, const char *name, int64_t seconds)
 {
     uint8_t *text = arena_bytes(&x->arena, HTTP_DATE_BYTES);
 
@@ -150,10 +152,10 @@ static void put_object_fields(struct folder_exchange *x, const struct folder_obj
     uint64_t tags = 0;
 
     folder_answer_field(x, "etag", quoted(x, object->etag));
-    put_date(x, "last-modified", object->modified_us / 1000000);
+    folder_answer_date(x, "last-modified", object->modified_us / 1000000);
     folder_answer_field(x, "accept-ranges", slice_text("bytes"));
     if (folder_object_find(object, FOLDER_HEADER, "content-type").at == NULL)
-        folder_answer_field(x, "content-type", slice_text("binary/octet-stream"));
+        folder_answer_field(x, "content-type", slice_text(DEFAULT_TYPE));
     for (size_t i = 0; i < object->pair_count; i++) {
         const struct folder_pair *pair = &object->pairs[i];
 
@@ -332,6 +334,12 @@ static size_t take_tags(struct folder_exchange *x, struct folder_pair *pairs, si
     return count;
 }
 
+/* What is answered where nothing is kept. */
+static bool is_default(const struct blob_field *f)
+{
+    return slice_is_text(f->name, "content-type") && slice_is_text(f->value, DEFAULT_TYPE);
+}
+
 size_t folder_pairs(struct folder_exchange *x, struct folder_pair **out)
 {
     struct folder_pair *pairs = arena_new(&x->arena, FOLDER_PAIRS * sizeof(*pairs));
@@ -340,7 +348,7 @@ size_t folder_pairs(struct folder_exchange *x, struct folder_pair **out)
     for (size_t i = 0; i < x->ask.field_count && count < FOLDER_PAIRS; i++) {
         const struct blob_field *f = &x->ask.fields[i];
 
-        if (is_kept(f->name) || is_sum(f->name))
+        if ((is_kept(f->name) && !is_default(f)) || is_sum(f->name))
             pairs[count++] = (struct folder_pair){ is_sum(f->name) ? FOLDER_SUM : FOLDER_HEADER,
                                                    f->name, f->value };
     }
@@ -657,6 +665,9 @@ static void do_object(struct folder_exchange *x)
         return;
     case S3_OP_HEAD_OBJECT:
         do_head(x);
+        return;
+    case S3_OP_GET_ATTRIBUTES:
+        folder_do_attributes(x);
         return;
     case S3_OP_PUT_OBJECT:
     case S3_OP_PUT_PART:

@@ -47,7 +47,7 @@ void folder_exchange_commit(struct folder_exchange *x);
 bool folder_exchange_read(struct folder_exchange *x);
 void folder_exchange_end(struct folder_exchange *x);
 
-/* For back_folder_list.c, back_folder_upload.c: answers. */
+/* For back_folder_*.c: answers. */
 void folder_answer_error(struct folder_exchange *x, enum folder_outcome outcome);
 void folder_answer_code(struct folder_exchange *x, uint16_t status, const char *code,
                         const char *message);
@@ -55,6 +55,7 @@ void folder_answer_code(struct folder_exchange *x, uint16_t status, const char *
 void folder_answer_xml(struct folder_exchange *x);
 void folder_answer_nothing(struct folder_exchange *x, uint16_t status);
 void folder_answer_field(struct folder_exchange *x, const char *name, struct slice value);
+void folder_answer_date(struct folder_exchange *x, const char *name, int64_t seconds);
 struct slice folder_param(const struct folder_exchange *x, const char *name);
 struct slice folder_field(const struct folder_exchange *x, const char *name);
 /* What of the fields is kept with an object. */
@@ -62,6 +63,7 @@ size_t folder_pairs(struct folder_exchange *x, struct folder_pair **out);
 /* A put that copies is driven to its end. */
 void folder_drive(struct folder_exchange *x, const struct folder_commit *commit, const char *root);
 
+void folder_do_attributes(struct folder_exchange *x);
 void folder_do_list(struct folder_exchange *x);
 void folder_do_uploads(struct folder_exchange *x);
 void folder_do_buckets(struct folder_exchange *x);

@@ -84,6 +84,28 @@ static struct slice small_letters(struct arena *arena, struct slice name)
     return slice_of(at, name.len);
 }
 
+/* A list of tags may come as several fields: stores are told it as one. */
+static struct slice joined(struct blob_request *r, const struct http1_field *f)
+{
+    struct buf all = { 0 };
+    struct slice kept;
+
+    if (f->next == 0)
+        return f->value;
+    for (; f != NULL; f = http1_field_next(&r->http.head, f)) {
+        buf_text(&all, all.len > 0 ? ", " : "");
+        buf_slice(&all, f->value);
+    }
+    kept = arena_copy(&r->arena, buf_all(&all));
+    buf_fini(&all);
+    return kept;
+}
+
+static bool is_tags(const struct http1_field *f)
+{
+    return f->known == HTTP1_NAME_IF_MATCH || f->known == HTTP1_NAME_IF_NONE_MATCH;
+}
+
 void blob_ask_fields(struct blob_request *r, struct blob_ask *ask)
 {
     const struct http1_head *head = &r->http.head;
@@ -95,12 +117,12 @@ void blob_ask_fields(struct blob_request *r, struct blob_ask *ask)
     for (size_t i = 0; i < head->field_count; i++) {
         const struct http1_field *f = &head->fields[i];
 
-        if (!is_said(f->known))
+        if (!is_said(f->known) || (is_tags(f) && http1_field_find(head, f->known) != f))
             continue;
         fields[count].name = f->known != HTTP1_NAME_X_AMZ_META && f->known != HTTP1_NAME_X_AMZ_OTHER
                                  ? http1_name_text(f->known)
                                  : small_letters(&r->arena, f->name);
-        fields[count++].value = f->value;
+        fields[count++].value = is_tags(f) ? joined(r, f) : f->value;
     }
     if (kept.len > 0)
         fields[count++] = (struct blob_field){ slice_text("content-encoding"), kept };

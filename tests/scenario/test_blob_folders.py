@@ -74,6 +74,23 @@ class Rights(Case):
         self.assertIn("eu-1", str(caught.exception))
 
 
+class Attributes(Case):
+    def test_attributes_of_an_object(self):
+        sheaf = Sheaf(self, blob_pool([folder_url(self)]))
+        s3 = s3_client(sheaf.target("mail"))
+        s3.create_bucket(Bucket="bucket")
+        tag = s3.put_object(Bucket="bucket", Key="k", Body=b"12345", ChecksumAlgorithm="SHA256")["ETag"]
+        asked = ["ETag", "Checksum", "ObjectSize", "StorageClass"]
+        found = s3.get_object_attributes(Bucket="bucket", Key="k", ObjectAttributes=asked)
+        self.assertEqual((found["ETag"], found["ObjectSize"], found["StorageClass"]), (tag.strip('"'), 5, "STANDARD"))
+        self.assertEqual(found["Checksum"]["ChecksumSHA256"], base64.b64encode(hashlib.sha256(b"12345").digest()).decode())
+        self.assertTrue(found["LastModified"])
+        self.assertNotIn("ETag", s3.get_object_attributes(Bucket="bucket", Key="k", ObjectAttributes=["ObjectSize"]))
+        with self.assertRaises(ClientError) as caught:
+            s3.get_object_attributes(Bucket="bucket", Key="none", ObjectAttributes=asked)
+        self.assertEqual(caught.exception.response["Error"]["Code"], "NoSuchKey")
+
+
 class Sweeps(Case):
     def test_what_dead_processes_left_is_removed_at_the_start(self):
         url = folder_url(self)

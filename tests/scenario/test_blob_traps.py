@@ -256,6 +256,35 @@ BAD = b'<?xml version="1.0"?><Error><Code>InternalError</Code><Message>after all
 NO_UPLOAD = b'<?xml version="1.0"?><Error><Code>NoSuchUpload</Code><Message>it is gone</Message></Error>'
 
 
+class Conditions(Mixed):
+    def put(self, key, body=b"y", **fields):
+        return self.ask(self.signed("PUT", f"/traps/{key}", [(name.replace("_", "-"), value) for name, value in fields.items()]), body)
+
+    def test_puts_on_a_condition(self):
+        for key in self.keys:
+            tag = self.s3.put_object(Bucket="traps", Key=key, Body=b"x")["ETag"]
+            self.told(self.put(key, if_none_match="*"), 412, "PreconditionFailed")
+            self.told(self.put(key, if_match='"0"'), 412, "PreconditionFailed")
+            self.told(self.put(key, if_modified_since="Sun, 06 Nov 1994 08:49:37 GMT"), 501, "NotImplemented")
+            self.holds(key, b"x")
+            self.told(self.put(key, if_match=tag), 200)
+            self.told(self.put(key + "new", if_none_match="*"), 200)
+            self.holds(key, b"y")
+
+    def test_deletes_on_a_condition_that_a_store_may_not_heed_are_not_done(self):
+        for key, answers in zip(self.keys, ((501, 501, 501), (412, 501, 204))):
+            tag = self.s3.put_object(Bucket="traps", Key=key, Body=b"x")["ETag"]
+            for field, status in zip((("if-match", '"0"'), ("x-amz-if-match-size", "5"), ("if-match", tag)), answers):
+                self.holds(key, b"x")
+                self.told(self.ask(self.signed("DELETE", f"/traps/{key}", [field])), status)
+
+    def test_a_condition_in_several_fields(self):
+        for key in self.keys:
+            tag = self.s3.put_object(Bucket="traps", Key=key, Body=b"x")["ETag"]
+            for tags, status in ((('"0"', tag), 200), (('"0"', '"1"'), 412)):
+                self.assertEqual(self.ask(self.signed("GET", f"/traps/{key}", [("if-match", each) for each in tags]))[0], status)
+
+
 class Stores(Case):
     """What is said to stores, and what is made of their answers."""
 
