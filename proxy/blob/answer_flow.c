@@ -150,10 +150,56 @@ void blob_answer_cut(struct blob_request *r)
     session_close(&s->base, CLOSE_UPSTREAM_LOST);
 }
 
+/* Behind the declaration and blanks that went out. */
+static void end_late(struct blob_request *r, struct slice document)
+{
+    const uint8_t *end = memmem(document.at, document.len, "?>", 2);
+
+    if (end != NULL && slice_starts(document, slice_text("<?xml")))
+        document = slice_from(document, (size_t)(end - document.at) + 2);
+    blob_answer_put(r, document);
+    if (r->session->request == r)
+        blob_answer_end(r);
+}
+
+void blob_answer_expect_late(struct blob_request *r)
+{
+    r->may_be_late = true;
+    r->late_us = worker_now_us(r->side->worker) + BLOB_LATE_US;
+}
+
+void blob_answer_tick(struct blob_request *r, uint64_t now_us)
+{
+    struct buf out = { 0 }, declaration = { 0 };
+
+    if (!r->may_be_late || now_us < r->late_us)
+        return;
+    r->late_us = now_us + BLOB_LATE_US;
+    if (r->is_late) {
+        blob_answer_put(r, slice_text(" "));
+        return;
+    }
+    blob_answer_begin(r, 200, &out);
+    http1_put_field_text(&out, "content-type", "application/xml");
+    blob_answer_head(r, &out, BLOB_LENGTH_UNKNOWN);
+    r->is_late = true;
+    s3_write_declaration(&declaration);
+    blob_answer_put(r, buf_all(&declaration));
+    buf_fini(&declaration);
+}
+
 void blob_answer_xml(struct blob_request *r, unsigned status, struct slice body)
 {
     struct buf out = { 0 };
 
+    if (r->is_late && body.len == 0) { /* the store has no words for it */
+        blob_refuse_with(r, S3_INTERNAL_ERROR);
+        return;
+    }
+    if (r->is_late) {
+        end_late(r, body);
+        return;
+    }
     blob_answer_begin(r, status, &out);
     if (body.len > 0)
         http1_put_field_text(&out, "content-type", "application/xml");
@@ -199,7 +245,7 @@ void blob_refuse(struct blob_request *r, const struct s3_fault *fault)
     struct buf body = { 0 };
 
     abandon_deed(r);
-    if (r->head_is_out) { /* too late for words */
+    if (r->head_is_out && !r->is_late) { /* too late for words */
         blob_answer_cut(r);
         return;
     }

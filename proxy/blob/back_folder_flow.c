@@ -297,8 +297,7 @@ static void ask_crew(struct folder_lease *lease, enum folder_step step)
 {
     struct blob_call *c = lease->call;
 
-    c->deadline_us = worker_now_us(c->shard->side->worker) +
-                     blob_pool_of(c->shard->settings->pool)->timeout_ms * 1000;
+    c->deadline_us = worker_now_us(c->shard->side->worker) + blob_call_patience_us(c);
     hand_in(lease, step);
 }
 
@@ -451,8 +450,7 @@ static void start(struct blob_call *c)
     lease->x.now_s = (int64_t)time(NULL);
     folder_exchange_copy(&lease->x, &c->ask);
     c->lease = lease;
-    c->deadline_us =
-        worker_now_us(shard->side->worker) + blob_pool_of(shard->settings->pool)->timeout_ms * 1000;
+    c->deadline_us = worker_now_us(shard->side->worker) + blob_call_patience_us(c);
     if (c->ask.has_body)
         atomic_store(&home_at(shard)->is_dirty, true);
     ask_crew(lease, FOLDER_BEGIN);

@@ -129,7 +129,7 @@ static bool is_all_sent(const struct blob_call *c)
 
 static void wait_for_answer(struct s3_upstream *u)
 {
-    u->call->deadline_us = now_of(u) + pool_of(u->shard)->timeout_ms * 1000;
+    u->call->deadline_us = now_of(u) + blob_call_patience_us(u->call);
 }
 
 static const struct aws_keys *newest_keys(struct s3_row *row, struct keyring *ring)

@@ -46,6 +46,7 @@ enum {
     BLOB_DROP_KEEP_BYTES = 64 * 1024,   /* of a refused body, to keep the connection for that */
     BLOB_DROP_BYTES = 64 * 1024 * 1024, /* and so that the answer is read, before it is closed */
     BLOB_LINGER_US = 10 * 1000 * 1000,
+    BLOB_LATE_US = 5 * 1000 * 1000, /* see blob_answer_expect_late() */
     BLOB_ID_BYTES = 17,
 };
 
@@ -226,6 +227,8 @@ struct blob_request {
     /* The answer, see answer_flow.c. */
     uint16_t status;
     bool head_is_out, is_chunked, has_no_body;
+    bool may_be_late, is_late;
+    uint64_t late_us; /* when a blank is due */
     uint64_t answer_left, answer_bytes;
     uint64_t object_bytes; /* of the object that it is about, where that is known */
     enum s3_error error;   /* that the answer tells; S3_NONE: none */
@@ -289,6 +292,11 @@ void blob_answer_cut(struct blob_request *r);
 /* All of these at once; the body is XML; its deed is over. */
 void blob_answer_xml(struct blob_request *r, unsigned status, struct slice body);
 void blob_answer_nothing(struct blob_request *r, unsigned status);
+/* What may take its store minutes: clients would not wait so long for a first byte.  If it does,
+ * they hear 200 and blanks as from S3, and how it went in the document behind; deeds need not
+ * know. */
+void blob_answer_expect_late(struct blob_request *r);
+void blob_answer_tick(struct blob_request *r, uint64_t now_us);
 /* Refuses: abandons the deed and answers. */
 void blob_refuse(struct blob_request *r, const struct s3_fault *fault);
 void blob_refuse_with(struct blob_request *r, enum s3_error error);
@@ -375,6 +383,8 @@ void blob_log_end(struct blob_side *side);
 void blob_call_ended(struct blob_call *c, enum err err, const char *why);
 /* Before anything of it was sent; never tells its owner at once. */
 void blob_call_fail_later(struct blob_call *c, enum err err, const char *why);
+/* How long a store may take to answer: longer where it has to copy. */
+uint64_t blob_call_patience_us(const struct blob_call *c);
 /* room() is due when the turn ends. */
 void blob_call_room_later(struct blob_call *c);
 void blob_store_turn_ends(struct blob_side *side);

@@ -9,6 +9,8 @@
 #include "proxy/wire/s3_write.h"
 #include "shard/list_token.h"
 
+#define PUT_MOST (5ull << 30) /* what servers take at one go; larger ones are copied in parts */
+
 struct copy_deed {
     struct blob_request *request;
     struct blob_shard *from, *to;
@@ -194,6 +196,16 @@ static void on_get_head(struct blob_call *c)
         return;
     }
     deed->length = c->answer.length;
+    if (deed->length > PUT_MOST && deed->to->settings->store.folder == NULL) {
+        struct s3_fault fault = { 0 };
+
+        s3_fault_say(&fault, S3_INVALID_REQUEST,
+                     "The specified copy source is larger than the maximum allowable size for a "
+                     "copy source: %llu",
+                     PUT_MOST);
+        blob_refuse(deed->request, &fault);
+        return;
+    }
     begin_put(deed);
 }
 
@@ -346,6 +358,7 @@ static void begin(struct blob_request *r)
         blob_refuse_with(r, S3_NO_SUCH_UPLOAD);
         return;
     }
+    blob_answer_expect_late(r);
     if (!is_streamed(deed)) {
         copy_within(deed);
         return;

@@ -430,6 +430,8 @@ static void begin(struct blob_request *r)
     buf_fini(&text);
     if (!good)
         return;
+    if (r->op.op == S3_OP_COMPLETE_UPLOAD)
+        blob_answer_expect_late(r);
     deed->fan = blob_fan_new(r, 1, done);
     deed->fan->parts[0].shard = deed->shard;
     deed->fan->parts[0].call.ask = ask;

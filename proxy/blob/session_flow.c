@@ -249,6 +249,8 @@ void blob_session_tick(struct blob_session *s, uint64_t now_us)
     const struct blob_pool *pool = blob_side_of(s)->settings;
     uint64_t still_ms = (now_us / 1000000 - s->base.active_s) * 1000;
 
+    if (s->stage == BLOB_ANSWERS && s->request != NULL)
+        blob_answer_tick(s->request, now_us);
     if (s->stage == BLOB_DROPPING && now_us > s->drop_until_us)
         session_close(&s->base, CLOSE_REFUSED);
     else if (s->stage == BLOB_BODY && !s->request->waits && pool->stall_timeout_ms > 0 &&

@@ -7,6 +7,8 @@
 
 #include "proxy/core/assembly.h"
 
+enum { COPY_PATIENCE = 10 }; /* times as long */
+
 static struct blob_side *side_of(const struct blob_call *c)
 {
     return c->shard->side;
@@ -55,6 +57,14 @@ void blob_call_fail_later(struct blob_call *c, enum err err, const char *why)
     c->failed = err;
     snprintf(c->failed_why, sizeof(c->failed_why), "%s", why);
     tell_later(c);
+}
+
+uint64_t blob_call_patience_us(const struct blob_call *c)
+{
+    enum s3_op op = c->ask.op;
+    bool copies = op == S3_OP_COPY_OBJECT || op == S3_OP_COPY_PART || op == S3_OP_COMPLETE_UPLOAD;
+
+    return blob_pool_of(c->shard->settings->pool)->timeout_ms * 1000 * (copies ? COPY_PATIENCE : 1);
 }
 
 void blob_call_room_later(struct blob_call *c)

@@ -372,6 +372,27 @@ class Stores(Case):
         self.over(serve, 2)
         self.assertEqual([each["Key"] for each in self.s3.list_multipart_uploads(Bucket="traps")["Uploads"]], ["a%25&b"] * 2)
 
+    def test_a_copy_that_lasts_is_answered_before_its_outcome_is_known(self):
+        went = threading.Event()
+        done = b'<?xml version="1.0"?>\n<CopyObjectResult><ETag>"e"</ETag></CopyObjectResult>'
+        self.over(lambda method, path, *_: (went.wait(60), (200, XML, done) if "good" in path else (404, XML, b"<Error><Code>NoSuchKey"
+                                                                                                    b"</Code></Error>"))[1])
+        raw = Raw(self.sheaf.target("mail"))
+        with raw.connect() as good, raw.connect() as bad:
+            for session, key in ((good, "good"), (bad, "bad")):
+                session.sendall(raw.head("PUT", f"/traps/{key}", {"x-amz-copy-source": "/traps/a"}) + b"content-length: 0\r\n\r\n")
+            heard = {session: b"" for session in (good, bad)}
+            for session in heard:
+                while b"<?xml" not in heard[session]:
+                    heard[session] += session.recv(65536)
+            went.set()
+            for session, outcome in ((good, b"<CopyObjectResult>"), (bad, b"<Code>NoSuchKey<")):
+                while not heard[session].endswith(b"\r\n0\r\n\r\n"):
+                    heard[session] += session.recv(65536)
+                self.assertTrue(heard[session].startswith(b"HTTP/1.1 200 OK"))
+                self.assertEqual(heard[session].count(b"<?xml"), 1)
+                self.assertIn(outcome, heard[session])
+
     def test_a_success_that_turns_out_to_be_an_error_is_one(self):
         said = {}
         store = self.over(lambda method, path, *_: (200, XML, said["create"] if path.endswith("?uploads") else said["complete"]))
