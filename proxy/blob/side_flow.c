@@ -44,24 +44,6 @@ static struct blob_gate *gate_find(struct blob_side *side, const char *name)
     return NULL;
 }
 
-static void follow_gate(struct blob_gate *gate)
-{
-    struct blob_side *side = gate->side;
-    const struct pool_settings *settings = &side->settings->base;
-
-    gate->limits = (struct session_limits){
-        .flow = &blob_flow,
-        .slab = &side->session_slab,
-        .idle_timeout_ms = settings->idle_timeout_ms,
-        .unread_timeout_ms = settings->unread_timeout_ms,
-        .handshake_timeout_ms = settings->handshake_timeout_ms,
-        .max_sessions = settings->max_sessions,
-        .sessions = &stats_row_of(side->name, "", 0, STATS_NO_WORKER)->sessions,
-        .max_bytes = settings->max_session_bytes,
-        .tcp_keepalive = settings->tcp_keepalive,
-    };
-}
-
 /* Those whose listener is gone go on with what it had. */
 static void follow_gates(struct blob_side *side)
 {
@@ -82,7 +64,8 @@ static void follow_gates(struct blob_side *side)
         gate->settings = listener;
     }
     LIST_EACH (&side->gates, link)
-        follow_gate(LIST_ITEM(link, struct blob_gate, link));
+        LIST_ITEM(link, struct blob_gate, link)->limits =
+            session_limits_of(settings, &blob_flow, &side->session_slab);
 }
 
 /* ---- shards ---- */

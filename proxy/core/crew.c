@@ -74,6 +74,15 @@ bool crew_send(uint32_t index, crew_letter_f *run, void *content)
     return is_there;
 }
 
+bool crew_send_around(uint32_t from, uint32_t count, uint32_t asker, crew_letter_f *run,
+                      void *content)
+{
+    for (uint32_t i = from; i < count; i++)
+        if (i != asker && crew_send(i, run, content))
+            return true;
+    return crew_send(asker, run, content);
+}
+
 /* ---- reload ---- */
 
 struct wish {

@@ -10,6 +10,7 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/core/stats.h"
 #include "proxy/core/upstream.h"
 
 enum {
@@ -24,6 +25,22 @@ enum {
 static uint32_t seconds(struct worker *w)
 {
     return (uint32_t)(worker_now_us(w) / 1000000);
+}
+
+struct session_limits session_limits_of(const struct pool_settings *pool, const struct flow *flow,
+                                        struct slab *slab)
+{
+    return (struct session_limits){
+        .flow = flow,
+        .slab = slab,
+        .idle_timeout_ms = pool->idle_timeout_ms,
+        .unread_timeout_ms = pool->unread_timeout_ms,
+        .handshake_timeout_ms = pool->handshake_timeout_ms,
+        .max_sessions = pool->max_sessions,
+        .sessions = &stats_row_of(pool->name, "", 0, STATS_NO_WORKER)->sessions,
+        .max_bytes = pool->max_session_bytes,
+        .tcp_keepalive = pool->tcp_keepalive,
+    };
 }
 
 /* ---- the kept beginning of a request ---- */

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "config/snapshot.h"
 #include "proxy/base/buf.h"
 #include "proxy/base/chain.h"
 #include "proxy/base/list.h"
@@ -35,6 +36,10 @@ struct session_limits {
     uint64_t max_bytes;            /* unread replies and unfinished requests */
     bool tcp_keepalive;
 };
+
+/* As the pool's settings say. */
+struct session_limits session_limits_of(const struct pool_settings *pool, const struct flow *flow,
+                                        struct slab *slab);
 
 struct session {
     struct list link;      /* on worker->sessions until it is freed, so that a walk survives it */

@@ -265,17 +265,7 @@ static void follow_settings(struct memory_side *side, const struct memory_pool *
     follow_shards(side, settings);
     side->assembly = assembly_ref(w->assembly);
     side->settings = settings;
-    side->limits = (struct session_limits){
-        .flow = &memory_flow,
-        .slab = &side->session_slab,
-        .idle_timeout_ms = settings->base.idle_timeout_ms,
-        .unread_timeout_ms = settings->base.unread_timeout_ms,
-        .handshake_timeout_ms = settings->base.handshake_timeout_ms,
-        .max_sessions = settings->base.max_sessions,
-        .sessions = &stats_row_of(side->name, "", 0, STATS_NO_WORKER)->sessions,
-        .max_bytes = settings->base.max_session_bytes,
-        .tcp_keepalive = settings->base.tcp_keepalive,
-    };
+    side->limits = session_limits_of(&settings->base, &memory_flow, &side->session_slab);
     side->window_bytes = settings->base.max_session_bytes / 2 < MEMORY_WINDOW_BYTES
                              ? settings->base.max_session_bytes / 2
                              : MEMORY_WINDOW_BYTES;

@@ -166,14 +166,10 @@ static void come_home(struct worker *w, struct console_letter *letter)
 
 static void visit(struct worker *w, void *content);
 
-/* To the next worker that is there, in the order of their numbers; then home. */
 static void send_on(struct console_letter *letter, uint32_t from, uint32_t count)
 {
-    for (uint32_t i = from; i < count; i++)
-        if (i != letter->asker && crew_send(i, visit, letter))
-            return;
-    if (!crew_send(letter->asker, visit, letter))
-        letter_free(letter); /* the asking worker has ended */
+    if (!crew_send_around(from, count, letter->asker, visit, letter))
+        letter_free(letter);
 }
 
 static void visit(struct worker *w, void *content)

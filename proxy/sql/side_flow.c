@@ -59,7 +59,6 @@ static void gate_free(struct sql_gate *gate)
 static void follow_gate(struct sql_gate *gate, const struct listener_settings *listener)
 {
     struct sql_side *side = gate->side;
-    const struct pool_settings *settings = &side->settings->base;
     struct tls_context *tls = NULL;
 
     if (listener != NULL) {
@@ -68,17 +67,7 @@ static void follow_gate(struct sql_gate *gate, const struct listener_settings *l
         tls_context_unref(&gate->tls);
         gate->tls = tls == NULL ? NULL : tls_context_ref(tls);
     }
-    gate->limits = (struct session_limits){
-        .flow = &sql_flow,
-        .slab = &side->session_slab,
-        .idle_timeout_ms = settings->idle_timeout_ms,
-        .unread_timeout_ms = settings->unread_timeout_ms,
-        .handshake_timeout_ms = settings->handshake_timeout_ms,
-        .max_sessions = settings->max_sessions,
-        .sessions = &stats_row_of(side->name, "", 0, STATS_NO_WORKER)->sessions,
-        .max_bytes = settings->max_session_bytes,
-        .tcp_keepalive = settings->tcp_keepalive,
-    };
+    gate->limits = session_limits_of(&side->settings->base, &sql_flow, &side->session_slab);
 }
 
 /* Those whose listener is gone go on with what it had; their settings lie in the snapshot that the
