@@ -394,6 +394,7 @@ static bool begun(struct sql_session *s, const struct gathering *g)
     u->sqlstate[0] = '\0';
     u->asked_us = worker_now_us(s->base.worker);
     begin_hold(s, g);
+    sql_sampler_heed_settings(s);
     if (s->wants_own && u->last_pid != s->key_pid && u->status == PG_STATUS_IDLE)
         sql_upstream_ask(u, slice_text("DISCARD SEQUENCES"), 0); /* they are somebody else's */
     s->wants_own = false;

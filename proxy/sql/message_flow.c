@@ -288,7 +288,7 @@ static void note_execution(struct sql_session *s, const struct pg_statement *st,
         s->pins |= PG_PIN_SQL_PREPARE;
         s->probes = true;
     }
-    sql_pins_note(s, &note->verdict);
+    sql_pins_note(s, &note->verdict, pg_statement_text(st));
     sql_statement_note_executed(s, st);
     if (!note->has_deeds)
         return;
@@ -575,7 +575,7 @@ static size_t forward_call(struct sql_session *s, struct slice in, struct pg_fra
         return 0;
     session_request_begins(&s->base);
     s->dirties = true;
-    sql_pins_note(s, &OPAQUE);
+    sql_pins_note(s, &OPAQUE, slice_text(""));
     return pass(s, in, f);
 }
 
@@ -588,7 +588,7 @@ static size_t pass_query(struct sql_session *s, struct slice in, struct pg_frame
     session_request_begins(&s->base);
     s->dirties = true;
     s->lease->prepared.unnamed = 0;
-    sql_pins_note(s, &OPAQUE);
+    sql_pins_note(s, &OPAQUE, slice_text(""));
     return pass(s, in, f);
 }
 
@@ -742,7 +742,7 @@ static size_t forward_query(struct sql_session *s, struct slice in, struct pg_fr
                   (class.script != NULL && class.script->count > 1);
     s->copies = s->copy_barrier = copies_in(&class);
     s->barrier |= s->deeds != NULL;
-    sql_pins_note(s, &class.verdict);
+    sql_pins_note(s, &class.verdict, text);
     return used;
 }
 

@@ -182,6 +182,12 @@ static uint8_t isolation_of(struct slice value)
     return PG_ISOLATION_READ_COMMITTED;
 }
 
+static bool is_lazy(struct slice synchronous_commit)
+{
+    return slice_is_word(synchronous_commit, "off") || slice_is_word(synchronous_commit, "false") ||
+           slice_is_word(synchronous_commit, "no") || slice_is_text(synchronous_commit, "0");
+}
+
 static void note_facts(struct pg_settings *v, const struct pg_settings_entry *e)
 {
     if (slice_is_text(e->name, "default_transaction_read_only"))
@@ -192,6 +198,8 @@ static void note_facts(struct pg_settings *v, const struct pg_settings_entry *e)
         v->isolation = isolation_of(e->value);
     else if (slice_is_text(e->name, "standard_conforming_strings"))
         v->conforming = switch_of(e->value);
+    else if (slice_is_text(e->name, "synchronous_commit"))
+        v->commits_lazily = is_lazy(e->value);
     else if (slice_is_text(e->name, "role") || slice_is_text(e->name, "session_authorization"))
         v->has_role = true;
     else if (slice_is_text(e->name, "client_encoding")) {

@@ -56,6 +56,7 @@ struct pg_settings {
     uint64_t hash, number;
     uint32_t refs, count, bytes;
     uint8_t read_only, deferrable, conforming; /* enum pg_switch */
+    bool commits_lazily;                       /* synchronous_commit is off */
     uint8_t isolation;                         /* enum pg_isolation */
     bool has_role;                             /* role or session_authorization is in it */
     bool has_foreign_bytes;                    /* a value is not ASCII */
@@ -137,6 +138,12 @@ static inline enum pg_switch pg_settings_deferrable(const struct pg_settings *v)
 static inline enum pg_isolation pg_settings_isolation(const struct pg_settings *v)
 {
     return v == NULL ? PG_ISOLATION_UNSAID : (enum pg_isolation)v->isolation;
+}
+
+/* synchronous_commit is off: what is committed is shown before it is flushed. */
+static inline bool pg_settings_commits_lazily(const struct pg_settings *v)
+{
+    return v != NULL && v->commits_lazily;
 }
 
 /* standard_conforming_strings is off: a backslash escapes in '...'. */

@@ -227,7 +227,7 @@ void sql_note_executed(struct sql_session *s, const struct pg_statement *st)
 {
     const struct sql_note *note = st->note;
 
-    sql_pins_note(s, &note->verdict);
+    sql_pins_note(s, &note->verdict, pg_statement_text(st));
     if (note->has_deeds)
         s->probes = s->probes_settings = true;
 }

@@ -6,7 +6,12 @@
  * once; when it next wants to read, a sample of the primary that *began* after that answer
  * covers it, and is asked for if there is none.  In the same way it does not change from one
  * replica to another before a sample of the one covers what it has seen there; one that reads
- * without a pause, so that no sample ever does, waits for such a sample now and then. */
+ * without a pause, so that no sample ever does, waits for such a sample now and then.
+ *
+ * What the primary shows is flushed, and that is what a sample asks for: it is what replicas can
+ * have.  But for commits with synchronous_commit off: while anybody may do such ones, whose
+ * settings say so, or whose code that we can see, or a role's settings, or a function's text, the
+ * end of the log counts, and a replica has that once it was flushed. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,16 +27,25 @@ enum {
     SAMPLE_MOST_US = 2 * 1000 * 1000, /* a server that does not answer by then is given up */
     SAMPLER_IDLE_US = 300 * 1000 * 1000,
     SPREAD_US = 20 * 1000, /* so long a session that reads without a pause does at one replica */
+    LAZY_US = 60 * 1000 * 1000, /* twice what the disk is let wait at most (wal_writer_delay) */
+    LOOK_US = 10 * 1000 * 1000, /* from one look at roles and functions to the next */
 };
 
-/* Commits that did not wait for the disk may lie behind what has been flushed.
- *
- * A replica shows a commit a moment before it counts it as replayed.  So what it has replayed is
+/* A replica shows a commit a moment before it counts it as replayed.  So what it has replayed is
  * seen there for sure; but what may have been seen there is all that it had received. */
-static const char QUERY[] =
-    "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
-    " WHEN current_setting('synchronous_commit') = 'off' THEN pg_current_wal_insert_lsn()"
-    " ELSE pg_current_wal_flush_lsn() END, pg_is_in_recovery(), pg_last_wal_receive_lsn()";
+#define QUERY                                                                                      \
+    "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"                           \
+    " ELSE pg_current_wal_flush_lsn() END, pg_is_in_recovery(), CASE WHEN pg_is_in_recovery()"     \
+    " THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_insert_lsn() END, "
+
+static const char SAMPLE[] = QUERY "NULL, NULL";
+static const char SAMPLE_AND_LOOK[] =
+    QUERY "NOT pg_is_in_recovery() AND (current_setting('synchronous_commit') = 'off'"
+          " OR EXISTS (SELECT FROM pg_db_role_setting, unnest(setconfig) AS c"
+          " WHERE c ~* '^synchronous_commit=(off|false|no|0)$')"
+          " OR EXISTS (SELECT FROM pg_proc WHERE oid >= 16384"
+          " AND position('synchronous_commit' IN prosrc) > 0)),"
+          " pg_size_bytes(current_setting('wal_segment_size'))";
 
 struct sql_sampler {
     struct sql_endpoint *endpoint;
@@ -41,9 +55,12 @@ struct sql_sampler {
     uint64_t known_us;             /* when the one began that `lsn` answers; 0: nothing is known */
     uint64_t used_us;
     uint64_t lsn;
-    uint64_t seen_lsn; /* no more than that can have been seen; 0: it does not tell */
+    uint64_t seen_lsn;  /* no more than that can have been seen; 0: it does not tell */
+    uint64_t looked_us; /* when the roles and functions were looked at; 0: to be done */
     uint64_t read_lsn, read_seen_lsn; /* of the row that came, for the answer under way */
     bool in_recovery, read_recovery;
+    bool may_be_lazy;       /* by what was found then */
+    uint64_t segment_bytes; /* the same; 0: not known */
     bool failed;
 };
 
@@ -74,14 +91,16 @@ static void end_if_wanted(struct sql_sampler *m)
 static void ask(struct sql_sampler *m)
 {
     struct buf out = { 0 };
+    bool looks;
 
     if (m->upstream == NULL || m->upstream->base.state != UPSTREAM_READY || m->asked_us != 0)
         return;
     m->asked_us = worker_now_us(m->endpoint->side->worker);
+    looks = m->looked_us == 0 || m->asked_us - m->looked_us > LOOK_US;
     counter_add(&m->endpoint->counts->list[SQL_COUNT_SAMPLES], 1);
     m->failed = false;
     m->read_lsn = 0;
-    pg_put_query(&out, slice_text(QUERY));
+    pg_put_query(&out, slice_text(looks ? SAMPLE_AND_LOOK : SAMPLE));
     upstream_put(&m->upstream->base, buf_all(&out));
     buf_fini(&out);
     worker_be_busy(m->endpoint->side->worker);
@@ -135,6 +154,41 @@ void sql_mark_dirty(struct sql_session *s)
     s->dirty_us = now_us;
     if (s->account->scope != NULL)
         atomic_store(&s->account->scope->dirty_us, clock_now_us()); /* other workers compare */
+}
+
+static void mark_lazy(const struct sql_side *side)
+{
+    atomic_store(&side->shared->lazy_us, worker_now_us(side->worker));
+}
+
+void sql_sampler_heed_settings(const struct sql_session *s)
+{
+    if (pg_settings_commits_lazily(pg_settings_session_effective(&s->settings)))
+        mark_lazy(sql_side_of(s));
+}
+
+void sql_sampler_heed_setting(const struct sql_session *s, const struct setting *set)
+{
+    if (!set->is_known || slice_is_word(set->name, "synchronous_commit"))
+        mark_lazy(sql_side_of(s));
+}
+
+void sql_sampler_heed_code(const struct sql_session *s, struct slice text)
+{
+    static const char *const WORDS[] = { "synchronous_commit", "SYNCHRONOUS_COMMIT" };
+
+    for (size_t i = 0; i < sizeof(WORDS) / sizeof(WORDS[0]); i++)
+        if (text.len > 0 && memmem(text.at, text.len, WORDS[i], strlen(WORDS[i])) != NULL)
+            mark_lazy(sql_side_of(s));
+}
+
+/* May something have been seen at the primary that is not flushed? */
+static bool may_be_lazy(const struct sql_sampler *m)
+{
+    const struct sql_side *side = m->endpoint->side;
+    uint64_t lazy_us = atomic_load(&side->shared->lazy_us);
+
+    return m->may_be_lazy || (lazy_us != 0 && lazy_us + LAZY_US > worker_now_us(side->worker));
 }
 
 /* The position as a whole; what the witness does not know of its history is 0 for all servers. */
@@ -308,9 +362,9 @@ static void serve(struct sql_sampler *m)
 static void read_row(struct sql_sampler *m, struct slice body)
 {
     struct pg_row row;
-    struct pg_value recovery;
+    struct pg_value recovery, lazy;
 
-    if (pg_read_row(body, &row) != ERR_NONE || row.count != 3)
+    if (pg_read_row(body, &row) != ERR_NONE || row.count != 5)
         return;
     recovery = pg_row_value(&row, 1);
     m->read_recovery = slice_is_text(recovery.bytes, "t");
@@ -320,6 +374,18 @@ static void read_row(struct sql_sampler *m, struct slice body)
         position_parse_lsn(pg_row_value(&row, 2).bytes, &m->read_seen_lsn) != ERR_NONE ||
         m->read_seen_lsn < m->read_lsn) /* it reads an archive */
         m->read_seen_lsn = 0;
+    lazy = pg_row_value(&row, 3);
+    if (lazy.is_null)
+        return;
+    m->looked_us = m->asked_us;
+    m->may_be_lazy = slice_is_text(lazy.bytes, "t");
+    (void)slice_to_u64(pg_row_value(&row, 4).bytes, &m->segment_bytes);
+}
+
+/* What a replica can have of it. */
+static uint64_t end_of_log(const struct sql_sampler *m)
+{
+    return position_before_page_header(m->read_seen_lsn, m->segment_bytes);
 }
 
 static void answered(struct sql_sampler *m)
@@ -330,10 +396,9 @@ static void answered(struct sql_sampler *m)
     m->failed = m->read_lsn == 0;
     if (!m->failed) {
         m->known_us = asked_us;
-        m->lsn =
-            m->read_recovery ? m->read_lsn : position_before_page_header(m->read_lsn, 16 << 20);
-        m->seen_lsn = m->read_recovery ? m->read_seen_lsn : m->lsn;
         m->in_recovery = m->read_recovery;
+        m->lsn = m->in_recovery || !may_be_lazy(m) ? m->read_lsn : end_of_log(m);
+        m->seen_lsn = m->in_recovery ? m->read_seen_lsn : m->lsn;
     }
     serve(m);
 }
@@ -374,7 +439,7 @@ void sql_sampler_ready(struct sql_upstream *u)
 void sql_sampler_forget(struct sql_upstream *u)
 {
     u->sampler->upstream = NULL;
-    u->sampler->asked_us = 0;
+    u->sampler->asked_us = u->sampler->looked_us = 0;
     u->sampler = NULL;
 }
 

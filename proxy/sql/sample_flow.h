@@ -13,6 +13,11 @@ bool sql_may_read_from(const struct sql_session *s, const struct sql_endpoint *e
 /* The replica that it has read from can't be asked any more. */
 void sql_leave_replica(struct sql_session *s);
 void sql_mark_dirty(struct sql_session *s);
+/* Commits of a session with these settings, or that sets this, or runs this code (a DO, a script
+ * that was not taken apart), may be shown by the primary before they are flushed: see there. */
+void sql_sampler_heed_settings(const struct sql_session *s);
+void sql_sampler_heed_setting(const struct sql_session *s, const struct setting *set);
+void sql_sampler_heed_code(const struct sql_session *s, struct slice text);
 void sql_hint_position(struct sql_session *s, struct slice text);
 bool sql_sample_covers(struct sql_session *s, uint64_t since_us);
 /* Where it stands is asked, if it was not just now: somebody would read there if it stood

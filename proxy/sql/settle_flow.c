@@ -127,6 +127,7 @@ void sql_deeds_note(struct sql_session *s, struct slice text, const struct pg_bi
             if (read.at != text.at && !(is_ascii(set->name) && is_ascii(set->text)))
                 s->pins |= PG_PIN_SETTINGS_LIMIT; /* it is not what was said */
             bind_setting(set, bound, &s->deeds->arena);
+            sql_sampler_heed_setting(s, set);
         }
     *s->deeds->end = deed;
     s->deeds->end = &deed->next;
@@ -283,6 +284,7 @@ void sql_deeds_complete(struct sql_upstream *u, uint16_t note, bool reworded, st
         do_next(u, reworded, &is_rollback_to);
     if (s->settings.undo == NULL)
         return;
+    sql_sampler_heed_settings(s); /* SET LOCAL ends here */
     if (slice_is_text(tag, "COMMIT") || slice_is_text(tag, "PREPARE TRANSACTION"))
         pg_settings_session_commit(pool, &s->settings);
     else if (slice_is_text(tag, "ROLLBACK") && !is_rollback_to)
@@ -305,7 +307,7 @@ static bool may_unpin(const struct statement_verdict *v)
            v->kind != STATEMENT_COPY_IN && v->kind != STATEMENT_COPY_OUT;
 }
 
-void sql_pins_note(struct sql_session *s, const struct statement_verdict *v)
+void sql_pins_note(struct sql_session *s, const struct statement_verdict *v, struct slice text)
 {
     uint32_t effects = v->effects;
     static const struct {
@@ -323,7 +325,10 @@ void sql_pins_note(struct sql_session *s, const struct statement_verdict *v)
             s->pins |= PINS[i].pin;
     if ((effects & PROBED) || (s->pins != 0 && may_unpin(v)))
         s->probes = true;
-    s->probes_settings |= (effects & EFFECT_OPAQUE) != 0;
+    if (effects & EFFECT_OPAQUE) {
+        s->probes_settings = true;
+        sql_sampler_heed_code(s, text);
+    }
     if (effects & EFFECT_CATALOG)
         s->may_change_catalog = true;
     if (effects & (EFFECT_CATALOG | EFFECT_TEMP))
@@ -412,6 +417,7 @@ void sql_exchange_answered(struct sql_upstream *u)
     }
     if (u->status == PG_STATUS_IDLE && s->changes_catalog)
         sql_catalog_changed(s);
+    sql_sampler_heed_settings(s);
     sql_sampler_saw(s, u);
     u->sqlstate[0] = '\0';
 }
@@ -438,6 +444,7 @@ void sql_probe_ended(struct sql_upstream *u)
     if (u->probes_settings) {
         pg_settings_session_adopt(u->endpoint->side->interned, &s->settings, &u->settings_found);
         set_upstream(u, pg_settings_session_effective(&s->settings));
+        sql_sampler_heed_settings(s);
     }
 }
 

@@ -200,6 +200,7 @@ static struct sql_side *side_new(struct worker *w, const struct sql_pool *settin
 
     side->worker = w;
     side->name = mem_text(settings->base.name);
+    side->shared = sql_budget_open(side->name, "pool", "", "");
     side->session_slab.size = sizeof(struct sql_session);
     list_init(&side->gates);
     list_init(&side->past_endpoints);
@@ -276,6 +277,7 @@ static void side_free(struct sql_side *side)
     pg_statements_free(&side->statements);
     pg_settings_pool_free(&side->interned);
     verdicts_free(&side->verdicts);
+    sql_budget_close(&side->shared);
     slab_fini(&side->session_slab);
     arena_fini(&side->arena);
     assembly_unref(&side->assembly);

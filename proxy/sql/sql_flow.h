@@ -114,6 +114,7 @@ struct sql_budget {
     atomic_ullong wanted_us;                  /* when one was last asked for in vain, */
     atomic_uintptr_t wanted_by;               /* and by which roster: only compared */
     atomic_ullong dirty_us;                   /* with causal_scope: the last write of all */
+    atomic_ullong lazy_us;                    /* of a pool's: sample_flow.c */
     atomic_uint catalog_changes;              /* of a catalog's: how often somebody has done DDL, */
     atomic_uint editions;                     /* and how often that, or that others had, was seen */
     atomic_ullong catalog_deep, catalog_wide; /* and its fingerprint, as last told; 0: not yet */
@@ -390,6 +391,7 @@ struct sql_side {
     struct worker *worker;
     struct assembly *assembly; /* counted reference */
     const struct sql_pool *settings;
+    struct sql_budget *shared; /* counted: what all its workers tell each other */
     struct slab session_slab;
     struct list gates;
     struct sql_endpoint **endpoints; /* owned */
@@ -639,7 +641,7 @@ void sql_deeds_complete(struct sql_upstream *u, uint16_t note, bool reworded, st
 void sql_deeds_forget(struct sql_session *s);
 /* What was noted last goes back to what was at the start; *only: the one setting that does. */
 bool sql_deeds_go_back(const struct sql_session *s, struct slice *only);
-void sql_pins_note(struct sql_session *s, const struct statement_verdict *v);
+void sql_pins_note(struct sql_session *s, const struct statement_verdict *v, struct slice text);
 void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum pg_outcome outcome);
 /* ReadyForQuery came, for the session. */
 void sql_exchange_answered(struct sql_upstream *u);

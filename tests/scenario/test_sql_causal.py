@@ -48,6 +48,7 @@ class Fresh(Routed):
         stale = 0
         for n in range(1, rounds + 1):
             self.assertEqual(session.ask(write.format(n)).errors, [])
+            session.ask("EXPLAIN ROUTE SELECT 1")  # waits until the server has been asked what code of the write left there
             stale += int(session.value("SELECT n FROM c")) != n
         return stale
 
@@ -91,6 +92,53 @@ class Fresh(Routed):
             for again in (0, 50):
                 write(round_ + again)
                 self.assertEqual(session.value("SELECT n FROM c"), str(round_ + again), f"write {round_}")
+
+    def test_commits_that_do_not_wait_for_the_disk(self):
+        """What the primary shows is not flushed then, and no replica has more than what is."""
+        self.primary.reload(wal_writer_delay="10s")
+        self.addCleanup(self.primary.reload, wal_writer_delay="200ms")
+        self.primary.sql("CREATE FUNCTION lazily(int) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('synchronous_commit', 'off', true);"
+                         " UPDATE c SET n = $1; END $$", user="app")
+        self.addCleanup(self.primary.sql, "DROP FUNCTION lazily(int)", user="app")
+        within, bound, configured, plain = (self.at("causal") for _ in range(4))
+        within.ask("SET synchronous_commit = off")
+        bound.run(pg.one("SELECT set_config($1, $2, false)", "synchronous_commit", "off") + pg.sync())
+        configured.ask("DO $$ BEGIN PERFORM set_config('synchronous_commit', 'off', false); END $$")
+        lazy = "SET LOCAL synchronous_commit TO off; UPDATE c SET n = {0}"
+        for session, write in (
+                (plain, "DO $$ BEGIN SET LOCAL synchronous_commit TO off; UPDATE c SET n = {0}; END $$"), (plain, "SELECT lazily({0})"),
+                (plain, lazy), (plain, "BEGIN; " + lazy + "; COMMIT"),
+                (within, "UPDATE c SET n = {0}"), (bound, "UPDATE c SET n = {0}"), (configured, "UPDATE c SET n = {0}"),
+                (self.at("causal", options={"options": "-c synchronous_commit=off"}), "UPDATE c SET n = {0}")):
+            with self.subTest(write=write):
+                self.assertEqual(self.stale(session, 20, write), 0)
+
+    def test_commits_of_others_that_do_not_wait_for_the_disk(self):
+        """Whoever has seen one at the primary sees it at a replica, too."""
+        self.primary.reload(wal_writer_delay="10s")
+        self.addCleanup(self.primary.reload, wal_writer_delay="200ms")
+        writer, reader, stale = self.at("causal", options={"options": "-c synchronous_commit=off"}), self.at("causal"), 0
+        for n in range(1, 30):
+            writer.ask(f"UPDATE c SET n = {n}")
+            self.assertEqual(reader.ask("BEGIN; SELECT n FROM c; COMMIT").rows, [[str(n)]])
+            stale += reader.value("SELECT n FROM c") != str(n)
+        self.assertEqual(stale, 0)
+
+    def test_roles_whose_commits_do_not_wait_for_the_disk(self):
+        self.primary.reload(wal_writer_delay="10s")
+        self.addCleanup(self.primary.reload, wal_writer_delay="200ms")
+        self.primary.sql("CREATE ROLE lazy LOGIN PASSWORD 'lazy'; ALTER ROLE lazy SET synchronous_commit = false; GRANT ALL ON c TO lazy")
+        self.addCleanup(self.primary.sql, "REVOKE ALL ON c FROM lazy; DROP ROLE lazy")
+        self.caught_up()
+        front = Sheaf(self, sql_pool(self.primary, self.replicas, name="lazy", user=["app secret", "lazy lazy"]), proxy={"workers": 1})
+        self.knows_replicas(front.target("lazy"))
+        with pg.PgSession(front.target("lazy")) as session:  # as this one the servers are asked where they stand
+            wait_until(lambda: "the catalog" not in str(session.ask("EXPLAIN ROUTE SELECT n FROM c").rows), what="Sheaf to know the catalog")
+            self.assertEqual(self.stale(session, 20), 0)
+        session = pg.PgSession(front.target("lazy"), user="lazy", password="lazy")
+        self.addCleanup(session.close)
+        wait_until(lambda: "the catalog" not in str(session.ask("EXPLAIN ROUTE SELECT n FROM c").rows), what="Sheaf to know the catalog")
+        self.assertEqual(self.stale(session, 20), 0)
 
     def test_in_a_pipeline(self):
         """The read is sent before the write is answered."""

@@ -166,6 +166,26 @@ static void what_routing_asks_is_known(void)
     end();
 }
 
+static void commits_that_do_not_wait_for_the_disk_are_known(void)
+{
+    static const char *const LAZY[] = { "off", "OFF", "false", "no", "0" };
+    static const char *const OTHERS[] = {
+        "on", "local", "remote_write", "remote_apply", "1", "of"
+    };
+
+    begin();
+    CHECK(!pg_settings_commits_lazily(NULL));
+    for (size_t i = 0; i < sizeof(LAZY) / sizeof(LAZY[0]); i++) {
+        CHECK_INT(set(0, "synchronous_commit", LAZY[i]), ERR_NONE);
+        CHECK(pg_settings_commits_lazily(vectors[0]));
+    }
+    for (size_t i = 0; i < sizeof(OTHERS) / sizeof(OTHERS[0]); i++) {
+        CHECK_INT(set(0, "synchronous_commit", OTHERS[i]), ERR_NONE);
+        CHECK(!pg_settings_commits_lazily(vectors[0]));
+    }
+    end();
+}
+
 static void meaning_is_what_texts_depend_on_and_no_more(void)
 {
     begin();
@@ -475,6 +495,7 @@ int main(void)
     RUN(many_vectors_are_found_again);
     RUN(names_of_old_are_the_new_ones);
     RUN(what_routing_asks_is_known);
+    RUN(commits_that_do_not_wait_for_the_disk_are_known);
     RUN(meaning_is_what_texts_depend_on_and_no_more);
     RUN(settings_of_a_transaction_are_not_kept);
     RUN(what_cannot_be_moved_is_an_error_and_changes_nothing);
