@@ -19,8 +19,9 @@ void crew_join(struct worker *w, struct mailbox *box);
 void crew_leave(struct worker *w);
 /* False: there is no such worker (any more), and the content is still the caller's.  Any thread. */
 bool crew_send(uint32_t index, crew_letter_f *run, void *content);
-/* A letter that goes around: to the next worker from number `from` on that is there, in the order of
- * their numbers, but to the one who asked at last.  False: he has left, and it is the caller's. */
+/* A letter that goes around: to the next worker from number `from` on that is there, in the order
+ * of their numbers, but to the one who asked at last.  False: he has left, and it is the
+ * caller's. */
 bool crew_send_around(uint32_t from, uint32_t count, uint32_t asker, crew_letter_f *run,
                       void *content);
 

@@ -40,6 +40,30 @@ static void sections_that_are_wrong_are_named(void)
     check_mistakes(MISTAKES);
 }
 
+static void mistakes_about_embedded_shards_are_named(void)
+{
+    static const struct mistake MISTAKES[] = {
+        { POOL "purge = 61 3 *\n", "t.ini:4: purge: the minute must be * or 0 to 59\n" },
+        { POOL "purge = daily\n",
+          "t.ini:4: purge: must be \"MINUTE HOUR WEEKDAY\" or cron's five fields\n" },
+        { POOL "shard = ram://\n", "t.ini:4: shard: how much it may hold must stand behind the "
+                                   "slashes: ram://256mb\n" },
+        { POOL "shard = ram://64mb?db=3\n",
+          "t.ini:4: shard: \"db\" means nothing to an embedded shard: it has all databases of the "
+          "pool\n" },
+        { POOL "shard = ram://a:b@64mb\n", "t.ini:4: shard: an embedded shard has neither user nor "
+                                           "password, and nothing behind it\n" },
+        { POOL "shard = sqlite://\n",
+          "t.ini:4: shard: a file needs an absolute path: sqlite:///srv/keys.db\n" },
+        { POOL "shard = sqlite:///a\nshard = sqlite:///a\n",
+          "t.ini:5: shard: /a is already shard 1 (t.ini:4); two shards in one database would share "
+          "their keys\n" },
+        { 0 },
+    };
+
+    check_mistakes(MISTAKES);
+}
+
 static void lines_that_are_wrong_are_named(void)
 {
     static const struct mistake MISTAKES[] = {
@@ -61,21 +85,6 @@ static void lines_that_are_wrong_are_named(void)
           "t.ini:1: warning: [memory a]: jump is odd\nt.ini:1: warning: [memory a]: so is this\n" },
         { POOL "on_shard_down = panic\n",
           "t.ini:4: on_shard_down: must be error or miss, not \"panic\"\n" },
-        { POOL "purge = 61 3 *\n", "t.ini:4: purge: the minute must be * or 0 to 59\n" },
-        { POOL "purge = daily\n",
-          "t.ini:4: purge: must be \"MINUTE HOUR WEEKDAY\" or cron's five fields\n" },
-        { POOL "shard = ram://\n", "t.ini:4: shard: how much it may hold must stand behind the "
-                                   "slashes: ram://256mb\n" },
-        { POOL "shard = ram://64mb?db=3\n",
-          "t.ini:4: shard: \"db\" means nothing to an embedded shard: it has all databases of the "
-          "pool\n" },
-        { POOL "shard = ram://a:b@64mb\n", "t.ini:4: shard: an embedded shard has neither user nor "
-                                           "password, and nothing behind it\n" },
-        { POOL "shard = sqlite://\n",
-          "t.ini:4: shard: a file needs an absolute path: sqlite:///srv/keys.db\n" },
-        { POOL "shard = sqlite:///a\nshard = sqlite:///a\n",
-          "t.ini:5: shard: /a is already shard 1 (t.ini:4); two shards in one database would share "
-          "their keys\n" },
         { POOL "stamp = maybe\n", "t.ini:4: stamp: must be yes or no, not \"maybe\"\n" },
         { POOL "timeout = 0\n", "t.ini:4: timeout: must be 1ms to 1d, not \"0\"\n" },
         { POOL "timeout = 400\n",
@@ -397,6 +406,7 @@ int main(void)
 {
     RUN(sections_that_are_wrong_are_named);
     RUN(lines_that_are_wrong_are_named);
+    RUN(mistakes_about_embedded_shards_are_named);
     RUN(pools_are_of_one_protocol_and_have_what_is_its_own);
     RUN(urls_of_shards_that_are_wrong_are_named_without_their_passwords);
     RUN(urls_of_listeners_that_are_wrong_are_named);
