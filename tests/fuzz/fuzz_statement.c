@@ -102,6 +102,32 @@ static void read_it(struct slice text, const struct statement_options *options)
     arena_fini(&arena);
 }
 
+/* What is masked is no ASCII in any of these encodings, and what is left stands where it stood. */
+static void mask_it(struct slice text)
+{
+    static const char *const ENCODINGS[] = { "UTF8", "SJIS",    "BIG5", "GBK",
+                                             "UHC",  "GB18030", "JOHAB" };
+    uint8_t *masked = malloc(text.len + 1), *again = malloc(text.len + 1);
+
+    for (size_t i = 0; i < sizeof(ENCODINGS) / sizeof(ENCODINGS[0]); i++) {
+        struct slice encoding = slice_text(ENCODINGS[i]);
+        bool hides = statement_encoding_hides_ascii(encoding);
+
+        masked[text.len] = again[text.len] = 0x5a;
+        statement_mask(encoding, text, masked);
+        for (size_t k = 0; k < text.len; k++) {
+            must(masked[k] == text.at[k] || (hides && masked[k] == 0xff));
+            must(masked[k] == text.at[k] || masked[k - 1] >= 0x80); /* none is a first byte */
+        }
+        must(masked[text.len] == 0x5a);
+        statement_mask(encoding, slice_of(masked, text.len), again);
+        for (size_t k = 0; k < text.len; k++)
+            must(masked[k] < 0x80 || again[k] >= 0x80);
+    }
+    free(masked);
+    free(again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
 {
     static const struct statement_options OPTIONS[] = {
@@ -115,6 +141,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
         memcpy(copy + 1, at, size);
     for (size_t i = 0; i < sizeof(OPTIONS) / sizeof(OPTIONS[0]); i++)
         read_it(slice_of(copy + 1, size), &OPTIONS[i]);
+    mask_it(slice_of(copy + 1, size));
     free(copy);
     statement_forget_thread();
     return 0;

@@ -502,6 +502,50 @@ static void encodings_that_hide_ascii_are_not_guessed_at(void)
     CHECK(read_slice(bytes("SELECT E'\x83\\'"), &SJIS).effects & EFFECT_UNSEEN);
 }
 
+static void characters_that_hide_ascii_are_masked(void)
+{
+    static const struct {
+        const char *encoding, *text, *masked;
+    } CASES[] = {
+        { "SJIS", "'\x83\\'", "'\x83\xff'" },
+        { "Shift-JIS", "\xb1'a'", "\xb1'a'" }, /* half a width, one byte */
+        { "sjis", "\xe0;\xfc'", "\xe0\xff\xfc\xff" },
+        { "BIG5", "a\xa5\\b",
+          "a\xa5\xff"
+          "b" },
+        { "GBK", "\x81'\x81\x81'", "\x81\xff\x81\xff'" },
+        { "UHC",
+          "\xb0"
+          "A",
+          "\xb0\xff" },
+        { "GB18030",
+          "\x81"
+          "0\x81"
+          "0'",
+          "\x81\xff\xff\xff'" },
+        { "GB18030", "\x81\x81'", "\x81\xff'" },
+        { "JOHAB", "\x8f''x",
+          "\x8f\xff\xff"
+          "x" },
+        { "SJIS", "\x83", "\x83" }, /* cut off */
+        { "GB18030",
+          "\x81"
+          "0'",
+          "\x81\xff\xff" },
+        { "UTF8", "\xe3\x81\x82'", "\xe3\x81\x82'" },
+        { "LATIN1", "\xe3'", "\xe3'" },
+        { "SJIS", "", "" },
+    };
+    uint8_t out[16];
+
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct slice text = slice_text(CASES[i].text);
+
+        statement_mask(slice_text(CASES[i].encoding), text, out);
+        CHECK_BYTES(slice_of(out, text.len), slice_text(CASES[i].masked));
+    }
+}
+
 static void what_is_temporary_is_no_news_to_others(void)
 {
     CHECK(only("CREATE TABLE t (a int)")->effects & EFFECT_CATALOG);
@@ -621,6 +665,7 @@ int main(void)
     RUN(unknown_functions_may_be_tried);
     RUN(backslashes_escape_where_the_session_says_so);
     RUN(encodings_that_hide_ascii_are_not_guessed_at);
+    RUN(characters_that_hide_ascii_are_masked);
     RUN(what_is_temporary_is_no_news_to_others);
     RUN(what_depends_on_literals_is_not_remembered);
     RUN(no_text_is_too_long_or_too_deep);

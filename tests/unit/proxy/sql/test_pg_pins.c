@@ -19,6 +19,17 @@ static void a_row_of_states_is_read(void)
     CHECK_INT(row.pins, PG_PIN_ADVISORY_LOCK | PG_PIN_HOLD_CURSOR);
 }
 
+static void statements_of_ours_are_counted(void)
+{
+    struct pg_pins_row row;
+
+    CHECK_INT(pg_pins_read_row(bytes("\0\1\0\0\0\31fffff18446744073709551615"), &row), ERR_NONE);
+    CHECK_INT(row.pins, 0);
+    CHECK(row.prepared == UINT64_MAX);
+    CHECK_INT(pg_pins_read_row(bytes("\0\1\0\0\0\7fffff20"), &row), ERR_NONE);
+    CHECK_INT(row.prepared, 20);
+}
+
 static void a_row_of_a_setting_is_read(void)
 {
     struct pg_pins_row row;
@@ -47,6 +58,8 @@ static void what_is_no_answer_is_refused(void)
         { (const uint8_t *)"\0\1\0\0\0\4tfff", 10 },
         { (const uint8_t *)"\0\1\0\0\0\5tfffx", 11 },
         { (const uint8_t *)"\0\1\0\0\0\5tffft", 11 },
+        { (const uint8_t *)"\0\1\0\0\0\6tffftx", 12 },
+        { (const uint8_t *)"\0\1\0\0\0\31tffft18446744073709551616", 31 },
         { (const uint8_t *)"\0\1\377\377\377\377", 6 },
         { (const uint8_t *)"\0\2\0\0\0\5fffff\377\377\377\377", 15 },
         { (const uint8_t *)"\0\4\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377",
@@ -112,6 +125,7 @@ static void the_question_names_settings_that_no_list_has(void)
 int main(void)
 {
     RUN(a_row_of_states_is_read);
+    RUN(statements_of_ours_are_counted);
     RUN(a_row_of_a_setting_is_read);
     RUN(what_is_no_answer_is_refused);
     RUN(a_probe_decides_about_what_it_can_see);
