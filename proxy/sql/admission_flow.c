@@ -1,9 +1,12 @@
 /* Who may come in, and how he proves it: the rule that fits his address, database and name, the
  * secret that is known of him, and what TLS or the system vouch for. */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <netinet/in.h>
+#include <openssl/crypto.h>
 #include <pthread.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -16,6 +19,8 @@
 
 /* ---- secrets ---- */
 
+enum { MACHINE_ID_DIGITS = 32 };
+
 /* Keys of passwords in clear, which cost half a millisecond to derive. */
 struct sql_kept_keys {
     uint32_t count;
@@ -25,10 +30,34 @@ struct sql_kept_keys {
 static uint8_t process_secret[32];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+/* That of this machine, which nobody hears over the network: random, and the same for good. */
+static bool read_machine_id(uint8_t id[MACHINE_ID_DIGITS])
+{
+    FILE *f = fopen("/etc/machine-id", "re");
+    size_t read = f == NULL ? 0 : fread(id, 1, MACHINE_ID_DIGITS, f);
+
+    if (f != NULL)
+        fclose(f);
+    for (size_t i = 0; i < read; i++)
+        if (!isxdigit(id[i])) /* "uninitialized" */
+            return false;
+    return read == MACHINE_ID_DIGITS;
+}
+
+/* Of it the salts of users are made who have none of their own, also of those who don't exist: if
+ * these changed with each start, they could be told from verifiers, whose salts stay.  It can't
+ * come from passwords, since who hears a salt could try which ones lead to it. */
 static void make_process_secret(void)
 {
+    uint8_t id[MACHINE_ID_DIGITS];
+
     if (getrandom(process_secret, sizeof(process_secret), 0) != sizeof(process_secret))
         abort(); /* without it, what is said to unknown users could be told from what others hear */
+    if (!read_machine_id(id))
+        return;
+    scram_salt_of_user(slice_text("sheaf: salts of users"), slice_of(id, sizeof(id)),
+                       process_secret, sizeof(process_secret));
+    OPENSSL_cleanse(id, sizeof(id));
 }
 
 static void kept_keys_free(struct sql_kept_keys **kept)

@@ -5,8 +5,10 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import pathlib
 import re
 import threading
+import unittest
 
 import psycopg2
 
@@ -45,6 +47,8 @@ BEGIN
 END $$;
 GRANT EXECUTE ON FUNCTION look_up TO asker;
 """
+MACHINE_ID = pathlib.Path("/etc/machine-id")
+HAS_NUMBER = MACHINE_ID.exists() and re.fullmatch("[0-9a-f]{32}", MACHINE_ID.read_text(encoding="ascii").strip())
 FUNCTION = "SELECT name, secret FROM look_up($$1)"
 
 
@@ -213,6 +217,15 @@ class Unknown(Asked):
         self.assertEqual(self.challenge(sheaf, "nobody")[:2], (32, 9000))
         self.assertEqual(self.challenge(sheaf, "nobody"), self.challenge(sheaf, "nobody"))
         self.assertEqual(self.challenge(sheaf, "bare")[:2], (32, 9000))
+
+    @unittest.skipUnless(HAS_NUMBER, "this machine has no /etc/machine-id")
+    def test_salts_stay_over_a_restart_as_those_of_verifiers_do(self):
+        sheaf = self.sheaf()
+        before = [self.challenge(sheaf, user) for user in ("nobody", "else", "bare")]
+        self.assertNotEqual(before[0], before[1])
+        sheaf.terminate()
+        sheaf.start()
+        self.assertEqual([self.challenge(sheaf, user) for user in ("nobody", "else", "bare")], before)
 
     def test_so_are_those_of_users_of_the_configuration(self):
         kind, words = self.pool(user=["anna " + verifier("a", 5000).replace("$", "$$"), "berta " + verifier("b", 5000).replace("$", "$$"),
