@@ -212,3 +212,10 @@ int64_t schedule_next(const struct schedule *s, int64_t now_s)
     }
     return 0;
 }
+
+bool schedule_is(const struct schedule *a, const struct schedule *b)
+{
+    return a->minutes == b->minutes && a->hours == b->hours && a->days == b->days &&
+           a->months == b->months && a->weekdays == b->weekdays && a->any_day == b->any_day &&
+           a->any_weekday == b->any_weekday;
+}

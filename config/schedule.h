@@ -24,5 +24,6 @@ struct schedule {
 
 /* ERR_SYNTAX or ERR_RANGE with what is wrong in `why`, without the text itself; untouched then. */
 enum err schedule_parse(const char *text, struct schedule *out, struct buf *why) MUST_CHECK;
+bool schedule_is(const struct schedule *a, const struct schedule *b); /* the same times */
 /* The first time after `now_s` (since 1970) that fits; 0: none does within the years to come. */
 int64_t schedule_next(const struct schedule *s, int64_t now_s);

@@ -591,7 +591,7 @@ void store_home_follow(struct store_home *home, const struct endpoint_settings *
 
     pthread_mutex_lock(&home->lock);
     if (!slice_is(stamp, buf_all(&home->orders.stamp)) || home->orders.sync != pool->sync ||
-        memcmp(&home->orders.purge_when, &pool->purge_when, sizeof(pool->purge_when)) != 0) {
+        !schedule_is(&home->orders.purge_when, &pool->purge_when)) {
         home->has_news = true;
         home->orders.sync = pool->sync;
         home->orders.purge_when = pool->purge_when;

@@ -35,7 +35,7 @@ struct store_job {
 /* What is not there is opened when it is first asked.  Each call is to be met by a leave. */
 struct store_home *store_home_enter(const struct endpoint_settings *e,
                                     const struct store_engine *engine);
-void store_home_leave(struct store_home **home);
+void store_home_leave(struct store_home **where);
 /* The endpoint in another snapshot, or in the first, and the stamp that the store must carry;
  * empty: none.  What is asked from then on is asked under it. */
 void store_home_follow(struct store_home *home, const struct endpoint_settings *e,
