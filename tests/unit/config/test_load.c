@@ -548,8 +548,10 @@ static void the_example_shows_the_true_defaults(void)
             table = tables_sql;
         if (strncmp(line, "[blob", 5) == 0)
             table = tables_blob;
-        if (sscanf(line, ";%63[a-z_] = %63[^ \n]", name, value) != 2)
+        if (sscanf(line, ";%63[a-z_] = %63[^;\n]", name, value) != 2)
             continue;
+        for (size_t len = strlen(value); len > 0 && value[len - 1] == ' '; len--)
+            value[len - 1] = 0;
         o = option_find(table, name);
         CHECK(o != NULL || strcmp(name, "include") == 0);
         if (o == NULL || o->preset == NULL)
