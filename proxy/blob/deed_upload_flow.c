@@ -298,6 +298,7 @@ static void done(struct blob_fan *fan)
     struct blob_fan_part *part = &fan->parts[0];
 
     if (is_gone(part) && r->op.op != S3_OP_CREATE_UPLOAD) {
+        blob_fan_free(fan);
         if (!looks_again(r->state))
             blob_refuse_with(r, S3_NO_SUCH_UPLOAD);
         return;

@@ -240,19 +240,22 @@ static void run_verb(struct verb_call *c, verb_f *verb)
     }
 }
 
-/* Takes one request off the front; false: there is none. */
+/* Takes one request off the front, and empty ones before it; false: there is none. */
 static bool next_request(struct verb_call *c, struct slice *bytes)
 {
-    struct resp_progress progress = { 0 };
-    struct resp_problem why;
-    size_t len;
+    c->count = 0;
+    while (c->count == 0) {
+        struct resp_progress progress = { 0 };
+        struct resp_problem why;
+        size_t len;
 
-    if (bytes->len == 0 || resp_request_parse(&progress, *bytes, &RESP_LIMITS_DEFAULT, &c->v->args,
-                                              &len, &why) != PARSE_DONE)
-        return false;
-    *bytes = slice_from(*bytes, len);
-    c->args = c->v->args.at;
-    c->count = c->v->args.count;
+        if (bytes->len == 0 || resp_request_parse(&progress, *bytes, &RESP_LIMITS_DEFAULT,
+                                                  &c->v->args, &len, &why) != PARSE_DONE)
+            return false;
+        *bytes = slice_from(*bytes, len);
+        c->args = c->v->args.at;
+        c->count = c->v->args.count;
+    }
     return true;
 }
 
@@ -303,8 +306,6 @@ void verbs_run(struct verbs *v, const struct verbs_ask *ask, struct buf *out)
     while (next_request(&c, &bytes)) {
         verb_f *verb;
 
-        if (c.count == 0)
-            continue;
         if (c.count == 1 && verb_is(&c, 0, "multi")) {
             run_transaction(&c, &bytes);
             continue;
