@@ -151,8 +151,8 @@ class Faulty(Case):
         self.more(200)
         self.stop()
         for each in self.traffic:
-            # Garbage that is a well-formed reply can't be told from one.
-            foreign = [what for what in each.foreign if b"STORED" not in what[-1]]
+            # Garbage that is a well-formed reply can't be told from one; a binary client has no words for one to another command.
+            foreign = [what for what in each.foreign if b"STORED" not in what[-1] and what[-1] != b"Internal error"]
             self.assertEqual((foreign[:3], each.closed), ([], None))
         self.assertEqual((self.errors(0)[:3], self.errors(2)[:3]), ([], []))
 
