@@ -49,6 +49,10 @@ enum err store_ask_open(const struct endpoint_settings *endpoint, struct store_a
     store->endpoint = endpoint;
     if (endpoint->store.folder != NULL) {
         err = open_folder(store, why);
+    } else if (endpoint->store.credentials == BLOB_CREDENTIALS_METADATA) {
+        buf_text(why, "its keys come from a metadata service, which commands do not ask: give it "
+                      "keys in its URL, the environment or a file for this time");
+        err = ERR_UNSUPPORTED;
     } else {
         store->keys = sigv4_keys_new();
         store->easy = curl_easy_init();

@@ -412,6 +412,11 @@ class Verified(Case):
         self.assertNotIn("failed", lines[1])
         self.assertEqual((lines[2]["failed_shards"], lines[2]["fine"]), (1, False))
 
+    def test_a_shard_whose_keys_a_service_hands_out_is_not_asked_without_them(self):
+        sheaf = Sheaf(self, blob_pool([f"s3://127.0.0.1:{free_port()}/b?credentials=metadata"]), start=False)
+        lines = [json.loads(line) for line in self.verify(sheaf, "--json", code=1).splitlines()]
+        self.assertIn("metadata service", lines[0]["failed"])
+
     def test_what_cannot_be_verified(self):
         for words in ([], ["--what"], ["a"], ["--bucket"], ["/no/such/file.ini", "mail"]):
             self.assertEqual(Sheaf.command("verify", *words)[0], 2, words)
