@@ -34,12 +34,18 @@ void blob_log_follow(struct blob_side *side)
 
 void blob_log_write(struct blob_side *side)
 {
+    ssize_t put;
+
     if (side->log.len == 0)
         return;
-    if (side->log_fd >= 0 && write(side->log_fd, side->log.at, side->log.len) < 0 &&
-        errno != EAGAIN)
+    put = side->log_fd < 0 ? (ssize_t)side->log.len
+                           : write(side->log_fd, side->log.at, side->log.len);
+    if (put < 0 && errno != EAGAIN)
         log_event(LOG_ERROR, "the access log cannot be written", log_text("pool", side->name),
                   log_text("why", strerrordesc_np(errno)));
+    else if (put >= 0 && (size_t)put < side->log.len)
+        log_event(LOG_ERROR, "lines of the access log are lost", log_text("pool", side->name),
+                  log_text("why", "it took a part of them only"));
     buf_fini(&side->log);
 }
 
