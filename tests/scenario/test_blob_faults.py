@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: what is shared are the threads of folders, which other tests of blob pools have
 """Blob pools amid faults of stores and clients: nothing half visible, nothing lost, and nobody else's trouble."""
 import contextlib
 

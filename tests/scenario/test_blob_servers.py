@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: what is shared are the threads of folders, which other tests of blob pools have
 """Blob pools over servers that speak S3: here other Sheafs over folders, with faults between."""
 import threading
 import time
