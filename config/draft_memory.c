@@ -185,7 +185,8 @@ static void check_protocol(struct loading *l, const struct pool_settings *p)
             problems_error(l->problems, p->listeners[i]->place,
                            "listen: %s clients over %s shards are not served yet: listen as %s://, "
                            "or make another pool",
-                           p->listeners[i]->protocol, first, first);
+                           p->listeners[i]->protocol,
+                           is_embedded(p->endpoints[0]) ? "embedded" : first, first);
 }
 
 static void check_categories(struct loading *l, const struct user_settings *user,

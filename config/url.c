@@ -196,9 +196,10 @@ static enum err parse_rest(struct parts *p, struct slice rest)
     TRY(parse_path(p, path));
     if (is_path_only(p->url->scheme)) {
         if (authority.len > 0)
-            return fail(p, is_unix(p->url->scheme)
-                               ? "a Unix socket has no host: redis+unix:///run/redis.sock"
-                               : "a folder has no host: file:///srv/blobs");
+            return fail(p,
+                        is_unix(p->url->scheme)
+                            ? "a Unix socket has no host: redis+unix:///run/redis.sock"
+                            : "a file or folder has no host: three slashes stand before its path");
     } else if (is_size(p->url->scheme)) {
         TRY(decode(p, authority, &p->url->address.path));
     } else {

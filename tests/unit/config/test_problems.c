@@ -58,6 +58,12 @@ static void mistakes_about_embedded_shards_are_named(void)
         { POOL "shard = sqlite:///a\nshard = sqlite:///a\n",
           "t.ini:5: shard: /a is already shard 1 (t.ini:4); two shards in one database would share "
           "their keys\n" },
+        { POOL "shard = rocksdb://srv/keys\n",
+          "t.ini:4: shard: a file or folder has no host: three "
+          "slashes stand before its path\n" },
+        { "[memory a]\nlisten = memcached://127.0.0.1:1\nshard = ram://64mb\n",
+          "t.ini:2: listen: memcached clients over embedded shards are not served yet: listen as "
+          "redis://, or make another pool\n" },
         { 0 },
     };
 
