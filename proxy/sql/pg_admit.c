@@ -33,6 +33,23 @@ static enum secret_kind kind_of(struct slice secret)
     return pg_md5_is_hash(secret) ? SECRET_MD5 : SECRET_CLEAR;
 }
 
+/* --- Secrets --------------------------------------------------------------------------------- */
+
+static void put_secret(struct buf *to, struct slice secret)
+{
+    if (secret.len == 0)
+        return;
+    buf_reserve(to, secret.len); /* in one piece: nothing of it is left elsewhere */
+    buf_slice(to, secret);
+}
+
+static void wipe(struct buf *secret)
+{
+    if (secret->cap > 0)
+        OPENSSL_cleanse(secret->at, secret->cap);
+    buf_fini(secret);
+}
+
 /* --- Refusing -------------------------------------------------------------------------------- */
 
 static void PRINTF_LIKE(2, 3) note_why(struct pg_admit *a, const char *format, ...)
@@ -47,7 +64,8 @@ static void PRINTF_LIKE(2, 3) note_why(struct pg_admit *a, const char *format, .
             *c = ' ';
 }
 
-/* `message` is what the client is told; `why` too, if nothing else is noted yet. */
+/* `message` is what the client is told; `why` too, if nothing else is noted yet.  Nothing is kept of
+ * a secret that was right where something else is not: a certificate of another user. */
 static enum err refuse(struct pg_admit *a, struct buf *out, enum err err, const char *sqlstate,
                        struct slice message, struct slice detail)
 {
@@ -60,6 +78,8 @@ static enum err refuse(struct pg_admit *a, struct buf *out, enum err err, const 
     if (a->why[0] == '\0')
         note_why(a, "%.*s%s%.*s", SHOWN(message), detail.len > 0 ? ": " : "", SHOWN(detail));
     a->step = PG_ADMIT_REFUSED;
+    wipe(&a->secret);
+    OPENSSL_cleanse(&a->keys, sizeof(a->keys));
     pg_put_error(out, &report);
     return err;
 }
@@ -124,21 +144,6 @@ static enum err refuse_form(struct pg_admit *a, struct buf *out, const char *mes
 }
 
 /* --- Letting in ------------------------------------------------------------------------------ */
-
-static void put_secret(struct buf *to, struct slice secret)
-{
-    if (secret.len == 0)
-        return;
-    buf_reserve(to, secret.len); /* in one piece: nothing of it is left elsewhere */
-    buf_slice(to, secret);
-}
-
-static void wipe(struct buf *secret)
-{
-    if (secret->cap > 0)
-        OPENSSL_cleanse(secret->at, secret->cap);
-    buf_fini(secret);
-}
 
 /* What is asked of the certificate is asked of those who are right otherwise, too. */
 static enum err let_in(struct pg_admit *a, struct buf *out)

@@ -151,6 +151,7 @@ static void a_certificate_may_be_asked_for_besides(void)
         CHECK_INT(feed(), vouched ? ERR_NONE : ERR_LOGIN);
         if (!vouched)
             CHECK_TEXT(admit.why, "the certificate is another user's than \"app\"");
+        CHECK_INT(admit.secret.len, vouched ? 6 : 0);
         end();
     }
     settings.cert = PG_ADMIT_CERT_OF_USER;
