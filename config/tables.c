@@ -43,6 +43,8 @@ const struct option tables_proxy[] = {
               "answers, it lets at most so much time pass between looks at its sockets (it learns "
               "how much costs no throughput), and serves together what came; 0 looks at once, at a "
               "higher cost" },
+    { "io_uring", OPTION_FLAG, AT(io_uring), "yes",
+      .text = "reads and writes many sockets by one system call, where the kernel lets it" },
     { "slow_requests", OPTION_INTEGER, AT(slow_requests), "128", .max = 1024,
       .text = "how many requests that were slow are remembered" },
     { "slow_time", OPTION_DURATION, AT(slow_time_ms), "10ms", .max = HOURS(1),

@@ -328,6 +328,7 @@ static enum err read_once(struct session *s)
             keep_input(s, w->scratch, kept);
         return err;
     }
+    s->reads_much = got >= TURN_PIECE_BYTES;
     show(s, slice_of(w->scratch, kept + got), false);
     return got == SESSION_READ_BYTES ? ERR_NONE : ERR_AGAIN;
 }
@@ -361,6 +362,17 @@ static void read_on(struct session *s)
     session_wants_flush(s);
 }
 
+/* What the last read of a turn leaves. */
+static void after_read(struct session *s, enum err err)
+{
+    if (err != ERR_NONE && err != ERR_AGAIN)
+        input_ended(s, err);
+    else
+        read_on(s);
+    if (s->winds_down)
+        session_wants_flush(s);
+}
+
 static void read_input(struct session *s)
 {
     enum { READS_PER_TURN = 4 }; /* others have a turn too */
@@ -372,12 +384,55 @@ static void read_input(struct session *s)
         if (s->state != SESSION_READING || s->last_words)
             return;
     }
-    if (err != ERR_NONE && err != ERR_AGAIN)
-        input_ended(s, err);
-    else
-        read_on(s);
-    if (s->winds_down)
-        session_wants_flush(s);
+    after_read(s, err);
+}
+
+void session_read(struct session *s)
+{
+    if (s->state == SESSION_READING)
+        read_input(s);
+}
+
+bool session_reads_pieces(const struct session *s)
+{
+    return s->state == SESSION_READING && s->conn.tls == NULL && !s->last_words && !s->reads_much &&
+           s->in.len == 0 && s->need <= TURN_PIECE_BYTES && s->limits->flow->session_passes == NULL;
+}
+
+/* It is shown, or kept for one that waits by now. */
+static void take_piece(struct session *s, struct slice bytes)
+{
+    if (s->in.at == NULL && s->state == SESSION_READING) {
+        show(s, bytes, false);
+    } else if (s->in.at == NULL) {
+        keep_input(s, bytes.at, bytes.len);
+    } else {
+        size_t had;
+
+        if (is_short(s))
+            lengthen_input(s);
+        had = s->in.cap;
+        buf_slice(&s->in, bytes);
+        worker_hold(s->worker, s->in.cap - had);
+        if (s->state == SESSION_READING)
+            show(s, buf_all(&s->in), true);
+    }
+}
+
+void session_was_read(struct session *s, enum err err, struct slice bytes)
+{
+    if (s->state == SESSION_CLOSING || s->last_words)
+        return;
+    s->active_s = seconds(s->worker);
+    s->reads_much = bytes.len == TURN_PIECE_BYTES;
+    if (err == ERR_NONE)
+        take_piece(s, bytes);
+    if (s->state == SESSION_CLOSING || s->last_words)
+        return;
+    if (s->state == SESSION_READING && s->reads_much)
+        read_input(s);
+    else if (s->state == SESSION_READING || (err != ERR_NONE && err != ERR_AGAIN))
+        after_read(s, err == ERR_NONE ? ERR_AGAIN : err);
 }
 
 void session_pause(struct session *s)
@@ -432,32 +487,9 @@ void session_feed(struct session *s)
 
 /* ---- output ---- */
 
-void session_flush(struct session *s)
+/* What a write left. */
+static void after_write(struct session *s)
 {
-    struct iovec places[SESSION_IOVECS];
-    size_t put = 0, all = 0;
-    enum err err;
-
-    if (s->state == SESSION_CLOSING || s->conn.handshaking)
-        return;
-    while (s->out.len > 0) {
-        int n = chain_peek(&s->out, places, SESSION_IOVECS);
-
-        all = 0;
-        for (int i = 0; i < n; i++)
-            all += places[i].iov_len;
-        put = 0;
-        err = conn_write(&s->conn, places, n, &put);
-        if (err != ERR_NONE && err != ERR_AGAIN) {
-            session_close(s, CLOSE_CLIENT_RESET);
-            return;
-        }
-        chain_skip(&s->out, &s->worker->chunks, put);
-        if (put > 0)
-            s->active_s = seconds(s->worker);
-        if (put < all)
-            break;
-    }
     if (s->out.len > 0 && !s->conn.watching_write)
         s->active_s = seconds(s->worker); /* from now on it is waited for */
     if (s->out.len > 0 || s->conn.watching_write)
@@ -468,6 +500,48 @@ void session_flush(struct session *s)
     if (s->throttled && s->out.len < SESSION_RESUME_BYTES)
         s->limits->flow->session_drained(s);
     close_if_done(s);
+}
+
+void session_took(struct session *s, size_t put)
+{
+    chain_skip(&s->out, &s->worker->chunks, put);
+    if (put > 0)
+        s->active_s = seconds(s->worker);
+}
+
+void session_flush(struct session *s)
+{
+    struct iovec places[SESSION_IOVECS];
+    size_t put = 0, all = 0;
+    enum err err;
+
+    if (s->state == SESSION_CLOSING || s->conn.handshaking)
+        return;
+    while (s->out.len > 0 && put == all) {
+        int n = chain_peek(&s->out, places, SESSION_IOVECS);
+
+        all = conn_places_bytes(places, n);
+        put = 0;
+        err = conn_write(&s->conn, places, n, &put);
+        if (err != ERR_NONE && err != ERR_AGAIN) {
+            session_close(s, CLOSE_CLIENT_RESET);
+            return;
+        }
+        session_took(s, put);
+    }
+    after_write(s);
+}
+
+void session_flushed(struct session *s, enum err err, bool all)
+{
+    if (s->state == SESSION_CLOSING)
+        return;
+    if (err != ERR_NONE && err != ERR_AGAIN)
+        session_close(s, CLOSE_CLIENT_RESET);
+    else if (all)
+        session_flush(s);
+    else
+        after_write(s);
 }
 
 void session_write_through(struct session *s, struct slice bytes)
@@ -555,7 +629,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
     }
     if (what & EV_WRITE)
         session_flush(s);
-    if ((what & EV_READ) && s->state == SESSION_READING)
+    if ((what & EV_READ) && s->state == SESSION_READING && !turn_input_has_session(s->worker, s))
         read_input(s);
 }
 

@@ -66,6 +66,7 @@ struct session {
     bool throttled : 1;           /* set by the flow: session_drained is wanted */
     bool winds_down : 1;          /* close when the client has asked nothing more */
     bool reads_to_need : 1;       /* what it lacks is one long thing: it may end the request */
+    bool reads_much : 1;          /* the last read brought a long piece */
     bool begun : 1;               /* the flow knows it */
     bool stays : 1;               /* kept by the flow: idle_timeout does not apply (subscribers) */
     bool logged_in : 1;           /* kept by the flow; false: handshake_timeout applies */
@@ -133,8 +134,22 @@ static inline bool session_wants_feed(const struct session *s)
            (s->resumes || (s->recalled && s->state == SESSION_READING));
 }
 
-/* For the worker: the end of a turn, and the clock. */
+/* For the worker: the beginning of a turn, its end, and the clock. */
+void session_read(struct session *s);
+/* Can it be read from by others than itself?  Then what came of it is told, whatever became of the
+ * session meanwhile. */
+bool session_reads_pieces(const struct session *s);
+void session_was_read(struct session *s, enum err err, struct slice bytes);
 void session_flush(struct session *s);
+/* Can what it is owed be written by others than itself?  In three steps then: the write, which
+ * took so much, and when all such are told of theirs, what follows from it.  `all`: so much as was
+ * offered. */
+static inline bool session_offers(const struct session *s)
+{
+    return s->out.len > 0 && s->conn.tls == NULL && s->state != SESSION_CLOSING;
+}
+void session_took(struct session *s, size_t put);
+void session_flushed(struct session *s, enum err err, bool all);
 void session_feed(struct session *s);
 void session_free(struct session *s);
 void session_forget_buffers(struct session *s);

@@ -276,6 +276,7 @@ static enum err read_once(struct upstream *u)
     worker_release(w, u->in.cap);
     buf_fini(&u->in);
     note_piece(u, got);
+    u->reads_much = got >= TURN_PIECE_BYTES;
     show(u, at, kept + got);
     return got == room ? ERR_NONE : ERR_AGAIN;
 }
@@ -305,14 +306,9 @@ static void read_on(struct upstream *u)
         list_append(&u->worker->to_flush_upstreams, &u->flush);
 }
 
-static void read_input(struct upstream *u)
+/* What the last read of a turn leaves. */
+static void after_read(struct upstream *u, enum err err)
 {
-    enum { READS_PER_TURN = 4, RECORDS_PER_TURN = 64 }; /* of TLS, which gives one at a time */
-    int most = u->conn.tls == NULL ? READS_PER_TURN : RECORDS_PER_TURN;
-    enum err err = ERR_NONE;
-
-    for (int i = 0; i < most && is_readable(u) && may_go_on(u, err); i++)
-        err = read_once(u);
     if (is_connected(u) && (err == ERR_NONE || err == ERR_AGAIN))
         read_on(u);
     if (!is_connected(u) || err == ERR_NONE || err == ERR_AGAIN)
@@ -323,6 +319,46 @@ static void read_input(struct upstream *u)
         upstream_fail(u, ERR_CLOSED,
                       err == ERR_SYSTEM ? "the connection was reset by the server"
                                         : "the server closed the connection");
+}
+
+static void read_input(struct upstream *u)
+{
+    enum { READS_PER_TURN = 4, RECORDS_PER_TURN = 64 }; /* of TLS, which gives one at a time */
+    int most = u->conn.tls == NULL ? READS_PER_TURN : RECORDS_PER_TURN;
+    enum err err = ERR_NONE;
+
+    for (int i = 0; i < most && is_readable(u) && may_go_on(u, err); i++)
+        err = read_once(u);
+    after_read(u, err);
+}
+
+void upstream_read(struct upstream *u)
+{
+    if (is_readable(u))
+        read_input(u);
+}
+
+bool upstream_reads_pieces(const struct upstream *u)
+{
+    return is_readable(u) && u->conn.tls == NULL && !u->reads_much && !u->gathers &&
+           u->in.len == 0 && !passes(u);
+}
+
+/* One that was paused meanwhile is shown this, too: nothing else would be the cause of it. */
+void upstream_was_read(struct upstream *u, enum err err, struct slice bytes)
+{
+    if (!is_connected(u))
+        return;
+    if (err == ERR_NONE) {
+        note_piece(u, bytes.len);
+        u->reads_much = bytes.len == TURN_PIECE_BYTES;
+        show(u, bytes.at, bytes.len);
+        err = ERR_AGAIN;
+    }
+    if (u->reads_much && is_readable(u))
+        read_input(u);
+    else
+        after_read(u, err);
 }
 
 static void on_ready(evutil_socket_t fd, short what, void *arg)
@@ -340,7 +376,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
     }
     if (what & EV_WRITE)
         upstream_flush(u);
-    if ((what & EV_READ) && is_readable(u))
+    if ((what & EV_READ) && is_readable(u) && !turn_input_has_upstream(u->worker, u))
         read_input(u);
 }
 
@@ -603,11 +639,40 @@ void upstream_pass(struct upstream *u, size_t len)
         wants_flush(u);
 }
 
+/* The read side will tell why, and what came before the end still counts.  While that is paused the
+ * loop must not be woken by a socket that is always ready. */
+static void write_failed(struct upstream *u)
+{
+    u->blocked = false;
+    conn_watch(&u->conn, !u->paused, false);
+}
+
+/* What a write left. */
+static void after_write(struct upstream *u)
+{
+    u->blocked = u->out.len > 0;
+    if (u->blocked != u->conn.watching_write)
+        conn_watch(&u->conn, !u->paused, u->blocked);
+}
+
+bool upstream_offers(const struct upstream *u)
+{
+    return u->out.len > 0 && u->conn.tls == NULL && is_connected(u) && !u->blocked && !u->reads_on;
+}
+
+void upstream_took(struct upstream *u, size_t put)
+{
+    chain_skip(&u->out, &u->worker->chunks, put);
+    if (u->state == UPSTREAM_READY)
+        count_written(u, put);
+}
+
 void upstream_flush(struct upstream *u)
 {
     struct iovec places[UPSTREAM_IOVECS];
     bool was_blocked = u->blocked;
     uint64_t before = u->written_bytes;
+    size_t put = 0, all = 0;
 
     if (u->reads_on) {
         u->reads_on = false;
@@ -616,30 +681,32 @@ void upstream_flush(struct upstream *u)
         if (!is_connected(u))
             return;
     }
-    while (u->out.len > 0) {
+    while (u->out.len > 0 && put == all) {
         int n = chain_peek(&u->out, places, UPSTREAM_IOVECS);
-        size_t put = 0, all = 0;
         enum err err;
 
-        for (int i = 0; i < n; i++)
-            all += places[i].iov_len;
+        all = conn_places_bytes(places, n);
+        put = 0;
         err = conn_write(&u->conn, places, n, &put);
         if (err != ERR_NONE && err != ERR_AGAIN) {
-            /* The read side will tell why, and what came before the end still counts.  While that
-             * is paused the loop must not be woken by a socket that is always ready. */
-            u->blocked = false;
-            conn_watch(&u->conn, !u->paused, false);
+            write_failed(u);
             return;
         }
-        chain_skip(&u->out, &u->worker->chunks, put);
-        if (u->state == UPSTREAM_READY)
-            count_written(u, put);
-        if (put < all)
-            break;
+        upstream_took(u, put);
     }
-    u->blocked = u->out.len > 0;
-    if (u->blocked != u->conn.watching_write)
-        conn_watch(&u->conn, !u->paused, u->blocked);
+    after_write(u);
     if (was_blocked && u->flow->upstream_drained != NULL)
         u->flow->upstream_drained(u, before);
+}
+
+void upstream_flushed(struct upstream *u, enum err err, bool all)
+{
+    if (!is_connected(u))
+        return;
+    if (err != ERR_NONE && err != ERR_AGAIN)
+        write_failed(u);
+    else if (all)
+        upstream_flush(u);
+    else
+        after_write(u);
 }

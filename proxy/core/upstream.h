@@ -55,6 +55,7 @@ struct upstream {
     int connect_errno;    /* why */
     bool paused;          /* it is not read from, see upstream_pause() */
     bool blocked;         /* the socket took less than was there */
+    bool reads_much;      /* the last read brought a long piece */
     bool reads_on;        /* there is more to read than the socket tells */
     bool gathers;         /* the socket tells only when much has come */
     bool spares;        /* kept by the flow: no more than pass_to has room for is passed at once */
@@ -105,7 +106,15 @@ void upstream_emigrate(struct upstream *u);
 void upstream_immigrate(struct upstream *u, struct worker *w);
 
 /* For the worker. */
+/* As session_read() and what follows it. */
+void upstream_read(struct upstream *u);
+bool upstream_reads_pieces(const struct upstream *u);
+void upstream_was_read(struct upstream *u, enum err err, struct slice bytes);
 void upstream_flush(struct upstream *u);
+/* As session_offers() and what follows it. */
+bool upstream_offers(const struct upstream *u);
+void upstream_took(struct upstream *u, size_t put);
+void upstream_flushed(struct upstream *u, enum err err, bool all);
 void upstream_free(struct upstream *u);
 void upstream_tick(struct upstream *u, uint64_t now_us);
 /* By the clock of those that gather: what came is taken, if it was too little to be told of. */

@@ -1,6 +1,7 @@
 /* See worker.h. */
 #include "proxy/core/worker.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
 #include "proxy/core/session.h"
+#include "proxy/core/turn_output.h"
 #include "proxy/core/upstream.h"
 
 static const struct {
@@ -220,6 +222,20 @@ void worker_set_limits(struct worker *w)
     w->max_bytes = settings->max_memory_bytes / w->count;
 }
 
+void worker_use_ring(struct worker *w)
+{
+    bool wanted = w->assembly->snapshot->proxy.io_uring, open = w->ring.fd >= 0;
+
+    if (open && !wanted)
+        ring_close(&w->ring);
+    if (open || !wanted)
+        return;
+    ring_open(&w->ring);
+    if (w->ring.fd < 0 && w->index == 0)
+        log_event(LOG_INFO, "the kernel has no io_uring for us: each socket takes its own calls",
+                  log_text("reason", strerror(errno)));
+}
+
 void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assembly *assembly)
 {
     struct event_config *config = event_config_new();
@@ -235,6 +251,7 @@ void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assemb
     chunk_pool_init(&w->chunks);
     w->shorts.size = WORKER_SHORT_BYTES;
     conn_pipe_open(&w->pipe);
+    w->ring.fd = -1;
     w->random = (uint32_t)clock_now_us() * 2654435761u + index * 40503u + 1;
     list_init(&w->sessions);
     list_init(&w->upstreams);
@@ -268,6 +285,8 @@ void worker_fini(struct worker *w)
     chunk_pool_fini(&w->chunks);
     slab_fini(&w->shorts);
     conn_pipe_close(&w->pipe);
+    ring_close(&w->ring);
+    free(w->input.pieces);
     free(w->scratch);
     assembly_unref(&w->assembly);
 }
@@ -297,18 +316,7 @@ static void end_turn(struct worker *w)
         list_remove(link);
         list_append(&written, link);
     }
-    while ((link = list_first(&written)) != NULL) { /* some come again, in the next turn */
-        list_remove(link);
-        upstream_flush(LIST_ITEM(link, struct upstream, flush));
-    }
-    while ((link = list_first(&fed)) != NULL) {
-        struct session *s = LIST_ITEM(link, struct session, due);
-
-        list_remove(link);
-        session_flush(s);
-        if (session_wants_feed(s))
-            session_wants_flush(s); /* its turn comes */
-    }
+    turn_output(w, &written, &fed);
     defend_memory(w);
     worker_free_the_dead(w);
     counter_add(&w->shared.turns, 1);
@@ -338,6 +346,7 @@ void worker_turn(struct worker *w)
     w->now_is_known = false;
     w->came_now = 0;
     event_base_loop(w->base, more ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);
+    turn_input(w);
     end_turn(w);
     if (w->peak_now < w->active_sessions)
         w->peak_now = w->active_sessions;

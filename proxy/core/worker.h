@@ -16,8 +16,10 @@
 #include "proxy/base/metric.h"
 #include "proxy/core/assembly.h"
 #include "proxy/core/spacing.h"
+#include "proxy/core/turn_input.h"
 #include "proxy/io/conn.h"
 #include "proxy/io/resolve.h"
+#include "proxy/io/ring.h"
 
 enum close_reason {
 #define CLOSE(name, is_error, text) CLOSE_##name,
@@ -50,7 +52,9 @@ struct worker {
     struct assembly *assembly; /* counted reference; changed between two turns only */
     uint8_t *scratch;          /* what one read may bring */
     struct conn_pipe pipe;     /* empty between two calls */
-    uint64_t now_us;           /* of this turn; see worker_now_us() */
+    struct ring ring;          /* empty between two calls; opened in the worker's own thread */
+    struct turn_input input;
+    uint64_t now_us; /* of this turn; see worker_now_us() */
     bool now_is_known;
     uint64_t turn_us; /* when the last turn began that was spaced, or could have been */
     struct chunk_pool chunks;
@@ -94,6 +98,8 @@ void worker_turn(struct worker *w);
 void worker_free_the_dead(struct worker *w);
 /* Its share of the process's limits, from the snapshot. */
 void worker_set_limits(struct worker *w);
+/* Has a ring or not, as the snapshot says and the kernel lets it; in the worker's own thread. */
+void worker_use_ring(struct worker *w);
 /* Memory outside of chains that a session or upstream holds: counted against max_memory. */
 static inline void worker_hold(struct worker *w, size_t bytes)
 {

@@ -130,17 +130,31 @@ void conn_watch(struct conn *c, bool read, bool write)
     event_add(&c->event, NULL);
 }
 
+enum err conn_was_read(int result, size_t *got)
+{
+    if (result > 0) {
+        *got = (size_t)result;
+        return ERR_NONE;
+    }
+    if (result == 0)
+        return ERR_CLOSED;
+    return result == -EAGAIN || result == -EINTR ? ERR_AGAIN : ERR_SYSTEM;
+}
+
+enum err conn_was_written(int result, size_t *put)
+{
+    if (result >= 0) {
+        *put = (size_t)result;
+        return ERR_NONE;
+    }
+    return result == -EAGAIN || result == -EINTR ? ERR_AGAIN : ERR_CLOSED;
+}
+
 static enum err receive(struct conn *c, void *at, size_t len, int flags, size_t *got)
 {
     ssize_t n = recv(c->fd, at, len, flags);
 
-    if (n > 0) {
-        *got = (size_t)n;
-        return ERR_NONE;
-    }
-    if (n == 0)
-        return ERR_CLOSED;
-    return errno == EAGAIN || errno == EINTR ? ERR_AGAIN : ERR_SYSTEM;
+    return conn_was_read(n < 0 ? -errno : (int)n, got);
 }
 
 enum err conn_read(struct conn *c, void *at, size_t len, size_t *got)
@@ -216,11 +230,7 @@ enum err conn_write(struct conn *c, const struct iovec *places, int count, size_
 
         n = sendmsg(c->fd, &message, MSG_NOSIGNAL);
     }
-    if (n >= 0) {
-        *put = (size_t)n;
-        return ERR_NONE;
-    }
-    return errno == EAGAIN || errno == EINTR ? ERR_AGAIN : ERR_CLOSED;
+    return conn_was_written(n < 0 ? -errno : (int)n, put);
 }
 
 /* ---- pipes ---- */

@@ -59,6 +59,19 @@ enum err conn_peek(struct conn *c, void *at, size_t len, size_t *got) MUST_CHECK
 size_t conn_room(const struct conn *c);
 /* ERR_NONE with *put possibly short of all; ERR_AGAIN; ERR_CLOSED, ERR_TLS. */
 enum err conn_write(struct conn *c, const struct iovec *places, int count, size_t *put) MUST_CHECK;
+/* What a read or write of a plain socket is that another made for it: `result` is what recv() or
+ * send() would have returned, with -errno in place of -1. */
+enum err conn_was_read(int result, size_t *got) MUST_CHECK;
+enum err conn_was_written(int result, size_t *put) MUST_CHECK;
+static inline size_t conn_places_bytes(const struct iovec *places, int count)
+{
+    size_t sum = 0;
+
+    for (int i = 0; i < count; i++)
+        sum += places[i].iov_len;
+    return sum;
+}
+
 /* Bytes on their way from one plain socket to another inside the kernel, without a copy.  What was
  * taken in is put or read out before the next take. */
 struct conn_pipe {

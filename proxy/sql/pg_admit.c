@@ -64,8 +64,8 @@ static void PRINTF_LIKE(2, 3) note_why(struct pg_admit *a, const char *format, .
             *c = ' ';
 }
 
-/* `message` is what the client is told; `why` too, if nothing else is noted yet.  Nothing is kept of
- * a secret that was right where something else is not: a certificate of another user. */
+/* `message` is what the client is told; `why` too, if nothing else is noted yet.  Nothing is kept
+ * of a secret that was right where something else is not: a certificate of another user. */
 static enum err refuse(struct pg_admit *a, struct buf *out, enum err err, const char *sqlstate,
                        struct slice message, struct slice detail)
 {

@@ -187,7 +187,7 @@ class Verdicts(HealthCase):
         self.assertEqual(self.sheaf.ask("STRLEN", "k1"), 2000)
         redis.kill9()
         redis.start(loading=True)
-        reply = wait_until(lambda: r if (r := self.sheaf.ask("GET", "k1")).code == "LOADING" else None)
+        reply = wait_until(lambda: r if getattr(r := self.sheaf.ask("GET", "k1"), "code", "") == "LOADING" else None)
         self.assertIn(redis.address, reply)
         self.await_state("down", reason="loading")
         redis.ask("CONFIG", "SET", "key-load-delay", "0")
