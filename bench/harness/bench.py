@@ -31,7 +31,7 @@ class Bench:
         self.results, self.peers = Results(self.reference, self.short), []
         self.cpus = Cpus(self.cpus_needed)
         self.descriptors = raise_descriptor_limit()
-        self.program = options.sheaf or str(root / "build/release/sheaf")
+        self.program = str(pathlib.Path(options.sheaf or root / "build/release/sheaf").resolve())
         self.is_terminal = sys.stderr.isatty()
 
     def start(self, processes):
