@@ -14,7 +14,7 @@ from ..setup import find
 from .servers import PASSWORD, PASSWORD_USER
 from .talk import ask, wait_until_it_answers
 
-POOL_SIZE = 10              # server connections for each server
+POOL_SIZE = 10              # server connections for reads; two replicas have half of them each
 PGPOOL_SESSIONS = 210       # it has a process for each
 
 
@@ -98,7 +98,7 @@ class Sheaf(Peer):
         path = self.write(f"[proxy]\nworkers = {self.workers}\nadmin = off\n"
                           "max_sessions = 100000\n\n[sql bench]\n"
                           f"listen = postgresql://127.0.0.1:{self.port}\n{servers}"
-                          f"reads = {self.reads}\npooling = transaction\npool_size = {POOL_SIZE}\n"
+                          f"reads = {self.reads}\npooling = transaction\npool_size = {POOL_SIZE // 2}\n"
                           "auth = trust\nuser = bench nopass\nserver_tls = off\nconsole = no\n"
                           "breaker_failures = 10000\n")
         return [self.program, "serve", path]
