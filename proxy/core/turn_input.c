@@ -71,10 +71,12 @@ void turn_input(struct worker *w)
     struct turn_input *input = &w->input;
     uint32_t count = input->count;
 
-    for (uint32_t i = 0; i < count; i++)
-        gather(w, &input->item[i]);
-    if (count > 0)
+    input->item[0].number = RING_MOST;
+    if (count > 1) { /* one alone is read as well without */
+        for (uint32_t i = 0; i < count; i++)
+            gather(w, &input->item[i]);
         ring_submit(&w->ring);
+    }
     for (uint32_t i = 0; i < count; i++)
         tell(w, &input->item[i]);
     input->count = 0;

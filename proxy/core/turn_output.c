@@ -113,11 +113,19 @@ static void write_together(struct worker *w, struct list *upstreams, struct list
     } while (writes.count == RING_MOST);
 }
 
+/* One alone is written as well without. */
+static bool are_several(const struct list *upstreams, const struct list *sessions)
+{
+    const struct list *most = list_is_empty(upstreams) ? sessions : upstreams;
+
+    return most->next != most->prev || (most == upstreams && !list_is_empty(sessions));
+}
+
 void turn_output(struct worker *w, struct list *upstreams, struct list *sessions)
 {
     struct list *link;
 
-    if (w->ring.fd >= 0)
+    if (w->ring.fd >= 0 && are_several(upstreams, sessions))
         write_together(w, upstreams, sessions);
     while ((link = list_first(upstreams)) != NULL) { /* some come again, in the next turn */
         list_remove(link);
