@@ -5,6 +5,10 @@
 #include <openssl/md5.h>
 #include <openssl/sha.h>
 
+#include "proxy/wire/sha256_whole.h"
+
+enum { WHOLE_MOST = 4096 }; /* what goes that way, see sha256_whole.h */
+
 const char DIGEST_OF_NOTHING[DIGEST_SHA256_HEX + 1] =
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -12,6 +16,10 @@ void digest_sha256(struct slice bytes, uint8_t digest[DIGEST_SHA256_BYTES])
 {
     SHA256_CTX state;
 
+    if (bytes.len <= WHOLE_MOST && sha256_whole_is_native()) {
+        sha256_whole(SHA256_WHOLE_START, 0, bytes, digest);
+        return;
+    }
     SHA256_Init(&state);
     SHA256_Update(&state, bytes.at, bytes.len);
     SHA256_Final(digest, &state);
@@ -77,13 +85,25 @@ bool digest_of_hex(struct slice hex, uint8_t *out, size_t len)
     return true;
 }
 
+/* Digits, or letters of either case from 'a' to 'f': sixteen are looked at together. */
+static bool are_sixteen(const uint8_t *at)
+{
+    uint8_t letters __attribute__((vector_size(16)));
+    uint64_t right __attribute__((vector_size(16)));
+
+    memcpy(&letters, at, sizeof(letters));
+    right = (__typeof__(right))(((letters - '0') < 10) | (((letters | 0x20) - 'a') < 6));
+    return (right[0] & right[1]) == UINT64_MAX;
+}
+
 bool digest_is_hex(struct slice hex, size_t len)
 {
     unsigned wrong = hex.len != 2 * len;
+    size_t i = 0;
 
-    for (size_t i = 0; i < hex.len && wrong == 0; i += 16) {
-        for (size_t n = i; n < hex.len && n < i + 16; n++)
-            wrong |= half_of[hex.at[n]] == 0;
-    }
+    for (; i + 16 <= hex.len && wrong == 0; i += 16)
+        wrong = !are_sixteen(hex.at + i);
+    for (; i < hex.len && wrong == 0; i++)
+        wrong = half_of[hex.at[i]] == 0;
     return wrong == 0;
 }

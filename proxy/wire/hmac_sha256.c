@@ -4,7 +4,11 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "proxy/wire/hmac_sha256.h"
 
+#include <assert.h>
+
 #include <openssl/crypto.h>
+
+#include "proxy/wire/sha256_whole.h"
 
 void hmac_sha256_begin(struct hmac_sha256 *h, struct slice key)
 {
@@ -38,19 +42,48 @@ void hmac_sha256_end(struct hmac_sha256 *h, uint8_t digest[SHA256_DIGEST_LENGTH]
     OPENSSL_cleanse(h, sizeof(*h));
 }
 
-void hmac_sha256_fold(const struct hmac_sha256 *keyed, uint8_t u[SHA256_DIGEST_LENGTH],
-                      uint8_t t[SHA256_DIGEST_LENGTH], uint32_t times)
+void hmac_sha256_of(const struct hmac_sha256 *keyed, struct slice text,
+                    uint8_t digest[SHA256_DIGEST_LENGTH])
 {
     struct hmac_sha256 h;
 
+    assert(keyed->inner.Nl == SHA256_CBLOCK * 8 && keyed->inner.num == 0);
+    if (sha256_whole_is_native()) {
+        sha256_whole(keyed->inner.h, SHA256_CBLOCK, text, digest);
+        sha256_whole(keyed->outer.h, SHA256_CBLOCK, slice_of(digest, SHA256_DIGEST_LENGTH), digest);
+        return;
+    }
+    h = *keyed;
+    hmac_sha256_add(&h, text);
+    hmac_sha256_end(&h, digest);
+}
+
+void hmac_sha256_of_start(const struct hmac_sha256 *keyed, struct hmac_sha256_start *start,
+                          struct slice text, uint8_t digest[SHA256_DIGEST_LENGTH])
+{
+    _Static_assert(sizeof(keyed->inner.h) == sizeof(start->key), "eight words");
+    assert(keyed->inner.Nl == SHA256_CBLOCK * 8 && keyed->inner.num == 0);
+    if (text.len < SHA256_CBLOCK || !sha256_whole_is_native()) {
+        hmac_sha256_of(keyed, text, digest);
+        return;
+    }
+    if (memcmp(start->block, text.at, SHA256_CBLOCK) != 0 ||
+        memcmp(start->key, keyed->inner.h, sizeof(start->key)) != 0) {
+        memcpy(start->block, text.at, SHA256_CBLOCK);
+        memcpy(start->key, keyed->inner.h, sizeof(start->key));
+        sha256_whole_block(start->key, start->block, start->after);
+    }
+    sha256_whole(start->after, 2 * (uint64_t)SHA256_CBLOCK, slice_from(text, SHA256_CBLOCK),
+                 digest);
+    sha256_whole(keyed->outer.h, SHA256_CBLOCK, slice_of(digest, SHA256_DIGEST_LENGTH), digest);
+}
+
+void hmac_sha256_fold(const struct hmac_sha256 *keyed, uint8_t u[SHA256_DIGEST_LENGTH],
+                      uint8_t t[SHA256_DIGEST_LENGTH], uint32_t times)
+{
     for (uint32_t round = 0; round < times; round++) {
-        h = *keyed;
-        SHA256_Update(&h.inner, u, SHA256_DIGEST_LENGTH);
-        SHA256_Final(u, &h.inner);
-        SHA256_Update(&h.outer, u, SHA256_DIGEST_LENGTH);
-        SHA256_Final(u, &h.outer);
+        hmac_sha256_of(keyed, slice_of(u, SHA256_DIGEST_LENGTH), u);
         for (size_t i = 0; i < SHA256_DIGEST_LENGTH; i++)
             t[i] ^= u[i];
     }
-    OPENSSL_cleanse(&h, sizeof(h));
 }

@@ -19,6 +19,20 @@ void hmac_sha256_begin(struct hmac_sha256 *h, struct slice key);
 void hmac_sha256_add(struct hmac_sha256 *h, struct slice bytes);
 void hmac_sha256_end(struct hmac_sha256 *h, uint8_t digest[SHA256_DIGEST_LENGTH]);
 
+/* Of one text, with a key that was prepared and to which nothing was added: quicker. */
+void hmac_sha256_of(const struct hmac_sha256 *keyed, struct slice text,
+                    uint8_t digest[SHA256_DIGEST_LENGTH]);
+
+/* The same of texts that begin alike: what the key and the text's first block come to is kept in
+ * `start`, which is empty when zero.  Of a different key or block it is made anew; it is as secret
+ * as the key. */
+struct hmac_sha256_start {
+    uint32_t key[8], after[8];
+    uint8_t block[SHA256_CBLOCK];
+};
+void hmac_sha256_of_start(const struct hmac_sha256 *keyed, struct hmac_sha256_start *start,
+                          struct slice text, uint8_t digest[SHA256_DIGEST_LENGTH]);
+
 /* T ^= U for each U = HMAC(U), `times` times: the inner loop of PBKDF2. */
 void hmac_sha256_fold(const struct hmac_sha256 *keyed, uint8_t u[SHA256_DIGEST_LENGTH],
                       uint8_t t[SHA256_DIGEST_LENGTH], uint32_t times);

@@ -179,10 +179,7 @@ static char *prepare(struct slice password, size_t *room)
 static void hmac_text(const struct hmac_sha256 *keyed, const char *text,
                       uint8_t digest[SCRAM_KEY_BYTES])
 {
-    struct hmac_sha256 h = *keyed;
-
-    hmac_sha256_add(&h, slice_text(text));
-    hmac_sha256_end(&h, digest);
+    hmac_sha256_of(keyed, slice_text(text), digest);
 }
 
 /* RFC 5802's Hi(): PBKDF2 with one block. */

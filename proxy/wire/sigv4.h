@@ -27,17 +27,20 @@ enum {
     SIGV4_SKEW_S = 15 * 60, /* how wrong a clock may be */
     SIGV4_EXPIRES_MOST_S = 7 * 24 * 3600,
     SIGV4_CREDENTIAL_MOST = 384, /* letters of an access key's id with its scope */
+    SIGV4_STARTS = 16,           /* of a few keys at a time */
     SIGV4_SCOPE_MOST = SIGV4_DATE + SIGV4_REGION_MOST + sizeof("//s3/aws4_request"),
 };
 
 /* A thread's, kept so that nothing is allocated for a request, and so that each second is read and
- * written once; empty when zero. */
+ * written once; empty when zero.  Some of it is as secret as keys: sigv4_scratch_fini() wipes. */
 struct sigv4_scratch {
     struct buf canonical, query, names;
     struct sigv4_moment {
         int64_t seconds;
         char text[SIGV4_TIME];
     } read, written; /* the last ones */
+    /* Of a second, a region and a key all texts that are signed begin alike. */
+    struct hmac_sha256_start starts[SIGV4_STARTS];
 };
 
 void sigv4_scratch_fini(struct sigv4_scratch *scratch);

@@ -2,6 +2,8 @@
  * short and there are many. */
 #include "proxy/wire/sigv4_canonical.h"
 
+#include <openssl/crypto.h>
+
 #include "proxy/wire/http_date.h"
 
 void sigv4_scratch_fini(struct sigv4_scratch *scratch)
@@ -9,6 +11,7 @@ void sigv4_scratch_fini(struct sigv4_scratch *scratch)
     buf_fini(&scratch->canonical);
     buf_fini(&scratch->query);
     buf_fini(&scratch->names);
+    OPENSSL_cleanse(scratch->starts, sizeof(scratch->starts));
 }
 
 /* There mostly is room. */
@@ -17,19 +20,19 @@ static inline uint8_t *reserve(struct buf *b, size_t more)
     return b->cap - b->len >= more ? b->at + b->len : buf_reserve(b, more);
 }
 
-static uint8_t *put(uint8_t *to, struct slice s)
+static inline uint8_t *put(uint8_t *to, struct slice s)
 {
     if (s.len > 0)
         memcpy(to, s.at, s.len);
     return to + s.len;
 }
 
-static uint8_t *put_text(uint8_t *to, const char *text)
+static inline uint8_t *put_text(uint8_t *to, const char *text)
 {
     return put(to, slice_text(text));
 }
 
-static uint8_t *put_byte(uint8_t *to, char byte)
+static inline uint8_t *put_byte(uint8_t *to, char byte)
 {
     *to = (uint8_t)byte;
     return to + 1;
@@ -216,6 +219,35 @@ static bool is_blank(uint8_t byte)
     return byte == ' ' || byte == '\t';
 }
 
+/* Sixteen bytes, looked at together. */
+static inline bool are_blank_free(const uint8_t *at)
+{
+    uint8_t bytes __attribute__((vector_size(16)));
+    uint64_t wrong __attribute__((vector_size(16)));
+
+    memcpy(&bytes, at, sizeof(bytes));
+    wrong = (__typeof__(wrong))((bytes == ' ') | (bytes == '\t'));
+    return (wrong[0] | wrong[1]) == 0;
+}
+
+/* Values are mostly short: memchr() takes longer to call than to look. */
+static bool has_blanks(struct slice value)
+{
+    size_t i = 0;
+
+    for (; i + 16 <= value.len; i += 16) {
+        if (!are_blank_free(value.at + i))
+            return true;
+    }
+    if (value.len >= 16)
+        return !are_blank_free(value.at + value.len - 16);
+    for (; i < value.len; i++) {
+        if (is_blank(value.at[i]))
+            return true;
+    }
+    return false;
+}
+
 static uint8_t *put_collapsed(uint8_t *to, struct slice value)
 {
     const uint8_t *start = to;
@@ -239,8 +271,7 @@ void sigv4_canonical_value(struct sigv4_scratch *scratch, struct slice value, bo
     struct buf *b = &scratch->canonical;
     uint8_t *to = reserve(b, value.len + 1);
 
-    if (value.len > 0 && memchr(value.at, ' ', value.len) == NULL &&
-        memchr(value.at, '\t', value.len) == NULL)
+    if (!has_blanks(value))
         to = put(to, value);
     else
         to = put_collapsed(to, value);
@@ -264,7 +295,8 @@ void sigv4_canonical_end(struct sigv4_scratch *scratch, struct slice names, stru
 
 /* --- What is signed --------------------------------------------------------------------------- */
 
-static uint8_t *put_start(uint8_t *to, const char *algorithm, struct slice time, struct slice scope)
+static inline uint8_t *put_start(uint8_t *to, const char *algorithm, struct slice time,
+                                 struct slice scope)
 {
     to = put_byte(put_text(to, algorithm), '\n');
     to = put_byte(put(to, time), '\n');
@@ -279,14 +311,12 @@ size_t sigv4_string_write(struct slice time, struct slice scope,
     return (size_t)(put_hex(to, hash) - (uint8_t *)out);
 }
 
-void sigv4_string_sign(const struct hmac_sha256 *key, struct slice string,
-                       char signature[DIGEST_SHA256_HEX])
+void sigv4_string_sign(struct sigv4_scratch *scratch, const struct hmac_sha256 *key,
+                       struct slice string, char signature[DIGEST_SHA256_HEX])
 {
-    struct hmac_sha256 h = *key;
     uint8_t digest[DIGEST_SHA256_BYTES];
 
-    hmac_sha256_add(&h, string);
-    hmac_sha256_end(&h, digest);
+    hmac_sha256_of_start(key, &scratch->starts[key->inner.h[0] % SIGV4_STARTS], string, digest);
     digest_hex(slice_of(digest, sizeof(digest)), signature);
 }
 
@@ -294,6 +324,7 @@ void sigv4_string_sign(const struct hmac_sha256 *key, struct slice string,
 static void sign_further(const struct sigv4_seed *seed, const char *algorithm, const char *between,
                          const uint8_t hash[DIGEST_SHA256_BYTES], char signature[DIGEST_SHA256_HEX])
 {
+    uint8_t digest[DIGEST_SHA256_BYTES];
     uint8_t string[SIGV4_STRING_MOST + 2 * (DIGEST_SHA256_HEX + 1) + sizeof("-PAYLOAD")],
         *to = string;
 
@@ -302,7 +333,8 @@ static void sign_further(const struct sigv4_seed *seed, const char *algorithm, c
     to = put_byte(put(to, slice_of(seed->signature, DIGEST_SHA256_HEX)), '\n');
     to = put_text(to, between);
     to = put_hex(to, hash);
-    sigv4_string_sign(&seed->key, slice_of(string, (size_t)(to - string)), signature);
+    hmac_sha256_of(&seed->key, slice_of(string, (size_t)(to - string)), digest);
+    digest_hex(slice_of(digest, sizeof(digest)), signature);
 }
 
 void sigv4_string_sign_chunk(const struct sigv4_seed *seed, const uint8_t hash[DIGEST_SHA256_BYTES],

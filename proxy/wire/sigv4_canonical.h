@@ -56,8 +56,8 @@ enum {
 /* The string to sign, and its length. */
 size_t sigv4_string_write(struct slice time, struct slice scope,
                           const uint8_t hash[DIGEST_SHA256_BYTES], char out[SIGV4_STRING_MOST]);
-void sigv4_string_sign(const struct hmac_sha256 *key, struct slice string,
-                       char signature[DIGEST_SHA256_HEX]);
+void sigv4_string_sign(struct sigv4_scratch *scratch, const struct hmac_sha256 *key,
+                       struct slice string, char signature[DIGEST_SHA256_HEX]);
 /* The signatures of a chunk and of trailers, by the hash of either and the signature before it,
  * which is the seed's. */
 void sigv4_string_sign_chunk(const struct sigv4_seed *seed, const uint8_t hash[DIGEST_SHA256_BYTES],

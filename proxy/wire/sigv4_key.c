@@ -31,8 +31,8 @@ static void hmac_of(struct slice key, struct slice text, uint8_t out[SHA256_DIGE
     struct hmac_sha256 h;
 
     hmac_sha256_begin(&h, key);
-    hmac_sha256_add(&h, text);
-    hmac_sha256_end(&h, out);
+    hmac_sha256_of(&h, text, out);
+    OPENSSL_cleanse(&h, sizeof(h));
 }
 
 void sigv4_key_make(struct slice secret, struct slice date, struct slice region,

@@ -129,7 +129,8 @@ static enum err sign(struct signing *s, struct slice payload, char signature[DIG
                               i + 1 == s->count || !s->fields[i + 1].is_again);
     }
     sigv4_canonical_end(scratch, s->names, payload, hash);
-    sigv4_string_sign(sigv4_keys_get(s->signer->keys, s->signer->secret,
+    sigv4_string_sign(scratch,
+                      sigv4_keys_get(s->signer->keys, s->signer->secret,
                                      slice_of(s->time.at, SIGV4_DATE), s->signer->region),
                       slice_of(string, sigv4_string_write(s->time, scope_of(s), hash, string)),
                       signature);
@@ -147,7 +148,7 @@ static void fill_seed(const struct signing *s, const char signature[DIGEST_SHA25
     memcpy(seed->signature, signature, DIGEST_SHA256_HEX);
 }
 
-static uint8_t *put(uint8_t *to, struct slice s)
+static inline uint8_t *put(uint8_t *to, struct slice s)
 {
     if (s.len > 0)
         memcpy(to, s.at, s.len);
@@ -159,26 +160,18 @@ static void put_lines(const struct signing *s, struct slice payload,
                       const char signature[DIGEST_SHA256_HEX], struct buf *out)
 {
     struct slice token = s->signer->token;
-    const struct {
-        const char *before;
-        struct slice text;
-    } parts[] = {
-        { "x-amz-date: ", s->time },
-        { "\r\nx-amz-content-sha256: ", payload },
-        { token.len > 0 ? "\r\nx-amz-security-token: " : "", token },
-        { "\r\nAuthorization: AWS4-HMAC-SHA256 Credential=", s->signer->id },
-        { "/", scope_of(s) },
-        { ", SignedHeaders=", s->names },
-        { ", Signature=", slice_of(signature, DIGEST_SHA256_HEX) },
-        { "\r\n", { 0 } },
-    };
     size_t room = payload.len + token.len + s->signer->id.len + s->names.len + 512;
     uint8_t *to = buf_reserve(out, room), *start = to;
 
-    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
-        to = put(to, slice_text(parts[i].before));
-        to = put(to, parts[i].text);
-    }
+    to = put(put(to, slice_text("x-amz-date: ")), s->time);
+    to = put(put(to, slice_text("\r\nx-amz-content-sha256: ")), payload);
+    if (token.len > 0)
+        to = put(put(to, slice_text("\r\nx-amz-security-token: ")), token);
+    to = put(to, slice_text("\r\nAuthorization: AWS4-HMAC-SHA256 Credential="));
+    to = put(put(put(to, s->signer->id), slice_text("/")), scope_of(s));
+    to = put(put(to, slice_text(", SignedHeaders=")), s->names);
+    to = put(put(to, slice_text(", Signature=")), slice_of(signature, DIGEST_SHA256_HEX));
+    to = put(to, slice_text("\r\n"));
     assert((size_t)(to - start) <= room);
     buf_grow(out, (size_t)(to - start));
 }

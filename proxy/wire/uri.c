@@ -84,6 +84,20 @@ void uri_put_encoded(struct buf *b, struct slice plain, enum uri_keep keep)
     buf_grow(b, uri_encode(plain, keep, buf_reserve(b, 3 * plain.len)));
 }
 
+/* Sixteen bytes, looked at together. */
+static bool are_kept(const uint8_t *at, uint8_t bits)
+{
+    uint8_t bytes __attribute__((vector_size(16)));
+    uint64_t right __attribute__((vector_size(16)));
+    uint8_t slash = bits & SLASH ? '/' : '.';
+
+    memcpy(&bytes, at, sizeof(bytes));
+    right =
+        (__typeof__(right))((((bytes | 0x20) - 'a') < 26) | ((bytes - '0') < 10) | (bytes == '-') |
+                            (bytes == '_') | (bytes == '.') | (bytes == '~') | (bytes == slash));
+    return (right[0] & right[1]) == UINT64_MAX;
+}
+
 enum err uri_put_canonical(struct buf *b, struct slice encoded, enum uri_keep keep)
 {
     uint8_t *out = buf_reserve(b, 3 * encoded.len), bits = keep_of(keep);
@@ -93,6 +107,11 @@ enum err uri_put_canonical(struct buf *b, struct slice encoded, enum uri_keep ke
         size_t from = at, taken;
         uint8_t byte;
 
+        while (at + 16 <= encoded.len && are_kept(encoded.at + at, bits))
+            at += 16;
+        if (encoded.len >= 16 && encoded.len - at < 16 &&
+            are_kept(encoded.at + encoded.len - 16, bits))
+            at = encoded.len;
         while (at < encoded.len && kept[encoded.at[at]] & bits) /* nearly all of them */
             at++;
         memcpy(out + len, encoded.at + from, at - from);

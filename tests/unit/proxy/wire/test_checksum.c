@@ -185,6 +185,11 @@ static void what_is_no_letter_is_found_at_any_place(void)
     for (size_t i = 0; i < sizeof(text); i++) {
         memset(text, 'a', sizeof(text));
         CHECK(digest_is_hex(slice_of(text, sizeof(text)), 32));
+        for (int byte = 0; byte < 256; byte++) {
+            text[i] = (char)byte;
+            CHECK_INT(digest_is_hex(slice_of(text, sizeof(text)), 32),
+                      byte != 0 && strchr("0123456789abcdefABCDEF", byte) != NULL);
+        }
         text[i] = 'g';
         CHECK(!digest_is_hex(slice_of(text, sizeof(text)), 32));
         CHECK(!digest_of_hex(slice_of(text, sizeof(text)), out, 32));

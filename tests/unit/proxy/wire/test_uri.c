@@ -73,6 +73,27 @@ static void only_unreserved_bytes_stay(void)
     CHECK_BYTES(buf_all(&out), bytes("/a%20b/%2F"));
 }
 
+/* Of long texts sixteen are looked at together. */
+static void a_byte_is_kept_or_encoded_wherever_it_stands(void)
+{
+    for (unsigned byte = 0; byte < 256; byte++) {
+        for (size_t len = 15; len <= 50; len += 7) {
+            for (size_t place = 0; place < len && byte != '%'; place++) {
+                uint8_t text[50], expected[150];
+
+                memset(text, 'z', len);
+                text[place] = (uint8_t)byte;
+                for (int keep = URI_KEEP_UNRESERVED; keep <= URI_KEEP_SLASH; keep++) {
+                    size_t expected_len = uri_encode(slice_of(text, len), keep, expected);
+
+                    CHECK_BYTES(canonical(slice_of(text, len), keep),
+                                slice_of(expected, expected_len));
+                }
+            }
+        }
+    }
+}
+
 /* Whatever way a client writes a key, it is signed in one. */
 static void all_ways_to_write_a_path_have_one_canonical_form(void)
 {
@@ -129,6 +150,7 @@ int main(void)
     RUN(a_text_may_be_decoded_where_it_stands);
     RUN(a_percent_needs_two_digits);
     RUN(only_unreserved_bytes_stay);
+    RUN(a_byte_is_kept_or_encoded_wherever_it_stands);
     RUN(all_ways_to_write_a_path_have_one_canonical_form);
     RUN(a_query_is_split_before_it_is_decoded);
     RUN(a_query_has_no_more_items_than_fit);

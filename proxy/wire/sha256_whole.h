@@ -1,0 +1,24 @@
+/* SHA-256 of texts that lie whole in memory, by the processor's own instructions where it has them:
+ * of a signature's texts, four to five blocks, half the time went into OpenSSL's beginning and
+ * ending of each.  Long bodies are OpenSSL's: there it is as fast. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proxy/base/slice.h"
+
+enum { SHA256_WHOLE_BYTES = 32, SHA256_WHOLE_BLOCK = 64 };
+
+/* Nothing was hashed yet. */
+extern const uint32_t SHA256_WHOLE_START[8];
+
+/* Has it the instructions?  Otherwise those below must not be called. */
+bool sha256_whole_is_native(void);
+/* Where one block leads from `state`. */
+void sha256_whole_block(const uint32_t state[8], const uint8_t block[SHA256_WHOLE_BLOCK],
+                        uint32_t after[8]);
+/* The hash of `before` bytes, of which there are whole blocks and which led to `state`, and of
+ * `text` behind them.  `state` is read, then `out` is written: they may be the same. */
+void sha256_whole(const uint32_t state[8], uint64_t before, struct slice text,
+                  uint8_t out[SHA256_WHOLE_BYTES]);
