@@ -173,6 +173,8 @@ void sql_session_let_go(struct sql_session *s)
         sql_upstream_close(u);
         return;
     }
+    if (u->status != PG_STATUS_IDLE)
+        sql_settings_undo(u);
     sql_lease_drop(u);
     sql_upstream_reset(u, s->pins != 0 || sql_account_pooling(s->account) == SQL_POOLING_SESSION);
 }

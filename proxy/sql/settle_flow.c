@@ -234,6 +234,14 @@ static void set_upstream(struct sql_upstream *u, const struct pg_settings *setti
     u->settings = settings;
 }
 
+void sql_settings_undo(struct sql_upstream *u)
+{
+    struct pg_settings_session *settings = &u->lessee->settings;
+
+    pg_settings_session_rollback(u->endpoint->side->interned, settings);
+    set_upstream(u, pg_settings_session_effective(settings));
+}
+
 /* RESET goes back to what the client began with; the server went back to its own preset, unless it
  * was told in other words. */
 static void follow_server(struct sql_upstream *u, const struct statement *st, bool reworded)

@@ -651,6 +651,8 @@ void sql_probe_ended(struct sql_upstream *u);
 /* The server is set as the session has it, by what is put in front of what it asks.  False: it
  * is so already. */
 bool sql_settings_apply(struct sql_upstream *u, const struct pg_settings *wanted);
+/* The session leaves it within a transaction, which is not to be: what that has set is undone. */
+void sql_settings_undo(struct sql_upstream *u);
 
 /* route_flow.c */
 /* The text; or, where the client's encoding hides what is in it, one as long that does not. */

@@ -234,6 +234,21 @@ class Settings(Pooled):
         self.assertEqual((answer.errors, answer.rows), (["22023"] * 3, []))
         self.assertEqual(second.value("SELECT count(*) FROM t WHERE v = 'as who?'"), "0")
 
+    def test_who_leaves_within_a_transaction_leaves_nothing_of_what_it_set(self):
+        """Nor does the next find what was undone with it."""
+        for before, within in (("SET ROLE other", "RESET ROLE"), ("SET ROLE other", "SET LOCAL ROLE NONE"), ("SELECT 1", "SET ROLE other"),
+                               ("SET search_path = two", "SET search_path = one"), ("SET search_path = two", "RESET ALL"),
+                               ("SET search_path = two", "SET LOCAL search_path TO DEFAULT"), ("SELECT 1", "SELECT 1/0; SET search_path = two")):
+            for wanted in ({}, {"search_path": "two"}, {"search_path": "one"}):
+                with self.subTest(before=before, within=within, wanted=wanted):
+                    with self.session() as session:
+                        session.ask(before)
+                        session.ask("BEGIN")
+                        session.ask(within)
+                    with self.session(options=wanted) as session:
+                        self.assertEqual(session.ask("SELECT current_user, current_setting('search_path')").rows,
+                                         [["app", wanted.get("search_path", '"$user", public')]])
+
     def test_roles(self):
         self.asked("SELECT current_user, session_user", "SET ROLE other", "SELECT current_user, session_user", "SHOW role", "RESET ROLE",
                    "SELECT current_user", "BEGIN", "SET LOCAL ROLE other", "SELECT current_user", "COMMIT", "SELECT current_user",
