@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proxy/memory/redis_glob.h"
 #include "proxy/memory/redis_local.h"
 #include "proxy/wire/resp_reader.h"
 #include "shard/hash.h"
+#include "shard/redis_glob.h"
 
 #define NO_CLUSTER "ERR This instance has cluster support disabled"
 

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "proxy/memory/redis_glob.h"
+#include "shard/redis_glob.h"
 
 void verb_del(struct verb_call *c)
 {

@@ -1,5 +1,5 @@
 /* See redis_glob.h.  No recursion: on a mismatch, only the last star is given one byte more. */
-#include "proxy/memory/redis_glob.h"
+#include "shard/redis_glob.h"
 
 #include <ctype.h>
 
