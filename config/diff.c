@@ -49,13 +49,23 @@ static void match_listeners(struct diff *d, const struct snapshot *was, const st
     }
 }
 
+/* With the classes of its keys. */
+static void print_whole(const struct pool_settings *pool, struct buf *out)
+{
+    print_pool(pool, true, out);
+    if (pool->kind != POOL_MEMORY)
+        return;
+    for (uint32_t i = 0; i < memory_pool_of(pool)->class_count; i++)
+        print_class(memory_pool_of(pool)->classes[i], out);
+}
+
 static bool is_same_pool(const struct pool_settings *a, const struct pool_settings *b)
 {
     struct buf a_text = { 0 }, b_text = { 0 };
     bool same;
 
-    print_pool(a, true, &a_text);
-    print_pool(b, true, &b_text);
+    print_whole(a, &a_text);
+    print_whole(b, &b_text);
     same = slice_is(buf_all(&a_text), buf_all(&b_text));
     explicit_bzero(a_text.at, a_text.len); /* passwords */
     explicit_bzero(b_text.at, b_text.len);

@@ -68,8 +68,9 @@ struct draft {
     struct place place;
     const struct option *table; /* NULL: a section that is refused, its lines are not looked at */
     void *settings;             /* the pool below, or the snapshot's proxy settings */
-    struct pool_settings *pool; /* the base of it; NULL for [proxy] */
+    struct pool_settings *pool; /* the base of it; NULL for [proxy] and classes */
     const struct draft_kind *kind; /* likewise */
+    struct key_class *key_class;   /* it is a class; else NULL */
     struct draft_line *lines, **lines_end;
     struct place seen[DRAFT_OPTIONS_MOST]; /* where each option was given; line 0: not */
 };
@@ -96,6 +97,11 @@ enum err draft_set_word(struct loading *l, const struct option *option, void *se
 
 /* Makes the snapshot's pools, listeners, endpoints and users. */
 void draft_build(struct loading *l);
+/* The classes, once the pools are there; draft_build() does it. */
+void draft_build_classes(struct loading *l);
+void draft_check_class(struct loading *l, const struct draft *d);
+/* Do keys of some class go to this pool's shards? */
+bool draft_is_classes_pool(const struct loading *l, const struct pool_settings *pool);
 /* Looks at what no single line tells. */
 void draft_check(struct loading *l);
 

@@ -329,4 +329,5 @@ void draft_build(struct loading *l)
     for (struct draft *d = l->drafts; d != NULL; d = d->next)
         if (d->pool != NULL)
             build_pool(l, d);
+    draft_build_classes(l);
 }

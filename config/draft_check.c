@@ -22,7 +22,8 @@ bool draft_is_given(const struct draft *d, const char *option_name)
 static void check_lines(struct loading *l, const struct draft *d)
 {
     for (const char *const *name = d->kind->needed; *name != NULL; name++)
-        if (!draft_is_given(d, *name))
+        if (!draft_is_given(d, *name) &&
+            !(strcmp(*name, "listen") == 0 && draft_is_classes_pool(l, d->pool)))
             problems_error(l->problems, d->place, "[%s] has no \"%s\" line", d->title, *name);
 }
 
@@ -233,7 +234,7 @@ static void check_pool(struct loading *l, const struct draft *d)
 static struct place admin_place(const struct loading *l)
 {
     for (const struct draft *d = l->drafts; d != NULL; d = d->next)
-        if (d->table != NULL && d->pool == NULL)
+        if (d->table == tables_proxy)
             return draft_place(d, "admin");
     return l->snapshot->proxy.place;
 }
@@ -302,6 +303,8 @@ void draft_check(struct loading *l)
         any = any || d->pool != NULL || d->table == NULL;
         if (d->pool != NULL)
             check_pool(l, d);
+        if (d->key_class != NULL)
+            draft_check_class(l, d);
     }
     if (!any && l->problems->errors == 0)
         problems_error(l->problems, (struct place){ .file = l->snapshot->file },

@@ -111,10 +111,28 @@ static void begin_pool(struct loading *l, struct draft *d, const struct draft_ki
     option_set_presets(d->table, d->settings, l->arena);
 }
 
+static void begin_class(struct loading *l, struct draft *d, const char *name)
+{
+    struct key_class *c;
+
+    if (name == NULL || !is_pool_name(name)) {
+        problems_error(l->problems, d->place,
+                       "a class needs a name of 1 to 64 letters, digits, \"-\", \"_\" or \".\": "
+                       "[class NAME]");
+        return;
+    }
+    c = d->key_class = arena_new(l->arena, sizeof(*c));
+    c->name = name;
+    c->place = d->place;
+    d->settings = c;
+    d->table = tables_class;
+    option_set_presets(d->table, d->settings, l->arena);
+}
+
 static void begin_unknown(struct loading *l, struct draft *d, const char *kind)
 {
-    static const char *const KINDS[] = { "proxy", "memory", "sql", "blob", NULL };
-    static const char *const LATER[] = { "class", "search", NULL };
+    static const char *const KINDS[] = { "proxy", "memory", "sql", "blob", "class", NULL };
+    static const char *const LATER[] = { "search", NULL };
     struct buf text = { 0 };
 
     for (size_t i = 0; LATER[i] != NULL; i++) {
@@ -174,6 +192,8 @@ static void *begin_section(void *owner, struct place place, const char *text)
                        first->place.file, first->place.line);
     else if (strcmp(kind, "proxy") == 0)
         begin_proxy(l, d, name);
+    else if (strcmp(kind, "class") == 0)
+        begin_class(l, d, name);
     else if (draft_kind_find(kind) != NULL)
         begin_pool(l, d, draft_kind_find(kind), name);
     else
@@ -184,26 +204,35 @@ static void *begin_section(void *owner, struct place place, const char *text)
 }
 
 /* An option that is right elsewhere is told so; of others the nearest one of this section. */
+static void suggest_home(const struct draft *d, const char *name, struct buf *text)
+{
+    const struct draft_kind *own = d->kind != NULL ? d->kind : &draft_memory;
+
+    if (option_find(tables_proxy, name) != NULL)
+        buf_text(text, "; it belongs to [proxy]");
+    else if (option_find(own->endpoint_url, name) != NULL)
+        buf_format(text, "; it belongs to the URL of a %s, behind a \"?\"",
+                   own == &draft_memory ? "shard" : "server");
+    else if (option_find(own->listen_url, name) != NULL)
+        buf_text(text, "; it belongs to the URL of a listener, behind a \"?\"");
+    else if (option_find(tables_memory, name) != NULL)
+        buf_text(text, "; it belongs to a pool, [memory NAME]");
+    else if (option_find(tables_sql, name) != NULL)
+        buf_text(text, "; it belongs to a pool, [sql NAME]");
+    else
+        option_suggest(d->table, name, text);
+}
+
 static void refuse_name(struct loading *l, const struct draft *d, struct place place,
                         const char *name)
 {
-    const struct draft_kind *own = d->kind != NULL ? d->kind : &draft_memory;
     struct buf text = { 0 };
 
     buf_format(&text, "unknown option \"%s\" in [%s]", name, d->title);
-    if (option_find(tables_proxy, name) != NULL)
-        buf_text(&text, "; it belongs to [proxy]");
-    else if (option_find(own->endpoint_url, name) != NULL)
-        buf_format(&text, "; it belongs to the URL of a %s, behind a \"?\"",
-                   own == &draft_memory ? "shard" : "server");
-    else if (option_find(own->listen_url, name) != NULL)
-        buf_text(&text, "; it belongs to the URL of a listener, behind a \"?\"");
-    else if (option_find(tables_memory, name) != NULL)
-        buf_text(&text, "; it belongs to a pool, [memory NAME]");
-    else if (option_find(tables_sql, name) != NULL)
-        buf_text(&text, "; it belongs to a pool, [sql NAME]");
-    else
+    if (d->key_class != NULL)
         option_suggest(d->table, name, &text);
+    else
+        suggest_home(d, name, &text);
     problems_error(l->problems, place, "%.*s", (int)text.len, (char *)text.at);
     buf_fini(&text);
 }

@@ -161,6 +161,38 @@ void print_pool(const struct pool_settings *pool, bool secrets, struct buf *out)
     put_options(kind->table, pool, kind->size, secrets, out);
 }
 
+static void put_match(const struct key_match *m, struct buf *out)
+{
+    switch (m->kind) {
+    case KEY_MATCH_FIRST_BYTE:
+        buf_format(out, m->low == m->high ? "first_byte = %02x" : "first_byte = %02x-%02x", m->low,
+                   m->high);
+        break;
+    case KEY_MATCH_PATTERN:
+        buf_text(out, "pattern = ");
+        words_print(m->text, out);
+        break;
+    case KEY_MATCH_PREFIX:
+        buf_text(out, m->is_hex ? "prefix_hex = " : "prefix = ");
+        for (size_t i = 0; i < m->text.len && m->is_hex; i++)
+            buf_format(out, "%02x", m->text.at[i]);
+        if (!m->is_hex)
+            words_print(m->text, out);
+        break;
+    }
+    buf_text(out, "\n");
+}
+
+void print_class(const struct key_class *c, struct buf *out)
+{
+    buf_format(out, "[class %s]\n", c->name);
+    for (uint32_t i = 0; i < c->in_count; i++)
+        buf_format(out, "in = %s\n", c->in[i]->base.name);
+    for (uint32_t i = 0; i < c->match_count; i++)
+        put_match(&c->matches[i], out);
+    put_options(tables_class, c, sizeof(*c), true, out);
+}
+
 void config_check_print(const struct snapshot *s, FILE *out)
 {
     struct buf text = { 0 };
@@ -169,6 +201,10 @@ void config_check_print(const struct snapshot *s, FILE *out)
     for (uint32_t i = 0; i < s->pool_count; i++) {
         buf_text(&text, "\n");
         print_pool(s->pools[i], false, &text);
+    }
+    for (uint32_t i = 0; i < s->class_count; i++) {
+        buf_text(&text, "\n");
+        print_class(s->classes[i], &text);
     }
     fwrite(text.at, 1, text.len, out);
     buf_fini(&text);
@@ -237,6 +273,7 @@ void config_document(const struct config_vocabulary *vocabulary, FILE *out)
     document_table("`[memory NAME]`", tables_memory, vocabulary, out);
     document_table("`shard` URLs, behind the `?`", tables_shard_url, vocabulary, out);
     document_table("`listen` URLs, behind the `?`", tables_listen_url, vocabulary, out);
+    document_table("`[class NAME]`", tables_class, vocabulary, out);
     document_table("`[sql NAME]`", tables_sql, vocabulary, out);
     document_table("`primary` and `replica` URLs, behind the `?`", tables_server_url, vocabulary,
                    out);

@@ -7,3 +7,4 @@
 /* A section as a file would say it; with `secrets`, equal text means equal in every respect. */
 void print_proxy(const struct proxy_settings *proxy, struct buf *out);
 void print_pool(const struct pool_settings *pool, bool secrets, struct buf *out);
+void print_class(const struct key_class *c, struct buf *out);

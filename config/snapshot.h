@@ -195,8 +195,42 @@ struct pool_settings {
     struct health_settings health;
 };
 
+/* How the keys of a class are told: one line of its section. */
+enum key_match_kind { KEY_MATCH_PREFIX, KEY_MATCH_FIRST_BYTE, KEY_MATCH_PATTERN };
+
+struct key_match {
+    enum key_match_kind kind;
+    struct slice text; /* of a prefix or pattern */
+    uint8_t low, high; /* of a first byte, both included */
+    bool is_hex;       /* as the prefix was written */
+};
+
+enum key_access { KEY_ACCESS_FULL, KEY_ACCESS_READ_ONLY, KEY_ACCESS_FORBIDDEN };
+
+struct memory_pool;
+
+/* Keys of memory pools that are treated alike, [class NAME].  A key is of the first class of its
+ * pool that it fits, in the order of the file. */
+struct key_class {
+    const char *name; /* as metrics, hot keys and slow requests have it */
+    struct place place;
+    const struct memory_pool **in; /* whose keys; none: of all memory pools */
+    uint32_t in_count;
+    struct key_match *matches; /* at least one; any is enough */
+    uint32_t match_count;
+    const char *pool_name;
+    const struct memory_pool *pool; /* whose shards have its keys; NULL: those of the key's own */
+    enum key_access access;
+    uint64_t ttl_ms, max_ttl_ms; /* 0: none; ttl_ms is not above max_ttl_ms */
+    uint64_t max_value_bytes;    /* 0: no limit */
+    uint64_t cache_ms;           /* how old a value may be that a worker kept; 0: none is kept */
+    uint64_t cache_bytes;        /* of each worker, for such values */
+};
+
 struct memory_pool {
     struct pool_settings base;
+    const struct key_class **classes; /* of its keys, in the order of the file */
+    uint32_t class_count;
     struct user_settings *users; /* none: nobody must log in */
     uint32_t user_count;
 
@@ -416,6 +450,8 @@ struct snapshot {
     uint32_t listener_count;
     struct endpoint_settings *endpoints;
     uint32_t endpoint_count;
+    struct key_class **classes; /* in the order of the file */
+    uint32_t class_count;
     struct arena arena; /* owns all of the above and every text */
 };
 

@@ -10,6 +10,9 @@ extern const struct option tables_proxy[], tables_memory[], tables_shard_url[], 
 extern const struct option tables_sql[], tables_server_url[], tables_sql_listen_url[],
     tables_sql_user[], tables_sql_database[];
 
+/* Of struct key_class. */
+extern const struct option tables_class[];
+
 /* The same of struct blob_pool. */
 extern const struct option tables_blob[], tables_blob_url[];
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proxy/admin_blob.h"
+#include "proxy/admin_classes.h"
 #include "proxy/admin_gather.h"
 #include "proxy/admin_sql.h"
 #include "proxy/base/mem.h"
@@ -440,6 +441,7 @@ void admin_metrics_print(const struct daemon *d, struct buf *out)
     put_health(d, &endpoints, out);
     put_standings(d, &endpoints, out);
     admin_sql_metrics(d, out);
+    admin_classes_metrics(d, out);
     admin_blob_metrics(d, out);
     put_process(&g, out);
     free(pools.list);

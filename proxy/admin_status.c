@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "proxy/admin_blob.h"
+#include "proxy/admin_classes.h"
 #include "proxy/admin_gather.h"
 #include "proxy/admin_sql.h"
 #include "proxy/admin_standing.h"
@@ -202,7 +203,7 @@ static void put_blob(cJSON *object, const struct blob_pool *pool)
     admin_blob_put_pool(object, pool);
 }
 
-static void put_memory_limits(cJSON *object, const struct memory_pool *pool)
+static void put_memory(cJSON *object, const struct memory_pool *pool)
 {
     cJSON *limits = cJSON_AddObjectToObject(object, "limits");
 
@@ -214,6 +215,7 @@ static void put_memory_limits(cJSON *object, const struct memory_pool *pool)
     put_number(limits, "max_session_bytes", (double)pool->base.max_session_bytes);
     put_number(limits, "max_upstreams", pool->max_upstreams);
     put_number(limits, "max_queue", pool->max_queue);
+    admin_classes_put(object, pool);
 }
 
 static void put_sql(cJSON *object, const struct daemon *d, const struct sql_pool *pool)
@@ -258,7 +260,7 @@ static cJSON *pool_json(const struct daemon *d, const struct pool_settings *pool
         put_map(json, d, pool);
     put_figures(json, s, samples_find(s, pool->name, "", 0), false);
     if (pool->kind == POOL_MEMORY)
-        put_memory_limits(json, memory_pool_of(pool));
+        put_memory(json, memory_pool_of(pool));
     else if (pool->kind == POOL_SQL)
         put_sql_limits(json, sql_pool_of(pool));
     else
@@ -323,26 +325,6 @@ void admin_status_print(const struct daemon *d, struct buf *out)
 
 /* ---- slow requests ---- */
 
-/* Printable ASCII as it is, all else as \xHH: keys may be any bytes, JSON may not. */
-static void put_bytes(cJSON *object, const char *name, struct slice bytes)
-{
-    struct buf text = { 0 };
-
-    for (size_t i = 0; i < bytes.len; i++) {
-        uint8_t c = bytes.at[i];
-
-        if (c == '\\')
-            buf_text(&text, "\\\\");
-        else if (c >= ' ' && c <= '~')
-            buf_put(&text, &c, 1);
-        else
-            buf_format(&text, "\\x%02x", c);
-    }
-    buf_put(&text, "", 1);
-    put_text(object, name, (const char *)text.at);
-    buf_fini(&text);
-}
-
 static cJSON *slow_json(const struct slow_entry *entry)
 {
     cJSON *json = cJSON_CreateObject();
@@ -352,7 +334,8 @@ static cJSON *slow_json(const struct slow_entry *entry)
     put_number(json, "took_us", (double)entry->took_us);
     put_text(json, "pool", entry->pool);
     put_text(json, "command", entry->command);
-    put_bytes(json, "key", slice_of(entry->key, entry->key_len));
+    put_text(json, "class", entry->class);
+    admin_classes_put_bytes(json, "key", slice_of(entry->key, entry->key_len));
     cJSON_AddBoolToObject(json, "key_is_cut", entry->key_len == SLOW_KEY_BYTES);
     if (entry->endpoint[0] != '\0')
         put_number(json, "shard", entry->shard);

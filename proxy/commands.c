@@ -10,6 +10,7 @@
 #include "config/load.h"
 #include "proxy/base/mem.h"
 #include "proxy/commands_pool.h"
+#include "proxy/core/assembly.h"
 #include "proxy/vocabulary.h"
 
 /* ---- check ---- */
@@ -57,6 +58,9 @@ int command_check(int count, char **words)
 struct routing {
     const struct pool_settings *pool;
     struct shard_map *map;
+    struct key_classes *sorter;    /* NULL: the pool's keys have no classes */
+    struct shard_map **class_maps; /* by class; NULL: its keys are on the pool's own shards */
+    uint32_t class_count;
     bool is_hex;
     struct buf key; /* decoded */
 };
@@ -82,8 +86,48 @@ static bool decode(struct slice text, struct buf *out)
     return text.len % 2 == 0;
 }
 
+static bool open_routing(struct routing *r)
+{
+    const struct memory_pool *memory;
+
+    if (r->pool == NULL || commands_make_map("route", r->pool, &r->map) != ERR_NONE)
+        return false;
+    if (r->pool->kind != POOL_MEMORY)
+        return true;
+    memory = memory_pool_of(r->pool);
+    r->sorter = assembly_sorter_new(memory);
+    r->class_count = memory->class_count;
+    r->class_maps = mem_new((r->class_count + 1) * sizeof(struct shard_map *));
+    for (uint32_t i = 0; i < r->class_count; i++) {
+        const struct memory_pool *other = memory->classes[i]->pool;
+
+        if (other != NULL && other != memory &&
+            commands_make_map("route", &other->base, &r->class_maps[i]) != ERR_NONE)
+            return false;
+    }
+    return true;
+}
+
+static void close_routing(struct routing *r)
+{
+    for (uint32_t i = 0; i < r->class_count; i++)
+        shard_map_free(&r->class_maps[i]);
+    free(r->class_maps);
+    key_classes_free(&r->sorter);
+    shard_map_free(&r->map);
+    buf_fini(&r->key);
+}
+
+static uint32_t class_of(const struct routing *r, struct slice key)
+{
+    return r->sorter == NULL ? KEY_CLASSES_NONE : key_classes_find(r->sorter, key);
+}
+
 static bool print_route(struct routing *r, struct slice given)
 {
+    const struct pool_settings *pool = r->pool;
+    const struct shard_map *map = r->map;
+    uint32_t found;
     struct slice key = given;
     struct shard_place place;
 
@@ -95,14 +139,24 @@ static bool print_route(struct routing *r, struct slice given)
         }
         key = buf_all(&r->key);
     }
-    place = shard_map_find(r->map, key);
+    found = class_of(r, key);
+    if (found != KEY_CLASSES_NONE && r->class_maps[found] != NULL) {
+        pool = &memory_pool_of(r->pool)->classes[found]->pool->base;
+        map = r->class_maps[found];
+    }
+    place = shard_map_find(map, key);
     fwrite(given.at, 1, given.len, stdout);
     printf("\t%016llx\t", (unsigned long long)place.hash);
     if (place.slot == SHARD_SLOT_NONE)
         fputs("-", stdout);
     else
         printf("%u", place.slot);
-    printf("\t%u\t%s\n", place.shard, r->pool->endpoints[place.shard]->name);
+    printf("\t%u\t%s", place.shard, pool->endpoints[place.shard]->name);
+    if (found != KEY_CLASSES_NONE)
+        printf("\tclass %s", memory_pool_of(r->pool)->classes[found]->name);
+    if (pool != r->pool)
+        printf(", pool %s", pool->name);
+    fputs("\n", stdout);
     return true;
 }
 
@@ -130,15 +184,12 @@ static int route(const struct snapshot *s, const char *name, bool is_hex, char *
                                    "connection)"),
         .is_hex = is_hex,
     };
-    bool good = true;
+    bool good = open_routing(&r);
 
-    if (r.pool == NULL || commands_make_map("route", r.pool, &r.map) != ERR_NONE)
-        return COMMANDS_USAGE;
     for (int i = 0; good && i < count; i++)
         good = strcmp(keys[i], "-") == 0 ? print_routes_of_stdin(&r)
                                          : print_route(&r, slice_text(keys[i]));
-    shard_map_free(&r.map);
-    buf_fini(&r.key);
+    close_routing(&r);
     return good ? COMMANDS_FINE : COMMANDS_USAGE;
 }
 
@@ -150,11 +201,14 @@ int command_route(int count, char **words)
     struct snapshot *snapshot;
 
     if (left < 3) {
-        fputs("usage: sheaf route [--hex] FILE POOL KEY...\n"
-              "Prints key, hash, slot, shard and endpoint, separated by tabs.  KEY - reads keys "
-              "from\n"
-              "standard input, one a line; with --hex keys are given, and printed, hex-coded.\n",
-              stderr);
+        fputs(
+            "usage: sheaf route [--hex] FILE POOL KEY...\n"
+            "Prints key, hash, slot, shard and endpoint, separated by tabs.  KEY - reads keys "
+            "from\n"
+            "standard input, one a line; with --hex keys are given, and printed, hex-coded.  A "
+            "key\n"
+            "of a class has that behind it, and is told with the shard of the class's own pool.\n",
+            stderr);
         return COMMANDS_USAGE;
     }
     snapshot = commands_load(rest[0]);

@@ -56,6 +56,8 @@ compressed(${PROJECT_BINARY_DIR}/changelog ${CMAKE_INSTALL_DATADIR}/doc/sheaf)
 
 install(FILES ${PROJECT_SOURCE_DIR}/config/example.ini OPTIONAL
     DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/sheaf/examples RENAME sheaf.ini)
+install(FILES ${PROJECT_SOURCE_DIR}/config/example-stalwart.ini
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/sheaf/examples RENAME stalwart.ini)
 install(FILES ${CMAKE_CURRENT_LIST_DIR}/sheaf.service DESTINATION lib/systemd/system)
 install(FILES ${CMAKE_CURRENT_LIST_DIR}/completion.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
     RENAME sheaf)

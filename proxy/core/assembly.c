@@ -42,6 +42,39 @@ static enum err make_map(struct assembly *a, const struct pool_settings *pool, s
     return err;
 }
 
+static struct key_rule rule_of(const struct key_match *m, uint32_t answer)
+{
+    static const enum key_rule_kind KINDS[] = {
+        [KEY_MATCH_PREFIX] = KEY_RULE_PREFIX,
+        [KEY_MATCH_FIRST_BYTE] = KEY_RULE_FIRST_BYTE,
+        [KEY_MATCH_PATTERN] = KEY_RULE_PATTERN,
+    };
+
+    return (struct key_rule){
+        .kind = KINDS[m->kind], .text = m->text, .low = m->low, .high = m->high, .answer = answer
+    };
+}
+
+struct key_classes *assembly_sorter_new(const struct memory_pool *pool)
+{
+    struct key_classes *sorter;
+    struct key_rule *rules;
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < pool->class_count; i++)
+        count += pool->classes[i]->match_count;
+    if (count == 0)
+        return NULL;
+    rules = mem_new(count * sizeof(*rules));
+    count = 0;
+    for (uint32_t i = 0; i < pool->class_count; i++)
+        for (uint32_t k = 0; k < pool->classes[i]->match_count; k++)
+            rules[count++] = rule_of(&pool->classes[i]->matches[k], i);
+    sorter = key_classes_new(rules, count);
+    free(rules);
+    return sorter;
+}
+
 static bool is_stamped(const struct pool_settings *pool)
 {
     return pool->kind == POOL_MEMORY ? memory_pool_of(pool)->stamp
@@ -96,6 +129,9 @@ static enum err build(struct assembly *a, struct buf *why)
     for (uint32_t i = 0; i < s->pool_count; i++)
         if (s->pools[i]->kind != POOL_SQL)
             TRY(make_map(a, s->pools[i], why));
+    for (uint32_t i = 0; i < s->pool_count; i++)
+        if (s->pools[i]->kind == POOL_MEMORY)
+            a->sorters[i] = assembly_sorter_new(memory_pool_of(s->pools[i]));
     for (uint32_t i = 0; i < s->endpoint_count; i++)
         TRY(make_stamp(a, &s->endpoints[i]));
     for (uint32_t i = 0; i < s->endpoint_count; i++)
@@ -113,6 +149,7 @@ enum err assembly_new(struct snapshot *snapshot, uint32_t workers, struct assemb
     a->refs = 1;
     a->snapshot = snapshot;
     a->maps = mem_new(snapshot->pool_count * sizeof(struct shard_map *));
+    a->sorters = mem_new(snapshot->pool_count * sizeof(struct key_classes *));
     a->stamps = mem_new(snapshot->endpoint_count * sizeof(*a->stamps));
     a->endpoint_tls = mem_new(snapshot->endpoint_count * sizeof(struct tls_context *));
     a->listener_tls = mem_new(snapshot->listener_count * sizeof(struct tls_context *));
@@ -147,6 +184,8 @@ void assembly_unref(struct assembly **where)
         return;
     for (uint32_t i = 0; i < a->snapshot->pool_count; i++)
         shard_map_free(&a->maps[i]);
+    for (uint32_t i = 0; i < a->snapshot->pool_count; i++)
+        key_classes_free(&a->sorters[i]);
     for (uint32_t i = 0; i < a->snapshot->endpoint_count; i++) {
         buf_fini(&a->stamps[i]);
         tls_context_unref(&a->endpoint_tls[i]);
@@ -163,6 +202,7 @@ void assembly_unref(struct assembly **where)
     free(a->wanted_us);
     board_free(&a->board);
     free(a->maps);
+    free(a->sorters);
     free(a->stamps);
     free(a->endpoint_tls);
     free(a->listener_tls);

@@ -13,12 +13,14 @@
 #include "proxy/base/err.h"
 #include "proxy/core/keyring.h"
 #include "proxy/io/tls.h"
+#include "shard/key_classes.h"
 #include "shard/map.h"
 
 struct assembly {
     atomic_uint refs;
     struct snapshot *snapshot;         /* counted reference */
     struct shard_map **maps;           /* by pool number; NULL: of an sql pool */
+    struct key_classes **sorters;      /* by pool number; answers: places in the pool's classes */
     struct buf *stamps;                /* by endpoint number; empty: off */
     struct tls_context **endpoint_tls; /* by endpoint number; NULL: plain */
     struct tls_context **listener_tls; /* by listener number; NULL: plain */
@@ -39,5 +41,7 @@ void assembly_unref(struct assembly **where);
  * `members` has room for pool->endpoint_count. */
 void assembly_map_settings(const struct pool_settings *pool, struct shard_map_member *members,
                            struct shard_map_settings *out);
+/* What sorts the keys of a memory pool into its classes; NULL: there are none. */
+struct key_classes *assembly_sorter_new(const struct memory_pool *pool);
 /* The same of what a TLS context is made of; it borrows the names of the files. */
 struct tls_options assembly_tls_options(const struct tls_settings *t, enum tls_side side);

@@ -37,9 +37,11 @@ static void note_slow(const struct memory_request *r, uint64_t took_us)
     const struct memory_shard *shard = r->attempts[0].shard;
     struct slow_entry entry = { .wall_s = clock_wall_s(),
                                 .took_us = took_us,
-                                .shard = r->parts[0].shard };
+                                .shard = shard->told_index };
 
     snprintf(entry.pool, sizeof(entry.pool), "%s", r->side->settings->base.name);
+    snprintf(entry.class, sizeof(entry.class), "%s",
+             r->class_row == NULL ? "" : r->class_row->name);
     snprintf(entry.command, sizeof(entry.command), "%s", r->name == NULL ? "" : r->name);
     snprintf(entry.endpoint, sizeof(entry.endpoint), "%s", shard->name);
     if (r->session != NULL) {

@@ -191,7 +191,7 @@ void memory_attempt_start(struct memory_request *r, uint32_t part)
     bool present = p->shard < side->shard_count; /* a reload may have taken it away meanwhile */
     struct memory_shard *shard = side->shards[present ? p->shard : 0];
     struct memory_refusal refusal = { .err = ERR_DOWN,
-                                      .shard = p->shard,
+                                      .shard = present ? shard->told_index : p->shard,
                                       .endpoint = present ? shard->name : NULL,
                                       .text = "the shard was taken out of the configuration" };
 
@@ -362,11 +362,12 @@ void memory_attempt_answer(struct memory_attempt *a, struct slice reply)
 
 /* ---- failing ---- */
 
-static void log_failure(const struct memory_request *r, const struct memory_refusal *refusal)
+static void log_failure(const struct memory_request *r, const char *pool,
+                        const struct memory_refusal *refusal)
 {
     log_event(LOG_WARN, "request failed",
               log_text("endpoint", refusal->endpoint == NULL ? "" : refusal->endpoint),
-              log_text("pool", r->side->settings->base.name), log_text("reason", refusal->text),
+              log_text("pool", pool), log_text("reason", refusal->text),
               log_text("command", r->name == NULL ? "" : r->name));
 }
 
@@ -384,7 +385,7 @@ void memory_attempt_fail(struct memory_attempt *a, const struct memory_refusal *
     counter_add(&a->shard->stats->failures, 1);
     if (r->session == NULL)
         return;
-    log_failure(r, refusal);
+    log_failure(r, a->shard->pool, refusal);
     if (r->streaming) { /* half a reply can't be taken back */
         session_close(&r->session->base, CLOSE_UPSTREAM_LOST);
         return;
@@ -394,7 +395,7 @@ void memory_attempt_fail(struct memory_attempt *a, const struct memory_refusal *
     if (r->instead.len > 0) {
         p->reply = r->instead;
     } else {
-        told.pool = r->side->settings->base.name;
+        told.pool = a->shard->pool;
         r->side->front->refuse(r->session->state, &told, &text);
         p->reply = arena_copy(&r->arena, buf_all(&text));
         buf_fini(&text);

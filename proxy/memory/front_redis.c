@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "proxy/base/mem.h"
+#include "proxy/memory/redis_class.h"
 #include "proxy/memory/redis_front.h"
 #include "proxy/memory/redis_scripts.h"
 #include "proxy/memory/redis_transaction.h"
@@ -99,6 +100,7 @@ static void plan(const struct memory_site *site, struct memory_state *state,
 {
     struct redis_session *session = redis_session_of(state);
     const struct redis_command *cmd;
+    const struct memory_class *class;
 
     if (op->count == 0) {
         session->special &= ~(uint32_t)REDIS_SPECIAL_SKIP; /* as Redis has it */
@@ -112,10 +114,16 @@ static void plan(const struct memory_site *site, struct memory_state *state,
         redis_plan_slow(site, session, op, cmd);
         return;
     }
+    class = memory_site_class(site, op->words[1]);
+    if (class != NULL && !redis_class_is_plain(class, cmd)) {
+        redis_plan_slow(site, session, op, cmd);
+        return;
+    }
     op->name = cmd->name;
     op->key = op->words[1];
+    op->class = class;
     op->is_write = (cmd->flags & REDIS_COMMAND_WRITE) != 0;
-    op->one.shard = shard_map_find(site->map, op->key).shard;
+    op->one.shard = memory_site_place(site, class, op->key);
     op->one.replies = 1;
     op->one.bytes = op->raw;
     op->parts = &op->one;

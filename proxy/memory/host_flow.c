@@ -354,7 +354,9 @@ static void describe_shard(const struct memory_side *side, uint32_t index, struc
     const struct memory_shard *shard = side->shards[index];
     const struct endpoint_settings *endpoint = shard->endpoint;
     struct verdict verdict = board_get(side->assembly->board, endpoint->number);
-    struct sums sums = { .pool = side->name, .endpoint = endpoint->name, .shard = index };
+    struct sums sums = { .pool = shard->pool,
+                         .endpoint = endpoint->name,
+                         .shard = shard->told_index };
 
     stats_each(add_row, &sums);
     buf_format(out, "shard%u:endpoint=%s,state=%s", index, endpoint->name,

@@ -389,7 +389,11 @@ static void plan_command(struct memcached_call *call)
         memcached_plan_stats(call, call->binary->key);
         return;
     default:
-        plan_keyed(call);
+        if (stores(call->binary->loud) &&
+            !memcached_class_has_room(call, call->binary->key, call->binary->value.len))
+            plan_too_large(call);
+        else
+            plan_keyed(call);
         return;
     }
 }

@@ -55,8 +55,32 @@ void memcached_refuse(struct memcached_call *call, enum memcached_status status,
     buf_format(memcached_answer(call), "CLIENT_ERROR %s\r\n", text);
 }
 
+/* Does the key's class let the command have it? */
+static bool is_allowed(struct memcached_call *call, const struct key_class *c)
+{
+    if (c->access == KEY_ACCESS_FULL || (c->access == KEY_ACCESS_READ_ONLY && !call->op->is_write))
+        return true;
+    call->op->is_against_class = true;
+    memcached_refuse(call, MEMCACHED_STATUS_NOT_LET_IN, "keys of class %s are %s", c->name,
+                     c->access == KEY_ACCESS_FORBIDDEN ? "forbidden" : "read-only");
+    return false;
+}
+
+bool memcached_class_has_room(struct memcached_call *call, struct slice key, uint64_t value_bytes)
+{
+    const struct memory_class *class = memory_site_class(call->site, key);
+
+    if (class == NULL || class->settings->max_value_bytes == 0 ||
+        value_bytes <= class->settings->max_value_bytes)
+        return true;
+    call->op->is_against_class = true;
+    return false;
+}
+
 bool memcached_place(struct memcached_call *call, struct slice key, uint32_t *shard)
 {
+    const struct memory_class *class;
+
     if (slice_is_text(key, SHARD_STAMP_KEY)) {
         memcached_refuse(call, MEMCACHED_STATUS_INVALID,
                          "the key '" SHARD_STAMP_KEY "' is Sheaf's own: it marks the shard");
@@ -67,7 +91,12 @@ bool memcached_place(struct memcached_call *call, struct slice key, uint32_t *sh
                          "this user may not touch keys of that name");
         return false;
     }
-    *shard = shard_map_find(call->site->map, key).shard;
+    class = memory_site_class(call->site, key);
+    if (call->op->class == NULL)
+        call->op->class = class;
+    if (class != NULL && !is_allowed(call, class->settings))
+        return false;
+    *shard = memory_site_place(call->site, class, key);
     return true;
 }
 
@@ -87,7 +116,7 @@ void memcached_plan_all(struct memcached_call *call, struct slice bytes, memory_
                         void *note)
 {
     struct memory_operation *op = call->op;
-    uint32_t count = shard_map_count(call->site->map);
+    uint32_t count = memory_site_shards(call->site);
 
     op->parts = arena_new(op->arena, count * sizeof(*op->parts));
     op->part_count = count;

@@ -46,10 +46,11 @@ static void merge_all_ok(struct memory_merge *m)
 /* Its stamp is written again at once, as upstreams that stand do not see that it went. */
 static void add_stamp(struct memcached_call *call, struct memory_part *part)
 {
+    const struct memory_home whose = memory_site_home(call->site, part->shard);
     struct stamp stamp;
     struct buf bytes = { 0 }, text = { 0 };
 
-    if (stamp_expect(&stamp, call->site->pool->base.name, call->site->map, part->shard,
+    if (stamp_expect(&stamp, whose.pool->base.name, whose.map, part->shard - whose.first_shard,
                      FIRST_EPOCH) != ERR_NONE)
         return;
     stamp_write(&stamp, &text);

@@ -92,8 +92,11 @@ void memcached_refuse(struct memcached_call *call, enum memcached_status status,
 /* A binary answer without key and value; errors have memcached's words. */
 void memcached_answer_status(struct memcached_call *call, enum memcached_status status);
 
-/* The key's shard.  False: answered with an error, as the key is the stamp's or not the user's. */
+/* The key's shard.  False: answered with an error, as the key is the stamp's or not the user's, or
+ * its class does not allow it. */
 bool memcached_place(struct memcached_call *call, struct slice key, uint32_t *shard);
+/* May the key's class have a value of that size? */
+bool memcached_class_has_room(struct memcached_call *call, struct slice key, uint64_t value_bytes);
 void memcached_plan_one(struct memcached_call *call, uint32_t shard, struct slice bytes);
 /* `bytes` to each shard of the pool, one reply from each. */
 void memcached_plan_all(struct memcached_call *call, struct slice bytes, memory_merge_f *merge,

@@ -149,7 +149,7 @@ static void plan_many(struct memcached_call *call)
     note = arena_new(op->arena, sizeof(*note));
     note->key_count = count;
     note->words_before = r->word_count;
-    split_by_shard(op->arena, shards, count, shard_map_count(call->site->map), &note->split);
+    split_by_shard(op->arena, shards, count, memory_site_shards(call->site), &note->split);
     plan_parts(call, note, keys);
 }
 

@@ -81,9 +81,15 @@ void memcached_plan_meta(struct memcached_call *call)
             quiet = i;
         }
         is_base64 = is_base64 || r->words[i].at[0] == 'b';
+        if (r->words[i].at[0] == 'T' || r->words[i].at[0] == 'N') /* of mg, too */
+            call->op->is_write = true;
     }
     if (!read_key(call, is_base64, &key) || !memcached_place(call, key, &shard))
         return;
+    if (r->verb == MEMCACHED_MS && !memcached_class_has_room(call, key, r->value.len)) {
+        memcached_answer_text(call, MEMCACHED_TOO_LARGE);
+        return;
+    }
     call->op->key = key;
     if (r->verb == MEMCACHED_MG)
         memcached_miss_if_down(call, "EN\r\n");

@@ -25,16 +25,6 @@ static struct slice loud_bytes(struct memcached_call *call)
     return slice_of(bytes, (size_t)(at - bytes));
 }
 
-static void plan_keyed(struct memcached_call *call)
-{
-    uint32_t shard;
-
-    if (!memcached_place(call, call->text->key, &shard))
-        return;
-    call->op->key = call->text->key;
-    memcached_plan_one(call, shard, loud_bytes(call));
-}
-
 static void merge_too_large(struct memory_merge *m)
 {
     buf_text(m->out, MEMCACHED_TOO_LARGE);
@@ -49,7 +39,7 @@ static void plan_too_large(struct memcached_call *call)
     uint32_t shard;
 
     if (call->text->verb != MEMCACHED_SET) {
-        memcached_answer_text(call, call->text->error);
+        memcached_answer_text(call, MEMCACHED_TOO_LARGE);
         return;
     }
     if (!memcached_place(call, key, &shard))
@@ -58,6 +48,21 @@ static void plan_too_large(struct memcached_call *call)
     memcached_plan_one(call, shard, arena_copy(call->op->arena, buf_all(&bytes)));
     buf_fini(&bytes);
     call->op->merge = merge_too_large;
+}
+
+static void plan_keyed(struct memcached_call *call)
+{
+    uint32_t shard;
+
+    if (call->text->has_value &&
+        !memcached_class_has_room(call, call->text->key, call->text->value.len)) {
+        plan_too_large(call);
+        return;
+    }
+    if (!memcached_place(call, call->text->key, &shard))
+        return;
+    call->op->key = call->text->key;
+    memcached_plan_one(call, shard, loud_bytes(call));
 }
 
 static void plan_refused(struct memcached_call *call)

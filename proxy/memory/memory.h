@@ -22,6 +22,7 @@
 #include "proxy/base/err.h"
 #include "proxy/base/parse.h"
 #include "proxy/base/slice.h"
+#include "shard/key_classes.h"
 #include "shard/map.h"
 
 struct memory_operation;
@@ -53,10 +54,28 @@ struct memory_host {
     uint64_t (*shard_epoch)(const struct memory_site *, uint32_t shard);
 };
 
+/* The shards of another pool that has keys of this one's classes.  They count on from the pool's
+ * own, in the order of homes. */
+struct memory_home {
+    const struct memory_pool *pool;
+    const struct shard_map *map;
+    uint32_t first_shard;
+};
+
+/* A class of this pool's keys, as a worker has it. */
+struct memory_class {
+    const struct key_class *settings;
+    const struct memory_home *home; /* NULL: its keys are on the pool's own shards */
+};
+
 /* The place in which a front works: borrowed, valid during the call it is handed to. */
 struct memory_site {
-    const struct memory_pool *pool; /* the configuration */
-    const struct shard_map *map;    /* key -> shard */
+    const struct memory_pool *pool;     /* the configuration */
+    const struct shard_map *map;        /* key -> shard, but see memory_site_place() */
+    const struct key_classes *sorter;   /* key -> class; NULL: there are none */
+    const struct memory_class *classes; /* by the sorter's answers */
+    const struct memory_home *homes;    /* of classes that have pools of their own */
+    uint32_t home_count;
     void *shared; /* the front's own memory of this worker and pool, from shared_new */
     const struct memory_host *host;
     void *session; /* for `host` only; NULL in a merge whose session is gone */
@@ -65,6 +84,52 @@ struct memory_site {
     uint64_t now_us; /* monotonic */
     int64_t wall_us; /* since 1970 */
 };
+
+/* NULL: it is of none. */
+static inline const struct memory_class *memory_site_class(const struct memory_site *site,
+                                                           struct slice key)
+{
+    uint32_t found;
+
+    if (site->sorter == NULL)
+        return NULL;
+    found = key_classes_find(site->sorter, key);
+    return found == KEY_CLASSES_NONE ? NULL : &site->classes[found];
+}
+
+/* The shard of a key of that class. */
+static inline uint32_t memory_site_place(const struct memory_site *site,
+                                         const struct memory_class *c, struct slice key)
+{
+    if (c == NULL || c->home == NULL)
+        return shard_map_find(site->map, key).shard;
+    return c->home->first_shard + shard_map_find(c->home->map, key).shard;
+}
+
+static inline uint32_t memory_site_find(const struct memory_site *site, struct slice key)
+{
+    return memory_site_place(site, memory_site_class(site, key), key);
+}
+
+/* All shards, those of the classes' pools too. */
+static inline uint32_t memory_site_shards(const struct memory_site *site)
+{
+    const struct memory_home *last;
+
+    if (site->home_count == 0)
+        return shard_map_count(site->map);
+    last = &site->homes[site->home_count - 1];
+    return last->first_shard + shard_map_count(last->map);
+}
+
+/* Whose shard it is, and which of his; `first_shard` is the number of his first one. */
+static inline struct memory_home memory_site_home(const struct memory_site *site, uint32_t shard)
+{
+    for (uint32_t i = site->home_count; i > 0; i--)
+        if (site->homes[i - 1].first_shard <= shard)
+            return site->homes[i - 1];
+    return (struct memory_home){ .pool = site->pool, .map = site->map };
+}
 
 /* One shard's share of an operation. */
 struct memory_part {
@@ -146,6 +211,10 @@ struct memory_operation {
     void *note;            /* for the merge; in the arena */
     const char *name; /* the command, living as long as the snapshot: for slow log and metrics */
     struct slice key; /* its first key, for the slow log */
+    const struct memory_class *class; /* that key's; NULL: none */
+    bool is_against_class;            /* refused, for a class does not allow it */
+    struct slice any_key;             /* one of its keys, by chance; empty: `key` is the only one */
+    uint32_t key_count;               /* of those it was drawn from */
     enum memory_lease lease;
     /* Set only while !site->idle, and then nothing else is set or changed: parse and plan again
      * once all earlier requests of the session are answered. */

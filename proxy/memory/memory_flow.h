@@ -9,6 +9,7 @@
  *     bulk_flow.c       sessions with large replies
  *     store_flow.c      parts on embedded shards, which have no upstreams
  *     store_home_flow.c the embedded stores themselves, of the whole process
+ *     class_flow.c      classes of keys: where they go, what is counted of them
  *     pool_flow.c       a worker's side of a pool: made, changed by a reload, taken away
  *     subscribe_flow.c  sessions that receive pushes
  *     host_flow.c       what a front asks of the process (CLIENT LIST, INFO ...)
@@ -23,6 +24,7 @@
 #pragma once
 
 #include "proxy/base/slab.h"
+#include "proxy/core/class_row.h"
 #include "proxy/core/leavers.h"
 #include "proxy/core/session.h"
 #include "proxy/core/slow.h"
@@ -84,6 +86,7 @@ struct memory_request {
     uint64_t asked_bytes;    /* of its parts, at first */
     uint64_t streamed_bytes; /* of the reply, handed to the session before it was whole */
     const char *name;
+    struct class_row *class_row;
     struct slice instead; /* as in the operation */
     bool done, silent, alone, no_deadline, end_leases, resumes, streaming, is_write, failed;
     bool may_write; /* or is_write */
@@ -159,8 +162,10 @@ struct memory_upstream {
 
 /* A shard as this worker sees it. */
 struct memory_shard {
-    struct list link; /* on side->past_shards, once a reload took it out */
-    uint32_t index;
+    struct list link;       /* on side->past_shards, once a reload took it out */
+    uint32_t index;         /* in side->shards */
+    uint32_t told_index;    /* in the map of its own pool, as people know it */
+    char *pool;             /* that pool's name */
     uint32_t ready, leased; /* upstreams that stand; those leased to sessions now */
     char *name;             /* of the endpoint, for those who outlive its configuration */
     const struct endpoint_settings *endpoint; /* of side->assembly, while it is present */
@@ -184,6 +189,14 @@ struct memory_shard {
     uint32_t waiter_count;
 };
 
+/* When a key is looked at, to find those that are asked for most: see class_flow.c. */
+struct memory_watch {
+    uint32_t left; /* requests until then */
+    uint32_t gap;  /* on average between two */
+    uint32_t random;
+    uint64_t since_us, requests; /* when that was reckoned, and how many there were then */
+};
+
 /* A worker's own side of a memory pool. */
 struct memory_side {
     struct list link; /* on the worker's list of sides */
@@ -197,13 +210,17 @@ struct memory_side {
     struct slab session_slab;
     uint64_t window_bytes; /* MEMORY_WINDOW_BYTES, or less if sessions may hold little */
     struct memory_site site;
-    struct memory_shard **shards; /* owned */
+    struct memory_shard **shards; /* owned; the pool's, then those of site.homes */
     uint32_t shard_count;
-    struct list past_shards; /* kept for what is still under way */
+    struct memory_class *classes;  /* site.classes; owned, as all three */
+    struct memory_home *homes;     /* site.homes */
+    struct class_row **class_rows; /* by class, then that of keys of none; the rows are for ever */
+    struct list past_shards;       /* kept for what is still under way */
     struct list routes;
     struct stats_row *stats;
     struct buf answer; /* what plan writes to */
     struct slow_watch slow;
+    struct memory_watch watch;
 };
 
 /* The pool's side that the session belongs to. */
@@ -331,6 +348,15 @@ struct memory_upstream *memory_bulk_upstream(struct memory_session *s, uint32_t 
                                              struct memory_refusal *refusal);
 /* After replies came, or were read: lets its servers wait, or go on. */
 void memory_bulk_throttle(struct memory_session *s);
+
+/* class_flow.c */
+/* What keys are, and where they go, from here on; before the shards follow. */
+void memory_classes_follow(struct memory_side *side, struct assembly *assembly,
+                           const struct memory_pool *settings);
+/* What is counted of the class of the request's key. */
+void memory_classes_note(struct memory_side *side, struct memory_request *r,
+                         const struct memory_operation *op);
+void memory_classes_tick(struct memory_side *side, uint64_t now_us);
 
 /* pool_flow.c */
 struct memory_route *memory_route_of(struct memory_side *side, uint32_t database, uint8_t version);

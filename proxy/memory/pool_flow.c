@@ -93,11 +93,11 @@ static struct memory_shard *shard_new(const struct endpoint_settings *endpoint)
 }
 
 /* What status shows of it moves with it when its place or name changes. */
-static void follow_endpoint(struct memory_side *side, struct memory_shard *shard,
+static void follow_endpoint(struct memory_side *side, struct memory_shard *shard, uint32_t index,
                             const struct endpoint_settings *endpoint)
 {
     struct stats_row *row =
-        stats_row_of(side->name, endpoint->name, endpoint->shard, side->worker->index);
+        stats_row_of(endpoint->pool->name, endpoint->name, endpoint->shard, side->worker->index);
 
     if (shard->stats != NULL && shard->stats != row) {
         counter_sub(&shard->stats->upstreams_open, shard->ready);
@@ -106,11 +106,14 @@ static void follow_endpoint(struct memory_side *side, struct memory_shard *shard
         counter_add(&row->upstreams_leased, shard->leased);
     }
     shard->stats = row;
-    shard->index = endpoint->shard;
+    shard->index = index;
+    shard->told_index = endpoint->shard;
     shard->endpoint = endpoint;
     shard->present = true;
     free(shard->name);
     shard->name = mem_text(endpoint->name);
+    free(shard->pool);
+    shard->pool = mem_text(endpoint->pool->name);
 }
 
 static void shard_free(struct memory_shard *shard)
@@ -120,6 +123,7 @@ static void shard_free(struct memory_shard *shard)
     leavers_close(&shard->leavers);
     free(shard->identity);
     free(shard->name);
+    free(shard->pool);
     free(shard);
 }
 
@@ -136,22 +140,33 @@ static struct memory_shard *take_shard(struct memory_shard **shards, uint32_t co
     return NULL;
 }
 
+/* The shards of a pool, from place `first` on. */
+static void take_shards_of(struct memory_side *side, const struct memory_pool *pool, uint32_t first,
+                           struct memory_shard **shards)
+{
+    for (uint32_t i = 0; i < pool->base.endpoint_count; i++) {
+        const struct endpoint_settings *endpoint = pool->base.endpoints[i];
+        struct memory_shard *shard =
+            take_shard(side->shards, side->shard_count, endpoint->identity);
+
+        if (shard == NULL)
+            shard = shard_new(endpoint);
+        shards[first + i] = shard;
+        follow_endpoint(side, shard, first + i, endpoint);
+        memory_store_follow(side, shard);
+    }
+}
+
 /* The shards of the new settings: the old ones where the endpoint is the same.  What is left over
  * stays for what is under way. */
 static void follow_shards(struct memory_side *side, const struct memory_pool *settings)
 {
-    struct memory_shard **shards =
-        mem_new(settings->base.endpoint_count * sizeof(struct memory_shard *));
+    uint32_t count = memory_site_shards(&side->site);
+    struct memory_shard **shards = mem_new(count * sizeof(struct memory_shard *));
 
-    for (uint32_t i = 0; i < settings->base.endpoint_count; i++) {
-        const struct endpoint_settings *endpoint = settings->base.endpoints[i];
-
-        shards[i] = take_shard(side->shards, side->shard_count, endpoint->identity);
-        if (shards[i] == NULL)
-            shards[i] = shard_new(endpoint);
-        follow_endpoint(side, shards[i], endpoint);
-        memory_store_follow(side, shards[i]);
-    }
+    take_shards_of(side, settings, 0, shards);
+    for (uint32_t i = 0; i < side->site.home_count; i++)
+        take_shards_of(side, side->homes[i].pool, side->homes[i].first_shard, shards);
     for (uint32_t i = 0; i < side->shard_count; i++)
         if (side->shards[i] != NULL) {
             side->shards[i]->present = false;
@@ -159,7 +174,7 @@ static void follow_shards(struct memory_side *side, const struct memory_pool *se
         }
     free(side->shards);
     side->shards = shards;
-    side->shard_count = settings->base.endpoint_count;
+    side->shard_count = count;
 }
 
 /* ---- upstreams over a reload ---- */
@@ -222,19 +237,25 @@ static void follow_route(struct memory_side *side, struct memory_route *route, u
 
 /* ---- sides ---- */
 
+/* A pool that only classes use has nobody to speak with, so any will do. */
+static const struct memory_front *front_of(const struct pool_settings *pool)
+{
+    return pool->listener_count > 0 ? memory_front_find(pool->listeners[0]->protocol)
+                                    : memory_front_at(0);
+}
+
 static struct memory_side *side_new(struct worker *w, const struct memory_pool *settings)
 {
     struct memory_side *side = mem_new(sizeof(*side));
 
     side->worker = w;
     side->name = mem_text(settings->base.name);
-    side->front = memory_front_find(settings->base.listener_count > 0
-                                        ? settings->base.listeners[0]->protocol
-                                        : settings->base.endpoints[0]->protocol);
+    side->front = front_of(&settings->base);
     side->session_slab.size = sizeof(struct memory_session) + side->front->state_size;
     list_init(&side->routes);
     list_init(&side->past_shards);
     side->stats = stats_row_of(settings->base.name, "", 0, w->index);
+    side->watch.left = side->watch.gap = 1;
     if (side->front->shared_new != NULL)
         side->site.shared = side->front->shared_new(settings);
     side->site.host = &memory_flow_host;
@@ -262,6 +283,7 @@ static void follow_settings(struct memory_side *side, const struct memory_pool *
     uint32_t old_places = side->shard_count * old_each;
 
     side->gone = false;
+    memory_classes_follow(side, w->assembly, settings);
     follow_shards(side, settings);
     side->assembly = assembly_ref(w->assembly);
     side->settings = settings;
@@ -269,8 +291,6 @@ static void follow_settings(struct memory_side *side, const struct memory_pool *
     side->window_bytes = settings->base.max_session_bytes / 2 < MEMORY_WINDOW_BYTES
                              ? settings->base.max_session_bytes / 2
                              : MEMORY_WINDOW_BYTES;
-    side->site.pool = settings;
-    side->site.map = w->assembly->maps[settings->base.number];
     follow_upstreams(side, side->assembly);
     LIST_EACH (&side->routes, link)
         follow_route(side, LIST_ITEM(link, struct memory_route, link), old_places, old_each);
@@ -343,6 +363,9 @@ static void side_free(struct memory_side *side)
     assembly_unref(&side->assembly);
     buf_fini(&side->answer);
     free(side->shards);
+    free(side->classes);
+    free(side->homes);
+    free(side->class_rows);
     free(side->name);
     list_remove(&side->link);
     free(side);
@@ -387,6 +410,7 @@ static void tick(struct worker *w, bool housekeeping)
     LIST_EACH (&memory_works_of(w)->sides, link) {
         struct memory_side *side = side_of(link);
 
+        memory_classes_tick(side, now_us);
         for (uint32_t i = 0; i < side->shard_count; i++)
             memory_shard_tick(side, side->shards[i], now_us);
         LIST_EACH (&side->past_shards, past)

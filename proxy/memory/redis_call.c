@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proxy/memory/redis_class.h"
 #include "proxy/memory/redis_front.h"
 #include "proxy/memory/redis_transaction.h"
 #include "proxy/memory/redis_users.h"
@@ -165,7 +166,7 @@ void redis_plan_all(struct redis_call *call, struct slice bytes, uint32_t replie
                     memory_merge_f *merge, void *note)
 {
     struct memory_operation *op = call->op;
-    uint32_t count = shard_map_count(call->site->map);
+    uint32_t count = memory_site_shards(call->site);
 
     op->parts = arena_new(op->arena, count * sizeof(*op->parts));
     for (uint32_t i = 0; i < count; i++)
@@ -238,7 +239,8 @@ bool redis_call_keys(struct redis_call *call, struct redis_keys *out)
     out->at = keys;
     if (out->count > 0)
         call->op->key = call->args[keys[0]];
-    return keys_are_allowed(call, out);
+    return keys_are_allowed(call, out) &&
+           (call->cmd->keys == REDIS_KEYS_CHANNELS || redis_class_admits(call, out));
 }
 
 bool redis_call_shard(struct redis_call *call, const struct redis_keys *keys, uint32_t *out)
@@ -246,7 +248,10 @@ bool redis_call_shard(struct redis_call *call, const struct redis_keys *keys, ui
     uint32_t shard = 0;
 
     for (size_t i = 0; i < keys->count; i++) {
-        uint32_t other = shard_map_find(call->site->map, call->args[keys->at[i]]).shard;
+        struct slice key = call->args[keys->at[i]];
+        uint32_t other = call->cmd->keys == REDIS_KEYS_CHANNELS
+                             ? shard_map_find(call->site->map, key).shard
+                             : memory_site_find(call->site, key);
 
         if (i > 0 && other != shard) {
             redis_error(call, REDIS_CROSSSLOT);
@@ -269,10 +274,15 @@ bool redis_call_names_its_keys(struct redis_call *call)
                     "NOPERM BY and GET patterns can read any key, so a user with key prefixes "
                     "may not have them in '%s'",
                     call->cmd->name);
-    else if (shard_map_count(call->site->map) > 1)
+    else if (memory_site_shards(call->site) > 1)
         redis_error(call,
                     "ERR BY and GET patterns read keys that may live on other shards, so '%s' "
                     "can't have them in this pool",
+                    call->cmd->name);
+    else if (redis_class_keeps_any(call->site))
+        redis_error(call,
+                    "NOPERM BY and GET patterns can read any key, so '%s' can't have them in a "
+                    "pool with forbidden keys",
                     call->cmd->name);
     else
         return true;

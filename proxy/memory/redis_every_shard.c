@@ -9,7 +9,7 @@
 
 static void plan_all(struct redis_call *call)
 {
-    if (shard_map_count(call->site->map) == 1)
+    if (memory_site_shards(call->site) == 1)
         redis_plan_one(call, 0, redis_call_bytes(call));
     else
         redis_plan_all(call, redis_call_bytes(call), 1, redis_merge_of(call->cmd->merge),

@@ -13,6 +13,7 @@
  *     redis_script.c         EVAL and its kin; redis_scripts.c: the bodies that are remembered
  *     redis_learn.c          commands that only the servers know
  *     redis_users.c          who may what
+ *     redis_class.c          what classes of keys allow
  *     redis_local*.c         what is answered here
  *     redis_call.c           what all of them need
  *
@@ -71,6 +72,7 @@ struct redis_shared {
     struct redis_scripts *scripts;          /* counted */
     struct redis_ran ran[REDIS_RAN_PLACES]; /* by sha and shard; what is not there is not known */
     uint64_t random;
+    uint32_t draws; /* likewise, for what need not be as good */
 };
 
 struct redis_call {

@@ -64,14 +64,14 @@ void redis_merge_out_of_step(struct memory_merge *m)
 
 bool redis_merge_has_shard(const struct memory_merge *m, uint32_t part)
 {
-    return m->parts[part].shard < shard_map_count(m->site->map);
+    return m->parts[part].shard < memory_site_shards(m->site);
 }
 
 bool redis_merge_next_shard(struct memory_merge *m, struct redis_note *note)
 {
-    if (++note->round >= shard_map_count(m->site->map))
+    if (++note->round >= memory_site_shards(m->site))
         return false;
-    m->parts[0].shard = (m->parts[0].shard + 1) % shard_map_count(m->site->map);
+    m->parts[0].shard = (m->parts[0].shard + 1) % memory_site_shards(m->site);
     m->parts[0].bytes = note->words[0];
     m->parts[0].failed = false;
     m->again = true;

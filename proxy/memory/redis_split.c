@@ -85,7 +85,7 @@ void redis_plan_split(struct redis_call *call)
         return;
     shards = arena_bytes(op->arena, (keys.count + 1) * sizeof(*shards));
     for (size_t i = 0; i < keys.count; i++) {
-        shards[i] = shard_map_find(call->site->map, call->args[keys.at[i]]).shard;
+        shards[i] = memory_site_find(call->site, call->args[keys.at[i]]);
         one = one && shards[i] == shards[0];
     }
     if (one) {
@@ -94,6 +94,6 @@ void redis_plan_split(struct redis_call *call)
     }
     note = redis_note_new(call);
     note->key_count = (uint32_t)keys.count;
-    split_by_shard(op->arena, shards, keys.count, shard_map_count(call->site->map), &note->split);
+    split_by_shard(op->arena, shards, keys.count, memory_site_shards(call->site), &note->split);
     plan_parts(call, &keys, note);
 }

@@ -142,8 +142,8 @@ static void merge_randomkey(struct memory_merge *m)
         resp_put_bulk(m->out, key);
     } else if (saw_stamp && part->replies == 1 && redis_merge_has_shard(m, 0)) {
         draw_again(m);
-    } else if (++note->round < shard_map_count(m->site->map)) {
-        part->shard = (part->shard + 1) % shard_map_count(m->site->map);
+    } else if (++note->round < memory_site_shards(m->site)) {
+        part->shard = (part->shard + 1) % memory_site_shards(m->site);
         part->bytes = redis_encode_texts(m->arena, texts);
         part->replies = 1;
         m->again = true;
@@ -163,7 +163,7 @@ static uint64_t next_random(uint64_t *state)
 void redis_stamp_plan_randomkey(struct redis_call *call)
 {
     struct redis_shared *shared = redis_shared_of(call->site);
-    uint32_t shard = (uint32_t)(next_random(&shared->random) % shard_map_count(call->site->map));
+    uint32_t shard = (uint32_t)(next_random(&shared->random) % memory_site_shards(call->site));
     struct memory_operation *op = call->op;
     struct redis_note *note;
 
@@ -207,13 +207,15 @@ static void put_select(struct buf *out, uint32_t database)
 /* Writes the shard's stamp in its own database, and comes back to the session's. */
 static bool put_stamp(struct redis_call *call, uint32_t shard, struct buf *out, uint32_t *replies)
 {
-    const struct memory_pool *pool = call->site->pool;
-    uint32_t home = pool->base.endpoints[shard]->database, here = call->session->base.database;
+    const struct memory_home whose = memory_site_home(call->site, shard);
+    uint32_t index = shard - whose.first_shard;
+    uint32_t home = whose.pool->base.endpoints[index]->database;
+    uint32_t here = call->session->base.database;
     struct buf text = { 0 };
     struct slice words[] = { slice_text("SET"), slice_text(SHARD_STAMP_KEY), { 0 } };
     struct stamp stamp;
 
-    if (stamp_expect(&stamp, pool->base.name, call->site->map, shard, FIRST_EPOCH) != ERR_NONE)
+    if (stamp_expect(&stamp, whose.pool->base.name, whose.map, index, FIRST_EPOCH) != ERR_NONE)
         return false;
     if (here != 0)
         put_select(out, home);
@@ -265,7 +267,7 @@ static void merge_scan(struct memory_merge *m)
         outer.type != '*' || outer.count != 2 || resp_read(&reader, &cursor) != ERR_NONE ||
         !slice_to_u64(cursor.text, &server) || resp_read(&reader, &inner) != ERR_NONE ||
         inner.type != '*' ||
-        scan_cursor_next(m->parts[0].shard, server, shard_map_count(m->site->map), &next) !=
+        scan_cursor_next(m->parts[0].shard, server, memory_site_shards(m->site), &next) !=
             ERR_NONE) {
         redis_merge_out_of_step(m);
         return;
@@ -296,7 +298,7 @@ void redis_plan_scan(struct redis_call *call)
     char *number;
 
     if (!slice_to_u64(call->args[1], &told) ||
-        scan_cursor_decode(told, shard_map_count(call->site->map), &cursor) != ERR_NONE) {
+        scan_cursor_decode(told, memory_site_shards(call->site), &cursor) != ERR_NONE) {
         redis_error(call, "ERR invalid cursor");
         return;
     }

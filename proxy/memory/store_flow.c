@@ -57,7 +57,7 @@ static struct verbs_ask ask_of(const struct memory_attempt *a)
 static void refuse(struct memory_attempt *a, enum err err, const char *text)
 {
     struct memory_refusal refusal = {
-        .err = err, .shard = a->shard->index, .endpoint = a->shard->name, .text = text
+        .err = err, .shard = a->shard->told_index, .endpoint = a->shard->name, .text = text
     };
 
     counter_add(&a->shard->stats->refusals, 1);
@@ -174,7 +174,7 @@ void memory_store_tick(struct memory_side *side, struct memory_shard *shard, uin
         struct memory_attempt *a = LIST_ITEM(link, struct memory_store_job, link)->attempt;
         struct memory_refusal refusal = {
             .err = ERR_TIMEOUT,
-            .shard = shard->index,
+            .shard = shard->told_index,
             .endpoint = shard->name,
             .text = "no reply within timeout: the request may have been carried out",
         };

@@ -251,7 +251,7 @@ static void fail_attempts(struct memory_upstream *u, const struct memory_refusal
 void memory_upstream_retire(struct memory_upstream *u)
 {
     struct memory_refusal refusal = { .err = ERR_CLOSED,
-                                      .shard = u->shard->index,
+                                      .shard = u->shard->told_index,
                                       .endpoint = u->shard->name,
                                       .text = "its connection was given up" };
 
@@ -349,7 +349,7 @@ static void shard_stands(const struct memory_upstream *u)
 
     if (shard->failing)
         log_event(LOG_INFO, "shard is back", log_text("endpoint", shard->name),
-                  log_text("pool", u->side->name), log_number("shard", shard->index));
+                  log_text("pool", u->side->name), log_number("shard", shard->told_index));
     shard->failing = false;
     shard->backoff_ms = 0;
     shard->trial = NULL;
@@ -533,14 +533,15 @@ static void shard_failed(struct memory_upstream *u, enum err err, const char *wh
     enum { PATIENT_FACTOR = 4 }; /* a wrong password or stamp is not mended by trying */
     struct memory_shard *shard = u->shard;
     const struct memory_pool *settings = u->side->settings;
-    struct memory_refusal refusal = {
-        .err = err, .shard = u->shard->index, .endpoint = u->base.endpoint->name, .text = shard->why
-    };
+    struct memory_refusal refusal = { .err = err,
+                                      .shard = u->shard->told_index,
+                                      .endpoint = u->base.endpoint->name,
+                                      .text = shard->why };
     uint64_t wait_ms;
 
     if (!shard->failing || strcmp(shard->why, why) != 0)
         log_event(LOG_WARN, "shard is down", log_text("endpoint", u->base.endpoint->name),
-                  log_text("pool", settings->base.name), log_number("shard", u->shard->index),
+                  log_text("pool", settings->base.name), log_number("shard", u->shard->told_index),
                   log_text("reason", why));
     snprintf(shard->why, sizeof(shard->why), "%s", why);
     shard->failing = true;
@@ -563,7 +564,7 @@ static void login_failed(struct memory_upstream *u, enum err err, const char *wh
 {
     const struct memory_pool *settings = u->side->settings;
     struct memory_refusal refusal = { .err = err,
-                                      .shard = u->shard->index,
+                                      .shard = u->shard->told_index,
                                       .endpoint = u->shard->name };
 
     log_event(LOG_WARN, "upstream refused", log_text("endpoint", u->shard->name),
@@ -593,7 +594,7 @@ static void stood_and_fell(struct memory_upstream *u, enum err err, const char *
 {
     char text[240];
     struct memory_refusal refusal = {
-        .err = err, .shard = u->shard->index, .endpoint = u->base.endpoint->name, .text = text
+        .err = err, .shard = u->shard->told_index, .endpoint = u->base.endpoint->name, .text = text
     };
 
     u->shard->ready--;
@@ -649,7 +650,7 @@ static void expire(struct memory_upstream *u, struct memory_attempt *a)
 {
     struct memory_refusal refusal = {
         .err = ERR_TIMEOUT,
-        .shard = u->shard->index,
+        .shard = u->shard->told_index,
         .endpoint = u->base.endpoint->name,
         .text = "no reply within timeout: the request may have been carried out",
     };

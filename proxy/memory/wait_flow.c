@@ -45,7 +45,7 @@ static bool serve(struct memory_attempt *a, uint64_t now_us)
 {
     struct memory_shard *shard = a->shard;
     struct memory_refusal refusal = { .err = ERR_DOWN,
-                                      .shard = shard->index,
+                                      .shard = shard->told_index,
                                       .endpoint = shard->name };
 
     if (is_left(a->request)) {

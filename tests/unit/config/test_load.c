@@ -130,9 +130,9 @@ static void every_option_of_a_pool_has_its_default(void)
 static void every_option_is_described(void)
 {
     const struct option *tables[] = { tables_proxy, tables_memory, tables_shard_url,
-                                      tables_listen_url };
+                                      tables_listen_url, tables_class };
 
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
         for (const struct option *o = tables[i]; o->name != NULL; o++) {
             CHECK(o->text != NULL && o->text[0] != '\0' && o->text[strlen(o->text) - 1] != '.');
             CHECK(option_find(tables[i], o->name) == o);

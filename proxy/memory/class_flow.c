@@ -1,0 +1,104 @@
+/* Classes of keys ([class NAME]) as a worker has them: where their keys go, and what is counted of
+ * them.  Which keys are asked for most is seen in samples, fewer where there is more to see. */
+#include <stdlib.h>
+
+#include "proxy/base/mem.h"
+#include "proxy/memory/memory_flow.h"
+
+enum {
+    SAMPLES_PER_SECOND = 500, /* about so many are looked at */
+    WATCH_US = 200000,        /* so often that is reckoned anew */
+};
+
+/* ---- settings ---- */
+
+/* The home of a class's keys, which is made if it is the first with that pool. */
+static const struct memory_home *home_of(struct memory_side *side, const struct assembly *assembly,
+                                         const struct memory_pool *pool)
+{
+    struct memory_site *site = &side->site;
+    struct memory_home home = { .pool = pool, .map = assembly->maps[pool->base.number] };
+
+    for (uint32_t i = 0; i < site->home_count; i++)
+        if (side->homes[i].pool == pool)
+            return &side->homes[i];
+    home.first_shard = memory_site_shards(site);
+    side->homes[site->home_count] = home;
+    return &side->homes[site->home_count++];
+}
+
+void memory_classes_follow(struct memory_side *side, struct assembly *assembly,
+                           const struct memory_pool *settings)
+{
+    uint32_t count = settings->class_count;
+    struct memory_site *site = &side->site;
+
+    free(side->classes);
+    free(side->homes);
+    free(side->class_rows);
+    side->classes = mem_new((count + 1) * sizeof(*side->classes));
+    side->homes = mem_new((count + 1) * sizeof(*side->homes));
+    side->class_rows = mem_new((count + 1) * sizeof(struct class_row *));
+    site->pool = settings;
+    site->map = assembly->maps[settings->base.number];
+    site->sorter = assembly->sorters[settings->base.number];
+    site->classes = side->classes;
+    site->homes = side->homes;
+    site->home_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct key_class *c = settings->classes[i];
+
+        side->classes[i].settings = c;
+        if (c->pool != NULL && c->pool != settings)
+            side->classes[i].home = home_of(side, assembly, c->pool);
+        side->class_rows[i] = class_row_of(settings->base.name, c->name, side->worker->index);
+    }
+    side->class_rows[count] = class_row_of(settings->base.name, "", side->worker->index);
+}
+
+/* ---- figures ---- */
+
+static void sample(struct memory_side *side, const struct memory_operation *op)
+{
+    struct memory_watch *w = &side->watch;
+    bool many = op->any_key.at != NULL;
+    struct slice key = many ? op->any_key : op->key;
+    const struct memory_class *c = memory_site_class(&side->site, key);
+    struct class_row *row =
+        side->class_rows[c == NULL ? side->settings->class_count : (size_t)(c - side->classes)];
+
+    hot_keys_note(&row->hot, key, (double)w->gap * (many ? op->key_count : 1),
+                  worker_now_us(side->worker));
+    /* Not each gap-th: what clients do may have a beat of its own. */
+    w->random = w->random * 1664525 + 1013904223;
+    w->left = 1 + (w->random >> 8) % (2 * w->gap - 1);
+}
+
+void memory_classes_note(struct memory_side *side, struct memory_request *r,
+                         const struct memory_operation *op)
+{
+    struct class_row *row =
+        side->class_rows[op->class == NULL ? side->settings->class_count
+                                           : (size_t)(op->class - side->classes)];
+
+    r->class_row = row;
+    counter_add(&row->requests, 1);
+    counter_add(&row->writes, op->is_write);
+    counter_add(&row->refused, op->is_against_class);
+    if (--side->watch.left == 0)
+        sample(side, op);
+}
+
+void memory_classes_tick(struct memory_side *side, uint64_t now_us)
+{
+    struct memory_watch *w = &side->watch;
+    uint64_t requests = counter_get(&side->stats->requests), passed_us = now_us - w->since_us;
+
+    if (passed_us < WATCH_US)
+        return;
+    w->gap = 1 + (uint32_t)((requests - w->requests) * 1000000 / passed_us / SAMPLES_PER_SECOND);
+    if (w->left > w->gap)
+        w->left = w->gap;
+    w->requests = requests;
+    w->since_us = now_us;
+}

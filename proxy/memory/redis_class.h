@@ -1,0 +1,22 @@
+/* What the classes of keys ([class NAME]) make of a command: may it, and how. */
+#pragma once
+
+#include "proxy/memory/redis_front.h"
+
+/* Is there nothing about keys of this class that the command must be looked at for? */
+static inline bool redis_class_is_plain(const struct memory_class *class,
+                                        const struct redis_command *cmd)
+{
+    const struct key_class *c = class->settings;
+
+    if ((cmd->flags & REDIS_COMMAND_WRITE) == 0)
+        return c->access != KEY_ACCESS_FORBIDDEN && c->cache_ms == 0;
+    return c->access == KEY_ACCESS_FULL && c->ttl_ms == 0 && c->max_value_bytes == 0 &&
+           c->cache_ms == 0;
+}
+
+/* May the command have all these keys?  False: answered with an error.  Notes in the operation
+ * whose class it is. */
+bool redis_class_admits(struct redis_call *call, const struct redis_keys *keys);
+/* Is there a class whose keys nobody may read? */
+bool redis_class_keeps_any(const struct memory_site *site);

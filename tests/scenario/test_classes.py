@@ -1,0 +1,271 @@
+#!/usr/bin/python3
+# not under tsan: what is shared by workers has tests of its own below
+"""Classes of keys: what they allow, where their keys go, and what is told of them."""
+import json
+import subprocess
+
+from lib import *
+from lib.case import REPOSITORY
+from lib.memcached import MemcachedServer, MemcachedSession
+from lib.sheaf import BINARY
+
+CLASSES = (
+    ("class locks", {"in": "main", "prefix": "lock:", "pool": "back"}),
+    ("class rates", {"in": "main", "first_byte": "02-0b", "pool": "fast"}),
+    ("class fixed", {"in": ("main", "cache"), "pattern": "fixed:*", "access": "read-only"}),
+    ("class secret", {"in": ("main", "cache"), "prefix": "no:", "access": "forbidden"}),
+    ("class small", {"in": ("main", "cache"), "prefix": "small:", "max_value": "4b"}),
+    ("class far", {"in": "cache", "prefix_hex": "66 61 72 3a", "pool": "caches"}),
+)
+
+
+def target_of(sheaf, name):
+    host, port = sheaf.listeners[name][0].split("//")[1].rsplit(":", 1)
+    return host, int(port)
+
+
+class Classes(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.redis = [RedisServer(cls) for _ in range(3)]
+        cls.caches = [MemcachedServer(cls) for _ in range(2)]
+        back, fast = pool(cls.redis[2:], "back"), pool(["ram://16mb"], "fast")
+        far = cache_pool(cls.caches[1:], "caches")
+        for name, options in (back, fast, far):
+            del options["listen"]                                # only classes use them
+        cls.sheaf = Sheaf(cls, pool(cls.redis[:2]), back, fast, cache_pool(cls.caches[:1], "cache"), far, *CLASSES)
+        cls.keys = [key for keys in keys_on_shards(2, each=1) for key in keys]
+
+    def setUp(self):
+        self.session = self.sheaf.connect()
+        self.addCleanup(self.session.close)
+        self.ask("FLUSHALL")
+
+    def ask(self, *words):
+        return self.session.ask(*words)
+
+    def cached(self):
+        session = MemcachedSession(target_of(self.sheaf, "cache"))
+        self.addCleanup(session.end)
+        return session
+
+    def refused(self, start, *words):
+        reply = self.ask(*words)
+        self.assertIsInstance(reply, Failure, words)
+        self.assertTrue(reply.startswith(start), reply)
+
+    def pool_told(self, name="main"):
+        status = json.loads(self.sheaf.http("/api/v1/status")[1])
+        return next(each for each in status["pools"] if each["name"] == name)
+
+    def class_told(self, name, of="main"):
+        return next(each for each in self.pool_told(of)["classes"] if each["name"] == name)
+
+
+class Places(Classes):
+    def test_a_classs_keys_are_on_its_pools_shards(self):
+        self.assertEqual(self.ask("SET", "lock:1", "x"), "OK")
+        self.assertEqual(self.redis[2].ask("GET", "lock:1"), b"x")
+        self.assertEqual([server.ask("EXISTS", "lock:1") for server in self.redis[:2]], [0, 0])
+        self.assertEqual(self.ask("INCRBY", b"\x05counter", "7"), 7)
+        self.assertEqual([server.ask("EXISTS", b"\x05counter") for server in self.redis], [0, 0, 0])
+        self.assertEqual(self.ask("GET", b"\x05counter"), b"7")
+
+    def test_commands_of_many_keys_are_split_over_the_pools(self):
+        keys = [*self.keys, "lock:1", b"\x02a", "lock:2"]
+        self.assertEqual(self.ask("MSET", *[word for key in keys for word in (key, key)]), "OK")
+        self.assertEqual(self.ask("MGET", *reversed(keys), "lock:3"),
+                         [key if isinstance(key, bytes) else key.encode() for key in reversed(keys)] + [None])
+        self.assertEqual(self.redis[2].ask("GET", "lock:2"), b"lock:2")
+        self.assertEqual(self.ask("EXISTS", *keys, "lock:3"), 5)
+        self.assertEqual(self.ask("DEL", *keys), 5)
+
+    def test_other_commands_over_two_pools_are_refused(self):
+        for words in (("RENAME", "lock:{a}", "{a}b"), ("SINTERSTORE", "{a}x", "lock:{a}", "{a}y"),
+                      ("EVAL", "return 1", "2", "lock:{a}", "{a}b"), ("MSETNX", "lock:{a}", "1", "{a}", "2")):
+            self.refused("CROSSSLOT", *words)
+        self.assertEqual(self.ask("RENAME", "lock:a", "lock:b"), Failure("ERR no such key"))
+
+    def test_transactions_and_scripts_go_where_their_keys_are(self):
+        self.assertEqual(self.session.ask_all(("MULTI",), ("INCR", "lock:n"), ("EXPIRE", "lock:n", "100"), ("EXEC",)),
+                         ["OK", "QUEUED", "QUEUED", [1, 1]])
+        self.assertEqual(self.redis[2].ask("GET", "lock:n"), b"1")
+        self.assertEqual(self.ask("EVAL", "return redis.call('INCR', KEYS[1])", "1", "lock:n"), 2)
+        self.ask("WATCH", "lock:n")
+        self.redis[2].ask("SET", "lock:n", "9")
+        self.ask("MULTI")
+        self.ask("GET", "lock:n")
+        self.assertIsNone(self.ask("EXEC"))
+        self.ask("MULTI")
+        self.assertEqual(self.ask("GET", "lock:n"), "QUEUED")
+        self.refused("CROSSSLOT", "GET", self.keys[0])
+        self.refused("EXECABORT", "EXEC")
+
+    def test_what_is_asked_of_all_shards_is_asked_of_the_classes_pools_too(self):
+        names = [*self.keys, "lock:1", "lock:2", "\x03x"]
+        for name in names:
+            self.ask("SET", name, "1")
+        self.assertEqual(self.ask("DBSIZE"), len(names))
+        found, cursor = [], b"0"
+        while True:
+            cursor, some = self.ask("SCAN", cursor)
+            found += some
+            if cursor == b"0":
+                break
+        self.assertEqual(sorted(found), sorted(name.encode() for name in names))
+        self.assertEqual(sorted(self.ask("KEYS", "lock:*")), [b"lock:1", b"lock:2"])
+        self.assertEqual(self.ask("FLUSHALL"), "OK")
+        self.assertEqual(self.ask("DBSIZE"), 0)
+        self.assertEqual(self.redis[2].ask("EXISTS", "sheaf:stamp"), 1)
+        self.assertIn("pool=back", self.redis[2].ask("GET", "sheaf:stamp").decode().replace('"', "").replace(":", "=").replace(" ", ""))
+
+    def test_databases_are_those_of_the_session(self):
+        self.ask("SELECT", "3")
+        self.ask("SET", "lock:1", "three")
+        self.ask("SELECT", "0")
+        self.assertIsNone(self.ask("GET", "lock:1"))
+        self.ask("SELECT", "3")
+        self.assertEqual(self.ask("GET", "lock:1"), b"three")
+        self.ask("FLUSHALL")
+
+    def test_route_tells_the_classs_shard(self):
+        out = subprocess.run([BINARY, "route", self.sheaf.file, "main", "lock:1", self.keys[1]], capture_output=True, text=True, check=True)
+        lines = [line.split("\t") for line in out.stdout.splitlines()]
+        self.assertEqual(lines[0][3:], ["0", self.redis[2].address, "class locks, pool back"])
+        self.assertEqual(lines[1][3:], ["1", self.redis[1].address])
+
+    def test_a_dead_shard_of_a_classs_pool_is_told_as_that_pools(self):
+        self.redis[2].kill9()
+        self.addCleanup(self.redis[2].restart)
+        wait_until(lambda: isinstance(self.ask("GET", "lock:1"), Failure))
+        self.assertIn("shard 0", self.ask("GET", "lock:1"))
+        self.assertIn("of pool back", self.ask("GET", "lock:1"))
+        for key in self.keys:
+            self.assertIsNone(self.ask("GET", key))
+
+
+class Rights(Classes):
+    def test_forbidden_keys_are_neither_read_nor_written(self):
+        for words in (("GET", "no:1"), ("SET", "no:1", "x"), ("MGET", "a", "no:1"), ("DEL", "a", "no:1"), ("EXISTS", "no:1"),
+                      ("EVAL_RO", "return 1", "1", "no:1"), ("WATCH", "no:1"), ("BLPOP", "no:1", "0")):
+            self.refused("NOPERM keys of class secret are forbidden", *words)
+        self.ask("MULTI")
+        self.refused("NOPERM", "GET", "no:1")
+        self.refused("EXECABORT", "EXEC")
+        self.refused("", "SORT", "a", "BY", "no:*")
+
+    def test_read_only_keys_are_read(self):
+        for server in self.redis[:2]:
+            server.ask("SET", "fixed:a", "1")
+        for words, reply in ((("GET", "fixed:a"), b"1"), (("EXISTS", "fixed:a"), 1), (("TTL", "fixed:a"), -1),
+                             (("EVAL_RO", "return redis.call('GET', KEYS[1])", "1", "fixed:a"), b"1")):
+            self.assertEqual(self.ask(*words), reply)
+        for words in (("SET", "fixed:a", "2"), ("DEL", "fixed:a"), ("EXPIRE", "fixed:a", "1"), ("GETEX", "fixed:a", "EX", "1"),
+                      ("INCR", "fixed:a"), ("EVAL", "return 1", "1", "fixed:a"), ("MSET", "a", "1", "fixed:a", "2")):
+            self.refused("NOPERM keys of class fixed are read-only", *words)
+
+    def test_large_values_are_refused(self):
+        self.assertEqual(self.ask("SET", "small:a", "1234"), "OK")
+        for words in (("SET", "small:a", "12345"), ("SETEX", "small:a", "100", "12345"), ("APPEND", "small:a", "12345"),
+                      ("SETRANGE", "small:a", "3", "12"), ("SETBIT", "small:a", "40", "1"), ("MSET", "big", "12345", "small:a", "12345"),
+                      ("LPUSH", "small:b", "1", "12345"), ("HSET", "small:c", "field", "12345")):
+            self.refused("ERR a value of", *words)
+        self.assertEqual(self.ask("MSET", "big", "12345", "small:a", "123"), "OK")
+        self.assertEqual(self.ask("GET", "small:a"), b"123")
+        self.assertEqual(self.ask("SETBIT", "small:a", "31", "1"), 0)
+
+    def test_memcached_clients_have_the_same_classes(self):
+        session = self.cached()
+        self.assertEqual(session.ask("set far:1 0 0 1", b"x"), b"STORED\r\n")
+        self.assertEqual(self.caches[1].ask("get far:1"), b"VALUE far:1 0 1\r\nx\r\nEND\r\n")
+        self.assertEqual(self.caches[0].ask("get far:1"), b"END\r\n")
+        self.assertEqual(session.ask("set near 0 0 1", b"y"), b"STORED\r\n")
+        self.assertEqual(session.ask("get far:1 near far:2"), b"VALUE far:1 0 1\r\nx\r\nVALUE near 0 1\r\ny\r\nEND\r\n")
+        self.assertEqual(session.ask("mg far:1 v"), b"VA 1\r\nx\r\n")
+        self.assertIn(b"keys of class secret are forbidden", session.ask("get near no:1"))
+        self.assertIn(b"keys of class secret are forbidden", session.ask("ms no:1 1", b"x"))
+        self.assertEqual(session.ask("get fixed:a"), b"END\r\n")
+        self.assertIn(b"keys of class fixed are read-only", session.ask("set fixed:a 0 0 1", b"x"))
+        self.assertIn(b"keys of class fixed are read-only", session.ask("mg fixed:a v T30"))
+        self.assertIn(b"keys of class fixed are read-only", session.ask("gat 30 fixed:a"))
+
+    def test_a_value_that_is_too_large_takes_the_old_one_with_it_as_in_memcached(self):
+        session = self.cached()
+        self.assertEqual(session.ask("set small:a 0 0 4", b"1234"), b"STORED\r\n")
+        self.assertEqual(session.ask("add small:b 0 0 5", b"12345"), b"SERVER_ERROR object too large for cache\r\n")
+        self.assertEqual(session.ask("get small:a"), b"VALUE small:a 0 4\r\n1234\r\nEND\r\n")
+        self.assertEqual(session.ask("set small:a 0 0 5", b"12345"), b"SERVER_ERROR object too large for cache\r\n")
+        self.assertEqual(session.ask("get small:a"), b"END\r\n")
+        self.assertEqual(session.ask("ms small:a 5", b"12345"), b"SERVER_ERROR object too large for cache\r\n")
+
+
+class Figures(Classes):
+    def test_requests_are_counted_by_the_class_of_their_key(self):
+        before = self.class_told("small")["totals"]
+        self.ask("SET", "small:a", "1")
+        self.ask("GET", "small:a")
+        self.ask("SET", "small:a", "12345")
+        self.assertEqual({name: value - before[name] for name, value in self.class_told("small")["totals"].items() if value != before[name]},
+                         {"requests": 3, "writes": 2, "refused": 1})
+        text = self.sheaf.http("/metrics")[1]
+        text = text.decode() if isinstance(text, bytes) else text
+        self.assertRegex(text, r'sheaf_class_requests_total\{pool="main",class="small"\} [1-9]')
+        self.assertRegex(text, r'sheaf_class_refused_total\{pool="main",class="small"\} [1-9]')
+
+    def test_the_keys_that_are_asked_for_most_are_found_among_many(self):
+        hot = {"lock:hot": "locks", "hot": None}
+        for _ in range(20):
+            for key in hot:
+                self.session.ask_all(*[("GET", key)] * 20)
+            self.session.ask_all(*[("GET", f"{kind}cold:{n}") for n in range(20) for kind in ("", "lock:")])
+        for key, name in hot.items():
+            told = self.pool_told() if name is None else self.class_told(name)
+            self.assertEqual(told["hot_keys"][0]["key"], key)
+            self.assertGreater(told["hot_keys"][0]["per_second"], 0)
+            self.assertLessEqual(told["hot_keys"][0]["per_second_at_least"], told["hot_keys"][0]["per_second"])
+
+    def test_slow_requests_are_told_with_their_class(self):
+        self.sheaf.reload(*self.sections(), proxy={"slow_time": "0s"})
+        wait_until(lambda: json.loads(self.sheaf.http("/api/v1/slow")[1])["slow_time_ms"] == 0)
+        self.ask("GET", "lock:slow")
+        slow = json.loads(self.sheaf.http("/api/v1/slow")[1])["requests"]
+        self.assertIn(("lock:slow", "locks"), [(each["key"], each["class"]) for each in slow])
+
+    def sections(self):
+        """What the daemon has now, as text."""
+        text = self.sheaf.text
+        return [(lines.split("]")[0].strip("["), _options(lines)) for lines in text.split("\n[")[1:] if lines.strip()]
+
+
+def _options(lines):
+    found = {}
+    for line in lines.splitlines()[1:]:
+        if "=" in line:
+            name, value = (part.strip() for part in line.split("=", 1))
+            found.setdefault(name, []).append(value)
+    return found
+
+
+class Example(Case):
+    def test_the_mail_servers_example_is_accepted(self):
+        out = subprocess.run([BINARY, "check", REPOSITORY / "config/example-stalwart.ini"], capture_output=True, text=True)
+        self.assertEqual((out.returncode, out.stderr), (0, ""))
+        self.assertIn("[class rate-limits]\nin = mail\nfirst_byte = 02-0a\npool = counters\n", out.stdout)
+
+    def test_a_reload_moves_classes(self):
+        servers = [RedisServer(self) for _ in range(2)]
+        main, back = pool(servers[:1]), pool(servers[1:], "back")
+        sheaf = Sheaf(self, main, back)
+        session = sheaf.connect()
+        self.assertEqual(session.ask("SET", "a:1", "here"), "OK")
+        self.assertEqual(servers[0].ask("GET", "a:1"), b"here")
+        sheaf.reload(main, back, ("class a", {"in": "main", "prefix": "a:", "pool": "back"}))
+        wait_until(lambda: session.ask("GET", "a:1") is None)
+        self.assertEqual(session.ask("SET", "a:1", "there"), "OK")
+        self.assertEqual(servers[1].ask("GET", "a:1"), b"there")
+        sheaf.reload(main, back)
+        wait_until(lambda: session.ask("GET", "a:1") == b"here")
+
+
+if __name__ == "__main__":
+    main()
