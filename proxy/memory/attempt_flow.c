@@ -12,6 +12,7 @@
 #include "health/tally.h"
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/memory/verbs.h"
 
 /* ---- kept replies ---- */
 
@@ -311,12 +312,13 @@ void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool do
     struct memory_request *r = a->request;
     struct slice direct = { 0 };
     bool whole = a->kept_len == 0 && a->kept.at == NULL && !r->streaming;
+    bool is_heard = !a->tombstone && a->replies_left > r->parts[a->part].unheard;
 
     counter_add(&u->shard->stats->bytes_in, bytes.len);
     if (done)
         a->replies_left--;
     r->refs++; /* to write may be to find the client gone, which ends its lease of `u` */
-    if (!a->tombstone && r->session != NULL) {
+    if (is_heard && r->session != NULL) {
         bool last = done && a->replies_left == 0;
         size_t known = bytes.len + a->kept.len;
 
@@ -333,7 +335,11 @@ void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool do
             keep(a, bytes);
     }
     if (a->replies_left == 0 && u->first == a)
-        answered(u, whole ? bytes : (struct slice){ 0 }, direct);
+        answered(u,
+                 whole      ? bytes
+                 : is_heard ? (struct slice){ 0 }
+                            : memory_attempt_kept(a),
+                 direct);
     memory_request_unref(r);
     if (u->lessee != NULL && u->lessee->bulk)
         memory_bulk_throttle(u->lessee);
@@ -342,6 +348,7 @@ void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool do
 void memory_attempt_answer(struct memory_attempt *a, struct slice reply)
 {
     struct memory_request *r = a->request;
+    const struct memory_part *part = &r->parts[a->part];
     struct stats_row *stats = a->shard->stats;
     struct slice direct = { 0 };
 
@@ -350,6 +357,8 @@ void memory_attempt_answer(struct memory_attempt *a, struct slice reply)
         counter_add(&stats->late_replies, 1);
         return;
     }
+    if (part->unheard > 0)
+        reply.len = verbs_replies_len(reply, part->replies - part->unheard);
     if (may_stream(a))
         direct = reply;
     else if (r->merge != NULL && reply.len <= MEMORY_SETTLED_BYTES)

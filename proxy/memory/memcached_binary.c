@@ -159,6 +159,8 @@ static bool is_word(struct slice key)
 /* A meta command in the making: the line is measured by its room, then written at once. */
 struct line {
     uint8_t *at;
+    const struct memcached_call *call;
+    const struct key_class *class; /* which limits the key's life; NULL: none does */
 };
 
 static void put(struct line *line, const void *bytes, size_t len)
@@ -184,7 +186,10 @@ static void put_flag(struct line *line, const char *letters, uint64_t number)
 /* memcached reads an expiry as a signed number of 32 bits; beyond it there is only "later". */
 static void put_expiry(struct line *line, const char *letters, uint32_t expiry)
 {
-    put_flag(line, letters, expiry > INT32_MAX ? INT32_MAX : expiry);
+    int64_t allowed =
+        memcached_class_expiry(line->call, line->class, expiry > INT32_MAX ? INT32_MAX : expiry);
+
+    put_flag(line, letters, (uint64_t)allowed);
 }
 
 static const char *const MODES[] = {
@@ -263,7 +268,7 @@ static struct slice meta_bytes(struct memcached_call *call)
     const struct memcached_binary_request *r = call->binary;
     uint8_t *bytes =
         arena_bytes(call->op->arena, BASE64_BYTES(r->key.len) + r->value.len + FLAGS_BYTES);
-    struct line line = { bytes };
+    struct line line = { bytes, call, memcached_class_of(call, r->key) };
     bool is_plain = is_word(r->key);
 
     put_text(&line, command_of(r->loud));

@@ -9,6 +9,7 @@
  *     memcached_every_shard.c flush_all, verbosity
  *     memcached_stats.c       stats, merged
  *     memcached_login.c       who may what
+ *     memcached_class.c       what classes of keys allow
  *     memcached_call.c        what all of them need
  *
  * Towards servers all is text or meta commands without noreply and q: so each command has one
@@ -95,6 +96,18 @@ void memcached_answer_status(struct memcached_call *call, enum memcached_status 
 /* The key's shard.  False: answered with an error, as the key is the stamp's or not the user's, or
  * its class does not allow it. */
 bool memcached_place(struct memcached_call *call, struct slice key, uint32_t *shard);
+/* The class of the key, if its keys' lives are limited; else NULL. */
+const struct key_class *memcached_class_of(const struct memcached_call *call, struct slice key);
+/* What the class makes of a time, which is told as memcached's protocol does; c may be NULL. */
+int64_t memcached_class_expiry(const struct memcached_call *call, const struct key_class *c,
+                               int64_t expiry);
+/* The same of its text.  False: it may stay as it is (what is no number too, for the server says
+ * so). */
+bool memcached_class_limit(struct memcached_call *call, const struct key_class *c,
+                           struct slice text, struct slice *out);
+/* A copy of `bytes` with `other` in place of the `len` bytes from `place` on. */
+struct slice memcached_splice(struct memcached_call *call, struct slice bytes, size_t place,
+                              size_t len, struct slice other);
 /* May the key's class have a value of that size? */
 bool memcached_class_has_room(struct memcached_call *call, struct slice key, uint64_t value_bytes);
 void memcached_plan_one(struct memcached_call *call, uint32_t shard, struct slice bytes);

@@ -153,6 +153,37 @@ static void plan_many(struct memcached_call *call)
     plan_parts(call, note, keys);
 }
 
+/* Of gat: the time that the classes of all its keys allow. */
+static struct slice limited_time(struct memcached_call *call)
+{
+    const struct memcached_text_request *r = call->text;
+    struct slice rest = r->keys, key, time = r->words[1];
+
+    while (memcached_next_word(&rest, &key))
+        (void)memcached_class_limit(call, memcached_class_of(call, key), time, &time);
+    return time;
+}
+
+/* The request with such a time, in the arena. */
+static void limit_time(struct memcached_call *call)
+{
+    const struct memcached_text_request *r = call->text;
+    struct slice time;
+    struct memcached_text_request *own;
+    size_t place = (size_t)(r->words[1].at - r->line.at);
+
+    if (call->site->sorter == NULL || r->word_count < 2)
+        return;
+    time = limited_time(call);
+    if (time.at == r->words[1].at)
+        return;
+    own = arena_new(call->op->arena, sizeof(*own));
+    *own = *r;
+    own->words[1] = time;
+    call->op->raw = memcached_splice(call, call->op->raw, place, r->words[1].len, time);
+    call->text = own;
+}
+
 void memcached_plan_get(struct memcached_call *call)
 {
     const struct memcached_text_request *r = call->text;
@@ -160,6 +191,7 @@ void memcached_plan_get(struct memcached_call *call)
 
     call->op->key = r->key;
     memcached_miss_if_down(call, "END\r\n");
+    limit_time(call);
     if (r->key.len < r->keys.len) {
         plan_many(call);
         return;

@@ -65,12 +65,56 @@ static bool read_key(struct memcached_call *call, bool is_base64, struct slice *
     return true;
 }
 
+/* Where the word stands in the request's bytes without the word `gone` (0: with all). */
+static size_t place_of(const struct memcached_text_request *r, uint32_t index, uint32_t gone)
+{
+    size_t place = (size_t)(r->words[index].at - r->line.at);
+
+    return gone > 0 && index > gone ? place - r->words[gone].len : place;
+}
+
+static bool has_flag(const struct memcached_text_request *r, uint32_t first, char flag)
+{
+    for (uint32_t i = first; i < r->word_count; i++)
+        if (r->words[i].at[0] == flag)
+            return true;
+    return false;
+}
+
+/* The times (flags T and N) as the class allows them, and one where ms has none.  From the last to
+ * the first, so that places before stay what they are. */
+static struct slice limited_bytes(struct memcached_call *call, const struct key_class *c,
+                                  struct slice bytes, uint32_t gone)
+{
+    const struct memcached_text_request *r = call->text;
+    uint32_t first = r->verb == MEMCACHED_MS ? VALUE_FLAGS : FLAGS;
+    struct slice number;
+
+    if (c == NULL || r->verb == MEMCACHED_ME)
+        return bytes;
+    if (r->verb == MEMCACHED_MS && !has_flag(r, first, 'T') &&
+        memcached_class_limit(call, c, slice_of("0", 1), &number)) {
+        size_t end = r->line.len - (gone > 0 ? r->words[gone].len : 0);
+
+        bytes = memcached_splice(call, bytes, end, 0, number);
+        bytes = memcached_splice(call, bytes, end, 0, slice_of(" T", 2));
+    }
+    for (uint32_t i = r->word_count; i-- > first;) {
+        struct slice word = r->words[i];
+
+        if ((word.at[0] == 'T' || word.at[0] == 'N') &&
+            memcached_class_limit(call, c, slice_from(word, 1), &number))
+            bytes = memcached_splice(call, bytes, place_of(r, i, gone) + 1, word.len - 1, number);
+    }
+    return bytes;
+}
+
 void memcached_plan_meta(struct memcached_call *call)
 {
     const struct memcached_text_request *r = call->text;
     uint32_t shard, quiet = 0;
     bool is_base64 = false;
-    struct slice key;
+    struct slice key, bytes;
 
     for (uint32_t i = r->verb == MEMCACHED_MS ? VALUE_FLAGS : FLAGS; i < r->word_count; i++) {
         if (r->words[i].at[0] == 'q' && r->verb != MEMCACHED_ME) {
@@ -93,7 +137,9 @@ void memcached_plan_meta(struct memcached_call *call)
     call->op->key = key;
     if (r->verb == MEMCACHED_MG)
         memcached_miss_if_down(call, "EN\r\n");
-    memcached_plan_one(call, shard, quiet == 0 ? call->op->raw : bytes_without(call, quiet));
+    bytes = quiet == 0 ? call->op->raw : bytes_without(call, quiet);
+    memcached_plan_one(call, shard,
+                       limited_bytes(call, memcached_class_of(call, key), bytes, quiet));
     if (quiet != 0)
         hear_quietly(call);
 }

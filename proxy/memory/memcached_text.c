@@ -50,6 +50,22 @@ static void plan_too_large(struct memcached_call *call)
     call->op->merge = merge_too_large;
 }
 
+/* The time as the key's class allows it; the line is the beginning of `bytes`. */
+static struct slice limited_bytes(struct memcached_call *call, struct slice bytes)
+{
+    const struct memcached_text_request *r = call->text;
+    uint32_t place = r->has_value && r->verb != MEMCACHED_APPEND && r->verb != MEMCACHED_PREPEND ? 3
+                     : r->verb == MEMCACHED_TOUCH                                                ? 2
+                                                  : 0;
+    struct slice number;
+
+    if (place == 0 ||
+        !memcached_class_limit(call, memcached_class_of(call, r->key), r->words[place], &number))
+        return bytes;
+    return memcached_splice(call, bytes, (size_t)(r->words[place].at - r->line.at),
+                            r->words[place].len, number);
+}
+
 static void plan_keyed(struct memcached_call *call)
 {
     uint32_t shard;
@@ -62,7 +78,7 @@ static void plan_keyed(struct memcached_call *call)
     if (!memcached_place(call, call->text->key, &shard))
         return;
     call->op->key = call->text->key;
-    memcached_plan_one(call, shard, loud_bytes(call));
+    memcached_plan_one(call, shard, limited_bytes(call, loud_bytes(call)));
 }
 
 static void plan_refused(struct memcached_call *call)

@@ -131,10 +131,19 @@ static inline struct memory_home memory_site_home(const struct memory_site *site
     return (struct memory_home){ .pool = site->pool, .map = site->map };
 }
 
+static inline const struct endpoint_settings *memory_site_endpoint(const struct memory_site *site,
+                                                                   uint32_t shard)
+{
+    struct memory_home home = memory_site_home(site, shard);
+
+    return home.pool->base.endpoints[shard - home.first_shard];
+}
+
 /* One shard's share of an operation. */
 struct memory_part {
     uint32_t shard;
     uint32_t replies;   /* how many its bytes will cause; at least 1 */
+    uint32_t unheard;   /* so many of them, the last, are nobody's and swallowed */
     struct slice bytes; /* as its server shall see them; in raw, the words or the arena */
     /* For the merge: all its replies, one after the other.  A part that failed has one error reply
      * instead, made by `refuse`. */

@@ -141,7 +141,8 @@ struct slice redis_join(struct arena *arena, struct slice a, struct slice b)
     uint8_t *both = arena_bytes(arena, a.len + b.len);
 
     memcpy(both, a.at, a.len);
-    memcpy(both + a.len, b.at, b.len);
+    if (b.len > 0)
+        memcpy(both + a.len, b.at, b.len);
     return slice_of(both, a.len + b.len);
 }
 
@@ -152,11 +153,21 @@ struct slice redis_call_bytes(struct redis_call *call)
     return redis_encode(call->op->arena, call->args, call->count);
 }
 
+void redis_add_ends(struct arena *arena, struct memory_part *part, const struct redis_ends *ends)
+{
+    if (ends->count == 0)
+        return;
+    part->bytes = redis_join(arena, part->bytes, ends->bytes);
+    part->replies += ends->count;
+    part->unheard = ends->count;
+}
+
 void redis_plan_one(struct redis_call *call, uint32_t shard, struct slice bytes)
 {
     struct memory_operation *op = call->op;
 
     op->one = (struct memory_part){ .shard = shard, .replies = 1, .bytes = bytes };
+    redis_add_ends(op->arena, &op->one, &call->ends);
     op->parts = &op->one;
     op->part_count = 1;
     op->way = MEMORY_PARTS;

@@ -82,6 +82,7 @@ bool redis_class_admits(struct redis_call *call, const struct redis_keys *keys)
 {
     struct memory_operation *op = call->op;
     const struct memory_class *class;
+    bool has_ttl = false;
 
     if (keys->count > 1) {
         struct redis_shared *shared = redis_shared_of(call->site);
@@ -103,7 +104,10 @@ bool redis_class_admits(struct redis_call *call, const struct redis_keys *keys)
             op->class = class;
             return false;
         }
+        has_ttl = has_ttl || class->settings->ttl_ms > 0;
     }
+    if (has_ttl && changes(call))
+        redis_class_limit(call, keys);
     return true;
 }
 

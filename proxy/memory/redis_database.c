@@ -35,7 +35,7 @@ static struct slice translate(struct redis_call *call, uint32_t shard, struct sl
     len = snprintf(text, 16, "%" PRIu32,
                    database == NO_DATABASE
                        ? (uint32_t)INT32_MAX /* no server has as many */
-                       : call->site->pool->base.endpoints[shard]->database + database);
+                       : memory_site_endpoint(call->site, shard)->database + database);
     return slice_of(text, (size_t)len);
 }
 

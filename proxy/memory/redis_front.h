@@ -75,14 +75,22 @@ struct redis_shared {
     uint32_t draws; /* likewise, for what need not be as good */
 };
 
+/* Commands behind a command, that give keys of its class an end. */
+struct redis_ends {
+    struct slice bytes; /* in the arena */
+    uint32_t count;     /* of commands, and of their replies */
+};
+
 struct redis_call {
     const struct memory_site *site;
     struct redis_session *session;
     struct memory_operation *op;
     const struct redis_command *cmd;
     const struct user_settings *user; /* NULL: the pool has none, everything is allowed */
-    const struct slice *args;         /* op->words */
+    const struct slice *args;         /* op->words, or what a class made of them */
     size_t count;
+    bool leaves_no_end;     /* keys of classes with a ttl may have none after it */
+    struct redis_ends ends; /* for all its keys, if they are of one shard */
 };
 
 static inline struct redis_shared *redis_shared_of(const struct memory_site *site)
@@ -132,7 +140,9 @@ uint8_t *redis_put_header(uint8_t *at, char type, size_t value);
 struct slice redis_encode_texts(struct arena *arena, const char *const *texts);
 struct slice redis_join(struct arena *arena, struct slice a, struct slice b);
 
+/* The call's ends follow. */
 void redis_plan_one(struct redis_call *call, uint32_t shard, struct slice bytes);
+void redis_add_ends(struct arena *arena, struct memory_part *part, const struct redis_ends *ends);
 /* `bytes` to each shard of the pool, `replies` from each. */
 void redis_plan_all(struct redis_call *call, struct slice bytes, uint32_t replies,
                     memory_merge_f *merge, void *note);

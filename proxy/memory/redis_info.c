@@ -291,7 +291,7 @@ static uint32_t read_sources(struct memory_merge *m, struct source *sources, uin
             item.text = slice_from(item.text, 4);
         sources[count].text = sources[count].rest = item.text;
         homes[count++] = redis_merge_has_shard(m, i)
-                             ? m->site->pool->base.endpoints[m->parts[i].shard]->database
+                             ? memory_site_endpoint(m->site, m->parts[i].shard)->database
                              : 0;
     }
     return count;

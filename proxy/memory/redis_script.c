@@ -85,8 +85,7 @@ static void heal(struct memory_merge *m)
         return;
     }
     note->round++;
-    m->parts[0].bytes = note->words[0];
-    m->parts[0].replies = 1;
+    m->parts[0].bytes = note->words[0]; /* what follows it is the same */
     m->again = true;
 }
 
@@ -121,7 +120,7 @@ void redis_plan_script(struct redis_call *call)
         !redis_scripts_find(redis_shared_of(call->site)->scripts, call->args[1], op->arena, &body))
         return;
     note = redis_note_new(call);
-    note->words[0] = as_eval(call, body);
+    note->words[0] = redis_join(op->arena, as_eval(call, body), call->ends.bytes);
     op->parts = arena_new(op->arena, sizeof(*op->parts));
     *op->parts = op->one;
     op->merge = merge_healing;

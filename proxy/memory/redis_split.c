@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "proxy/memory/redis_class.h"
 #include "proxy/memory/redis_kinds.h"
 #include "proxy/memory/redis_merge.h"
 
@@ -52,6 +53,18 @@ static struct slice inline_part_bytes(struct redis_call *call, const struct redi
     return redis_encode(call->op->arena, words, count);
 }
 
+static void add_ends(struct redis_call *call, const struct redis_keys *keys,
+                     const struct split_part *split, struct memory_part *part)
+{
+    uint32_t *places = arena_bytes(call->op->arena, split->count * sizeof(*places));
+    struct redis_ends ends;
+
+    for (uint32_t i = 0; i < split->count; i++)
+        places[i] = keys->at[split->keys[i]];
+    ends = redis_class_ends(call, places, split->count);
+    redis_add_ends(call->op->arena, part, &ends);
+}
+
 static void plan_parts(struct redis_call *call, const struct redis_keys *keys,
                        struct redis_note *note)
 {
@@ -67,6 +80,8 @@ static void plan_parts(struct redis_call *call, const struct redis_keys *keys,
         op->parts[i].replies = 1;
         op->parts[i].bytes = op->is_inline ? inline_part_bytes(call, keys, part, step)
                                            : part_bytes(call, keys, part, step);
+        if (call->leaves_no_end)
+            add_ends(call, keys, part, &op->parts[i]);
     }
     op->merge = redis_merge_of(call->cmd->merge);
     op->note = note;

@@ -24,9 +24,11 @@
 struct redis_transaction {
     struct buf queue; /* the commands, as a server shall see them */
     uint32_t count;   /* of them */
-    uint32_t shard;   /* of all keys, watched ones too; NO_SHARD: none so far */
-    bool watching;    /* the session has a lease on the shard */
-    bool spoilt;      /* EXEC will refuse */
+    struct buf ends;  /* what follows EXEC, for keys of classes with a ttl */
+    uint32_t end_count;
+    uint32_t shard; /* of all keys, watched ones too; NO_SHARD: none so far */
+    bool watching;  /* the session has a lease on the shard */
+    bool spoilt;    /* EXEC will refuse */
 };
 
 static struct redis_transaction *transaction_of(struct redis_session *session)
@@ -51,8 +53,9 @@ void redis_transaction_forget(struct redis_session *session)
     session->special &= ~(uint32_t)REDIS_SPECIAL_MULTI;
     if (t == NULL)
         return;
-    session->base.held_bytes -= t->queue.len;
+    session->base.held_bytes -= t->queue.len + t->ends.len;
     buf_fini(&t->queue);
+    buf_fini(&t->ends);
     free(t);
 }
 
@@ -87,6 +90,7 @@ static void keep(struct redis_call *call, const struct redis_keys *keys, const s
                  size_t count)
 {
     struct redis_transaction *t = call->session->transaction;
+    size_t more = call->op->raw.len + call->ends.bytes.len;
     uint32_t shard;
 
     if (!redis_call_shard(call, keys, &shard))
@@ -95,21 +99,24 @@ static void keep(struct redis_call *call, const struct redis_keys *keys, const s
         redis_error(call, REDIS_CROSSSLOT);
         return;
     }
-    if (t->queue.len + call->op->raw.len > call->site->pool->max_request_bytes) {
+    if (t->queue.len + t->ends.len + more > call->site->pool->max_request_bytes) {
         redis_error(call, "ERR the transaction is larger than max_request_bytes of pool %s",
                     call->site->pool->base.name);
         return;
     }
-    if (!redis_may_hold(call, call->op->raw.len))
+    if (!redis_may_hold(call, more))
         return;
     if (keys->count > 0)
         t->shard = shard;
     if (!t->spoilt) {
-        size_t had = t->queue.len;
+        size_t had = t->queue.len + t->ends.len;
 
         resp_put_command(&t->queue, words, count);
-        call->session->base.held_bytes += t->queue.len - had;
         t->count++;
+        if (call->ends.count > 0)
+            buf_slice(&t->ends, call->ends.bytes);
+        t->end_count += call->ends.count;
+        call->session->base.held_bytes += t->queue.len + t->ends.len - had;
     }
     buf_text(redis_answer(call), "+QUEUED\r\n");
 }
@@ -197,6 +204,7 @@ static void send_exec(struct redis_call *call)
 {
     struct redis_transaction *t = call->session->transaction;
     struct memory_operation *op = call->op;
+    struct redis_ends ends = { buf_all(&t->ends), t->end_count };
     struct buf bytes = { 0 };
 
     buf_text(&bytes, "*1\r\n$5\r\nMULTI\r\n");
@@ -206,6 +214,7 @@ static void send_exec(struct redis_call *call)
                    arena_copy(op->arena, buf_all(&bytes)));
     buf_fini(&bytes);
     op->one.replies = t->count + 2;
+    redis_add_ends(op->arena, &op->one, &ends);
     op->merge = merge_exec;
     op->is_write = true;
     if (t->watching) {

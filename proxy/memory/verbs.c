@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "proxy/wire/resp_reader.h"
+
 const char VERBS_NOT_INTEGER[] = "ERR value is not an integer or out of range";
 const char VERBS_SYNTAX[] = "ERR syntax error";
 
@@ -321,4 +323,15 @@ void verbs_fini(struct verbs *v)
     resp_args_fini(&v->args);
     buf_fini(&v->scratch);
     buf_fini(&v->also);
+}
+
+size_t verbs_replies_len(struct slice replies, uint32_t count)
+{
+    struct resp_reader reader = { replies };
+    struct slice one;
+
+    for (; count > 0 && reader.in.len > 0; count--)
+        if (resp_read_skip(&reader, &one) != ERR_NONE)
+            return replies.len;
+    return replies.len - reader.in.len;
 }

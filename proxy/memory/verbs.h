@@ -41,6 +41,8 @@ struct verbs_ask {
 };
 
 void verbs_run(struct verbs *v, const struct verbs_ask *ask, struct buf *out);
+/* How long the first of its replies are, so many. */
+size_t verbs_replies_len(struct slice replies, uint32_t count);
 void verbs_fini(struct verbs *v); /* not the store */
 
 /* Drops the keys whose time is over among those of the next `most` places, from *place in

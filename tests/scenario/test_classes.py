@@ -2,11 +2,14 @@
 # not under tsan: what is shared by workers has tests of its own below
 """Classes of keys: what they allow, where their keys go, and what is told of them."""
 import json
+import struct
 import subprocess
+import time
 
 from lib import *
 from lib.case import REPOSITORY
-from lib.memcached import MemcachedServer, MemcachedSession
+from lib.memcached import MemcachedServer, MemcachedSession, binary
+from lib.resp import RespSession
 from lib.sheaf import BINARY
 
 CLASSES = (
@@ -244,6 +247,205 @@ def _options(lines):
             name, value = (part.strip() for part in line.split("=", 1))
             found.setdefault(name, []).append(value)
     return found
+
+
+class Lives(Case):
+    """How long keys live: what Sheaf sends is seen by what the servers answer, and by what they keep."""
+    @classmethod
+    def setUpClass(cls):
+        cls.redis = RedisServer(cls)
+        cls.caches = [MemcachedServer(cls)]
+        classes = [("class both", {"prefix": "b:", "ttl": "100s", "max_ttl": "1000s"}),
+                   ("class most", {"prefix": "m:", "max_ttl": "1000s"}), ("class some", {"prefix": "s:", "ttl": "100s"}),
+                   ("class short", {"prefix": "short:", "max_ttl": "500ms"})]
+        cls.sheaf = Sheaf(cls, pool([cls.redis]), pool(["ram://16mb", "ram://16mb"], "ram"), cache_pool(cls.caches, "cache"), *classes)
+
+    def setUp(self):
+        self.now = time.time()
+
+    def each(self):
+        """Sessions at a Redis server and at embedded shards."""
+        for name in ("main", "ram"):
+            with RespSession(target_of(self.sheaf, name)) as session:
+                session.ask("FLUSHALL")
+                yield session
+
+    def lives(self, session, key, seconds):
+        left = session.ask("PTTL", key)
+        if seconds < 0:
+            self.assertEqual(left, seconds, key)
+        else:
+            self.assertTrue((seconds - 60 * SLOW) * 1000 < left <= seconds * 1000, (key, left))
+
+    def test_who_sets_a_key_without_an_end_gets_the_classs(self):
+        for session in self.each():
+            for key, seconds in (("b:1", 100), ("m:1", 1000), ("s:1", 100), ("other", -1)):
+                self.assertEqual(session.ask("SET", key, "v"), "OK")
+                self.lives(session, key, seconds)
+            self.assertIsNone(session.ask("SET", "b:1", "w", "NX"))
+            self.assertEqual(session.ask("SET", "b:1", "w", "XX", "GET"), b"v")
+            self.lives(session, "b:1", 100)
+            session.send(b"SET b:inline v\r\n")
+            self.assertEqual(session.reply(), "OK")
+            self.lives(session, "b:inline", 100)
+
+    def test_who_asks_for_more_gets_the_most(self):
+        far = str(int(self.now) + 5000)
+        for session in self.each():
+            for words in (("SET", "k", "v", "EX", "5000"), ("SET", "k", "v", "px", "5000000", "GET"), ("SET", "k", "v", "EXAT", far),
+                          ("SET", "k", "v", "PXAT", far + "000"), ("SETEX", "k", "5000", "v"), ("PSETEX", "k", "5000000", "v")):
+                for prefix, seconds in (("b:", 1000), ("m:", 1000), ("s:", 5000)):
+                    session.ask("DEL", prefix + "k")
+                    self.assertIn(session.ask(words[0], prefix + "k", *words[2:]), ("OK", None))
+                    self.lives(session, prefix + "k", seconds)
+            for words in (("EXPIRE", "m:k", "5000"), ("PEXPIRE", "m:k", "5000000"), ("EXPIREAT", "m:k", far), ("PEXPIREAT", "m:k", far + "000", "GT"),
+                          ("EXPIRE", "m:k", "9223372036854775"), ("PERSIST", "m:k")):
+                session.ask("SET", "m:k", "v", "EX", "10")
+                self.assertEqual(session.ask(*words), 1, words)
+                self.lives(session, "m:k", 1000)
+            for words in (("GETEX", "m:k", "EX", "5000"), ("GETEX", "m:k", "PERSIST")):
+                session.ask("SET", "m:k", "v", "EX", "10")
+                self.assertEqual(session.ask(*words), b"v")
+                self.lives(session, "m:k", 1000)
+            session.ask("SET", "short:k", "v", "EX", "1000")
+            self.assertLessEqual(session.ask("PTTL", "short:k"), 500)
+
+    def test_who_asks_for_less_gets_that(self):
+        for session in self.each():
+            for words in (("SET", "b:k", "v", "EX", "50"), ("SETEX", "b:k", "50", "v"), ("EXPIRE", "b:k", "50"), ("GETEX", "b:k", "EX", "50")):
+                session.ask(*words)
+                self.lives(session, "b:k", 50)
+            session.ask("SET", "s:k", "v")
+            self.assertEqual(session.ask("PERSIST", "s:k"), 1)          # it is the client's word, and nothing is the most
+            self.lives(session, "s:k", -1)
+            self.assertEqual(session.ask("EXPIRE", "b:k", "-1"), 1)
+            self.lives(session, "b:k", -2)
+
+    def test_what_makes_a_key_in_another_way_is_followed_by_its_end(self):
+        for session in self.each():
+            for words in (("INCR", "b:n"), ("INCRBY", "b:n", "5"), ("APPEND", "b:a", "x"), ("SETRANGE", "b:r", "3", "x"), ("SETNX", "b:x", "1"),
+                          ("GETSET", "b:g", "1"), ("MSETNX", "b:{m}1", "1", "b:{m}2", "2"), ("SET", "b:keep", "1", "KEEPTTL")):
+                self.assertNotIsInstance(session.ask(*words), Failure)
+                self.lives(session, words[1], 100)
+            self.lives(session, "b:{m}2", 100)
+            self.assertEqual(session.ask("EXPIRE", "b:n", "50"), 1)
+            self.assertEqual(session.ask("INCR", "b:n"), 7)
+            self.lives(session, "b:n", 50)                              # it had an end
+            self.assertEqual(session.ask("SET", "b:n", "1", "KEEPTTL"), "OK")
+            self.lives(session, "b:n", 50)
+
+    def test_what_other_types_need_follows_too(self):
+        session = self.sheaf.connect()
+        self.addCleanup(session.close)
+        session.ask("FLUSHALL")
+        for words, reply in ((("HSET", "b:h", "f", "v"), 1), (("LPUSH", "b:l", "1", "2"), 2), (("SADD", "b:s", "1"), 1), (("ZADD", "b:z", "1", "m"), 1),
+                             (("LMOVE", "b:l", "m:l", "LEFT", "RIGHT"), b"2"), (("BLMOVE", "b:l", "m:l", "LEFT", "RIGHT", "0"), b"1"),
+                             (("SUNIONSTORE", "m:s", "b:s"), 1), (("SETBIT", "b:bit", "3", "1"), 0)):
+            self.assertEqual(session.ask(*words), reply)
+        for key, seconds in (("b:h", 100), ("b:s", 100), ("b:z", 100), ("m:l", 1000), ("m:s", 1000), ("b:bit", 100)):
+            self.lives(session, key, seconds)
+
+    def test_an_end_that_comes_from_elsewhere_is_cut(self):
+        session = self.sheaf.connect()
+        self.addCleanup(session.close)
+        session.ask("SET", "{x}", "v")
+        for words, key in ((("COPY", "{x}", "m:{x}"), "m:{x}"), (("RENAME", "{x}", "m:{x}2"), "m:{x}2")):
+            self.assertIn(session.ask(*words), (1, "OK"))
+            self.lives(session, key, 1000)
+        dumped = session.ask("DUMP", "m:{x}")
+        for ttl in ("0", "5000000", "50000"):
+            self.assertEqual(session.ask("RESTORE", "m:r", ttl, dumped, "REPLACE"), "OK")
+            self.lives(session, "m:r", 50 if ttl == "50000" else 1000)
+
+    def test_transactions_and_scripts_are_followed_as_a_whole(self):
+        for session in self.each():
+            self.assertEqual(session.ask_all(("MULTI",), ("INCR", "b:{t}n"), ("SET", "b:{t}o", "v", "EX", "5000"), ("GET", "b:{t}n"), ("EXEC",)),
+                             ["OK", "QUEUED", "QUEUED", "QUEUED", [1, "OK", b"1"]])
+            self.lives(session, "b:{t}n", 100)
+            self.lives(session, "b:{t}o", 1000)
+            self.assertEqual(session.ask_all(("MULTI",), ("INCR", "b:{t}n"), ("EXPIRE", "b:{t}n", "50"), ("EXEC",), ("GET", "b:{t}n")),
+                             ["OK", "QUEUED", "QUEUED", [2, 1], b"2"])
+            self.lives(session, "b:{t}n", 50)
+        session = self.sheaf.connect()
+        self.addCleanup(session.close)
+        script = "redis.call('SET', KEYS[1], ARGV[1]) return {ARGV[1], 'done'}"
+        self.assertEqual(session.ask_all(("EVAL", script, "1", "b:e", "one"), ("GET", "b:e")), [[b"one", b"done"], b"one"])
+        self.lives(session, "b:e", 100)
+        sha = session.ask("SCRIPT", "LOAD", script)
+        self.redis.ask("SCRIPT", "FLUSH")
+        self.assertEqual(session.ask_all(("EVALSHA", sha, "1", "b:e2", "two"), ("GET", "b:e2")), [[b"two", b"done"], b"two"])
+        self.lives(session, "b:e2", 100)
+        session.ask("WATCH", "b:w")
+        session.ask("MULTI")
+        session.ask("APPEND", "b:w", "x" * 70_000)
+        self.assertEqual(session.ask("EXEC"), [70_000])
+        self.lives(session, "b:w", 100)
+
+    def test_large_replies_come_through_before_what_is_swallowed(self):
+        session = self.sheaf.connect()
+        self.addCleanup(session.close)
+        value = b"v" * 300_000
+        session.ask("SET", "b:big", value)
+        self.assertEqual(session.ask_all(("GETSET", "b:big", "small"), ("GET", "b:big"), ("INCR", "b:n2")), [value, b"small", 1])
+        self.lives(session, "b:big", 100)
+
+    def test_mset_over_classes_and_shards(self):
+        for session in self.each():
+            words = [word for n in range(10) for word in (f"b:{n}", "1", f"m:{n}", "2", f"{n}", "3")]
+            self.assertEqual(session.ask_all(("MSET", *words), ("MGET", *words[::2])), ["OK", [word.encode() for word in words[1::2]]])
+            for n in range(10):
+                self.lives(session, f"b:{n}", 100)
+                self.lives(session, f"m:{n}", 1000)
+                self.lives(session, f"{n}", -1)
+
+    def test_memcached_clients_are_given_ends_too(self):
+        session, far = MemcachedSession(target_of(self.sheaf, "cache")), int(self.now) + 5000
+        self.addCleanup(session.end)
+
+        def lives(key, seconds):
+            code, *flags = session.ask(f"mg {key} t").split()
+            self.assertEqual(code, b"HD", key)
+            left = int(flags[0][1:])
+            self.assertTrue(left == seconds if seconds < 0 else seconds - 60 * SLOW < left <= seconds, (key, left))
+
+        for line, key, seconds in (("set m:1 0 0 1", "m:1", 1000), ("add m:2 0 5000 1", "m:2", 1000), (f"set m:3 7 {far} 1", "m:3", 1000),
+                                   ("set s:1 0 5000 1", "s:1", 5000), ("set s:2 0 0 1", "s:2", 100), ("set b:1 0 50 1", "b:1", 50),
+                                   ("set other 0 0 1", "other", -1), ("ms m:4 1", "m:4", 1000), ("ms m:5 1 T5000 F3", "m:5", 1000),
+                                   ("ms s:5 1 T0", "s:5", 100), ("ms b:5 1 T50", "b:5", 50), ("set short:1 0 0 1", "short:1", 1)):
+            self.assertIn(session.ask(line, b"x"), (b"STORED\r\n", b"HD\r\n"), line)
+            lives(key, seconds)
+        session.send(b"set m:quiet 0 0 1 noreply\r\nx\r\nms m:q2 1 q T0\r\nx\r\nmn\r\n")
+        self.assertEqual(session.reply(), b"MN\r\n")
+        lives("m:quiet", 1000)
+        lives("m:q2", 1000)
+        self.assertEqual(session.ask("touch m:1 0"), b"TOUCHED\r\n")
+        lives("m:1", 1000)
+        self.assertEqual(session.ask("touch m:1 50"), b"TOUCHED\r\n")
+        lives("m:1", 50)
+        self.assertTrue(session.ask("gat 5000 m:1 m:2 other").endswith(b"VALUE other 0 1\r\nx\r\nEND\r\n"))
+        lives("m:1", 1000)
+        lives("other", 1000)                                             # one time for all of a gat's keys
+        self.assertEqual(session.ask("mg m:3 f T0"), b"HD f7\r\n")
+        lives("m:3", 1000)
+        self.assertEqual(session.ask("ma m:count N0 J5 v"), b"VA 1\r\n5\r\n")
+        lives("m:count", 1000)
+        self.assertEqual(session.ask("append m:1 0 0 1", b"y"), b"STORED\r\n")
+        self.assertEqual(session.ask("touch m:1 -1"), b"TOUCHED\r\n")
+        self.assertEqual(session.ask("get m:1"), b"END\r\n")
+
+    def test_binary_clients_of_memcached_too(self):
+        session = MemcachedSession(target_of(self.sheaf, "cache"))
+        self.addCleanup(session.end)
+        text = MemcachedSession(target_of(self.sheaf, "cache"))
+        self.addCleanup(text.end)
+        for expiry, key, seconds in ((0, b"m:b1", 1000), (5000, b"m:b2", 1000), (0, b"s:b3", 100), (50, b"b:b4", 50)):
+            session.send(binary(0x01, key, struct.pack(">II", 0, expiry), b"v"))
+            session.packet()
+            left = int(text.ask(f"mg {key.decode()} t").split()[1][1:])
+            self.assertTrue(seconds - 60 * SLOW < left <= seconds, (key, left))
+        session.send(binary(0x1c, b"b:b4", struct.pack(">I", 0)))         # touch
+        session.packet()
+        self.assertGreater(int(text.ask("mg b:b4 t").split()[1][1:]), 100 - 60 * SLOW)
 
 
 class Example(Case):
