@@ -25,6 +25,8 @@ static void add_row(struct class_row *row, void *arg)
     sums->requests += counter_get(&row->requests);
     sums->writes += counter_get(&row->writes);
     sums->refused += counter_get(&row->refused);
+    sums->cache_hits += counter_get(&row->cache_hits);
+    sums->cache_misses += counter_get(&row->cache_misses);
 }
 
 static struct sums sums_of(const char *pool, const char *name)
@@ -120,6 +122,8 @@ static cJSON *class_json(const char *pool, const struct key_class *c)
     cJSON_AddNumberToObject(totals, "requests", (double)sums.requests);
     cJSON_AddNumberToObject(totals, "writes", (double)sums.writes);
     cJSON_AddNumberToObject(totals, "refused", (double)sums.refused);
+    cJSON_AddNumberToObject(totals, "cache_hits", (double)sums.cache_hits);
+    cJSON_AddNumberToObject(totals, "cache_misses", (double)sums.cache_misses);
     put_hot(json, pool, c->name);
     return json;
 }
@@ -148,6 +152,16 @@ static uint64_t writes_of(const struct sums *s)
 static uint64_t refused_of(const struct sums *s)
 {
     return s->refused;
+}
+
+static uint64_t cache_hits_of(const struct sums *s)
+{
+    return s->cache_hits;
+}
+
+static uint64_t cache_misses_of(const struct sums *s)
+{
+    return s->cache_misses;
 }
 
 static void put_metric(const struct daemon *d, const char *name, const char *help,
@@ -184,4 +198,8 @@ void admin_classes_metrics(const struct daemon *d, struct buf *out)
                writes_of, out);
     put_metric(d, "sheaf_class_refused_total", "Of them, those that the class does not allow.",
                refused_of, out);
+    put_metric(d, "sheaf_class_cache_hits_total", "Reads answered with what a worker keeps.",
+               cache_hits_of, out);
+    put_metric(d, "sheaf_class_cache_misses_total", "Reads that might have been, and were not.",
+               cache_misses_of, out);
 }

@@ -15,6 +15,7 @@ struct class_row {
     struct counter requests; /* by their first key */
     struct counter writes;   /* of them */
     struct counter refused;  /* of them: the class does not allow it */
+    struct counter cache_hits, cache_misses;
     struct hot_keys hot;
 };
 

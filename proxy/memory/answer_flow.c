@@ -84,6 +84,7 @@ static void leave_queue(struct memory_session *s)
         s->halted = false;
     if (r->part_count > 0) {
         s->open_reads -= !r->is_write;
+        s->open_writes -= r->may_write;
         s->asked_bytes -= r->asked_bytes;
         measure(r);
     }

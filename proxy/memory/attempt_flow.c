@@ -266,6 +266,7 @@ static void answered(struct memory_upstream *u, struct slice seen, struct slice 
     bool tombstone = a->tombstone || r->session == NULL;
 
     look_ahead(a);
+    memory_classes_mark(r);
     note_trouble(u, seen, took_us);
     histogram_add(&shard->stats->latency_us, took_us);
     r->refs++; /* outlives its place in the queue */
@@ -353,6 +354,7 @@ void memory_attempt_answer(struct memory_attempt *a, struct slice reply)
     struct slice direct = { 0 };
 
     counter_add(&stats->bytes_in, reply.len);
+    memory_classes_mark(r);
     if (a->tombstone || r->session == NULL) {
         counter_add(&stats->late_replies, 1);
         return;
@@ -390,6 +392,7 @@ void memory_attempt_fail(struct memory_attempt *a, const struct memory_refusal *
     if (a->tombstone)
         return;
     p = &r->parts[a->part];
+    memory_classes_mark(r);
     a->tombstone = true;
     counter_add(&a->shard->stats->failures, 1);
     if (r->session == NULL)

@@ -4,6 +4,7 @@
 
 #include "proxy/base/mem.h"
 #include "proxy/memory/memory_flow.h"
+#include "proxy/memory/value_cache.h"
 
 enum {
     SAMPLES_PER_SECOND = 500, /* about so many are looked at */
@@ -27,15 +28,67 @@ static const struct memory_home *home_of(struct memory_side *side, const struct 
     return &side->homes[site->home_count++];
 }
 
+static void count_cached(struct memory_side *side, uint64_t bytes)
+{
+    if (bytes > side->cached_bytes)
+        worker_hold(side->worker, bytes - side->cached_bytes);
+    else
+        worker_release(side->worker, side->cached_bytes - bytes);
+    side->cached_bytes = bytes;
+}
+
+void memory_classes_end(struct memory_side *side)
+{
+    for (uint32_t i = 0; side->classes != NULL && i < side->settings->class_count; i++)
+        value_cache_free(&side->classes[i].cache);
+    count_cached(side, 0);
+    free(side->classes);
+    free(side->homes);
+    free(side->class_rows);
+    side->classes = NULL;
+    side->homes = NULL;
+    side->class_rows = NULL;
+}
+
+/* Are requests sent to servers as their clients say them? */
+static bool speaks_alike(const struct memory_pool *pool)
+{
+    const char *front = pool->base.listener_count > 0 ? pool->base.listeners[0]->protocol : "";
+    bool is_memcached = strcmp(pool->base.endpoints[0]->protocol, "memcached") == 0;
+
+    return (strcmp(front, "memcached") == 0) == is_memcached;
+}
+
+/* Do clients of another pool read from caches what is on this pool's shards, or its classes'? */
+static bool others_cache(const struct memory_side *side, const struct snapshot *s)
+{
+    for (uint32_t i = 0; i < s->pool_count; i++) {
+        const struct memory_pool *other;
+
+        if (s->pools[i]->kind != POOL_MEMORY || s->pools[i]->listener_count == 0)
+            continue;
+        other = memory_pool_of(s->pools[i]);
+        for (uint32_t k = 0; other != side->site.pool && k < other->class_count; k++) {
+            const struct key_class *c = other->classes[k];
+            const struct memory_pool *home = c->pool == NULL ? other : c->pool;
+            bool is_ours = home == side->site.pool;
+
+            for (uint32_t h = 0; h < side->site.home_count; h++)
+                is_ours = is_ours || side->homes[h].pool == home;
+            if (is_ours && c->cache_ms > 0)
+                return true;
+        }
+    }
+    return false;
+}
+
 void memory_classes_follow(struct memory_side *side, struct assembly *assembly,
                            const struct memory_pool *settings)
 {
     uint32_t count = settings->class_count;
     struct memory_site *site = &side->site;
 
-    free(side->classes);
-    free(side->homes);
-    free(side->class_rows);
+    memory_classes_end(side);
     side->classes = mem_new((count + 1) * sizeof(*side->classes));
     side->homes = mem_new((count + 1) * sizeof(*side->homes));
     side->class_rows = mem_new((count + 1) * sizeof(struct class_row *));
@@ -51,9 +104,13 @@ void memory_classes_follow(struct memory_side *side, struct assembly *assembly,
         side->classes[i].settings = c;
         if (c->pool != NULL && c->pool != settings)
             side->classes[i].home = home_of(side, assembly, c->pool);
+        if (c->cache_ms > 0 && speaks_alike(settings))
+            side->classes[i].cache = value_cache_new(c->cache_bytes);
         side->class_rows[i] = class_row_of(settings->base.name, c->name, side->worker->index);
     }
     side->class_rows[count] = class_row_of(settings->base.name, "", side->worker->index);
+    site->generation++;
+    site->marks_all_writes = others_cache(side, assembly->snapshot);
 }
 
 /* ---- figures ---- */
@@ -85,6 +142,8 @@ void memory_classes_note(struct memory_side *side, struct memory_request *r,
     counter_add(&row->requests, 1);
     counter_add(&row->writes, op->is_write);
     counter_add(&row->refused, op->is_against_class);
+    counter_add(&row->cache_hits, op->cache == MEMORY_CACHE_HIT);
+    counter_add(&row->cache_misses, op->cache == MEMORY_CACHE_MISS);
     if (--side->watch.left == 0)
         sample(side, op);
 }
@@ -93,12 +152,25 @@ void memory_classes_tick(struct memory_side *side, uint64_t now_us)
 {
     struct memory_watch *w = &side->watch;
     uint64_t requests = counter_get(&side->stats->requests), passed_us = now_us - w->since_us;
+    uint64_t bytes = 0;
 
     if (passed_us < WATCH_US)
         return;
+    for (uint32_t i = 0; i < side->settings->class_count; i++)
+        if (side->classes[i].cache != NULL)
+            bytes += value_cache_bytes(side->classes[i].cache);
+    count_cached(side, bytes);
     w->gap = 1 + (uint32_t)((requests - w->requests) * 1000000 / passed_us / SAMPLES_PER_SECOND);
     if (w->left > w->gap)
         w->left = w->gap;
     w->requests = requests;
     w->since_us = now_us;
+}
+
+void memory_classes_raise(const struct memory_request *r)
+{
+    for (uint32_t i = 0; i < r->touched_count; i++)
+        value_mark_raise(r->touched[i]);
+    if (r->touches_all)
+        value_mark_raise_all();
 }

@@ -115,7 +115,7 @@ static void plan(const struct memory_site *site, struct memory_state *state,
         return;
     }
     class = memory_site_class(site, op->words[1]);
-    if (class != NULL && !redis_class_is_plain(class, cmd)) {
+    if (site->marks_all_writes || (class != NULL && !redis_class_is_plain(class, cmd))) {
         redis_plan_slow(site, session, op, cmd);
         return;
     }

@@ -5,6 +5,7 @@
 
 #include "proxy/memory/memcached_front.h"
 #include "proxy/memory/memory_users.h"
+#include "proxy/memory/value_cache.h"
 #include "shard/stamp.h"
 
 struct buf *memcached_answer(struct memcached_call *call)
@@ -77,6 +78,24 @@ bool memcached_class_has_room(struct memcached_call *call, struct slice key, uin
     return false;
 }
 
+/* The keys of a request come one by one: those of gat are many. */
+static void touch(struct memcached_call *call, const struct memory_class *class, struct slice key)
+{
+    struct memory_operation *op = call->op;
+    uint64_t *hashes;
+
+    if (!call->site->marks_all_writes && (class == NULL || class->settings->cache_ms == 0))
+        return;
+    if ((op->touched_count & (op->touched_count + 1)) == 0) { /* full: twice as many, and one */
+        hashes = arena_bytes(op->arena, (2 * op->touched_count + 1) * sizeof(*hashes));
+        if (op->touched_count > 0)
+            memcpy(hashes, op->touched, op->touched_count * sizeof(*hashes));
+        op->touched = hashes;
+    }
+    hashes = (uint64_t *)op->touched;
+    hashes[op->touched_count++] = value_hash(key);
+}
+
 bool memcached_place(struct memcached_call *call, struct slice key, uint32_t *shard)
 {
     const struct memory_class *class;
@@ -96,6 +115,8 @@ bool memcached_place(struct memcached_call *call, struct slice key, uint32_t *sh
         call->op->class = class;
     if (class != NULL && !is_allowed(call, class->settings))
         return false;
+    if (call->op->is_write)
+        touch(call, class, key);
     *shard = memory_site_place(call->site, class, key);
     return true;
 }

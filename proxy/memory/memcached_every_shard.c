@@ -72,6 +72,7 @@ void memcached_plan_flush(struct memcached_call *call, struct slice expiry)
                (const char *)expiry.at);
     memcached_plan_all(call, arena_copy(op->arena, buf_all(&bytes)), merge_all_ok, note_new(call));
     buf_fini(&bytes);
+    op->touches_all = call->site->sorter != NULL || call->site->marks_all_writes;
     if (call->site->pool->stamp)
         for (uint32_t i = 0; i < op->part_count; i++)
             add_stamp(call, &op->parts[i]);

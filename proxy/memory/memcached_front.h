@@ -10,6 +10,7 @@
  *     memcached_stats.c       stats, merged
  *     memcached_login.c       who may what
  *     memcached_class.c       what classes of keys allow
+ *     memcached_cache.c       values that workers keep
  *     memcached_call.c        what all of them need
  *
  * Towards servers all is text or meta commands without noreply and q: so each command has one
@@ -98,6 +99,10 @@ void memcached_answer_status(struct memcached_call *call, enum memcached_status 
 bool memcached_place(struct memcached_call *call, struct slice key, uint32_t *shard);
 /* The class of the key, if its keys' lives are limited; else NULL. */
 const struct key_class *memcached_class_of(const struct memcached_call *call, struct slice key);
+/* get of one key.  True: answered with a value that the worker keeps.  Else it is planned, and then
+ * asked for in such a way that it may be kept. */
+bool memcached_cache_answers(struct memcached_call *call);
+void memcached_cache_fill(struct memcached_call *call);
 /* What the class makes of a time, which is told as memcached's protocol does; c may be NULL. */
 int64_t memcached_class_expiry(const struct memcached_call *call, const struct key_class *c,
                                int64_t expiry);

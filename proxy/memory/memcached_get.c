@@ -196,6 +196,8 @@ void memcached_plan_get(struct memcached_call *call)
         plan_many(call);
         return;
     }
-    if (memcached_place(call, r->key, &shard))
-        memcached_plan_one(call, shard, call->op->raw);
+    if (!memcached_place(call, r->key, &shard) || memcached_cache_answers(call))
+        return;
+    memcached_plan_one(call, shard, call->op->raw);
+    memcached_cache_fill(call);
 }

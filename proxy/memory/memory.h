@@ -28,6 +28,7 @@
 struct memory_operation;
 struct memory_merge;
 struct memory_site;
+struct value_cache;
 
 /* What a front keeps for each session begins with this; `state_size` is the size of the whole.  The
  * flow reads these fields after each plan: parts go over upstreams of that database and version. */
@@ -66,6 +67,7 @@ struct memory_home {
 struct memory_class {
     const struct key_class *settings;
     const struct memory_home *home; /* NULL: its keys are on the pool's own shards */
+    struct value_cache *cache;      /* what the worker keeps of its values; NULL: nothing */
 };
 
 /* The place in which a front works: borrowed, valid during the call it is handed to. */
@@ -76,7 +78,12 @@ struct memory_site {
     const struct memory_class *classes; /* by the sorter's answers */
     const struct memory_home *homes;    /* of classes that have pools of their own */
     uint32_t home_count;
-    void *shared; /* the front's own memory of this worker and pool, from shared_new */
+    uint64_t generation; /* of the classes: another one after each reload */
+    /* Which writes raise marks (value_cache.h): those of keys whose class has a cache, or all, for
+     * another pool has such classes of the same shards. */
+    bool marks_all_writes;
+    bool has_writes_open; /* the session, under way */
+    void *shared;         /* the front's own memory of this worker and pool, from shared_new */
     const struct memory_host *host;
     void *session; /* for `host` only; NULL in a merge whose session is gone */
     uint64_t session_id;
@@ -205,6 +212,9 @@ struct memory_inquiry {
     bool spare_self; /* not the session that asks */
 };
 
+/* What became of a read that a worker's own values might have answered. */
+enum memory_cache { MEMORY_CACHE_NONE, MEMORY_CACHE_HIT, MEMORY_CACHE_MISS };
+
 /* One request.  `parse` fills the upper half, `plan` the lower; all else is zero before. */
 struct memory_operation {
     struct slice raw;          /* all its bytes as they came */
@@ -241,6 +251,11 @@ struct memory_operation {
     /* What a part whose shard can't answer is taken to have answered; empty: it is refused.  It
      * lives as long as the arena. */
     struct slice instead;
+    enum memory_cache cache;
+    /* Hashes of keys whose marks are raised when it was carried out; in the arena. */
+    const uint64_t *touched;
+    uint32_t touched_count;
+    bool touches_all;    /* raise that of all keys */
     bool is_write;       /* for metrics */
     bool may_write;      /* a script: what waits at its server may be answered by it */
     struct buf *answer;  /* MEMORY_ANSWERED writes here */

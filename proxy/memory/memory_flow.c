@@ -107,6 +107,9 @@ static void give_parts(struct memory_request *r, const struct memory_operation *
     r->resumes = op->resumes;
     r->is_write = op->is_write;
     r->may_write = op->is_write || op->may_write;
+    r->touched = op->touched;
+    r->touched_count = op->touched_count;
+    r->touches_all = op->touches_all;
     r->key_len = (uint8_t)(op->key.len < MEMORY_KEY_BYTES ? op->key.len : MEMORY_KEY_BYTES);
     if (r->key_len > 0)
         memcpy(r->key, op->key.at, r->key_len);
@@ -197,6 +200,7 @@ static void carry_out(struct memory_session *s, struct memory_request *r,
         give_parts(r, op);
         enqueue(s, r);
         s->open_reads += !r->is_write;
+        s->open_writes += r->may_write;
         s->asked_bytes += r->asked_bytes;
         s->halted = r->alone;
         memory_request_start(r);
@@ -232,6 +236,7 @@ static bool plan_request(struct memory_session *s, struct memory_operation *op)
     op->answer = &side->answer;
     op->arena = &r->arena;
     side->site.idle = s->base.open_requests == 0;
+    side->site.has_writes_open = s->open_writes > 0;
     side->front->plan(&side->site, s->state, op);
     if (s->base.state == SESSION_CLOSING) {
         memory_request_unref(r);

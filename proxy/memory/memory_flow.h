@@ -87,6 +87,9 @@ struct memory_request {
     uint64_t streamed_bytes; /* of the reply, handed to the session before it was whole */
     const char *name;
     struct class_row *class_row;
+    const uint64_t *touched; /* as in the operation, as the next two */
+    uint32_t touched_count;
+    bool touches_all;
     struct slice instead; /* as in the operation */
     bool done, silent, alone, no_deadline, end_leases, resumes, streaming, is_write, failed;
     bool may_write; /* or is_write */
@@ -113,6 +116,7 @@ struct memory_session {
     struct memory_route *route;
     struct memory_request *first, *last;
     uint64_t asked_bytes; /* of open_requests: what was sent for them */
+    uint32_t open_writes; /* of open_requests: those that may change something */
     uint32_t open_reads;  /* of open_requests: whose replies may have any size */
     uint32_t window;      /* open_reads at most, see window_after() */
     uint32_t reply_bytes; /* the size of a read's reply to reckon with */
@@ -214,6 +218,7 @@ struct memory_side {
     uint32_t shard_count;
     struct memory_class *classes;  /* site.classes; owned, as all three */
     struct memory_home *homes;     /* site.homes */
+    uint64_t cached_bytes;         /* of the classes' caches, as told to the worker */
     struct class_row **class_rows; /* by class, then that of keys of none; the rows are for ever */
     struct list past_shards;       /* kept for what is still under way */
     struct list routes;
@@ -357,6 +362,15 @@ void memory_classes_follow(struct memory_side *side, struct assembly *assembly,
 void memory_classes_note(struct memory_side *side, struct memory_request *r,
                          const struct memory_operation *op);
 void memory_classes_tick(struct memory_side *side, uint64_t now_us);
+void memory_classes_end(struct memory_side *side);
+/* What the request may have changed is not what workers keep, from now on: after a server did it,
+ * or may have, and before anybody is told. */
+void memory_classes_raise(const struct memory_request *r);
+static inline void memory_classes_mark(const struct memory_request *r)
+{
+    if (r->touched_count > 0 || r->touches_all)
+        memory_classes_raise(r);
+}
 
 /* pool_flow.c */
 struct memory_route *memory_route_of(struct memory_side *side, uint32_t database, uint8_t version);

@@ -353,6 +353,7 @@ static void end_routes(struct memory_side *side)
 static void side_free(struct memory_side *side)
 {
     memory_inquiries_forget(side);
+    memory_classes_end(side);
     for (uint32_t i = 0; i < side->shard_count; i++)
         shard_free(side->shards[i]);
     LIST_EACH (&side->past_shards, link)
@@ -363,9 +364,6 @@ static void side_free(struct memory_side *side)
     assembly_unref(&side->assembly);
     buf_fini(&side->answer);
     free(side->shards);
-    free(side->classes);
-    free(side->homes);
-    free(side->class_rows);
     free(side->name);
     list_remove(&side->link);
     free(side);

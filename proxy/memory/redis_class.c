@@ -4,6 +4,8 @@
 
 #include <inttypes.h>
 
+#include "proxy/memory/value_cache.h"
+
 static bool changes(const struct redis_call *call)
 {
     return (call->cmd->flags & REDIS_COMMAND_WRITE) != 0 ||
@@ -78,6 +80,33 @@ static bool has_room(struct redis_call *call, const struct redis_keys *keys, uin
     return false;
 }
 
+/* Keys whose values workers may keep, and that this may change. */
+static void touch(struct redis_call *call, const struct redis_keys *keys)
+{
+    struct memory_operation *op = call->op;
+    uint64_t *hashes;
+
+    if (!changes(call))
+        return;
+    hashes = arena_bytes(op->arena, (keys->count + 1) * sizeof(*hashes));
+    for (size_t i = 0; i < keys->count; i++) {
+        struct slice key = call->args[keys->at[i]];
+        const struct memory_class *class = memory_site_class(call->site, key);
+
+        if (call->site->marks_all_writes || (class != NULL && class->settings->cache_ms > 0))
+            hashes[op->touched_count++] = value_hash(key);
+    }
+    op->touched = hashes;
+}
+
+bool redis_class_may_change_any(const struct redis_call *call)
+{
+    if (call->site->sorter == NULL && !call->site->marks_all_writes)
+        return false;
+    return changes(call) ||
+           (call->cmd->plan == REDIS_ADMIN && (call->cmd->flags & REDIS_COMMAND_READ) == 0);
+}
+
 bool redis_class_admits(struct redis_call *call, const struct redis_keys *keys)
 {
     struct memory_operation *op = call->op;
@@ -91,8 +120,9 @@ bool redis_class_admits(struct redis_call *call, const struct redis_keys *keys)
         shared->draws = shared->draws * 1664525 + 1013904223;
         op->any_key = call->args[keys->at[(shared->draws >> 8) % keys->count]];
     }
-    if (call->site->sorter == NULL)
+    if (call->site->sorter == NULL && !call->site->marks_all_writes)
         return true;
+    touch(call, keys);
     for (size_t i = 0; i < keys->count; i++) {
         class = memory_site_class(call->site, call->args[keys->at[i]]);
         if (i == 0)

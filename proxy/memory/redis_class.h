@@ -23,5 +23,7 @@ bool redis_class_admits(struct redis_call *call, const struct redis_keys *keys);
 void redis_class_limit(struct redis_call *call, const struct redis_keys *keys);
 /* What must follow a command that leaves_no_end, for some of its keys. */
 struct redis_ends redis_class_ends(struct redis_call *call, const uint32_t *places, size_t count);
+/* May the command, which names no keys, change any whose values workers keep? */
+bool redis_class_may_change_any(const struct redis_call *call);
 /* Is there a class whose keys nobody may read? */
 bool redis_class_keeps_any(const struct memory_site *site);

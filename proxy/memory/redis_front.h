@@ -13,7 +13,8 @@
  *     redis_script.c         EVAL and its kin; redis_scripts.c: the bodies that are remembered
  *     redis_learn.c          commands that only the servers know
  *     redis_users.c          who may what
- *     redis_class.c          what classes of keys allow
+ *     redis_class.c          what classes of keys allow; redis_class_ttl.c: how long they live
+ *     redis_cache.c          values that workers keep
  *     redis_local*.c         what is answered here
  *     redis_call.c           what all of them need
  *

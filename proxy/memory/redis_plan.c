@@ -2,6 +2,8 @@
  * with its words, then the plan of the command's kind. */
 #include <string.h>
 
+#include "proxy/memory/redis_cache.h"
+#include "proxy/memory/redis_class.h"
 #include "proxy/memory/redis_kinds.h"
 #include "proxy/memory/redis_transaction.h"
 #include "proxy/memory/redis_users.h"
@@ -55,7 +57,10 @@ void redis_plan_keyed(struct redis_call *call)
     if (!redis_call_keys(call, &keys) || !redis_call_shard(call, &keys, &shard) ||
         !redis_call_names_its_keys(call))
         return;
+    if (redis_cache_answers(call))
+        return;
     redis_plan_one(call, shard, redis_call_bytes(call));
+    redis_cache_fill(call);
 }
 
 /* Over an upstream of its own, so that nobody waits behind it. */
@@ -146,6 +151,16 @@ static void plan_kind(struct redis_call *call)
     }
 }
 
+/* What changes keys without naming them may have changed any. */
+static void plan_and_mark(struct redis_call *call)
+{
+    struct memory_operation *op = call->op;
+
+    plan_kind(call);
+    if (op->way == MEMORY_PARTS && op->key.at == NULL && redis_class_may_change_any(call))
+        op->touches_all = true;
+}
+
 void redis_plan_checked(struct redis_call *call)
 {
     struct memory_operation *op = call->op;
@@ -160,7 +175,7 @@ void redis_plan_checked(struct redis_call *call)
     else if (redis_transaction_queues(call))
         redis_transaction_queue(call);
     else
-        plan_kind(call);
+        plan_and_mark(call);
 }
 
 /* CLIENT REPLY ON is heard even where it should have been skipped; RESET is not. */

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "proxy/base/mem.h"
+#include "proxy/memory/redis_class.h"
 #include "proxy/memory/redis_kinds.h"
 #include "proxy/memory/redis_queue.h"
 #include "proxy/wire/resp_reader.h"
@@ -26,6 +27,8 @@ struct redis_transaction {
     uint32_t count;   /* of them */
     struct buf ends;  /* what follows EXEC, for keys of classes with a ttl */
     uint32_t end_count;
+    struct buf touched; /* hashes of keys, see memory_operation */
+    bool touches_all;
     uint32_t shard; /* of all keys, watched ones too; NO_SHARD: none so far */
     bool watching;  /* the session has a lease on the shard */
     bool spoilt;    /* EXEC will refuse */
@@ -53,9 +56,10 @@ void redis_transaction_forget(struct redis_session *session)
     session->special &= ~(uint32_t)REDIS_SPECIAL_MULTI;
     if (t == NULL)
         return;
-    session->base.held_bytes -= t->queue.len + t->ends.len;
+    session->base.held_bytes -= t->queue.len + t->ends.len + t->touched.len;
     buf_fini(&t->queue);
     buf_fini(&t->ends);
+    buf_fini(&t->touched);
     free(t);
 }
 
@@ -109,14 +113,17 @@ static void keep(struct redis_call *call, const struct redis_keys *keys, const s
     if (keys->count > 0)
         t->shard = shard;
     if (!t->spoilt) {
-        size_t had = t->queue.len + t->ends.len;
+        size_t had = t->queue.len + t->ends.len + t->touched.len;
 
         resp_put_command(&t->queue, words, count);
         t->count++;
         if (call->ends.count > 0)
             buf_slice(&t->ends, call->ends.bytes);
         t->end_count += call->ends.count;
-        call->session->base.held_bytes += t->queue.len + t->ends.len - had;
+        if (call->op->touched_count > 0)
+            buf_put(&t->touched, call->op->touched, call->op->touched_count * sizeof(uint64_t));
+        t->touches_all |= keys->count == 0 && redis_class_may_change_any(call);
+        call->session->base.held_bytes += t->queue.len + t->ends.len + t->touched.len - had;
     }
     buf_text(redis_answer(call), "+QUEUED\r\n");
 }
@@ -133,6 +140,11 @@ void redis_transaction_queue(struct redis_call *call)
     if (redis_queue_admits(call) && redis_call_keys(call, &keys) &&
         redis_queue_replace(call, &keys, &words))
         keep(call, &keys, words, call->count);
+}
+
+bool redis_transaction_watches(const struct redis_session *session)
+{
+    return session->transaction != NULL && session->transaction->watching;
 }
 
 int64_t redis_transaction_queued(const struct redis_session *session)
@@ -215,6 +227,9 @@ static void send_exec(struct redis_call *call)
     buf_fini(&bytes);
     op->one.replies = t->count + 2;
     redis_add_ends(op->arena, &op->one, &ends);
+    op->touched = (const uint64_t *)arena_copy(op->arena, buf_all(&t->touched)).at;
+    op->touched_count = (uint32_t)(t->touched.len / sizeof(uint64_t));
+    op->touches_all = t->touches_all;
     op->merge = merge_exec;
     op->is_write = true;
     if (t->watching) {

@@ -10,6 +10,7 @@ bool redis_transaction_queues(const struct redis_call *call);
 void redis_transaction_queue(struct redis_call *call);
 /* How many commands it has queued; -1: it does not stand in MULTI. */
 int64_t redis_transaction_queued(const struct redis_session *session);
+bool redis_transaction_watches(const struct redis_session *session);
 /* An error was answered: within MULTI, EXEC must refuse. */
 void redis_transaction_spoil(struct redis_session *session);
 /* The command was refused before anything of it was done, with the error at `answered` in the

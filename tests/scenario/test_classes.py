@@ -448,6 +448,169 @@ class Lives(Case):
         self.assertGreater(int(text.ask("mg b:b4 t").split()[1][1:]), 100 - 60 * SLOW)
 
 
+class Caches(Case):
+    """`cache`: values are kept by each worker for an hour here, so that nothing but what is tested ends that."""
+    @classmethod
+    def setUpClass(cls):
+        cls.redis = RedisServer(cls)
+        cls.cache = MemcachedServer(cls)
+        classes = [("class kept", {"prefix": "h:", "cache": "1h"}), ("class brief", {"prefix": "brief:", "cache": "30ms"}),
+                   ("class little", {"prefix": "little:", "cache": "1h", "cache_memory": "64kb"})]
+        cls.sheaf = Sheaf(cls, pool([cls.redis]), cache_pool([cls.cache], "cache"), *classes)
+
+    def setUp(self):
+        self.sessions = [self.sheaf.connect() for _ in range(8)]         # of all workers, as good as surely
+        for session in self.sessions:
+            self.addCleanup(session.close)
+        self.sessions[0].ask("FLUSHALL")
+
+    def warm(self, key, value):
+        """All workers have it, and a change at the server shows that they do."""
+        for session in self.sessions * 3:
+            self.assertEqual(session.ask("GET", key), value)
+
+    def kept(self, key="h:k", value="old", **options):
+        self.sessions[0].ask("SET", key, value, *[word for pair in options.items() for word in pair])
+        self.warm(key, value.encode())
+        self.assertEqual(self.redis.ask("SET", key, "behind", "KEEPTTL"), "OK")
+        self.warm(key, value.encode())
+
+    def totals(self, name, of="main"):
+        status = json.loads(self.sheaf.http("/api/v1/status")[1])
+        told = next(each for each in status["pools"] if each["name"] == of)
+        return next(each for each in told["classes"] if each["name"] == name)["totals"]
+
+    def test_values_are_kept_and_counted(self):
+        before = self.totals("kept")
+        self.kept()
+        after = self.totals("kept")
+        self.assertGreaterEqual(after["cache_hits"] - before["cache_hits"], 8 * 6 - 2 * 2)
+        self.assertGreaterEqual(after["cache_misses"] - before["cache_misses"], 2)
+        self.sessions[0].ask("SET", "other", "old")
+        self.warm("other", b"old")
+        self.redis.ask("SET", "other", "new")
+        self.warm("other", b"new")
+
+    def test_any_write_through_sheaf_is_seen_by_all_workers_at_once(self):
+        script = "return redis.call('SET', KEYS[1], ARGV[1])"
+        writes = ((("SET", "h:k", "1"), b"1"), (("INCR", "h:k"), b"2"), (("DEL", "h:k"), None), (("SETEX", "h:k", "100", "3"), b"3"), (("APPEND", "h:k", "4"), b"34"),
+                  (("MSET", "h:k", "5", "a", "b"), b"5"), (("GETDEL", "h:k"), None), (("EVAL", script, "1", "h:k", "6"), b"6"), (("RENAME", "h:k", "a"), None),
+                  (("COPY", "a", "h:k"), b"6"), (("EXPIRE", "h:k", "-1"), None), (("SETRANGE", "h:k", "0", "7"), b"7"), (("FLUSHALL",), None), (("SET", "h:k", "8"), b"8"),
+                  (("FLUSHDB",), None), (("EVAL", "return redis.call('SET', 'h:k', '9')", "0"), b"9"), (("RESTORE", "h:k", "0", self.dump("10"), "REPLACE"), b"10"))
+        for number, (words, value) in enumerate(writes):
+            with self.subTest(words[0]):
+                self.assertNotIsInstance(self.sessions[number % 8].ask(*words), Failure)
+                for session in self.sessions:
+                    self.assertEqual(session.ask("GET", "h:k"), value, words)
+                self.warm("h:k", value)
+
+    def dump(self, value):
+        self.redis.ask("SET", "source", value)
+        return self.redis.ask("DUMP", "source")
+
+    def test_transactions_are_seen_when_they_are_carried_out(self):
+        self.kept()
+        first, other = self.sessions[:2]
+        self.assertEqual(first.ask_all(("MULTI",), ("SET", "h:k", "new")), ["OK", "QUEUED"])
+        self.assertEqual(other.ask("GET", "h:k"), b"old")
+        self.assertEqual(first.ask("EXEC"), ["OK"])
+        self.warm("h:k", b"new")
+
+    def test_a_session_sees_what_it_wrote_within_one_pipeline(self):
+        self.kept()
+        for session in self.sessions:
+            asked = [("SET", "h:k", "a"), ("GET", "h:k"), ("GET", "h:k"), ("INCRBY", "h:n", "1"), ("APPEND", "h:k", "b"), ("GET", "h:k"), ("DEL", "h:k"), ("GET", "h:k")] * 5
+            replies = session.ask_all(*asked)
+            for at in range(0, 40, 8):
+                self.assertEqual([replies[at + place] for place in (1, 2, 5, 7)], [b"a", b"a", b"ab", None])
+
+    def test_a_key_that_is_over_is_not_answered(self):
+        self.sessions[0].ask("SET", "h:t", "v", "PX", "300")
+        for session in self.sessions * 3:
+            session.ask("GET", "h:t")
+        wait_until(lambda: self.redis.ask("EXISTS", "h:t") == 0)
+        for session in self.sessions:
+            self.assertIsNone(session.ask("GET", "h:t"))
+
+    def test_what_others_write_is_seen_when_the_classs_time_is_over(self):
+        self.sessions[0].ask("SET", "brief:k", "old")
+        self.warm("brief:k", b"old")
+        self.redis.ask("SET", "brief:k", "new")
+        for session in self.sessions:
+            wait_until(lambda session=session: session.ask("GET", "brief:k") == b"new")
+
+    def test_a_session_that_watches_is_told_by_the_server(self):
+        self.kept()
+        self.sessions[0].ask("WATCH", "h:k")
+        self.assertEqual(self.sessions[0].ask("GET", "h:k"), b"behind")
+        self.sessions[0].ask("UNWATCH")
+        self.assertEqual(self.sessions[0].ask("GET", "h:k"), b"old")
+
+    def test_databases_and_versions_of_the_protocol(self):
+        self.kept()
+        self.sessions[0].ask("HELLO", "3")
+        self.assertEqual(self.sessions[0].ask("GET", "h:k"), b"old")
+        for session in self.sessions:
+            session.ask("SELECT", "2")
+            self.assertIsNone(session.ask("GET", "h:k"))
+        self.sessions[1].ask("SET", "h:k", "two")
+        self.warm("h:k", b"two")
+        for session in self.sessions:
+            session.ask("SELECT", "0")
+        self.warm("h:k", b"behind")                                     # a mark is of the name, in any database
+
+    def test_other_types_and_misses_are_as_without(self):
+        self.sessions[0].ask("LPUSH", "h:list", "x")
+        for _ in range(3):
+            self.assertTrue(self.sessions[0].ask("GET", "h:list").startswith("WRONGTYPE"))
+            self.assertIsNone(self.sessions[0].ask("GET", "h:none"))
+        self.redis.ask("SET", "h:none", "v")
+        self.assertEqual(self.sessions[0].ask("GET", "h:none"), b"v")
+
+    def test_little_memory_keeps_the_last_and_no_large_ones(self):
+        session = self.sessions[0]
+        for n in range(200):
+            session.ask("SET", f"little:{n}", "x" * 1000)
+        session.ask("SET", "little:big", "x" * 20_000)
+        keys = [f"little:{n}" for n in range(200)] + ["little:big"]
+        for key in keys:
+            for _ in range(3):
+                session.ask("GET", key)
+        for key in keys:
+            self.redis.ask("SET", key, "behind")
+        kept = [session.ask("GET", key) != b"behind" for key in reversed(keys)]
+        self.assertFalse(kept[0])
+        self.assertTrue(all(kept[1:30]), kept)
+        self.assertFalse(any(kept[100:]), kept)
+
+    def test_memcached_clients(self):
+        sessions = [MemcachedSession(target_of(self.sheaf, "cache")) for _ in range(8)]
+        for session in sessions:
+            self.addCleanup(session.end)
+
+        def everywhere(reply):
+            for session in sessions * 3:
+                self.assertEqual(session.ask("get h:m"), reply)
+
+        old, new = b"VALUE h:m 7 3\r\nold\r\nEND\r\n", b"VALUE h:m 0 3\r\nnew\r\nEND\r\n"
+        self.assertEqual(sessions[0].ask("set h:m 7 0 3", b"old"), b"STORED\r\n")
+        everywhere(old)
+        self.assertEqual(self.cache.ask("set h:m 0 0 6", b"behind"), b"STORED\r\n")
+        everywhere(old)
+        self.assertIn(b"behind", sessions[0].ask("gets h:m"))
+        for words, reply in ((("set h:m 0 0 3", b"new"), new), (("delete h:m",), b"END\r\n"), (("ms h:m 3", b"new"), new), (("append h:m 0 0 1", b"!"), b"VALUE h:m 0 4\r\nnew!\r\nEND\r\n"),
+                             (("md h:m",), b"END\r\n"), (("add h:m 0 0 3", b"new"), new), (("flush_all",), b"END\r\n")):
+            sessions[3].ask(*words)
+            everywhere(reply)
+        sessions[1].send(b"set h:m 0 0 3 noreply\r\nnew\r\nget h:m\r\n")
+        self.assertEqual(sessions[1].reply(), new)
+        sessions[1].ask("touch h:m 1")
+        for session in sessions * 3:
+            session.ask("get h:m")
+        wait_until(lambda: self.cache.ask("get h:m") == b"END\r\n")
+        everywhere(b"END\r\n")
+
+
 class Example(Case):
     def test_the_mail_servers_example_is_accepted(self):
         out = subprocess.run([BINARY, "check", REPOSITORY / "config/example-stalwart.ini"], capture_output=True, text=True)
