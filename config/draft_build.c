@@ -130,6 +130,10 @@ static void name_endpoint(struct loading *l, struct endpoint_settings *e)
         buf_format(&name, "/%s", e->store.bucket);
     if (e->store.prefix != NULL && e->store.prefix[0] != '\0')
         buf_format(&name, "/%s", e->store.prefix);
+    if (e->store_table != NULL && strcmp(e->store_table, STORE_TABLE) != 0)
+        buf_format(&name,
+                   e->address.path != NULL && e->database_name != NULL ? "&table=%s" : "?table=%s",
+                   e->store_table);
     e->name = terminated(l, &name);
 }
 
@@ -148,10 +152,11 @@ static void identify_endpoint(struct loading *l, struct endpoint_settings *e)
                             store->folder_bucket };
     struct buf identity = { 0 };
 
-    buf_format(&identity, "%s://%s %d%d%d ", e->scheme, e->name, t->verify, (int)t->min_version,
-               (int)t->need);
     if (e->store_bytes > 0) /* it is nobody else's, whatever its size */
-        buf_format(&identity, "%s#%u ", e->pool->name, e->shard);
+        buf_format(&identity, "%s://%s#%u ", e->scheme, e->pool->name, e->shard);
+    else
+        buf_format(&identity, "%s://%s %d%d%d ", e->scheme, e->name, t->verify, (int)t->min_version,
+                   (int)t->need);
     buf_format(&identity, "%u%u%u%u%u ", (unsigned)store->style, (unsigned)store->credentials,
                (unsigned)store->sync, (unsigned)store->layout, store->stalwart_depth);
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {

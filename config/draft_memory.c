@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "config/draft.h"
+#include "config/draft_memory.h"
+#include "config/draft_sql.h"
 #include "config/option.h"
 #include "config/schedule.h"
 #include "config/tables.h"
@@ -63,7 +65,10 @@ static enum err begin_embedded(struct loading *l, const struct url *url,
 static enum err end_endpoint(struct loading *l, const struct url *url, struct endpoint_settings *e,
                              struct buf *why)
 {
-    (void)l, (void)url;
+    if (strcmp(e->protocol, "postgresql") == 0)
+        return draft_memory_end_postgresql(l, url, e, why);
+    if (draft_memory_is_of_postgresql(url, why))
+        return ERR_SYNTAX;
     if (!is_embedded(e) || e->database == 0)
         return ERR_NONE;
     buf_text(why, "\"db\" means nothing to an embedded shard: it has all databases of the pool");
@@ -75,6 +80,10 @@ static enum err begin_endpoint(struct loading *l, const struct url *url,
 {
     static const char *const EMBEDDED[] = { "ram", "sqlite", "rocksdb" };
 
+    if (strcmp(e->protocol, "postgresql") == 0) {
+        draft_memory_begin_postgresql(url, e);
+        return ERR_NONE;
+    }
     for (size_t i = 0; i < sizeof(EMBEDDED) / sizeof(EMBEDDED[0]); i++)
         if (strcmp(e->protocol, EMBEDDED[i]) == 0)
             return begin_embedded(l, url, e, why);
@@ -137,16 +146,47 @@ static void check_limits(struct loading *l, const struct draft *d)
         draft_check_order(l, d, &orders[i]);
 }
 
+static bool is_text(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool are_one_store(const struct endpoint_settings *a, const struct endpoint_settings *b)
+{
+    return a->store_bytes == 0 && strcmp(a->protocol, b->protocol) == 0 &&
+           address_is(&a->address, &b->address) && a->database == b->database &&
+           is_text(a->database_name, b->database_name) && is_text(a->store_table, b->store_table);
+}
+
+/* Stamps would tell them apart, but not if they are off, and only once it runs. */
+static void check_other_pools(struct loading *l, const struct endpoint_settings *one)
+{
+    const struct snapshot *s = l->snapshot;
+
+    for (uint32_t i = 0; is_embedded(one) && i < s->endpoint_count; i++) {
+        const struct endpoint_settings *other = &s->endpoints[i];
+
+        if (other->pool->kind == POOL_MEMORY && other->pool->number < one->pool->number &&
+            are_one_store(one, other)) {
+            problems_error(l->problems, one->place,
+                           "shard: %s is already a shard of [memory %s] (%s:%u), and a store is of "
+                           "one pool",
+                           one->name, other->pool->name, FIRST(other->place));
+            return;
+        }
+    }
+}
+
 static void check_shards(struct loading *l, const struct pool_settings *p)
 {
     for (uint32_t i = 0; i < p->endpoint_count; i++) {
         const struct endpoint_settings *one = p->endpoints[i];
 
+        check_other_pools(l, one);
         for (uint32_t k = 0; k < i; k++) {
             const struct endpoint_settings *other = p->endpoints[k];
 
-            if (one->store_bytes == 0 && address_is(&one->address, &other->address) &&
-                one->database == other->database) {
+            if (are_one_store(one, other)) {
                 problems_error(l->problems, one->place,
                                "shard: %s is already shard %u (%s:%u); two shards in one database "
                                "would share their keys",
@@ -289,6 +329,7 @@ const struct draft_kind draft_memory = {
     .begin_endpoint = begin_endpoint,
     .end_endpoint = end_endpoint,
     .print_lines = print_lines,
+    .shorten_path = draft_sql_shorten_path,
     .check = check,
     .is_open = is_open,
 };

@@ -66,7 +66,7 @@ static enum err find_socket(struct loading *l, const struct url *url, uint32_t p
     return ERR_NONE;
 }
 
-static void shorten_path(struct buf *path)
+void draft_sql_shorten_path(struct buf *path)
 {
     const uint8_t *at = memmem(path->at, path->len, SOCKET_NAME, sizeof(SOCKET_NAME) - 1);
 
@@ -129,8 +129,8 @@ static void set_server_tls(struct endpoint_settings *e)
     e->tls.on = e->tls.need != TLS_NEED_OFF;
 }
 
-static enum err end_endpoint(struct loading *l, const struct url *url, struct endpoint_settings *e,
-                             struct buf *why)
+enum err draft_sql_end_endpoint(struct loading *l, const struct url *url,
+                                struct endpoint_settings *e, struct buf *why)
 {
     if (e->address.path != NULL && is_in_query(url, "tls") && e->server_tls > SQL_SERVER_TLS_OFF)
         return refuse_unix_tls(why);
@@ -427,13 +427,13 @@ const struct draft_kind draft_sql = {
     .begin = begin,
     .build_line = build_line,
     .begin_endpoint = begin_endpoint,
-    .end_endpoint = end_endpoint,
+    .end_endpoint = draft_sql_end_endpoint,
     .begin_listener = begin_listener,
     .end_listener = end_listener,
     .end = end,
     .print_lines = print_lines,
     .preset_endpoint = preset_endpoint,
-    .shorten_path = shorten_path,
+    .shorten_path = draft_sql_shorten_path,
     .check = draft_sql_check,
     .is_open = is_open,
 };

@@ -79,6 +79,8 @@ struct blob_store {
     uint32_t stalwart_depth;
 };
 
+#define STORE_TABLE "sheaf_keys" /* where none is named */
+
 /* What a line of the configuration says an endpoint is; a primary is a candidate only, until its
  * probe tells. */
 enum endpoint_role { ENDPOINT_SHARD, ENDPOINT_PRIMARY, ENDPOINT_REPLICA };
@@ -108,6 +110,8 @@ struct endpoint_settings {
     struct blob_store store; /* of blob pools */
     const char *store_path;  /* of an embedded store of memory pools; NULL: it has none */
     uint64_t store_bytes;    /* what one in memory may hold */
+    const char *store_table; /* of one at a PostgreSQL server; its path is libpq's text then, with
+                              * the password */
     uint32_t shard;          /* index in pool->endpoints */
     enum endpoint_role role; /* as configured */
     const struct pool_settings *pool; /* borrowed */

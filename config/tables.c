@@ -66,7 +66,9 @@ const struct option tables_memory[] = {
     { "shard", OPTION_LINES, .form = "URL",
       .text = "a server, redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] or "
               "memcached://[USER:PASSWORD@]HOST[:PORT], or an embedded shard, ram://SIZE, "
-              "sqlite:///FILE, rocksdb:///FOLDER; the order of these lines is the map" },
+              "sqlite:///FILE, rocksdb:///FOLDER, or a table of a PostgreSQL server, "
+              "postgresql://[USER:PASSWORD@]HOST[:PORT]/DATABASE; the order of these lines is the "
+              "map" },
     { "password", OPTION_LINES, .form = "PASSWORD",
       .text = "what AUTH must say; short for a user named default" },
     { "user", OPTION_LINES,
@@ -172,6 +174,15 @@ const struct option tables_shard_url[] = {
       .text = "what a ring hashes instead of the address" },
     { "db", OPTION_INTEGER, AT(database), "0", .max = 65535,
       .text = "database; for TCP also the URL's path" },
+    { "table", OPTION_TEXT, AT(store_table), .form = "NAME or SCHEMA.NAME",
+      .text = "of PostgreSQL, where the keys are, as all to tls; " STORE_TABLE
+              " if none is named; made if there is none" },
+    { "database", OPTION_TEXT, AT(database_name), .form = "NAME",
+      .text = "for TCP also the URL's path; else the user's name" },
+    { "port", OPTION_INTEGER, AT(socket_port), "5432", .min = 1, .max = 65535,
+      .text = "in the name of a Unix socket" },
+    { "tls", OPTION_WORD, AT(server_tls), "auto", .words = tables_server_tls,
+      .text = "auto: off on this machine, else verify" },
     { "ca", OPTION_FILE, AT(tls.ca_file), .form = "FILE", .text = "instead of shard_tls_ca" },
     { "cert", OPTION_FILE, AT(tls.cert_file), .form = "FILE", .text = "instead of shard_tls_cert" },
     { "key", OPTION_FILE, AT(tls.key_file), .form = "FILE", .text = "instead of shard_tls_key" },

@@ -11,6 +11,7 @@
 #define MB(n)      ((uint64_t)(n) << 20)
 #define GB(n)      ((uint64_t)(n) << 30)
 
+extern const char *const tables_server_tls[];
 extern const char *const tables_tls_clients[], *const tables_tls_versions[],
                                                    *const tables_insecure[];
 

@@ -13,7 +13,7 @@ static const char *const UNKNOWN_FUNCTIONS[] = { "primary", "try", NULL };
 static const char *const AUTHS[] = { "scram-sha-256", "md5",   "password", "cert",
                                      "peer",          "trust", NULL };
 static const char *const LISTEN_TLS[] = { "auto", "off", "allow", "require", NULL };
-static const char *const SERVER_TLS[] = { "auto", "off", "prefer", "require", "verify", NULL };
+const char *const tables_server_tls[] = { "auto", "off", "prefer", "require", "verify", NULL };
 static const char *const SERVER_LOGINS[] = { "own", "libpq", NULL };
 static const char *const ROUTES[] = { "auto", "primary", "replica", NULL };
 
@@ -176,7 +176,7 @@ const struct option tables_sql[] = {
     TABLES_POOL_SAFETY,
     { "tls", OPTION_WORD, AT(tls), "auto", .words = LISTEN_TLS,
       .text = "TLS with clients over TCP; auto: allow if there is a certificate, else off" },
-    { "server_tls", OPTION_WORD, AT(server_tls), "auto", .words = SERVER_TLS,
+    { "server_tls", OPTION_WORD, AT(server_tls), "auto", .words = tables_server_tls,
       .text = "TLS with servers over TCP; verify: and they must show a certificate that is valid "
               "for their name; auto: off on this machine, else verify" },
     TABLES_POOL_ENDPOINT_TLS_FILES("server_tls_"),
@@ -211,7 +211,8 @@ const struct option tables_server_url[] = {
       .text = "the database used, whatever clients name; for TCP also the URL's path" },
     { "port", OPTION_INTEGER, AT(socket_port), "5432", .min = 1, .max = 65535,
       .text = "in the name of a Unix socket's file" },
-    { "tls", OPTION_WORD, AT(server_tls), .words = SERVER_TLS, .text = "instead of server_tls" },
+    { "tls", OPTION_WORD, AT(server_tls), .words = tables_server_tls,
+      .text = "instead of server_tls" },
     { "ca", OPTION_FILE, AT(tls.ca_file), .form = "FILE", .text = "instead of server_tls_ca" },
     { "cert", OPTION_FILE, AT(tls.cert_file), .form = "FILE",
       .text = "instead of server_tls_cert" },

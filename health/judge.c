@@ -85,6 +85,7 @@ static void rise(struct judge *j, uint64_t now_ms)
 {
     become(j, now_ms, VERDICT_UP);
     j->reason = HEALTH_FINE;
+    j->is_seen = false;
     j->starting = j->settings.slow_start_ms > 0;
 }
 
@@ -206,6 +207,7 @@ static void probe_failed(struct judge *j, uint64_t now_ms, enum health_reason ou
 {
     j->good_run = 0;
     j->bad_run++;
+    j->is_seen |= reason_is_fatal(outcome);
     switch (j->state) {
     case VERDICT_UP:
         if (j->bad_run >= j->settings.fall || reason_is_fatal(outcome))
@@ -234,9 +236,9 @@ bool judge_probe(struct judge *j, uint64_t now_ms, enum health_reason outcome, u
         j->good_run++;
         j->note = outcome;
         /* Nobody asked while it was half open: then the probes are all the evidence there is.  What
-         * is fatal they do not see: only a request can tell that it is over. */
+         * is fatal they may not see: then only a request can tell that it is over. */
         if (j->state == VERDICT_HALF_OPEN && j->good_run >= j->settings.rise &&
-            !reason_is_fatal(j->reason))
+            (j->is_seen || !reason_is_fatal(j->reason)))
             rise(j, now_ms);
     }
     pass_time(j, now_ms);

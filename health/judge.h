@@ -72,6 +72,7 @@ struct judge {
     uint64_t trials_good;   /* requests while half open */
     uint32_t slow_run;      /* intervals */
     bool has_probes;
+    bool is_seen;  /* by probes: what is fatal, so they see the end of it, too */
     bool starting; /* in slow start */
     bool draining;
     uint64_t draining_since_ms;

@@ -8,13 +8,12 @@
 
 #include <errno.h>
 #include <libpq-fe.h>
-#include <openssl/x509.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "proxy/base/authorities.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/mem.h"
 #include "proxy/base/parse.h"
@@ -182,22 +181,6 @@ static void put(struct parameters *p, const char *key, const char *value)
     p->values[p->count++] = value;
 }
 
-/* libpq 15 wants a file, and knows of none. */
-static const char *system_authorities(void)
-{
-    static const char *const PLACES[] = { "/etc/ssl/certs/ca-certificates.crt",
-                                          "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem" };
-    /* Nothing sets it once threads run.  NOLINTNEXTLINE(concurrency-mt-unsafe) */
-    const char *file = getenv(X509_get_default_cert_file_env());
-
-    if (file != NULL && access(file, R_OK) == 0)
-        return file;
-    for (size_t i = 0; i < sizeof(PLACES) / sizeof(PLACES[0]); i++)
-        if (access(PLACES[i], R_OK) == 0)
-            return PLACES[i];
-    return X509_get_default_cert_file();
-}
-
 static void put_tls(struct parameters *p, const struct probe_postgresql_settings *s)
 {
     static const char *const MODES[] = { "disable", "prefer", "require", "verify-full" };
@@ -211,7 +194,7 @@ static void put_tls(struct parameters *p, const struct probe_postgresql_settings
     put(p, "sslrootcert",
         !verifies            ? NO_FILE
         : s->ca_file != NULL ? s->ca_file
-                             : system_authorities());
+                             : authorities_file());
     put(p, "ssl_min_protocol_version", s->tls_1_3_only ? "TLSv1.3" : "TLSv1.2");
 }
 

@@ -29,5 +29,8 @@ struct steward_probe {
     void (*free)(void **state);
 };
 
-/* NULL: endpoints of this protocol are not probed. */
-const struct steward_probe *steward_probe_find(const char *protocol);
+/* In the place of a protocol: of all endpoints that lie within the process. */
+#define STEWARD_PROBE_EMBEDDED "embedded"
+
+/* NULL: such endpoints are not probed. */
+const struct steward_probe *steward_probe_find(const struct endpoint_settings *e);

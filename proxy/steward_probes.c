@@ -59,8 +59,10 @@ static void probe_free(struct probe *p)
 #include "steward_probes.def"
 #undef DRIVER
 
-const struct steward_probe *steward_probe_find(const char *protocol)
+const struct steward_probe *steward_probe_find(const struct endpoint_settings *e)
 {
+    const char *protocol = e->store_path != NULL ? STEWARD_PROBE_EMBEDDED : e->protocol;
+
 #define DRIVER(x) &steward_probe_##x,
     static const struct steward_probe *const ALL[] = {
 #include "steward_probes.def"
@@ -192,7 +194,7 @@ enum err probes_start(struct resolver *resolver, struct mailbox *box, mail_f *ne
 static struct probe *probe_new(struct probes *all, struct assembly *assembly, uint32_t number)
 {
     const struct endpoint_settings *e = &assembly->snapshot->endpoints[number];
-    const struct steward_probe *driver = steward_probe_find(e->protocol);
+    const struct steward_probe *driver = steward_probe_find(e);
     struct steward_probe_site site = { assembly, e, all->resolver, all->cancel_fd };
     struct probe *p;
 

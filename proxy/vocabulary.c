@@ -38,6 +38,20 @@ static void add_schemes(struct config_scheme *schemes, const char *protocol, uin
     }
 }
 
+/* An engine's name alone; that of one at a server may be reached by a Unix socket, too, and its TLS
+ * starts inside the protocol. */
+static void add_engine(struct config_scheme *schemes, const struct memory_back *back)
+{
+    add_schemes(schemes, back->name, back->default_port, 1);
+    if (back->default_port == 0)
+        return;
+    while (schemes->name != NULL)
+        schemes++;
+    snprintf(table.names[table.name_count], SCHEME_BYTES, "%s+unix", back->name);
+    *schemes = (struct config_scheme){ table.names[table.name_count++], back->name, 0, false,
+                                       POOL_MEMORY };
+}
+
 /* TLS starts inside the protocol, so no scheme says it.  libpq takes the short form, too. */
 static void add_sql_schemes(struct config_scheme *schemes)
 {
@@ -109,9 +123,14 @@ static void gather(void)
     for (size_t i = 0; memory_front_at(i) != NULL; i++)
         add_schemes(table.fronts, memory_front_at(i)->name, memory_front_at(i)->default_port,
                     SCHEMES_EACH);
-    for (size_t i = 0; memory_back_at(i) != NULL; i++)
-        add_schemes(table.backs, memory_back_at(i)->name, memory_back_at(i)->default_port,
-                    memory_back_at(i)->engine != NULL ? 1 : SCHEMES_EACH);
+    for (size_t i = 0; memory_back_at(i) != NULL; i++) {
+        const struct memory_back *back = memory_back_at(i);
+
+        if (back->engine != NULL)
+            add_engine(table.backs, back);
+        else
+            add_schemes(table.backs, back->name, back->default_port, SCHEMES_EACH);
+    }
     add_sql_schemes(table.fronts);
     add_sql_schemes(table.backs);
     add_blob_schemes(table.fronts, false);

@@ -43,6 +43,13 @@ static void ram_close(struct store **where)
     free(s);
 }
 
+/* What is too much now goes when the next one is put. */
+static void ram_resize(struct store *s, const struct store_settings *settings)
+{
+    s->bytes_most = settings->bytes_most;
+    s->evicts = settings->evicts;
+}
+
 static struct store_table *table_of(struct store *s, uint32_t database)
 {
     static struct store_table none; /* stays empty: nothing is ever put into it */
@@ -229,6 +236,7 @@ static const struct store_engine engine = {
     .get = ram_get,
     .put = ram_put,
     .drop = ram_drop,
+    .resize = ram_resize,
     .walk = ram_walk,
     .flush = ram_flush,
     .measure = ram_measure,

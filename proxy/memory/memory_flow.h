@@ -285,6 +285,8 @@ void memory_store_follow(struct memory_side *side, struct memory_shard *shard);
 void memory_store_end(struct memory_shard *shard);
 /* Puts the attempt to the shard's store; it is answered at once or later. */
 void memory_store_ask(struct memory_attempt *a);
+/* Before the worker leaves its crew. */
+void memory_store_leave(struct memory_side *side, struct memory_shard *shard);
 void memory_store_tick(struct memory_side *side, struct memory_shard *shard, uint64_t now_us);
 static inline bool memory_store_is_busy(const struct memory_shard *shard)
 {

@@ -442,6 +442,18 @@ static void begin(struct worker *w)
     w->works[POOL_MEMORY] = works;
 }
 
+static void leave(struct worker *w)
+{
+    LIST_EACH (&memory_works_of(w)->sides, link) {
+        struct memory_side *side = side_of(link);
+
+        for (uint32_t i = 0; i < side->shard_count; i++)
+            memory_store_leave(side, side->shards[i]);
+        LIST_EACH (&side->past_shards, past)
+            memory_store_leave(side, LIST_ITEM(past, struct memory_shard, link));
+    }
+}
+
 static void end(struct worker *w)
 {
     struct memory_works *works = memory_works_of(w);
@@ -469,6 +481,7 @@ const struct flow_works memory_works = {
     .follow = follow,
     .tick = tick,
     .trim = trim,
+    .leave = leave,
     .end = end,
     .limits = limits,
 };

@@ -36,10 +36,12 @@ struct store_value {
 
 /* All borrowed for the call of open(). */
 struct store_settings {
-    const char *path;    /* of a file or folder; a URL where the store is a server's */
+    const char *path;    /* of a file or folder; where the store is a server's, how it is reached */
+    const char *table;   /* there; NULL: it is no server's */
     uint64_t bytes_most; /* of stores in memory */
     bool evicts;         /* when it is full */
     bool syncs;          /* most commits will be asked to */
+    uint64_t connect_ms, timeout_ms; /* of servers */
 };
 
 struct store_size {
@@ -48,7 +50,24 @@ struct store_size {
     uint64_t evicted;
 };
 
-/* False: enough, go no further than the keys of this place.  Must not change the store. */
+/* What is about to be asked of a key, one or several times. */
+struct store_glance {
+    struct store_key key;
+    bool reads; /* its value is looked at: else it is only put */
+    bool locks; /* what is done to others depends on it, or it is put or dropped */
+};
+
+/* ... and of the store, until the next commit. */
+struct store_outlook {
+    const struct store_glance *keys; /* a key may be there twice; in the order of its use */
+    size_t count;
+    bool writes;
+    bool writes_any;    /* not only to those keys */
+    bool at_one_moment; /* what is read is to be as of one moment */
+};
+
+/* False: enough, go no further than the keys of this place.  Must not change the store.  The
+ * value's bytes may be left out. */
 typedef bool store_visit_f(void *arg, uint64_t place, struct slice name,
                            const struct store_value *value);
 
@@ -60,11 +79,13 @@ struct store_engine {
     void (*close)(struct store **store);
     /* ERR_NOT_FOUND; ERR_SYSTEM: the store is in trouble, store_why() tells. */
     enum err (*get)(struct store *store, const struct store_key *key, struct store_value *out);
-    /* ERR_LIMIT: it is full. */
+    /* ERR_LIMIT: it is full.  ERR_RANGE: the name is too long for it. */
     enum err (*put)(struct store *store, const struct store_key *key,
                     const struct store_value *value);
     /* ERR_NOT_FOUND. */
     enum err (*drop)(struct store *store, const struct store_key *key);
+    /* From now on it may hold less or more, or evict; NULL: as it was opened, so it is. */
+    void (*resize)(struct store *store, const struct store_settings *settings);
     /* All keys of a database from *place on, in the order of places; then *place is where to go
      * on, 0 if that was the last.  Looks at `most` groups of keys, however few keys they hold. */
     enum err (*walk)(struct store *store, uint32_t database, uint64_t *place, uint64_t most,
@@ -79,6 +100,20 @@ struct store_engine {
     void (*abandon)(struct store *store); /* what was put since the last commit */
     /* In words, after ERR_SYSTEM. */
     const char *(*why)(struct store *store);
+
+    /* Of stores that others write to as well, all of the following; else NULL.  What is to be gets
+     * and puts until the next commit; then nobody else changes what they depend on.  *now_ms: by
+     * the store's own clock, the same for all who use it. */
+    enum err (*foresee)(struct store *store, const struct store_outlook *outlook, int64_t *now_ms);
+    /* How many keys of a database are not over; `measure` only guesses. */
+    enum err (*count)(struct store *store, uint32_t database, uint64_t *keys);
+    /* As a walk that drops what it finds over, and tells how much; by itself between commits. */
+    enum err (*purge)(struct store *store, uint32_t database, uint64_t *place, uint64_t most,
+                      uint64_t *looked_at, uint64_t *dropped);
+    /* Now and then, between commits: is all well? */
+    enum err (*tend)(struct store *store);
+    /* After ERR_SYSTEM: it has to be closed and opened anew. */
+    bool (*is_lost)(const struct store *store);
 };
 
 /* XXH3 over the name: nothing of the pool's own `hash`, so a change of that moves no key here. */

@@ -56,10 +56,15 @@ static struct verbs_ask ask_of(const struct memory_attempt *a)
 /* Texts are of the caller. */
 static void refuse(struct memory_attempt *a, enum err err, const char *text)
 {
+    const struct assembly *assembly = a->request->side->assembly;
     struct memory_refusal refusal = {
         .err = err, .shard = a->shard->told_index, .endpoint = a->shard->name, .text = text
     };
 
+    /* Its probe is to see it before its turn. */
+    if ((err == ERR_DOWN || err == ERR_STAMP) &&
+        board_get(assembly->board, a->shard->endpoint->number).state == VERDICT_UP)
+        board_ring(assembly->board, a->request->side->settings->base.number);
     counter_add(&a->shard->stats->refusals, 1);
     memory_attempt_fail(a, &refusal);
 }
@@ -82,15 +87,27 @@ static void run_now(struct memory_attempt *a)
         buf_fini(reply);
 }
 
+/* Nobody waits for it any more; it is still the home's. */
+static void put_down(struct worker *w, struct memory_store_job *job)
+{
+    list_remove(&job->link);
+    job->attempt->shard->asked_count--;
+    job->attempt = NULL;
+    worker_release(w, job->held);
+}
+
 static void come_home(struct worker *w, struct store_job *base)
 {
     struct memory_store_job *job = (struct memory_store_job *)base;
     struct memory_attempt *a = job->attempt;
-    struct memory_request *r = a->request;
+    struct memory_request *r;
 
-    list_remove(&job->link);
-    a->shard->asked_count--;
-    worker_release(w, job->held);
+    if (a == NULL) { /* nobody waits: the worker is about to leave */
+        store_job_free(base);
+        return;
+    }
+    r = a->request;
+    put_down(w, job);
     histogram_add(&a->shard->stats->latency_us, worker_now_us(w) - a->since_us);
     if (base->err == ERR_NONE) {
         memory_attempt_answer(a, buf_all(&base->reply));
@@ -107,7 +124,13 @@ static void give_to_thread(struct memory_attempt *a)
     struct memory_request *r = a->request;
     struct worker *w = r->side->worker;
     struct memory_store_job *job;
+    char why[CONDITION_WHY_BYTES];
+    enum err err = store_home_refuses(a->shard->store, why);
 
+    if (err != ERR_NONE) {
+        refuse(a, err, why);
+        return;
+    }
     if (a->shard->asked_count >= r->side->settings->max_queue) {
         refuse(a, ERR_LIMIT, "max_queue requests wait for it already");
         return;
@@ -159,6 +182,18 @@ void memory_store_ask(struct memory_attempt *a)
         give_to_thread(a);
     else
         run_now(a);
+}
+
+/* What is under way will come home to nobody. */
+void memory_store_leave(struct memory_side *side, struct memory_shard *shard)
+{
+    LIST_EACH (&shard->asked, link) {
+        struct memory_store_job *job = LIST_ITEM(link, struct memory_store_job, link);
+        struct memory_request *r = job->attempt->request;
+
+        put_down(side->worker, job);
+        memory_request_unref(r);
+    }
 }
 
 /* ---- the clock ---- */

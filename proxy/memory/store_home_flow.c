@@ -1,74 +1,27 @@
-/* See store_home_flow.h.  Whose what is: the list of homes is under its own lock; of a home that
- * waits for disks the queue and the settings are under `lock`, and the store is its thread's alone;
- * of one that does not, all is under `lock`. */
+/* See store_home_flow.h; the list of homes is under its own lock. */
 #include "proxy/memory/store_home_flow.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "config/schedule.h"
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
 #include "proxy/core/crew.h"
-#include "proxy/core/stats.h"
-#include "shard/stamp.h"
+#include "proxy/memory/store_open_flow.h"
 
 enum {
     PIECE_JOBS = 512, /* that are made durable at once */
     PIECE_BYTES = 4 * 1024 * 1024,
-    RETRY_US = 1000 * 1000, /* a store that can't be opened */
-    SYNC_US = 1000 * 1000,  /* sync = interval */
-    SWEEP_US = 50 * 1000,   /* a store in memory is looked over for keys whose time is over */
+    SYNC_US = 1000 * 1000, /* sync = interval */
+    SWEEP_US = 50 * 1000,  /* a store in memory is looked over for keys whose time is over */
     SWEEP_PLACES = 256,
     SWEEP_MOST = 64, /* so many times as much, while much is found */
+    TEND_US = 5 * 1000 * 1000,
+    IDLE_US = 1000 * 1000, /* its thread looks around so often */
     PURGE_PLACES = 1000,
-};
-
-struct purge {
-    bool is_under_way;
-    uint32_t database;
-    uint64_t place;
-    int64_t due_s;              /* 0: never */
-    uint64_t looked_at, before; /* in this run; keys at its beginning */
-    uint64_t found_before;      /* verbs->expired at its beginning */
-};
-
-/* What the configuration wants of it. */
-struct orders {
-    enum memory_sync sync;
-    struct schedule purge_when;
-    struct buf stamp;
-};
-
-struct store_home {
-    struct list link;
-    char *identity, *name, *pool; /* owned, as `path` */
-    const struct store_engine *engine;
-    unsigned refs; /* the list's lock */
-    pthread_mutex_t lock;
-    pthread_cond_t comes;
-    char *path;
-    struct store_settings settings;
-    struct orders orders; /* lock, as all to the empty line; their stamp is owned */
-    bool has_news;        /* they are others than those that are followed */
-    bool has_thread, ends;
-    struct list queue;
-    uint64_t queued_bytes;
-
-    struct orders follows; /* its stamp is owned */
-    struct verbs verbs;
-    bool is_ready;
-    uint64_t retry_us;
-    enum err err; /* why it is not ready */
-    char why[256];
-    bool is_dirty; /* something was committed and not synced */
-    uint64_t sync_due_us, sweep_due_us;
-    struct purge purge;
-    struct stats_row *stats;
 };
 
 static struct {
@@ -78,117 +31,6 @@ static struct {
     unsigned closing;  /* lock; left, but not closed yet */
 } all = { .lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER };
 
-/* ---- opening ---- */
-
-static void fail(struct store_home *home, enum err err, const char *why)
-{
-    if (strcmp(home->why, why) != 0)
-        log_event(LOG_WARN, "shard is down", log_text("endpoint", home->name),
-                  log_text("pool", home->pool), log_text("reason", why));
-    snprintf(home->why, sizeof(home->why), "%s", why);
-    home->err = err;
-    home->is_ready = false;
-    home->retry_us = clock_now_us() + RETRY_US;
-}
-
-static void fail_of(struct store_home *home, enum err err, struct buf *why)
-{
-    buf_put(why, "", 1);
-    fail(home, err, (const char *)why->at);
-    buf_fini(why);
-}
-
-/* ERR_NOT_FOUND: it has none. */
-static enum err read_stamp(struct store_home *home, struct stamp *out)
-{
-    struct slice name = slice_text(SHARD_STAMP_KEY);
-    struct store_key key = { 0, store_hash(name), name };
-    struct store_value value;
-
-    TRY(home->engine->get(home->verbs.store, &key, &value));
-    return stamp_read(value.bytes, out);
-}
-
-static enum err write_stamp(struct store_home *home, struct slice text)
-{
-    struct slice name = slice_text(SHARD_STAMP_KEY);
-    struct store_key key = { 0, store_hash(name), name };
-    struct store_value value = { text, 0 };
-
-    TRY(home->engine->put(home->verbs.store, &key, &value));
-    return home->engine->commit == NULL ? ERR_NONE : home->engine->commit(home->verbs.store, true);
-}
-
-static bool has_right_stamp(struct store_home *home, struct slice text)
-{
-    struct stamp expected, found;
-    struct buf why = { 0 };
-    enum err err;
-
-    if (text.len == 0 || stamp_read(text, &expected) != ERR_NONE)
-        return true;
-    err = read_stamp(home, &found);
-    if (err == ERR_NOT_FOUND)
-        err = write_stamp(home, text);
-    else if (err == ERR_NONE && !stamp_agrees(&expected, &found, &why))
-        err = ERR_STAMP;
-    if (err == ERR_NONE)
-        return true;
-    if (why.len == 0)
-        buf_format(&why, "its stamp can't be read or written: %s %s", err_text(err),
-                   home->engine->why(home->verbs.store));
-    fail_of(home, err, &why);
-    return false;
-}
-
-static bool is_open(struct store_home *home)
-{
-    struct buf why = { 0 };
-    enum err err;
-
-    if (home->verbs.store != NULL)
-        return true;
-    err = home->engine->open(&home->settings, &home->verbs.store, &why);
-    if (err == ERR_NONE)
-        return true;
-    home->verbs.store = NULL;
-    fail_of(home, ERR_DOWN, &why);
-    return false;
-}
-
-/* Of a store that its caller may work with now. */
-static bool make_ready(struct store_home *home)
-{
-    if (home->is_ready)
-        return true;
-    if (clock_now_us() < home->retry_us || !is_open(home) ||
-        !has_right_stamp(home, buf_all(&home->follows.stamp)))
-        return false;
-    if (home->why[0] != '\0')
-        log_event(LOG_INFO, "shard is back", log_text("endpoint", home->name),
-                  log_text("pool", home->pool));
-    home->why[0] = '\0';
-    home->is_ready = true;
-    return true;
-}
-
-/* With the lock held. */
-static void take_news(struct store_home *home)
-{
-    struct buf stamp = home->follows.stamp;
-
-    if (!home->has_news)
-        return;
-    home->has_news = false;
-    home->is_ready = false;
-    home->retry_us = 0;
-    home->follows = home->orders;
-    home->follows.stamp = stamp;
-    buf_clear(&home->follows.stamp);
-    buf_slice(&home->follows.stamp, buf_all(&home->orders.stamp));
-    home->purge.due_s = schedule_next(&home->follows.purge_when, clock_wall_s());
-}
-
 /* ---- without a thread ---- */
 
 enum err store_home_run(struct store_home *home, const struct verbs_ask *ask, struct buf *out)
@@ -196,8 +38,8 @@ enum err store_home_run(struct store_home *home, const struct verbs_ask *ask, st
     enum err err = ERR_NONE;
 
     pthread_mutex_lock(&home->lock);
-    take_news(home);
-    if (make_ready(home)) {
+    store_open_follow(home);
+    if (store_open_ready(home)) {
         home->verbs.now_ms = clock_wall_us() / 1000;
         verbs_run(&home->verbs, ask, out);
     } else {
@@ -251,27 +93,41 @@ static void refuse_piece(struct list *piece, enum err err, const char *why)
     }
 }
 
-static bool commit(struct store_home *home, bool sync)
+static bool foresee(struct store_home *home)
 {
-    struct verbs *v = &home->verbs;
-    bool has_written = v->has_written, is_broken = v->is_broken;
+    struct store_outlook outlook = verbs_outlook_of(&home->outlook);
 
-    v->has_written = v->is_broken = false;
-    if (is_broken || home->engine->commit(v->store, sync && has_written) != ERR_NONE) {
-        char why[200];
+    if (home->engine->foresee(home->verbs.store, &outlook, &home->verbs.now_ms) == ERR_NONE)
+        return true;
+    store_open_give_up(home);
+    return false;
+}
 
-        snprintf(why, sizeof(why), "the store failed: %s", home->engine->why(v->store));
-        home->engine->abandon(v->store);
-        fail(home, ERR_DOWN, why);
+/* False: it can't be begun.  Nothing was written yet, so a link that was lost meanwhile may be made
+ * anew at once. */
+static bool begin_piece(struct store_home *home, struct list *piece)
+{
+    home->verbs.now_ms = clock_wall_us() / 1000;
+    if (home->engine->foresee == NULL)
+        return true;
+    verbs_outlook_clear(&home->outlook);
+    LIST_EACH (piece, link)
+        verbs_look_ahead(&home->verbs, &LIST_ITEM(link, struct store_job, link)->ask,
+                         &home->outlook);
+    if (foresee(home))
+        return true;
+    if (home->is_ready)
         return false;
-    }
-    home->is_dirty |= has_written && !sync;
-    return true;
+    home->retry_us = 0;
+    return store_open_ready(home) && foresee(home);
 }
 
 static void run_piece(struct store_home *home, struct list *piece)
 {
-    home->verbs.now_ms = clock_wall_us() / 1000;
+    if (!begin_piece(home, piece)) {
+        refuse_piece(piece, home->err, store_open_reason(home));
+        return;
+    }
     LIST_EACH (piece, link) {
         struct store_job *job = LIST_ITEM(link, struct store_job, link);
 
@@ -279,8 +135,8 @@ static void run_piece(struct store_home *home, struct list *piece)
         if (home->verbs.is_broken)
             break;
     }
-    if (!commit(home, home->follows.sync == MEMORY_SYNC_ALWAYS))
-        refuse_piece(piece, home->err, home->why);
+    if (!store_open_commit(home, home->follows.sync == MEMORY_SYNC_ALWAYS))
+        refuse_piece(piece, home->err, store_open_reason(home));
 }
 
 static void bring_home(struct worker *w, void *content)
@@ -332,11 +188,19 @@ static void sync_if_due(struct store_home *home, uint64_t now_us)
                   log_text("reason", home->engine->why(home->verbs.store)));
 }
 
+/* Who ends in order leaves nothing to the second that is not over yet. */
+static void sync_at_end(struct store_home *home)
+{
+    home->sync_due_us = 0;
+    if (home->verbs.store != NULL)
+        sync_if_due(home, clock_now_us());
+}
+
 /* ---- purging by the schedule ---- */
 
 static void tell_purge(struct store_home *home)
 {
-    const struct purge *p = &home->purge;
+    const struct store_purge *p = &home->purge;
     uint64_t percent = p->before == 0 ? 100 : p->looked_at * 100 / p->before;
 
     if (home->stats == NULL)
@@ -348,10 +212,10 @@ static void tell_purge(struct store_home *home)
 
 static void begin_purge(struct store_home *home, int64_t now_s)
 {
-    struct purge *p = &home->purge;
+    struct store_purge *p = &home->purge;
     struct store_size size;
 
-    *p = (struct purge){ .is_under_way = true, .found_before = home->verbs.expired };
+    *p = (struct store_purge){ .is_under_way = true, .found_before = home->verbs.expired };
     for (uint32_t i = 0; i < home->engine->databases(home->verbs.store); i++) {
         home->engine->measure(home->verbs.store, i, &size);
         p->before += size.keys;
@@ -365,11 +229,11 @@ static void begin_purge(struct store_home *home, int64_t now_s)
 
 static void purge_some(struct store_home *home)
 {
-    struct purge *p = &home->purge;
+    struct store_purge *p = &home->purge;
 
     home->verbs.now_ms = clock_wall_us() / 1000;
     p->looked_at += verbs_purge(&home->verbs, &p->database, &p->place, PURGE_PLACES);
-    if (!commit(home, home->follows.sync == MEMORY_SYNC_ALWAYS) ||
+    if (!store_open_commit(home, home->follows.sync == MEMORY_SYNC_ALWAYS) ||
         (p->database == 0 && p->place == 0)) {
         p->is_under_way = false;
         log_event(LOG_INFO, "purge ends", log_text("endpoint", home->name),
@@ -377,6 +241,15 @@ static void purge_some(struct store_home *home)
                   log_number("removed", home->verbs.expired - p->found_before));
     }
     tell_purge(home);
+}
+
+static void tend_if_due(struct store_home *home, uint64_t now_us)
+{
+    if (!home->is_ready || home->engine->tend == NULL || now_us < home->tend_due_us)
+        return;
+    home->tend_due_us = now_us + TEND_US;
+    if (home->engine->tend(home->verbs.store) != ERR_NONE)
+        store_open_give_up(home);
 }
 
 static void purge_if_due(struct store_home *home)
@@ -396,13 +269,19 @@ static void purge_if_due(struct store_home *home)
 /* With the lock held: until something is asked, or the clock wants something. */
 static void wait_for_jobs(struct store_home *home)
 {
+    uint64_t us = IDLE_US, now_us = clock_now_us();
     struct timespec until;
 
     if (!list_is_empty(&home->queue) || home->ends || home->has_news ||
         (home->purge.is_under_way && home->is_ready))
         return;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += 1;
+    if (!home->is_ready)
+        us = home->retry_us > now_us && home->retry_us - now_us < us ? home->retry_us - now_us
+             : home->retry_us > now_us                               ? us
+                                                                     : 0;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)((us + (uint64_t)until.tv_nsec / 1000) / 1000000);
+    until.tv_nsec = (long)((us * 1000 + (uint64_t)until.tv_nsec) % 1000000000);
     pthread_cond_timedwait(&home->comes, &home->lock, &until);
 }
 
@@ -424,6 +303,15 @@ static void measure(struct store_home *home)
     counter_set(&home->stats->store_expired, home->verbs.expired);
 }
 
+/* It may hold a password. */
+static void forget(char **text)
+{
+    if (*text != NULL)
+        explicit_bzero(*text, strlen(*text));
+    free(*text);
+    *text = NULL;
+}
+
 static void home_free(struct store_home *home)
 {
     if (home->verbs.store != NULL)
@@ -433,16 +321,20 @@ static void home_free(struct store_home *home)
     pthread_cond_destroy(&home->comes);
     buf_fini(&home->orders.stamp);
     buf_fini(&home->follows.stamp);
-    free(home->identity);
+    buf_fini(&home->outlook.glances);
+    condition_close(&home->condition);
+    forget(&home->identity);
+    forget(&home->path);
     free(home->name);
+    free(home->protocol);
     free(home->pool);
-    free(home->path);
+    free(home->table);
     free(home);
 }
 
 static void work_piece(struct store_home *home, struct list *piece)
 {
-    bool is_ready = make_ready(home); /* asked or not: it may have to be purged */
+    bool is_ready = store_open_ready(home); /* asked or not: it may have to be purged */
 
     if (!list_is_empty(piece)) {
         if (is_ready)
@@ -452,6 +344,7 @@ static void work_piece(struct store_home *home, struct list *piece)
         send_back(piece);
     }
     sync_if_due(home, clock_now_us());
+    tend_if_due(home, clock_now_us());
     purge_if_due(home);
     if (home->is_ready)
         measure(home);
@@ -467,13 +360,14 @@ static void *work(void *arg)
     do {
         pthread_mutex_lock(&home->lock);
         wait_for_jobs(home);
-        take_news(home);
+        store_open_follow(home);
         take_piece(home, &piece);
         ends = home->ends && list_is_empty(&piece);
         pthread_mutex_unlock(&home->lock);
         if (!ends)
             work_piece(home, &piece);
     } while (!ends);
+    sync_at_end(home);
     home_free(home);
     pthread_mutex_lock(&all.lock);
     all.closing--;
@@ -531,36 +425,73 @@ void store_home_tick(struct store_home *home, uint64_t now_us)
     pthread_mutex_unlock(&home->lock);
 }
 
+enum err store_home_refuses(struct store_home *home, char why[CONDITION_WHY_BYTES])
+{
+    enum err err;
+
+    if (!condition_is_bad(home->condition))
+        return ERR_NONE;
+    err = condition_get(home->condition, why);
+    return err == ERR_AGAIN ? ERR_NONE : err;
+}
+
 bool store_home_waits(const struct store_home *home)
 {
     return home->engine->waits;
 }
 
+/* Without a stamp. */
+static struct store_orders orders_of(const struct endpoint_settings *e)
+{
+    const struct memory_pool *pool = memory_pool_of(e->pool);
+
+    return (struct store_orders){
+        .sync = pool->sync,
+        .purge_when = pool->purge_when,
+        .bytes_most = e->store_bytes,
+        .eviction = pool->eviction,
+        .connect_ms = pool->base.connect_timeout_ms,
+        .timeout_ms = pool->timeout_ms,
+        .backoff_min_ms = pool->base.backoff_min_ms,
+        .backoff_max_ms = pool->base.backoff_max_ms,
+        .stats = stats_row_of(e->pool->name, e->name, e->shard, STATS_NO_WORKER),
+    };
+}
+
+static bool are_the_same(const struct store_orders *a, const struct store_orders *b)
+{
+    return a->sync == b->sync && schedule_is(&a->purge_when, &b->purge_when) &&
+           a->bytes_most == b->bytes_most && a->eviction == b->eviction &&
+           a->connect_ms == b->connect_ms && a->timeout_ms == b->timeout_ms &&
+           a->backoff_min_ms == b->backoff_min_ms && a->backoff_max_ms == b->backoff_max_ms &&
+           a->stats == b->stats;
+}
+
 static struct store_home *home_new(const struct endpoint_settings *e,
                                    const struct store_engine *engine)
 {
-    const struct memory_pool *pool = memory_pool_of(e->pool);
     struct store_home *home = mem_new(sizeof(*home));
+    pthread_condattr_t attributes;
 
     home->engine = engine;
     home->identity = mem_text(e->identity);
     home->name = mem_text(e->name);
     home->pool = mem_text(e->pool->name);
     home->path = e->store_path == NULL ? NULL : mem_text(e->store_path);
-    home->settings = (struct store_settings){
-        .path = home->path,
-        .bytes_most = e->store_bytes,
-        .evicts = pool->eviction == MEMORY_EVICTION_LRU,
-        .syncs = pool->sync == MEMORY_SYNC_ALWAYS,
-    };
+    home->table = e->store_table == NULL ? NULL : mem_text(e->store_table);
+    home->settings = (struct store_settings){ .path = home->path, .table = home->table };
+    home->follows = orders_of(e);
+    store_open_set_up(home);
     home->verbs.engine = engine;
-    home->verbs.name = e->protocol;
-    home->verbs.bytes_most = e->store_bytes;
+    home->verbs.name = home->protocol = mem_text(e->protocol);
+    home->condition = condition_open(e->identity);
     home->verbs.random = (uintptr_t)home * 0x9e3779b97f4a7c15U | 1;
-    home->stats = stats_row_of(e->pool->name, e->name, e->shard, STATS_NO_WORKER);
     list_init(&home->queue);
     pthread_mutex_init(&home->lock, NULL);
-    pthread_cond_init(&home->comes, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&home->comes, &attributes);
+    pthread_condattr_destroy(&attributes);
     return home;
 }
 
@@ -587,16 +518,15 @@ struct store_home *store_home_enter(const struct endpoint_settings *e,
 void store_home_follow(struct store_home *home, const struct endpoint_settings *e,
                        struct slice stamp)
 {
-    const struct memory_pool *pool = memory_pool_of(e->pool);
+    struct store_orders orders = orders_of(e);
 
     pthread_mutex_lock(&home->lock);
-    if (!slice_is(stamp, buf_all(&home->orders.stamp)) || home->orders.sync != pool->sync ||
-        !schedule_is(&home->orders.purge_when, &pool->purge_when)) {
+    orders.stamp = home->orders.stamp;
+    if (!slice_is(stamp, buf_all(&orders.stamp)) || !are_the_same(&orders, &home->orders)) {
         home->has_news = true;
-        home->orders.sync = pool->sync;
-        home->orders.purge_when = pool->purge_when;
-        buf_clear(&home->orders.stamp);
-        buf_slice(&home->orders.stamp, stamp);
+        buf_clear(&orders.stamp);
+        buf_slice(&orders.stamp, stamp);
+        home->orders = orders;
     }
     if (home->engine->waits && !home->has_thread)
         start_thread(home);

@@ -14,6 +14,7 @@
 
 #include "config/snapshot.h"
 #include "proxy/base/list.h"
+#include "proxy/core/condition.h"
 #include "proxy/memory/store.h"
 #include "proxy/memory/verbs.h"
 
@@ -41,6 +42,9 @@ void store_home_leave(struct store_home **where);
 void store_home_follow(struct store_home *home, const struct endpoint_settings *e,
                        struct slice stamp);
 bool store_home_waits(const struct store_home *home);
+/* It is known to be down, so nobody need wait for it: `why` gets the reason.  It is tried again
+ * whether it is asked or not. */
+enum err store_home_refuses(struct store_home *home, char why[CONDITION_WHY_BYTES]);
 /* For those that do not wait.  ERR_NONE: `out` is the reply; else why there is none. */
 enum err store_home_run(struct store_home *home, const struct verbs_ask *ask, struct buf *out);
 /* For those that wait.  False: too many bytes wait for it already. */

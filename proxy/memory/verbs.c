@@ -115,6 +115,9 @@ bool verb_put(struct verb_call *c, struct slice name, struct slice bytes, int64_
 
     if (err == ERR_LIMIT)
         verb_error(c, "OOM command not allowed when used memory > 'maxmemory'.");
+    else if (err == ERR_RANGE)
+        verb_error(c, "ERR a key of %zu bytes is longer than an embedded shard (%s) keeps",
+                   name.len, c->v->name);
     else if (!took_place(c, err))
         verb_error(c, "ERR the store failed");
     else
@@ -128,6 +131,22 @@ bool verb_drop(struct verb_call *c, struct slice name)
     struct store_key key = verb_key(c, name);
 
     return verb_get(c, name, &value) && drop(c, &key);
+}
+
+bool verb_count(struct verb_call *c, uint32_t database, uint64_t *keys)
+{
+    const struct verbs *v = c->v;
+    struct store_size size;
+
+    if (v->engine->count == NULL) {
+        v->engine->measure(v->store, database, &size);
+        *keys = size.keys;
+        return true;
+    }
+    if (took_place(c, v->engine->count(v->store, database, keys)))
+        return true;
+    verb_error(c, "ERR the store failed");
+    return false;
 }
 
 bool verb_integer(struct slice text, int64_t *out)
@@ -242,8 +261,7 @@ static void run_verb(struct verb_call *c, verb_f *verb)
     }
 }
 
-/* Takes one request off the front, and empty ones before it; false: there is none. */
-static bool next_request(struct verb_call *c, struct slice *bytes)
+bool verbs_next_request(struct verb_call *c, struct slice *bytes)
 {
     c->count = 0;
     while (c->count == 0) {
@@ -270,7 +288,7 @@ static void run_transaction(struct verb_call *c, struct slice *bytes)
 
     buf_text(c->out, "+OK\r\n");
     for (;;) {
-        if (!next_request(c, bytes))
+        if (!verbs_next_request(c, bytes))
             return; /* it never ends: nothing is done */
         if (c->count == 1 && verb_is(c, 0, "exec"))
             break;
@@ -290,7 +308,7 @@ static void run_transaction(struct verb_call *c, struct slice *bytes)
         return;
     }
     resp_put_array(c->out, count);
-    while (count-- > 0 && next_request(c, &queue)) {
+    while (count-- > 0 && verbs_next_request(c, &queue)) {
         verb_f *verb = find_verb(c);
 
         if (verb != NULL)
@@ -305,7 +323,7 @@ void verbs_run(struct verbs *v, const struct verbs_ask *ask, struct buf *out)
     };
     struct slice bytes = ask->bytes;
 
-    while (next_request(&c, &bytes)) {
+    while (verbs_next_request(&c, &bytes)) {
         verb_f *verb;
 
         if (c.count == 1 && verb_is(&c, 0, "multi")) {

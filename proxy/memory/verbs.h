@@ -40,6 +40,18 @@ struct verbs_ask {
     uint64_t reply_most; /* longer replies are refused */
 };
 
+/* What is going to be asked of the store, gathered from one ask after the other, for stores that
+ * want to know it before.  Names are the asks'. */
+struct verbs_outlook {
+    struct buf glances; /* struct store_glance, one after the other */
+    bool writes, writes_any, at_one_moment;
+};
+
+void verbs_look_ahead(struct verbs *v, const struct verbs_ask *ask, struct verbs_outlook *out);
+/* NULL-free and borrowed until the next look ahead. */
+struct store_outlook verbs_outlook_of(const struct verbs_outlook *o);
+void verbs_outlook_clear(struct verbs_outlook *o);
+
 void verbs_run(struct verbs *v, const struct verbs_ask *ask, struct buf *out);
 /* How long the first of its replies are, so many. */
 size_t verbs_replies_len(struct slice replies, uint32_t count);

@@ -55,18 +55,20 @@ static bool wants(const struct verb_call *c, const char *section)
     return wanted;
 }
 
-static void put_keyspace(struct verb_call *c, struct buf *text)
+/* False: answered with an error. */
+static bool put_keyspace(struct verb_call *c, struct buf *text)
 {
-    struct store_size size;
+    uint64_t keys;
 
     buf_text(text, "# Keyspace\r\n");
     for (uint32_t i = 0; i < c->v->engine->databases(c->v->store); i++) {
-        c->v->engine->measure(c->v->store, i, &size);
-        if (size.keys > 0)
-            buf_format(text, "db%" PRIu32 ":keys=%" PRIu64 ",expires=0,avg_ttl=0\r\n", i,
-                       size.keys);
+        if (!verb_count(c, i, &keys))
+            return false;
+        if (keys > 0)
+            buf_format(text, "db%" PRIu32 ":keys=%" PRIu64 ",expires=0,avg_ttl=0\r\n", i, keys);
     }
     buf_text(text, "\r\n");
+    return true;
 }
 
 /* The names that libraries and people look for; what has no meaning here is left out. */
@@ -95,8 +97,10 @@ void verb_info(struct verb_call *c)
                    v->commands, v->expired, size.evicted, v->hits, v->misses);
     if (wants(c, "replication"))
         buf_text(&text, "# Replication\r\nrole:master\r\nconnected_slaves:0\r\n\r\n");
-    if (wants(c, "keyspace"))
-        put_keyspace(c, &text);
+    if (wants(c, "keyspace") && !put_keyspace(c, &text)) {
+        buf_fini(&text);
+        return;
+    }
     if (text.len > 0)
         text.len -= 2;
     resp_put_verbatim(c->out, c->ask->version == 3 ? RESP_VERSION_3 : RESP_VERSION_2, "txt",

@@ -27,6 +27,9 @@ extern const char VERBS_NOT_INTEGER[], VERBS_SYNTAX[];
 /* Is it served here? */
 bool verbs_have(const struct redis_command *cmd);
 
+/* Takes one request off the front, and empty ones before it; false: there is none. */
+bool verbs_next_request(struct verb_call *c, struct slice *bytes);
+
 /* "ERR ..." without '-'. */
 void verb_error(struct verb_call *c, const char *format, ...) PRINTF_LIKE(2, 3);
 void verb_null(struct verb_call *c);
@@ -39,6 +42,9 @@ bool verb_read(struct verb_call *c, struct slice name, struct store_value *out);
 /* False: answered with an error. */
 bool verb_put(struct verb_call *c, struct slice name, struct slice bytes, int64_t expires_ms);
 bool verb_drop(struct verb_call *c, struct slice name); /* false: it was not there */
+
+/* How many keys a database has; false: answered with an error. */
+bool verb_count(struct verb_call *c, uint32_t database, uint64_t *keys);
 
 /* As Redis reads them: no blanks, no plus, no leading zeros. */
 bool verb_integer(struct slice text, int64_t *out);

@@ -88,7 +88,10 @@ class AsRedis(Stores):
     @classmethod
     def setUpClass(cls):
         cls.plain = RedisServer(cls)
-        cls.sheaf = {e: Sheaf(cls, pool([url_of(e, cls.folder())], sync="never")) for e in ("ram", *DURABLE)}
+        cls.postgres = Postgres(cls)
+        urls = {e: url_of(e, cls.folder()) for e in ("ram", *DURABLE)}
+        urls["postgresql"] = cls.postgres.url_as() + "/app"
+        cls.sheaf = {e: Sheaf(cls, pool([url], sync="never")) for e, url in urls.items()}
 
     def compare(self, engine, rounds):
         seed = int(os.environ.get("SHEAF_SEED", random.randrange(1 << 30)))
@@ -116,6 +119,9 @@ class AsRedis(Stores):
 
     def test_rocksdb_answers_as_redis(self):
         self.compare("rocksdb", ROUNDS // 4)
+
+    def test_postgresql_answers_as_redis(self):
+        self.compare("postgresql", ROUNDS // 4)
 
     def test_times_that_are_left_are_told_to_the_second(self):
         for engine, sheaf in self.sheaf.items():

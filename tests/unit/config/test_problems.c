@@ -57,12 +57,45 @@ static void mistakes_about_embedded_shards_are_named(void)
         { POOL "shard = sqlite:///a\nshard = sqlite:///a\n",
           "t.ini:5: shard: /a is already shard 1 (t.ini:4); two shards in one database would share "
           "their keys\n" },
+        { "[memory a]\nlisten = redis://127.0.0.1:1\nshard = sqlite:///a\nstamp = no\n"
+          "[memory b]\nlisten = redis://127.0.0.1:2\nshard = sqlite:///a\nstamp = no\n",
+          "t.ini:7: shard: /a is already a shard of [memory a] (t.ini:3), and a store is of one "
+          "pool\n" },
         { POOL "shard = rocksdb://srv/keys\n",
           "t.ini:4: shard: a file or folder has no host: three "
           "slashes stand before its path\n" },
         { "[memory a]\nlisten = memcached://127.0.0.1:1\nshard = ram://64mb\n",
           "t.ini:2: listen: memcached clients over embedded shards are not served yet: listen as "
           "redis://, or make another pool\n" },
+        { 0 },
+    };
+
+    check_mistakes(MISTAKES);
+}
+
+static void mistakes_about_shards_in_postgresql_are_named(void)
+{
+    static const struct mistake MISTAKES[] = {
+        { POOL "shard = postgresql://h/db\n", "t.ini:4: shard: a user must be named: "
+                                              "postgresql://USER:PASSWORD@HOST/DATABASE\n" },
+        { POOL "shard = postgresql://u:p@h?db=3\n",
+          "t.ini:4: shard: \"db\" is Redis's; the database stands behind the address: "
+          "postgresql://USER:PASSWORD@HOST/DATABASE\n" },
+        { POOL "shard = postgresql://u:p@h/d?table=a%22b\n",
+          "t.ini:4: shard: \"table\" must be NAME or SCHEMA.NAME, of letters, digits and \"_\", "
+          "63 each at most\n" },
+        { POOL "shard = postgresql://u:p@h/d?table=1\n",
+          "t.ini:4: shard: \"table\" must be NAME or SCHEMA.NAME, of letters, digits and \"_\", "
+          "63 each at most\n" },
+        { POOL "shard = postgresql://u:p@h/d?table=a.b\n"
+               "shard = postgresql://other:p@h/d?table=a.b\n"
+               "shard = postgresql://u:p@h/d?table=b\n",
+          "t.ini:5: shard: h:5432/d?table=a.b is already shard 1 (t.ini:4); two shards in one "
+          "database would share their keys\n" },
+        { POOL "shard = postgresql+unix:///run/postgresql?tls=require\n",
+          "t.ini:4: shard: a user must be named: postgresql://USER:PASSWORD@HOST/DATABASE\n" },
+        { POOL "shard = redis://h?table=a\n",
+          "t.ini:4: shard: \"table\" means something to postgresql:// only\n" },
         { 0 },
     };
 
@@ -412,6 +445,7 @@ int main(void)
     RUN(sections_that_are_wrong_are_named);
     RUN(lines_that_are_wrong_are_named);
     RUN(mistakes_about_embedded_shards_are_named);
+    RUN(mistakes_about_shards_in_postgresql_are_named);
     RUN(pools_are_of_one_protocol_and_have_what_is_its_own);
     RUN(urls_of_shards_that_are_wrong_are_named_without_their_passwords);
     RUN(urls_of_listeners_that_are_wrong_are_named);

@@ -14,6 +14,8 @@ static const struct config_scheme TEST_SCHEMES[] = {
     { "ram", "ram", 0, false, POOL_MEMORY },
     { "sqlite", "sqlite", 0, false, POOL_MEMORY },
     { "rocksdb", "rocksdb", 0, false, POOL_MEMORY },
+    { "postgresql", "postgresql", 5432, false, POOL_MEMORY },
+    { "postgresql+unix", "postgresql", 0, false, POOL_MEMORY },
     { "postgresql", "postgresql", 5432, false, POOL_SQL },
     { "postgresql+unix", "postgresql", 0, false, POOL_SQL },
     { "s3", "s3", 80, false, POOL_BLOB },

@@ -110,6 +110,18 @@ static void only_a_good_request_ends_what_probes_do_not_see(void)
          ASKED(6000, 1, 0, FINE, UP, FINE));
 }
 
+static void what_probes_see_they_see_the_end_of(void)
+{
+    struct judge j = fresh();
+
+    PLAY(&j, BAD_PROBE(1000, STORE_FAILED, DOWN, STORE_FAILED),
+         GOOD_PROBE(2000, DOWN, STORE_FAILED), GOOD_PROBE(3000, HALF_OPEN, STORE_FAILED),
+         GOOD_PROBE(4000, HALF_OPEN, STORE_FAILED), GOOD_PROBE(5000, UP, FINE),
+         ASKED(6000, 0, 1, STAMP_MISMATCH, DOWN, STAMP_MISMATCH),
+         GOOD_PROBE(7000, DOWN, STAMP_MISMATCH), GOOD_PROBE(8000, HALF_OPEN, STAMP_MISMATCH),
+         GOOD_PROBE(9000, HALF_OPEN, STAMP_MISMATCH), GOOD_PROBE(9900, HALF_OPEN, STAMP_MISMATCH));
+}
+
 static void requests_that_fail_open_the_breaker_and_good_probes_do_not_close_it(void)
 {
     struct judge j = fresh();
@@ -346,6 +358,7 @@ int main(void)
     RUN(three_bad_probes_take_it_out_with_the_last_reason);
     RUN(one_wrong_stamp_is_enough);
     RUN(only_a_good_request_ends_what_probes_do_not_see);
+    RUN(what_probes_see_they_see_the_end_of);
     RUN(requests_that_fail_open_the_breaker_and_good_probes_do_not_close_it);
     RUN(few_failures_among_many_requests_are_borne);
     RUN(where_few_ask_failures_add_up_over_intervals);

@@ -172,6 +172,68 @@ static void a_reply_that_is_too_long_is_refused(void)
     buf_fini(&text);
 }
 
+/* ---- what is asked is known before ---- */
+
+/* "0/k!" for database 0, key k, that is locked; '?' where its value is looked at. */
+static char *outlook_of(const char *requests)
+{
+    static char text[256];
+    struct buf bytes = { 0 };
+    struct verbs_outlook o = { 0 };
+    struct store_outlook out;
+    size_t len = 0;
+
+    for (const char *at = requests; *at != '\0'; at += strcspn(at, ";"), at += *at == ';') {
+        struct slice words[16];
+        size_t count = 0, end = strcspn(at, ";");
+
+        for (size_t i = strspn(at, " "); i < end; i += strspn(at + i, " ")) {
+            size_t word = strcspn(at + i, " ;");
+
+            words[count++] = slice_of(at + i, word);
+            i += word;
+        }
+        resp_put_command(&bytes, words, count);
+    }
+    verbs_look_ahead(&v, &(struct verbs_ask){ buf_all(&bytes), 2, 2, 1 << 16 }, &o);
+    out = verbs_outlook_of(&o);
+    text[0] = '\0';
+    for (size_t i = 0; i < out.count; i++) {
+        const struct store_glance *g = &out.keys[i];
+
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "%u/%.*s%s%s ", g->key.database,
+                                (int)g->key.name.len, (const char *)g->key.name.at,
+                                g->reads ? "?" : "", g->locks ? "!" : "");
+        CHECK_INT(g->key.hash, store_hash(g->key.name));
+    }
+    snprintf(text + len, sizeof(text) - len, "%s%s%s", out.writes ? "writes" : "",
+             out.writes_any ? " any" : "", out.at_one_moment ? " at once" : "");
+    buf_fini(&bytes);
+    buf_fini(&o.glances);
+    return text;
+}
+
+static void the_keys_of_requests_are_known_before_they_are_run(void)
+{
+    open_store("ram", false);
+    CHECK_TEXT(outlook_of("GET k"), "2/k? ");
+    CHECK_TEXT(outlook_of("MGET a b; STRLEN c"), "2/a? 2/b? 2/c? ");
+    CHECK_TEXT(outlook_of("SET k v"), "2/k! writes");
+    CHECK_TEXT(outlook_of("SET k v NX"), "2/k?! writes");
+    CHECK_TEXT(outlook_of("MSET a 1 b 2"), "2/a! 2/b! writes");
+    CHECK_TEXT(outlook_of("GETEX k; GET other"), "2/k?! 2/other?! writes");
+    CHECK_TEXT(outlook_of("INCR k; SELECT 5; DEL a"), "2/k?! 5/a?! writes");
+    CHECK_TEXT(outlook_of("MULTI; GET a; EXEC"), "2/a?  at once");
+    CHECK_TEXT(outlook_of("MULTI; GET a; INCR b; EXEC"), "2/a?! 2/b?! writes at once");
+    CHECK_TEXT(outlook_of("FLUSHALL"), "writes any");
+    CHECK_TEXT(outlook_of("MOVE k 7"), "2/k?! 7/k?! writes");
+    CHECK_TEXT(outlook_of("COPY a b DB 9 REPLACE"), "2/a?! 9/a?! 2/b?! 9/b?! writes");
+    CHECK_TEXT(outlook_of("COPY a b"), "2/a?! 2/b?! writes");
+    CHECK_TEXT(outlook_of("SCAN 0; DBSIZE; PING"), "");
+    CHECK_TEXT(outlook_of("LPUSH l 1; SET; GET a b; NONSENSE"), "");
+    close_store();
+}
+
 static void every_store(void)
 {
     static const char *const NAMES[] = { "ram", "sqlite", "rocksdb" };
@@ -236,6 +298,7 @@ int main(void)
     if (mkdtemp(folder) == NULL)
         return 1;
     every_store();
+    RUN(the_keys_of_requests_are_known_before_they_are_run);
     RUN(a_full_store_refuses);
     RUN(a_full_store_that_may_lets_go_of_what_is_not_used);
     buf_fini(&reply);
