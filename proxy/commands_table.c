@@ -205,6 +205,19 @@ static void put_servers(char *cell, const cJSON *servers)
         snprintf(cell + strlen(cell), CELL_BYTES - strlen(cell), ", %.0f starting", starting);
 }
 
+/* Of an embedded one. */
+static void put_store(char *cell, const cJSON *endpoint)
+{
+    double percent = number(endpoint, "purge_percent");
+    char keys[CELL_BYTES], bytes[CELL_BYTES];
+
+    put_amount(keys, number(endpoint, "store_keys"));
+    put_bytes(bytes, number(endpoint, "store_bytes"));
+    snprintf(cell, CELL_BYTES, "%.12s keys, %.12s", keys, bytes);
+    if (number(endpoint, "purge_began_seconds") > 0 && percent < 100)
+        snprintf(cell + strlen(cell), CELL_BYTES - strlen(cell), ", purge at %.0f %%", percent);
+}
+
 static void put_endpoint(struct table *t, const cJSON *endpoint)
 {
     const cJSON *health = at(endpoint, "health"), *probe = at(health, "probe");
@@ -225,12 +238,16 @@ static void put_endpoint(struct table *t, const cJSON *endpoint)
     put_seconds(r->cell[COLUMN_SINCE], number(health, "for_s"));
     put_figures(r, endpoint);
     put_amount(r->cell[COLUMN_OPEN], number(endpoint, "upstreams_open"));
-    if (reason[0] != '\0')
+    if (strcmp(text(health, "reason"), "store_failed") == 0)
+        snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%.100s", words);
+    else if (reason[0] != '\0')
         snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%s", reason);
     else if (is_unfit(endpoint))
         snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%.90s", text(at(endpoint, "standing"), "text"));
     else if (words[0] != '\0')
         snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "probe: %.80s", words);
+    else if (number(endpoint, "store_keys") > 0 || number(endpoint, "store_bytes") > 0)
+        put_store(r->cell[COLUMN_NOTE], endpoint);
     else
         put_servers(r->cell[COLUMN_NOTE], at(endpoint, "servers"));
 }

@@ -4,6 +4,7 @@
 SHEAF_LONG=1 makes the comparison ten times as long; SHEAF_SEED=N repeats one."""
 import os
 import random
+import re
 import signal
 import socket
 import sqlite3
@@ -366,6 +367,78 @@ class Durable(Stores):
                 self.assertEqual(quick.ask("SET", "k", "v"), "OK")
                 slow.reply()
                 answered += 1
+
+
+class Operated(Stores):
+    def shard_of(self, sheaf, index=0):
+        return sheaf.status()["pools"][index]["shards"][0]
+
+    def at(self, sheaf, hour, lead):
+        """Started so many seconds before that hour in a time zone of its own."""
+        now = time.gmtime()
+        ahead = (hour * 3600 - lead - (now.tm_hour * 3600 + now.tm_min * 60 + now.tm_sec)) % 86400
+        sheaf._env["TZ"] = f"NOW-{ahead // 3600}:{ahead // 60 % 60}:{ahead % 60}"
+        sheaf.terminate()
+        sheaf.wait()
+        sheaf.start()
+
+    def test_at_three_at_night_what_is_over_goes(self):
+        urls = [*[url_of(e, self.folder(), "purged") for e in DURABLE], Postgres(self).url_as() + "/app"]
+        sheaf = Sheaf(self, *[pool([url], name=f"p{i}", purge="0 3 *") for i, url in enumerate(urls)])
+        for i in range(len(urls)):
+            with sheaf.connect(f"p{i}") as s:
+                s.send(b"".join(encode("SET", f"goes:{k}", "v", "PX", 1) for k in range(2500)))
+                s.send(b"".join(encode("SET", f"stays:{k}", "v", "EX", 1000 + k) for k in range(300)))
+                self.assertEqual([s.reply() for _ in range(2800)], ["OK"] * 2800)
+        for lead in (2, 4, 8, 16):  # a slow machine may be too late for the first
+            self.at(sheaf, 3, lead)
+            end = time.monotonic() + lead + 1
+            wait_until(lambda: time.monotonic() > end or self.shard_of(sheaf)["purge_began_seconds"], seconds=30)
+            if self.shard_of(sheaf)["purge_began_seconds"]:
+                break
+        else:
+            self.fail("no purge began")
+        for i, url in enumerate(urls):
+            wait_until(lambda: self.shard_of(sheaf, i)["purge_percent"] == 100, what=f"the purge of {url}")
+            shard = self.shard_of(sheaf, i)
+            self.assertEqual(shard["purge_looked_at_keys"], 2801, f"{url}, and the stamp")
+            self.assertEqual(shard["purge_removed_keys"], 2500, url)
+            self.assertEqual(shard["totals"]["store_expired_keys"], 2500, url)
+            with sheaf.connect(f"p{i}") as s:
+                self.assertEqual(s.ask("DBSIZE"), 300, url)
+        self.assertEqual(len(re.findall("purge ends .*removed=2500", sheaf.log)), 3)
+        self.at(sheaf, 4, 2)
+        with sheaf.connect("p0") as s:
+            s.ask("SET", "goes", "v", "PX", 1)
+        self.assertEqual(self.shard_of(sheaf)["purge_began_seconds"], 0, "not at any other hour")
+
+    def test_a_store_that_can_not_be_opened_is_down_and_tried_again(self):
+        for engine in DURABLE:
+            folder = self.folder() / f"missing-{engine}"
+            sheaf = Sheaf(self, pool([f"{engine}://{folder}/deep/er"], probe_interval="100ms"))
+            wait_until(lambda: self.shard_of(sheaf)["health"]["state"] == "down", what="status to tell")
+            health = self.shard_of(sheaf)["health"]
+            self.assertEqual(health["reason"], "store_failed")
+            self.assertRegex(health["probe"]["text"], "unable to open|No such file")
+            with sheaf.connect() as s:
+                self.refused(s, health["probe"]["text"][:20], "GET", "k")
+                (folder / "deep").mkdir(parents=True)
+                wait_until(lambda: s.ask("SET", "k", "v") == "OK", what="it to be opened")
+            wait_until(lambda: self.shard_of(sheaf)["health"]["state"] == "up", what="status to tell")
+
+    def test_a_reload_makes_a_store_in_memory_larger_and_smaller(self):
+        shared = pool(["ram://2mb"], name="m")
+        sheaf = Sheaf(self, shared)
+        with sheaf.connect() as s:
+            s.ask("MSET", *[w for i in range(15) for w in (f"k{i}", "x" * 100_000)])
+            self.refused(s, "OOM", "SET", "more", "x" * 900_000)
+            sheaf.reload((shared[0], {**shared[1], "shard": ["ram://8mb"]}))
+            wait_until(lambda: s.ask("SET", "more", "x" * 900_000) == "OK", what="it to be larger")
+            self.assertEqual(s.ask("DBSIZE"), 16)
+            wait_until(lambda: self.shard_of(sheaf)["store_keys"] == 17, what="status to tell, with the stamp")
+            sheaf.reload((shared[0], {**shared[1], "shard": ["ram://1mb"], "eviction": "lru"}))
+            wait_until(lambda: s.ask("SET", "last", "v") == "OK" and s.ask("DBSIZE") < 12, what="it to be smaller")
+            self.assertEqual(s.ask("GET", "last"), b"v")
 
 
 class WithoutFile(Stores):
