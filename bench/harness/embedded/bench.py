@@ -83,6 +83,7 @@ class EmbeddedBench(Bench):
         super().__init__(root, options)
         self.redis_benchmark = loads.RedisBenchmark(self.cpus.load)
         self.sheaf_bench = loads.SheafBench(self.cpus.load, str(root / "build/release/sheaf-bench"))
+        self.generators = self.redis_benchmark, self.sheaf_bench
 
     def start(self, processes):
         about = processes, self.cpus, NoServers()

@@ -42,6 +42,7 @@ class MemoryBench(Bench):
         self.kept_limit_mib = KEPT_LIMIT_MIB
         self.redis_benchmark = loads.RedisBenchmark(self.cpus.load)
         self.sheaf_bench = loads.SheafBench(self.cpus.load, str(root / "build/release/sheaf-bench"))
+        self.generators = self.redis_benchmark, self.sheaf_bench
 
     def start(self, processes):
         servers = kinds.Servers(processes, self.cpus, self.descriptors - 100)

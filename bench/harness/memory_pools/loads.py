@@ -47,7 +47,7 @@ class Result:
 
 
 class RedisBenchmark:
-    name = "redis-benchmark"
+    name, is_fine = "redis-benchmark", False
 
     def __init__(self, cpus):
         self.cpus = cpus
@@ -68,14 +68,17 @@ class RedisBenchmark:
 
 
 class SheafBench:
-    name = "sheaf-bench"
+    name, is_fine = "sheaf-bench", True     # it tells of the slowest thousandth, too
 
-    def __init__(self, cpus, program):
-        self.cpus, self.program = cpus, program
+    def __init__(self, cpus, program, scheme="redis"):
+        self.cpus, self.program, self.scheme = cpus, program, scheme
+
+    def url(self, port):
+        return f"{self.scheme}://127.0.0.1:{port}"
 
     def command(self, port, call, *options):
         return [self.program, "-q", "-c", str(call.clients), "-P", str(call.pipeline), "-k",
-                str(call.keys), *call.options, *options, "--json", "-", f"redis://127.0.0.1:{port}"]
+                str(call.keys), *call.options, *options, "--json", "-", self.url(port)]
 
     def __call__(self, port, call, count, *options):
         return self.run(port, call, "-n", str(count), "-w", "0", *options)
@@ -98,7 +101,7 @@ class SheafBench:
 
     def fill(self, port, prefix, keys, size):
         done = run_on([self.program, "-q", "--fill-only", "-k", str(keys), "-s", str(size),
-                    "--key-prefix", prefix, f"redis://127.0.0.1:{port}"], self.cpus)
+                    "--key-prefix", prefix, self.url(port)], self.cpus)
         if done.returncode != 0:
             raise Failed(f"filling the servers: {done.stderr.strip() or done.stdout.strip()}")
 

@@ -1,6 +1,6 @@
-"""What is measured: a Redis server itself, Sheaf, twemproxy, HAProxy and whatever else is named.
+"""What is measured: a server itself, Sheaf, twemproxy, HAProxy and whatever else is named.
 
-Every proxy stands before the same four Redis servers, each of which holds all keys: so a read finds
+Every proxy stands before the same four servers, each of which holds all keys: so a read finds
 its key wherever a proxy's map looks for it.  HAProxy passes TCP and understands nothing; it deals
 connections out in turn.
 """
@@ -17,32 +17,41 @@ SHARDS = 4
 class Servers:
     """The four Redis servers behind everything."""
 
+    kind, scheme = "Redis", "redis"
+    twemproxy = "  redis: true\n"      # what its configuration says of them
+    user = None     # whose processes they are, if they cannot be those of whoever measures
+    wait = staticmethod(wait_until_it_answers)
+
     def __init__(self, processes, cpus, most_clients):
         self.ports = free_ports(SHARDS)
         self.processes = []
         for port in self.ports:
-            command = [find("redis-server") or "redis-server", "--port", str(port), "--bind",
-                       "127.0.0.1", "--save", "", "--appendonly", "no", "--maxclients",
-                       str(most_clients), "--tcp-backlog", "511", "--dir", str(processes.folder)]
-            self.processes.append(processes.start(f"redis-{port}", command, cpus.servers))
+            command = self.command(port, most_clients, str(processes.folder))
+            self.processes.append(processes.start(f"{self.scheme}-{port}", command, cpus.servers,
+                                                  self.user))
         for process, port in zip(self.processes, self.ports):
-            wait_until_it_answers(process, port)
+            self.wait(process, port)
+
+    def command(self, port, most_clients, folder):
+        return [find("redis-server") or "redis-server", "--port", str(port), "--bind", "127.0.0.1",
+                "--save", "", "--appendonly", "no", "--maxclients", str(most_clients),
+                "--tcp-backlog", "511", "--dir", folder]
 
     def check(self):
         for process, port in zip(self.processes, self.ports):
             if process.poll() is not None:
-                raise Gone(f"the Redis server on port {port} ended with code {process.returncode}")
+                raise Gone(f"the {self.kind} server on port {port} ended with code {process.returncode}")
 
 
 class Peer(peer.Peer):
     splits = True           # can it answer MGET over all shards?
 
     def wait(self):
-        wait_until_it_answers(self.process, self.port)
+        self.servers.wait(self.process, self.port)
 
 
 class InProxysPlace:
-    """Puts the first Redis server on the proxy's CPU while it is measured directly."""
+    """Puts the first server on the proxy's CPU while it is measured directly."""
 
     def __init__(self, pid, place, home):
         self.pid, self.place, self.home = pid, place, home
@@ -56,10 +65,11 @@ class InProxysPlace:
 
 
 class Direct(Peer):
-    name, title = "direct", "Redis itself"
+    name = "direct"
     can_restart = False
 
     def start(self, cpus=None):
+        self.title = f"{self.servers.kind} itself"
         self.port, self.pid = self.servers.ports[0], self.servers.processes[0].pid
 
     def stop(self):
@@ -80,10 +90,11 @@ class Sheaf(Peer):
     def command(self):
         if not os.access(self.program, os.X_OK):
             raise Failed(f"{self.program} is not there")
-        shards = "".join(f"shard = redis://127.0.0.1:{port}\n" for port in self.servers.ports)
+        scheme = self.servers.scheme
+        shards = "".join(f"shard = {scheme}://127.0.0.1:{port}\n" for port in self.servers.ports)
         path = self.write(f"[proxy]\nworkers = {self.workers}\nadmin = off\n"
                           "max_sessions = 100000\n\n[memory bench]\n"
-                          f"listen = redis://127.0.0.1:{self.port}\n{shards}")
+                          f"listen = {scheme}://127.0.0.1:{self.port}\n{shards}")
         return [self.program, "serve", path]
 
 
@@ -94,7 +105,8 @@ class Twemproxy(Peer):
         stats_port, = free_ports(1)
         servers = "".join(f"    - 127.0.0.1:{port}:1\n" for port in self.servers.ports)
         path = self.write(f"bench:\n  listen: 127.0.0.1:{self.port}\n  hash: fnv1a_64\n"
-                          "  distribution: modula\n  redis: true\n  auto_eject_hosts: false\n"
+                          f"  distribution: modula\n{self.servers.twemproxy}"
+                          "  auto_eject_hosts: false\n"
                           f"  preconnect: true\n  backlog: 1024\n  servers:\n{servers}")
         return [find("nutcracker") or "nutcracker", "-c", path, "-a", "127.0.0.1", "-s",
                 str(stats_port), "-v", "2", "-p", str(self.processes.folder / "nutcracker.pid")]

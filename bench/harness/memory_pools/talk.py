@@ -21,15 +21,21 @@ def encode(*words):
     return b"".join(out)
 
 
-def wait_until_it_answers(process, port, seconds=10):
+def get(port):
+    """What a GET is answered, and whether that is no error."""
+    reply = ask(port, "GET", "bench:ready")
+    return reply, reply[:1] in (b"$", b"_")
+
+
+def wait_until_it_answers(process, port, get=get, seconds=10):
     """Until a GET is answered without an error; Failed says what the log says."""
     end, reply = time.monotonic() + seconds, b"nothing"
     while time.monotonic() < end:
         if process.poll() is not None:
             raise Failed(f"ended with code {process.returncode}: {last_lines(process.log)}")
         try:
-            reply = ask(port, "GET", "bench:ready")
-            if reply[:1] in (b"$", b"_"):
+            reply, is_good = get(port)
+            if is_good:
                 return
         except OSError as problem:
             reply = str(problem).encode()

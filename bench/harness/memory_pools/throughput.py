@@ -30,7 +30,7 @@ WORKLOADS = [
 
 
 class Throughput:
-    """One workload against all peers, with both generators."""
+    """One workload against all peers, with each of the bench's generators."""
 
     def __init__(self, bench, workload):
         self.bench, self.workload, self.results = bench, workload, bench.results
@@ -38,13 +38,13 @@ class Throughput:
         self.counts = {}        # (generator, peer) -> operations that take about a round's time
 
     def run(self):
-        w, generators = self.workload, (self.bench.redis_benchmark, self.bench.sheaf_bench)
+        w = self.workload
         peers = [p for p in self.bench.peers if p.splits or not w.splits]
         if len(peers) < len(self.bench.peers):
             self.results.note("MGET through a TCP proxy reaches one server only: not the same work.")
         for n in range(self.bench.rounds):
             for peer in peers[n % len(peers):] + peers[:n % len(peers)]:
-                for generator in generators:
+                for generator in self.bench.generators:
                     self.bench.say(f"{w.title}: round {n + 1} of {self.bench.rounds}: {peer.title}"
                                    f" ({generator.name})")
                     self.one_round(peer, generator)
@@ -54,19 +54,18 @@ class Throughput:
                 self.system_calls(peer)
 
     def rows(self, generator):
-        """What a round fills, and the bars, which hold for redis-benchmark's CPU time and, because
-        it measures finer, for sheaf-bench's latency."""
-        w, first = self.workload, generator.name == "redis-benchmark"
+        """What a round fills, and the bars, which hold for the first generator's CPU time and,
+        because it measures finer, for sheaf-bench's latency."""
+        w, first, finer = self.workload, generator is self.bench.generators[0], generator.is_fine
         key, by = f"{w.name}.{generator.name}", f"({generator.name})"
         row = self.results.row
         return {
             "cpu": row(f"{key}.cpu", w.title, f"CPU per operation {by}", "us",
                        w.cpu_bar if first else None),
             "per_second": row(f"{key}.per_second", w.title, f"operations per second {by}", "/s"),
-            "p50": row(f"{key}.p50", w.title, f"p50 {by}", "us", None if first else w.p50_bar),
+            "p50": row(f"{key}.p50", w.title, f"p50 {by}", "us", w.p50_bar if finer else None),
             "p99": row(f"{key}.p99", w.title, f"p99 {by}", "us"),
-            **({} if first else {
-                "p99_9": row(f"{key}.p99_9", w.title, f"p99.9 {by}", "us")}),
+            **({"p99_9": row(f"{key}.p99_9", w.title, f"p99.9 {by}", "us")} if finer else {}),
         }
 
     def count_for(self, peer, generator):
@@ -102,12 +101,11 @@ class Throughput:
             row.add(peer.name, cpu_us if name == "cpu" else getattr(result, name))
 
     def system_calls(self, peer):
-        w = self.workload
+        w, generator = self.workload, self.bench.generators[0]
         row = self.results.row(f"{w.name}.system_calls", w.title,
-                               "system calls per operation (redis-benchmark)", "", w.calls_bar)
+                               f"system calls per operation ({generator.name})", "", w.calls_bar)
         try:
             self.check(peer)
-            generator = self.bench.redis_benchmark
             with peer.measured():
                 count = max(64, self.count_for(peer, generator) // 3)
                 found = count_system_calls([peer.pid],

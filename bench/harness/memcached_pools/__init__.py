@@ -1,0 +1,1 @@
+"""memcached pools: the servers, the proxies before them, what is asked of them."""
