@@ -127,6 +127,18 @@ static void plan_quit(struct memcached_call *call)
     call->session->base.closes = true;
 }
 
+/* A browser that was lured into sending commands in the body of a request: as memcached, we do not
+ * read on. */
+static bool is_http(const struct memcached_text_request *r)
+{
+    const uint8_t *blank = r->verb != MEMCACHED_VERBS || r->line.len == 0
+                               ? NULL
+                               : memrchr(r->line.at, ' ', r->line.len);
+
+    return blank != NULL &&
+           slice_starts(slice_from(r->line, (size_t)(blank - r->line.at) + 1), slice_text("HTTP/"));
+}
+
 /* What is not here is refused. */
 static void (*const PLANS[MEMCACHED_VERBS])(struct memcached_call *) = {
     [MEMCACHED_GET] = memcached_plan_get, [MEMCACHED_GETS] = memcached_plan_get,
@@ -158,6 +170,10 @@ void memcached_plan_text(struct memcached_call *call)
 
     op->name = memcached_verb_name(r->verb);
     op->is_write = !memcached_verb_reads(r->verb);
+    if (is_http(r)) {
+        plan_quit(call);
+        return;
+    }
     if (!memcached_user_find(call)) {
         memcached_plan_text_login(call);
         return;

@@ -157,10 +157,10 @@ static const char *check_meta(struct memcached_text_request *r)
 
 static const char *check_meta_value(struct memcached_text_request *r, uint64_t *length)
 {
-    if (r->word_count < 3 || !read_length(r->words[2], length))
+    if (r->word_count < 3 || !is_key(r->key) || !read_length(r->words[2], length))
         return MEMCACHED_BAD_FORMAT;
     r->has_value = true;
-    return is_key(r->key) ? NULL : MEMCACHED_BAD_FORMAT;
+    return NULL;
 }
 
 static const char *check_shape(struct memcached_text_request *r, enum shape shape, uint64_t *length)

@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import socket
 import struct
 
 from lib import *
@@ -327,6 +328,85 @@ class Differences(Shared):
                         session.send(b"".join(self.binary_command(dice, known, may_count) for _ in range(count)) +
                                      binary(NOOP, opaque=turn))
                     self.assertEqual(self.packets(ours, cas[0], turn), self.packets(theirs, cas[1], turn), turn)
+
+
+LONG_KEY, TOO_LONG = "k" * 250, "k" * 251
+WORDS = (   # a conversation each; "|" ends a line
+    "set a 1 0 1|x|mg a s v f t h k O123 q|mg a h|", "set a 1 0 1|x|md a q|md a q|md a q O1 k|md b q|",
+    "set a 1 0 1|5|ma a q|ma b q|ma a q v|ma a MD q|ma a v|", "ma b N0 J5 v|ma b N0 J5 v|ma b MD D9 v|",
+    "ms a 1 q|x|ms a 1 q ME|x|ms a 1 q C5|x|ms b 1 q MR|x|ms b 1 q MA|x|",
+    "set a 1 0 1|x|md a I T30|mg a v s q|mg a v q|ms a 1 I C1|y|mg a v|", "mg a N30 v|mg a N30 v|ms a 1|y|mg a R30 t v|",
+    "ms a S1|x|", "ms a 1 T|x|", "ms a 1 Tx|x|", "ms a 1 Fx|x|", "ms a 1 MZ|x|", "ms a x|", "ms a -1|", "ms a 1 b|x|",
+    "ms a 1 T0 T0|x|", "ms a 2 q q|xx|", "ms a 1 Z|x|", f"ms {TOO_LONG} 1|x|", f"ms {LONG_KEY} 1|x|mg {LONG_KEY} k v|",
+    "mg !! b v|", "mg YQ== b v k|", "ms YQ== 1 b k|x|mg a k v|mg YQ== b k v O5|get a|me YQ== b|", "me a|me|", "mn x y|",
+    "mg|md|ma|ms|", "mg a O0123456789012345678901234567890123456789|mg a O0123456789012345678901234567890123 q|",
+    "mg a k k|mg a q q|mg a Z|ma a Z|md a Z|mg a|", "get a b|gets|get | get a|GET a|", "gat|gat 1|gat x a|gats 1 a b|",
+    "set a 0 0 1 x|y|", "set a 0 0 1 noreply x|y|", "set a -1 0 1|y|", "set a 4294967295 0 1|y|get a|", "set a 0 x 1|y|",
+    "set a 0 0 -1|y|", "set a 0 0 x|y|", "set a 0 -1 1|y|get a|", "set a 0 0 1 noreply|yy|", "set a 0 0 5|yy|mn|mn|",
+    f"set {LONG_KEY} 0 0 1|x|get {LONG_KEY}|", f"set {TOO_LONG} 0 0 1|x|", f"get a {TOO_LONG}|", f"gat 0 {TOO_LONG}|",
+    f"touch {TOO_LONG} 0|incr {TOO_LONG} 1|delete {TOO_LONG}|",
+    f"mg {TOO_LONG}|ma {TOO_LONG}|md {TOO_LONG}|me {TOO_LONG}|",
+    "cas a 0 0 1 1|x|set a 0 0 1|x|cas a 0 0 1 x|x|cas a 0 0 1|cas a 0 0 1 1 noreply|z|get a|",
+    "incr a|incr a x|incr a -1|incr a 1 noreply|set a 0 0 1|x|incr a 1|incr a 1 noreply|decr a 1|",
+    "set a 0 0 20|18446744073709551615|incr a 1|incr a 18446744073709551616|decr a 5|get a|",
+    "touch a|touch a x|touch a 0|touch a 0 noreply|touch a 0 x|",
+    "delete a 1|delete a 0|delete a 0 noreply|delete a x noreply|delete a 0 0|delete|delete a b c d|",
+    "flush_all 0|flush_all x|flush_all noreply|flush_all 0 noreply|flush_all -1|flush_all 0 0 0|",
+    "set a 0 0 1|x|flush_all 1|get a|",
+    "verbosity|verbosity x|verbosity 0|verbosity 0 noreply|verbosity 0 0 0|verbosity noreply|", "version x|", "quit x|mn|",
+    "|", "bogus a|", "GET / HTTP/1.1||mn|", "POST /a HTTP/1.0|Host: b||flush_all|", "get HTTP/1.1|",
+    "append a 0 0 1|x|set a 5 0 1|x|append a 7 0 1|y|prepend a 7 0 1|z|get a|add a 0 0 1|x|replace b 0 0 1|x|",
+    "stats reset|", "stats sizes|",
+)
+U32, NUMBERS = struct.Struct(">I").pack, struct.Struct(">QQI").pack
+PACKETS = (     # the same in binary
+    (0x0b,), (0x0b, b"x"), (0x10, b"reset"), (8, b"", U32(0)), (0x18,), (7,), (0x17,), (NOOP, b"x"),
+    (NOOP, b"", b"abcd"), (GET,), (GET, b"k" * 251), (GET, b"k", b"1234"), (SET, b"k", b"1234", b"v"),
+    (SET, b"", STORE, b"v"),
+    (SET, b"k" * 251, STORE, b"v"), (0x0e, b"k", b"1234", b"v"), (0x1b,), (0x30,), (SASL_LIST,),
+    (SASL_AUTH, b"PLAIN", b"", b"\0a\0b"),
+    (0x22, b"PLAIN", b"", b"x"), (SET, b"k", STORE, b"v" * 1100000), (0x11, b"k", STORE, b"v" * 1100000),
+    (2, b"k", STORE, b"v" * 1100000), (INCR, b"n", NUMBERS(1, 7, 2 ** 32 - 1)), (0x15, b"n", NUMBERS(1, 7, 2 ** 32 - 1)),
+    (INCR, b"m", NUMBERS(1, 2 ** 64 - 1, 0)), (INCR, b"m", NUMBERS(1, 0, 0)), (6, b"m", NUMBERS(5, 0, 0)),
+    (SET, b"k", STORE, b"v"),
+    (INCR, b"k", NUMBERS(1, 0, 0)), (0x15, b"k", NUMBERS(1, 0, 0)), (SET, b"k", STORE, b"v", 99999), (2, b"k", STORE, b"v", 99999),
+    (3, b"k", STORE, b"v", 99999), (4, b"k", b"", b"", 99999), (0x0e, b"k", b"", b"v", 99999),
+    (0x14, b"k", b"", b"", 99999),
+    (SET, b"l", U32(0) + U32(0x80000000), b"v"), (GET, b"l"), (GETQ, b"none"), (0x0d, b"none"), (GETK, b"none"),
+    (0x1e, b"none", U32(5)),
+    (0x1c, b"k", U32(5)), (0x1d, b"k", U32(5)), (0x23, b"k", U32(0)), (0x24, b"k", U32(0)), (0x1c, b"none", U32(5)),
+    (8, b"", U32(1)),
+)
+
+
+class Words(Shared):
+    """What memcached itself answers to each of these, right or wrong, and whether it hangs up."""
+
+    def said(self, target, data):
+        """All it answers until it, or we, end the session; without cas numbers."""
+        with MemcachedSession(target) as session:
+            session.send(data)
+            session.socket.shutdown(socket.SHUT_WR)
+            return session.closed()
+
+    def both(self, data):
+        return self.said(self.sheaf.target(), data), self.said(("127.0.0.1", self.one.port), data)
+
+    def test_text_and_meta_commands(self):
+        for words in WORDS:
+            self.assertEqual(self.one.ask("flush_all"), b"OK\r\n")
+            self.say("flush_all", None, b"OK\r\n")
+            said = self.both(words.replace("|", "\r\n").encode() + b"mn\r\n")
+            ours, theirs = (re.sub(rb"(cas|la)=\d+", b"", each) for each in said)
+            self.assertEqual(ours, theirs, words)
+
+    def test_binary_commands(self):
+        self.assertEqual(self.one.ask("flush_all"), b"OK\r\n")
+        for words in PACKETS:
+            opcode, key, extras, value, cas = words + (b"", b"", b"", 0)[len(words) - 1:]
+            data = binary(opcode, key, extras, value, cas) + binary(NOOP, opaque=7)
+            ours, theirs = (re.sub(rb"(\x81.{15}).{8}", rb"\1", said, flags=re.S) for said in self.both(data))
+            self.assertEqual(ours, theirs, words[:3])
 
 
 class Users(Case):

@@ -236,6 +236,19 @@ static void what_is_known_here_is_answered_here(void)
     end();
 }
 
+static void who_speaks_http_is_not_listened_to(void)
+{
+    begin();
+    CHECK_ANSWER("GET /\r\n", "ERROR\r\n");
+    CHECK_SENT("get HTTP/1.1\r\n", "get HTTP/1.1\r\n");
+    CHECK(!state->closes);
+    CHECK_INT(take(bytes("POST / HTTP/1.1\r\nHost: a\r\n\r\nflush_all\r\n")), PARSE_DONE);
+    CHECK_INT(op.way, MEMORY_ANSWERED);
+    CHECK_BYTES(buf_all(&answer), bytes(""));
+    CHECK(state->closes);
+    end();
+}
+
 static void a_value_that_is_too_large_is_passed_and_the_old_one_forgotten(void)
 {
     begin();
@@ -526,6 +539,7 @@ int main(void)
     RUN(many_keys_are_asked_once_a_shard);
     RUN(dead_shards_miss_if_the_pool_says_so);
     RUN(what_is_known_here_is_answered_here);
+    RUN(who_speaks_http_is_not_listened_to);
     RUN(a_value_that_is_too_large_is_passed_and_the_old_one_forgotten);
     RUN(quiet_meta_commands_are_heard_out_by_us);
     RUN(a_key_in_base64_is_placed_by_its_bytes);

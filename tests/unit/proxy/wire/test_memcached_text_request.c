@@ -135,6 +135,19 @@ static void flags_without_number_are_refused(void)
     buf_fini(&line);
 }
 
+/* As in memcached, what stands behind the line is the next command then. */
+static void a_key_that_is_too_long_has_no_value(void)
+{
+    struct buf line = { 0 };
+
+    buf_text(&line, "ms ");
+    for (int i = 0; i <= MEMCACHED_KEY_BYTES; i++)
+        buf_text(&line, "k");
+    buf_text(&line, " 1\r\nx\r\n");
+    must_be_wrong(buf_all(&line), line.len - 3, 0, MEMCACHED_BAD_FORMAT);
+    buf_fini(&line);
+}
+
 /* What memcached said to the same bytes; false: only it can know. */
 static bool answer_all(struct slice in, struct buf *out)
 {
@@ -191,6 +204,7 @@ int main(void)
     RUN(a_zero_byte_ends_no_word);
     RUN(lines_have_an_end);
     RUN(flags_without_number_are_refused);
+    RUN(a_key_that_is_too_long_has_no_value);
     RUN(wrong_requests_are_answered_as_memcached_does);
     RUN(what_memcached_takes_has_no_error);
     return check_report();
