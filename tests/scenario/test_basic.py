@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# release too: the core
 """One session and simple requests: every reply is the one that Redis itself gives."""
 from lib import *
 

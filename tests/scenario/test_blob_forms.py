@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: one session's own affairs
 """Forms that a browser uploads with: what a policy allows is taken, nothing else, and nothing by half."""
 import xml.etree.ElementTree
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: one session's own affairs
 """Commands that wait at the server: nobody else waits for them, and no element is lost by who leaves."""
 import signal
 import socket

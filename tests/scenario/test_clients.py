@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: one session's own affairs
 """The clients that people use, as they come from their packages, with their default settings."""
 import json
 import os

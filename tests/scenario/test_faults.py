@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# release too: the core
 """Servers that die, stand still, are slow or answer nonsense; clients that behave badly.
 
 Whatever happens: no reply reaches the wrong request, no acknowledged write is lost on a shard that

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# release too: figures of memory
 """Limits: how much one client, one pool and all together may take; who goes when it is too much; and
 that what was taken is given back."""
 import socket

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: what workers share, test_memcached_faults has
 """Memcached pools: text, meta and binary clients over real memcached servers."""
 import os
 import random

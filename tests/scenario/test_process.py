@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# release too: the core
 """The process: its command line, exit codes, signals, reload and drain."""
 import re
 import signal

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: one session's own affairs
 """MULTI, EXEC, DISCARD, WATCH, UNWATCH: as in Redis while all keys are on one shard, refused otherwise."""
 import signal
 import threading
