@@ -16,6 +16,7 @@ from lib.sheaf import Sheaf
 
 CLIENTS = REPOSITORY / "tests/scenario/clients"
 NODE_MODULES = REPOSITORY / "build/npm/node_modules"
+LONG = os.environ.get("SHEAF_LONG") == "1"
 PART = 5 << 20  # the smallest that clients will have
 
 
@@ -128,6 +129,9 @@ class BlobClients:
                 aws("s3", "cp", "--quiet", self.big, f"{bucket}/big")
                 aws("s3", "cp", "--quiet", f"{bucket}/big", self.work / name)
                 self.same(self.big, self.work / name)
+                if name == "one-https" and not LONG:  # it signs bodies otherwise; each command takes a second to start
+                    aws("s3", "rb", "--force", bucket)
+                    continue
                 aws("s3", "sync", "--quiet", self.tree, f"{bucket}/tree")
                 aws("s3", "mv", "--quiet", f"{bucket}/big", f"{bucket}/moved & split")
                 self.assertIn("moved & split", aws("s3", "ls", "--recursive", bucket))
