@@ -41,7 +41,8 @@ struct store_settings {
     uint64_t bytes_most; /* of stores in memory */
     bool evicts;         /* when it is full */
     bool syncs;          /* most commits will be asked to */
-    uint64_t connect_ms, timeout_ms; /* of servers */
+    uint64_t connect_ms, timeout_ms; /* of servers, as the next */
+    int stop_fd; /* readable: nothing is to be waited for any more; as long as the store */
 };
 
 struct store_size {

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
@@ -323,6 +325,8 @@ static void home_free(struct store_home *home)
     buf_fini(&home->follows.stamp);
     buf_fini(&home->outlook.glances);
     condition_close(&home->condition);
+    if (home->stop_fd >= 0)
+        close(home->stop_fd);
     forget(&home->identity);
     forget(&home->path);
     free(home->name);
@@ -479,7 +483,10 @@ static struct store_home *home_new(const struct endpoint_settings *e,
     home->pool = mem_text(e->pool->name);
     home->path = e->store_path == NULL ? NULL : mem_text(e->store_path);
     home->table = e->store_table == NULL ? NULL : mem_text(e->store_table);
-    home->settings = (struct store_settings){ .path = home->path, .table = home->table };
+    home->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    home->settings = (struct store_settings){ .path = home->path,
+                                              .table = home->table,
+                                              .stop_fd = home->stop_fd };
     home->follows = orders_of(e);
     store_open_set_up(home);
     home->verbs.engine = engine;
@@ -536,6 +543,7 @@ void store_home_follow(struct store_home *home, const struct endpoint_settings *
 void store_home_leave(struct store_home **where)
 {
     struct store_home *home = *where;
+    uint64_t one = 1;
     bool last;
 
     *where = NULL;
@@ -554,6 +562,7 @@ void store_home_leave(struct store_home **where)
     }
     pthread_mutex_lock(&home->lock);
     home->ends = true;
+    (void)!write(home->stop_fd, &one, sizeof(one));
     pthread_cond_signal(&home->comes);
     pthread_mutex_unlock(&home->lock);
 }

@@ -20,6 +20,7 @@ enum { WHY_BYTES = 256, PARAMETERS_MOST = 32, ADDRESSES_MOST = 8, ROUNDS_MOST = 
 struct store_link {
     PGconn *conn;
     uint64_t stall_us, deadline_us;
+    int stop_fd; /* borrowed */
     bool is_lost;
     char why[WHY_BYTES];
 };
@@ -63,13 +64,16 @@ bool store_link_is_lost(const struct store_link *l)
 
 static enum err wait_for(struct store_link *l, short events)
 {
-    struct pollfd p = { .fd = PQsocket(l->conn), .events = events };
+    struct pollfd p[] = { { .fd = PQsocket(l->conn), .events = events },
+                          { .fd = l->stop_fd, .events = POLLIN } };
 
     for (;;) {
         uint64_t now_us = clock_now_us();
         uint64_t left_ms = l->deadline_us > now_us ? (l->deadline_us - now_us + 999) / 1000 : 0;
-        int ready = poll(&p, 1, left_ms > 1000000 ? 1000000 : (int)left_ms);
+        int ready = poll(p, 2, left_ms > 1000000 ? 1000000 : (int)left_ms);
 
+        if (ready > 0 && p[1].revents != 0)
+            return lose(l, ERR_TIMEOUT, "it is not waited for any more");
         if (ready > 0)
             return ERR_NONE;
         if (ready < 0 && errno != EINTR)
@@ -201,6 +205,7 @@ enum err store_link_open(const struct store_link_settings *settings, struct stor
     enum err err = ERR_CONFIG;
 
     l->stall_us = settings->stall_ms * 1000;
+    l->stop_fd = settings->stop_fd;
     target.options = PQconninfoParse(settings->target, &wrong);
     if (target.options == NULL)
         buf_text(why, wrong == NULL ? "out of memory" : wrong);

@@ -30,6 +30,7 @@ struct store_link_settings {
     const char *target;
     uint64_t connect_ms; /* for all addresses of the host */
     uint64_t stall_ms;   /* so long nothing may move while it is waited for */
+    int stop_fd;         /* readable: nothing is waited for; as long as the link */
 };
 
 /* `why` gets the reason. */

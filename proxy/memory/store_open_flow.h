@@ -43,6 +43,7 @@ struct store_home {
     struct store_orders orders; /* lock, as all to the empty line; their stamp is owned */
     bool has_news;              /* they are others than those that are followed */
     bool has_thread, ends;
+    int stop_fd; /* an eventfd: it ends */
     struct list queue;
     uint64_t queued_bytes;
 

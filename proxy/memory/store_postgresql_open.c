@@ -218,8 +218,8 @@ void store_postgresql_close(struct store **where)
 enum err store_postgresql_open(const struct store_settings *settings, struct store **out,
                                struct buf *why)
 {
-    struct store_link_settings link = { settings->path, settings->connect_ms,
-                                        settings->timeout_ms };
+    struct store_link_settings link = { settings->path, settings->connect_ms, settings->timeout_ms,
+                                        settings->stop_fd };
     struct store *s = mem_new(sizeof(*s));
 
     s->table = quote(settings->table);

@@ -199,6 +199,17 @@ class Servers(Tables):
             self.postgres.cont()
             wait_until(lambda: s.ask("GET", "k") == b"v", what="it to be back")
 
+    def test_one_that_stands_still_does_not_hold_up_the_end(self):
+        sheaf = self.sheaf_of(timeout="25s")
+        with sheaf.connect() as s:
+            s.ask("SET", "k", "v")
+            self.postgres.stop()
+            s.send(encode("GET", "k"))
+            wait_until(lambda: sheaf.status()["pools"][0]["requests_open"] == 1, what="the request to be under way")
+            sheaf.terminate()
+            self.assertEqual(sheaf.wait(), 0)
+            self.postgres.cont()
+
     def test_what_was_acknowledged_is_there_after_either_was_killed(self):
         for victim in ("sheaf", "postgres"):
             with self.subTest(victim=victim):
