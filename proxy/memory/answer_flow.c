@@ -83,7 +83,7 @@ static void leave_queue(struct memory_session *s)
     if (r->alone)
         s->halted = false;
     if (r->part_count > 0) {
-        s->open_reads -= !r->is_write;
+        s->open_reads -= r->reads;
         s->open_writes -= r->may_write;
         s->asked_bytes -= r->asked_bytes;
         measure(r);
@@ -149,8 +149,8 @@ static void hand_out(struct memory_session *s, struct memory_request *r, struct 
         len = r->parts[0].reply.len;
         chain_slice(&s->base.out, chunks, r->parts[0].reply);
     }
-    if (!r->is_write)
-        window_after(s, len);
+    if (r->reads > 0)
+        window_after(s, len / r->reads);
     counter_add(&memory_side_of(s)->stats->bytes_out, len);
     if (s->base.out.len > before)
         session_wants_flush(&s->base);

@@ -69,13 +69,16 @@ static enum parse parse_text(const struct memory_site *site, struct memcached_se
 static enum parse parse_binary(const struct memory_site *site, struct memcached_session *session,
                                struct slice in, struct memory_operation *op, size_t *need)
 {
-    struct memcached_binary_request *r = &memcached_shared_of(site)->binary;
+    struct memcached_shared *shared = memcached_shared_of(site);
+    struct memcached_binary_request *r = &shared->binary;
     uint64_t most =
         session->base.logged_in ? site->pool->max_request_bytes : (uint64_t)LOGGED_OUT_BYTES;
     enum parse parse = memcached_binary_parse(in, most, r, need);
 
-    if (parse == PARSE_DONE)
+    if (parse == PARSE_DONE) {
         op->raw = slice_of(in.at, r->len);
+        shared->behind = slice_from(in, r->len);
+    }
     return parse;
 }
 

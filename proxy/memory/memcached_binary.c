@@ -1,4 +1,5 @@
-/* Binary commands, translated to meta commands and back.
+/* Binary commands, translated to meta commands and back; gets of keys that are words go another
+ * way, see memcached_binary_get.c.
  *
  *     GET GETK     mg k f c v        SET           ms k n T F c (C)     INCREMENT  ma k MI D v c
  *     TOUCH        mg k T f c        ADD REPLACE   ... ME, MR                      (J N) (C)
@@ -40,34 +41,37 @@ static bool is_get(const struct note *note)
            note->loud == MEMCACHED_BINARY_GAT || note->loud == MEMCACHED_BINARY_GATK;
 }
 
-/* A miss of those that give keys gives the key, and no words. */
-static void put_miss(const struct note *note, struct buf *out)
+void memcached_put_miss(struct buf *out, uint8_t opcode, uint32_t opaque, struct slice key)
 {
-    struct memcached_binary_reply reply = { .opcode = note->opcode,
-                                            .opaque = note->opaque,
-                                            .status = MEMCACHED_STATUS_NOT_FOUND,
-                                            .key = note->key };
+    struct memcached_binary_reply reply = {
+        .opcode = opcode, .opaque = opaque, .status = MEMCACHED_STATUS_NOT_FOUND, .key = key
+    };
 
-    if (note->is_quiet)
-        return;
-    if (!note->gives_key)
+    if (key.len == 0)
         reply.value = slice_text(memcached_status_text(reply.status));
+    memcached_binary_put(out, &reply);
+}
+
+void memcached_put_value(struct buf *out, uint8_t opcode, uint32_t opaque, struct slice flags,
+                         struct slice cas, struct slice key, struct slice value)
+{
+    uint32_t number = (uint32_t)number_of(flags);
+    uint8_t extras[4] = { (uint8_t)(number >> 24), (uint8_t)(number >> 16), (uint8_t)(number >> 8),
+                          (uint8_t)number };
+    struct memcached_binary_reply reply = { .opcode = opcode,
+                                            .opaque = opaque,
+                                            .cas = number_of(cas),
+                                            .extras = slice_of(extras, sizeof(extras)),
+                                            .key = key,
+                                            .value = value };
+
     memcached_binary_put(out, &reply);
 }
 
 static void put_hit(const struct note *note, const struct memcached_reply *from, struct buf *out)
 {
-    uint32_t flags = (uint32_t)number_of(memcached_reply_flag(from, 'f'));
-    uint8_t extras[4] = { (uint8_t)(flags >> 24), (uint8_t)(flags >> 16), (uint8_t)(flags >> 8),
-                          (uint8_t)flags };
-    struct memcached_binary_reply reply = { .opcode = note->opcode,
-                                            .opaque = note->opaque,
-                                            .cas = number_of(memcached_reply_flag(from, 'c')),
-                                            .extras = slice_of(extras, sizeof(extras)),
-                                            .key = note->key,
-                                            .value = from->value };
-
-    memcached_binary_put(out, &reply);
+    memcached_put_value(out, note->opcode, note->opaque, memcached_reply_flag(from, 'f'),
+                        memcached_reply_flag(from, 'c'), note->key, from->value);
 }
 
 static void put_number(const struct note *note, const struct memcached_reply *from, struct buf *out)
@@ -139,16 +143,16 @@ static void merge_meta(struct memory_merge *m)
     else if (memcached_reply_read(whole, &reply) == ERR_NONE &&
              (slice_is_text(reply.code, "VA") || slice_is_text(reply.code, "HD")))
         put_found(note, &reply, m->out);
-    else if (slice_is_text(reply.code, "EN") && is_get(note))
-        put_miss(note, m->out);
-    else
+    else if (slice_is_text(reply.code, "EN") && is_get(note)) {
+        if (!note->is_quiet)
+            memcached_put_miss(m->out, note->opcode, note->opaque, note->key);
+    } else
         memcached_put_status(m->out, note->opcode, note->opaque, status_of(note, reply.code));
 }
 
 /* ---- requests ---- */
 
-/* Can it stand in a line as it is? */
-static bool is_word(struct slice key)
+bool memcached_key_is_word(struct slice key)
 {
     for (size_t i = 0; i < key.len; i++)
         if (key.at[i] <= ' ' || key.at[i] == 0x7f)
@@ -269,7 +273,7 @@ static struct slice meta_bytes(struct memcached_call *call)
     uint8_t *bytes =
         arena_bytes(call->op->arena, BASE64_BYTES(r->key.len) + r->value.len + FLAGS_BYTES);
     struct line line = { bytes, call, memcached_class_of(call, r->key) };
-    bool is_plain = is_word(r->key);
+    bool is_plain = memcached_key_is_word(r->key);
 
     put_text(&line, command_of(r->loud));
     if (is_plain) {
@@ -298,7 +302,7 @@ static void plan_keyed(struct memcached_call *call)
     struct note *note;
     uint32_t shard;
 
-    if (!is_word(r->key) && BASE64_BYTES(r->key.len) > MEMCACHED_KEY_BYTES) {
+    if (!memcached_key_is_word(r->key) && BASE64_BYTES(r->key.len) > MEMCACHED_KEY_BYTES) {
         memcached_refuse(call, MEMCACHED_STATUS_INVALID,
                          "a key with blanks or control characters has 186 bytes at most, as "
                          "servers are sent it in base64");
@@ -392,6 +396,10 @@ static void plan_command(struct memcached_call *call)
         return;
     case MEMCACHED_BINARY_STAT:
         memcached_plan_stats(call, call->binary->key);
+        return;
+    case MEMCACHED_BINARY_GET:
+    case MEMCACHED_BINARY_GETK:
+        (memcached_key_is_word(call->binary->key) ? memcached_plan_binary_get : plan_keyed)(call);
         return;
     default:
         if (stores(call->binary->loud) &&

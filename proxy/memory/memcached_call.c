@@ -164,7 +164,7 @@ struct slice memcached_first_error(const struct memory_merge *m)
 
 void memcached_merge_out_of_step(struct memory_merge *m)
 {
-    buf_text(m->out, "SERVER_ERROR a server answered something else than it was asked\r\n");
+    buf_text(m->out, MEMCACHED_OUT_OF_STEP);
 }
 
 /* "SERVER_ERROR object too large for cache" and its like in the binary protocol's numbers. */

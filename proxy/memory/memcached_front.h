@@ -6,6 +6,7 @@
  *     memcached_get.c         many keys: once per shard, merged in the order of the keys
  *     memcached_meta.c        meta commands: forwarded; quiet ones answered as far as they are
  *     memcached_binary.c      binary commands: translated to meta commands, and their replies back
+ *     memcached_binary_get.c  binary gets: translated to `gets`, many quiet ones to one
  *     memcached_every_shard.c flush_all, verbosity
  *     memcached_stats.c       stats, merged
  *     memcached_login.c       who may what
@@ -24,6 +25,7 @@
 #include "proxy/wire/memcached_binary.h"
 #include "proxy/wire/memcached_text_reply.h"
 #include "proxy/wire/memcached_text_request.h"
+#include "shard/split.h"
 
 /* Decided by a session's first byte. */
 enum memcached_form { MEMCACHED_UNDECIDED, MEMCACHED_TEXT, MEMCACHED_BINARY };
@@ -41,6 +43,7 @@ struct memcached_shared {
     bool is_skipped; /* it is a part of a refused value, and nothing else */
     struct memcached_text_request text;
     struct memcached_binary_request binary;
+    struct slice behind; /* of the input: what comes after `binary` */
 };
 
 struct memcached_call {
@@ -63,12 +66,15 @@ static inline struct memcached_session *memcached_session_of(struct memory_state
     return (struct memcached_session *)state;
 }
 
+#define MEMCACHED_OUT_OF_STEP "SERVER_ERROR a server answered something else than it was asked\r\n"
+
 #define MEMCACHED_SERVER_VERSION "1.6.18" /* the one whose commands these are */
 
 void memcached_plan_text(struct memcached_call *call);
 void memcached_plan_get(struct memcached_call *call);
 void memcached_plan_meta(struct memcached_call *call);
 void memcached_plan_binary(struct memcached_call *call);
+void memcached_plan_binary_get(struct memcached_call *call); /* of a key that is a word */
 void memcached_plan_flush(struct memcached_call *call, struct slice expiry); /* "": at once */
 void memcached_plan_verbosity(struct memcached_call *call);
 void memcached_plan_stats(struct memcached_call *call, struct slice what);
@@ -126,6 +132,34 @@ void memcached_miss_if_down(struct memcached_call *call, const char *miss);
 struct slice memcached_first_error(const struct memory_merge *m);
 void memcached_merge_out_of_step(struct memory_merge *m);
 
+/* Can it stand in a line of text as it is? */
+bool memcached_key_is_word(struct slice key);
+
+/* ---- memcached_get.c ---- */
+
+/* Walks the keys that a part asked for and the rows that its server found, which come in the same
+ * order. */
+struct memcached_cursor {
+    struct slice keys; /* that were not looked for yet */
+    struct slice rows; /* of its reply that were not taken yet; in the end "END\r\n", or an error */
+};
+
+struct memcached_cursor memcached_cursor_of(const struct memory_part *part, uint32_t words_before);
+/* The part's next key.  True: it was found, and *row is it. */
+bool memcached_cursor_next(struct memcached_cursor *c, struct slice *key,
+                           struct memcached_row *row);
+/* The words ("get", or "gat 60") and the part's keys, in the arena. */
+struct slice memcached_keys_line(struct arena *arena, const struct slice *words,
+                                 uint32_t word_count, const struct split_part *part,
+                                 const struct slice *keys);
+
+/* ---- memcached_binary.c ---- */
+
+/* The value of a get; `key` is empty if it gives none. */
+void memcached_put_value(struct buf *out, uint8_t opcode, uint32_t opaque, struct slice flags,
+                         struct slice cas, struct slice key, struct slice value);
+/* A get that found nothing: those that give keys give the key, and no words. */
+void memcached_put_miss(struct buf *out, uint8_t opcode, uint32_t opaque, struct slice key);
 /* A binary reply, and an error with the words of a text error ("SERVER_ERROR ..."). */
 void memcached_put_status(struct buf *out, uint8_t opcode, uint32_t opaque,
                           enum memcached_status status);

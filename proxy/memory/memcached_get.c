@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "proxy/memory/memcached_front.h"
-#include "shard/split.h"
 
 struct note {
     struct split split;
@@ -14,36 +13,33 @@ struct note {
 
 /* ---- merging ---- */
 
-/* Where the merge stands in one part. */
-struct cursor {
-    struct slice keys; /* that it was asked and that were not looked for yet */
-    struct slice rows; /* of its reply that were not taken yet */
-};
-
-static struct slice line_of(struct slice bytes)
+struct memcached_cursor memcached_cursor_of(const struct memory_part *part, uint32_t words_before)
 {
-    return slice_of(bytes.at, bytes.len - 2);
+    struct memcached_cursor c = { slice_of(part->bytes.at, part->bytes.len - 2), part->reply };
+    struct slice word;
+
+    for (uint32_t i = 0; i < words_before; i++)
+        (void)memcached_next_word(&c.keys, &word);
+    return c;
 }
 
-/* The row of the part's next key, if that is the next row.  A server leaves out what it does not
- * have, and keeps the order. */
-static void take_key(struct cursor *c, struct buf *out)
+bool memcached_cursor_next(struct memcached_cursor *c, struct slice *key, struct memcached_row *row)
 {
-    struct slice key, rest = c->rows;
-    struct memcached_row row;
+    struct slice rest = c->rows;
 
-    if (!memcached_next_word(&c->keys, &key) || memcached_row_read(&rest, &row) != ERR_NONE ||
-        !slice_is(row.key, key))
-        return;
-    buf_slice(out, row.raw);
+    if (!memcached_next_word(&c->keys, key) || memcached_row_read(&rest, row) != ERR_NONE ||
+        !slice_is(row->key, *key))
+        return false;
     c->rows = rest;
+    return true;
 }
 
 static void merge_rows(struct memory_merge *m)
 {
     const struct note *note = m->note;
-    struct slice error = memcached_first_error(m), word;
-    struct cursor *cursors;
+    struct slice error = memcached_first_error(m), key;
+    struct memcached_cursor *cursors;
+    struct memcached_row row;
     size_t begin = m->out->len;
 
     if (error.at != NULL) {
@@ -51,13 +47,11 @@ static void merge_rows(struct memory_merge *m)
         return;
     }
     cursors = arena_new(m->arena, m->part_count * sizeof(*cursors));
-    for (uint32_t i = 0; i < m->part_count; i++) {
-        cursors[i] = (struct cursor){ line_of(m->parts[i].bytes), m->parts[i].reply };
-        for (uint32_t k = 0; k < note->words_before; k++)
-            (void)memcached_next_word(&cursors[i].keys, &word);
-    }
+    for (uint32_t i = 0; i < m->part_count; i++)
+        cursors[i] = memcached_cursor_of(&m->parts[i], note->words_before);
     for (uint32_t k = 0; k < note->key_count; k++)
-        take_key(&cursors[note->split.part[k]], m->out);
+        if (memcached_cursor_next(&cursors[note->split.part[k]], &key, &row))
+            buf_slice(m->out, row.raw);
     for (uint32_t i = 0; i < m->part_count; i++)
         if (!slice_is_text(cursors[i].rows, "END\r\n")) {
             m->out->len = begin;
@@ -79,23 +73,22 @@ static uint32_t count_keys(struct slice keys)
     return count;
 }
 
-/* "get", or "gat 60", and the keys of the part, each behind a blank. */
-static struct slice part_bytes(struct memcached_call *call, const struct split_part *part,
-                               const struct slice *keys)
+struct slice memcached_keys_line(struct arena *arena, const struct slice *words,
+                                 uint32_t word_count, const struct split_part *part,
+                                 const struct slice *keys)
 {
-    const struct memcached_text_request *r = call->text;
     size_t size = 2;
     uint8_t *bytes, *at;
 
-    for (uint32_t i = 0; i < r->word_count; i++)
-        size += r->words[i].len + (i > 0);
+    for (uint32_t i = 0; i < word_count; i++)
+        size += words[i].len + (i > 0);
     for (uint32_t i = 0; i < part->count; i++)
         size += 1 + keys[part->keys[i]].len;
-    at = bytes = arena_bytes(call->op->arena, size);
-    for (uint32_t i = 0; i < r->word_count; i++) {
+    at = bytes = arena_bytes(arena, size);
+    for (uint32_t i = 0; i < word_count; i++) {
         if (i > 0)
             *at++ = ' ';
-        at = mempcpy(at, r->words[i].at, r->words[i].len);
+        at = mempcpy(at, words[i].at, words[i].len);
     }
     for (uint32_t i = 0; i < part->count; i++) {
         struct slice key = keys[part->keys[i]];
@@ -118,7 +111,8 @@ static void plan_parts(struct memcached_call *call, struct note *note, const str
         op->parts[i] = (struct memory_part){
             .shard = note->split.parts[i].shard,
             .replies = 1,
-            .bytes = part_bytes(call, &note->split.parts[i], keys),
+            .bytes = memcached_keys_line(op->arena, call->text->words, call->text->word_count,
+                                         &note->split.parts[i], keys),
         };
     op->merge = merge_rows;
     op->note = note;

@@ -221,7 +221,12 @@ struct memory_operation {
     const struct slice *words; /* command and arguments; count is 0 for an empty request */
     size_t count;
     bool is_inline; /* raw is not in the servers' form: parts must be encoded from the words */
+    /* The flow's: so many reads the session may have under way besides the open ones.  A plan may
+     * take more requests than parse found into one operation, if their bytes come behind it: then
+     * it makes `raw` longer, and tells how many reads they are together. */
+    uint32_t room;
 
+    uint32_t reads; /* 0: one, as of most */
     enum memory_way way;
     struct memory_part *parts; /* &one, or in the arena */
     uint32_t part_count;

@@ -106,6 +106,7 @@ static void give_parts(struct memory_request *r, const struct memory_operation *
     r->lease = op->lease;
     r->resumes = op->resumes;
     r->is_write = op->is_write;
+    r->reads = op->is_write ? 0 : op->reads > 0 ? op->reads : 1;
     r->may_write = op->is_write || op->may_write;
     r->touched = op->touched;
     r->touched_count = op->touched_count;
@@ -199,7 +200,7 @@ static void carry_out(struct memory_session *s, struct memory_request *r,
     case MEMORY_PARTS:
         give_parts(r, op);
         enqueue(s, r);
-        s->open_reads += !r->is_write;
+        s->open_reads += r->reads;
         s->open_writes += r->may_write;
         s->asked_bytes += r->asked_bytes;
         s->halted = r->alone;
@@ -235,6 +236,7 @@ static bool plan_request(struct memory_session *s, struct memory_operation *op)
     buf_clear(&side->answer);
     op->answer = &side->answer;
     op->arena = &r->arena;
+    op->room = s->window - s->open_reads;
     side->site.idle = s->base.open_requests == 0;
     side->site.has_writes_open = s->open_writes > 0;
     side->front->plan(&side->site, s->state, op);

@@ -84,6 +84,7 @@ struct memory_request {
     size_t weight;     /* of the request, as told to both */
     uint64_t began_us;
     uint64_t asked_bytes;    /* of its parts, at first */
+    uint32_t reads;          /* that its session may not have under way besides */
     uint64_t streamed_bytes; /* of the reply, handed to the session before it was whole */
     const char *name;
     struct class_row *class_row;
@@ -117,7 +118,7 @@ struct memory_session {
     struct memory_request *first, *last;
     uint64_t asked_bytes; /* of open_requests: what was sent for them */
     uint32_t open_writes; /* of open_requests: those that may change something */
-    uint32_t open_reads;  /* of open_requests: whose replies may have any size */
+    uint32_t open_reads;  /* in open_requests: whose replies may have any size */
     uint32_t window;      /* open_reads at most, see window_after() */
     uint32_t reply_bytes; /* the size of a read's reply to reckon with */
     /* Its replies are large: it leases an upstream per shard, so that others' replies need not wait

@@ -209,6 +209,8 @@ enum err memcached_row_read(struct slice *rest, struct memcached_row *out)
         !next_word(&words, &word) || !slice_to_u64(word, &size) || size >= BODY_MOST_BYTES ||
         rest->len - line.len - 2 < size + 2)
         return ERR_PROTOCOL;
+    if (!next_word(&words, &row.cas))
+        row.cas = (struct slice){ 0 };
     row.value = slice_of(line.at + line.len + 2, size);
     row.raw = slice_of(rest->at, line.len + 2 + size + 2);
     *rest = slice_from(*rest, row.raw.len);

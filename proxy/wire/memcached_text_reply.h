@@ -52,6 +52,7 @@ static inline void memcached_scan_pass_body(struct memcached_scan *scan, uint64_
 struct memcached_row {
     struct slice raw; /* all of it */
     struct slice key, flags, value;
+    struct slice cas; /* .at is NULL: not told */
 };
 
 /* Takes the row at the front of `rest` off; ERR_PROTOCOL: there is none.  What is left when all are

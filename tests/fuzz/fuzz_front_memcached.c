@@ -112,7 +112,7 @@ static void serve(struct memory_site *site, struct memory_state *state, struct s
 
     while (parse == PARSE_DONE && in.len > 0 && !state->closes) {
         struct arena arena = { 0 };
-        struct memory_operation op = { .answer = &answer, .arena = &arena };
+        struct memory_operation op = { .answer = &answer, .arena = &arena, .room = 20 };
         size_t need = 0;
 
         buf_clear(&answer);

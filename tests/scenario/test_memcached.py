@@ -127,6 +127,14 @@ class Binary(Shared):
             self.assertEqual((opcode, status, opaque, value), (GETQ, 0, n, b"%d" % n))
         self.assertEqual(self.session.packet()[:3], (NOOP, 0, 99))
 
+    def test_a_stale_value_is_renewed_by_whom_a_meta_command_chose_whatever_binary_clients_read(self):
+        self.say("set stale 0 0 1", "x", b"STORED\r\n")
+        self.say("md stale I T600", None, b"HD\r\n")
+        with connect(self.sheaf) as packets:
+            packets.send(binary(GET, b"stale") + binary(GETQ, b"stale") + binary(NOOP))
+            self.assertEqual([packets.packet()[-1] for _ in range(3)], [b"x", b"x", b""])
+        self.say("mg stale v", None, b"VA 1 X W\r\nx\r\n")
+
     def test_what_is_not_binary_ends_the_session(self):
         self.session = connect(self.sheaf)
         self.addCleanup(self.session.end)
@@ -286,11 +294,14 @@ class Differences(Shared):
         value = dice.choice((b"", b"7", b"123", b"\r\nEND\r\n", bytes(range(60))))
         token = dice.choice((0, 0, 0, 1, cas.get(key, 0)))
         expiry = struct.pack(">I", dice.choice((0, 0, 1000, 0xffffffff)))
-        what = dice.randrange(9)
+        what = dice.randrange(10)
         while what == 5 and not may_count:
-            what = dice.randrange(9)
+            what = dice.randrange(10)
         if what == 0:
             return binary(dice.choice((0, 9, 0x0c, 0x0d)), key)
+        if what == 9:   # a row of quiet gets
+            keys = [k.encode() for k in self.KEYS[:12]] + [b"a b", b"\xff\x80"]
+            return b"".join(binary(dice.choice((9, 0x0d)), dice.choice(keys), opaque=n) for n in range(dice.randrange(2, 100)))
         if what < 4:
             opcode = dice.choice((1, 1, 2, 3, 0x11, 0x12, 0x13))
             return binary(opcode, key, struct.pack(">I", dice.randrange(2 ** 32)) + expiry, value, token)

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Memcached servers that die, stand still, are late or answer nonsense, under load: no reply reaches the wrong request,
 no session is closed, and the shards that live do not notice."""
+import re
 import threading
 
 from lib import *
@@ -44,7 +45,8 @@ class Traffic(threading.Thread):
 
     def round_text(self):
         self.session.send(b"".join(
-            command(f"set {key} 0 0 {len(self.value(key))}", self.value(key)) + command(f"mg {key} v") for key in self.keys))
+            command(f"set {key} 0 0 {len(self.value(key))}", self.value(key)) + command(f"mg {key} v") for key in self.keys) +
+            command("get " + " ".join(self.keys)))
         for key in self.keys:
             reply = self.session.reply()
             if reply != b"STORED\r\n" and not self.fails(key, reply):
@@ -53,16 +55,29 @@ class Traffic(threading.Thread):
             good = reply == b"EN\r\n" or (reply.startswith(b"VA ") and self.may_be(key, reply.split(b"\r\n")[1]))
             if not good and not self.fails(key, reply):
                 self.foreign.append((key, reply))
+        reply = self.session.reply()
+        rows = dict(re.findall(rb"VALUE (\S+) 0 \d+\r\n(.*)\r\n", reply))
+        if not reply.endswith(b"END\r\n") and b"SERVER_ERROR" not in reply:
+            self.foreign.append(("all", reply))
+        self.foreign += [(key, value) for key, value in rows.items() if not self.may_be(key.decode(), value)]
 
     def round_binary(self):
         self.session.send(b"".join(binary(1, key.encode(), b"\0" * 8, self.value(key), opaque=2 * n) +
-                                   binary(0, key.encode(), opaque=2 * n + 1) for n, key in enumerate(self.keys)))
+                                   binary(0, key.encode(), opaque=2 * n + 1) for n, key in enumerate(self.keys)) +
+                          b"".join(binary(0x0d, key.encode(), opaque=n) for n, key in enumerate(self.keys)) + binary(10))
         for n, key in enumerate(self.keys):
             for wanted in (2 * n, 2 * n + 1):
                 opcode, status, opaque, _, _, _, value = self.session.packet()
                 good = opaque == wanted and (status == 1 or (status == 0 and (opcode == 1 or self.may_be(key, value))))
                 if not good and not (opaque == wanted and self.fails(key, value)):
                     self.foreign.append((key, opcode, status, opaque, value))
+        opcode = None
+        while opcode != 10:
+            opcode, status, opaque, _, _, name, value = self.session.packet()
+            key = self.keys[opaque] if opcode == 0x0d else None
+            good = opcode == 10 or (name.decode() == key and self.may_be(key, value))
+            if not good and not self.fails(key, value):
+                self.foreign.append((key, opcode, status, opaque, value))
 
 
 class Faulty(Case):

@@ -3,6 +3,7 @@
 
 #include "proxy/memory/memory.h"
 #include "proxy/wire/memcached_binary.h"
+#include "proxy/wire/memcached_text_request.h"
 #include "shard/stamp.h"
 #include "tests/unit/check.h"
 
@@ -87,7 +88,7 @@ static enum parse take(struct slice in)
     buf_clear(&answer);
     buf_clear(&merged);
     buf_clear(&last_words);
-    op = (struct memory_operation){ .answer = &answer, .arena = &arena };
+    op = (struct memory_operation){ .answer = &answer, .arena = &arena, .room = 4 };
     parse = memory_front_memcached.parse(&site, state, in, &op, &need, &last_words);
     if (parse == PARSE_DONE)
         memory_front_memcached.plan(&site, state, &op);
@@ -348,8 +349,8 @@ static void stats_are_those_of_one_server(void)
 
 static struct buf packet;
 
-static void say_binary(uint8_t opcode, struct slice extras, struct slice key, struct slice value,
-                       uint64_t cas)
+static void put_binary(struct buf *out, uint8_t opcode, struct slice extras, struct slice key,
+                       struct slice value, uint64_t cas)
 {
     struct memcached_binary_reply as_reply = { .opcode = opcode,
                                                .opaque = 0xdeadbeef,
@@ -357,10 +358,17 @@ static void say_binary(uint8_t opcode, struct slice extras, struct slice key, st
                                                .extras = extras,
                                                .key = key,
                                                .value = value };
+    size_t begin = out->len;
 
+    memcached_binary_put(out, &as_reply);
+    out->at[begin] = MEMCACHED_MAGIC;
+}
+
+static void say_binary(uint8_t opcode, struct slice extras, struct slice key, struct slice value,
+                       uint64_t cas)
+{
     buf_clear(&packet);
-    memcached_binary_put(&packet, &as_reply);
-    packet.at[0] = MEMCACHED_MAGIC;
+    put_binary(&packet, opcode, extras, key, value, cas);
     CHECK_INT(take(buf_all(&packet)), PARSE_DONE);
     CHECK_INT(op.raw.len, packet.len);
 }
@@ -386,7 +394,7 @@ static void binary_commands_become_meta_commands(void)
 {
     begin();
     say_binary(MEMCACHED_BINARY_GET, NONE, bytes("k"), NONE, 0);
-    CHECK_META("mg k f c v\r\n");
+    CHECK_META("gets k\r\n");
     say_binary(MEMCACHED_BINARY_SETQ, bytes("\0\0\0\5\0\0\0\x3c"), bytes("k"), bytes("\r\n"), 0);
     CHECK_META("ms k 2 F5 T60 c\r\n\r\n\r\n");
     say_binary(MEMCACHED_BINARY_ADD, bytes("\0\0\0\0\xff\xff\xff\xff"), bytes("k"), NONE, 0);
@@ -416,7 +424,7 @@ static void binary_commands_become_meta_commands(void)
 static void meta_replies_become_binary_ones(void)
 {
     begin();
-    say_binary(MEMCACHED_BINARY_GETK, NONE, bytes("k"), NONE, 0);
+    say_binary(MEMCACHED_BINARY_GATK, bytes("\0\0\0\0"), bytes("k"), NONE, 0);
     CHECK_INT(status(reply("VA 2 f5 c7\r\nhi\r\n", NULL), bytes("\0\0\0\5khi")), 0);
     CHECK_INT(memcached_binary_u64(buf_all(&merged), 16), 7);
     CHECK_INT(status(reply("EN\r\n", NULL), bytes("k")), MEMCACHED_STATUS_NOT_FOUND);
@@ -424,7 +432,7 @@ static void meta_replies_become_binary_ones(void)
                      bytes("SERVER_ERROR shard 0 is down")),
               MEMCACHED_STATUS_FOR_NOW);
     CHECK_INT(status(reply("HD\r", NULL), bytes("Internal error")), MEMCACHED_STATUS_INTERNAL);
-    say_binary(MEMCACHED_BINARY_GETKQ, NONE, bytes("k"), NONE, 0);
+    say_binary(MEMCACHED_BINARY_GATKQ, bytes("\0\0\0\0"), bytes("k"), NONE, 0);
     CHECK_BYTES(reply("EN\r\n", NULL), NONE);
     CHECK_INT(status(reply("VA 0 f0 c7\r\n\r\n", NULL), bytes("\0\0\0\0k")), 0);
     say_binary(MEMCACHED_BINARY_ADDQ, bytes("\0\0\0\0\0\0\0\0"), bytes("k"), NONE, 0);
@@ -441,6 +449,125 @@ static void meta_replies_become_binary_ones(void)
         status(reply("CLIENT_ERROR cannot increment or decrement non-numeric value\r\n", NULL),
                bytes("Non-numeric server-side value for incr or decr")),
         MEMCACHED_STATUS_NOT_A_NUMBER);
+    end();
+}
+
+static void binary_gets_are_answered_from_rows_of_text(void)
+{
+    begin();
+    say_binary(MEMCACHED_BINARY_GETK, NONE, bytes("k"), NONE, 0);
+    CHECK_INT(status(reply("VALUE k 5 2 7\r\nhi\r\nEND\r\n", NULL), bytes("\0\0\0\5khi")), 0);
+    CHECK_INT(memcached_binary_u64(buf_all(&merged), 16), 7);
+    CHECK_INT(status(reply("END\r\n", NULL), bytes("k")), MEMCACHED_STATUS_NOT_FOUND);
+    CHECK_INT(status(reply("SERVER_ERROR shard 0 is down\r\n", NULL),
+                     bytes("SERVER_ERROR shard 0 is down")),
+              MEMCACHED_STATUS_FOR_NOW);
+    CHECK_INT(status(reply("VALUE other 5 2 7\r\nhi\r\nEND\r\n", NULL),
+                     bytes("SERVER_ERROR a server answered something else than it was asked")),
+              MEMCACHED_STATUS_FOR_NOW);
+    CHECK_INT(status(reply("STORED\r\n", NULL),
+                     bytes("SERVER_ERROR a server answered something else than it was asked")),
+              MEMCACHED_STATUS_FOR_NOW);
+    say_binary(MEMCACHED_BINARY_GET, NONE, bytes("k"), NONE, 0);
+    CHECK_INT(status(reply("END\r\n", NULL), bytes("Not found")), MEMCACHED_STATUS_NOT_FOUND);
+    end();
+}
+
+/* Two keys of each shard. */
+static void find_keys(char keys[2][SHARDS][4])
+{
+    int found[SHARDS] = { 0 };
+
+    for (char c = 'a'; c <= 'z'; c++) {
+        char key[4] = { 'k', c };
+        uint32_t shard = shard_of(key);
+
+        if (found[shard] < 2)
+            memcpy(keys[found[shard]++][shard], key, sizeof(key));
+    }
+    CHECK_INT(found[0] + found[1], 4);
+}
+
+static void add_get(uint8_t opcode, const char *key)
+{
+    put_binary(&packet, opcode, NONE, slice_text(key), NONE, 0);
+}
+
+static void quiet_gets_are_asked_once_a_shard(void)
+{
+    char keys[2][SHARDS][4], expected[64], rows[64];
+    size_t len;
+
+    begin();
+    find_keys(keys);
+    buf_clear(&packet);
+    add_get(MEMCACHED_BINARY_GETKQ, keys[0][1]);
+    add_get(MEMCACHED_BINARY_GETQ, keys[0][0]);
+    add_get(MEMCACHED_BINARY_GETQ, keys[1][1]);
+    len = packet.len;
+    put_binary(&packet, MEMCACHED_BINARY_NOOP, NONE, NONE, NONE, 0);
+    CHECK_INT(take(buf_all(&packet)), PARSE_DONE);
+    CHECK_INT(op.raw.len, len);
+    CHECK_INT(op.reads, 3);
+    CHECK_INT(op.part_count, 2);
+    CHECK_INT(op.parts[0].shard, 1);
+    snprintf(expected, sizeof(expected), "gets %s %s\r\n", keys[0][1], keys[1][1]);
+    CHECK_META(expected);
+    snprintf(expected, sizeof(expected), "gets %s\r\n", keys[0][0]);
+    CHECK_BYTES(op.parts[1].bytes, slice_text(expected));
+
+    /* Of each shard some are there, some not, and each error is told to all that it hit. */
+    snprintf(rows, sizeof(rows), "VALUE %s 0 1 3\r\nx\r\nEND\r\n", keys[1][1]);
+    CHECK_INT(status(reply(rows, "END\r\n"), bytes("\0\0\0\0x")), 0);
+    CHECK_INT(merged.at[1], MEMCACHED_BINARY_GETQ);
+    snprintf(rows, sizeof(rows), "VALUE %s 0 0 3\r\n\r\nEND\r\n", keys[0][0]);
+    CHECK_INT(reply("SERVER_ERROR down\r\n", rows).len,
+              3 * MEMCACHED_HEADER_BYTES + 2 * strlen("SERVER_ERROR down") + 4);
+    CHECK_INT(status(reply("END\r\n", "STORED\r\n"),
+                     bytes("SERVER_ERROR a server answered something else than it was asked")),
+              MEMCACHED_STATUS_FOR_NOW);
+    end();
+}
+
+static void a_row_of_quiet_gets_ends_where_something_else_begins(void)
+{
+    static const struct {
+        uint8_t opcode;
+        const char *key;
+    } OTHERS[] = {
+        { MEMCACHED_BINARY_GET, "k" },     { MEMCACHED_BINARY_GETQ, "a b" },
+        { MEMCACHED_BINARY_DELETEQ, "k" }, { MEMCACHED_BINARY_GETQ, SHARD_STAMP_KEY },
+        { MEMCACHED_BINARY_GETQ, "" },     { MEMCACHED_BINARY_GETQ, NULL },
+    };
+    char long_key[MEMCACHED_KEY_BYTES + 2];
+
+    memset(long_key, 'k', sizeof(long_key));
+    long_key[sizeof(long_key) - 1] = '\0';
+    begin();
+    for (size_t i = 0; i < sizeof(OTHERS) / sizeof(OTHERS[0]); i++) {
+        size_t len;
+
+        buf_clear(&packet);
+        add_get(MEMCACHED_BINARY_GETQ, "a");
+        add_get(MEMCACHED_BINARY_GETQ, "b");
+        len = packet.len;
+        add_get(OTHERS[i].opcode, OTHERS[i].key == NULL ? long_key : OTHERS[i].key);
+        CHECK_INT(take(buf_all(&packet)), PARSE_DONE);
+        CHECK_INT(op.raw.len, len);
+        CHECK_INT(op.reads, 2);
+        CHECK_INT(op.way, MEMORY_PARTS);
+        CHECK_BYTES(buf_all(&answer), NONE);
+        packet.len = len - 1; /* the second one is not whole */
+        CHECK_INT(take(buf_all(&packet)), PARSE_DONE);
+        CHECK_INT(op.raw.len, MEMCACHED_HEADER_BYTES + 1);
+    }
+    buf_clear(&packet);
+    for (int i = 0; i < 6; i++)
+        add_get(MEMCACHED_BINARY_GETQ, "a");
+    CHECK_INT(take(buf_all(&packet)), PARSE_DONE);
+    CHECK_INT(op.reads, 4); /* there is no more room */
+    CHECK_INT(op.part_count, 1);
+    CHECK_META("gets a a a a\r\n");
     end();
 }
 
@@ -507,7 +634,7 @@ static void binary_clients_log_in_by_sasl(void)
     say_binary(MEMCACHED_BINARY_SASL_AUTH, NONE, bytes("PLAIN"), bytes("\0app\0secret"), 0);
     CHECK_INT(status(buf_all(&answer), bytes("Authenticated")), 0);
     say_binary(MEMCACHED_BINARY_GET, NONE, bytes("app:k"), NONE, 0);
-    CHECK_META("mg app:k f c v\r\n");
+    CHECK_META("gets app:k\r\n");
     end();
     begin_with_users();
     say_binary(MEMCACHED_BINARY_GET, NONE, bytes("app:k"), NONE, 0);
@@ -547,6 +674,9 @@ int main(void)
     RUN(stats_are_those_of_one_server);
     RUN(binary_commands_become_meta_commands);
     RUN(meta_replies_become_binary_ones);
+    RUN(binary_gets_are_answered_from_rows_of_text);
+    RUN(quiet_gets_are_asked_once_a_shard);
+    RUN(a_row_of_quiet_gets_ends_where_something_else_begins);
     RUN(what_is_no_binary_command_is_told_so);
     RUN(text_clients_log_in_by_a_set);
     RUN(binary_clients_log_in_by_sasl);

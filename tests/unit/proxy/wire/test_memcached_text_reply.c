@@ -125,8 +125,10 @@ static void rows_are_read_one_by_one(void)
     CHECK_BYTES(row.flags, bytes("5"));
     CHECK_BYTES(row.value, bytes("hi"));
     CHECK_BYTES(row.raw, bytes("VALUE k 5 2\r\nhi\r\n"));
+    CHECK(row.cas.at == NULL);
     CHECK_INT(memcached_row_read(&rest, &row), ERR_NONE);
     CHECK_BYTES(row.key, bytes("l"));
+    CHECK_BYTES(row.cas, bytes("9"));
     CHECK_INT(memcached_row_read(&rest, &row), ERR_PROTOCOL);
     CHECK_BYTES(rest, bytes("END\r\n"));
     rest = bytes("VALUE k 0 5\r\nhi\r\n");
