@@ -92,6 +92,15 @@ class Text(Shared):
             self.assertEqual(session.packet()[:2], (SET, 3))
             self.assertEqual(session.packet()[:2], (NOOP, 0))
 
+    def test_who_leaves_amid_a_pipeline_leaves_its_replies_to_nobody(self):
+        self.say("set theirs 0 0 6", "theirs", b"STORED\r\n")
+        self.say("set ours 0 0 4", "ours", b"STORED\r\n")
+        for turn in range(30):
+            with connect(self.sheaf) as leaving:
+                leaving.send(command("get theirs") * 40 if turn % 2 else binary(GETQ, b"theirs") * 40 + binary(NOOP))
+            for line in ("get ours", "gets ours theirs"):
+                self.assertTrue(self.session.ask(line).startswith(b"VALUE ours 0 4"))
+
     def test_a_line_without_end_ends_the_session(self):
         self.session.send(b"x" * 5000)
         self.assertEqual(self.session.closed(), b"CLIENT_ERROR line too long\r\n")

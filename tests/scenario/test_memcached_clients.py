@@ -44,6 +44,17 @@ class Clients(Case):
             self.assertIn("curr_items", self.run_it("memcstat", servers, *options))
             self.run_it("memcflush", servers, *options)
 
+    def test_the_tools_of_libmemcached_log_in_by_sasl(self):
+        servers, path = "--servers=%s:%d" % self.sheaf.target("closed"), self.folder() / "sasl"
+        path.write_bytes(b"who may come in")
+        login = ["--binary", "--username=app", "--password=secret"]
+        self.run_it("memccp", servers, *login, path)
+        self.assertIn("who may come in", self.run_it("memccat", servers, *login, path.name))
+        wrong = subprocess.run(["memccat", servers, *login[:2], "--password=wrong", path.name], capture_output=True,
+                               text=True, timeout=60 * SLOW, check=False)
+        self.assertNotIn("who may come in", wrong.stdout)
+        self.assertIn("AUTHENTICATION FAILURE", wrong.stdout + wrong.stderr)
+
     def test_pymemcache(self):
         from pymemcache.client.base import Client, MemcacheIllegalInputError
         client = Client((self.host, self.port), default_noreply=True)  # as it is preset
