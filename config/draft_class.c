@@ -239,6 +239,8 @@ void draft_check_class(struct loading *l, const struct draft *d)
 {
     const struct key_class *c = d->key_class;
     const struct draft_order order = { "ttl", "max_ttl", c->ttl_ms, c->max_ttl_ms, false };
+    const struct draft_order memory = { "cache_memory", "max_memory", c->cache_bytes,
+                                        l->snapshot->proxy.max_memory_bytes, true };
 
     if (c->match_count == 0 && !draft_is_given(d, "prefix") && !draft_is_given(d, "prefix_hex") &&
         !draft_is_given(d, "first_byte") && !draft_is_given(d, "pattern"))
@@ -249,5 +251,7 @@ void draft_check_class(struct loading *l, const struct draft *d)
             d->title);
     if (c->max_ttl_ms > 0)
         draft_check_order(l, d, &order);
+    if (c->cache_ms > 0)
+        draft_check_order(l, d, &memory);
     check_pool(l, d);
 }

@@ -254,7 +254,7 @@ static void put_endpoint(struct table *t, const cJSON *endpoint)
 
 /* ---- what was asked ---- */
 
-enum { BUCKETS_SHOWN = 5, OPERATIONS_SHOWN = 12 };
+enum { BUCKETS_SHOWN = 5, OPERATIONS_SHOWN = 12, HOT_KEYS_SHOWN = 3 };
 
 /* Of a bucket or an operation, since the start. */
 static void put_asked(struct table *t, const char *kind, const char *name, const cJSON *counts)
@@ -332,6 +332,64 @@ static void put_blob(struct table *t, const cJSON *pool)
     put_words(t, "errors", at(pool, "errors"));
 }
 
+/* "user:17 250/s, user:3 80/s": the keys that are asked for most. */
+static void put_hot(struct buf *out, const cJSON *keys)
+{
+    const cJSON *key;
+    int shown = 0;
+
+    cJSON_ArrayForEach(key, keys)
+    {
+        char rate[CELL_BYTES];
+
+        if (shown++ == HOT_KEYS_SHOWN)
+            break;
+        put_amount(rate, number(key, "per_second"));
+        buf_format(out, "%s%.24s%s %s/s", shown > 1 ? ", " : "", text(key, "key"),
+                   cJSON_IsTrue(at(key, "key_is_cut")) ? "..." : "", rate);
+    }
+}
+
+static void put_class(struct table *t, const cJSON *class)
+{
+    const cJSON *totals = at(class, "totals");
+    struct row *r = add_row(t);
+    struct buf note = { 0 };
+    char requests[CELL_BYTES], refused[CELL_BYTES], hits[CELL_BYTES];
+
+    put_amount(requests, number(totals, "requests"));
+    put_amount(refused, number(totals, "refused"));
+    put_amount(hits, number(totals, "cache_hits"));
+    buf_format(&note, "%.12s asked", requests);
+    if (number(totals, "refused") > 0)
+        buf_format(&note, ", %.12s refused", refused);
+    if (number(class, "cache_ms") > 0)
+        buf_format(&note, ", %.12s from the cache", hits);
+    if (cJSON_GetArraySize(at(class, "hot_keys")) > 0)
+        buf_text(&note, "; ");
+    put_hot(&note, at(class, "hot_keys"));
+    snprintf(r->cell[COLUMN_NAME], CELL_BYTES, "  class %.60s", text(class, "name"));
+    snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%.*s", (int)note.len, (const char *)note.at);
+    buf_fini(&note);
+}
+
+/* Of keys, and of those that are of no class. */
+static void put_classes(struct table *t, const cJSON *pool)
+{
+    struct buf hot = { 0 };
+    const cJSON *class;
+
+    cJSON_ArrayForEach(class, at(pool, "classes")) put_class(t, class);
+    put_hot(&hot, at(pool, "hot_keys"));
+    if (hot.len > 0) {
+        struct row *r = add_row(t);
+
+        snprintf(r->cell[COLUMN_NAME], CELL_BYTES, "  hot keys");
+        snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%.*s", (int)hot.len, (const char *)hot.at);
+    }
+    buf_fini(&hot);
+}
+
 static const char *trouble_of(const cJSON *primary)
 {
     if (cJSON_IsTrue(at(primary, "split")))
@@ -380,6 +438,7 @@ static void put_pool(struct table *t, const cJSON *pool)
         snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%.40s, %.40s", text(pool, "hash"),
                  text(pool, "distribution"));
     }
+    put_classes(t, pool);
     put_blob(t, pool);
     put_words(t, "routed", at(pool, "routed"));
 }

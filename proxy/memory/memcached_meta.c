@@ -73,7 +73,7 @@ static size_t place_of(const struct memcached_text_request *r, uint32_t index, u
     return gone > 0 && index > gone ? place - r->words[gone].len : place;
 }
 
-static bool has_flag(const struct memcached_text_request *r, uint32_t first, char flag)
+static bool has_flag(const struct memcached_text_request *r, uint32_t first, uint8_t flag)
 {
     for (uint32_t i = first; i < r->word_count; i++)
         if (r->words[i].at[0] == flag)

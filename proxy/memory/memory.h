@@ -236,6 +236,7 @@ struct memory_operation {
     const char *name; /* the command, living as long as the snapshot: for slow log and metrics */
     struct slice key; /* its first key, for the slow log */
     const struct memory_class *class; /* that key's; NULL: none */
+    bool is_channel;                  /* it is no key */
     bool is_against_class;            /* refused, for a class does not allow it */
     struct slice any_key;             /* one of its keys, by chance; empty: `key` is the only one */
     uint32_t key_count;               /* of those it was drawn from */

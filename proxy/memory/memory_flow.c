@@ -252,7 +252,7 @@ static bool plan_request(struct memory_session *s, struct memory_operation *op)
     s->command = op->name == NULL ? s->command : op->name;
     counter_add(&side->stats->requests, op->way != MEMORY_NOTHING);
     counter_add(&side->stats->bytes_in, op->raw.len);
-    if (op->key.at != NULL)
+    if (op->key.at != NULL && !op->is_channel)
         memory_classes_note(side, r, op);
     carry_out(s, r, op);
     if (s->base.state != SESSION_CLOSING)

@@ -250,6 +250,7 @@ bool redis_call_keys(struct redis_call *call, struct redis_keys *out)
     out->at = keys;
     if (out->count > 0)
         call->op->key = call->args[keys[0]];
+    call->op->is_channel = call->cmd->keys == REDIS_KEYS_CHANNELS;
     return keys_are_allowed(call, out) &&
            (call->cmd->keys == REDIS_KEYS_CHANNELS || redis_class_admits(call, out));
 }

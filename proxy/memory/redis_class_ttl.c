@@ -79,7 +79,7 @@ static bool is_too_far(const struct redis_call *call, const struct key_class *c,
     if (c->max_ttl_ms == 0 || !slice_to_i64(word, &time))
         return false;
     if (m->is_in_seconds && __builtin_mul_overflow(time, (int64_t)MS, &time))
-        return time > 0;
+        return false;
     if (m->is_a_date && __builtin_sub_overflow(time, now_ms, &time))
         return false;
     return time > (int64_t)c->max_ttl_ms;

@@ -11,7 +11,7 @@
 
 enum {
     MARKS = 1 << 16,
-    ASKED = 1 << 12,        /* keys whose last time is remembered, one for each place */
+    ASKED = 1 << 10,        /* keys whose last time is remembered, one for each place */
     BYTES_PER_BUCKET = 512, /* of what may be kept */
     BUCKETS_LEAST = 64,
     BUCKETS_MOST = 1 << 16,

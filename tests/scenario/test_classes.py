@@ -138,6 +138,7 @@ class Places(Classes):
         self.assertEqual(lines[1][3:], ["1", self.redis[1].address])
 
     def test_a_dead_shard_of_a_classs_pool_is_told_as_that_pools(self):
+        self.addCleanup(wait_until, self.is_back)                       # for the tests behind it
         self.redis[2].kill9()
         self.addCleanup(self.redis[2].restart)
         wait_until(lambda: isinstance(self.ask("GET", "lock:1"), Failure))
@@ -145,6 +146,15 @@ class Places(Classes):
         self.assertIn("of pool back", self.ask("GET", "lock:1"))
         for key in self.keys:
             self.assertIsNone(self.ask("GET", key))
+
+
+    def is_back(self):
+        """For all workers, each of which tries again at its own time."""
+        for _ in range(8):
+            with self.sheaf.connect() as session:
+                if session.ask("EXISTS", "lock:1") not in (0, 1):
+                    return False
+        return True
 
 
 class Rights(Classes):

@@ -83,6 +83,8 @@ static void mistakes_of_classes_are_named(void)
           "t.ini:6: access: must be full, read-only or forbidden, not \"none\"\n" },
         { POOL "[class x]\nprefix = x\nttl = 2h\nmax_ttl = 1h\n",
           "t.ini:7: max_ttl (1h) may not be less than ttl (2h)\n" },
+        { POOL "[class x]\nprefix = x\ncache = 1s\ncache_memory = 2gb\n",
+          "t.ini:7: max_memory of [proxy] (1gb) may not be less than cache_memory (2gb)\n" },
         { POOL CACHE "[class x]\nprefix = x\npool = c\n",
           "t.ini:9: pool: the shards of c are of memcached, and those of a, whose keys they are to "
           "have, are not; an \"in\" line says whose keys are meant\n" },

@@ -544,6 +544,8 @@ static void the_example_shows_the_true_defaults(void)
 
         if (strncmp(line, "[memory", 7) == 0)
             table = tables_memory;
+        if (strncmp(line, ";[class", 7) == 0)
+            table = tables_class;
         if (strncmp(line, "[sql", 4) == 0)
             table = tables_sql;
         if (strncmp(line, "[blob", 5) == 0)
