@@ -435,10 +435,10 @@ struct proxy_settings {
     uint32_t backlog;             /* of listening sockets */
     uint64_t resolve_interval_ms; /* names are looked up again */
     bool io_uring;
-    uint32_t batch_wait_us;       /* least time between turns while many sessions wait; 0: off */
-    uint32_t slow_requests;       /* how many slow ones /api/v1/slow keeps */
-    uint64_t slow_time_ms;        /* requests faster than this are not looked at */
-    enum log_level log_level;     /* LOG_ERROR ... LOG_DEBUG */
+    uint32_t batch_wait_us;   /* least time between turns while many sessions wait; 0: off */
+    uint32_t slow_requests;   /* how many slow ones /api/v1/slow keeps */
+    uint64_t slow_time_ms;    /* requests faster than this are not looked at */
+    enum log_level log_level; /* LOG_ERROR ... LOG_DEBUG */
     enum log_format log_format;
     struct place place;
 };
