@@ -1,154 +1,34 @@
-/* The Redis front as a hostile client and hostile servers see it: requests are parsed and planned
- * one after the other in one session, and their parts are answered from the same bytes.  The input
- * is the requests, then a zero byte, then what servers say. */
-#include <stdlib.h>
-#include <string.h>
-
-#include "proxy/memory/memory.h"
+/* The Redis front as a hostile client and hostile servers see it.  The input is the requests, then
+ * a zero byte, then what servers say. */
 #include "proxy/wire/resp_reply.h"
+#include "tests/fuzz/front_stage.h"
 
 extern const struct memory_front memory_front_redis;
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len);
 
-enum { SHARDS = 3, MOST_ROUNDS = 8 };
-
-static struct slice replies; /* what servers have yet to say */
-
-/* The next whole reply, or an error when there is none. */
-static struct slice next_reply(void)
+static size_t reply_len(struct slice in)
 {
-    static const struct slice NONE = { (const uint8_t *)"-ERR down\r\n", 11 };
     struct resp_scan scan = { 0 };
-    struct slice reply = replies;
     size_t used = 0;
 
-    if (replies.len == 0 || resp_reply_scan(&scan, replies, &used) != PARSE_DONE)
-        return NONE;
-    reply.len = used;
-    replies = slice_from(replies, used);
-    return reply;
+    return resp_reply_scan(&scan, in, &used) == PARSE_DONE ? used : 0;
 }
 
-/* All replies of one part, in one piece. */
-static void answer_part(struct memory_part *part, struct arena *arena)
+static void check_part(const struct memory_part *part)
 {
-    struct buf all = { 0 };
-
-    part->failed = replies.len > 0 && replies.at[0] == '!';
-    for (uint32_t i = 0; i < (part->failed ? 1 : part->replies); i++)
-        buf_slice(&all, next_reply());
-    part->reply = arena_copy(arena, buf_all(&all));
-    buf_fini(&all);
-}
-
-static void check_parts(const struct memory_part *parts, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (parts[i].shard >= SHARDS || parts[i].replies == 0 || parts[i].bytes.len == 0)
-            abort();
-}
-
-static void carry_out(struct memory_site *site, struct memory_state *state,
-                      struct memory_operation *op)
-{
-    struct buf out = { 0 };
-    struct memory_merge m = {
-        .site = site,
-        .state = state,
-        .note = op->note,
-        .parts = op->parts,
-        .part_count = op->part_count,
-        .arena = op->arena,
-        .out = &out,
-    };
-
-    for (int round = 0; round < MOST_ROUNDS; round++) {
-        check_parts(m.parts, m.part_count);
-        for (uint32_t i = 0; i < m.part_count; i++)
-            answer_part(&m.parts[i], op->arena);
-        m.again = false;
-        if (op->merge != NULL)
-            op->merge(&m);
-        if (!m.again)
-            break;
-    }
-    if (op->merge != NULL && !m.again && out.len == 0)
-        abort(); /* a reply is owed */
-    buf_fini(&out);
-}
-
-static void serve(struct memory_site *site, struct memory_state *state, struct slice in)
-{
-    struct buf answer = { 0 }, last_words = { 0 };
-    enum parse parse = PARSE_DONE;
-
-    while (parse == PARSE_DONE && in.len > 0 && !state->closes) {
-        struct arena arena = { 0 };
-        struct memory_operation op = { .answer = &answer, .arena = &arena };
-        size_t need = 0;
-
-        buf_clear(&answer);
-        site->now_us += 10000000;
-        parse = memory_front_redis.parse(site, state, in, &op, &need, &last_words);
-        if (parse == PARSE_DONE) {
-            memory_front_redis.plan(site, state, &op);
-            in = slice_from(in, op.raw.len);
-            if (op.way == MEMORY_PARTS)
-                carry_out(site, state, &op);
-            else if (op.way == MEMORY_ANSWERED && !op.silent && answer.len == 0)
-                abort();
-            else if (op.way == MEMORY_SUBSCRIBE)
-                state->subscribed = true;
-        } else if (parse == PARSE_BAD && last_words.len == 0) {
-            abort();
-        }
-        arena_fini(&arena);
-    }
-    buf_fini(&answer);
-    buf_fini(&last_words);
+    must(part->bytes.len > 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 {
-    static struct endpoint_settings endpoints[SHARDS];
-    static struct endpoint_settings *shards[SHARDS] = { &endpoints[0], &endpoints[1],
-                                                        &endpoints[2] };
-    static struct memory_pool pool = {
-        .base.name = "p",
-        .base.endpoints = shards,
-        .base.endpoint_count = SHARDS,
-        .stamp = true,
-        .databases = 4,
-        .max_request_bytes = 4096,
-        .base.max_session_bytes = 8192,
-        .script_cache_bytes = 1000,
+    struct stage stage = {
+        .front = &memory_front_redis,
+        .border = slice_of("", 1), /* a zero byte */
+        .none = slice_text("-ERR down\r\n"),
+        .reply_len = reply_len,
+        .check_part = check_part,
     };
-    static const struct memory_host HOST;
-    static struct shard_map *map;
-    const uint8_t *zero = len == 0 ? NULL : memchr(at, 0, len);
-    struct slice in = slice_of(at, zero == NULL ? len : (size_t)(zero - at));
-    struct memory_site site = { .pool = &pool, .host = &HOST, .idle = true, .now_us = 1 };
-    struct memory_state *state = calloc(1, memory_front_redis.state_size);
 
-    if (map == NULL) {
-        struct shard_map_member members[SHARDS] = { { .host = "a" },
-                                                    { .host = "b" },
-                                                    { .host = "c" } };
-        struct buf why = { 0 };
-
-        if (shard_map_new(&(struct shard_map_settings){ .members = members, .count = SHARDS }, &map,
-                          &why) != ERR_NONE)
-            abort();
-        buf_fini(&why);
-    }
-    site.map = map;
-    site.shared = memory_front_redis.shared_new(&pool);
-    replies = zero == NULL ? slice_of("", 0) : slice_of(zero + 1, len - in.len - 1);
-    memory_front_redis.begin(&site, state);
-    serve(&site, state, in);
-    memory_front_redis.end(state);
-    memory_front_redis.shared_free(site.shared);
-    free(state);
-    return 0;
+    return stage_run(&stage, slice_of(at, len));
 }
