@@ -1,6 +1,5 @@
 /* The memcached front: text, meta or binary requests in, plans out.  Which of the two protocols a
  * session speaks its first byte decides, as in memcached. */
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "proxy/base/mem.h"
@@ -125,30 +124,13 @@ static void portray(const struct memory_state *state, struct memory_portrait *ou
     (void)out;
 }
 
-/* Is nothing to be had from the shard at all, or only not this? */
-static bool is_down(enum err err)
-{
-    return err == ERR_DOWN || err == ERR_CONNECT || err == ERR_RESOLVE || err == ERR_LOGIN ||
-           err == ERR_TLS || err == ERR_STAMP || err == ERR_SYSTEM;
-}
-
 /* In text; who speaks binary has it translated by the merge that all its requests have. */
 static void refuse(const struct memory_state *state, const struct memory_refusal *why,
                    struct buf *out)
 {
-    const char *text = why->text == NULL || why->text[0] == '\0' ? err_text(why->err) : why->text;
-    size_t begin = out->len;
-
     (void)state;
-    if (why->endpoint != NULL && strstr(text, why->endpoint) == NULL)
-        buf_format(out, "SERVER_ERROR shard %" PRIu32 " (%s)%s%s%s: %s", why->shard, why->endpoint,
-                   why->pool == NULL ? "" : " of pool ", why->pool == NULL ? "" : why->pool,
-                   is_down(why->err) ? " is down" : "", text);
-    else
-        buf_format(out, "SERVER_ERROR %s", text);
-    for (size_t i = begin; i < out->len; i++) /* it may be a server's own text */
-        if (out->at[i] == '\r' || out->at[i] == '\n')
-            out->at[i] = ' ';
+    buf_text(out, "SERVER_ERROR ");
+    memory_refusal_put(why, out);
     buf_text(out, "\r\n");
 }
 

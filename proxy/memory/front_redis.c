@@ -3,7 +3,6 @@
  * Most requests are one key of one shard, forwarded as they came.  plan() decides that in one
  * straight line; whatever is special about a command or its session goes to redis_plan_slow(),
  * which asks everything in the order in which Redis asks it. */
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,13 +130,6 @@ static void plan(const struct memory_site *site, struct memory_state *state,
     op->way = MEMORY_PARTS;
 }
 
-/* Is nothing to be had from the shard at all, or only not this? */
-static bool is_down(enum err err)
-{
-    return err == ERR_DOWN || err == ERR_CONNECT || err == ERR_RESOLVE || err == ERR_LOGIN ||
-           err == ERR_TLS || err == ERR_STAMP || err == ERR_SYSTEM;
-}
-
 static void portray(const struct memory_state *state, struct memory_portrait *out)
 {
     const struct redis_session *session = (const struct redis_session *)state;
@@ -151,17 +143,13 @@ static void portray(const struct memory_state *state, struct memory_portrait *ou
 static void refuse(const struct memory_state *state, const struct memory_refusal *why,
                    struct buf *out)
 {
-    const char *text = why->text == NULL || why->text[0] == '\0' ? err_text(why->err) : why->text;
-    const char *code = why->err == ERR_DOWN && strstr(text, "LOADING") != NULL ? "LOADING" : "ERR";
+    bool is_loading =
+        why->err == ERR_DOWN && why->text != NULL && strstr(why->text, "LOADING") != NULL;
 
     (void)state;
-    if (why->endpoint != NULL && strstr(text, why->endpoint) == NULL)
-        resp_put_error_text(out, "%s shard %" PRIu32 " (%s)%s%s%s: %s", code, why->shard,
-                            why->endpoint, why->pool == NULL ? "" : " of pool ",
-                            why->pool == NULL ? "" : why->pool, is_down(why->err) ? " is down" : "",
-                            text);
-    else
-        resp_put_error_text(out, "%s %s", code, text);
+    buf_text(out, is_loading ? "-LOADING " : "-ERR ");
+    memory_refusal_put(why, out);
+    buf_text(out, "\r\n");
 }
 
 /* In Redis's words, which client libraries know. */

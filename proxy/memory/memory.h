@@ -277,6 +277,9 @@ struct memory_refusal {
     const char *text;     /* the sentence; no newline */
 };
 
+/* The whole sentence, in one line: which shard of what pool, and why. */
+void memory_refusal_put(const struct memory_refusal *why, struct buf *out);
+
 /* What a session looks like to people; a text that is NULL was not told. */
 struct memory_portrait {
     const char *library, *library_version;
