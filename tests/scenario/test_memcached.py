@@ -6,6 +6,7 @@ import random
 import re
 import socket
 import struct
+import time
 
 from lib import *
 
@@ -428,6 +429,43 @@ class Words(Shared):
             data = binary(opcode, key, extras, value, cas) + binary(NOOP, opaque=7)
             ours, theirs = (re.sub(rb"(\x81.{15}).{8}", rb"\1", said, flags=re.S) for said in self.both(data))
             self.assertEqual(ours, theirs, words[:3])
+
+
+class Times(Shared):
+    """An expiry means the same in all forms, and what it means to the server."""
+
+    MONTH = 30 * 86400  # up to it times count from now, beyond it from 1970
+
+    def left(self, session):
+        found = re.fullmatch(rb"(?:HD t(-?\d+)|EN)\r\n", session.ask("mg timed t"))
+        return None if found[1] is None else int(found[1])
+
+    def test_all_forms_set_the_same_time(self):
+        now = int(time.time())
+        with self.one.connect() as other, connect(self.sheaf) as packets:
+            for seconds in (0, 100, self.MONTH, self.MONTH + 1, now + 1000, 2 ** 31 - 1):
+                other.ask(f"set timed 0 {seconds} 1", "x")
+                expected = self.left(other)
+                for line, value in ((f"set timed 0 {seconds} 1", "x"), (f"ms timed 1 T{seconds}", "x"),
+                                    (f"touch timed {seconds}", None), (f"mg timed T{seconds}", None), (None, None)):
+                    if line:
+                        self.session.ask(line, value)
+                    else:
+                        packets.send(binary(SET, b"timed", U32(0) + U32(seconds), b"x"))
+                        self.assertEqual(packets.packet()[1], 0)
+                    found = self.left(self.session)
+                    if expected in (None, -1):
+                        self.assertEqual(found, expected, (line, seconds))
+                    else:   # some seconds may pass between the two
+                        self.assertTrue(expected - 20 * SLOW <= found <= expected + 1, (line, seconds, found, expected))
+                    self.session.ask("set timed 0 0 1", "x")
+
+    def test_a_value_goes_when_its_time_is_over(self):
+        self.say("set timed 0 1 1", "x", b"STORED\r\n")
+        with connect(self.sheaf) as packets:
+            packets.send(binary(SET, b"timed2", U32(0) + U32(1), b"x"))
+            self.assertEqual(packets.packet()[1], 0)
+        wait_until(lambda: self.session.ask("get timed timed2") == b"END\r\n", what="the values to go")
 
 
 class Users(Case):
