@@ -103,6 +103,7 @@ bool sql_message_expect(struct sql_session *s, enum pg_expect_kind kind, uint8_t
 
 void sql_message_begin(struct sql_session *s)
 {
+    s->query_last = false;
     if (s->in_exchange)
         return;
     s->in_exchange = true;
@@ -271,37 +272,6 @@ static size_t forward_parse(struct sql_session *s, struct slice in, struct pg_fr
 
 /* ---- Bind, Describe, Close ---- */
 
-/* What an execution of it will do. */
-static void note_execution(struct sql_session *s, const struct pg_statement *st,
-                           const struct pg_bind *bind, struct slice body, bool whole)
-{
-    const struct sql_note *note = st->note;
-    struct pg_bind full;
-
-    s->dirties |= note->verdict.route > ROUTE_TRY;
-    s->commits |= note->verdict.kind == STATEMENT_COMMIT ||
-                  note->verdict.kind == STATEMENT_PREPARE_TRANSACTION;
-    s->portal_copies = note->verdict.kind == STATEMENT_COPY_IN;
-    s->portal_deeds = note->has_deeds;
-    s->portal_kind = note->verdict.kind;
-    if (s->portal_kind == STATEMENT_PREPARE) {
-        s->pins |= PG_PIN_SQL_PREPARE;
-        s->probes = true;
-    }
-    sql_pins_note(s, &note->verdict, pg_statement_text(st));
-    sql_statement_note_executed(s, st);
-    if (!note->has_deeds)
-        return;
-    if (st->from_sql) {
-        s->probes = s->probes_settings = true;
-        s->portal_deeds = false;
-        return;
-    }
-    if (whole && pg_read_bind(body, &full) == ERR_NONE)
-        bind = &full;
-    sql_deeds_note(s, pg_statement_text(st), bind);
-}
-
 static size_t send_bind(struct sql_session *s, struct slice in, struct pg_frame f,
                         const struct pg_bind *bind, const struct pg_statement *st)
 {
@@ -413,12 +383,13 @@ static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_fra
         return 0;
     sql_message_expect(s, PG_EXPECT_BIND, 0, 0, st != NULL ? pg_statement_ref(st) : NULL);
     sql_message_begin(s);
+    sql_portal_leave(s);
     if (st == NULL) {
         s->dirties = true;
         return pass(s, in, f);
     }
     sql_tally(s, SQL_DONE_BINDS, 1);
-    note_execution(s, own, &bind, body, whole);
+    sql_portal_bind(s, own, &bind, body, whole);
     return bind.statement.len == 0 ? pass(s, in, f) : send_bind(s, in, f, &bind, st);
 }
 
@@ -486,55 +457,43 @@ static size_t forward_close(struct sql_session *s, struct slice in, struct pg_fr
 
 /* ---- Execute, Sync, Flush, the rest ---- */
 
-/* Does it go back to what the client began with?  *only: the name of one setting. */
-static bool must_restore(const struct sql_session *s, struct pg_expected *entry, struct slice *only)
+/* Its portal's deeds are done by it, and what they send back to the start is put right behind. */
+static size_t execute_deeds(struct sql_session *s, struct slice in, struct pg_frame f)
 {
-    static const struct {
-        uint8_t kind, tag;
-    } TAGS[] = {
-        { STATEMENT_SET, SQL_TAG_SET },
-        { STATEMENT_RESET, SQL_TAG_RESET },
-        { STATEMENT_RESET_ALL, SQL_TAG_RESET },
-        { STATEMENT_DISCARD_ALL, SQL_TAG_DISCARD_ALL },
-    };
-    size_t i = 0;
+    struct pg_expected entry;
+    size_t used;
 
-    while (i < sizeof(TAGS) / sizeof(TAGS[0]) && TAGS[i].kind != s->portal_kind)
-        i++;
-    if (!s->portal_deeds || i == sizeof(TAGS) / sizeof(TAGS[0]) || !sql_deeds_go_back(s, only) ||
-        !sql_restores(s, *only))
-        return false;
-    entry->note |= SQL_NOTE_RETAG;
-    entry->number = (uint32_t)TAGS[i].tag << SQL_TAG_SHIFT;
-    return true;
+    if (!sql_message_has_room(s, sql_restore_entries(s) + 1))
+        return 0;
+    entry = sql_portal_execute(s);
+    (void)expect_one(s, entry);
+    used = pass(s, in, f);
+    if (entry.note & SQL_NOTE_RESTORED)
+        sql_restore_execute(s);
+    return used;
 }
 
 static size_t forward_execute(struct sql_session *s, struct slice in, struct pg_frame f)
 {
-    struct slice only = { 0 };
-    bool restores;
+    bool whole = pg_frame_is_whole(in, f);
+    struct slice body = whole ? pg_frame_body(in, f) : slice_of(NULL, 0);
     size_t used;
-    struct pg_expected entry = { .kind = PG_EXPECT_EXECUTE,
-                                 .note = s->portal_deeds ? SQL_NOTE_DEEDS : 0 };
 
-    if (s->portal_deeds &&
-        (s->portal_kind == STATEMENT_DEALLOCATE || s->portal_kind == STATEMENT_DEALLOCATE_ALL)) {
-        entry.note |= SQL_NOTE_RETAG;
-        entry.number =
-            (s->portal_kind == STATEMENT_DEALLOCATE ? SQL_TAG_DEALLOCATE : SQL_TAG_DEALLOCATE_ALL)
-            << SQL_TAG_SHIFT;
-    }
-    if (!sql_message_has_room(s, 1 + SQL_RESTORE_ENTRIES))
+    if (s->portal_deeds && !whole && f.bytes <= SQL_WHOLE_BYTES) {
+        s->base.need = f.bytes;
         return 0;
-    restores = must_restore(s, &entry, &only);
-    (void)expect_one(s, entry);
+    }
+    if (sql_portal_is_due(s, body))
+        used = execute_deeds(s, in, f);
+    else if (sql_message_expect(s, PG_EXPECT_EXECUTE, 0, 0, NULL))
+        used = pass(s, in, f);
+    else
+        return 0;
+    if (used == 0)
+        return 0;
     sql_message_begin(s);
     s->executed = true;
-    s->deeds_sent |= s->portal_deeds;
     s->copy_barrier = s->portal_copies;
-    used = pass(s, in, f);
-    if (restores && s->frame_left == 0)
-        sql_restore_execute(s, only);
     return used;
 }
 
@@ -547,6 +506,7 @@ static size_t forward_sync(struct sql_session *s, struct slice in, struct pg_fra
     if (!sql_message_expect(s, PG_EXPECT_SYNC, 0, 0, NULL))
         return 0;
     sql_message_begin(s);
+    sql_portal_leave(s);
     u->syncs_open++;
     pg_statements_session_sync(&s->statements);
     s->in_exchange = s->deeds_sent = false;
@@ -643,10 +603,10 @@ static bool restore_behind(struct sql_session *s, const struct sql_class *class,
 {
     struct sql_edits *edits;
 
-    if (class->verdict.kind != STATEMENT_DISCARD_ALL || s->status != PG_STATUS_IDLE ||
-        s->in_exchange)
+    if (class->verdict.kind != STATEMENT_DISCARD_ALL || class->script == NULL ||
+        s->status != PG_STATUS_IDLE || s->in_exchange)
         return false;
-    edits = sql_restore_query(s, text);
+    edits = sql_restore_query(s, &class->script->statements[0], text);
     if (edits == NULL)
         return false;
     sql_edits_free(s, &s->edits);
@@ -730,12 +690,16 @@ static size_t forward_query(struct sql_session *s, struct slice in, struct pg_fr
     }
     if (pg_read_query(pg_frame_body(in, f), &text) != ERR_NONE)
         return pass_query(s, in, f);
+    sql_portal_leave(s);
     sql_classify(s, text, &class);
-    if (sql_class_has_deeds(&class) && s->deeds == NULL)
+    if (sql_class_has_deeds(&class) && !s->query_noted)
         sql_deeds_note(s, text, NULL);
+    s->query_noted = true;
     used = send_query(s, in, f, &class);
     if (used == 0)
         return 0;
+    s->query_noted = false;
+    s->query_last = true;
     s->dirties |= class.verdict.route > ROUTE_TRY;
     s->commits |= class.verdict.kind == STATEMENT_COMMIT ||
                   class.verdict.kind == STATEMENT_PREPARE_TRANSACTION ||
@@ -744,6 +708,20 @@ static size_t forward_query(struct sql_session *s, struct slice in, struct pg_fr
     s->barrier |= s->deeds != NULL;
     sql_pins_note(s, &class.verdict, text);
     return used;
+}
+
+/* The server has committed DISCARD ALL: what the client began with is set anew, in a transaction of
+ * its own, before it hears more.  False: that is not known yet. */
+static bool follow_discard(struct sql_session *s)
+{
+    const struct pg_expect *expect = &s->lease->expect;
+
+    if (!pg_expect_is_empty(expect))
+        return false;
+    s->discards = false;
+    if (!pg_expect_is_skipping(expect) && s->lease->sqlstate[0] == '\0')
+        (void)sql_settings_apply(s->lease, pg_settings_session_effective(&s->settings));
+    return true;
 }
 
 size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_frame f)
@@ -757,6 +735,8 @@ size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_fra
     if (s->deeds_sent && f.type != PG_FRONT_SYNC && f.type != PG_FRONT_FLUSH && s->lease != NULL &&
         !pg_expect_is_empty(&s->lease->expect))
         return sql_message_wait(s); /* it may depend on what is changed */
+    if (s->discards && !follow_discard(s))
+        return sql_message_wait(s);
     switch (f.type) {
     case PG_FRONT_QUERY:
         used = forward_query(s, in, f);

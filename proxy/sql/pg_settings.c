@@ -557,23 +557,6 @@ enum err pg_settings_drop(struct pg_settings_pool *pool, const struct pg_setting
     return become(pool, v, next);
 }
 
-void pg_settings_drop_all(struct pg_settings_pool *pool, const struct pg_settings **v)
-{
-    struct pg_settings_entry entries[2];
-    const struct pg_settings *next;
-    size_t count = 0;
-
-    for (size_t i = 0; i < pg_settings_count(*v); i++) {
-        struct slice name = (*v)->entries[i].name;
-
-        if (slice_is_text(name, "role") || slice_is_text(name, "session_authorization"))
-            entries[count++] = (*v)->entries[i];
-    }
-    next = pg_settings_intern(pool, entries, count);
-    pg_settings_unref(pool, v);
-    *v = next;
-}
-
 void pg_settings_report(struct pg_settings_pool *pool, const struct pg_settings **v,
                         struct slice name, struct slice value)
 {

@@ -93,8 +93,6 @@ MUST_CHECK enum err pg_settings_set(struct pg_settings_pool *pool, const struct 
 /* Without the name; ERR_UNSUPPORTED as above. */
 MUST_CHECK enum err pg_settings_drop(struct pg_settings_pool *pool, const struct pg_settings **v,
                                      struct slice name);
-/* What is left on a server after RESET ALL: role and session_authorization. */
-void pg_settings_drop_all(struct pg_settings_pool *pool, const struct pg_settings **v);
 /* For a vector of values that were reported: nothing is looked into; over the limit the value is
  * left out. */
 void pg_settings_report(struct pg_settings_pool *pool, const struct pg_settings **v,
@@ -165,8 +163,10 @@ size_t pg_settings_difference(const struct pg_settings *from, const struct pg_se
  * have set anything.  Takes back what no SHOW shows, too. */
 size_t pg_settings_difference_from_unknown(const struct pg_settings *to, struct buf *out);
 
-/* "SET name TO 'value'" (or its like), for a RESET that must go back to a value of the start-up. */
-void pg_settings_put_assignment(struct buf *out, struct slice name, struct slice value);
+/* "SET [LOCAL] name TO 'value'" (or its like), for a RESET that must go back to a value of the
+ * start-up. */
+void pg_settings_put_assignment(struct buf *out, struct slice name, struct slice value,
+                                bool is_local);
 
 /* A string's literal, which a server reads alike whatever is set. */
 void pg_settings_put_literal(struct buf *out, struct slice value);

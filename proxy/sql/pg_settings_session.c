@@ -128,7 +128,8 @@ static enum err change_back(struct pg_settings_pool *pool, const struct pg_setti
     return ERR_NONE;
 }
 
-/* To what is at the start, but for who it is. */
+/* To what is at the start, but for who it is; and for what SET LOCAL has sent there already, which
+ * servers then pass over: it is as before when the transaction ends. */
 static enum err change_all_back(struct pg_settings_pool *pool, const struct pg_settings_session *s,
                                 const struct pg_settings **v, struct slice name, struct slice value)
 {
@@ -143,10 +144,33 @@ static enum err change_all_back(struct pg_settings_pool *pool, const struct pg_s
         err = pg_settings_find(*v, kept, &value) ? pg_settings_set(pool, &next, kept, value)
                                                  : pg_settings_drop(pool, &next, kept);
     }
+    for (size_t i = 0; i < pg_settings_count(*v) && err == ERR_NONE; i++) {
+        const struct pg_settings_entry *e = &(*v)->entries[i];
+
+        if (!pg_settings_find(s->start, e->name, &value) &&
+            !pg_settings_find(s->undo->effective, e->name, &value))
+            pg_settings_put(pool, &next, e);
+    }
     if (err == ERR_NONE)
         exchange(pool, v, next);
     pg_settings_unref(pool, &next);
     return err;
+}
+
+/* Who has set it, where not everybody may: that is who the session is now, if only until the end of
+ * the transaction. */
+static void note_setter(struct pg_settings_pool *pool, const struct pg_settings **current,
+                        const struct pg_settings *effective, struct slice name)
+{
+    char folded[PG_SETTINGS_NAME_BYTES];
+    bool is_there;
+    size_t place;
+
+    if (!pg_settings_fold(name, folded, &name))
+        return;
+    place = pg_settings_place(effective, name, &is_there);
+    if (is_there && (effective->entries[place].traits & PG_TRAIT_PRIVILEGED))
+        pg_settings_put(pool, current, &effective->entries[place]);
 }
 
 static enum err change(struct pg_settings_pool *pool, struct pg_settings_session *s, bool is_local,
@@ -161,6 +185,8 @@ static enum err change(struct pg_settings_pool *pool, struct pg_settings_session
         err = how(pool, s, &current, name, value);
     if (err == ERR_NONE)
         err = how(pool, s, &effective, name, value);
+    if (err == ERR_NONE && !is_local && how == change_set)
+        note_setter(pool, &current, effective, name);
     if (err == ERR_NONE) {
         exchange(pool, &s->current, current);
         exchange(pool, &undo->effective, effective);
@@ -366,6 +392,21 @@ static void note_who(struct pg_settings_pool *pool, const struct pg_settings *ou
     pg_settings_unref(pool, &under);
 }
 
+/* Code has RESET it. */
+static void put_start(struct pg_settings_pool *pool, const struct pg_settings *start,
+                      struct pg_settings_found *found)
+{
+    for (size_t i = 0; i < pg_settings_count(start); i++) {
+        const struct pg_settings_entry *e = &start->entries[i];
+        bool is_found;
+        size_t place = pg_settings_place(found->v, e->name, &is_found);
+        bool is_gone = is_found && found->v->entries[place].traits & PG_TRAIT_UNTRACKED;
+
+        if (is_gone ? found->is_reset : !is_found && !may_be_hidden(e))
+            pg_settings_put(pool, &found->v, e);
+    }
+}
+
 void pg_settings_session_adopt(struct pg_settings_pool *pool, struct pg_settings_session *s,
                                struct pg_settings_found *found)
 {
@@ -376,6 +417,7 @@ void pg_settings_session_adopt(struct pg_settings_pool *pool, struct pg_settings
         if (may_be_hidden(e) && !pg_settings_find(found->v, e->name, &value))
             pg_settings_put(pool, &found->v, e);
     }
+    put_start(pool, s->start, found);
     take_marks(pool, &found->v);
     note_who(pool, s->current, &found->v);
     end_undo(pool, s);

@@ -80,10 +80,11 @@ void pg_settings_session_rollback_to(struct pg_settings_pool *pool, struct pg_se
 
 /* What the probe (pg_pins.h) found on the server, between transactions: found() for each setting of
  * which the server says that the session has set it, then adopt().  A value that means what we had
- * keeps our text.  What has no row is set no more, but for names with a dot, which are only told if
- * they were asked for. */
+ * keeps our text.  What has no row is what it was at the start, but for names with a dot, which are
+ * only told if they were asked for. */
 struct pg_settings_found {
-    struct slice login;          /* borrowed: who has logged in to the server */
+    struct slice login; /* borrowed: who has logged in to the server */
+    bool is_reset; /* it may lack what the client began with, which could not be set again yet */
     const struct pg_settings *v; /* a reference; given back by adopt(), or pg_settings_unref() */
 };
 MUST_CHECK enum err pg_settings_session_found(struct pg_settings_pool *pool,

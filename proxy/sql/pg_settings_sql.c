@@ -156,11 +156,12 @@ void pg_settings_put_literal(struct buf *out, struct slice value)
     pg_settings_put_string(out, value);
 }
 
-void pg_settings_put_assignment(struct buf *out, struct slice name, struct slice value)
+void pg_settings_put_assignment(struct buf *out, struct slice name, struct slice value,
+                                bool is_local)
 {
     size_t before = out->len;
 
-    buf_text(out, "SET ");
+    buf_text(out, is_local ? "SET LOCAL " : "SET ");
     put_name(out, name);
     buf_text(out, " TO ");
     if (!(pg_settings_traits(name) & PG_TRAIT_LIST)) {
@@ -174,7 +175,7 @@ void pg_settings_put_assignment(struct buf *out, struct slice name, struct slice
     pg_settings_put_string(out, name);
     buf_text(out, ",");
     pg_settings_put_string(out, value);
-    buf_text(out, ",false)");
+    buf_text(out, is_local ? ",true)" : ",false)");
 }
 
 static void take_back(struct difference *d, struct slice name)
@@ -191,7 +192,7 @@ static void say(struct difference *d, struct slice name, struct slice value)
     if (pg_settings_is_partial(name, value) && !d->resets_all &&
         pg_settings_find(d->from, name, &before))
         take_back(d, name);
-    pg_settings_put_assignment(d->out, name, value);
+    pg_settings_put_assignment(d->out, name, value, false);
     buf_text(d->out, ";");
 }
 

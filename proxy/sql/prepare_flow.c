@@ -21,7 +21,6 @@ const char *const SQL_TAGS[] = {
     [SQL_TAG_DEALLOCATE] = "DEALLOCATE",
     [SQL_TAG_DEALLOCATE_ALL] = "DEALLOCATE ALL",
     [SQL_TAG_SET] = "SET",
-    [SQL_TAG_DISCARD_ALL] = "DISCARD ALL",
 };
 
 /* What becomes of one statement of a text. */
@@ -265,10 +264,10 @@ static enum sql_words reword_reset(struct wording *w)
     struct buf text = { 0 };
     struct slice value;
 
-    if (st->setting_count != 1 || !st->settings[0].is_default || st->settings[0].is_local ||
+    if (st->setting_count != 1 || !st->settings[0].is_default ||
         !pg_settings_session_start_value(&w->s->settings, st->settings[0].name, &value))
         return leave(w);
-    pg_settings_put_assignment(&text, st->settings[0].name, value);
+    pg_settings_put_assignment(&text, st->settings[0].name, value, st->settings[0].is_local);
     replace(w, st->text, buf_all(&text),
             SQL_EDIT_TAGS + (st->kind == STATEMENT_RESET ? SQL_TAG_RESET : SQL_TAG_SET));
     buf_fini(&text);
@@ -281,12 +280,28 @@ static enum sql_words reword_reset_all(struct wording *w)
     size_t count;
 
     buf_text(&text, "RESET ALL");
-    count = sql_restore_put(w->s, &text);
+    count = sql_restore_put(w->s, w->st, &text);
     if (count == 0) {
         buf_fini(&text);
         return leave(w);
     }
     replace(w, w->st->text, buf_all(&text), SQL_EDIT_TAGS + SQL_TAG_RESET);
+    buf_fini(&text);
+    while (count-- > 0)
+        sql_edit_end_with(&w->edit, SQL_EDIT_SWALLOW);
+    return SQL_WORDS_OTHER;
+}
+
+/* set_config(x, NULL, ...). */
+static enum sql_words reword_others(struct wording *w)
+{
+    struct slice end = slice_from(w->st->text, w->st->text.len);
+    struct buf text = { 0 };
+    size_t count = sql_restore_put(w->s, w->st, &text);
+
+    if (count == 0)
+        return leave(w);
+    replace(w, end, buf_all(&text), SQL_EDIT_RESTORED);
     buf_fini(&text);
     while (count-- > 0)
         sql_edit_end_with(&w->edit, SQL_EDIT_SWALLOW);
@@ -308,8 +323,10 @@ static enum sql_words reword_one(struct wording *w)
     case STATEMENT_DEALLOCATE:
     case STATEMENT_DEALLOCATE_ALL:
         return reword_deallocate(w);
-    default:
+    case STATEMENT_DISCARD_ALL: /* see message_flow.c */
         return leave(w);
+    default:
+        return reword_others(w);
     }
 }
 
@@ -324,8 +341,7 @@ static bool is_of_names(const struct statement *st)
 static bool is_reset(const struct statement *st)
 {
     return st->kind == STATEMENT_RESET || st->kind == STATEMENT_RESET_ALL ||
-           st->kind == STATEMENT_DISCARD_ALL ||
-           (st->kind == STATEMENT_SET && st->setting_count == 1 && st->settings[0].is_default);
+           st->kind == STATEMENT_DISCARD_ALL || st->setting_count > 0;
 }
 
 static bool may_be_reworded(const struct script *script)

@@ -430,6 +430,8 @@ static bool on_ready(struct reply *r, struct pg_frame f, unsigned turn)
     flush_run(r);
     settle_ready(u, &ended, shown);
     if (u->lessee != NULL && shown) {
+        if (ended.kind == PG_EXPECT_QUERY && u->lessee->query_last) /* as Sync does */
+            u->lessee->in_exchange = u->lessee->deeds_sent = false;
         if (pg_expect_is_empty(&u->expect))
             u->lessee->copies = false;
         if (!u->lessee->copies)
@@ -553,7 +555,9 @@ static void say_complete(struct reply *r, struct pg_frame f, uint16_t note, uint
         tag = edit - SQL_EDIT_TAGS;
         note |= SQL_NOTE_RETAG;
     }
-    on_complete(r->u, body, note, note & (SQL_NOTE_RETAG | SQL_NOTE_GOES_ON));
+    if (edit == SQL_EDIT_RESTORED)
+        note |= SQL_NOTE_RESTORED;
+    on_complete(r->u, body, note, note & (SQL_NOTE_RETAG | SQL_NOTE_GOES_ON | SQL_NOTE_RESTORED));
     if (!(note & SQL_NOTE_RETAG)) {
         advance(r, f, true);
         return;
@@ -593,6 +597,8 @@ static bool on_special(struct reply *r, struct pg_frame f, unsigned turn, uint16
         say_complete(r, f, note, tag, edit);
     else
         advance(r, f, shown && edit != SQL_EDIT_SWALLOW);
+    if (f.type == PG_BACK_PORTAL_SUSPENDED)
+        sql_deeds_suspended(u, note);
     if (f.type == PG_BACK_COMMAND_COMPLETE && (note & SQL_NOTE_EDITED))
         sql_edits_done(u);
     if (turn & PG_TURN_ENDS)
@@ -605,7 +611,7 @@ static bool is_hidden(const struct sql_upstream *u, struct pg_frame f, uint16_t 
 {
     return (note & SQL_NOTE_EDITED) &&
            (f.type == PG_BACK_DATA_ROW || f.type == PG_BACK_ROW_DESCRIPTION) &&
-           sql_edits_next(u) != SQL_EDIT_KEEP;
+           sql_edits_next(u) >= SQL_EDIT_SWALLOW;
 }
 
 static bool on_frame(struct reply *r, struct pg_frame f)

@@ -10,7 +10,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/sql/catalog_flow.h"
 #include "proxy/sql/sample_flow.h"
-#include "proxy/sql/sql_flow.h"
+#include "proxy/sql/sql_words.h"
 
 /* One text's statements. */
 struct sql_deed {
@@ -133,26 +133,32 @@ void sql_deeds_note(struct sql_session *s, struct slice text, const struct pg_bi
     s->deeds->end = &deed->next;
 }
 
-bool sql_deeds_go_back(const struct sql_session *s, struct slice *only)
+const struct statement *sql_deeds_last(const struct sql_session *s)
 {
     const struct sql_deed *deed = s->deeds == NULL ? NULL : s->deeds->first;
-    const struct statement *st;
 
     while (deed != NULL && deed->next != NULL)
         deed = deed->next;
-    if (deed == NULL || deed->script.count != 1)
-        return false;
-    st = &deed->script.statements[0];
-    if (st->kind == STATEMENT_RESET_ALL || st->kind == STATEMENT_DISCARD_ALL)
-        return true;
-    if (st->setting_count != 1 || !st->settings[0].is_default || st->settings[0].is_local)
-        return false;
-    *only = st->settings[0].name;
-    return true;
+    return deed == NULL || deed->script.count != 1 ? NULL : &deed->script.statements[0];
+}
+
+void sql_deeds_take_back(struct sql_session *s)
+{
+    struct sql_deed **where;
+
+    if (s->deeds == NULL)
+        return;
+    where = &s->deeds->first;
+    while (*where != NULL && (*where)->next != NULL)
+        where = &(*where)->next;
+    *where = NULL;
+    s->deeds->end = where;
 }
 
 void sql_deeds_forget(struct sql_session *s)
 {
+    sql_portal_leave(s);
+    s->query_noted = false;
     if (s->deeds == NULL)
         return;
     arena_fini(&s->deeds->arena);
@@ -247,20 +253,12 @@ void sql_settings_undo(struct sql_upstream *u)
 static void follow_server(struct sql_upstream *u, const struct statement *st, bool reworded)
 {
     struct sql_session *s = u->lessee;
-    struct pg_settings_pool *pool = u->endpoint->side->interned;
 
     set_upstream(u, pg_settings_session_effective(&s->settings));
-    if (reworded)
-        return;
-    if (st->kind == STATEMENT_RESET_ALL) {
-        pg_settings_drop_all(pool, &u->settings);
-    } else if (st->kind == STATEMENT_DISCARD_ALL) {
-        pg_settings_unref(pool, &u->settings);
-    } else {
-        for (size_t i = 0; i < st->setting_count; i++)
-            if (st->settings[i].is_default && st->settings[i].is_known)
-                (void)!pg_settings_drop(pool, &u->settings, st->settings[i].name);
-    }
+    if (st->kind == STATEMENT_DISCARD_ALL && !reworded)
+        pg_settings_unref(u->endpoint->side->interned, &u->settings);
+    else if (sql_restore_is_left(s, st) || (!reworded && sql_restore_count(s, st) > 0))
+        u->hides_settings = true;
 }
 
 /* The next statement of what was noted is done.  False: there is none. */
@@ -272,6 +270,8 @@ static bool do_next(struct sql_upstream *u, bool reworded, bool *is_rollback_to)
 
     while (deed != NULL && deed->done == deed->script.count)
         deed = s->deeds->first = deed->next;
+    if (s->deeds != NULL && deed == NULL)
+        s->deeds->end = &s->deeds->first;
     if (deed == NULL)
         return false;
     st = &deed->script.statements[deed->done++];
@@ -300,6 +300,16 @@ void sql_deeds_complete(struct sql_upstream *u, uint16_t note, bool reworded, st
     else
         return;
     set_upstream(u, pg_settings_session_effective(&s->settings));
+}
+
+void sql_deeds_suspended(struct sql_upstream *u, uint16_t note)
+{
+    bool is_rollback_to;
+
+    if (u->lessee == NULL || !(note & SQL_NOTE_DEEDS))
+        return;
+    do_next(u, note & SQL_NOTE_RESTORED, &is_rollback_to);
+    u->lessee->probes = u->lessee->probes_settings = true; /* there may be more rows */
 }
 
 /* ---- pins ---- */
@@ -483,6 +493,7 @@ static void begin_probe(struct sql_upstream *u)
     u->found = 0;
     u->fingerprint[0] = u->sqlstate[0] = '\0';
     u->probes_settings = s->probes_settings;
+    u->settings_found.is_reset = s->barrier = u->hides_settings;
     u->hides_settings |= s->probes_settings;
     s->probes = s->probes_settings = false;
     u->settings_found.login = slice_text(sql_upstream_user(u));

@@ -7,7 +7,7 @@
  *     inquiry_flow.c    auth_query: what the servers know of him
  *     session_flow.c    a session's life between its exchanges: waits, errors of ours, its end
  *     ask_flow.c        what a session asks: an exchange is gathered, routed, and begun
- *     message_flow.c    its messages, one by one, to the upstream
+ *     message_flow.c    its messages, one by one, to the upstream; portal_flow.c
  *     prepared_flow.c   statements that must be prepared there first
  *     result_flow.c     what their results look like, which must stay
  *     restore_flow.c    settings that go back to what a client began with
@@ -90,6 +90,7 @@ enum sql_expect_note {
     SQL_NOTE_APART = 1 << 12,    /* in no exchange of the client's: an error is not his */
     SQL_NOTE_CHANGED = 1 << 13,  /* was sent to fail: see result_flow.c */
     SQL_NOTE_GOES_ON = 1 << 14,  /* a Query that another follows before the client hears of both */
+    SQL_NOTE_RESTORED = 1 << 15, /* what goes back to the start is put right by what follows */
 };
 
 /* What the client asked for. */
@@ -99,7 +100,6 @@ enum sql_tag {
     SQL_TAG_DEALLOCATE,
     SQL_TAG_DEALLOCATE_ALL,
     SQL_TAG_SET,
-    SQL_TAG_DISCARD_ALL,
 };
 
 enum { SQL_TAG_SHIFT = 8 }; /* in pg_expected.number; below it, how many changes are settled */
@@ -279,6 +279,7 @@ struct sql_session {
     uint64_t read_since_us;         /* since when it was that one, */
     struct sql_endpoint *read_from; /* and which; borrowed, NULL: none, or it is gone */
     uint64_t changed_id;   /* of a statement whose result is another at the lease; 0: none */
+    uint64_t portal_hash;  /* the name of that with portal_deeds */
     uint64_t avoided;      /* by endpoint index: not asked again in this exchange */
     uint32_t pins;         /* enum pg_pin, of the lease */
     uint32_t pins_counted; /* of them, see sql_tally_pins() */
@@ -313,10 +314,13 @@ struct sql_session {
     bool commits : 1;            /* this exchange may end its transaction */
     bool fails_next : 1;         /* the exchange that comes next was answered with an error */
     bool portal_copies : 1;      /* the portal that was bound last is a COPY FROM STDIN */
-    bool portal_deeds : 1;       /* or changes something, */
+    bool portal_deeds : 1;       /* or changes something, and was not executed yet; */
+    bool deeds_sent : 1;         /* such a one was, in this exchange, */
+    bool discards : 1;           /* and is DISCARD ALL */
+    bool query_noted : 1;        /* the Query that comes next, or waits: its deeds are noted */
+    bool query_last : 1;         /* nothing was asked since the last Query */
     bool prepares_for_query : 1;
     bool verifies : 1;   /* waits for what the result of a statement looks like at its server */
-    bool deeds_sent : 1; /* and such a one was executed */
     uint8_t portal_kind; /* enum statement_kind */
 };
 
@@ -627,9 +631,9 @@ void sql_reply_lost(struct sql_upstream *u, const char *why);
 void sql_reply_settings_fail(struct sql_upstream *u, const struct pg_report *report);
 /* Says what is due in place of the server. */
 void sql_reply_fakes(struct sql_upstream *u);
-/* The exchange is asked of another; what was taken as its reply is dropped. */
 /* What was held back of the answer goes to the session. */
 void sql_reply_release(struct sql_upstream *u);
+/* The exchange is asked of another; what was taken as its reply is dropped. */
 void sql_reply_elsewhere(struct sql_upstream *u);
 
 /* settle_flow.c */
@@ -639,8 +643,6 @@ void sql_deeds_note(struct sql_session *s, struct slice text, const struct pg_bi
 /* `reworded`: it was said in other words than those that are noted. */
 void sql_deeds_complete(struct sql_upstream *u, uint16_t note, bool reworded, struct slice tag);
 void sql_deeds_forget(struct sql_session *s);
-/* What was noted last goes back to what was at the start; *only: the one setting that does. */
-bool sql_deeds_go_back(const struct sql_session *s, struct slice *only);
 void sql_pins_note(struct sql_session *s, const struct statement_verdict *v, struct slice text);
 void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum pg_outcome outcome);
 /* ReadyForQuery came, for the session. */

@@ -51,8 +51,9 @@ void sql_result_is_stale(struct sql_upstream *u, struct pg_statement *st,
 /* edit_flow.c */
 enum sql_edit_end { /* of what the client is told of a CommandComplete */
                     SQL_EDIT_KEEP,
-                    SQL_EDIT_SWALLOW, /* nothing, nor of the rows before it */
-                    SQL_EDIT_TAGS,    /* and enum sql_tag: that tag */
+                    SQL_EDIT_RESTORED, /* that; what follows puts it right */
+                    SQL_EDIT_SWALLOW,  /* nothing, nor of the rows before it */
+                    SQL_EDIT_TAGS,     /* and enum sql_tag: that tag */
 };
 enum { SQL_PLACE_BYTES = 12 };
 struct sql_edit {
@@ -84,15 +85,37 @@ bool sql_edits_place(const struct sql_upstream *u, const struct pg_expected *who
                      struct pg_report *report, char digits[SQL_PLACE_BYTES]);
 
 /* restore_flow.c */
-/* Appends what sets all that the session began with, each behind a semicolon; returns how many. */
-size_t sql_restore_put(const struct sql_session *s, struct buf *out);
+/* How much of what a statement sends back to the start was another there than the server knows;
+ * NULL: of nothing. */
+size_t sql_restore_count(const struct sql_session *s, const struct statement *st);
+/* Is there more of that, which can only be set between two exchanges? */
+bool sql_restore_is_left(const struct sql_session *s, const struct statement *st);
+/* Appends what sets that, each behind a semicolon; returns how many. */
+size_t sql_restore_put(const struct sql_session *s, const struct statement *st, struct buf *out);
 /* The same as a Query's text, which nothing is told of; NULL: there is nothing. */
-struct sql_edits *sql_restore_query(struct sql_session *s, struct buf *out);
-/* Would there be anything?  Of one name, or empty: of all. */
-bool sql_restores(const struct sql_session *s, struct slice only);
-enum { SQL_RESTORE_ENTRIES = 6 };
-/* By the extended protocol, behind an Execute. */
-void sql_restore_execute(struct sql_session *s, struct slice only);
+struct sql_edits *sql_restore_query(struct sql_session *s, const struct statement *st,
+                                    struct buf *out);
+/* By the extended protocol, behind the Execute of what was noted last: */
+void sql_restore_execute(struct sql_session *s);
+uint32_t sql_restore_entries(const struct sql_session *s); /* that it expects */
+
+/* settle_flow.c */
+/* Of what was noted last; NULL: it is not one statement. */
+const struct statement *sql_deeds_last(const struct sql_session *s);
+/* What was noted last is not. */
+void sql_deeds_take_back(struct sql_session *s);
+/* An Execute has had the rows that it asked for, and may have more. */
+void sql_deeds_suspended(struct sql_upstream *u, uint16_t note);
+
+/* portal_flow.c */
+/* What its execution will do. */
+void sql_portal_bind(struct sql_session *s, const struct pg_statement *st,
+                     const struct pg_bind *bind, struct slice body, bool whole);
+/* That which was bound last is not executed now. */
+void sql_portal_leave(struct sql_session *s);
+/* Does an Execute with this body do what was noted last? */
+bool sql_portal_is_due(struct sql_session *s, struct slice body);
+struct pg_expected sql_portal_execute(struct sql_session *s);
 
 /* prepare_flow.c */
 enum sql_words { SQL_WORDS_CLIENTS, SQL_WORDS_OTHER, SQL_WORDS_WAIT };

@@ -346,8 +346,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
             err = pg_settings_set(pool, &vectors[i], name, take(&in, head.at[2] >> 2));
         } else if (what < 0xc0) {
             err = pg_settings_drop(pool, &vectors[i], name);
-        } else if (what < 0xc4) {
-            pg_settings_drop_all(pool, &vectors[i]);
         } else {
             server.backslash_escapes = what & 1;
             go(vectors[i], vectors[j], what & 2);

@@ -152,6 +152,37 @@ class Settings(Pooled):
                    "ROLLBACK", "SHOW DateStyle", "SET ROLE other", "RESET ALL", "SHOW DateStyle", "SELECT current_user", "DISCARD ALL",
                    "SELECT current_user", "SHOW DateStyle", options=started)
 
+    def test_what_goes_back_to_the_start_within_transactions_and_pipelines(self):
+        started = {"DateStyle": "SQL, DMY", "search_path": "one", "options": "-c work_mem=3MB"}
+        self.asked("SET work_mem = '5MB'", "BEGIN", "SET LOCAL work_mem TO DEFAULT", "SHOW work_mem", "COMMIT", "SHOW work_mem",
+                   "SET enable_sort = off", "BEGIN", "SET LOCAL enable_sort TO DEFAULT", "RESET ALL", "COMMIT", "SHOW enable_sort", "SET ROLE other", "RESET ALL", "SHOW work_mem",
+                   "DO $$ BEGIN SET work_mem = '6MB'; RESET work_mem; END $$", "SHOW work_mem", "SHOW search_path", options=started)
+
+        def script(session):
+            session.ask("SET work_mem = '5MB'; SET DateStyle = German")
+            for parts in (("RESET ALL", "BEGIN ISOLATION LEVEL SERIALIZABLE, DEFERRABLE", "SHOW work_mem"), ("ROLLBACK",), ("SHOW work_mem",),
+                          ("DISCARD ALL", "SELECT 1/0"), ("SHOW DateStyle",), ("DISCARD ALL", "BEGIN", "SET work_mem = '9MB'"), ("ROLLBACK",),
+                          ("SHOW work_mem",), ("BEGIN", "DISCARD ALL"), ("ROLLBACK",), ("SET work_mem = '5MB'", "SHOW work_mem")):
+                session.run(b"".join(pg.one(part) for part in parts) + SYNC)
+        self.alone(script, options=started)
+
+    def test_portals_that_are_not_executed_in_their_order(self):
+        sets = pg.parse("other", "SET ROLE other") + pg.parse("none", "SET ROLE NONE") + pg.parse("one", "SELECT 1")
+        for script in (
+                lambda s: s.run(pg.bind("a", "other") + pg.bind("b", "none") + pg.execute("b") + pg.execute("a") + SYNC),
+                lambda s: [s.ask("BEGIN"), s.run(pg.bind("a", "other") + SYNC), s.run(pg.execute("a") + SYNC), s.ask("COMMIT")],
+                lambda s: [s.ask("BEGIN"), s.run(pg.bind("a", "other") + pg.bind("b", "one") + pg.execute("b") + pg.execute("a") + SYNC), s.ask("COMMIT")],
+                lambda s: s.run(pg.query("BEGIN") + pg.bind("a", "other") + pg.query("SET ROLE NONE") + pg.execute("a") + SYNC + pg.query("COMMIT"), 4),
+                lambda s: s.run(pg.bind("", "none") + pg.execute() + pg.query("SET ROLE other")),
+                lambda s: s.run(pg.bind("a", "other") + SYNC),
+                lambda s: [s.ask("BEGIN"), s.run(pg.parse("", "SELECT set_config(v, 'other', false) FROM (VALUES ('role'), ('my.own')) x(v)")
+                                                 + pg.bind("a") + pg.execute("a", 1) + SYNC), s.ask("COMMIT")]):
+            def whole(session, script=script):
+                session.run(sets + SYNC)
+                script(session)
+                session.ask("SELECT current_user")
+            self.alone(whole)
+
     def test_parameters_that_are_told(self):
         self.asked("SET TimeZone = 'Asia/Tokyo'", "SELECT now() - now()", "SET application_name = 'me'", "BEGIN", "SET TimeZone = 'UTC'",
                    "ROLLBACK", "RESET ALL", "SET client_encoding = 'LATIN1'", "SELECT 'größe'", "DISCARD ALL", "SELECT 1",

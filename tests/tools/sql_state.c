@@ -164,7 +164,7 @@ static void ask(const char *verb, struct slice first, struct slice second)
         found.login = slice_text(login);
         tell(ERR_NONE);
     } else if (strcmp(verb, "assign") == 0) {
-        pg_settings_put_assignment(&text, first, second);
+        pg_settings_put_assignment(&text, first, second, false);
         put_text(&text);
     } else if (strcmp(verb, "traits") == 0) {
         printf("%u\n", pg_settings_traits(first));

@@ -302,15 +302,16 @@ static void a_list_stays_a_list(void)
 
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
         buf_clear(&out);
-        pg_settings_put_assignment(&out, slice_text("search_path"), slice_text(CASES[i].value));
+        pg_settings_put_assignment(&out, slice_text("search_path"), slice_text(CASES[i].value),
+                                   false);
         CHECK_BYTES(buf_all(&out), slice_text(CASES[i].sql));
     }
     buf_clear(&out);
-    pg_settings_put_assignment(&out, slice_text("datestyle"), slice_text("iso, dmy"));
+    pg_settings_put_assignment(&out, slice_text("datestyle"), slice_text("iso, dmy"), false);
     CHECK_BYTES(buf_all(&out), slice_text("SET datestyle TO 'iso, dmy'"));
     buf_clear(&out);
-    pg_settings_put_assignment(&out, slice_text("a\"; drop.b"), slice_text("x"));
-    CHECK_BYTES(buf_all(&out), slice_text("SET \"a\"\"; drop\".\"b\" TO 'x'"));
+    pg_settings_put_assignment(&out, slice_text("a\"; drop.b"), slice_text("x"), true);
+    CHECK_BYTES(buf_all(&out), slice_text("SET LOCAL \"a\"\"; drop\".\"b\" TO 'x'"));
     buf_fini(&out);
 }
 
