@@ -503,11 +503,33 @@ static enum folder_outcome begin_copy(struct folder_exchange *x)
                                   (unsigned)number, &x->reader, from, len, &x->put);
 }
 
+static bool replaces(const struct folder_exchange *x, const char *directive)
+{
+    return slice_is_word(folder_field(x, directive), "REPLACE");
+}
+
+/* Fields and tags are each the source's, or those that the request has. */
+static void choose_pairs(struct folder_exchange *x, struct folder_commit *commit)
+{
+    bool own_fields = replaces(x, "x-amz-metadata-directive");
+    bool own_tags = replaces(x, "x-amz-tagging-directive");
+    const struct folder_object *source = &x->reader.object;
+    struct folder_pair *chosen = arena_new(&x->arena, FOLDER_PAIRS * sizeof(*chosen)), *own;
+    size_t own_count = folder_pairs(x, &own), count = 0;
+
+    for (size_t i = 0; i < own_count; i++)
+        if (own[i].kind == FOLDER_TAG ? own_tags : own_fields)
+            chosen[count++] = own[i];
+    for (size_t i = 0; i < source->pair_count && count < FOLDER_PAIRS; i++)
+        if (source->pairs[i].kind == FOLDER_TAG ? !own_tags : !own_fields)
+            chosen[count++] = source->pairs[i];
+    commit->pairs = chosen;
+    commit->pair_count = count;
+}
+
 void folder_do_copy(struct folder_exchange *x)
 {
-    bool replaces = slice_is_word(folder_field(x, "x-amz-metadata-directive"), "REPLACE");
     struct folder_commit commit = { .size = FOLDER_SIZE_UNKNOWN };
-    struct folder_pair *pairs;
     enum folder_outcome outcome =
         folder_get(x->folder, x->ask.source.bucket, x->ask.source.key, &x->reader);
 
@@ -520,13 +542,8 @@ void folder_do_copy(struct folder_exchange *x)
         folder_answer_error(x, outcome);
         return;
     }
-    if (x->ask.op == S3_OP_COPY_OBJECT && !replaces) {
-        commit.pairs = x->reader.object.pairs;
-        commit.pair_count = x->reader.object.pair_count;
-    } else if (x->ask.op == S3_OP_COPY_OBJECT) {
-        commit.pair_count = folder_pairs(x, &pairs);
-        commit.pairs = pairs;
-    }
+    if (x->ask.op == S3_OP_COPY_OBJECT)
+        choose_pairs(x, &commit);
     folder_drive(x, &commit,
                  x->ask.op == S3_OP_COPY_OBJECT ? "CopyObjectResult" : "CopyPartResult");
 }

@@ -6,6 +6,7 @@
 #include "proxy/blob/blob_flow.h"
 #include "proxy/wire/http1_write.h"
 #include "proxy/wire/s3_reply_xml.h"
+#include "proxy/wire/s3_request_xml.h"
 #include "proxy/wire/s3_write.h"
 #include "shard/list_token.h"
 
@@ -15,12 +16,13 @@ struct copy_deed {
     struct blob_request *request;
     struct blob_shard *from, *to;
     struct upload_token token; /* of parts */
-    struct blob_fan *fan;      /* within one shard */
+    struct blob_fan *fan;      /* within one shard; of its tags, otherwise */
     struct blob_call get, put; /* from one to another */
     struct slice etag;         /* in the arena */
     struct blob_gathered refusal;
     uint64_t length;
-    struct buf early; /* of the source, before the destination wants it */
+    struct buf early;              /* of the source, before the destination wants it */
+    struct blob_field *put_fields; /* in the arena, with room for the tags */
     bool get_failed, put_wants;
 };
 
@@ -129,12 +131,18 @@ static bool replaces(const struct blob_request *r)
                          "REPLACE");
 }
 
+static bool replaces_tags(const struct blob_request *r)
+{
+    return slice_is_word(http1_value(&r->http.head, HTTP1_NAME_X_AMZ_TAGGING_DIRECTIVE), "REPLACE");
+}
+
 /* Fields of the request that say how to copy mean nothing to a put. */
-static bool is_of_copies(struct slice name)
+static bool is_of_copies(const struct blob_request *r, struct slice name)
 {
     return slice_starts(name, slice_text("x-amz-copy-source")) ||
            slice_is_text(name, "x-amz-metadata-directive") ||
-           slice_is_text(name, "x-amz-tagging-directive");
+           slice_is_text(name, "x-amz-tagging-directive") ||
+           (slice_is_text(name, "x-amz-tagging") && !replaces_tags(r));
 }
 
 static void fill_put_fields(struct copy_deed *deed)
@@ -148,19 +156,107 @@ static void fill_put_fields(struct copy_deed *deed)
 
     blob_ask_fields(r, &said);
     fields = arena_new(&r->arena,
-                       (said.field_count + source->field_count + 1) * sizeof(struct blob_field));
+                       (said.field_count + source->field_count + 2) * sizeof(struct blob_field));
     for (size_t i = 0; i < said.field_count; i++)
-        if (!is_of_copies(said.fields[i].name) && !(takes_source && is_copied(said.fields[i].name)))
+        if (!is_of_copies(r, said.fields[i].name) &&
+            !(takes_source && is_copied(said.fields[i].name)))
             fields[count++] = said.fields[i];
     for (size_t i = 0; i < source->field_count && takes_source; i++)
         if (is_copied(source->fields[i].name))
             fields[count++] = (struct blob_field){ arena_copy(&r->arena, source->fields[i].name),
                                                    arena_copy(&r->arena, source->fields[i].value) };
+    deed->put_fields = fields;
     deed->put.ask.fields = fields;
     deed->put.ask.field_count = count;
 }
 
 static const struct blob_events PUT_EVENTS;
+
+static void start_put(struct copy_deed *deed)
+{
+    blob_call_start(&deed->put, deed->to, &PUT_EVENTS);
+}
+
+/* ---- from one to another: its tags ---- */
+
+/* They are told in a document of their own; that of the source says only how many there are. */
+static bool has_tags(const struct copy_deed *deed)
+{
+    const struct blob_answer *source = &deed->get.answer;
+
+    if (deed->request->op.op != S3_OP_COPY_OBJECT || replaces_tags(deed->request))
+        return false;
+    for (size_t i = 0; i < source->field_count; i++)
+        if (slice_is_word(source->fields[i].name, "x-amz-tagging-count"))
+            return !slice_is_text(source->fields[i].value, "0");
+    return false;
+}
+
+static enum err read_tags(struct blob_request *r, struct slice document, struct slice *tags)
+{
+    struct s3_request_xml xml;
+    struct buf text = { 0 };
+    enum err err;
+
+    s3_request_xml_open(&xml, S3_REQUEST_TAGGING, &r->arena);
+    err = s3_request_xml_feed(&xml, document);
+    if (err == ERR_NONE)
+        err = s3_request_xml_end(&xml);
+    if (err == ERR_NONE)
+        s3_write_tags_query(&text, xml.tags, xml.tag_count);
+    s3_request_xml_fini(&xml);
+    *tags = arena_copy(&r->arena, buf_all(&text));
+    buf_fini(&text);
+    return err;
+}
+
+static void tags_came(struct blob_fan *fan)
+{
+    struct blob_request *r = fan->request;
+    struct copy_deed *deed = r->state;
+    struct slice tags;
+    enum err err;
+
+    if (fan->parts[0].err != ERR_NONE || fan->parts[0].status >= 300) {
+        blob_call_abort(&deed->get);
+        (void)blob_fan_refuses(fan);
+        return;
+    }
+    err = read_tags(r, buf_all(&fan->parts[0].answer.body), &tags);
+    if (err != ERR_NONE) {
+        blob_refuse_with(r, S3_INTERNAL_ERROR);
+        return;
+    }
+    blob_fan_free(fan);
+    deed->fan = NULL;
+    if (tags.len > 0)
+        deed->put_fields[deed->put.ask.field_count++] =
+            (struct blob_field){ slice_text("x-amz-tagging"), tags };
+    start_put(deed);
+}
+
+static void ask_tags(struct copy_deed *deed)
+{
+    struct blob_request *r = deed->request;
+    const struct blob_ask *get = &deed->get.ask;
+    struct blob_param *params = arena_new(&r->arena, 2 * sizeof(*params));
+    struct blob_ask *ask;
+
+    params[0] = (struct blob_param){ .name = slice_text("tagging") };
+    if (get->param_count > 0)
+        params[1] = get->params[0]; /* the version */
+    deed->fan = blob_fan_new(r, 1, tags_came);
+    deed->fan->parts[0].shard = deed->from;
+    ask = &deed->fan->parts[0].call.ask;
+    *ask = (struct blob_ask){ .op = S3_OP_GET_TAGGING,
+                              .bucket = get->bucket,
+                              .key = get->key,
+                              .params = params,
+                              .param_count = 1 + get->param_count };
+    blob_fan_start(deed->fan);
+}
+
+/* ---- from one to another: the source's head ---- */
 
 static void begin_put(struct copy_deed *deed)
 {
@@ -180,7 +276,10 @@ static void begin_put(struct copy_deed *deed)
     fill_put_fields(deed);
     deed->put.owner = deed;
     blob_call_hold(&deed->get, true); /* until the other takes something */
-    blob_call_start(&deed->put, deed->to, &PUT_EVENTS);
+    if (has_tags(deed))
+        ask_tags(deed);
+    else
+        start_put(deed);
 }
 
 static void on_get_head(struct blob_call *c)

@@ -194,12 +194,8 @@ static enum s3_error read_tags(struct arena *arena, struct slice xml, struct sli
     if (err != ERR_NONE)
         s3_fault_say(fault, s3_error_of_code(slice_text(body.refusal.code)), "%s",
                      body.refusal.message);
-    for (size_t i = 0; i < body.tag_count && err == ERR_NONE; i++) {
-        buf_text(&text, i > 0 ? "&" : "");
-        uri_put_encoded(&text, body.tags[i].key, URI_KEEP_UNRESERVED);
-        buf_text(&text, "=");
-        uri_put_encoded(&text, body.tags[i].value, URI_KEEP_UNRESERVED);
-    }
+    else
+        s3_write_tags_query(&text, body.tags, body.tag_count);
     s3_request_xml_fini(&body);
     *out = arena_copy(arena, buf_all(&text));
     buf_fini(&text);

@@ -2,6 +2,8 @@
  * when an element opens and closes. */
 #include "proxy/wire/s3_request_xml.h"
 
+#include "proxy/wire/uri.h"
+
 enum {
     SMALL_BODY_BYTES = 64 * 1024,
     DELETE_BODY_BYTES = 2 * 1024 * 1024,
@@ -411,4 +413,14 @@ enum err s3_request_xml_end(struct s3_request_xml *body)
 void s3_request_xml_fini(struct s3_request_xml *body)
 {
     s3_xml_free(&body->xml);
+}
+
+void s3_write_tags_query(struct buf *out, const struct s3_tag *tags, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        buf_text(out, i > 0 ? "&" : "");
+        uri_put_encoded(out, tags[i].key, URI_KEEP_UNRESERVED);
+        buf_text(out, "=");
+        uri_put_encoded(out, tags[i].value, URI_KEEP_UNRESERVED);
+    }
 }

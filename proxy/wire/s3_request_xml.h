@@ -86,6 +86,9 @@ enum err s3_request_xml_feed(struct s3_request_xml *body, struct slice in) MUST_
 enum err s3_request_xml_end(struct s3_request_xml *body) MUST_CHECK;
 void s3_request_xml_fini(struct s3_request_xml *body);
 
+/* Tags as x-amz-tagging has them: "a=1&b=2". */
+void s3_write_tags_query(struct buf *out, const struct s3_tag *tags, size_t count);
+
 /* The body of a request to a store; the arrays may be parts of those read. */
 void s3_write_delete(struct buf *out, const struct s3_delete_key *keys, const size_t *which,
                      size_t count);

@@ -91,6 +91,28 @@ class Attributes(Case):
         self.assertEqual(caught.exception.response["Error"]["Code"], "NoSuchKey")
 
 
+class CopiesOfTags(Case):
+    """Between shards as within one: the source's tags, unless others are said."""
+
+    def test_a_copy_has_its_sources_tags_wherever_it_lies(self):
+        s3 = s3_client(Sheaf(self, blob_pool([folder_url(self, sync="never") for _ in range(3)])).target("mail"))
+        s3.create_bucket(Bucket="bucket")
+
+        def tags(key):
+            return {each["Key"]: each["Value"] for each in s3.get_object_tagging(Bucket="bucket", Key=key)["TagSet"]}
+
+        for body in (b"some", b""):
+            s3.put_object(Bucket="bucket", Key="source", Body=body, Tagging="a%20b=1%262&c=")
+            for n in range(12):
+                s3.copy_object(Bucket="bucket", Key=f"copy/{n}", CopySource="bucket/source", Tagging="not=meant")
+                self.assertEqual(tags(f"copy/{n}"), {"a b": "1&2", "c": ""})
+                self.assertEqual(s3.get_object(Bucket="bucket", Key=f"copy/{n}")["Body"].read(), body)
+                s3.copy_object(Bucket="bucket", Key=f"copy/{n}", CopySource="bucket/source", TaggingDirective="REPLACE", Tagging="d=3")
+                self.assertEqual(tags(f"copy/{n}"), {"d": "3"})
+                s3.copy_object(Bucket="bucket", Key=f"copy/{n}", CopySource="bucket/source", TaggingDirective="REPLACE")
+                self.assertEqual(tags(f"copy/{n}"), {})
+
+
 class Sweeps(Case):
     def test_what_dead_processes_left_is_removed_at_the_start(self):
         url = folder_url(self)
