@@ -43,13 +43,6 @@ static void ram_close(struct store **where)
     free(s);
 }
 
-/* What is too much now goes when the next one is put. */
-static void ram_resize(struct store *s, const struct store_settings *settings)
-{
-    s->bytes_most = settings->bytes_most;
-    s->evicts = settings->evicts;
-}
-
 static struct store_table *table_of(struct store *s, uint32_t database)
 {
     static struct store_table none; /* stays empty: nothing is ever put into it */
@@ -127,6 +120,18 @@ static bool make_room(struct store *s, uint64_t more, const struct store_entry *
         if (!s->evicts || !evict_one(s, spared))
             return false;
     return true;
+}
+
+/* A little at a time; what does not wait for that is made room for when it is put. */
+static void ram_resize(struct store *s, const struct store_settings *settings)
+{
+    enum { AT_ONCE = 4096 };
+
+    s->bytes_most = settings->bytes_most;
+    s->evicts = settings->evicts;
+    for (int i = 0; i < AT_ONCE && s->evicts && bytes_of(s) > s->bytes_most; i++)
+        if (!evict_one(s, NULL))
+            return;
 }
 
 static void have_table(struct store *s, uint32_t database)

@@ -85,7 +85,8 @@ struct store_engine {
                     const struct store_value *value);
     /* ERR_NOT_FOUND. */
     enum err (*drop)(struct store *store, const struct store_key *key);
-    /* From now on it may hold less or more, or evict; NULL: as it was opened, so it is. */
+    /* From now on it may hold less or more, or evict; called again it goes on with what is too
+     * much.  NULL: as it was opened, so it is. */
     void (*resize)(struct store *store, const struct store_settings *settings);
     /* All keys of a database from *place on, in the order of places; then *place is where to go
      * on, 0 if that was the last.  Looks at `most` groups of keys, however few keys they hold. */

@@ -58,6 +58,8 @@ static void sweep(struct store_home *home)
     struct verbs *v = &home->verbs;
     uint64_t looked_at, found;
 
+    if (home->engine->resize != NULL)
+        home->engine->resize(v->store, &home->settings);
     v->now_ms = clock_wall_us() / 1000;
     for (int i = 0; i < SWEEP_MOST; i++) {
         found = v->expired;
