@@ -134,16 +134,16 @@ static void sample(struct memory_side *side, const struct memory_operation *op)
 void memory_classes_note(struct memory_side *side, struct memory_request *r,
                          const struct memory_operation *op)
 {
-    struct class_row *row =
-        side->class_rows[op->class == NULL ? side->settings->class_count
-                                           : (size_t)(op->class - side->classes)];
+    if (op->class != NULL) {
+        struct class_row *row = side->class_rows[op->class - side->classes];
 
-    r->class_row = row;
-    counter_add(&row->requests, 1);
-    counter_add(&row->writes, op->is_write);
-    counter_add(&row->refused, op->is_against_class);
-    counter_add(&row->cache_hits, op->cache == MEMORY_CACHE_HIT);
-    counter_add(&row->cache_misses, op->cache == MEMORY_CACHE_MISS);
+        r->class_row = row;
+        counter_add(&row->requests, 1);
+        counter_add(&row->writes, op->is_write);
+        counter_add(&row->refused, op->is_against_class);
+        counter_add(&row->cache_hits, op->cache == MEMORY_CACHE_HIT);
+        counter_add(&row->cache_misses, op->cache == MEMORY_CACHE_MISS);
+    }
     if (--side->watch.left == 0)
         sample(side, op);
 }

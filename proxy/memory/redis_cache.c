@@ -103,7 +103,7 @@ static void merge_fill(struct memory_merge *m)
         return;
     }
     if (!read_exec(m->parts[0].reply, &value, &left)) {
-        if (!redis_merge_has_shard(m, 0)) {
+        if (m->site->generation != fill->generation || !redis_merge_has_shard(m, 0)) {
             redis_merge_out_of_step(m);
             return;
         }

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-# not under tsan: what is shared by workers has tests of its own below
+# not under tsan: what workers share here is atomic counters, and a lock around each list of hot keys
 """Classes of keys: what they allow, where their keys go, and what is told of them."""
 import json
 import struct
 import subprocess
+import threading
 import time
 
 from lib import *
@@ -592,6 +593,30 @@ class Caches(Case):
         self.assertFalse(kept[0])
         self.assertTrue(all(kept[1:30]), kept)
         self.assertFalse(any(kept[100:]), kept)
+
+    def test_nobody_reads_what_was_overwritten_before_he_asked(self):
+        acknowledged, ended, failures = [0], threading.Event(), []
+
+        def read(session):
+            while not ended.is_set():
+                least = acknowledged[0]
+                value = int(session.ask("GET", "h:n") or 0)
+                if value < least:
+                    failures.append((value, least))
+
+        readers = [threading.Thread(target=read, args=(session,)) for session in self.sessions[1:5]]
+        for reader in readers:
+            reader.start()
+        try:
+            for _ in range(400):
+                acknowledged[0] = self.sessions[0].ask("INCR", "h:n")
+                self.assertEqual(int(self.sessions[0].ask("GET", "h:n")), acknowledged[0])
+        finally:
+            ended.set()
+            for reader in readers:
+                reader.join()
+        self.assertEqual(failures, [])
+        self.assertGreater(self.totals("kept")["cache_hits"], 0)
 
     def test_memcached_clients(self):
         sessions = [MemcachedSession(target_of(self.sheaf, "cache")) for _ in range(8)]
