@@ -136,9 +136,7 @@ bool redis_class_admits(struct redis_call *call, const struct redis_keys *keys)
         }
         has_ttl = has_ttl || class->settings->ttl_ms > 0;
     }
-    if (has_ttl && changes(call))
-        redis_class_limit(call, keys);
-    return true;
+    return !has_ttl || !changes(call) || redis_class_limit(call, keys);
 }
 
 bool redis_class_keeps_any(const struct memory_site *site)

@@ -19,8 +19,8 @@ static inline bool redis_class_is_plain(const struct memory_class *class,
  * whose class it is. */
 bool redis_class_admits(struct redis_call *call, const struct redis_keys *keys);
 /* After that, of a command that may change something: what it says of its keys' lives is limited,
- * and what must follow it found. */
-void redis_class_limit(struct redis_call *call, const struct redis_keys *keys);
+ * and what must follow it found.  False: answered with an error. */
+bool redis_class_limit(struct redis_call *call, const struct redis_keys *keys);
 /* What must follow a command that leaves_no_end, for some of its keys. */
 struct redis_ends redis_class_ends(struct redis_call *call, const uint32_t *places, size_t count);
 /* May the command, which names no keys, change any whose values workers keep? */

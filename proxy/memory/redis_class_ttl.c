@@ -266,7 +266,22 @@ struct redis_ends redis_class_ends(struct redis_call *call, const uint32_t *plac
     return ends;
 }
 
-void redis_class_limit(struct redis_call *call, const struct redis_keys *keys)
+/* memcached can't be told what follows a command, and keys may not live on without an end. */
+static bool may_follow(struct redis_call *call)
+{
+    const char *protocol = call->site->pool->base.endpoints[0]->protocol;
+
+    if (call->ends.count == 0 || protocol == NULL || strcmp(protocol, "memcached") != 0)
+        return true;
+    redis_error(call,
+                "ERR '%s' can't be served over memcached for keys of a class with a ttl: it does "
+                "not say how long they live",
+                call->cmd->name);
+    call->op->is_against_class = true;
+    return false;
+}
+
+bool redis_class_limit(struct redis_call *call, const struct redis_keys *keys)
 {
     const struct key_class *c = call->op->class == NULL ? NULL : call->op->class->settings;
     bool says_itself = false;
@@ -276,4 +291,5 @@ void redis_class_limit(struct redis_call *call, const struct redis_keys *keys)
     call->leaves_no_end = !says_itself && may_leave_no_end(call);
     if (call->leaves_no_end)
         call->ends = redis_class_ends(call, keys->at, keys->count);
+    return may_follow(call);
 }

@@ -151,16 +151,6 @@ static void plan_kind(struct redis_call *call)
     }
 }
 
-/* What changes keys without naming them may have changed any. */
-static void plan_and_mark(struct redis_call *call)
-{
-    struct memory_operation *op = call->op;
-
-    plan_kind(call);
-    if (op->way == MEMORY_PARTS && op->key.at == NULL && redis_class_may_change_any(call))
-        op->touches_all = true;
-}
-
 void redis_plan_checked(struct redis_call *call)
 {
     struct memory_operation *op = call->op;
@@ -175,7 +165,10 @@ void redis_plan_checked(struct redis_call *call)
     else if (redis_transaction_queues(call))
         redis_transaction_queue(call);
     else
-        plan_and_mark(call);
+        plan_kind(call);
+    /* What changes keys without naming them may have changed any. */
+    if (op->way == MEMORY_PARTS && op->key.at == NULL && redis_class_may_change_any(call))
+        op->touches_all = true;
 }
 
 /* CLIENT REPLY ON is heard even where it should have been skipped; RESET is not. */
