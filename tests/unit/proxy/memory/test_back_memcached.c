@@ -1,48 +1,8 @@
 /* How an upstream to memcached is made ready, and what its replies are. */
+#define HELLO_BACK memory_back_memcached
+
 #include "health/reason.h"
-#include "proxy/memory/memory.h"
-#include "tests/unit/check.h"
-
-extern const struct memory_back memory_back_memcached;
-
-static struct endpoint_settings endpoint;
-static struct memory_hello greeting;
-static struct buf question, why;
-
-static enum err step(const char *reply)
-{
-    buf_clear(&question);
-    buf_clear(&why);
-    return memory_back_memcached.hello(&greeting, slice_text(reply), &question, &why);
-}
-
-#define CHECK_STEP(reply, expected)                                                                \
-    do {                                                                                           \
-        CHECK_INT(step(reply), ERR_NONE);                                                          \
-        CHECK_BYTES(buf_all(&question), slice_text(expected));                                     \
-    } while (0)
-
-#define CHECK_REFUSED(reply, err, text)                                                            \
-    do {                                                                                           \
-        CHECK_INT(step(reply), err);                                                               \
-        CHECK_BYTES(buf_all(&why), slice_text(text));                                              \
-    } while (0)
-
-static void begin(bool with_stamp)
-{
-    endpoint = (struct endpoint_settings){ .name = "10.0.0.1:11211" };
-    greeting = (struct memory_hello){ .endpoint = &endpoint };
-    if (with_stamp) {
-        greeting.stamp_key = bytes("S");
-        greeting.stamp = bytes("mine");
-    }
-}
-
-static void end(void)
-{
-    buf_fini(&question);
-    buf_fini(&why);
-}
+#include "tests/unit/proxy/memory/hello_stage.h"
 
 static void the_plainest_upstream_is_only_asked_for_its_version(void)
 {

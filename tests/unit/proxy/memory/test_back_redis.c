@@ -1,49 +1,10 @@
 /* How an upstream is made ready, and what its replies are. */
+#define HELLO_BACK memory_back_redis
+
 #include "health/reason.h"
-#include "tests/unit/proxy/memory/redis_stage.h"
-
-extern const struct memory_back memory_back_redis;
-
-static struct endpoint_settings endpoint;
-static struct memory_hello greeting;
-static struct buf question, why;
-
-static enum err step(const char *reply)
-{
-    buf_clear(&question);
-    buf_clear(&why);
-    return memory_back_redis.hello(&greeting, slice_text(reply), &question, &why);
-}
-
-#define CHECK_STEP(reply, expected)                                                                \
-    do {                                                                                           \
-        CHECK_INT(step(reply), ERR_NONE);                                                          \
-        CHECK_BYTES(buf_all(&question), slice_text(expected));                                     \
-    } while (0)
-
-#define CHECK_REFUSED(reply, err, text)                                                            \
-    do {                                                                                           \
-        CHECK_INT(step(reply), err);                                                               \
-        CHECK_BYTES(buf_all(&why), slice_text(text));                                              \
-    } while (0)
+#include "tests/unit/proxy/memory/hello_stage.h"
 
 #define GET_STAMP "*2\r\n$3\r\nGET\r\n$1\r\nS\r\n"
-
-static void begin(bool with_stamp)
-{
-    endpoint = (struct endpoint_settings){ .name = "10.0.0.1:6379" };
-    greeting = (struct memory_hello){ .endpoint = &endpoint, .version = 2 };
-    if (with_stamp) {
-        greeting.stamp_key = bytes("S");
-        greeting.stamp = bytes("mine");
-    }
-}
-
-static void end(void)
-{
-    buf_fini(&question);
-    buf_fini(&why);
-}
 
 static void the_plainest_upstream_is_only_pinged(void)
 {
