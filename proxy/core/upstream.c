@@ -235,12 +235,13 @@ static bool may_pass(const struct upstream *u)
 
 static enum err pass(struct upstream *u)
 {
+    enum { ROOM_PART = 8 }; /* small pieces take several times their length of a socket's room */
     struct session *s = u->pass_to;
     uint64_t most = s->limits->max_bytes / 4; /* it may have to be kept */
     size_t taken = 0;
 
     if (u->spares) {
-        size_t room = conn_room(&s->conn);
+        size_t room = conn_room(&s->conn) / ROOM_PART;
 
         most = room > UPSTREAM_PASS_BYTES ? room : UPSTREAM_PASS_BYTES;
     }
