@@ -24,8 +24,8 @@ static void sections_that_are_wrong_are_named(void)
           "t.ini:7: unknown option \"mode\" in [sql main]; it belongs to the URL of a listener, "
           "behind a \"?\"\n"
           "t.ini:8: unknown option \"workers\" in [sql main]; it belongs to [proxy]\n" },
-        { "[memory a]\nlisten = redis://127.0.0.1\nshard = postgresql://h\npooling = session\n",
-          "t.ini:3: shard: unknown scheme \"postgresql\"; it belongs to a pool, [sql NAME]\n"
+        { "[memory a]\nlisten = redis://127.0.0.1\nshard = s3://h/b\npooling = session\n",
+          "t.ini:3: shard: unknown scheme \"s3\"; it belongs to a pool, [blob NAME]\n"
           "t.ini:4: unknown option \"pooling\" in [memory a]; it belongs to a pool, [sql NAME]\n" },
         { 0 },
     };
