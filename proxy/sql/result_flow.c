@@ -237,6 +237,8 @@ void sql_result_reword(const struct pg_expected *whose, struct pg_report *report
         .severity_shown = report->severity_shown,
         .sqlstate = slice_text("0A000"),
         .message = slice_text("cached plan must not change result type"),
+        .file = slice_text("plancache.c"),
+        .routine = slice_text("RevalidateCachedQuery"), /* by which drivers know what to do */
     };
 }
 

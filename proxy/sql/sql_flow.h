@@ -766,8 +766,7 @@ const char *sql_local_column(const struct sql_class *c);
 bool sql_local_set(struct sql_session *s, struct slice name, struct slice value, bool is_default);
 
 /* local_messages_flow.c */
-/* False: it is not, for sure. */
-bool sql_local_may_be(struct slice text);
+bool sql_local_may_be(struct slice text); /* false: it is not, for sure */
 /* Of nothing but what sql_local_is(), and Sync. */
 void sql_local_answer_messages(struct sql_session *s, struct slice exchange);
 

@@ -59,6 +59,9 @@ class Jdbc(Case):
     def test_roles_and_query_modes(self):
         self.tells("roles")
 
+    def test_savepoints_around_each_statement(self):
+        self.tells("autosave")
+
 
 if __name__ == "__main__":
     main()

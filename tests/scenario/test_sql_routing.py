@@ -274,6 +274,17 @@ class Transactions(Routed):
         self.in_transaction("BEGIN READ ONLY", "primary", "SELECT count(*) FROM t", session=session)
         self.assertEqual(self.went(session, "SELECT count(*) FROM t")[0], "primary")
 
+    def test_users_whose_transactions_are_serializable_or_only_read(self):
+        """By ALTER ROLE, of which a client says nothing."""
+        self.primary.sql("DROP ROLE IF EXISTS strict; CREATE ROLE strict LOGIN PASSWORD 'strict' IN ROLE app;"
+                         "ALTER ROLE strict SET default_transaction_isolation = serializable")
+        self.caught_up()
+        with self.session(user="strict", password="strict") as session:
+            for _ in range(3):
+                self.assertEqual(session.ask("SELECT count(*) FROM t").errors, [])
+                self.assertEqual(session.run(pg.one("SELECT count(*) FROM t") + pg.sync()).errors, [])
+            self.assertEqual([session.ask(text).errors for text in ("BEGIN", "SELECT count(*) FROM t", "COMMIT")], [[]] * 3)
+
     def test_what_a_transaction_that_only_reads_must_not_do(self):
         session = self.session()
         for sql in ("INSERT INTO t (v) VALUES ('x')", "SELECT nextval('sq')", "CREATE TABLE x (a int)", "SELECT * FROM t FOR UPDATE", "SELECT writes()"):

@@ -251,6 +251,41 @@ public final class JdbcStory {
         }
     }
 
+    /** A savepoint around each statement: a transaction goes on after one that failed. */
+    private void autosave() throws SQLException {
+        for (String how : new String[] {"always", "conservative"}) {
+            table();
+            try (Connection saved = connect("?autosave=" + how); PreparedStatement all = saved.prepareStatement("SELECT * FROM jdbc")) {
+                saved.setAutoCommit(false);
+                for (int n = 0; n < 8; n++) {
+                    try (Statement statement = saved.createStatement()) {
+                        statement.execute("INSERT INTO jdbc (v) VALUES ('x')");
+                    }
+                    try (PreparedStatement wrong = saved.prepareStatement("SELECT 1 / ?::int")) {
+                        wrong.setInt(1, 0);
+                        wrong.executeQuery();
+                        throw new AssertionError("it did not fail");
+                    } catch (SQLException error) {
+                        same(error.getSQLState(), "22012");
+                    }
+                    if (how.equals("conservative")) { // it is for plans alone
+                        saved.rollback();
+                    }
+                    try (ResultSet rows = all.executeQuery()) {
+                        same(rows.next(), how.equals("always"));
+                    }
+                }
+                saved.commit();
+                run("ALTER TABLE jdbc ADD w int DEFAULT 7"); // what is prepared has another result now
+                try (ResultSet rows = all.executeQuery()) {
+                    same(rows.getMetaData().getColumnCount(), 3);
+                }
+                saved.commit();
+            }
+            same(number("SELECT count(*) FROM jdbc"), how.equals("always") ? 8L : 0L);
+        }
+    }
+
     private void tell(String name) throws Exception {
         switch (name) {
             case "prepared": prepared(); break;
@@ -265,6 +300,7 @@ public final class JdbcStory {
             case "notifications": notifications(); break;
             case "metadata": metadata(); break;
             case "roles": roles(); break;
+            case "autosave": autosave(); break;
             default: throw new AssertionError("no story " + name);
         }
     }
