@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proxy/memory/memory.h"
+#include "proxy/memory/value_cache.h"
 
 enum { STAGE_SHARDS = 3, STAGE_MOST_ROUNDS = 8, STAGE_ROOM = 20 };
 
@@ -41,7 +42,8 @@ static inline void stage_answer_part(struct stage *s, struct memory_part *part, 
     struct buf all = { 0 };
 
     part->failed = s->replies.len > 0 && s->replies.at[0] == '!';
-    for (uint32_t i = 0; i < (part->failed ? 1 : part->replies); i++)
+    must(part->unheard < part->replies);
+    for (uint32_t i = 0; i < (part->failed ? 1 : part->replies - part->unheard); i++)
         buf_slice(&all, stage_next_reply(s));
     part->reply = arena_copy(arena, buf_all(&all));
     buf_fini(&all);
@@ -63,7 +65,7 @@ static inline void stage_carry_out(struct stage *s, struct memory_site *site,
 
     for (int round = 0; round < STAGE_MOST_ROUNDS; round++) {
         for (uint32_t i = 0; i < m.part_count; i++) {
-            must(m.parts[i].shard < STAGE_SHARDS && m.parts[i].replies > 0);
+            must(m.parts[i].shard < memory_site_shards(site) && m.parts[i].replies > 0);
             s->check_part(&m.parts[i]);
             stage_answer_part(s, &m.parts[i], op->arena);
         }
@@ -89,7 +91,7 @@ static inline void stage_serve(struct stage *s, struct memory_site *site,
         size_t need = 0;
 
         buf_clear(&answer);
-        site->now_us += 10000000;
+        site->now_us += in.at[in.len - 1] % 2 == 0 ? 10000000 : 1000;
         parse = s->front->parse(site, state, in, &op, &need, &last_words);
         if (parse == PARSE_DONE) {
             s->front->plan(site, state, &op);
@@ -125,6 +127,51 @@ static inline struct shard_map *stage_map(void)
     return map;
 }
 
+enum { STAGE_CLASSES = 5 };
+
+/* Keys with a life, kept in the worker, on other shards, and not allowed, by their first letter. */
+static inline void stage_begin_classes(struct memory_site *site, struct memory_pool *pool)
+{
+    static const struct key_class settings[STAGE_CLASSES] = {
+        { .name = "b", .ttl_ms = 100000, .max_ttl_ms = 1000000 },
+        { .name = "c", .cache_ms = 3600000 },
+        { .name = "d" },
+        { .name = "e", .access = KEY_ACCESS_READ_ONLY },
+        { .name = "f", .ttl_ms = 1, .max_value_bytes = 3 },
+    };
+    static const struct key_class *list[STAGE_CLASSES];
+    static struct memory_class classes[STAGE_CLASSES];
+    static struct memory_home home;
+    struct key_rule rules[STAGE_CLASSES];
+
+    for (uint32_t i = 0; i < STAGE_CLASSES; i++) {
+        uint8_t letter = (uint8_t)settings[i].name[0];
+
+        rules[i] = (struct key_rule){
+            .kind = KEY_RULE_FIRST_BYTE, .low = letter, .high = letter, .answer = i
+        };
+        list[i] = classes[i].settings = &settings[i];
+    }
+    home = (struct memory_home){ pool, site->map, STAGE_SHARDS };
+    classes[1].cache = value_cache_new(4096);
+    classes[2].home = &home;
+    site->sorter = key_classes_new(rules, STAGE_CLASSES);
+    site->classes = classes;
+    site->homes = &home;
+    site->home_count = 1;
+    pool->classes = list;
+    pool->class_count = STAGE_CLASSES;
+}
+
+static inline void stage_end_classes(struct memory_site *site)
+{
+    struct value_cache *cache = site->classes[1].cache;
+    struct key_classes *sorter = (struct key_classes *)site->sorter;
+
+    value_cache_free(&cache);
+    key_classes_free(&sorter);
+}
+
 static inline int stage_run(struct stage *s, struct slice input)
 {
     static struct endpoint_settings endpoints[STAGE_SHARDS];
@@ -150,12 +197,14 @@ static inline int stage_run(struct stage *s, struct slice input)
     struct memory_state *state = calloc(1, s->front->state_size);
 
     must(state != NULL);
+    stage_begin_classes(&site, &pool);
     site.shared = s->front->shared_new(&pool);
     s->replies = border == NULL ? slice_of("", 0) : slice_from(input, in.len + s->border.len);
     s->front->begin(&site, state);
     stage_serve(s, &site, state, in);
     s->front->end(state);
     s->front->shared_free(site.shared);
+    stage_end_classes(&site);
     free(state);
     return 0;
 }
