@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "proxy/base/mem.h"
+#include "proxy/blob/back_s3.h"
 #include "proxy/blob/blob_flow.h"
 #include "proxy/wire/http1_write.h"
 #include "proxy/wire/s3_reply_xml.h"
@@ -15,9 +16,22 @@ enum bucket_step {
     BUCKET_DELETES,
 };
 
+enum { BUCKET_PAGES = 100 }; /* of a list of buckets: a thousand each */
+
+struct bucket_names {
+    struct blob_request *request;
+    struct slice strip;     /* what a shard's own names for them begin with */
+    struct slice prefix;    /* that the client wants them to have */
+    struct s3_entry **list; /* in the arena */
+    size_t count, room;
+    unsigned pages; /* asked for so far */
+    struct s3_reply_xml reply;
+};
+
 struct bucket_deed {
     struct blob_fan *fan;
     enum bucket_step step;
+    struct bucket_names names;
 };
 
 static void ask_all(struct blob_request *r, const struct blob_ask *ask)
@@ -42,7 +56,9 @@ static struct blob_ask ask_of(struct blob_request *r)
         .param_count = r->op.param_count,
     };
 
-    if (r->op.op != S3_OP_LIST_BUCKETS)
+    if (r->op.op == S3_OP_LIST_BUCKETS) /* each is asked for all, whatever the client wants */
+        ask.param_count = 0;
+    else
         blob_ask_fields(r, &ask);
     if (r->whole.len > 0 && r->op.op != S3_OP_CREATE_BUCKET) {
         ask.has_body = true; /* where a bucket is created, each store has its own region */
@@ -53,13 +69,6 @@ static struct blob_ask ask_of(struct blob_request *r)
 }
 
 /* ---- lists of buckets ---- */
-
-struct bucket_names {
-    struct blob_request *request;
-    struct s3_entry **list; /* in the arena */
-    size_t count, room;
-    struct s3_reply_xml reply;
-};
 
 static bool is_allowed(const struct blob_request *r, struct slice name)
 {
@@ -75,11 +84,12 @@ static enum err take_bucket(void *owner, const struct s3_entry *entry)
     /* A shard whose buckets are prefixes in one of its own lists these. */
     if (entry->kind == S3_ENTRY_PREFIX && one.name.len > 0 && one.name.at[one.name.len - 1] == '/')
         one.name.len--;
-    if (!s3_bucket_is_legal(one.name) || !is_allowed(names->request, one.name))
+    if (!slice_starts(one.name, names->strip))
         return ERR_NONE;
-    for (size_t i = 0; i < names->count; i++)
-        if (slice_is(names->list[i]->name, one.name))
-            return ERR_NONE;
+    one.name = slice_from(one.name, names->strip.len);
+    if (!s3_bucket_is_legal(one.name) || !is_allowed(names->request, one.name) ||
+        !slice_starts(one.name, names->prefix))
+        return ERR_NONE;
     if (names->count == names->room) {
         size_t room = names->room == 0 ? 64 : names->room * 2;
         struct s3_entry **list = arena_new(arena, room * sizeof(struct s3_entry *));
@@ -105,34 +115,93 @@ static int by_name(const void *a, const void *b)
                       : (one->name.len > other->name.len) - (one->name.len < other->name.len);
 }
 
-static void tell_buckets(struct blob_fan *fan)
+/* All shards have a bucket; it is told once. */
+static void tell_buckets(struct blob_request *r, struct bucket_names *names)
 {
-    struct blob_request *r = fan->request;
-    struct bucket_names names = { .request = r };
     struct s3_list_head head = { .owner_id = slice_text("sheaf"),
                                  .owner_name = slice_text("sheaf") };
     struct s3_list_writer list;
     struct buf out = { 0 };
-    enum err err = ERR_NONE;
 
-    for (uint32_t i = 0; i < fan->count && err == ERR_NONE; i++) {
-        err = blob_fan_read(&fan->parts[i], &names.reply, take_bucket, &names);
-        s3_reply_xml_fini(&names.reply);
-    }
-    blob_fan_free(fan);
-    if (err != ERR_NONE) {
-        blob_refuse_with(r, S3_INTERNAL_ERROR);
-        return;
-    }
-    if (names.count > 0)
-        qsort(names.list, names.count, sizeof(struct s3_entry *), by_name);
+    if (names->count > 0)
+        qsort(names->list, names->count, sizeof(struct s3_entry *), by_name);
     s3_list_open(&list, S3_LIST_BUCKETS, false);
-    for (size_t i = 0; i < names.count; i++)
-        s3_list_put(&list, names.list[i]);
+    for (size_t i = 0; i < names->count; i++)
+        if (i == 0 || !slice_is(names->list[i - 1]->name, names->list[i]->name))
+            s3_list_put(&list, names->list[i]);
     s3_list_close(&list, &head, &out);
     s3_list_fini(&list);
     blob_answer_xml(r, 200, buf_all(&out));
     buf_fini(&out);
+}
+
+static struct slice prefix_in(struct arena *arena, const struct blob_shard *shard)
+{
+    struct buf text = { 0 };
+    struct slice prefix;
+
+    if (shard->settings->store.folder == NULL && shard->settings->store.bucket != NULL)
+        s3_put_key(&shard->settings->store, (struct slice){ 0 }, (struct slice){ 0 }, &text);
+    prefix = arena_copy(arena, buf_all(&text));
+    buf_fini(&text);
+    return prefix;
+}
+
+/* What a shard's page tells, and by which token it goes on: empty if it was the last one. */
+static enum err read_page(struct bucket_names *names, struct blob_fan_part *part,
+                          struct slice *token)
+{
+    enum err err;
+
+    names->strip = prefix_in(&names->request->arena, part->shard);
+    err = blob_fan_read(part, &names->reply, take_bucket, names);
+    *token = err == ERR_NONE ? arena_copy(&names->request->arena, names->reply.next_token)
+                             : (struct slice){ 0 };
+    if (err == ERR_NONE && names->reply.is_truncated && token->len == 0)
+        err = ERR_PROTOCOL;
+    s3_reply_xml_fini(&names->reply);
+    return err;
+}
+
+static void done(struct blob_fan *fan);
+
+static void add_page(struct blob_request *r, struct blob_fan *fan, struct blob_shard *shard,
+                     struct slice token)
+{
+    struct blob_param *param = arena_new(&r->arena, sizeof(*param));
+    struct blob_fan_part *part = &fan->parts[fan->count++];
+
+    *param = (struct blob_param){ slice_text("continuation-token"), token, true };
+    part->shard = shard;
+    part->call.ask =
+        (struct blob_ask){ .op = S3_OP_LIST_BUCKETS, .params = param, .param_count = 1 };
+}
+
+static void buckets_came(struct blob_fan *fan)
+{
+    struct blob_request *r = fan->request;
+    struct bucket_deed *deed = r->state;
+    struct blob_fan *next = blob_fan_new(r, fan->count, done);
+    enum err err = ERR_NONE;
+
+    next->count = 0;
+    for (uint32_t i = 0; i < fan->count && err == ERR_NONE; i++) {
+        struct slice token;
+
+        err = read_page(&deed->names, &fan->parts[i], &token);
+        if (err == ERR_NONE && token.len > 0)
+            add_page(r, next, fan->parts[i].shard, token);
+    }
+    if (err != ERR_NONE || (next->count > 0 && ++deed->names.pages == BUCKET_PAGES)) {
+        blob_refuse_with(r, S3_INTERNAL_ERROR);
+        return;
+    }
+    blob_fan_free(fan);
+    deed->fan = next;
+    if (next->count > 0)
+        blob_fan_start(next);
+    else
+        tell_buckets(r, &deed->names);
 }
 
 /* ---- creating ---- */
@@ -281,7 +350,7 @@ static void done(struct blob_fan *fan)
     if (blob_fan_refuses(fan))
         return;
     if (r->op.op == S3_OP_LIST_BUCKETS)
-        tell_buckets(fan);
+        buckets_came(fan);
     else if (r->op.op == S3_OP_GET_LOCATION)
         tell_location(fan);
     else
@@ -306,6 +375,8 @@ static void begin(struct blob_request *r)
     struct blob_ask ask = ask_of(r);
 
     r->state = deed;
+    deed->names.request = r;
+    deed->names.prefix = s3_param_value(&r->op, "prefix");
     deed->fan = blob_fan_new(r, how_many(r), done);
     if (r->op.op == S3_OP_DELETE_BUCKET) {
         deed->step = BUCKET_LOOKS;

@@ -113,6 +113,22 @@ class CopiesOfTags(Case):
                 self.assertEqual(tags(f"copy/{n}"), {})
 
 
+class BucketsInOne(Case):
+    """A shard that is one bucket lists those of clients in it in pages."""
+
+    def test_more_buckets_than_a_page_are_all_listed(self):
+        store = Sheaf(self, blob_pool([folder_url(self, sync="never")]))
+        inner = s3_client(store.target("mail"))
+        inner.create_bucket(Bucket="store")
+        names = [f"bucket-{n:04d}" for n in range(1003)]
+        for name in names:
+            inner.put_object(Bucket="store", Key=f"deep/{name}/k", Body=b"")
+        host, port = store.target("mail")
+        outer = s3_client(Sheaf(self, blob_pool([f"s3://{ID}:{SECRET}@{host}:{port}/store/deep?region=us-east-1",
+                                                 folder_url(self)])).target("mail"))
+        self.assertEqual([each["Name"] for each in outer.list_buckets()["Buckets"]], names)
+
+
 class Sweeps(Case):
     def test_what_dead_processes_left_is_removed_at_the_start(self):
         url = folder_url(self)
