@@ -221,7 +221,7 @@ static void check_protocol(struct loading *l, const struct pool_settings *p)
                 "shard: the shards of a pool are of one kind, and the first is %s (%s:%u)", first,
                 FIRST(p->endpoints[0]->place));
     for (uint32_t i = 0; i < p->listener_count && first != NULL; i++)
-        if (strcmp(p->listeners[i]->protocol, first) != 0)
+        if (strcmp(p->listeners[i]->protocol, "redis") != 0 && strcmp(first, "redis") == 0)
             problems_error(l->problems, p->listeners[i]->place,
                            "listen: %s clients over %s shards are not served yet: listen as %s://, "
                            "or make another pool",
@@ -240,16 +240,25 @@ static void check_categories(struct loading *l, const struct user_settings *user
                            words[i]);
 }
 
+static bool listens_as(const struct pool_settings *p, const char *protocol)
+{
+    for (uint32_t i = 0; i < p->listener_count; i++)
+        if (strcmp(p->listeners[i]->protocol, protocol) == 0)
+            return true;
+    return false;
+}
+
 /* What only Redis has. */
 static void check_memcached(struct loading *l, const struct draft *d)
 {
-    const struct memory_pool *p = memory_pool_of(d->pool);
+    struct memory_pool *p = memory_pool_of(d->pool);
 
     for (uint32_t i = 0; i < p->base.endpoint_count; i++)
         if (p->base.endpoints[i]->database != 0)
             problems_error(l->problems, p->base.endpoints[i]->place,
                            "shard: memcached has no databases");
-    for (uint32_t i = 0; i < p->user_count; i++) {
+    p->databases = 1;
+    for (uint32_t i = 0; i < p->user_count && listens_as(&p->base, "memcached"); i++) {
         check_categories(l, &p->users[i], (const char *const *)p->users[i].allow,
                          p->users[i].allow_count);
         check_categories(l, &p->users[i], (const char *const *)p->users[i].deny,

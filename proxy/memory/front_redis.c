@@ -52,6 +52,7 @@ static void shared_free(void *memory)
     for (uint32_t i = 0; i < shared->learned_count; i++)
         redis_learned_free(&shared->learned[i]);
     resp_args_fini(&shared->args);
+    verbs_fini(&shared->verbs);
     free(shared);
 }
 
@@ -109,7 +110,7 @@ static void plan(const struct memory_site *site, struct memory_state *state,
     cmd = redis_command_find(op->words, op->count);
     if (cmd == NULL || cmd->plan != REDIS_KEYED || !redis_command_has_one_key(cmd) ||
         !redis_command_arity_is_right(cmd, op->count) || op->is_inline ||
-        redis_is_stamp_key(op->words[1]) || !is_plain(site, session)) {
+        redis_is_stamp_key(op->words[1]) || site->translates || !is_plain(site, session)) {
         redis_plan_slow(site, session, op, cmd);
         return;
     }

@@ -96,6 +96,7 @@ struct letter {
     uint32_t asker;    /* index of its worker */
     uint64_t asker_id; /* of the session */
     char *pool;
+    const struct memory_front *front; /* of the sessions that are meant */
     enum memory_deed deed;
     bool spare_self;
     uint64_t id; /* 0: any */
@@ -173,7 +174,7 @@ static bool do_deed(struct letter *letter, struct memory_session *s)
 
 static void add_sessions(struct worker *w, struct letter *letter)
 {
-    struct memory_side *side = memory_side_find(w, letter->pool);
+    struct memory_side *side = memory_side_find(w, letter->pool, letter->front);
 
     if (side == NULL)
         return;
@@ -290,6 +291,7 @@ void memory_inquire(struct memory_session *s, struct memory_request *r,
     letter->asker = w->index;
     letter->asker_id = s->base.id;
     letter->pool = mem_text(memory_side_of(s)->name);
+    letter->front = memory_side_of(s)->front;
     letter->deed = inquiry->deed;
     letter->spare_self = inquiry->spare_self;
     letter->id = inquiry->id;

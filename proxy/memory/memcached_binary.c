@@ -12,6 +12,7 @@
 
 #include "proxy/memory/memcached_front.h"
 #include "proxy/wire/base64.h"
+#include "proxy/wire/memcached_meta.h"
 
 enum {
     NO_VIVIFY = 0xffffffff, /* an expiry that says: do not create the counter */
@@ -151,14 +152,6 @@ static void merge_meta(struct memory_merge *m)
 }
 
 /* ---- requests ---- */
-
-bool memcached_key_is_word(struct slice key)
-{
-    for (size_t i = 0; i < key.len; i++)
-        if (key.at[i] <= ' ' || key.at[i] == 0x7f)
-            return false;
-    return true;
-}
 
 /* A meta command in the making: the line is measured by its room, then written at once. */
 struct line {
@@ -302,7 +295,7 @@ static void plan_keyed(struct memcached_call *call)
     struct note *note;
     uint32_t shard;
 
-    if (!memcached_key_is_word(r->key) && BASE64_BYTES(r->key.len) > MEMCACHED_KEY_BYTES) {
+    if (!memcached_key_fits(r->key)) {
         memcached_refuse(call, MEMCACHED_STATUS_INVALID,
                          "a key with blanks or control characters has 186 bytes at most, as "
                          "servers are sent it in base64");
@@ -399,7 +392,9 @@ static void plan_command(struct memcached_call *call)
         return;
     case MEMCACHED_BINARY_GET:
     case MEMCACHED_BINARY_GETK:
-        (memcached_key_is_word(call->binary->key) ? memcached_plan_binary_get : plan_keyed)(call);
+        (memcached_key_is_word(call->binary->key) && !call->site->translates
+             ? memcached_plan_binary_get
+             : plan_keyed)(call);
         return;
     default:
         if (stores(call->binary->loud) &&

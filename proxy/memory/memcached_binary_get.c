@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proxy/memory/memcached_front.h"
+#include "proxy/wire/memcached_meta.h"
 
 enum { ROW_MOST = 64 };
 

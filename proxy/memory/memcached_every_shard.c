@@ -43,39 +43,45 @@ static void merge_all_ok(struct memory_merge *m)
         buf_slice(m->out, error.at != NULL ? error : slice_text("OK\r\n"));
 }
 
-/* Its stamp is written again at once, as upstreams that stand do not see that it went. */
-static void add_stamp(struct memcached_call *call, struct memory_part *part)
+/* The stamp is written again at once, as upstreams that stand do not see that it went. */
+static void put_stamp(const struct memory_site *site, struct memory_part *part, struct buf *bytes)
 {
-    const struct memory_home whose = memory_site_home(call->site, part->shard);
+    const struct memory_home whose = memory_site_home(site, part->shard);
     struct stamp stamp;
-    struct buf bytes = { 0 }, text = { 0 };
+    struct buf text = { 0 };
 
     if (stamp_expect(&stamp, whose.pool->base.name, whose.map, part->shard - whose.first_shard,
                      FIRST_EPOCH) != ERR_NONE)
         return;
     stamp_write(&stamp, &text);
-    buf_slice(&bytes, part->bytes);
-    buf_format(&bytes, "add " SHARD_STAMP_KEY " 0 0 %zu\r\n%.*s\r\n", text.len, (int)text.len,
+    buf_format(bytes, "add " SHARD_STAMP_KEY " 0 0 %zu\r\n%.*s\r\n", text.len, (int)text.len,
                (const char *)text.at);
-    part->bytes = arena_copy(call->op->arena, buf_all(&bytes));
     part->replies = 2;
-    buf_fini(&bytes);
     buf_fini(&text);
+}
+
+void memcached_flush_part(const struct memory_site *site, struct arena *arena,
+                          struct memory_part *part, struct slice expiry)
+{
+    struct buf bytes = { 0 };
+
+    part->replies = 1;
+    buf_format(&bytes, "flush_all%s%.*s\r\n", expiry.len > 0 ? " " : "", (int)expiry.len,
+               (const char *)expiry.at);
+    if (site->pool->stamp)
+        put_stamp(site, part, &bytes);
+    part->bytes = arena_copy(arena, buf_all(&bytes));
+    buf_fini(&bytes);
 }
 
 void memcached_plan_flush(struct memcached_call *call, struct slice expiry)
 {
     struct memory_operation *op = call->op;
-    struct buf bytes = { 0 };
 
-    buf_format(&bytes, "flush_all%s%.*s\r\n", expiry.len > 0 ? " " : "", (int)expiry.len,
-               (const char *)expiry.at);
-    memcached_plan_all(call, arena_copy(op->arena, buf_all(&bytes)), merge_all_ok, note_new(call));
-    buf_fini(&bytes);
+    memcached_plan_all(call, (struct slice){ 0 }, merge_all_ok, note_new(call));
+    for (uint32_t i = 0; i < op->part_count; i++)
+        memcached_flush_part(call->site, op->arena, &op->parts[i], expiry);
     op->touches_all = call->site->sorter != NULL || call->site->marks_all_writes;
-    if (call->site->pool->stamp)
-        for (uint32_t i = 0; i < op->part_count; i++)
-            add_stamp(call, &op->parts[i]);
 }
 
 void memcached_plan_verbosity(struct memcached_call *call)

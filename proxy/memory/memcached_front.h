@@ -76,6 +76,9 @@ void memcached_plan_meta(struct memcached_call *call);
 void memcached_plan_binary(struct memcached_call *call);
 void memcached_plan_binary_get(struct memcached_call *call); /* of a key that is a word */
 void memcached_plan_flush(struct memcached_call *call, struct slice expiry); /* "": at once */
+/* flush_all and what belongs to it, for the part's shard. */
+void memcached_flush_part(const struct memory_site *site, struct arena *arena,
+                          struct memory_part *part, struct slice expiry);
 void memcached_plan_verbosity(struct memcached_call *call);
 void memcached_plan_stats(struct memcached_call *call, struct slice what);
 
@@ -132,8 +135,6 @@ void memcached_miss_if_down(struct memcached_call *call, const char *miss);
 struct slice memcached_first_error(const struct memory_merge *m);
 void memcached_merge_out_of_step(struct memory_merge *m);
 
-/* Can it stand in a line of text as it is? */
-bool memcached_key_is_word(struct slice key);
 
 /* ---- memcached_get.c ---- */
 

@@ -87,6 +87,7 @@ struct memory_site {
     const struct memory_host *host;
     void *session; /* for `host` only; NULL in a merge whose session is gone */
     uint64_t session_id;
+    bool translates; /* the shards speak another protocol than the front */
     bool idle;       /* all earlier requests of the session are answered; see operation.after_all */
     uint64_t now_us; /* monotonic */
     int64_t wall_us; /* since 1970 */

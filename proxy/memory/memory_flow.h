@@ -202,7 +202,8 @@ struct memory_watch {
     uint64_t since_us, requests; /* when that was reckoned, and how many there were then */
 };
 
-/* A worker's own side of a memory pool. */
+/* A worker's own side of a memory pool; of one whose listeners speak two protocols there are
+ * two. */
 struct memory_side {
     struct list link; /* on the worker's list of sides */
     char *name;       /* of the pool */
@@ -378,8 +379,9 @@ static inline void memory_classes_mark(const struct memory_request *r)
 /* pool_flow.c */
 struct memory_route *memory_route_of(struct memory_side *side, uint32_t database, uint8_t version);
 void memory_route_leave(struct memory_side *side, struct memory_route **where);
-/* NULL: this worker has no such pool. */
-struct memory_side *memory_side_find(struct worker *w, const char *pool);
+/* NULL: this worker has no such pool, or nobody speaks to it so. */
+struct memory_side *memory_side_find(struct worker *w, const char *pool,
+                                     const struct memory_front *front);
 
 /* subscribe_flow.c */
 

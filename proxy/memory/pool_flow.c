@@ -14,10 +14,11 @@ static struct memory_side *side_of(struct list *link)
     return LIST_ITEM(link, struct memory_side, link);
 }
 
-struct memory_side *memory_side_find(struct worker *w, const char *pool)
+struct memory_side *memory_side_find(struct worker *w, const char *pool,
+                                     const struct memory_front *front)
 {
     LIST_EACH (&memory_works_of(w)->sides, link)
-        if (strcmp(side_of(link)->name, pool) == 0)
+        if (side_of(link)->front == front && strcmp(side_of(link)->name, pool) == 0)
             return side_of(link);
     return NULL;
 }
@@ -237,20 +238,14 @@ static void follow_route(struct memory_side *side, struct memory_route *route, u
 
 /* ---- sides ---- */
 
-/* A pool that only classes use has nobody to speak with, so any will do. */
-static const struct memory_front *front_of(const struct pool_settings *pool)
-{
-    return pool->listener_count > 0 ? memory_front_find(pool->listeners[0]->protocol)
-                                    : memory_front_at(0);
-}
-
-static struct memory_side *side_new(struct worker *w, const struct memory_pool *settings)
+static struct memory_side *side_new(struct worker *w, const struct memory_pool *settings,
+                                    const struct memory_front *front)
 {
     struct memory_side *side = mem_new(sizeof(*side));
 
     side->worker = w;
     side->name = mem_text(settings->base.name);
-    side->front = front_of(&settings->base);
+    side->front = front;
     side->session_slab.size = sizeof(struct memory_session) + side->front->state_size;
     list_init(&side->routes);
     list_init(&side->past_shards);
@@ -261,6 +256,15 @@ static struct memory_side *side_new(struct worker *w, const struct memory_pool *
     side->site.host = &memory_flow_host;
     list_append(&memory_works_of(w)->sides, &side->link);
     return side;
+}
+
+/* Embedded shards answer as Redis does. */
+static bool translates(const struct memory_side *side)
+{
+    const char *protocol = side->settings->base.endpoints[0]->protocol;
+    bool is_memcached = strcmp(protocol, "memcached") == 0;
+
+    return is_memcached != (strcmp(side->front->name, "memcached") == 0);
 }
 
 /* What a session asks next may go another way than what it asked before; so it waits for that. */
@@ -291,6 +295,7 @@ static void follow_settings(struct memory_side *side, const struct memory_pool *
     side->window_bytes = settings->base.max_session_bytes / 2 < MEMORY_WINDOW_BYTES
                              ? settings->base.max_session_bytes / 2
                              : MEMORY_WINDOW_BYTES;
+    side->site.translates = translates(side);
     follow_upstreams(side, side->assembly);
     LIST_EACH (&side->routes, link)
         follow_route(side, LIST_ITEM(link, struct memory_route, link), old_places, old_each);
@@ -311,32 +316,49 @@ static void pool_is_gone(struct memory_side *side)
     }
 }
 
+/* Does the pool have listeners of that protocol?  One that only classes use has nobody to speak
+ * with, so any will do. */
+static bool speaks(const struct pool_settings *pool, const struct memory_front *front)
+{
+    if (pool->listener_count == 0)
+        return front == memory_front_at(0);
+    for (uint32_t i = 0; i < pool->listener_count; i++)
+        if (strcmp(pool->listeners[i]->protocol, front->name) == 0)
+            return true;
+    return false;
+}
+
+static void follow_pool(struct worker *w, const struct memory_pool *pool)
+{
+    const struct memory_front *front;
+
+    for (size_t i = 0; (front = memory_front_at(i)) != NULL; i++) {
+        struct memory_side *side = memory_side_find(w, pool->base.name, front);
+
+        if (speaks(&pool->base, front))
+            follow_settings(side == NULL ? side_new(w, pool, front) : side, pool);
+    }
+}
+
 static void follow(struct worker *w)
 {
     const struct snapshot *snapshot = w->assembly->snapshot;
 
-    for (uint32_t i = 0; i < snapshot->pool_count; i++) {
-        const struct memory_pool *pool;
-        struct memory_side *side;
-
-        if (snapshot->pools[i]->kind != POOL_MEMORY)
-            continue;
-        pool = memory_pool_of(snapshot->pools[i]);
-        side = memory_side_find(w, pool->base.name);
-        follow_settings(side == NULL ? side_new(w, pool) : side, pool);
-    }
+    for (uint32_t i = 0; i < snapshot->pool_count; i++)
+        if (snapshot->pools[i]->kind == POOL_MEMORY)
+            follow_pool(w, memory_pool_of(snapshot->pools[i]));
     LIST_EACH (&memory_works_of(w)->sides, link) {
         const struct pool_settings *pool = snapshot_pool(snapshot, side_of(link)->name);
 
-        if (pool == NULL || pool->kind != POOL_MEMORY)
+        if (pool == NULL || pool->kind != POOL_MEMORY || !speaks(pool, side_of(link)->front))
             pool_is_gone(side_of(link));
     }
 }
 
 static const struct session_limits *limits(struct worker *w, uint32_t listener)
 {
-    const char *pool = w->assembly->snapshot->listeners[listener].pool->name;
-    struct memory_side *side = memory_side_find(w, pool);
+    const struct listener_settings *l = &w->assembly->snapshot->listeners[listener];
+    struct memory_side *side = memory_side_find(w, l->pool->name, memory_front_find(l->protocol));
 
     return side == NULL ? NULL : &side->limits;
 }

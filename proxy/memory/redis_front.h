@@ -16,6 +16,7 @@
  *     redis_class.c          what classes of keys allow; redis_class_ttl.c: how long they live
  *     redis_cache.c          values that workers keep
  *     redis_local*.c         what is answered here
+ *     redis_over*.c          all of it over memcached shards
  *     redis_call.c           what all of them need
  *
  * A plan function leaves the operation either answered or with its parts.  It may set op->after_all
@@ -26,6 +27,7 @@
 #include <stdint.h>
 
 #include "proxy/memory/memory.h"
+#include "proxy/memory/verbs.h"
 #include "proxy/wire/resp_request.h"
 #include "proxy/wire/resp_write.h"
 #include "shard/redis_command.h"
@@ -74,6 +76,7 @@ struct redis_shared {
     struct redis_ran ran[REDIS_RAN_PLACES]; /* by sha and shard; what is not there is not known */
     uint64_t random;
     uint32_t draws; /* likewise, for what need not be as good */
+    struct verbs verbs; /* for redis_over_change.c */
 };
 
 /* Commands behind a command, that give keys of its class an end. */

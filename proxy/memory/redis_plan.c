@@ -5,6 +5,7 @@
 #include "proxy/memory/redis_cache.h"
 #include "proxy/memory/redis_class.h"
 #include "proxy/memory/redis_kinds.h"
+#include "proxy/memory/redis_over.h"
 #include "proxy/memory/redis_transaction.h"
 #include "proxy/memory/redis_users.h"
 
@@ -162,6 +163,8 @@ void redis_plan_checked(struct redis_call *call)
         redis_error_of_words(call);
     if (op->answer->len > answered || !is_allowed(call))
         redis_transaction_rejected(call, answered);
+    else if (call->site->translates)
+        redis_over_plan(call);
     else if (redis_transaction_queues(call))
         redis_transaction_queue(call);
     else
@@ -198,7 +201,9 @@ void redis_plan_slow(const struct memory_site *site, struct redis_session *sessi
         redis_user_begin(site, session); /* a reload took the users away */
     if (call.cmd == NULL)
         call.cmd = redis_learn_find(redis_shared_of(site), call.args, call.count);
-    if (call.cmd == NULL)
+    if (call.cmd == NULL && site->translates)
+        redis_error_of_words(&call);
+    else if (call.cmd == NULL)
         redis_plan_learn(&call);
     else
         redis_plan_checked(&call);

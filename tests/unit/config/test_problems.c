@@ -166,9 +166,7 @@ static void pools_are_of_one_protocol_and_have_what_is_its_own(void)
         { CACHE "shard = redis://10.0.0.2\n",
           "t.ini:4: shard: the shards of a pool are of one kind, and the first is memcached "
           "(t.ini:3)\n" },
-        { CACHE "listen = redis://127.0.0.1:7001\n",
-          "t.ini:4: listen: redis clients over memcached shards are not served yet: listen as "
-          "memcached://, or make another pool\n" },
+        { CACHE "listen = redis://127.0.0.1:7001\n", "" },
         { CACHE "shard = memcached://10.0.0.2/1\n",
           "t.ini:4: shard: memcached has no databases\n" },
         { CACHE "user = a b allow=@read,get deny=@dangerous\n",
