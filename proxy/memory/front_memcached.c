@@ -1,9 +1,11 @@
 /* The memcached front: text, meta or binary requests in, plans out.  Which of the two protocols a
  * session speaks its first byte decides, as in memcached. */
+#include <openssl/rand.h>
 #include <stdlib.h>
 
 #include "proxy/base/mem.h"
 #include "proxy/memory/memcached_front.h"
+#include "proxy/memory/memcached_over.h"
 
 enum {
     KEYS_LINE_BYTES = 4 * 1024 * 1024, /* of get with many keys */
@@ -22,8 +24,12 @@ static void end(struct memory_state *state)
 
 static void *shared_new(const struct memory_pool *pool)
 {
+    struct memcached_shared *shared = mem_new(sizeof(*shared));
+
     (void)pool;
-    return mem_new(sizeof(struct memcached_shared));
+    if (RAND_bytes((uint8_t *)&shared->random, sizeof(shared->random)) != 1)
+        shared->random = (uintptr_t)shared;
+    return shared;
 }
 
 static void shared_free(void *memory)
@@ -116,6 +122,8 @@ static void plan(const struct memory_site *site, struct memory_state *state,
         session->skip = shared->text.skip;
         memcached_plan_text(&call);
     }
+    if (site->translates && op->way == MEMORY_PARTS)
+        memcached_over_translate(&call);
 }
 
 static void portray(const struct memory_state *state, struct memory_portrait *out)

@@ -12,6 +12,7 @@
  *     memcached_login.c       who may what
  *     memcached_class.c       what classes of keys allow
  *     memcached_cache.c       values that workers keep
+ *     memcached_over*.c       all of it over Redis shards
  *     memcached_call.c        what all of them need
  *
  * Towards servers all is text or meta commands without noreply and q: so each command has one
@@ -44,6 +45,7 @@ struct memcached_shared {
     struct memcached_text_request text;
     struct memcached_binary_request binary;
     struct slice behind; /* of the input: what comes after `binary` */
+    uint64_t random; /* for memcached_over.c */
 };
 
 struct memcached_call {

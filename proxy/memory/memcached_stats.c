@@ -274,6 +274,11 @@ void memcached_plan_stats(struct memcached_call *call, struct slice what)
         put_end(note, memcached_answer(call));
         return;
     }
+    if (call->site->translates && what.len == 0) {
+        put_ours(call->site, note, memcached_answer(call));
+        put_end(note, memcached_answer(call));
+        return;
+    }
     note->with_ours = what.len == 0;
     note->hides_stamp = call->site->pool->stamp;
     for (size_t i = 0; MERGED[i] != NULL; i++)

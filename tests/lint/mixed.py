@@ -8,8 +8,10 @@ import sys
 
 root = pathlib.Path(sys.argv[1])
 PAGE = root / "proxy/memory/mixed.md"
-TABLES = (("redis_over.def", "Redis clients over memcached shards", "memcached"),
-          ("memcached_over.def", "memcached clients over Redis shards", "Redis"))
+TABLES = (("redis_over.def", "Redis clients over memcached shards", "memcached",
+           "| PING, HELLO, AUTH, SELECT, CLIENT ... | as in any pool: they are of the session or the pool |\n"
+           "| all others | refused: memcached has nothing like it |"),
+          ("memcached_over.def", "memcached clients over Redis shards", "Redis", "| all others | as in any pool |"))
 HEAD = """# Mixed pools
 
 `listen = redis://` over `shard = memcached://`, `listen = memcached://` over `shard = redis://`, or listeners
@@ -29,7 +31,7 @@ def rows(name):
 
 def page():
     out = [HEAD]
-    for name, title, other in TABLES:
+    for name, title, other, rest in TABLES:
         if not (root / "proxy/memory" / name).exists():
             continue
         text = (root / "proxy/memory" / name).read_text()
@@ -39,8 +41,9 @@ def page():
             out += [line.strip().removeprefix("* ").removeprefix("*") for line in notes[1].rstrip().splitlines()] + [""]
         out += ["| command | what becomes of it |", "|---|---|"]
         for kind, what, way, told in rows(name):
-            named = f"other commands of @{what.lower()}" if kind == "KIND" else "`" + what.upper().replace("|", " ") + "`"
+            named = f"other commands of @{what.lower()}" if kind == "KIND" else "`" + (what.upper() if other == "memcached" else what) + "`"
             out.append(f"| {named} | {'refused: ' + other + ' ' if kind == 'KIND' or way == 'REFUSED' else ''}{told} |")
+        out.append(rest)
     return "\n".join(out) + "\n"
 
 

@@ -1,9 +1,13 @@
 #!/usr/bin/python3
-"""Mixed pools: Redis clients over memcached servers answer what a Redis server would.
+"""Mixed pools: Redis clients over memcached servers hear what a Redis server would say, and memcached clients over
+Redis servers what a memcached server would.
 
 SHEAF_LONG=1 makes the comparison longer; SHEAF_SEED=N repeats one."""
+import base64
 import os
 import random
+import re
+import struct
 import threading
 import time
 
@@ -12,6 +16,7 @@ import redis
 from lib import *
 from lib.twin import Twin
 
+# The comparisons with a real server take a millisecond a command.
 ROUNDS = 100_000 if os.environ.get("SHEAF_LONG") == "1" else 2_500
 
 KEYS = [f"k{i}" for i in range(12)] + [b"\x00\r\n\xff", "with blank", "{t}a", "{t}b"]
@@ -240,6 +245,221 @@ class RedisOverMemcached(Case):
         client.close()
 
 
+TEXT_KEYS = [f"k{i}" for i in range(10)] + ["other", "z" * 250]
+META_KEYS = ["k1", "k2", "k3", "other"]
+BASE64 = base64.b64encode(b"with blank\0").decode()
+MEMCACHED_VALUES = [b"", b"0", b"9", b"10", b"100", b"18446744073709551615", b"18446744073709551616", b"-1", b" 12 x", b"007", b"+5", b"abc",
+                    b"12\r\n3", bytes(range(256)), b"x" * 5000, b"\xf5mc\x01", b"1000000000", b"999999999"]
+NUMBERS64 = [0, 1, 5, 10, 999_999_999, 1_000_000_000, 2**63, 2**64 - 1]
+
+
+class MemcachedDice:
+    """Random commands that Redis servers can be asked, with replies that time does not change.  "{cas}" stands
+    for what was told last of the key, which differs between servers."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+
+    def _one(self, choices):
+        return self.random.choice(choices)
+
+    def _flags(self, flags):
+        """Some of those words, in any order."""
+        return " ".join(["", *self.random.sample(flags, self.random.randrange(min(4, len(flags)) + 1))])
+
+    def text(self):
+        key, value, number = self._one(TEXT_KEYS), self._one(MEMCACHED_VALUES), self._one(NUMBERS64)
+        flags, end, size = self._one((0, 1, 77, 2**32 - 1)), self._one((0, 0, 0, 1000, 2_000_000_000, -1)), len(value)
+        many = " ".join(self.random.choices(TEXT_KEYS, k=self._one((1, 1, 2, 9))))
+        return self._one((
+            *[(f"{verb} {key} {flags} {end} {size}", value) for verb in ("set", "set", "add", "replace", "append", "prepend")],
+            *[(f"get {many}", None)] * 3, (f"gets {key}", None), (f"cas {key} {flags} {end} {size} {{cas}}", value), (f"cas {key} 0 0 {size} 5", value),
+            (f"gat {self._one((0, 1000, -1, 2_000_000_000))} {many}", None), (f"gats 0 {key}", None), (f"delete {key}", None),
+            (f"incr {key} {number}", None), (f"decr {key} {number}", None), (f"incr {key} 1", None), (f"decr {key} 1", None),
+            (f"touch {key} {self._one((0, 1000, -1))}", None), ("flush_all", None), ("version", None), (f"incr {key} x", None), (f"set {key} 0 0 x", None),
+            ("nonsense", None), (f"set {key} 99999999999 0 1", b"x"), (f"set {key} 0 99999999999 1", b"x")))
+
+    def meta(self):
+        binary = self.random.random() < 0.2
+        key, value, number = BASE64 if binary else self._one(META_KEYS), self._one(MEMCACHED_VALUES), self._one(NUMBERS64)
+        b, size, cas = " b" if binary else "", len(value), self._one(("", "", " C{cas}", " C7"))
+        end = self._one(("", " T0", " T1000", " T-1"))
+        return self._one((
+            (f"mg {key}{b}{self._flags(['v', 'f', 'c', 's', 'k', 'Oab'])}", None), (f"mg {key}{b} v c", None),
+            (f"mg {key}{b}{self._flags(['v', 'T0', 't', 'k', 's'])}", None),
+            (f"ms {key} {size}{b}{cas}{end}{self._flags(['F5', 'c', 'k', 'Oab', self._one(('MS', 'ME', 'MR', 'MA', 'MP', 'Mset', 'Mx'))])}", value),
+            (f"ms {key} {size}{b}{self._flags(['MS', 'F9', 'k', 'Ox'])}", value),
+            (f"md {key}{b}{cas}{self._flags(['k', 'Oab'])}", None), (f"md {key}{b} x", None), (f"mg {key}{b} x", None), (f"mg {key}{b} v v", None),
+            (f"ma {key}{b}{cas}{self._flags(['v', 'c', 'k', 'Oab', 'D1' if binary else self._one(('N0', 'N0 J13', 'N1000 J5')), *([] if binary else [f'D{number}']), self._one(('MD', 'MI', 'Mx')), 'T0', 't'])}", None),
+            (f"ma {key}{b} v MD D{number}", None), ("mn", None)))
+
+    def command(self):
+        return self.text() if self.random.random() < 0.6 else self.meta()
+
+
+class MemcachedTwin:
+    """Two sessions that live the same life; replies are compared but for the numbers of cas, and seconds that are
+    left may differ by the one that passes."""
+
+    def __init__(self, case, here, there):
+        self.case, self.sessions, self.cas = case, (here, there), ({}, {})
+
+    def _without_cas(self, key, line, reply, told):
+        """The reply with "c#" for a cas, which is kept."""
+        def keep(found):
+            if found[2] != b"0":
+                told[key] = found[2].decode()
+            return found[1] + (b"#" if found[2] != b"0" else b"0")
+        head, end, rest = reply.partition(b"\r\n")
+        if line.startswith(("gets", "gats")):
+            head = re.sub(rb"^(VALUE \S+ \d+ \d+ )(\d+)$", keep, head)
+        elif line.startswith("m") and reply[:2] in (b"HD", b"VA", b"NS", b"EX", b"NF"):
+            head = re.sub(rb"( c)(\d+)", keep, head)
+        return head + end + rest
+
+    def ask(self, line, value):
+        key = line.split()[2 if line.startswith("gat") else 1] if " " in line else ""
+        replies = []
+        for session, told in zip(self.sessions, self.cas):
+            session.send(command(line.format(cas=told.get(key, "1")), value))
+            replies.append(self._without_cas(key, line, session.reply(), told))
+        left = [int(each[1]) if (each := re.match(rb"(?:HD|VA)[^\r]* t(\d+)", r)) else 0 for r in replies]
+        if line.startswith("m") and abs(left[0] - left[1]) <= 2:
+            replies = [re.sub(rb"^((?:HD|VA)[^\r]*) t\d+", rb"\1 t~", r) for r in replies]
+        self.case.assertEqual(*replies, (line, value))
+        if line.split()[0] in ("incr", "decr", "ma"):
+            self.level(key, " b" if key == BASE64 else "")
+
+    def level(self, key, b):
+        """A number that became shorter is padded, but where memcached's own threads hold the item just then."""
+        values = [session.ask(f"mg {key}{b} v") for session in self.sessions]
+        if values[0] != values[1] and values[0].split() and values[0].split()[0:1] == [b"VA"]:
+            self.case.assertEqual(*[v.partition(b"\r\n")[2].rstrip() for v in values])
+            for session in self.sessions:
+                session.ask(f"ms {key} 1{b}", "0")
+
+
+class MemcachedOverRedis(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.plain = MemcachedServer(cls)
+        cls.servers = [RedisServer(cls) for _ in range(3)]
+        cls.sheaf = Sheaf(cls, cache_pool([f"redis://{server.address}" for server in cls.servers]))
+
+    def setUp(self):
+        self.session = MemcachedSession(self.sheaf.target(), None)
+        self.addCleanup(self.session.end)
+        self.say("flush_all", None, b"OK\r\n")
+
+    def say(self, line, value, reply):
+        self.assertEqual(self.session.ask(line, value), reply)
+
+    def test_replies_are_those_of_a_memcached_server(self):
+        seed = int(os.environ.get("SHEAF_SEED", random.randrange(1 << 30)))
+        dice = MemcachedDice(seed)
+        self.plain.ask("flush_all")
+        with self.plain.connect() as there:
+            twin = MemcachedTwin(self, self.session, there)
+            try:
+                for _ in range(ROUNDS):
+                    twin.ask(*dice.command())
+            except AssertionError as error:
+                raise AssertionError(f"SHEAF_SEED={seed}: {error}") from error
+
+    def test_values_of_redis_clients_are_read_and_kept_with_flags_when_set(self):
+        shard, key = 1, keys_on_shards(3)[1][0]
+        server = self.servers[shard]
+        server.ask("SET", key, "41")
+        self.say(f"get {key}", None, b"VALUE %s 0 2\r\n41\r\nEND\r\n" % key.encode())
+        cas = self.session.ask(f"gets {key}").split()[4].decode()
+        self.assertEqual(self.session.ask(f"gets {key}").split()[4].decode(), cas)
+        self.say(f"mg {key} c", None, f"HD c{cas}\r\n".encode())
+        self.say(f"cas {key} 7 0 2 {cas}", "42", b"STORED\r\n")
+        self.say(f"cas {key} 7 0 2 {cas}", "43", b"EXISTS\r\n")
+        kept = server.ask("GET", key)
+        self.assertEqual((kept[:8], kept[16:]), (b"\xf5mc\x01\0\0\0\x07", b"42"))
+        self.assertEqual(int.from_bytes(kept[8:16], "big"), int(self.session.ask(f"gets {key}").split()[4]))
+        self.say(f"incr {key} 1", None, b"43\r\n")
+        self.assertEqual(server.ask("GET", key)[:8] + server.ask("GET", key)[16:], b"\xf5mc\x01\0\0\0\x0743")
+        self.assertNotEqual(server.ask("GET", key)[8:16], kept[8:16])
+
+    def test_times_are_those_of_redis(self):
+        shard, key = 2, keys_on_shards(3)[2][0]
+        for line, value in ((f"set {key} 0 100 1", "x"), (f"touch {key} 100", None), (f"gat 100 {key}", None), (f"mg {key} T100", None)):
+            self.session.ask(line, value)
+            self.assertIn(self.servers[shard].ask("TTL", key), (99, 100), line)
+            self.servers[shard].ask("PERSIST", key)
+        for line, value in ((f"set {key} 0 2000000000 1", "x"), (f"touch {key} 2000000000", None), (f"ms {key} 1 T2000000000", "x")):
+            self.session.ask(line, value)
+            self.assertEqual(self.servers[shard].ask("EXPIRETIME", key), 2_000_000_000, line)
+            self.say(f"append {key} 0 0 1", "y", b"STORED\r\n")
+            self.assertEqual(self.servers[shard].ask("EXPIRETIME", key), 2_000_000_000, line)
+        self.say(f"touch {key} 0", None, b"TOUCHED\r\n")
+        self.assertEqual(self.servers[shard].ask("TTL", key), -1)
+
+    def test_one_only_wins_when_clients_race(self):
+        def deed(session, won):
+            for n in range(60):
+                reply = session.ask("gets n").split()
+                if session.ask(f"cas n 0 0 3 {reply[4].decode()}", b"%03d" % (int(reply[5]) + 1)) == b"STORED\r\n":
+                    won.append(n)
+                session.ask("append text 0 0 1", "x")
+                session.ask("incr count 3")
+        for line, value in (("set n 0 0 3", "000"), ("set text 0 0 0", ""), ("set count 0 0 1", "0")):
+            self.say(line, value, b"STORED\r\n")
+        sessions, won = [MemcachedSession(self.sheaf.target(), None) for _ in range(4)], []
+        threads = [threading.Thread(target=deed, args=(s, won)) for s in sessions]
+        for step in (threading.Thread.start, threading.Thread.join):
+            for thread in threads:
+                step(thread)
+        for session in sessions:
+            session.end()
+        self.say("get n", None, b"VALUE n 0 3\r\n%03d\r\nEND\r\n" % len(won))
+        self.say("get count", None, b"VALUE count 0 3\r\n720\r\nEND\r\n")
+        self.assertEqual(self.session.ask("mg text s"), b"HD s240\r\n")
+
+    def test_a_server_that_forgets_the_script_is_sent_it_and_order_stays(self):
+        self.say("set k 0 0 1", "1", b"STORED\r\n")
+        for server in self.servers:
+            server.ask("SCRIPT", "FLUSH")
+        self.session.send(command("append k 0 0 1", "2") + command("get k") + command("incr k 1 noreply") + command("get k"))
+        self.assertEqual([self.session.reply() for _ in range(3)], [b"STORED\r\n", b"VALUE k 0 2\r\n12\r\nEND\r\n", b"VALUE k 0 2\r\n13\r\nEND\r\n"])
+
+    def test_the_binary_protocol_is_served(self):
+        def ask(opcode, *parts, **more):
+            session.send(binary(opcode, *parts, **more))
+            return session.packet()
+        get, set_, add, incr, append, getkq, noop = 0, 1, 2, 5, 0x0e, 0x0d, 0x0a
+        session = MemcachedSession(self.sheaf.target(), None)
+        self.addCleanup(session.end)
+        store, key = struct.pack(">II", 7, 0), b"with blank\0"
+        status, _, cas = ask(set_, key, store, b"value")[1:4]
+        self.assertEqual(status, 0)
+        self.assertEqual(ask(get, key)[1:], (0, 0xdeadbeef, cas, store[:4], b"", b"value"))
+        self.assertEqual(ask(set_, key, store, b"other", cas=cas + 1)[1], 2)
+        self.assertEqual(ask(append, key, b"", b"+", cas=cas)[1], 0)
+        self.assertEqual(ask(get, key)[6], b"value+")
+        self.assertEqual(ask(add, key, store, b"x")[1], 2)
+        counter = struct.pack(">QQI", 5, 2**63, 0)
+        self.assertEqual([ask(incr, b"count", counter)[6] for _ in range(2)], [struct.pack(">Q", 2**63), struct.pack(">Q", 2**63 + 5)])
+        self.assertEqual(ask(incr, key, counter)[1], 6)
+        session.send(b"".join(binary(getkq, k) for k in (b"none", b"count")) + binary(noop))
+        self.assertEqual(session.packet()[5:], (b"count", str(2**63 + 5).encode()))
+        self.assertEqual(session.packet()[0], noop)
+
+    def test_what_redis_can_not_say_is_refused_with_the_reason(self):
+        for word, line in (("later than now", "flush_all 10"), ("no such level", "verbosity 1"), ("does not keep", "me k"),
+                           ("one of its flags", "mg k h"), ("one of its flags", "md k I"), ("no such statistics", "stats items")):
+            reply = self.session.ask(line)
+            self.assertTrue(reply.startswith(b"CLIENT_ERROR ") and word.encode() in reply, reply)
+        self.assertIn(b"STAT sheaf_pool", self.session.ask("stats"))
+        key = keys_on_shards(3)[0][0]
+        self.servers[0].ask("RPUSH", key, "x")
+        self.say(f"get {key}", None, b"END\r\n")
+        self.assertTrue(self.session.ask(f"append {key} 0 0 1", "x").startswith(b"SERVER_ERROR WRONGTYPE"))
+        self.say("mn", None, b"MN\r\n")
+
+
 class BothKinds(Case):
     """One pool for clients of both protocols."""
 
@@ -264,6 +484,21 @@ class BothKinds(Case):
             with MemcachedSession(sheaf.target(index=1), None) as again:
                 self.assertEqual(again.ask("mg k v"), b"VA 1\r\nv\r\n")
             self.assertEqual(r.ask("GET", "k"), b"v")
+
+
+    def test_so_they_do_over_redis(self):
+        listen = [f"redis://127.0.0.1:{free_port()}", f"memcached://127.0.0.1:{free_port()}"]
+        sheaf = Sheaf(self, pool([RedisServer(self), RedisServer(self)], listen=listen))
+        with sheaf.connect() as r, MemcachedSession(sheaf.target(index=1), None) as m:
+            for n in range(20):
+                self.assertEqual(r.ask("SET", f"r{n}", n), "OK")
+                self.assertEqual(m.ask(f"incr r{n} 1"), b"%d\r\n" % (n + 1))
+                self.assertEqual(m.ask(f"set m{n} 0 0 1", "5"), b"STORED\r\n")
+                self.assertEqual(r.ask("GET", f"m{n}")[16:], b"5")
+            self.assertEqual(r.ask("DBSIZE"), 40)
+            self.assertEqual(m.ask("flush_all"), b"OK\r\n")
+            self.assertEqual(r.ask("DBSIZE"), 0)
+            self.assertEqual(len(r.ask("COMMAND", "INFO", "get")), 1)
 
 
 class Faults(Case):

@@ -659,6 +659,109 @@ static void a_refusal_is_one_line(void)
     end();
 }
 
+/* ---- over Redis shards ---- */
+
+static void what_redis_has_a_command_for_is_that_command(void)
+{
+    begin();
+    site.translates = true;
+    CHECK_SENT("get a\r\n", "*2\r\n$4\r\nMGET\r\n$1\r\na\r\n");
+    CHECK_BYTES(reply("*1\r\n$2\r\nhi\r\n", ""), bytes("VALUE a 0 2\r\nhi\r\nEND\r\n"));
+    CHECK_SENT("get a\r\n", "*2\r\n$4\r\nMGET\r\n$1\r\na\r\n");
+    CHECK_BYTES(reply("*1\r\n$-1\r\n", ""), bytes("END\r\n"));
+    CHECK_SENT("gat 60 a\r\n", "*4\r\n$5\r\nGETEX\r\n$1\r\na\r\n$2\r\nEX\r\n$2\r\n60\r\n");
+    CHECK_SENT("touch a -1\r\n", "*3\r\n$8\r\nEXPIREAT\r\n$1\r\na\r\n$1\r\n1\r\n");
+    CHECK_BYTES(reply(":0\r\n", ""), bytes("NOT_FOUND\r\n"));
+    CHECK_SENT("delete a noreply\r\n", "*2\r\n$3\r\nDEL\r\n$1\r\na\r\n");
+    CHECK(op.silent);
+    CHECK_SENT("md a q k\r\n", "*2\r\n$3\r\nDEL\r\n$1\r\na\r\n");
+    CHECK_BYTES(reply(":1\r\n", ""), bytes(""));
+    end();
+}
+
+static void a_value_is_kept_behind_its_flags_and_cas(void)
+{
+    static const char HEAD[] = "*4\r\n$3\r\nSET\r\n$1\r\na\r\n$18\r\n\xf5mc\x01\0\0\1\2";
+    static const char TAIL[] = "hi\r\n$2\r\nNX\r\n";
+    struct slice sent;
+
+    begin();
+    site.translates = true;
+    say("add a 258 0 2\r\nhi\r\n");
+    sent = op.parts[0].bytes;
+    CHECK_INT(sent.len, sizeof(HEAD) - 1 + 8 + sizeof(TAIL) - 1);
+    CHECK(slice_starts(sent, slice_of(HEAD, sizeof(HEAD) - 1)));
+    CHECK_BYTES(slice_from(sent, sizeof(HEAD) - 1 + 8), slice_of(TAIL, sizeof(TAIL) - 1));
+    CHECK_BYTES(reply("$-1\r\n", ""), bytes("NOT_STORED\r\n"));
+    end();
+}
+
+static void a_script_that_is_not_known_is_sent(void)
+{
+    struct memory_merge merge;
+
+    begin();
+    site.translates = true;
+    say("incr a 5\r\n");
+    CHECK(op.alone);
+    CHECK(slice_starts(op.parts[0].bytes, bytes("*15\r\n$7\r\nEVALSHA\r\n$40\r\n")));
+    op.parts[0].reply = bytes("-NOSCRIPT No matching script.\r\n");
+    merge = (struct memory_merge){ .site = &site,
+                                   .state = state,
+                                   .note = op.note,
+                                   .parts = op.parts,
+                                   .part_count = 1,
+                                   .arena = &arena,
+                                   .out = &merged };
+    op.merge(&merge);
+    CHECK(merge.again);
+    CHECK(slice_starts(op.parts[0].bytes, bytes("*15\r\n$4\r\nEVAL\r\n")));
+    CHECK_BYTES(reply("*4\r\n$2\r\nVA\r\n$1\r\n7\r\n:-1\r\n:-1\r\n", ""), bytes("7\r\n"));
+    say("incr a 5\r\n");
+    CHECK_BYTES(reply("*1\r\n$2\r\nNN\r\n", ""),
+                bytes("CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"));
+    end();
+}
+
+static void answers_of_no_redis_are_errors(void)
+{
+    static const char *const LINES[] = { "get a\r\n", "set a 0 0 1\r\nx\r\n", "delete a\r\n",
+                                         "incr a 1\r\n", "mg a v t\r\n" };
+    static const char *const ANSWERS[] = { "",
+                                           "-ERR no\r\n",
+                                           "*1\r\n*0\r\n",
+                                           "*0\r\n",
+                                           "*2\r\n$2\r\nVA\r\n$1\r\nx\r\n",
+                                           "*1\r\n$2\r\nXX\r\n" };
+
+    begin();
+    site.translates = true;
+    for (size_t i = 0; i < sizeof(LINES) / sizeof(LINES[0]); i++)
+        for (size_t k = 0; k < sizeof(ANSWERS) / sizeof(ANSWERS[0]); k++) {
+            bool is_row = k == 5 && i == 0; /* a value as any other */
+
+            say(LINES[i]);
+            CHECK(is_row || slice_starts(reply(ANSWERS[k], ""), bytes("SERVER_ERROR ")));
+        }
+    say("append a 0 0 1\r\nx\r\n");
+    CHECK_BYTES(reply("-OOM no\r\n", ""), bytes("SERVER_ERROR out of memory storing object\r\n"));
+    end();
+}
+
+static void what_redis_can_not_say_is_refused(void)
+{
+    begin();
+    site.translates = true;
+    CHECK_ANSWER("verbosity 1\r\n", "CLIENT_ERROR 'verbosity' can't be served over Redis: it has "
+                                    "no such level\r\n");
+    CHECK_ANSWER("flush_all 10\r\n", "CLIENT_ERROR 'flush_all' can't be served over Redis: it "
+                                     "can't empty itself later than now\r\n");
+    CHECK_ANSWER("mg a h\r\n", "CLIENT_ERROR 'mg' can't be served over Redis: it can't do what one "
+                               "of its flags asks for\r\n");
+    CHECK_ANSWER("mg a x\r\n", "CLIENT_ERROR invalid flag\r\n");
+    end();
+}
+
 int main(void)
 {
     RUN(one_key_goes_to_its_shard_as_it_came);
@@ -682,5 +785,10 @@ int main(void)
     RUN(binary_clients_log_in_by_sasl);
     RUN(a_refusal_is_one_line);
     buf_fini(&packet);
+    RUN(what_redis_has_a_command_for_is_that_command);
+    RUN(a_value_is_kept_behind_its_flags_and_cas);
+    RUN(a_script_that_is_not_known_is_sent);
+    RUN(answers_of_no_redis_are_errors);
+    RUN(what_redis_can_not_say_is_refused);
     return check_report();
 }

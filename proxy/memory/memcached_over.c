@@ -1,0 +1,576 @@
+/* See memcached_over.h. */
+#include "proxy/memory/memcached_over.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "proxy/memory/memcached_script.h"
+#include "proxy/memory/redis_front.h"
+#include "proxy/wire/base64.h"
+#include "shard/stamp.h"
+
+#define BAD_TOKEN "CLIENT_ERROR bad token in command line format\r\n"
+
+enum { DAYS_S = 30 * 24 * 3600, NUMBER_BYTES = 24, LINE_SLACK = 2 };
+
+/* One of the front's commands on its way. */
+struct request {
+    struct memcached_call *call;
+    struct memcached_text_request text;
+    struct memcached_over_ask *ask;
+    struct memcached_over_note *note;
+    struct slice key;
+    struct buf *out;
+    uint32_t replies;
+    const char *error; /* memcached's, or */
+    const char *why;   /* why Redis can't */
+};
+
+typedef void over_f(struct request *r);
+
+/* ---- words ---- */
+
+static struct slice number_word(struct request *r, int64_t number)
+{
+    char text[NUMBER_BYTES];
+    int len = snprintf(text, sizeof(text), "%" PRId64, number);
+
+    return arena_copy(r->call->op->arena, slice_of(text, (size_t)len));
+}
+
+static void put_bytes(uint8_t *at, uint64_t number, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        at[i] = (uint8_t)(number >> (8 * (len - 1 - i)));
+}
+
+static struct slice bytes_word(struct request *r, uint64_t number, size_t len)
+{
+    uint8_t *at = arena_bytes(r->call->op->arena, len);
+
+    put_bytes(at, number, len);
+    return slice_of(at, len);
+}
+
+/* What a value's end is to Redis: two words, the second "0" if it has no number. */
+struct end {
+    struct slice unit, time;
+};
+
+static bool take_end(struct request *r, struct slice word, struct end *out)
+{
+    int64_t number;
+
+    if (!slice_to_i64(word, &number)) {
+        r->error = r->text.verb < MEMCACHED_MG ? MEMCACHED_BAD_FORMAT : BAD_TOKEN;
+        return false;
+    }
+    number = (int32_t)number; /* as memcached has it */
+    *out = (struct end){ slice_text("PERSIST"), slice_text("0") };
+    if (number == 0)
+        return true;
+    out->unit = slice_text(number > 0 && number <= DAYS_S ? "EX" : "EXAT");
+    out->time = number_word(r, number < 0 ? 1 : number); /* before now is over at once */
+    return true;
+}
+
+/* The value as it is kept. */
+static struct slice headed(struct request *r, uint32_t flags, struct slice value)
+{
+    uint8_t *at = arena_bytes(r->call->op->arena, MEMCACHED_VALUE_HEADER_BYTES + value.len);
+
+    memcpy(at, MEMCACHED_HEADER_MARK, MEMCACHED_HEADER_MARK_BYTES);
+    put_bytes(at + 4, flags, 4);
+    put_bytes(at + 8, r->ask->cas, 8);
+    if (value.len > 0)
+        memcpy(at + MEMCACHED_VALUE_HEADER_BYTES, value.at, value.len);
+    return slice_of(at, MEMCACHED_VALUE_HEADER_BYTES + value.len);
+}
+
+/* Of 32 bits, the lowest of what is told, as memcached has it. */
+static bool take_flags(struct request *r, struct slice word, uint32_t *out)
+{
+    uint64_t number = 0;
+
+    if (word.at != NULL && !slice_to_u64(word, &number)) {
+        r->error = r->text.verb < MEMCACHED_MG ? MEMCACHED_BAD_FORMAT : BAD_TOKEN;
+        return false;
+    }
+    *out = (uint32_t)number;
+    return true;
+}
+
+/* Random numbers are each another one: splitmix64. */
+static uint64_t next_cas(struct memcached_shared *shared)
+{
+    uint64_t z = shared->random += 0x9e3779b97f4a7c15U;
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
+    z ^= z >> 31;
+    return (z & INT64_MAX) | 1;
+}
+
+/* ---- requests ---- */
+
+static void say(struct request *r, enum memcached_over_answer answer, const struct slice *words,
+                size_t count)
+{
+    r->ask->answer = answer;
+    r->replies++;
+    resp_put_command(r->out, words, count);
+}
+
+/* What the script is told; the members that are not set are empty. */
+struct script {
+    const char *op, *mode;
+    bool compares;
+    uint64_t cas; /* with which */
+    uint32_t flags;
+    struct end end;
+    struct slice value;
+    struct end first_end; /* unit is empty: none is made */
+    struct slice first;
+};
+
+static struct slice or_empty(struct slice s)
+{
+    return s.at == NULL ? slice_text("") : s;
+}
+
+static void run(struct request *r, const struct script *s)
+{
+    struct arena *arena = r->call->op->arena;
+    struct slice value = arena_copy(arena, or_empty(s->value));
+    struct slice words[] = {
+        slice_text("EVALSHA"),
+        memcached_script_sha(),
+        slice_text("1"),
+        r->key,
+        slice_text(s->op),
+        slice_text(s->mode == NULL ? "" : s->mode),
+        s->compares ? bytes_word(r, s->cas, 8) : slice_text(""),
+        bytes_word(r, r->ask->cas, 8),
+        bytes_word(r, s->flags, 4),
+        or_empty(s->end.unit),
+        or_empty(s->end.time),
+        value,
+        or_empty(s->first_end.unit),
+        or_empty(s->first_end.time),
+        or_empty(s->first),
+    };
+    size_t count = sizeof(words) / sizeof(words[0]);
+
+    say(r, MEMCACHED_OVER_SCRIPT, words, count);
+    words[0] = slice_text("EVAL");
+    words[1] = slice_text(MEMCACHED_SCRIPT);
+    r->note->script_request = redis_encode(arena, words, count);
+}
+
+static void put_rows(struct request *r)
+{
+    struct slice rest = r->text.keys, word, *words;
+    size_t count = 1;
+
+    while (memcached_next_word(&rest, &word))
+        count++;
+    words = arena_new(r->call->op->arena, count * sizeof(*words));
+    words[0] = slice_text("MGET");
+    rest = r->text.keys;
+    for (size_t i = 1; i < count; i++)
+        (void)memcached_next_word(&rest, &words[i]);
+    say(r, MEMCACHED_OVER_VALUES, words, count);
+}
+
+static void put_touched_rows(struct request *r)
+{
+    struct slice rest = r->text.keys, word;
+    struct end end;
+
+    if (!take_end(r, r->text.words[1], &end))
+        return;
+    while (memcached_next_word(&rest, &word)) {
+        struct slice words[] = { slice_text("GETEX"), word, end.unit, end.time };
+
+        say(r, MEMCACHED_OVER_VALUE, words, slice_is_text(end.unit, "PERSIST") ? 3 : 4);
+    }
+}
+
+/* SET, ADD (NX) or REPLACE (XX). */
+static void put_set(struct request *r, const char *condition, uint32_t flags, const struct end *end)
+{
+    struct slice words[6] = { slice_text("SET"), r->key, headed(r, flags, r->text.value) };
+    size_t count = 3;
+
+    if (slice_is_text(r->key, SHARD_STAMP_KEY)) /* our own, after a flush: as Redis pools have it */
+        words[2] = r->text.value;
+    if (condition != NULL)
+        words[count++] = slice_text(condition);
+    if (!slice_is_text(end->unit, "PERSIST")) {
+        words[count++] = end->unit;
+        words[count++] = end->time;
+    }
+    say(r, MEMCACHED_OVER_DONE, words, count);
+}
+
+static void put_store(struct request *r)
+{
+    struct script s = { .op = "s", .mode = "S", .value = r->text.value };
+
+    if (!take_flags(r, r->text.words[2], &s.flags) || !take_end(r, r->text.words[3], &s.end))
+        return;
+    switch (r->text.verb) {
+    case MEMCACHED_ADD:
+        put_set(r, "NX", s.flags, &s.end);
+        return;
+    case MEMCACHED_REPLACE:
+        put_set(r, "XX", s.flags, &s.end);
+        return;
+    case MEMCACHED_APPEND:
+        s.mode = "A";
+        break;
+    case MEMCACHED_PREPEND:
+        s.mode = "P";
+        break;
+    case MEMCACHED_CAS:
+        s.compares = slice_to_u64(r->text.words[5], &s.cas);
+        break;
+    default: /* lint: of the verbs this is given, it is SET */
+        put_set(r, NULL, s.flags, &s.end);
+        return;
+    }
+    run(r, &s);
+}
+
+static void put_delete(struct request *r)
+{
+    struct slice words[] = { slice_text("DEL"), r->key };
+
+    say(r, MEMCACHED_OVER_COUNT, words, 2);
+}
+
+static void put_number(struct request *r)
+{
+    struct script s = { .op = "i",
+                        .mode = r->text.verb == MEMCACHED_INCR ? "I" : "D",
+                        .value = r->text.words[2] };
+
+    run(r, &s);
+}
+
+static void put_touch(struct request *r)
+{
+    struct script s = { .op = "t" };
+    struct slice words[3] = { { 0 }, r->key };
+
+    if (!take_end(r, r->text.words[2], &s.end))
+        return;
+    if (slice_is_text(s.end.unit, "PERSIST")) {
+        run(r, &s);
+        return;
+    }
+    words[0] = slice_text(slice_is_text(s.end.unit, "EX") ? "EXPIRE" : "EXPIREAT");
+    words[2] = s.end.time;
+    say(r, MEMCACHED_OVER_COUNT, words, 3);
+}
+
+/* ---- meta requests ---- */
+
+struct slice memcached_over_flag(struct slice line, enum memcached_verb verb, char flag)
+{
+    uint32_t first = verb == MEMCACHED_MS ? 3 : 2;
+    struct slice word;
+
+    for (uint32_t i = 0; memcached_next_word(&line, &word); i++)
+        if (i >= first && word.at[0] == (uint8_t)flag)
+            return slice_from(word, 1);
+    return (struct slice){ 0 };
+}
+
+static struct slice flag(const struct request *r, char letter)
+{
+    return memcached_over_flag(r->text.line, r->text.verb, letter);
+}
+
+/* `known` are the flags that are served, `refused` those that memcached has besides. */
+static bool check_flags(struct request *r, const char *known, const char *refused)
+{
+    bool strict = r->text.verb == MEMCACHED_MD || r->text.verb == MEMCACHED_MA;
+    bool seen[128] = { false };
+
+    for (uint32_t i = r->text.verb == MEMCACHED_MS ? 3 : 2; i < r->text.word_count; i++) {
+        uint8_t letter = r->text.words[i].at[0];
+
+        if (letter >= sizeof(seen) || (strchr(known, letter) == NULL && !strchr(refused, letter)))
+            r->error = strict ? "CLIENT_ERROR invalid or duplicate flag\r\n"
+                              : "CLIENT_ERROR invalid flag\r\n";
+        else if (seen[letter])
+            r->error = strict ? "CLIENT_ERROR invalid or duplicate flag\r\n"
+                              : "CLIENT_ERROR duplicate flag\r\n";
+        else if (strchr(refused, letter) != NULL)
+            r->why = "can't do what one of its flags asks for";
+        else
+            seen[letter] = true;
+        if (r->error != NULL || r->why != NULL)
+            return false;
+    }
+    return true;
+}
+
+/* The cas of flag C. */
+static bool take_cas(struct request *r, struct script *s)
+{
+    struct slice token = flag(r, 'C');
+
+    s->compares = token.at != NULL;
+    if (!s->compares || slice_to_u64(token, &s->cas))
+        return true;
+    r->error = BAD_TOKEN;
+    return false;
+}
+
+static void put_meta_get(struct request *r)
+{
+    struct script s = { .op = "g", .end.unit = slice_text("KEEP") };
+    struct slice words[] = { slice_text("MGET"), r->key }, touch = flag(r, 'T');
+
+    if (!check_flags(r, "vfcstkObqT", "hlNRE") || (touch.at != NULL && !take_end(r, touch, &s.end)))
+        return;
+    if (touch.at == NULL && flag(r, 't').at == NULL)
+        say(r, MEMCACHED_OVER_VALUES, words, 2);
+    else
+        run(r, &s);
+}
+
+/* The letter of the mode, as a text. */
+static const char *take_mode(struct request *r, const char *const *modes)
+{
+    struct slice token = flag(r, 'M');
+
+    if (token.at == NULL)
+        return modes[0];
+    if (token.len != 1) {
+        r->error = "CLIENT_ERROR incorrect length for M token\r\n";
+        return NULL;
+    }
+    for (; *modes != NULL; modes++)
+        if (((*modes)[0] | 0x20) == (token.at[0] | 0x20))
+            return *modes;
+    r->error = r->text.verb == MEMCACHED_MS ? "CLIENT_ERROR invalid mode for ms M token\r\n"
+                                            : "CLIENT_ERROR invalid mode for ma M token\r\n";
+    return NULL;
+}
+
+static void put_meta_set(struct request *r)
+{
+    static const char *const MODES[] = { "S", "E", "R", "A", "P", NULL };
+    struct script s = { .op = "s", .value = r->text.value };
+    struct slice end = flag(r, 'T');
+
+    if (!check_flags(r, "bTFCMckOqsN", "IE") || !take_flags(r, flag(r, 'F'), &s.flags) ||
+        !take_end(r, end.at == NULL ? slice_text("0") : end, &s.end) || !take_cas(r, &s))
+        return;
+    s.mode = take_mode(r, MODES);
+    if (s.mode == NULL)
+        return;
+    if (s.mode[0] == 'A' || s.mode[0] == 'P' || (s.compares && s.mode[0] != 'E'))
+        run(r, &s);
+    else
+        put_set(r, s.mode[0] == 'E' ? "NX" : s.mode[0] == 'R' ? "XX" : NULL, s.flags, &s.end);
+}
+
+static void put_meta_delete(struct request *r)
+{
+    struct script s = { .op = "d" };
+
+    if (!check_flags(r, "bCkOq", "ITE") || !take_cas(r, &s))
+        return;
+    if (s.compares)
+        run(r, &s);
+    else
+        put_delete(r);
+}
+
+/* A number of 64 bits; what is not told is `otherwise`. */
+static bool take_number(struct request *r, struct slice token, const char *otherwise,
+                        struct slice *out)
+{
+    uint64_t number;
+
+    *out = token.at == NULL ? slice_text(otherwise) : token;
+    if (slice_to_u64(*out, &number))
+        return true;
+    r->error = "CLIENT_ERROR invalid numeric delta argument\r\n";
+    return false;
+}
+
+static void put_meta_number(struct request *r)
+{
+    static const char *const MODES[] = { "I", "+", "D", "-", NULL };
+    struct script s = { .op = "i", .end.unit = slice_text("KEEP") };
+    struct slice touch = flag(r, 'T'), first = flag(r, 'N');
+
+    if (!check_flags(r, "bCNJDTMqtcvkO", "E") || !take_cas(r, &s) ||
+        !take_number(r, flag(r, 'D'), "1", &s.value) ||
+        !take_number(r, flag(r, 'J'), "0", &s.first) ||
+        (touch.at != NULL && !take_end(r, touch, &s.end)) ||
+        (first.at != NULL && !take_end(r, first, &s.first_end)))
+        return;
+    if (first.at != NULL && touch.at > first.at)
+        s.first_end = s.end; /* the last one counts */
+    s.mode = take_mode(r, MODES);
+    if (s.mode == NULL)
+        return;
+    s.mode = s.mode[0] == 'I' || s.mode[0] == '+' ? "I" : "D";
+    run(r, &s);
+}
+
+/* ---- all shards ---- */
+
+static void put_flush(struct request *r)
+{
+    struct slice words[] = { slice_text("FLUSHDB") };
+    int64_t delay;
+
+    if (r->text.word_count > 1 && (!slice_to_i64(r->text.words[1], &delay) || delay != 0))
+        r->why = "can't empty itself later than now";
+    else
+        say(r, MEMCACHED_OVER_DONE, words, 1);
+}
+
+static void put_refused(struct request *r)
+{
+    (void)r;
+}
+
+/* ---- the table ---- */
+
+static const struct row {
+    const char *name;
+    over_f *put;
+    const char *text;
+} TABLE[] = {
+#define ROWS                  put_rows
+#define TOUCHED_ROWS          put_touched_rows
+#define STORE                 put_store
+#define DELETE                put_delete
+#define NUMBER                put_number
+#define TOUCH                 put_touch
+#define META_GET              put_meta_get
+#define META_SET              put_meta_set
+#define META_DELETE           put_meta_delete
+#define META_NUMBER           put_meta_number
+#define FLUSH                 put_flush
+#define LOCAL                 NULL
+#define REFUSED               put_refused
+#define OVER(name, way, text) { name, way, text },
+#include "proxy/memory/memcached_over.def"
+#undef OVER
+};
+
+static const struct row *find(enum memcached_verb verb)
+{
+    const char *name = memcached_verb_name(verb);
+
+    for (size_t i = 0; i < sizeof(TABLE) / sizeof(TABLE[0]); i++)
+        if (strcmp(TABLE[i].name, name) == 0)
+            return &TABLE[i];
+    return NULL;
+}
+
+/* The key that is meant: those of meta commands may be in base64. */
+static bool take_key(struct request *r)
+{
+    bool is_meta = r->text.verb >= MEMCACHED_MG && r->text.verb <= MEMCACHED_MA;
+    uint8_t *bytes;
+    size_t len;
+
+    r->key = r->text.key;
+    if (!is_meta || flag(r, 'b').at == NULL)
+        return true;
+    bytes = arena_bytes(r->call->op->arena, MEMCACHED_KEY_BYTES);
+    if (base64_decode(r->text.key, bytes, MEMCACHED_KEY_BYTES, &len) != ERR_NONE)
+        return false;
+    r->key = slice_of(bytes, len);
+    return true;
+}
+
+/* False: it was refused. */
+static bool translate_one(struct request *r)
+{
+    const struct row *row = find(r->text.verb);
+
+    r->ask->verb = r->text.verb;
+    r->ask->line = slice_of(
+        arena_copy(r->call->op->arena, slice_of(r->text.line.at, r->text.line.len + LINE_SLACK)).at,
+        r->text.line.len);
+    r->ask->cas = next_cas(memcached_shared_of(r->call->site));
+    if (row == NULL || row->put == NULL || row->put == put_refused || !take_key(r))
+        r->why = row == NULL || row->put == NULL ? "has no such statistics" : row->text;
+    else
+        row->put(r);
+    if (r->error == NULL && r->why == NULL)
+        return true;
+    if (r->error != NULL && r->call->text != NULL)
+        memcached_answer_text(r->call, r->error);
+    else if (r->error != NULL)
+        memcached_answer_status(r->call, MEMCACHED_STATUS_INVALID);
+    else
+        memcached_refuse(r->call, MEMCACHED_STATUS_UNKNOWN_COMMAND,
+                         "'%s' can't be served over Redis: it %s",
+                         memcached_verb_name(r->text.verb), r->why);
+    return false;
+}
+
+/* All commands of one part. */
+static bool translate_part(struct memcached_call *call, struct memcached_over_note *note,
+                           uint32_t index)
+{
+    struct memory_part *part = &call->op->parts[index];
+    struct memcached_over_part *over = &note->parts[index];
+    struct slice rest = part->bytes;
+    struct buf out = { 0 };
+    uint32_t replies = 0;
+    bool is_fine = true;
+
+    while (rest.len > 0 && is_fine && over->count < MEMCACHED_OVER_ASKS) {
+        struct memcached_text_limits limits = { rest.len + 1, rest.len + 1 };
+        struct memcached_text_progress progress = { 0 };
+        struct request r = { .call = call, .note = note, .out = &out };
+        size_t need;
+
+        r.ask = &over->asks[over->count++];
+        if (memcached_text_parse(&progress, rest, &limits, &r.text, &need) != PARSE_DONE)
+            break;
+        rest = slice_from(rest, r.text.len);
+        is_fine = translate_one(&r);
+        replies += r.replies;
+    }
+    part->bytes = arena_copy(call->op->arena, buf_all(&out));
+    part->replies = replies;
+    buf_fini(&out);
+    return is_fine;
+}
+
+void memcached_over_translate(struct memcached_call *call)
+{
+    struct memory_operation *op = call->op;
+    struct memcached_over_note *note = arena_new(op->arena, sizeof(*note));
+
+    if (call->site->sorter != NULL) {
+        memcached_refuse(call, MEMCACHED_STATUS_UNKNOWN_COMMAND,
+                         "the pool has key classes, which are not served over Redis yet");
+        return;
+    }
+    note->merge = op->merge;
+    note->note = op->note;
+    note->parts = arena_new(op->arena, op->part_count * sizeof(*note->parts));
+    for (uint32_t i = 0; i < op->part_count; i++)
+        if (!translate_part(call, note, i))
+            return;
+    op->merge = memcached_over_merge;
+    op->note = note;
+    if (note->script_request.at != NULL)
+        op->alone = true; /* it may need a second round, and what follows must find it done */
+}

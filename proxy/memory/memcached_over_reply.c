@@ -1,0 +1,385 @@
+/* Redis's replies as memcached's.  See memcached_over.h. */
+#include <inttypes.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "proxy/memory/memcached_over.h"
+#include "proxy/memory/memcached_script.h"
+#include "proxy/wire/resp_reader.h"
+
+/* What became of a command, in the codes of meta commands. */
+struct outcome {
+    const char *code;                /* "HD" "NS" "EX" "NF" "NN", "VA" with what follows */
+    struct slice value;              /* as it is kept, or a number */
+    int64_t left_ms, left_before_ms; /* as PTTL tells it, the latter before it was set */
+};
+
+static const char *const CODES[] = { "HD", "NS", "EX", "NF", "NN", "VA" };
+
+/* A value as clients see it. */
+struct value {
+    struct slice bytes;
+    uint32_t flags;
+    uint64_t cas;
+};
+
+static uint64_t number_at(const uint8_t *at, size_t len)
+{
+    uint64_t number = 0;
+
+    for (size_t i = 0; i < len; i++)
+        number = number << 8 | at[i];
+    return number;
+}
+
+/* Of a plain value the cas is made of the content, if it is asked for. */
+static struct value value_of(struct slice kept, bool wants_cas)
+{
+    uint8_t digest[SHA_DIGEST_LENGTH];
+
+    if (kept.len >= MEMCACHED_VALUE_HEADER_BYTES &&
+        memcmp(kept.at, MEMCACHED_HEADER_MARK, MEMCACHED_HEADER_MARK_BYTES) == 0)
+        return (struct value){ slice_from(kept, MEMCACHED_VALUE_HEADER_BYTES),
+                               (uint32_t)number_at(kept.at + 4, 4), number_at(kept.at + 8, 8) };
+    if (!wants_cas)
+        return (struct value){ .bytes = kept };
+    SHA1(kept.at, kept.len, digest);
+    return (struct value){ .bytes = kept, .cas = number_at(digest, 8) & INT64_MAX };
+}
+
+/* ---- reading ---- */
+
+static const char *code_of(struct slice text)
+{
+    for (size_t i = 0; i < sizeof(CODES) / sizeof(CODES[0]); i++)
+        if (slice_is_text(text, CODES[i]))
+            return CODES[i];
+    return NULL;
+}
+
+/* {code}, or {"VA", value, PTTL, PTTL before}. */
+static bool read_script(struct resp_reader *reader, uint64_t count, struct outcome *out)
+{
+    struct resp_item item;
+
+    if (count == 0 || resp_read(reader, &item) != ERR_NONE ||
+        (out->code = code_of(item.text)) == NULL)
+        return false;
+    if (strcmp(out->code, "VA") != 0)
+        return count == 1;
+    if (count != 4 || resp_read(reader, &item) != ERR_NONE || item.type != '$' || item.is_null)
+        return false;
+    out->value = item.text;
+    if (resp_read(reader, &item) != ERR_NONE || item.type != ':')
+        return false;
+    out->left_ms = item.integer;
+    if (resp_read(reader, &item) != ERR_NONE || item.type != ':')
+        return false;
+    out->left_before_ms = item.integer;
+    return true;
+}
+
+static bool read_value(struct resp_reader *reader, struct outcome *out)
+{
+    struct resp_item item;
+
+    if (resp_read(reader, &item) != ERR_NONE || (item.type != '$' && !item.is_null))
+        return false;
+    out->code = item.is_null ? "NF" : "VA";
+    out->value = item.text;
+    return true;
+}
+
+/* One command's reply, but those of rows; false: it is none, or an error. */
+static bool read_outcome(const struct memcached_over_ask *ask, struct resp_reader *reader,
+                         struct outcome *out)
+{
+    struct resp_item item;
+
+    *out = (struct outcome){ 0 };
+    if (resp_read(reader, &item) != ERR_NONE || resp_item_is_error(&item))
+        return false;
+    switch (ask->answer) {
+    case MEMCACHED_OVER_VALUES:
+        return item.type == '*' && item.count == 1 && read_value(reader, out);
+    case MEMCACHED_OVER_DONE:
+        out->code = item.is_null ? "NS" : "HD";
+        return item.is_null || item.type == '+';
+    case MEMCACHED_OVER_COUNT:
+        out->code = item.integer > 0 ? "HD" : "NF";
+        return item.type == ':';
+    case MEMCACHED_OVER_SCRIPT:
+        return item.type == '*' && read_script(reader, item.count, out);
+    case MEMCACHED_OVER_VALUE:
+        break; /* only in rows */
+    }
+    return false;
+}
+
+/* A server's error in one line. */
+static void put_words(struct slice words, struct buf *out)
+{
+    enum { MOST = 900 };
+    size_t begin = out->len;
+
+    buf_format(out, "SERVER_ERROR %.*s", (int)(words.len < MOST ? words.len : MOST),
+               (const char *)words.at);
+    for (size_t i = begin; i < out->len; i++)
+        if (out->at[i] == '\r' || out->at[i] == '\n')
+            out->at[i] = ' ';
+    buf_text(out, "\r\n");
+}
+
+static void put_error(struct slice reply, struct buf *out)
+{
+    struct resp_reader reader = { reply };
+    struct resp_item item;
+
+    if (resp_read(&reader, &item) != ERR_NONE || !resp_item_is_error(&item))
+        buf_text(out, "SERVER_ERROR a server answered something else than it was asked\r\n");
+    else if (slice_starts(item.text, slice_text("OOM")))
+        buf_text(out, "SERVER_ERROR out of memory storing object\r\n");
+    else
+        put_words(item.text, out);
+}
+
+/* ---- saying: rows ---- */
+
+static void put_row(const struct memcached_over_ask *ask, struct slice key, struct slice kept,
+                    struct buf *out)
+{
+    bool wants_cas = ask->verb == MEMCACHED_GETS || ask->verb == MEMCACHED_GATS;
+    struct value value = value_of(kept, wants_cas);
+
+    buf_format(out, "VALUE %.*s %" PRIu32 " %zu", (int)key.len, (const char *)key.at, value.flags,
+               value.bytes.len);
+    if (wants_cas)
+        buf_format(out, " %" PRIu64, value.cas);
+    buf_put(out, "\r\n", 2);
+    buf_slice(out, value.bytes);
+    buf_put(out, "\r\n", 2);
+}
+
+static uint64_t count_words(struct slice line)
+{
+    struct slice word;
+    uint64_t count = 0;
+
+    while (memcached_next_word(&line, &word))
+        count++;
+    return count;
+}
+
+/* False: one of the replies is an error, which `reader` stands at, or none. */
+static bool put_rows(const struct memcached_over_ask *ask, struct resp_reader *reader,
+                     struct buf *out)
+{
+    bool is_array = ask->answer == MEMCACHED_OVER_VALUES;
+    struct slice rest = ask->line, key;
+    struct resp_reader before = *reader;
+    struct resp_item item;
+
+    for (uint32_t i = 0; i < (is_array ? 1U : 2U); i++) /* "get", "gat 60" */
+        (void)memcached_next_word(&rest, &key);
+    if (is_array && (resp_read(reader, &item) != ERR_NONE || item.type != '*' ||
+                     item.count != count_words(rest))) {
+        *reader = before;
+        return false;
+    }
+    while (memcached_next_word(&rest, &key)) {
+        struct outcome outcome;
+
+        before = *reader;
+        if (!read_value(reader, &outcome)) {
+            *reader = before;
+            return false;
+        }
+        if (outcome.value.at != NULL && strcmp(outcome.code, "VA") == 0)
+            put_row(ask, key, outcome.value, out);
+    }
+    buf_text(out, "END\r\n");
+    return true;
+}
+
+/* ---- saying: lines ---- */
+
+/* The words of text commands for what became of them. */
+static const char *word_of(enum memcached_verb verb, const char *code)
+{
+    if (strcmp(code, "NF") == 0)
+        return "NOT_FOUND\r\n";
+    if (strcmp(code, "EX") == 0)
+        return "EXISTS\r\n";
+    if (strcmp(code, "NS") == 0)
+        return "NOT_STORED\r\n";
+    if (verb == MEMCACHED_FLUSH_ALL)
+        return "OK\r\n";
+    if (verb == MEMCACHED_DELETE)
+        return "DELETED\r\n";
+    return verb == MEMCACHED_TOUCH ? "TOUCHED\r\n" : "STORED\r\n";
+}
+
+/* What is left of its life; memcached goes by the flags in their order, and sets it on the way. */
+static void put_left(const struct memcached_over_ask *ask, struct slice at,
+                     const struct outcome *outcome, struct buf *out)
+{
+    struct slice touch = memcached_over_flag(ask->line, ask->verb, 'T');
+    struct slice first = memcached_over_flag(ask->line, ask->verb, 'N');
+    bool is_set = (touch.at != NULL && touch.at < at.at) || (first.at != NULL && first.at < at.at);
+    int64_t left_ms = is_set ? outcome->left_ms : outcome->left_before_ms;
+
+    buf_format(out, " t%" PRId64, left_ms < 0 ? -1 : (left_ms + 999) / 1000);
+}
+
+static void put_key(const struct memcached_over_ask *ask, struct buf *out)
+{
+    struct slice line = ask->line, key = { 0 };
+
+    (void)memcached_next_word(&line, &key);
+    (void)memcached_next_word(&line, &key);
+    buf_format(out, " k%.*s", (int)key.len, (const char *)key.at);
+    if (memcached_over_flag(ask->line, ask->verb, 'b').at != NULL)
+        buf_put(out, " b", 2);
+}
+
+/* What one flag of a meta command adds to its reply. */
+static void put_flag(const struct memcached_over_ask *ask, struct slice word,
+                     const struct outcome *outcome, const struct value *value, struct buf *out)
+{
+    bool is_hit = outcome->code[0] == 'V' || outcome->code[0] == 'H';
+    bool is_get = ask->verb == MEMCACHED_MG;
+
+    switch (word.at[0]) {
+    case 'O':
+        buf_format(out, " %.*s", (int)word.len, (const char *)word.at);
+        return;
+    case 'k':
+        put_key(ask, out);
+        return;
+    case 'c':
+        if (is_hit || ask->verb == MEMCACHED_MS)
+            buf_format(out, " c%" PRIu64, !is_hit ? 0 : is_get ? value->cas : ask->cas);
+        return;
+    case 't':
+        if (is_hit)
+            put_left(ask, word, outcome, out);
+        return;
+    case 'f':
+        if (is_hit && is_get)
+            buf_format(out, " f%" PRIu32, value->flags);
+        return;
+    case 's':
+        if (is_hit && is_get)
+            buf_format(out, " s%zu", value->bytes.len);
+        return;
+    default: /* asks for nothing */
+        return;
+    }
+}
+
+static void put_meta(const struct memcached_over_ask *ask, const struct outcome *outcome,
+                     struct buf *out)
+{
+    bool is_get = ask->verb == MEMCACHED_MG, is_value = outcome->code[0] == 'V';
+    bool has_value = is_value && memcached_over_flag(ask->line, ask->verb, 'v').at != NULL;
+    bool wants_cas = memcached_over_flag(ask->line, ask->verb, 'c').at != NULL;
+    struct value value = { .bytes = outcome->value };
+    uint32_t first = ask->verb == MEMCACHED_MS ? 3 : 2;
+    struct slice line = ask->line, word;
+
+    if (is_value && is_get)
+        value = value_of(outcome->value, wants_cas);
+    if (has_value)
+        buf_format(out, "VA %zu", value.bytes.len);
+    else if (is_value)
+        buf_text(out, "HD");
+    else
+        buf_text(out, is_get ? "EN" : outcome->code);
+    for (uint32_t i = 0; memcached_next_word(&line, &word); i++)
+        if (i >= first)
+            put_flag(ask, word, outcome, &value, out);
+    buf_put(out, "\r\n", 2);
+    if (has_value) {
+        buf_slice(out, value.bytes);
+        buf_put(out, "\r\n", 2);
+    }
+}
+
+static void put_outcome(const struct memcached_over_ask *ask, const struct outcome *outcome,
+                        struct buf *out)
+{
+    bool is_meta = ask->verb >= MEMCACHED_MG && ask->verb <= MEMCACHED_MA;
+
+    if (strcmp(outcome->code, "NN") == 0)
+        buf_text(out, "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n");
+    else if (is_meta)
+        put_meta(ask, outcome, out);
+    else if (outcome->code[0] == 'V')
+        buf_format(out, "%.*s\r\n", (int)outcome->value.len, (const char *)outcome->value.at);
+    else
+        buf_text(out, word_of(ask->verb, outcome->code));
+}
+
+/* ---- the merge ---- */
+
+static void put_part(const struct memcached_over_part *over, struct slice reply, struct buf *out)
+{
+    struct resp_reader reader = { reply };
+
+    for (uint32_t i = 0; i < over->count; i++) {
+        const struct memcached_over_ask *ask = &over->asks[i];
+        struct slice at = reader.in;
+        size_t begin = out->len;
+        struct outcome outcome;
+        bool is_rows = ask->verb <= MEMCACHED_GATS;
+        bool is_fine = is_rows ? put_rows(ask, &reader, out) : read_outcome(ask, &reader, &outcome);
+
+        if (!is_fine) {
+            out->len = begin;
+            put_error(is_rows ? reader.in : at, out);
+        } else if (!is_rows) {
+            put_outcome(ask, &outcome, out);
+        }
+    }
+}
+
+/* The server does not know the script yet: it is sent.  There is one part then. */
+static bool sends_script(struct memory_merge *m, struct memcached_over_note *note)
+{
+    if (note->has_sent_script || note->script_request.at == NULL || m->parts[0].failed ||
+        !slice_starts(m->parts[0].reply, slice_text("-NOSCRIPT")))
+        return false;
+    note->has_sent_script = true;
+    m->parts[0].bytes = note->script_request;
+    m->again = true;
+    return true;
+}
+
+void memcached_over_merge(struct memory_merge *m)
+{
+    struct memcached_over_note *note = m->note;
+    struct buf text = { 0 };
+
+    if (sends_script(m, note))
+        return;
+    for (uint32_t i = 0; i < m->part_count; i++) {
+        struct memory_part *part = &m->parts[i];
+        struct slice line = note->parts[i].asks[0].line;
+
+        if (!part->failed) { /* else it is a refusal, in memcached's words */
+            buf_clear(&text);
+            put_part(&note->parts[i], part->reply, &text);
+            part->reply = arena_copy(m->arena, buf_all(&text));
+        }
+        part->bytes = slice_of(line.at, line.len + 2); /* merges look what was asked */
+    }
+    buf_fini(&text);
+    if (note->merge == NULL) {
+        buf_slice(m->out, m->parts[0].reply);
+        return;
+    }
+    m->note = note->note;
+    note->merge(m);
+    m->note = note;
+}
