@@ -417,8 +417,10 @@ static void put_meta_number(struct request *r)
         (touch.at != NULL && !take_end(r, touch, &s.end)) ||
         (first.at != NULL && !take_end(r, first, &s.first_end)))
         return;
-    if (first.at != NULL && touch.at > first.at)
-        s.first_end = s.end; /* the last one counts */
+    if (first.at != NULL && touch.at != NULL) {
+        r->why = "can't give a number two ends, one if it was there and one if not";
+        return;
+    }
     s.mode = take_mode(r, MODES);
     if (s.mode == NULL)
         return;

@@ -248,7 +248,7 @@ class RedisOverMemcached(Case):
 TEXT_KEYS = [f"k{i}" for i in range(10)] + ["other", "z" * 250]
 META_KEYS = ["k1", "k2", "k3", "other"]
 BASE64 = base64.b64encode(b"with blank\0").decode()
-MEMCACHED_VALUES = [b"", b"0", b"9", b"10", b"100", b"18446744073709551615", b"18446744073709551616", b"-1", b" 12 x", b"007", b"+5", b"abc",
+MEMCACHED_VALUES = [b"", b"0", b"9", b"10", b"100", b"18446744073709551615", b"18446744073709551616", b"-1", b" 12 x", b"007", b"7\0x", b"-0", b"+5", b"abc",
                     b"12\r\n3", bytes(range(256)), b"x" * 5000, b"\xf5mc\x01", b"1000000000", b"999999999"]
 NUMBERS64 = [0, 1, 5, 10, 999_999_999, 1_000_000_000, 2**63, 2**64 - 1]
 
@@ -290,8 +290,8 @@ class MemcachedDice:
             (f"ms {key} {size}{b}{cas}{end}{self._flags(['F5', 'c', 'k', 'Oab', self._one(('MS', 'ME', 'MR', 'MA', 'MP', 'Mset', 'Mx'))])}", value),
             (f"ms {key} {size}{b}{self._flags(['MS', 'F9', 'k', 'Ox'])}", value),
             (f"md {key}{b}{cas}{self._flags(['k', 'Oab'])}", None), (f"md {key}{b} x", None), (f"mg {key}{b} x", None), (f"mg {key}{b} v v", None),
-            (f"ma {key}{b}{cas}{self._flags(['v', 'c', 'k', 'Oab', 'D1' if binary else self._one(('N0', 'N0 J13', 'N1000 J5')), *([] if binary else [f'D{number}']), self._one(('MD', 'MI', 'Mx')), 'T0', 't'])}", None),
-            (f"ma {key}{b} v MD D{number}", None), ("mn", None)))
+            (f"ma {key}{b}{cas}{self._flags(['v', 'c', 'k', 'Oab', 'D1' if binary else self._one(('N0', 'N0 J13', 'N1000 J5')), *([] if binary else [f'D{number}']), self._one(('MD', 'MI', 'Mx')), 't'])}", None),
+            (f"ma {key}{b} v MD D{number}", None), (f"ma {key}{b}{self._flags(['T0', 't', 'v'])}", None), ("mn", None)))
 
     def command(self):
         return self.text() if self.random.random() < 0.6 else self.meta()
@@ -315,6 +315,8 @@ class MemcachedTwin:
             head = re.sub(rb"^(VALUE \S+ \d+ \d+ )(\d+)$", keep, head)
         elif line.startswith("m") and reply[:2] in (b"HD", b"VA", b"NS", b"EX", b"NF"):
             head = re.sub(rb"( c)(\d+)", keep, head)
+            # memcached forgets of an item that it made from another one that its key was in base64
+            head = head.replace(b" kwith blank\0", f" k{BASE64} b".encode())
         return head + end + rest
 
     def ask(self, line, value):
@@ -449,7 +451,7 @@ class MemcachedOverRedis(Case):
 
     def test_what_redis_can_not_say_is_refused_with_the_reason(self):
         for word, line in (("later than now", "flush_all 10"), ("no such level", "verbosity 1"), ("does not keep", "me k"),
-                           ("one of its flags", "mg k h"), ("one of its flags", "md k I"), ("no such statistics", "stats items")):
+                           ("one of its flags", "mg k h"), ("one of its flags", "md k I"), ("two ends", "ma k N1 T1"), ("no such statistics", "stats items")):
             reply = self.session.ask(line)
             self.assertTrue(reply.startswith(b"CLIENT_ERROR ") and word.encode() in reply, reply)
         self.assertIn(b"STAT sheaf_pool", self.session.ask("stats"))
