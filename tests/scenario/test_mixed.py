@@ -248,7 +248,7 @@ class RedisOverMemcached(Case):
 TEXT_KEYS = [f"k{i}" for i in range(10)] + ["other", "z" * 250]
 META_KEYS = ["k1", "k2", "k3", "other"]
 BASE64 = base64.b64encode(b"with blank\0").decode()
-MEMCACHED_VALUES = [b"", b"0", b"9", b"10", b"100", b"18446744073709551615", b"18446744073709551616", b"-1", b" 12 x", b"007", b"7\0x", b"-0", b"+5", b"abc",
+MEMCACHED_VALUES = [b"", b"0", b"9", b"10", b"100", b"18446744073709551615", b"18446744073709551616", b"-1", b" 12 x", b"007", b"7\0x", b"-0", b"-18446744073709551615", b"+5", b"abc",
                     b"12\r\n3", bytes(range(256)), b"x" * 5000, b"\xf5mc\x01", b"1000000000", b"999999999"]
 NUMBERS64 = [0, 1, 5, 10, 999_999_999, 1_000_000_000, 2**63, 2**64 - 1]
 
