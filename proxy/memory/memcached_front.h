@@ -45,7 +45,7 @@ struct memcached_shared {
     struct memcached_text_request text;
     struct memcached_binary_request binary;
     struct slice behind; /* of the input: what comes after `binary` */
-    uint64_t random; /* for memcached_over.c */
+    uint64_t random;     /* for memcached_over.c */
 };
 
 struct memcached_call {
@@ -136,7 +136,6 @@ void memcached_miss_if_down(struct memcached_call *call, const char *miss);
  * none. */
 struct slice memcached_first_error(const struct memory_merge *m);
 void memcached_merge_out_of_step(struct memory_merge *m);
-
 
 /* ---- memcached_get.c ---- */
 

@@ -277,6 +277,7 @@ static void decide(struct memory_merge *m, struct change *c)
         answer = room_of(m->arena, &c->answer_room, m->out->len);
         buf_slice(&answer, buf_all(m->out));
         c->answer = buf_all(&answer);
+        buf_clear(m->out); /* not heard yet */
         c->is_writing = true;
         m->parts[0].bytes = store.line;
         m->parts[0].replies = 1;

@@ -192,30 +192,44 @@ static void times_become_what_memcached_takes(void)
     stage_end();
 }
 
+/* A key of another shard than "a". */
+static char other_key(void)
+{
+    char key[] = "b";
+
+    while (stage_shard_of(key) == stage_shard_of("a") && key[0] < 'z')
+        key[0]++;
+    return key[0];
+}
+
 static void many_keys_are_asked_for_once_per_shard(void)
 {
+    char line[64];
+
     begin();
-    stage_say("MGET a b a c");
+    snprintf(line, sizeof(line), "MGET a %c a", other_key());
+    stage_say(line);
     CHECK_INT(op.part_count, 2);
-    CHECK_INT(op.parts[0].replies + op.parts[1].replies, 4);
     CHECK_BYTES(op.parts[0].bytes, bytes("mg a v\r\nmg a v\r\n"));
-    CHECK_BYTES(op.parts[1].bytes, bytes("mg b v\r\nmg c v\r\n"));
+    CHECK_INT(op.parts[1].replies, 1);
     stage_reply(0, "VA 1\r\n1\r\nVA 1\r\n1\r\n");
-    stage_reply(1, "EN\r\nVA 1\r\n3\r\n");
-    CHECK_MERGED("*4\r\n$1\r\n1\r\n$-1\r\n$1\r\n1\r\n$1\r\n3\r\n");
-    stage_say("DEL a b c");
+    stage_reply(1, "EN\r\n");
+    CHECK_MERGED("*3\r\n$1\r\n1\r\n$-1\r\n$1\r\n1\r\n");
+    snprintf(line, sizeof(line), "DEL a %c", other_key());
+    stage_say(line);
     stage_reply(0, "HD\r\n");
-    stage_reply(1, "NF\r\nHD\r\n");
-    CHECK_MERGED(":2\r\n");
-    stage_say("MSET a 1 b 22");
-    CHECK_BYTES(op.parts[1].bytes, bytes("ms b 2\r\n22\r\n"));
-    stage_reply(0, "HD\r\n");
-    stage_reply(1, "SERVER_ERROR out of memory storing object\r\n");
-    CHECK_MERGED("-OOM memcached answered: SERVER_ERROR out of memory storing object\r\n");
-    stage_say("DEL a b");
+    stage_reply(1, "NF\r\n");
+    CHECK_MERGED(":1\r\n");
+    stage_say(line);
     stage_reply(0, "HD\r\n");
     stage_fail(1, "-ERR it is down\r\n");
     CHECK_MERGED("-ERR it is down (1 of 2 shards did their part of this 'del')\r\n");
+    snprintf(line, sizeof(line), "MSET a 1 %c 22", other_key());
+    stage_say(line);
+    CHECK_BYTES(op.parts[0].bytes, bytes("ms a 1\r\n1\r\n"));
+    stage_reply(0, "HD\r\n");
+    stage_reply(1, "SERVER_ERROR out of memory storing object\r\n");
+    CHECK_MERGED("-OOM memcached answered: SERVER_ERROR out of memory storing object\r\n");
     stage_end();
 }
 
@@ -250,7 +264,7 @@ static void what_can_not_be_said_is_refused_with_the_reason(void)
     CHECK_REFUSED("SELECT 1", "DB index");
     CHECK_REFUSED("NOSUCH a", "unknown command");
     CHECK_REFUSED("GET \"\"", "1 to 250");
-    CHECK_REFUSED("GET sheaf:shard", "mark");
+    CHECK_REFUSED("GET " SHARD_STAMP_KEY, "mark");
     CHECK_ANSWER("PING", "+PONG\r\n");
     stage_end();
 }
