@@ -233,7 +233,7 @@ void worker_use_ring(struct worker *w)
     ring_open(&w->ring);
     if (w->ring.fd < 0 && w->index == 0)
         log_event(LOG_INFO, "the kernel has no io_uring for us: each socket takes its own calls",
-                  log_text("reason", strerror(errno)));
+                  log_text("reason", strerrordesc_np(errno)));
 }
 
 void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assembly *assembly)

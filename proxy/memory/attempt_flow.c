@@ -307,11 +307,34 @@ static void stream(struct memory_attempt *a, struct slice bytes)
         session_close(&s->base, CLOSE_SLOW_READER);
 }
 
+/* Bytes of a reply that its client waits for.  Returns those that need no keeping: they are all of
+ * it, and can be written as they came. */
+static struct slice hear(struct memory_upstream *u, struct slice bytes, bool done, bool whole)
+{
+    struct memory_attempt *a = u->first;
+    struct memory_request *r = a->request;
+    bool last = done && a->replies_left == 0;
+    size_t known = bytes.len + a->kept.len;
+
+    if (!done)
+        known += u->back->body_left(u->scan);
+
+    if (last && whole && may_stream(a))
+        return bytes;
+    if (r->streaming || (known >= MEMORY_STREAM_BYTES && may_stream(a)))
+        stream(a, bytes);
+    else if (last && whole && r->merge != NULL && bytes.len <= MEMORY_SETTLED_BYTES)
+        settle(a, bytes);
+    else
+        keep(a, bytes);
+    return (struct slice){ 0 };
+}
+
 void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool done)
 {
     struct memory_attempt *a = u->first;
     struct memory_request *r = a->request;
-    struct slice direct = { 0 };
+    struct slice direct = { 0 }, seen = { 0 };
     bool whole = a->kept_len == 0 && a->kept.at == NULL && !r->streaming;
     bool is_heard = !a->tombstone && a->replies_left > r->parts[a->part].unheard;
 
@@ -319,28 +342,15 @@ void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool do
     if (done)
         a->replies_left--;
     r->refs++; /* to write may be to find the client gone, which ends its lease of `u` */
-    if (is_heard && r->session != NULL) {
-        bool last = done && a->replies_left == 0;
-        size_t known = bytes.len + a->kept.len;
-
-        if (!done)
-            known += u->back->body_left(u->scan);
-
-        if (last && whole && may_stream(a))
-            direct = bytes;
-        else if (r->streaming || (known >= MEMORY_STREAM_BYTES && may_stream(a)))
-            stream(a, bytes);
-        else if (last && whole && r->merge != NULL && bytes.len <= MEMORY_SETTLED_BYTES)
-            settle(a, bytes);
-        else
-            keep(a, bytes);
+    if (is_heard && r->session != NULL)
+        direct = hear(u, bytes, done, whole);
+    if (a->replies_left == 0 && u->first == a) {
+        if (whole)
+            seen = bytes;
+        else if (!is_heard)
+            seen = memory_attempt_kept(a);
+        answered(u, seen, direct);
     }
-    if (a->replies_left == 0 && u->first == a)
-        answered(u,
-                 whole      ? bytes
-                 : is_heard ? (struct slice){ 0 }
-                            : memory_attempt_kept(a),
-                 direct);
     memory_request_unref(r);
     if (u->lessee != NULL && u->lessee->bulk)
         memory_bulk_throttle(u->lessee);
