@@ -75,7 +75,7 @@ struct redis_shared {
     struct redis_scripts *scripts;          /* counted */
     struct redis_ran ran[REDIS_RAN_PLACES]; /* by sha and shard; what is not there is not known */
     uint64_t random;
-    uint32_t draws; /* likewise, for what need not be as good */
+    uint32_t draws;     /* likewise, for what need not be as good */
     struct verbs verbs; /* for redis_over_change.c */
 };
 
