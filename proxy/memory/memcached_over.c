@@ -12,7 +12,7 @@
 
 #define BAD_TOKEN "CLIENT_ERROR bad token in command line format\r\n"
 
-enum { DAYS_S = 30 * 24 * 3600, NUMBER_BYTES = 24, LINE_SLACK = 2 };
+enum { DAYS_S = 30 * 24 * 3600, NUMBER_BYTES = 24 };
 
 /* One of the front's commands on its way. */
 struct request {
@@ -498,15 +498,24 @@ static bool take_key(struct request *r)
     return true;
 }
 
+/* With an end behind it, where numbers stop at the latest; clients need not send all of one. */
+static struct slice line_kept(struct arena *arena, struct slice line)
+{
+    static const char END[] = "\r\n";
+    uint8_t *bytes = arena_bytes(arena, line.len + sizeof(END));
+
+    memcpy(bytes, line.at, line.len);
+    memcpy(bytes + line.len, END, sizeof(END));
+    return slice_of(bytes, line.len);
+}
+
 /* False: it was refused. */
 static bool translate_one(struct request *r)
 {
     const struct row *row = find(r->text.verb);
 
     r->ask->verb = r->text.verb;
-    r->ask->line = slice_of(
-        arena_copy(r->call->op->arena, slice_of(r->text.line.at, r->text.line.len + LINE_SLACK)).at,
-        r->text.line.len);
+    r->ask->line = line_kept(r->call->op->arena, r->text.line);
     r->ask->cas = next_cas(memcached_shared_of(r->call->site));
     if (row == NULL || row->put == NULL || row->put == put_refused || !take_key(r))
         r->why = row == NULL || row->put == NULL ? "has no such statistics" : row->text;
@@ -560,11 +569,6 @@ void memcached_over_translate(struct memcached_call *call)
     struct memory_operation *op = call->op;
     struct memcached_over_note *note = arena_new(op->arena, sizeof(*note));
 
-    if (call->site->sorter != NULL) {
-        memcached_refuse(call, MEMCACHED_STATUS_UNKNOWN_COMMAND,
-                         "the pool has key classes, which are not served over Redis yet");
-        return;
-    }
     note->merge = op->merge;
     note->note = op->note;
     note->parts = arena_new(op->arena, op->part_count * sizeof(*note->parts));

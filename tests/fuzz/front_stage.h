@@ -17,7 +17,9 @@ struct stage {
     /* The length of the reply at the front of `in`; 0: it is not whole. */
     size_t (*reply_len)(struct slice in);
     void (*check_part)(const struct memory_part *part);
-    bool may_be_silent;   /* a request can be answered by silence, and the session hung up on */
+    bool may_be_silent; /* a request can be answered by silence, and the session hung up on */
+    bool translates; /* servers speak another protocol than the front, and there are no classes */
+    struct slice refusal; /* then: what the front has for a part that failed */
     struct slice replies; /* what servers have yet to say */
 };
 
@@ -43,8 +45,11 @@ static inline void stage_answer_part(struct stage *s, struct memory_part *part, 
 
     part->failed = s->replies.len > 0 && s->replies.at[0] == '!';
     must(part->unheard < part->replies);
-    for (uint32_t i = 0; i < (part->failed ? 1 : part->replies - part->unheard); i++)
-        buf_slice(&all, stage_next_reply(s));
+    if (part->failed && s->translates)
+        buf_slice(&all, s->refusal);
+    else
+        for (uint32_t i = 0; i < (part->failed ? 1 : part->replies - part->unheard); i++)
+            buf_slice(&all, stage_next_reply(s));
     part->reply = arena_copy(arena, buf_all(&all));
     buf_fini(&all);
 }
@@ -197,14 +202,17 @@ static inline int stage_run(struct stage *s, struct slice input)
     struct memory_state *state = calloc(1, s->front->state_size);
 
     must(state != NULL);
-    stage_begin_classes(&site, &pool);
+    site.translates = s->translates;
+    if (!s->translates)
+        stage_begin_classes(&site, &pool);
     site.shared = s->front->shared_new(&pool);
     s->replies = border == NULL ? slice_of("", 0) : slice_from(input, in.len + s->border.len);
     s->front->begin(&site, state);
     stage_serve(s, &site, state, in);
     s->front->end(state);
     s->front->shared_free(site.shared);
-    stage_end_classes(&site);
+    if (!s->translates)
+        stage_end_classes(&site);
     free(state);
     return 0;
 }
