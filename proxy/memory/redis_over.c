@@ -222,10 +222,6 @@ void redis_over_plan(struct redis_call *call)
 {
     const struct redis_over *row = find(call->cmd);
 
-    if (call->site->sorter != NULL && row->way != REDIS_OVER_LOCAL) {
-        redis_error(call, "ERR the pool has key classes, which are not served over memcached yet");
-        return;
-    }
     switch (row->way) {
     case REDIS_OVER_LOCAL:
         redis_plan_local(call);
