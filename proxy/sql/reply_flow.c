@@ -405,6 +405,14 @@ static void settle_ready(struct sql_upstream *u, const struct pg_expected *ended
         sql_edits_free(u->lessee, &u->lessee->edits); /* what it did not come to is not done */
 }
 
+/* A Query ends a pipeline that has no Sync, as one does: asyncpg prepares with a Flush alone. */
+static void end_without_sync(struct sql_session *s)
+{
+    if (s->in_exchange)
+        session_request_ends(&s->base);
+    s->in_exchange = s->deeds_sent = false;
+}
+
 /* False: the upstream is not this exchange's any more. */
 static bool on_ready(struct reply *r, struct pg_frame f, unsigned turn)
 {
@@ -430,8 +438,8 @@ static bool on_ready(struct reply *r, struct pg_frame f, unsigned turn)
     flush_run(r);
     settle_ready(u, &ended, shown);
     if (u->lessee != NULL && shown) {
-        if (ended.kind == PG_EXPECT_QUERY && u->lessee->query_last) /* as Sync does */
-            u->lessee->in_exchange = u->lessee->deeds_sent = false;
+        if (ended.kind == PG_EXPECT_QUERY && u->lessee->query_last)
+            end_without_sync(u->lessee);
         if (pg_expect_is_empty(&u->expect))
             u->lessee->copies = false;
         if (!u->lessee->copies)
