@@ -63,16 +63,6 @@ static void merge_rows(struct memory_merge *m)
 
 /* ---- planning ---- */
 
-static uint32_t count_keys(struct slice keys)
-{
-    struct slice word;
-    uint32_t count = 0;
-
-    while (memcached_next_word(&keys, &word))
-        count++;
-    return count;
-}
-
 struct slice memcached_keys_line(struct arena *arena, const struct slice *words,
                                  uint32_t word_count, const struct split_part *part,
                                  const struct slice *keys)
@@ -123,7 +113,7 @@ static void plan_many(struct memcached_call *call)
 {
     const struct memcached_text_request *r = call->text;
     struct memory_operation *op = call->op;
-    uint32_t count = count_keys(r->keys);
+    uint32_t count = memcached_count_words(r->keys);
     struct slice *keys = arena_bytes(op->arena, count * sizeof(*keys));
     uint32_t *shards = arena_bytes(op->arena, count * sizeof(*shards));
     struct slice rest = r->keys;

@@ -161,16 +161,6 @@ static void put_row(const struct memcached_over_ask *ask, struct slice key, stru
     buf_put(out, "\r\n", 2);
 }
 
-static uint64_t count_words(struct slice line)
-{
-    struct slice word;
-    uint64_t count = 0;
-
-    while (memcached_next_word(&line, &word))
-        count++;
-    return count;
-}
-
 /* False: one of the replies is an error, which `reader` stands at, or none. */
 static bool put_rows(const struct memcached_over_ask *ask, struct resp_reader *reader,
                      struct buf *out)
@@ -183,7 +173,7 @@ static bool put_rows(const struct memcached_over_ask *ask, struct resp_reader *r
     for (uint32_t i = 0; i < (is_array ? 1U : 2U); i++) /* "get", "gat 60" */
         (void)memcached_next_word(&rest, &key);
     if (is_array && (resp_read(reader, &item) != ERR_NONE || item.type != '*' ||
-                     item.count != count_words(rest))) {
+                     item.count != memcached_count_words(rest))) {
         *reader = before;
         return false;
     }

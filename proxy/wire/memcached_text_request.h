@@ -77,6 +77,16 @@ static inline bool memcached_next_word(struct slice *rest, struct slice *word)
     return true;
 }
 
+static inline uint32_t memcached_count_words(struct slice line)
+{
+    struct slice word;
+    uint32_t count = 0;
+
+    while (memcached_next_word(&line, &word))
+        count++;
+    return count;
+}
+
 const char *memcached_verb_name(enum memcached_verb verb);
 /* Does it leave all values and their times as they are? */
 bool memcached_verb_reads(enum memcached_verb verb);
