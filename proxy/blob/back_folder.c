@@ -224,6 +224,8 @@ static void answer_object(struct folder_exchange *x, const struct folder_object 
 {
     uint16_t status = status_of_conditions(x, object);
 
+    if (folder_refuses_part(x, object))
+        return;
     if (status == 412) {
         folder_answer_error(x, FOLDER_PRECONDITION);
         return;
@@ -727,12 +729,10 @@ static void do_object(struct folder_exchange *x)
 
 void folder_exchange_begin(struct folder_exchange *x)
 {
-    struct slice version = folder_param(x, "versionId");
-
     if (x->is_stamp)
         do_stamp(x);
-    else if (version.len > 0 && !slice_is_text(version, "null"))
-        folder_answer_code(x, 404, "NoSuchVersion", "A folder has no versions.");
+    else if (folder_refuses_fields(x))
+        return;
     else if (s3_op_traits(x->ask.op)->where == S3_WHERE_OBJECT)
         do_object(x);
     else

@@ -63,6 +63,10 @@ size_t folder_pairs(struct folder_exchange *x, struct folder_pair **out);
 /* A put that copies is driven to its end. */
 void folder_drive(struct folder_exchange *x, const struct folder_commit *commit, const char *root);
 
+/* back_folder_fields.c: true if something is asked that a folder does not have; that was said. */
+bool folder_refuses_fields(struct folder_exchange *x);
+bool folder_refuses_part(struct folder_exchange *x, const struct folder_object *object);
+
 void folder_do_attributes(struct folder_exchange *x);
 void folder_do_list(struct folder_exchange *x);
 void folder_do_uploads(struct folder_exchange *x);

@@ -2,6 +2,7 @@
  *
  *     session_flow.c    bytes of the client: heads, then bodies without their framings
  *     request_flow.c    who is it, what does he ask, may he; which deed does it
+ *     heed_flow.c       what its fields ask besides: nothing of it is passed over
  *     body_flow.c       the body: decoded, verified, its last byte held back till then
  *     deed_stream_flow.c   the deed: one ask of the shard that has the key, bodies passed on
  *     store_flow.c      the call: is the shard up, has it its stamp
@@ -247,6 +248,8 @@ void blob_request_begin(struct blob_session *s, struct slice head);
  * it is not signed. */
 enum s3_error blob_permit_form(struct blob_request *r, const struct sigv4_form *form,
                                struct s3_fault *fault) MUST_CHECK;
+/* heed_flow.c: what its fields ask is done, or the request is refused. */
+enum s3_error blob_heed(struct blob_request *r, struct s3_fault *fault) MUST_CHECK;
 /* Its client is gone. */
 void blob_request_abandon(struct blob_request *r);
 /* May it touch this bucket? */

@@ -228,41 +228,6 @@ void blob_request_abandon(struct blob_request *r)
 
 /* ---- beginning ---- */
 
-/* ---- conditions of writes ---- */
-
-static bool has_field(const struct http1_head *head, const char *const *names)
-{
-    for (; *names != NULL; names++)
-        if (http1_field_named(head, *names) != NULL)
-            return true;
-    return false;
-}
-
-/* A write on a condition that its store would not heed must not be done at all.  By times nobody
- * lets writes depend. */
-static enum s3_error heed(struct blob_request *r, struct s3_fault *fault)
-{
-    static const char *const TAGS[] = { "if-match", "if-none-match", NULL };
-    static const char *const TIMES[] = { "if-modified-since", "if-unmodified-since", NULL };
-    static const char *const MORE[] = { "x-amz-if-match-size", "x-amz-if-match-last-modified-time",
-                                        NULL };
-    enum s3_op op = r->op.op;
-    bool deletes = op == S3_OP_DELETE_OBJECT, has_more = has_field(&r->http.head, MORE);
-    const struct blob_store *store;
-    enum blob_conditions heeds;
-
-    if (!deletes && op != S3_OP_PUT_OBJECT && op != S3_OP_COPY_OBJECT &&
-        op != S3_OP_COMPLETE_UPLOAD)
-        return S3_NONE;
-    store = &blob_shard_of(r->side, r->op.key)->settings->store;
-    heeds = store->folder != NULL && !has_more ? BLOB_CONDITIONS_ALL : store->conditions;
-    if (has_field(&r->http.head, TIMES) ||
-        ((has_more || has_field(&r->http.head, TAGS)) &&
-         heeds < (deletes ? BLOB_CONDITIONS_ALL : BLOB_CONDITIONS_PUT)))
-        s3_fault_set(fault, S3_NOT_IMPLEMENTED);
-    return fault->error;
-}
-
 static enum s3_error understand(struct blob_request *r, struct s3_fault *fault)
 {
     const struct blob_pool *pool = r->side->settings;
@@ -277,7 +242,7 @@ static enum s3_error understand(struct blob_request *r, struct s3_fault *fault)
     if (error == S3_NONE)
         error = permit(r, fault);
     if (error == S3_NONE)
-        error = heed(r, fault);
+        error = blob_heed(r, fault);
     if (error == S3_NONE)
         error = blob_body_begin(r, fault);
     return error;

@@ -222,6 +222,16 @@ static bool is_known(const struct s3_operation *o, enum s3_where where)
     return true;
 }
 
+/* Is this parameter what makes the operation that? */
+static bool is_of(enum s3_op op, struct slice name)
+{
+    for (size_t i = 0; i < sizeof(FORMS) / sizeof(FORMS[0]); i++)
+        if (FORMS[i].op == op)
+            return (FORMS[i].first != NULL && slice_is_text(name, FORMS[i].first)) ||
+                   (FORMS[i].second != NULL && slice_is_text(name, FORMS[i].second));
+    return false;
+}
+
 static enum s3_op find(const struct s3_operation *o, enum http1_method method, enum s3_where where,
                        bool copies)
 {
@@ -237,6 +247,37 @@ static enum s3_op find(const struct s3_operation *o, enum http1_method method, e
             return FORMS[i].op;
     }
     return S3_OP_OTHER;
+}
+
+/* A part of S3 that the operation found is not about: with another method it would mean something,
+ * with this one nothing.  To do without it would be another thing than what was asked: DELETE
+ * ?acl would delete the object. */
+static bool asks_more(const struct s3_operation *o)
+{
+    static const char *const NAMES[] = { "acl",      "attributes", "delete",  "list-type",
+                                         "location", "partNumber", "tagging", "uploadId",
+                                         "uploads",  "versioning", "versions" };
+    bool reads = o->op == S3_OP_GET_OBJECT || o->op == S3_OP_HEAD_OBJECT;
+
+    for (size_t i = 0; i < o->param_count; i++) {
+        struct slice name = o->params[i].name;
+        bool is_part = false;
+
+        for (size_t k = 0; k < sizeof(NAMES) / sizeof(NAMES[0]); k++)
+            is_part |= slice_is_text(name, NAMES[k]);
+        if (is_part && !is_of(o->op, name) && !(reads && slice_is_text(name, "partNumber")))
+            return true;
+    }
+    return false;
+}
+
+/* What is written gets its version from the store. */
+static bool writes_a_version(const struct s3_operation *o)
+{
+    return s3_param_value(o, "versionId").len > 0 &&
+           (o->op == S3_OP_PUT_OBJECT || o->op == S3_OP_COPY_OBJECT ||
+            o->op == S3_OP_CREATE_UPLOAD || o->op == S3_OP_PUT_PART || o->op == S3_OP_COPY_PART ||
+            o->op == S3_OP_COMPLETE_UPLOAD || o->op == S3_OP_ABORT_UPLOAD);
 }
 
 /* ---- sources of copies ---- */
@@ -343,8 +384,12 @@ enum s3_error s3_operation_read(const struct http1_request *request, const struc
             : out->key.len == 0  ? S3_WHERE_BUCKET
                                  : S3_WHERE_OBJECT;
     out->op = find(out, request->method, where, source.at != NULL);
-    if (out->op == S3_OP_OTHER && request->method == HTTP1_METHOD_OTHER)
+    if (out->op == S3_OP_OTHER ? request->method == HTTP1_METHOD_OTHER : asks_more(out))
         return fail(fault, S3_METHOD_NOT_ALLOWED);
+    if (writes_a_version(out))
+        return fail_words(fault, "This operation does not accept a version-id.");
+    if (out->op == S3_OP_LIST_OBJECTS_V2 && !slice_is_text(s3_param_value(out, "list-type"), "2"))
+        return fail_words(fault, "Invalid List Type specified in Request");
     if (source.at != NULL && (out->op == S3_OP_COPY_OBJECT || out->op == S3_OP_COPY_PART) &&
         read_source(source, arena, &out->source) != ERR_NONE)
         return fail_words(fault, "Copy Source must mention the source bucket and key: "

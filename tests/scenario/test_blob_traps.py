@@ -278,11 +278,104 @@ class Conditions(Mixed):
                 self.holds(key, b"x")
                 self.told(self.ask(self.signed("DELETE", f"/traps/{key}", [field])), status)
 
+    def test_many_deletes_on_conditions_are_done_where_these_are_heeded(self):
+        tags = {key: self.s3.put_object(Bucket="traps", Key=key, Body=key.encode())["ETag"] for key in self.keys}
+
+        def delete(more):
+            body = "<Delete>" + "".join(f"<Object><Key>{key}</Key>{more(key)}</Object>" for key in self.keys) + "</Delete>"
+            reply = self.told(self.ask(self.signed("POST", "/traps?delete"), body.encode()), 200)
+            return [re.search(f"<Key>{key}</Key>(?:<Code>(.*?)</Code>)?", reply)[1] for key in self.keys]
+        # The server's conditions are those of puts alone, as nothing else is said of it.
+        self.assertEqual(delete(lambda key: '<ETag>"0"</ETag>'), ["NotImplemented", "PreconditionFailed"])
+        self.assertEqual(delete(lambda key: "<Size>2</Size>"), ["NotImplemented", "NotImplemented"])
+        for key in self.keys:
+            self.holds(key, key.encode())
+        self.assertEqual(delete(lambda key: f"<ETag>{tags[key]}</ETag>"), ["NotImplemented", None])
+        self.holds(self.keys[0], self.keys[0].encode())
+        self.missing(self.keys[1])
+        self.s3.delete_object(Bucket="traps", Key=self.keys[0])
+
+    def test_a_store_that_heeds_them_is_told_conditions_of_many_deletes(self):
+        sheaf = Sheaf(self, blob_pool(["s3://%s:%s@%s:%d?conditions=all" % (ID, SECRET, *self.store.target("mail"))], stamp="no"),
+                      proxy={"workers": 1})
+        s3 = s3_client(sheaf.target("mail"))
+        tag = s3.put_object(Bucket="traps", Key="m", Body=b"x")["ETag"]
+        raw = Raw(sheaf.target("mail"))
+        for etag, code in (('"0"', b"PreconditionFailed"), (tag, b"")):
+            reply = raw.ask("POST", "/traps?delete", body=f"<Delete><Object><Key>m</Key><ETag>{etag}</ETag></Object></Delete>".encode())
+            self.assertEqual((re.findall(rb"<Code>(.*?)<", reply[2]) + [b""])[0], code, reply)
+        self.missing("m")
+
     def test_a_condition_in_several_fields(self):
         for key in self.keys:
             tag = self.s3.put_object(Bucket="traps", Key=key, Body=b"x")["ETag"]
             for tags, status in ((('"0"', tag), 200), (('"0"', '"1"'), 412)):
                 self.assertEqual(self.ask(self.signed("GET", f"/traps/{key}", [("if-match", each) for each in tags]))[0], status)
+
+
+class Asked(Mixed):
+    """What is not offered is refused, by whatever it is asked, and nothing is done in its stead."""
+
+    def test_parts_of_s3_that_a_method_does_not_have_are_not_passed_over(self):
+        for key in self.keys:
+            self.s3.put_object(Bucket="traps", Key=key, Body=b"kept")
+            for method, queries in (("PUT", ("uploadId=x", "partNumber=1", "uploads", "attributes", "versions", "delete")),
+                                    ("DELETE", ("acl", "attributes", "uploads", "partNumber=1", "location")),
+                                    ("GET", ("uploads", "location", "delete")), ("POST", ("acl", "tagging"))):
+                for query in queries:
+                    with self.subTest(method=method, query=query):
+                        self.assertIn(self.ask(self.signed(method, f"/traps/{key}?{query}"), b"lost" if method == "PUT" else b"")[0],
+                                      (405, 501))
+                        self.holds(key, b"kept")
+            for method in ("PUT", "DELETE"):
+                self.told(self.ask(self.signed(method, f"/traps/{key}?versionId=v"), b""), 400 if method == "PUT" else 404)
+                self.holds(key, b"kept")
+            self.s3.delete_object(Bucket="traps", Key=key)
+        self.s3.create_bucket(Bucket="to-stay")
+        for query in ("acl", "uploads", "versions", "versioning", "location", "delete", "list-type=2"):
+            self.told(self.ask(self.signed("DELETE", f"/to-stay?{query}")), 405, "MethodNotAllowed")
+        self.s3.head_bucket(Bucket="to-stay")
+        self.told(self.ask(self.signed("GET", "/traps?list-type=3")), 400, "InvalidArgument")
+
+    def test_fields_that_ask_for_what_is_not_offered(self):
+        for key in self.keys:
+            for fields, status in (
+                    ((("x-amz-object-lock-mode", "COMPLIANCE"), ("x-amz-object-lock-retain-until-date", "2099-01-01T00:00:00Z")), 501),
+                    ((("x-amz-object-lock-legal-hold", "ON"),), 501), ((("x-amz-write-offset-bytes", "1"),), 501),
+                    ((("x-amz-expected-bucket-owner", "111122223333"),), 501), ((("x-amz-checksum-md5", "AAAA"),), 501),
+                    ((("X-Amz-Checksum-Xxhash3", "AAAA"),), 501), ((("content-md5", "no digest"),), 400),
+                    # These are of the folders, of which the server is one, too.
+                    ((("x-amz-server-side-encryption", "AES256"),), 501), ((("x-amz-acl", "public-read"),), 501),
+                    ((("x-amz-server-side-encryption-customer-algorithm", "AES256"),), 501),
+                    ((("x-amz-grant-read", 'id="1"'),), 501), ((("x-amz-storage-class", "GLACIER"),), 400),
+                    ((("x-amz-tagging", "a=1&a=2"),), 400), ((("x-amz-tagging", "&".join(f"{n}=1" for n in range(11))),), 400),
+                    ((("x-amz-tagging", f"{'a' * 129}=1"),), 400), ((("x-amz-tagging", f"a={'1' * 257}"),), 400)):
+                with self.subTest(key=key, fields=fields):
+                    self.told(self.ask(self.signed("PUT", f"/traps/{key}", fields), b"x"), status)
+                    self.missing(key)
+            self.told(self.ask(self.signed("PUT", f"/traps/{key}", [("x-amz-acl", "private"), ("x-amz-storage-class", "STANDARD"),
+                                                                    ("x-amz-tagging", "%C3%A4=1&b=%2B")]), b"x"), 200)
+            self.assertEqual(self.s3.get_object_tagging(Bucket="traps", Key=key)["TagSet"],
+                             [{"Key": "\u00e4", "Value": "1"}, {"Key": "b", "Value": "+"}])
+            self.s3.delete_object(Bucket="traps", Key=key)
+
+    def test_a_copy_is_told_how_in_words_that_are_known(self):
+        for key in self.keys:
+            self.s3.put_object(Bucket="traps", Key=key, Body=b"kept", Metadata={"a": "1"})
+            for source, field in (("o", ("x-amz-metadata-directive", "MERGE")), ("o", ("x-amz-tagging-directive", "replace")),
+                                  (key, ("x-amz-metadata-directive", "COPY"))):
+                self.told(self.ask(self.signed("PUT", f"/traps/{key}", [("x-amz-copy-source", f"/traps/{source}"), field])), 400)
+                self.holds(key, b"kept")
+            self.s3.copy_object(Bucket="traps", Key=key, CopySource=f"traps/{key}", MetadataDirective="REPLACE", Metadata={"a": "2"})
+            self.assertEqual(self.s3.head_object(Bucket="traps", Key=key)["Metadata"], {"a": "2"})
+            self.s3.delete_object(Bucket="traps", Key=key)
+
+    def test_an_object_that_was_put_whole_is_its_first_part(self):
+        for key in self.keys:
+            self.s3.put_object(Bucket="traps", Key=key, Body=b"0123456789")
+            self.assertEqual(self.s3.get_object(Bucket="traps", Key=key, PartNumber=1)["Body"].read(), b"0123456789")
+            self.told(self.ask(self.signed("GET", f"/traps/{key}?partNumber=2")), 416, "InvalidPartNumber")
+            self.s3.delete_object(Bucket="traps", Key=key)
 
 
 class Stores(Case):

@@ -1,0 +1,141 @@
+/* What a request's fields ask besides: conditions, checksums, locks, owners.  A success would say
+ * that it was heeded, so what is not is refused.  What only a folder lacks is in back_folder.c. */
+#include <string.h>
+
+#include "proxy/blob/blob_flow.h"
+#include "proxy/wire/base64.h"
+#include "proxy/wire/digest.h"
+
+static bool has_one(const struct http1_head *head, const char *const *names)
+{
+    for (; *names != NULL; names++)
+        if (http1_field_named(head, *names) != NULL)
+            return true;
+    return false;
+}
+
+/* ---- conditions of writes ---- */
+
+/* A write on a condition that its store would not heed must not be done at all.  By times nobody
+ * lets writes depend. */
+static bool lacks_conditions(const struct blob_request *r)
+{
+    static const char *const TAGS[] = { "if-match", "if-none-match", NULL };
+    static const char *const TIMES[] = { "if-modified-since", "if-unmodified-since", NULL };
+    static const char *const MORE[] = { "x-amz-if-match-size", "x-amz-if-match-last-modified-time",
+                                        NULL };
+    enum s3_op op = r->op.op;
+    bool deletes = op == S3_OP_DELETE_OBJECT, has_more = has_one(&r->http.head, MORE);
+    const struct blob_store *store;
+    enum blob_conditions heeds;
+
+    if (!deletes && op != S3_OP_PUT_OBJECT && op != S3_OP_COPY_OBJECT &&
+        op != S3_OP_COMPLETE_UPLOAD)
+        return false;
+    store = &blob_shard_of(r->side, r->op.key)->settings->store;
+    heeds = store->folder != NULL && !has_more ? BLOB_CONDITIONS_ALL : store->conditions;
+    return has_one(&r->http.head, TIMES) ||
+           ((has_more || has_one(&r->http.head, TAGS)) &&
+            heeds < (deletes ? BLOB_CONDITIONS_ALL : BLOB_CONDITIONS_PUT));
+}
+
+/* ---- what no store is asked ---- */
+
+/* Checksums of kinds that we cannot compute, and so not verify. */
+static bool is_unknown_sum(struct slice name)
+{
+    static const char *const NAMES[] = { "algorithm", "mode", "type",      "crc32",
+                                         "crc32c",    "sha1", "crc64nvme", "sha256" };
+    struct slice start = slice_text("x-amz-checksum-");
+
+    if (name.len < start.len || !slice_is_word(slice_of(name.at, start.len), "x-amz-checksum-"))
+        return false;
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++)
+        if (slice_is_word(slice_from(name, start.len), NAMES[i]))
+            return false;
+    return true;
+}
+
+/* Locks are not offered, bytes are not put into the middle of objects, and who owns a bucket is
+ * another in each store: what a client expects of it nobody could verify. */
+static bool asks_what_is_not_offered(const struct http1_head *head)
+{
+    static const char *const NAMES[] = { "x-amz-object-lock-mode",
+                                         "x-amz-object-lock-retain-until-date",
+                                         "x-amz-object-lock-legal-hold",
+                                         "x-amz-bucket-object-lock-enabled",
+                                         "x-amz-write-offset-bytes",
+                                         "x-amz-expected-bucket-owner",
+                                         "x-amz-source-expected-bucket-owner",
+                                         NULL };
+
+    if (has_one(head, NAMES))
+        return true;
+    for (size_t i = 0; i < head->field_count; i++)
+        if (is_unknown_sum(head->fields[i].name))
+            return true;
+    return false;
+}
+
+/* ---- digests ---- */
+
+/* Some stores, to whom it is left to compare it, call one that is none by strange names. */
+static bool is_no_digest(const struct http1_head *head)
+{
+    const struct http1_field *field = http1_field_find(head, HTTP1_NAME_CONTENT_MD5);
+    uint8_t digest[DIGEST_MD5_BYTES + 2];
+    size_t len = 0;
+
+    return field != NULL &&
+           (base64_decode(field->value, digest, sizeof(digest), &len) != ERR_NONE ||
+            len != DIGEST_MD5_BYTES);
+}
+
+/* ---- copies ---- */
+
+static bool is_directive(const struct http1_head *head, enum http1_name name)
+{
+    const struct http1_field *field = http1_field_find(head, name);
+
+    return field == NULL || slice_is_text(field->value, "COPY") ||
+           slice_is_text(field->value, "REPLACE");
+}
+
+static bool copies_to_itself(const struct blob_request *r)
+{
+    static const char *const CHANGES[] = { "x-amz-storage-class", "x-amz-server-side-encryption",
+                                           "x-amz-server-side-encryption-customer-algorithm",
+                                           "x-amz-website-redirect-location", NULL };
+    const struct s3_source *source = &r->op.source;
+
+    return slice_is(source->bucket, r->op.bucket) && slice_is(source->key, r->op.key) &&
+           source->version.len == 0 && !has_one(&r->http.head, CHANGES) &&
+           !slice_is_text(http1_value(&r->http.head, HTTP1_NAME_X_AMZ_METADATA_DIRECTIVE),
+                          "REPLACE");
+}
+
+static void heed_copy(const struct blob_request *r, struct s3_fault *fault)
+{
+    if (!is_directive(&r->http.head, HTTP1_NAME_X_AMZ_METADATA_DIRECTIVE))
+        s3_fault_say(fault, S3_INVALID_ARGUMENT, "Unknown metadata directive.");
+    else if (!is_directive(&r->http.head, HTTP1_NAME_X_AMZ_TAGGING_DIRECTIVE))
+        s3_fault_say(fault, S3_INVALID_ARGUMENT, "Unknown tagging directive.");
+    else if (copies_to_itself(r))
+        s3_fault_say(fault, S3_INVALID_REQUEST,
+                     "This copy request is illegal because it is trying to copy an object to "
+                     "itself without changing the object's metadata, storage class, website "
+                     "redirect location or encryption attributes.");
+}
+
+/* ---- the whole ---- */
+
+enum s3_error blob_heed(struct blob_request *r, struct s3_fault *fault)
+{
+    if (lacks_conditions(r) || asks_what_is_not_offered(&r->http.head))
+        s3_fault_set(fault, S3_NOT_IMPLEMENTED);
+    else if (is_no_digest(&r->http.head))
+        s3_fault_set(fault, S3_INVALID_DIGEST);
+    else if (r->op.op == S3_OP_COPY_OBJECT)
+        heed_copy(r, fault);
+    return fault->error;
+}
