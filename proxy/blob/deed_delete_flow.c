@@ -64,6 +64,14 @@ static void set_error(struct outcome *o, const char *code, struct slice message)
     o->is_known = true;
 }
 
+/* A store that took the key and not its condition would delete what should stay. */
+static bool heeds_etags(const struct delete_deed *deed, struct slice key)
+{
+    const struct blob_store *store = &blob_shard_of(deed->request->side, key)->settings->store;
+
+    return store->folder != NULL || store->conditions == BLOB_CONDITIONS_ALL;
+}
+
 /* Keys that must not be asked for have their outcome already. */
 static void look_at(struct delete_deed *deed, size_t i)
 {
@@ -76,8 +84,8 @@ static void look_at(struct delete_deed *deed, size_t i)
     if (slice_starts(key->key, slice_text(BLOB_RESERVED)) ||
         !blob_may_key(deed->request->key, key->key))
         set_error(o, "AccessDenied", slice_text(s3_error_message(S3_ACCESS_DENIED)));
-    else if (key->etag.len > 0 || key->is_conditional)
-        set_error(o, "NotImplemented", slice_text("Conditions on deletes are not offered."));
+    else if (key->is_conditional || (key->etag.len > 0 && !heeds_etags(deed, key->key)))
+        set_error(o, "NotImplemented", slice_text("Its store does not heed this condition."));
     else if (key->key.len > S3_KEY_MOST)
         set_error(o, "KeyTooLongError", slice_text(s3_error_message(S3_KEY_TOO_LONG_ERROR)));
 }
