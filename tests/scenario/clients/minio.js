@@ -116,4 +116,5 @@ const steps = {
             process.exitCode = 1;
         }
     }
+    process.exit(process.exitCode); // it leaves the answer of removeObjectTagging() unread, and its connection open
 })();
