@@ -57,7 +57,12 @@ enum blob_credentials {
 };
 /* Which writes on a condition (If-Match, If-None-Match) a server does only if that holds; those
  * that it would do all the same are refused before it is asked. */
-enum blob_conditions { BLOB_CONDITIONS_NONE, BLOB_CONDITIONS_PUT, BLOB_CONDITIONS_ALL };
+enum blob_conditions {
+    BLOB_CONDITIONS_NONE,
+    BLOB_CONDITIONS_PUT,
+    BLOB_CONDITIONS_WRITES, /* copies and the ends of uploads, too */
+    BLOB_CONDITIONS_ALL,
+};
 enum blob_sync { BLOB_SYNC_ALWAYS, BLOB_SYNC_INTERVAL, BLOB_SYNC_NEVER };
 enum blob_layout { BLOB_LAYOUT_KEYS, BLOB_LAYOUT_STALWART };
 

@@ -4,7 +4,7 @@
 #include "config/tables_pool.h"
 
 static const char *const STYLES[] = { "path", "virtual", NULL };
-static const char *const CONDITIONS[] = { "none", "put", "all", NULL };
+static const char *const CONDITIONS[] = { "none", "put", "writes", "all", NULL };
 static const char *const CREDENTIALS[] = { "url", "environment", "file", "metadata", NULL };
 static const char *const SYNCS[] = { "always", "interval", "never", NULL };
 static const char *const LAYOUTS[] = { "keys", "stalwart", NULL };
@@ -127,8 +127,10 @@ const struct option tables_blob_url[] = {
     { "style", OPTION_WORD, AT(store.style), "path", .words = STYLES,
       .text = "whether its buckets stand in the path, or in front of the host's name" },
     { "conditions", OPTION_WORD, AT(store.conditions), "put", .words = CONDITIONS,
-      .text = "which writes with If-Match or If-None-Match it heeds: none, put (and copies and the "
-              "end of uploads), or all (deletes, too); others are answered with NotImplemented" },
+      .text =
+          "which writes with If-Match or If-None-Match it heeds: none, put (copies are then made "
+          "by puts), writes (also copies of its own and the end of uploads, as not all do that "
+          "heed puts), or all (deletes, too; AWS); others are answered with NotImplemented" },
     { "credentials", OPTION_WORD, AT(store.credentials), "url", .words = CREDENTIALS,
       .text =
           "where its access key comes from: the URL; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and "

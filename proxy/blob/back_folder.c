@@ -59,7 +59,7 @@ struct slice folder_field(const struct folder_exchange *x, const char *name)
     return (struct slice){ 0 };
 }
 
-static struct folder_conditions conditions_of(const struct folder_exchange *x)
+struct folder_conditions folder_conditions_of(const struct folder_exchange *x)
 {
     return (struct folder_conditions){ folder_field(x, "if-match"),
                                        folder_field(x, "if-none-match") };
@@ -404,7 +404,7 @@ void folder_exchange_commit(struct folder_exchange *x)
     size_t len = 0;
 
     if (x->ask.op != S3_OP_PUT_PART)
-        commit.conditions = conditions_of(x);
+        commit.conditions = folder_conditions_of(x);
     commit.pair_count = folder_pairs(x, &pairs);
     commit.pairs = pairs;
     if (declared.len > 0 && base64_decode(declared, md5, sizeof(md5), &len) == ERR_NONE &&
@@ -544,8 +544,10 @@ void folder_do_copy(struct folder_exchange *x)
         folder_answer_error(x, outcome);
         return;
     }
-    if (x->ask.op == S3_OP_COPY_OBJECT)
+    if (x->ask.op == S3_OP_COPY_OBJECT) {
         choose_pairs(x, &commit);
+        commit.conditions = folder_conditions_of(x);
+    }
     folder_drive(x, &commit,
                  x->ask.op == S3_OP_COPY_OBJECT ? "CopyObjectResult" : "CopyPartResult");
 }
@@ -562,7 +564,7 @@ static void answer_outcome(struct folder_exchange *x, enum folder_outcome outcom
 
 static void do_delete(struct folder_exchange *x)
 {
-    struct folder_conditions conditions = conditions_of(x);
+    struct folder_conditions conditions = folder_conditions_of(x);
 
     answer_outcome(x, folder_delete(x->folder, x->ask.bucket, x->ask.key, &conditions, NULL), 204);
 }

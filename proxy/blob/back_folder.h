@@ -58,6 +58,7 @@ void folder_answer_field(struct folder_exchange *x, const char *name, struct sli
 void folder_answer_date(struct folder_exchange *x, const char *name, int64_t seconds);
 struct slice folder_param(const struct folder_exchange *x, const char *name);
 struct slice folder_field(const struct folder_exchange *x, const char *name);
+struct folder_conditions folder_conditions_of(const struct folder_exchange *x);
 /* What of the fields is kept with an object. */
 size_t folder_pairs(struct folder_exchange *x, struct folder_pair **out);
 /* A put that copies is driven to its end. */

@@ -221,7 +221,8 @@ void folder_do_parts(struct folder_exchange *x)
 
 void folder_do_complete(struct folder_exchange *x)
 {
-    struct folder_commit commit = { .size = FOLDER_SIZE_UNKNOWN };
+    struct folder_commit commit = { .size = FOLDER_SIZE_UNKNOWN,
+                                    .conditions = folder_conditions_of(x) };
     struct folder_part_choice *choices;
     struct s3_request_xml body;
     enum folder_outcome outcome;

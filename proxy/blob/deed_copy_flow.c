@@ -434,12 +434,17 @@ static const struct blob_events PUT_EVENTS = {
 
 /* ---- the deed ---- */
 
-/* Ceph's gateway decodes the sources of parts once more than it should, and of some it dies. */
+/* Ceph's gateway decodes the sources of parts once more than it should, and of some it dies.  Its
+ * copies do not heed conditions that its puts do, nor do others'. */
 static bool is_streamed(const struct copy_deed *deed)
 {
     const struct blob_request *r = deed->request;
 
     if (deed->from != deed->to)
+        return true;
+    if (r->op.op == S3_OP_COPY_OBJECT && blob_has_condition(r) &&
+        deed->to->settings->store.folder == NULL &&
+        deed->to->settings->store.conditions < BLOB_CONDITIONS_WRITES)
         return true;
     return r->op.op == S3_OP_COPY_PART && deed->to->back == &blob_back_s3 &&
            memchr(r->op.source.key.at, '%', r->op.source.key.len) != NULL;

@@ -16,27 +16,45 @@ static bool has_one(const struct http1_head *head, const char *const *names)
 
 /* ---- conditions of writes ---- */
 
+static const char *const TAGS[] = { "if-match", "if-none-match", NULL };
+
+bool blob_has_condition(const struct blob_request *r)
+{
+    return has_one(&r->http.head, TAGS);
+}
+
+/* Copies on a condition are made by puts where the store's own do not heed it. */
+static enum blob_conditions needed(enum s3_op op)
+{
+    switch ((int)op) {
+    case S3_OP_PUT_OBJECT:
+    case S3_OP_COPY_OBJECT:
+        return BLOB_CONDITIONS_PUT;
+    case S3_OP_COMPLETE_UPLOAD:
+        return BLOB_CONDITIONS_WRITES;
+    case S3_OP_DELETE_OBJECT:
+        return BLOB_CONDITIONS_ALL;
+    default:
+        return BLOB_CONDITIONS_NONE;
+    }
+}
+
 /* A write on a condition that its store would not heed must not be done at all.  By times nobody
  * lets writes depend. */
 static bool lacks_conditions(const struct blob_request *r)
 {
-    static const char *const TAGS[] = { "if-match", "if-none-match", NULL };
     static const char *const TIMES[] = { "if-modified-since", "if-unmodified-since", NULL };
     static const char *const MORE[] = { "x-amz-if-match-size", "x-amz-if-match-last-modified-time",
                                         NULL };
-    enum s3_op op = r->op.op;
-    bool deletes = op == S3_OP_DELETE_OBJECT, has_more = has_one(&r->http.head, MORE);
+    enum blob_conditions needs = needed(r->op.op), heeds;
+    bool has_more = has_one(&r->http.head, MORE);
     const struct blob_store *store;
-    enum blob_conditions heeds;
 
-    if (!deletes && op != S3_OP_PUT_OBJECT && op != S3_OP_COPY_OBJECT &&
-        op != S3_OP_COMPLETE_UPLOAD)
+    if (needs == BLOB_CONDITIONS_NONE)
         return false;
     store = &blob_shard_of(r->side, r->op.key)->settings->store;
     heeds = store->folder != NULL && !has_more ? BLOB_CONDITIONS_ALL : store->conditions;
-    return has_one(&r->http.head, TIMES) ||
-           ((has_more || has_one(&r->http.head, TAGS)) &&
-            heeds < (deletes ? BLOB_CONDITIONS_ALL : BLOB_CONDITIONS_PUT));
+    return has_one(&r->http.head, TIMES) || ((has_more || blob_has_condition(r)) && heeds < needs);
 }
 
 /* ---- what no store is asked ---- */

@@ -57,6 +57,11 @@ class TwoTenants(BlobStory, Case):
             self.assertEqual(raw.ask("PUT", f"/{self.bucket}/k{n}", {"if-none-match": "*"}, b"second")[0], 412)
             self.assertEqual(self.get(f"k{n}"), b"first")
             self.assertEqual(raw.ask("PUT", f"/{self.bucket}/new{n}", {"if-none-match": "*"}, b"second")[0], 200)
+            for source in range(n + 1):  # its own copies, and ends of uploads, would not heed it
+                self.assertEqual(raw.ask("PUT", f"/{self.bucket}/k{n}", {"if-none-match": "*", "x-amz-copy-source": f"{self.bucket}/new{source}"})[0], 412)
+            upload = self.s3.create_multipart_upload(Bucket=self.bucket, Key=f"k{n}")["UploadId"]
+            self.assertEqual(raw.ask("POST", f"/{self.bucket}/k{n}?uploadId={upload}", {"if-none-match": "*"}, b"<x/>")[0], 501)
+            self.assertEqual(self.get(f"k{n}"), b"first")
 
     def test_an_object_of_ten_thousand_parts(self):
         bodies = [b"%d|" % n for n in range(1, 10_001)]

@@ -278,6 +278,25 @@ class Conditions(Mixed):
                 self.holds(key, b"x")
                 self.told(self.ask(self.signed("DELETE", f"/traps/{key}", [field])), status)
 
+    def test_copies_and_ends_of_uploads_on_a_condition(self):
+        """A server that heeds puts may not heed these: its copies are made by puts, its uploads' ends refused."""
+        for key, ends in zip(self.keys, ((501, 501, 501), (412, 412, 200))):
+            tag = self.s3.put_object(Bucket="traps", Key=key, Body=b"old")["ETag"]
+            for field, copied, ended in zip((("if-none-match", "*"), ("if-match", '"0"'), ("if-match", tag)), (412, 412, 200), ends):
+                for source in self.keys:
+                    self.s3.put_object(Bucket="traps", Key=source + " source", Body=b"new")
+                    self.s3.put_object(Bucket="traps", Key=key, Body=b"old")
+                    self.told(self.ask(self.signed("PUT", f"/traps/{key}", [("x-amz-copy-source", f"/traps/{source}%20source"), field])), copied)
+                    self.holds(key, b"new" if copied == 200 else b"old")
+                self.s3.put_object(Bucket="traps", Key=key, Body=b"old")
+                upload = self.s3.create_multipart_upload(Bucket="traps", Key=key)["UploadId"]
+                part = self.s3.upload_part(Bucket="traps", Key=key, UploadId=upload, PartNumber=1, Body=b"part")["ETag"]
+                body = f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{part}</ETag></Part></CompleteMultipartUpload>"
+                self.told(self.ask(self.signed("POST", f"/traps/{key}?uploadId={upload}", [field]), body.encode()), ended)
+                self.holds(key, b"part" if ended == 200 else b"old")
+            for name in (key, key + " source"):
+                self.s3.delete_object(Bucket="traps", Key=name)
+
     def test_many_deletes_on_conditions_are_done_where_these_are_heeded(self):
         tags = {key: self.s3.put_object(Bucket="traps", Key=key, Body=key.encode())["ETag"] for key in self.keys}
 
