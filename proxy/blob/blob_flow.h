@@ -135,8 +135,9 @@ struct blob_side {
     struct stats_row *stats;
     struct blob_counts_pool *counts;
     struct slow_watch slow;
-    struct buf log; /* lines of the access log that this turn made */
-    int log_fd;     /* -1: there is none */
+    struct buf log;   /* lines of the access log that this turn made */
+    int log_fd;       /* -1: there is none */
+    bool log_is_torn; /* its last line has no end */
 };
 
 struct blob_side *blob_side_find(struct worker *w, const char *pool);

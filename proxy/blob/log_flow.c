@@ -32,20 +32,41 @@ void blob_log_follow(struct blob_side *side)
                   log_text("pool", side->name));
 }
 
+/* How many of the bytes it took; fewer than all: errno says why. */
+static size_t put_all(int fd, struct slice bytes)
+{
+    size_t done = 0;
+
+    while (done < bytes.len) {
+        ssize_t put = write(fd, bytes.at + done, bytes.len - done);
+
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            break;
+        done += (size_t)put;
+    }
+    return done;
+}
+
+/* Nobody waits for a log: what a full disk or pipe does not take is lost, and told.  A line of
+ * which it took a part is ended by those that come next. */
 void blob_log_write(struct blob_side *side)
 {
-    ssize_t put;
+    struct slice lines = buf_all(&side->log);
+    size_t done;
 
-    if (side->log.len == 0)
+    if (lines.len == 0)
         return;
-    put = side->log_fd < 0 ? (ssize_t)side->log.len
-                           : write(side->log_fd, side->log.at, side->log.len);
-    if (put < 0 && errno != EAGAIN)
-        log_event(LOG_ERROR, "the access log cannot be written", log_text("pool", side->name),
-                  log_text("why", strerrordesc_np(errno)));
-    else if (put >= 0 && (size_t)put < side->log.len)
-        log_event(LOG_ERROR, "lines of the access log are lost", log_text("pool", side->name),
-                  log_text("why", "it took a part of them only"));
+    if (side->log_fd >= 0) {
+        if (side->log_is_torn && put_all(side->log_fd, slice_text("\n")) == 1)
+            side->log_is_torn = false;
+        done = side->log_is_torn ? 0 : put_all(side->log_fd, lines);
+        if (done < lines.len)
+            log_event(LOG_ERROR, "lines of the access log are lost", log_text("pool", side->name),
+                      log_text("why", strerrordesc_np(errno)));
+        side->log_is_torn |= done > 0 && lines.at[done - 1] != '\n';
+    }
     buf_fini(&side->log);
 }
 
@@ -55,6 +76,7 @@ void blob_log_end(struct blob_side *side)
     if (side->log_fd > STDERR_FILENO)
         close(side->log_fd);
     side->log_fd = -1;
+    side->log_is_torn = false;
 }
 
 /* ---- what a request was, whatever the form ---- */

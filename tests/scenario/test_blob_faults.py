@@ -2,6 +2,7 @@
 # not under tsan: what is shared are the threads of folders, which other tests of blob pools have
 """Blob pools amid faults of stores and clients: nothing half visible, nothing lost, and nobody else's trouble."""
 import contextlib
+import json
 
 from lib import *
 from lib.blob import *
@@ -245,13 +246,38 @@ class Clients(FaultCase):
 
 
 class FullDisk(Case):
-    def test_a_folder_that_is_full_keeps_what_it_has(self):
-        small = self.folder() / "small"
+    def small(self, size):
+        """A file system of its own."""
+        small = self.folder() / f"small {self.id()}"
         small.mkdir()
-        code, _, err = run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small])
+        code, _, err = run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", small])
         if code != 0:
             self.skipTest(f"no small file system can be mounted here: {err}")
         self.addCleanup(run, ["umount", "-l", small])
+        return small
+
+    def test_an_access_log_that_finds_no_room_delays_nobody_and_says_what_is_lost(self):
+        small = self.small("64k")
+        sheaf = Sheaf(self, blob_pool([folder_url(self, sync="never")], access_log="json", access_log_file=small / "log",
+                                      unsigned_access="yes"), proxy={"workers": 1})
+        raw = Raw(sheaf.target("mail"))
+        # More than it has room for, of lengths that leave a line half written.
+        for n in range(200):
+            self.assertEqual(raw.ask("GET", f"/{n:04}" + "x" * 50 + "?a=" + "b" * 1000)[0], 404)
+        wait_until(lambda: "lines of the access log are lost" in sheaf.log, what="the loss to be told")
+        ballast = (small / "log").read_bytes()
+        self.assertNotEqual(ballast[-1:], b"\n")
+        os.truncate(small / "log", 20_000)
+        with open(small / "log", "r+b") as file: # as if there were more room: its end stays half a line
+            file.seek(0)
+            file.write(b"\n" * 19_990 + b"half a lin")
+        self.assertEqual(raw.ask("GET", "/last")[0], 404)
+        lines = wait_until(lambda: (text := (small / "log").read_bytes().strip().split(b"\n"))[-1].endswith(b"}") and text)
+        self.assertEqual(lines[0], b"half a lin")
+        self.assertEqual([json.loads(line)["bucket"] for line in lines[1:]], ["last"])
+
+    def test_a_folder_that_is_full_keeps_what_it_has(self):
+        small = self.small("1m")
         sheaf = Sheaf(self, blob_pool([f"file://{small}", folder_url(self)]))
         s3 = s3_client(sheaf.target("mail"))
         s3.create_bucket(Bucket="bucket")
