@@ -60,9 +60,7 @@ class Faulty(Case):
     def setUp(self):
         self.stores = [store(self) for _ in range(2)]
         self.wire = Faults(self, self.stores[0].target("mail"))
-        self.sheaf = Sheaf(self, blob_pool([f"s3://{ID}:{SECRET}@{self.wire.address}", url_of(self.stores[1])],
-                                           timeout="1s", stall_timeout="1s", connect_timeout="1s", probe="no", stamp="no"))
-        self.s3 = s3_client(self.sheaf.target("mail"))
+        self.serve()
         self.s3.create_bucket(Bucket="bucket")
         for n in range(20):
             self.s3.put_object(Bucket="bucket", Key=f"k{n}", Body=b"x" * n)
@@ -70,6 +68,11 @@ class Faulty(Case):
                  if not each["Key"].startswith(".sheaf")] for each in self.stores]
         self.of_first, self.of_second = held
         self.assertEqual(len(self.of_first) + len(self.of_second), 20)
+
+    def serve(self, **options):
+        self.sheaf = Sheaf(self, blob_pool([f"s3://{ID}:{SECRET}@{self.wire.address}", url_of(self.stores[1])],
+                                           probe="no", stamp="no", **options))
+        self.s3 = s3_client(self.sheaf.target("mail"), read_timeout=60)
 
     def refused(self, function, **arguments):
         """The answer to a request that its shard could not serve: it names the shard."""
@@ -92,6 +95,7 @@ class Faulty(Case):
         self.assertEqual(sorted(each["Key"] for each in deleted["Errors"]), sorted(self.of_first))
 
     def test_a_silent_store_is_waited_for_so_long_and_no_longer(self):
+        self.serve(timeout="1s")
         self.wire.black_hole = True
         self.refused(self.s3.get_object, Bucket="bucket", Key=self.of_first[0])
         self.wire.black_hole = False
