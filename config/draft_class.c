@@ -237,30 +237,6 @@ static void check_pool(struct loading *l, const struct draft *d)
     }
 }
 
-/* Classes are of commands as servers get them, which clients of another protocol don't say. */
-static void check_languages(struct loading *l, const struct draft *d)
-{
-    const struct key_class *c = d->key_class;
-
-    for (uint32_t i = 0; i < l->snapshot->pool_count; i++) {
-        const struct pool_settings *of = l->snapshot->pools[i];
-
-        if (of->kind != POOL_MEMORY || !is_in(c, memory_pool_of(of)) || of->endpoint_count == 0)
-            continue;
-        for (uint32_t k = 0; k < of->listener_count; k++)
-            if ((strcmp(of->listeners[k]->protocol, "memcached") == 0) !=
-                is_memcached(memory_pool_of(of))) {
-                problems_error(
-                    l->problems, d->place,
-                    "[%s]: keys of %s have no classes, since its clients (%s:%u) and its "
-                    "shards speak different protocols%s",
-                    d->title, of->name, FIRST(of->listeners[k]->place),
-                    c->in_count == 0 ? "; an \"in\" line says whose keys are meant" : "");
-                return;
-            }
-    }
-}
-
 void draft_check_class(struct loading *l, const struct draft *d)
 {
     const struct key_class *c = d->key_class;
@@ -280,5 +256,4 @@ void draft_check_class(struct loading *l, const struct draft *d)
     if (c->cache_ms > 0)
         draft_check_order(l, d, &memory);
     check_pool(l, d);
-    check_languages(l, d);
 }

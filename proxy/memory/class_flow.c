@@ -50,14 +50,6 @@ void memory_classes_end(struct memory_side *side)
     side->class_rows = NULL;
 }
 
-/* Are requests sent to servers as their clients say them? */
-static bool speaks_alike(const struct memory_side *side, const struct memory_pool *pool)
-{
-    bool is_memcached = strcmp(pool->base.endpoints[0]->protocol, "memcached") == 0;
-
-    return (strcmp(side->front->name, "memcached") == 0) == is_memcached;
-}
-
 /* Do clients of another pool read from caches what is on this pool's shards, or its classes'? */
 static bool others_cache(const struct memory_side *side, const struct snapshot *s)
 {
@@ -103,7 +95,7 @@ void memory_classes_follow(struct memory_side *side, struct assembly *assembly,
         side->classes[i].settings = c;
         if (c->pool != NULL && c->pool != settings)
             side->classes[i].home = home_of(side, assembly, c->pool);
-        if (c->cache_ms > 0 && speaks_alike(side, settings))
+        if (c->cache_ms > 0)
             side->classes[i].cache = value_cache_new(c->cache_bytes);
         side->class_rows[i] = class_row_of(settings->base.name, c->name, side->worker->index);
     }

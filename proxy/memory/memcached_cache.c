@@ -1,20 +1,9 @@
 /* get of one key whose class has a `cache`, as redis_cache.c does it: a key that is asked for again
- * is asked for with the time it has left (mg k t f v), and its row is kept.  memcached tells that
- * time in whole seconds, of which the first may be almost over. */
+ * is asked for with the time it has left (mg k t f v), and its row is kept. */
 #include <inttypes.h>
 
 #include "proxy/memory/memcached_front.h"
-#include "proxy/memory/value_cache.h"
-
-enum { AGAIN_US = 1000000, SECOND_US = 1000000 };
-
-/* What is known of a value before it is there; in the arena. */
-struct fill {
-    struct value_key key;
-    struct value_mark mark;
-    uint64_t asked_us, generation;
-    size_t class; /* in site->classes */
-};
+#include "proxy/memory/value_fill.h"
 
 bool memcached_cache_answers(struct memcached_call *call)
 {
@@ -35,24 +24,9 @@ bool memcached_cache_answers(struct memcached_call *call)
     return true;
 }
 
-static void keep(struct memory_merge *m, const struct fill *fill, struct slice left,
-                 struct slice row)
-{
-    const struct memory_class *class = &m->site->classes[fill->class];
-    uint64_t most_us = class->settings->cache_ms * 1000, until_us = fill->asked_us + most_us;
-    int64_t seconds;
-
-    if (m->site->generation != fill->generation || left.at == NULL ||
-        !slice_to_i64(left, &seconds) || seconds == 0)
-        return;
-    if (seconds > 0 && (uint64_t)seconds <= most_us / SECOND_US)
-        until_us = fill->asked_us + (uint64_t)(seconds - 1) * SECOND_US;
-    value_cache_put(class->cache, &fill->key, row, until_us, fill->mark);
-}
-
 static void merge_fill(struct memory_merge *m)
 {
-    const struct fill *fill = m->note;
+    const struct value_fill *fill = m->note;
     struct slice whole = m->parts[0].reply, flags;
     struct memcached_reply reply = { 0 };
     size_t begin = m->out->len;
@@ -76,26 +50,20 @@ static void merge_fill(struct memory_merge *m)
     }
     buf_text(m->out, "END\r\n");
     if (reply.has_value)
-        keep(m, fill, memcached_reply_flag(&reply, 't'), slice_from(buf_all(m->out), begin));
+        value_fill_keep_s(fill, m->site, slice_from(buf_all(m->out), begin),
+                          memcached_reply_flag(&reply, 't'));
 }
 
 void memcached_cache_fill(struct memcached_call *call)
 {
     struct memory_operation *op = call->op;
-    struct value_cache *cache = op->class == NULL ? NULL : op->class->cache;
     struct slice key = call->text->key;
+    const struct value_key value_key = { .name = key, .hash = value_hash(key) };
+    struct value_fill *fill = value_fill_new(call->site, op, &value_key);
     struct buf line = { 0 };
-    struct fill *fill;
 
-    if (op->cache != MEMORY_CACHE_MISS ||
-        !value_cache_is_asked_again(cache, value_hash(key), call->site->now_us, AGAIN_US))
+    if (fill == NULL)
         return;
-    fill = arena_new(op->arena, sizeof(*fill));
-    fill->key = (struct value_key){ arena_copy(op->arena, key), value_hash(key), 0 };
-    fill->mark = value_mark_of(fill->key.hash);
-    fill->asked_us = call->site->now_us;
-    fill->generation = call->site->generation;
-    fill->class = (size_t)(op->class - call->site->classes);
     buf_format(&line, "mg %.*s t f v\r\n", (int)key.len, (const char *)key.at);
     op->one.bytes = arena_copy(op->arena, buf_all(&line));
     buf_fini(&line);

@@ -5,25 +5,19 @@
  *              kept until its class's time or the key's own is over, whichever comes first
  *              else as it came
  *
- * A session that has writes under way, or watches keys, is told by the server only.  All times are
- * reckoned from before the server was asked: so it can only be earlier than they say. */
+ * A session that has writes under way, or watches keys, is told by the server only. */
 #include "proxy/memory/redis_cache.h"
 
 #include <string.h>
 
 #include "proxy/memory/redis_merge.h"
 #include "proxy/memory/redis_transaction.h"
-#include "proxy/memory/value_cache.h"
+#include "proxy/memory/value_fill.h"
 #include "proxy/wire/resp_reader.h"
 
-enum { AGAIN_US = 1000000 }; /* a key that is asked for twice in that time may be worth it */
-
-/* What is known of a value before it is there; in the arena. */
+/* In the arena. */
 struct fill {
-    struct value_key key;
-    struct value_mark mark;
-    uint64_t asked_us, generation;
-    size_t class; /* in site->classes */
+    const struct value_fill *value;
     struct slice plain;
     bool is_plain; /* it was asked for in the plain way, after the other failed */
 };
@@ -77,19 +71,6 @@ static bool read_exec(struct slice reply, struct slice *value, struct resp_item 
            resp_read_skip(&reader, value) == ERR_NONE && resp_read(&reader, left) == ERR_NONE;
 }
 
-static void keep(struct memory_merge *m, const struct fill *fill, struct slice value,
-                 int64_t left_ms)
-{
-    const struct memory_class *class = &m->site->classes[fill->class];
-    uint64_t until_us = fill->asked_us + class->settings->cache_ms * 1000;
-
-    if (value.at[0] != '$' || value.at[1] == '-' || left_ms < -1)
-        return; /* an error, or there is none */
-    if (left_ms >= 0 && (uint64_t)left_ms < class->settings->cache_ms)
-        until_us = fill->asked_us + (uint64_t)left_ms * 1000;
-    value_cache_put(class->cache, &fill->key, value, until_us, fill->mark);
-}
-
 /* What cannot be said in a transaction (a server that loads, or whose user may not MULTI) is asked
  * for once more, as it came. */
 static void merge_fill(struct memory_merge *m)
@@ -103,7 +84,7 @@ static void merge_fill(struct memory_merge *m)
         return;
     }
     if (!read_exec(m->parts[0].reply, &value, &left)) {
-        if (m->site->generation != fill->generation || !redis_merge_has_shard(m, 0)) {
+        if (m->site->generation != fill->value->generation || !redis_merge_has_shard(m, 0)) {
             redis_merge_out_of_step(m);
             return;
         }
@@ -114,8 +95,16 @@ static void merge_fill(struct memory_merge *m)
         return;
     }
     buf_slice(m->out, value);
-    if (m->site->generation == fill->generation && left.type == ':')
-        keep(m, fill, value, left.integer);
+    if (left.type == ':' && value.at[0] == '$' &&
+        value.at[1] != '-') /* no error, and it is there */
+        value_fill_keep(fill->value, m->site, value, left.integer);
+}
+
+struct value_fill *redis_cache_fill_new(struct redis_call *call)
+{
+    struct value_key key = key_of(call);
+
+    return value_fill_new(call->site, call->op, &key);
 }
 
 void redis_cache_fill(struct redis_call *call)
@@ -123,20 +112,14 @@ void redis_cache_fill(struct redis_call *call)
     struct memory_operation *op = call->op;
     struct arena *arena = op->arena;
     const struct slice ttl[] = { slice_text("PTTL"), call->args[1] };
+    const struct value_fill *value;
     struct fill *fill;
     struct slice get;
 
-    if (op->way != MEMORY_PARTS || op->cache != MEMORY_CACHE_MISS ||
-        !value_cache_is_asked_again(cache_of(call), value_hash(call->args[1]), call->site->now_us,
-                                    AGAIN_US))
+    if (op->way != MEMORY_PARTS || (value = redis_cache_fill_new(call)) == NULL)
         return;
     fill = arena_new(arena, sizeof(*fill));
-    fill->key = key_of(call);
-    fill->key.name = arena_copy(arena, fill->key.name);
-    fill->mark = value_mark_of(fill->key.hash);
-    fill->asked_us = call->site->now_us;
-    fill->generation = call->site->generation;
-    fill->class = (size_t)(op->class - call->site->classes);
+    fill->value = value;
     get = fill->plain = redis_encode(arena, call->args, call->count);
     op->parts = arena_new(arena, sizeof(*op->parts));
     *op->parts = op->one;

@@ -6,6 +6,8 @@
 
 #include "proxy/memory/value_cache.h"
 
+#define EXCESS "ERR a value of %" PRIu64 " bytes is larger than max_value of class %s, %" PRIu64
+
 static bool changes(const struct redis_call *call)
 {
     return (call->cmd->flags & REDIS_COMMAND_WRITE) != 0 ||
@@ -73,9 +75,7 @@ static bool has_room(struct redis_call *call, const struct redis_keys *keys, uin
     len = value_bytes(call, keys, place);
     if (len <= c->max_value_bytes)
         return true;
-    redis_error(call,
-                "ERR a value of %" PRIu64 " bytes is larger than max_value of class %s, %" PRIu64,
-                len, c->name, c->max_value_bytes);
+    redis_error(call, EXCESS, len, c->name, c->max_value_bytes);
     call->op->is_against_class = true;
     return false;
 }
@@ -97,6 +97,11 @@ static void touch(struct redis_call *call, const struct redis_keys *keys)
             hashes[op->touched_count++] = value_hash(key);
     }
     op->touched = hashes;
+}
+
+void redis_class_put_excess(struct buf *out, const struct key_class *c, uint64_t len)
+{
+    resp_put_error_text(out, EXCESS, len, c->name, c->max_value_bytes);
 }
 
 bool redis_class_may_change_any(const struct redis_call *call)
@@ -136,7 +141,9 @@ bool redis_class_admits(struct redis_call *call, const struct redis_keys *keys)
         }
         has_ttl = has_ttl || class->settings->ttl_ms > 0;
     }
-    return !has_ttl || !changes(call) || redis_class_limit(call, keys);
+    if (has_ttl && changes(call))
+        redis_class_limit(call, keys);
+    return true;
 }
 
 bool redis_class_keeps_any(const struct memory_site *site)

@@ -8,7 +8,8 @@
  *     INCR k               INCR k; PEXPIRE k <ttl> NX
  *     RENAME a k           RENAME a k; PEXPIRE k <ttl> NX; PEXPIRE k <max_ttl> LT
  *
- * The replies to what was added are swallowed.  In a transaction it stands behind EXEC. */
+ * The replies to what was added are swallowed.  In a transaction it stands behind EXEC.  Over
+ * memcached, which can't be told what follows, it is set with the value (redis_over.h). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +51,12 @@ static struct slice number(struct redis_call *call, uint64_t value)
     char *text = arena_new(call->op->arena, NUMBER_BYTES);
 
     return slice_of(text, (size_t)snprintf(text, NUMBER_BYTES, "%" PRIu64, value));
+}
+
+/* A class's time in milliseconds, of which memcached knows thousands only. */
+static struct slice time_word(struct redis_call *call, uint64_t ms)
+{
+    return number(call, call->site->translates ? (ms + MS - 1) / MS * MS : ms);
 }
 
 /* In what a time is told: from now on or since 1970, in seconds or milliseconds. */
@@ -103,7 +110,7 @@ static bool limit_options(struct redis_call *call, const struct key_class *c, si
             return true;
         own = own_words(call);
         own[i] = slice_text("PX");
-        own[i + 1] = number(call, c->max_ttl_ms);
+        own[i + 1] = time_word(call, c->max_ttl_ms);
         take_words(call, own, call->count);
         return true;
     }
@@ -127,7 +134,7 @@ static void limit_set(struct redis_call *call, const struct key_class *c)
         return;
     own = own_words(call);
     own[call->count] = slice_text("PX");
-    own[call->count + 1] = number(call, c->ttl_ms);
+    own[call->count + 1] = time_word(call, c->ttl_ms);
     take_words(call, own, call->count + 2);
 }
 
@@ -141,7 +148,7 @@ static void limit_getex(struct redis_call *call, const struct key_class *c)
     own = own_words(call);
     own[place] = slice_text("PX");
     memmove(&own[place + 2], &own[place + 1], (call->count - place - 1) * sizeof(*own));
-    own[place + 1] = number(call, c->max_ttl_ms);
+    own[place + 1] = time_word(call, c->max_ttl_ms);
     take_words(call, own, call->count + 1);
 }
 
@@ -155,7 +162,7 @@ static void limit_time(struct redis_call *call, const struct key_class *c, const
         return;
     own = own_words(call);
     own[0] = slice_text(name);
-    own[2] = number(call, c->max_ttl_ms);
+    own[2] = time_word(call, c->max_ttl_ms);
     take_words(call, own, call->count);
 }
 
@@ -167,7 +174,7 @@ static void limit_persist(struct redis_call *call, const struct key_class *c)
         return;
     own = own_words(call);
     own[0] = slice_text("PEXPIRE");
-    own[2] = number(call, c->max_ttl_ms);
+    own[2] = time_word(call, c->max_ttl_ms);
     take_words(call, own, 3);
 }
 
@@ -266,22 +273,15 @@ struct redis_ends redis_class_ends(struct redis_call *call, const uint32_t *plac
     return ends;
 }
 
-/* memcached can't be told what follows a command, and keys may not live on without an end. */
-static bool may_follow(struct redis_call *call)
+uint64_t redis_class_end_ms(const struct redis_call *call, struct slice key)
 {
-    const char *protocol = call->site->pool->base.endpoints[0]->protocol;
+    const struct memory_class *class =
+        call->leaves_no_end ? memory_site_class(call->site, key) : NULL;
 
-    if (call->ends.count == 0 || protocol == NULL || strcmp(protocol, "memcached") != 0)
-        return true;
-    redis_error(call,
-                "ERR '%s' can't be served over memcached for keys of a class with a ttl: it does "
-                "not say how long they live",
-                call->cmd->name);
-    call->op->is_against_class = true;
-    return false;
+    return class == NULL ? 0 : (class->settings->ttl_ms + MS - 1) / MS * MS;
 }
 
-bool redis_class_limit(struct redis_call *call, const struct redis_keys *keys)
+void redis_class_limit(struct redis_call *call, const struct redis_keys *keys)
 {
     const struct key_class *c = call->op->class == NULL ? NULL : call->op->class->settings;
     bool says_itself = false;
@@ -289,7 +289,6 @@ bool redis_class_limit(struct redis_call *call, const struct redis_keys *keys)
     if (redis_command_has_one_key(call->cmd) && c != NULL && c->ttl_ms > 0)
         says_itself = limit_words(call, c);
     call->leaves_no_end = !says_itself && may_leave_no_end(call);
-    if (call->leaves_no_end)
+    if (call->leaves_no_end && !call->site->translates)
         call->ends = redis_class_ends(call, keys->at, keys->count);
-    return may_follow(call);
 }

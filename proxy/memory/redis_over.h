@@ -8,7 +8,7 @@
  *     redis_over_change.c  all others: read, decided here as an embedded store would (verbs.h), and
  *                          written on condition that nothing changed meanwhile; else once more
  *
- * A time to live is whole seconds, as memcached counts them. */
+ * A time to live is whole seconds, as memcached counts them; so are those of classes. */
 #pragma once
 
 #include "proxy/memory/redis_front.h"
@@ -65,3 +65,6 @@ void redis_over_plan_look(struct redis_call *call, enum redis_over_way way);
 void redis_over_plan_set(struct redis_call *call);
 void redis_over_plan_many(struct redis_call *call, enum redis_over_way way);
 void redis_over_plan_change(struct redis_call *call, enum redis_over_way way);
+/* The same, once it is known what key it is, and that the command may have it. */
+void redis_over_change(struct redis_call *call, enum redis_over_way way, struct slice key,
+                       uint32_t shard);

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proxy/memory/redis_class.h"
 #include "proxy/memory/redis_merge.h"
 #include "proxy/memory/redis_over.h"
 #include "proxy/memory/verbs_call.h"
@@ -30,8 +31,10 @@ struct room {
 };
 
 struct change {
-    const struct shard_map *map; /* when it was planned: a cas means nothing to another server */
-    struct slice key, request;   /* in the arena */
+    uint64_t generation;           /* when it was planned: a cas means nothing to another server */
+    const struct key_class *class; /* of that generation; NULL: none */
+    uint64_t end_ms;               /* what a value lives that has no end of its own; 0: for ever */
+    struct slice key, request;     /* in the arena */
     uint8_t version;
     bool is_clocked;
     bool keeps_flags; /* what other clients mark values with stays, as the value does */
@@ -53,6 +56,7 @@ struct store {
     bool has_put, has_dropped;
     bool wants_clock; /* it can't be written without */
     const char *why;  /* it can't be written at all */
+    uint64_t excess;  /* it has so many bytes, which its class does not take */
     struct slice line;
 };
 
@@ -114,13 +118,20 @@ static enum err drop(struct store *store, const struct store_key *key)
 static enum err put(struct store *store, const struct store_key *key,
                     const struct store_value *value)
 {
+    const struct change *c = store->change;
+    bool is_given = value->expires_ms == 0 && c->end_ms > 0;
+    int64_t end, expires_ms = is_given ? store->now_ms + (int64_t)c->end_ms : value->expires_ms;
     struct buf line;
-    int64_t end;
 
-    if (value->expires_ms != 0 && value->expires_ms <= store->now_ms)
+    if (expires_ms != 0 && expires_ms <= store->now_ms)
         return drop(store, key);
-    if (!take_end(store, value->expires_ms, &end))
+    if (c->class != NULL && c->class->max_value_bytes > 0 &&
+        value->bytes.len > c->class->max_value_bytes) {
+        store->excess = value->bytes.len;
         return ERR_NONE; /* what the verb says then is not heard */
+    }
+    if (!take_end(store, expires_ms, &end))
+        return ERR_NONE;
     line = room_of(store->arena, &store->change->line_room, VALUE_ROOM + value->bytes.len);
     memcached_put_meta_set(&line, store->change->key, value->bytes.len);
     if (end != 0)
@@ -266,9 +277,11 @@ static void decide(struct memory_merge *m, struct change *c)
         return;
     }
     run_verb(m, c, &store);
-    if (store.wants_clock || store.why != NULL)
+    if (store.wants_clock || store.why != NULL || store.excess > 0)
         buf_clear(m->out);
-    if (store.wants_clock) {
+    if (store.excess > 0) {
+        redis_class_put_excess(m->out, c->class, store.excess);
+    } else if (store.wants_clock) {
         c->is_clocked = true;
         go_again(m, c);
     } else if (store.why != NULL) {
@@ -299,7 +312,7 @@ static void merge_change(struct memory_merge *m)
 
     if (redis_over_failed(&m->parts[0]))
         buf_slice(m->out, whole);
-    else if (m->site->map != c->map)
+    else if (m->site->generation != c->generation)
         resp_put_error_text(m->out, "ERR the pool's configuration changed meanwhile");
     else if (!c->is_writing)
         decide(m, c);
@@ -313,15 +326,22 @@ static void merge_change(struct memory_merge *m)
 
 void redis_over_plan_change(struct redis_call *call, enum redis_over_way way)
 {
-    struct memory_operation *op = call->op;
-    struct change *c;
     struct slice key;
     uint32_t shard;
 
-    if (!redis_over_time_is_whole(call) || !redis_over_place(call, &key, &shard))
-        return;
-    c = arena_new(op->arena, sizeof(*c));
-    c->map = call->site->map;
+    if (redis_over_time_is_whole(call) && redis_over_place(call, &key, &shard))
+        redis_over_change(call, way, key, shard);
+}
+
+void redis_over_change(struct redis_call *call, enum redis_over_way way, struct slice key,
+                       uint32_t shard)
+{
+    struct memory_operation *op = call->op;
+    struct change *c = arena_new(op->arena, sizeof(*c));
+
+    c->generation = call->site->generation;
+    c->class = op->class == NULL ? NULL : op->class->settings;
+    c->end_ms = redis_class_end_ms(call, key);
     c->key = arena_copy(op->arena, key);
     c->request = redis_encode(op->arena, call->args, call->count);
     c->version = call->session->base.version;

@@ -2,6 +2,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "proxy/memory/redis_cache.h"
+#include "proxy/memory/redis_class.h"
 #include "proxy/memory/redis_merge.h"
 #include "proxy/memory/redis_over.h"
 #include "proxy/memory/verbs_call.h"
@@ -15,6 +17,7 @@ struct note {
     uint32_t key_count; /* of those that name many, as the next */
     struct split split;
     const struct redis_command *cmd;
+    const struct value_fill *fill; /* NULL: the value is not kept */
 };
 
 static struct note *note_new(struct redis_call *call, enum redis_over_way way)
@@ -91,13 +94,18 @@ static bool put_look(const struct note *note, const struct memcached_reply *repl
 static void merge_look(struct memory_merge *m)
 {
     const struct memory_part *part = &m->parts[0];
+    const struct note *note = m->note;
     struct memcached_reply reply;
+    size_t begin = m->out->len;
 
     if (redis_over_failed(part))
         buf_slice(m->out, part->reply);
     else if (memcached_reply_read(part->reply, &reply) != ERR_NONE ||
-             !put_look(m->note, &reply, m->out))
+             !put_look(note, &reply, m->out))
         redis_over_put_error(m->out, part->reply);
+    else if (note->fill != NULL && reply.has_value)
+        value_fill_keep_s(note->fill, m->site, slice_from(buf_all(m->out), begin),
+                          memcached_reply_flag(&reply, 't'));
 }
 
 void redis_over_plan_look(struct redis_call *call, enum redis_over_way way)
@@ -109,9 +117,14 @@ void redis_over_plan_look(struct redis_call *call, enum redis_over_way way)
 
     if (!redis_over_place(call, &key, &shard))
         return;
+    if (way == REDIS_OVER_GET && redis_cache_answers(call))
+        return;
+    if (way == REDIS_OVER_GET)
+        note->fill = redis_cache_fill_new(call);
     note->in_milliseconds = call->cmd->name[0] == 'p';
     memcached_put_meta(&line, "mg", key);
-    buf_text(&line, way == REDIS_OVER_GET      ? " v\r\n"
+    buf_text(&line, note->fill != NULL         ? " v t\r\n"
+                    : way == REDIS_OVER_GET    ? " v\r\n"
                     : way == REDIS_OVER_LENGTH ? " s\r\n"
                     : way == REDIS_OVER_TTL    ? " t\r\n"
                                                : "\r\n");
@@ -182,8 +195,8 @@ static bool take_setting(const struct redis_call *call, struct setting *s)
     bool is_timed = strcmp(name, "setex") == 0 || strcmp(name, "psetex") == 0;
 
     *s = (struct setting){ .value = call->args[is_timed ? 3 : 2], .mode = 'S' };
-    if (is_timed)
-        return take_expiry(call->args[2], name[0] == 'p', false, s);
+    if (is_timed) /* a class may have made the one of the other */
+        return take_expiry(call->args[2], slice_is_word(call->args[0], "psetex"), false, s);
     if (strcmp(name, "setnx") == 0)
         s->mode = 'E';
     return strcmp(name, "getset") != 0 && (strcmp(name, "set") != 0 || take_options(call, s));
@@ -207,6 +220,16 @@ static void merge_set(struct memory_merge *m)
         resp_put_null(m->out, note->version);
 }
 
+/* What is set without an end gets its class's.  A life that memcached takes for a date is told as
+ * one, by our clock: the class's word is no client's, who would have the server's. */
+static void give_end(const struct redis_call *call, struct slice key, struct setting *s)
+{
+    int64_t left_s = (int64_t)(redis_class_end_ms(call, key) / 1000);
+
+    if (s->expiry == 0 && left_s > 0)
+        s->expiry = left_s > REDIS_OVER_DAYS_S ? call->site->wall_us / 1000000 + left_s : left_s;
+}
+
 static void put_set(struct buf *line, struct slice key, const struct setting *s)
 {
     memcached_put_meta_set(line, key, s->value.len);
@@ -227,14 +250,13 @@ void redis_over_plan_set(struct redis_call *call)
     struct slice key;
     uint32_t shard;
 
-    if (!redis_over_time_is_whole(call))
+    if (!redis_over_time_is_whole(call) || !redis_over_place(call, &key, &shard))
         return;
     if (!take_setting(call, &setting)) {
-        redis_over_plan_change(call, REDIS_OVER_SET);
+        redis_over_change(call, REDIS_OVER_SET, key, shard);
         return;
     }
-    if (!redis_over_place(call, &key, &shard))
-        return;
+    give_end(call, key, &setting);
     line = redis_over_line(call->op->arena, setting.value.len);
     put_set(&line, key, &setting);
     note = note_new(call, REDIS_OVER_SET);
@@ -339,6 +361,7 @@ static void put_command(const struct redis_call *call, size_t at, struct buf *ou
 
     if (strcmp(name, "mset") == 0) {
         setting.value = call->args[at + 1];
+        give_end(call, call->args[at], &setting);
         put_set(out, call->args[at], &setting);
         return;
     }

@@ -17,8 +17,8 @@ struct stage {
     /* The length of the reply at the front of `in`; 0: it is not whole. */
     size_t (*reply_len)(struct slice in);
     void (*check_part)(const struct memory_part *part);
-    bool may_be_silent; /* a request can be answered by silence, and the session hung up on */
-    bool translates; /* servers speak another protocol than the front, and there are no classes */
+    bool may_be_silent;   /* a request can be answered by silence, and the session hung up on */
+    bool translates;      /* servers speak another protocol than the front */
     struct slice refusal; /* then: what the front has for a part that failed */
     struct slice replies; /* what servers have yet to say */
 };
@@ -203,16 +203,14 @@ static inline int stage_run(struct stage *s, struct slice input)
 
     must(state != NULL);
     site.translates = s->translates;
-    if (!s->translates)
-        stage_begin_classes(&site, &pool);
+    stage_begin_classes(&site, &pool);
     site.shared = s->front->shared_new(&pool);
     s->replies = border == NULL ? slice_of("", 0) : slice_from(input, in.len + s->border.len);
     s->front->begin(&site, state);
     stage_serve(s, &site, state, in);
     s->front->end(state);
     s->front->shared_free(site.shared);
-    if (!s->translates)
-        stage_end_classes(&site);
+    stage_end_classes(&site);
     free(state);
     return 0;
 }

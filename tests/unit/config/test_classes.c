@@ -92,10 +92,6 @@ static void mistakes_of_classes_are_named(void)
                "in = a\npool = b\n",
           "t.ini:10: pool: b and a, whose keys it is to have, must both have stamps, or both "
           "none\n" },
-        { POOL "listen = memcached://127.0.0.1:1\n[class x]\nprefix = x\n",
-          "t.ini:5: [class x]: keys of a have no classes, since its clients (t.ini:4) and its "
-          "shards "
-          "speak different protocols; an \"in\" line says whose keys are meant\n" },
         { POOL BACK, "t.ini:4: [memory b] has no \"listen\" line\n" },
         { POOL "[class x]\nprefix = x\n[class x]\nprefix = y\n",
           "t.ini:6: section [class x] is already there (t.ini:4)\n" },
