@@ -33,6 +33,25 @@ void memory_attempt_forget(struct memory_attempt *a)
     a->kept_len = 0;
 }
 
+/* A reply that is put together from several can't go to its client piece by piece, so the request
+ * asks for too much; any other waits for a client that does not read. */
+static void hold_too_much(struct memory_attempt *a)
+{
+    static const struct memory_refusal TOO_MUCH = {
+        .err = ERR_RANGE,
+        .shard = UINT32_MAX,
+        .text =
+            "what the shards answer is together larger than max_session_memory: ask for less at "
+            "a time, or set it higher",
+    };
+
+    if (a->request->merge != NULL)
+        memory_attempt_fail(a, &TOO_MUCH);
+    else
+        session_close(&a->request->session->base, CLOSE_SLOW_READER);
+}
+
+/* May end the attempt, or the session. */
 static void keep(struct memory_attempt *a, struct slice bytes)
 {
     struct memory_session *s = a->request->session;
@@ -52,7 +71,7 @@ static void keep(struct memory_attempt *a, struct slice bytes)
     s->base.held_bytes += bytes.len;
     worker_hold(s->base.worker, a->kept.cap - had);
     if (s->base.held_bytes + s->base.out.len > s->base.limits->max_bytes)
-        session_close(&s->base, CLOSE_SLOW_READER);
+        hold_too_much(a);
 }
 
 /* A short reply that came in one piece and waits for others to be merged with: it lives as long as
@@ -369,6 +388,7 @@ void memory_attempt_answer(struct memory_attempt *a, struct slice reply)
         counter_add(&stats->late_replies, 1);
         return;
     }
+    r->refs++; /* to keep it may be to close a session that does not read, or too much */
     if (part->unheard > 0)
         reply.len = verbs_replies_len(reply, part->replies - part->unheard);
     if (may_stream(a))
@@ -377,8 +397,9 @@ void memory_attempt_answer(struct memory_attempt *a, struct slice reply)
         settle(a, reply);
     else
         keep(a, reply);
-    if (r->session != NULL) /* to keep it may be to close a session that does not read */
+    if (r->session != NULL && !a->tombstone)
         memory_request_part_done(r, direct);
+    memory_request_unref(r);
 }
 
 /* ---- failing ---- */
@@ -414,7 +435,7 @@ void memory_attempt_fail(struct memory_attempt *a, const struct memory_refusal *
     }
     memory_attempt_forget(a);
     r->failed = p->failed = true;
-    if (r->instead.len > 0) {
+    if (r->instead.len > 0 && refusal->err != ERR_RANGE) {
         p->reply = r->instead;
     } else {
         told.pool = a->shard->pool;

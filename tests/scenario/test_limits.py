@@ -312,6 +312,18 @@ class Memory(LimitCase):
                 self.assertEqual([len(v) for v in session.ask("MGET", *self.keys)], [20_000] * 2)
         self.nothing_is_held()
 
+    def test_a_reply_of_several_shards_that_is_too_large_is_an_error_and_the_session_goes_on(self):
+        self.start(max_session_memory="1mb", max_request="512kb")
+        with self.sheaf.connect() as session:
+            for key in self.keys:
+                self.assertEqual(session.ask("SET", key, b"v" * 400_000), "OK")
+            session.send(encode("MGET", *self.keys * 3) + encode("PING") + encode("MGET", *self.keys) + encode("DBSIZE"))
+            self.assertIn("larger than max_session_memory: ask for less", session.reply())
+            self.assertEqual(session.reply(), "PONG")
+            self.assertEqual([len(v) for v in session.reply()], [400_000] * 2)
+            self.assertEqual(session.reply(), 2)
+        self.nothing_is_held()
+
     def test_nothing_is_held_after_all_kinds_of_work(self):
         self.start()
         self.big(300_000)

@@ -96,6 +96,25 @@ class Text(Shared):
             self.assertEqual(session.packet()[:2], (SET, 3))
             self.assertEqual(session.packet()[:2], (NOOP, 0))
 
+    def test_rows_that_are_together_too_large_are_an_error_and_no_misses_and_the_session_goes_on(self):
+        sheaf = Sheaf(self, cache_pool(self.servers, max_session_memory="1mb", max_request="512kb", on_shard_down="miss"))
+        for protocol in ("text", "binary"):
+            with connect(sheaf) as text, connect(sheaf) as session:
+                for key in self.keys:
+                    self.assertEqual(text.ask(f"set {key} 0 0 500000", b"x" * 500_000), b"STORED\r\n")
+                if protocol == "text":
+                    self.assertIn(b"SERVER_ERROR what the shards answer is together larger than max_session_memory", session.ask("get " + " ".join(self.keys)))
+                    self.assertEqual(len(session.ask(f"get {self.keys[0]}")), 500_000 + len(f"VALUE {self.keys[0]} 0 500000\r\n\r\nEND\r\n"))
+                else:
+                    session.send(b"".join(binary(GETQ, key.encode()) for key in self.keys) + binary(NOOP))
+                    packets = [session.packet()]
+                    while packets[-1][0] != NOOP:
+                        packets.append(session.packet())
+                    self.assertEqual(len(packets), 4)                    # who fits has its value, who does not an error
+                    self.assertTrue(any(b"larger than max_session_memory" in packet[6] for packet in packets if packet[1] != 0))
+                    session.send(binary(GETQ, self.keys[1].encode()) + binary(NOOP))
+                    self.assertEqual(len(session.packet()[6]), 500_000)
+
     def test_who_leaves_amid_a_pipeline_leaves_its_replies_to_nobody(self):
         self.say("set theirs 0 0 6", "theirs", b"STORED\r\n")
         self.say("set ours 0 0 4", "ours", b"STORED\r\n")
