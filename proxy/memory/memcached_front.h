@@ -5,6 +5,7 @@
  *     memcached_text.c        text commands: forwarded as they came, but for what follows
  *     memcached_get.c         many keys: once per shard, merged in the order of the keys
  *     memcached_meta.c        meta commands: forwarded; quiet ones answered as far as they are
+ *     memcached_number.c      quiet ones that may make a number
  *     memcached_binary.c      binary commands: translated to meta commands, and their replies back
  *     memcached_binary_get.c  binary gets: translated to `gets`, many quiet ones to one
  *     memcached_every_shard.c flush_all, verbosity
@@ -75,6 +76,8 @@ static inline struct memcached_session *memcached_session_of(struct memory_state
 void memcached_plan_text(struct memcached_call *call);
 void memcached_plan_get(struct memcached_call *call);
 void memcached_plan_meta(struct memcached_call *call);
+/* A quiet one that may make a number.  False: it is none, and nothing was planned. */
+bool memcached_plan_quiet_number(struct memcached_call *call, struct slice key, uint32_t shard);
 void memcached_plan_binary(struct memcached_call *call);
 void memcached_plan_binary_get(struct memcached_call *call); /* of a key that is a word */
 void memcached_plan_flush(struct memcached_call *call, struct slice expiry); /* "": at once */

@@ -5,7 +5,7 @@
 
 enum { VALUE_FLAGS = 3, FLAGS = 2 }; /* the words that are a command's first flags */
 
-/* The replies that q hides, by command, as memcached 1.6 does. */
+/* The replies that q hides, by command, as memcached 1.6 does; see memcached_number.c, too. */
 static const char *const QUIET_GET[] = { "EN", NULL };
 static const char *const QUIET_WRITE[] = { "HD", NULL };
 static const char *const QUIET_NUMBER[] = { "HD", "VA", NULL };
@@ -119,7 +119,9 @@ void memcached_plan_meta(struct memcached_call *call)
     for (uint32_t i = r->verb == MEMCACHED_MS ? VALUE_FLAGS : FLAGS; i < r->word_count; i++) {
         if (r->words[i].at[0] == 'q' && r->verb != MEMCACHED_ME) {
             if (quiet != 0) {
-                memcached_answer_text(call, "CLIENT_ERROR duplicate flag\r\n");
+                memcached_answer_text(call, r->verb == MEMCACHED_MD || r->verb == MEMCACHED_MA
+                                                ? "CLIENT_ERROR invalid or duplicate flag\r\n"
+                                                : "CLIENT_ERROR duplicate flag\r\n");
                 return;
             }
             quiet = i;
@@ -137,6 +139,8 @@ void memcached_plan_meta(struct memcached_call *call)
     call->op->key = key;
     if (r->verb == MEMCACHED_MG)
         memcached_miss_if_down(call, "EN\r\n");
+    if (quiet != 0 && memcached_plan_quiet_number(call, key, shard))
+        return;
     bytes = quiet == 0 ? call->op->raw : bytes_without(call, quiet);
     memcached_plan_one(call, shard,
                        limited_bytes(call, memcached_class_of(call, key), bytes, quiet));

@@ -261,8 +261,7 @@ class Differences(Shared):
             flags = " ".join(dice.sample(("k", "Oabc", "q", "I"), dice.randrange(3)))
             return command(f"md {key} {flags}")
         if what == 14:
-            # With N memcached 1.6.18 tells of a number that it had to create, in spite of q.
-            flags = " ".join(dice.sample(("v", "c", "k", dice.choice(("q", "N0")), "J5", "D3", "MD"), dice.randrange(5)))
+            flags = " ".join(dice.sample(("v", "c", "k", "q", "q", "N0", "N0", "J5", "D3", "MD", "t", "T0", "Oabc"), dice.randrange(7)))
             return command(f"ma {key} {flags}")
         return dice.choice((b"bogus\r\n", b"get\r\n", b"set a b c\r\n", b"mg\r\n", b"verbosity 0\r\n", b"ms a S1\r\n",
                             b"incr a b\r\n", b"set k 0 0 2\r\nabc\r\n", b"touch a b\r\n", b"mg a v v\r\n"))
