@@ -109,6 +109,31 @@ static struct slice limited_bytes(struct memcached_call *call, const struct key_
     return bytes;
 }
 
+/* The place of the flag q, 0: it is not there, and whether the key is in base64.  False: answered with
+ * an error. */
+static bool read_flags(struct memcached_call *call, uint32_t *quiet, bool *is_base64)
+{
+    const struct memcached_text_request *r = call->text;
+
+    for (uint32_t i = r->verb == MEMCACHED_MS ? VALUE_FLAGS : FLAGS; i < r->word_count; i++) {
+        uint8_t letter = r->words[i].at[0];
+
+        if (letter == 'q' && r->verb != MEMCACHED_ME) {
+            if (*quiet != 0) {
+                memcached_answer_text(call, r->verb == MEMCACHED_MD || r->verb == MEMCACHED_MA
+                                                ? "CLIENT_ERROR invalid or duplicate flag\r\n"
+                                                : "CLIENT_ERROR duplicate flag\r\n");
+                return false;
+            }
+            *quiet = i;
+        }
+        *is_base64 = *is_base64 || letter == 'b';
+        if (letter == 'T' || letter == 'N') /* of mg, too */
+            call->op->is_write = true;
+    }
+    return true;
+}
+
 void memcached_plan_meta(struct memcached_call *call)
 {
     const struct memcached_text_request *r = call->text;
@@ -116,20 +141,8 @@ void memcached_plan_meta(struct memcached_call *call)
     bool is_base64 = false;
     struct slice key, bytes;
 
-    for (uint32_t i = r->verb == MEMCACHED_MS ? VALUE_FLAGS : FLAGS; i < r->word_count; i++) {
-        if (r->words[i].at[0] == 'q' && r->verb != MEMCACHED_ME) {
-            if (quiet != 0) {
-                memcached_answer_text(call, r->verb == MEMCACHED_MD || r->verb == MEMCACHED_MA
-                                                ? "CLIENT_ERROR invalid or duplicate flag\r\n"
-                                                : "CLIENT_ERROR duplicate flag\r\n");
-                return;
-            }
-            quiet = i;
-        }
-        is_base64 = is_base64 || r->words[i].at[0] == 'b';
-        if (r->words[i].at[0] == 'T' || r->words[i].at[0] == 'N') /* of mg, too */
-            call->op->is_write = true;
-    }
+    if (!read_flags(call, &quiet, &is_base64))
+        return;
     if (!read_key(call, is_base64, &key) || !memcached_place(call, key, &shard))
         return;
     if (r->verb == MEMCACHED_MS && !memcached_class_has_room(call, key, r->value.len)) {

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Clients of memcached against a pool: libmemcached's tools, python3-pymemcache, Perl's two, and memjs."""
+"""Clients of memcached against a pool, of memcached servers and of Redis servers: libmemcached's tools,
+python3-pymemcache, Perl's two, and memjs."""
 # release only
 import os
 import subprocess
@@ -8,12 +9,17 @@ from lib import *
 from lib.story import CLIENTS
 
 
-class Clients(Case):
+class OverMemcached(Case):
+    COUNTS = "curr_items"                                                # what is to be found in statistics
+
+    @staticmethod
+    def shards(owner):
+        return [MemcachedServer(owner) for _ in range(3)]
+
     @classmethod
     def setUpClass(cls):
-        cls.servers = [MemcachedServer(cls) for _ in range(3)]
-        cls.sheaf = Sheaf(cls, cache_pool(cls.servers), cache_pool(cls.servers, name="closed", stamp="no",
-                                                                   user="app secret"))
+        shards = cls.shards(cls)
+        cls.sheaf = Sheaf(cls, cache_pool(shards), cache_pool(shards, name="closed", stamp="no", user="app secret"))
         cls.host, cls.port = cls.sheaf.target()
 
     def run_it(self, *words, seconds=60, **options):
@@ -24,8 +30,8 @@ class Clients(Case):
 
     def test_memccapable_finds_nothing_to_complain_of(self):
         said = self.run_it("memccapable", "-h", self.host, "-p", self.port, "-t", 20)
-        self.assertIn("All tests passed", said)
         self.assertEqual(said.count("[pass]"), 54, said)
+        self.assertIn("All tests passed", said)
 
     def test_the_tools_of_libmemcached_in_text_and_in_binary(self):
         servers = f"--servers={self.host}:{self.port}"
@@ -41,7 +47,7 @@ class Clients(Case):
             self.run_it("memcslap", servers, *options, "--concurrency=8", "--execute-number=500", "--test=set")
             self.run_it("memcslap", servers, *options, "--concurrency=4", "--execute-number=50", "--test=mget",
                         "--initial-load=500")
-            self.assertIn("curr_items", self.run_it("memcstat", servers, *options))
+            self.assertIn(self.COUNTS, self.run_it("memcstat", servers, *options))
             self.run_it("memcflush", servers, *options)
 
     def test_the_tools_of_libmemcached_log_in_by_sasl(self):
@@ -92,6 +98,21 @@ class Clients(Case):
         closed = "%s:%d" % self.sheaf.target("closed")
         for address in (f"{self.host}:{self.port}", f"app:secret@{closed}"):
             self.assertIn("memjs is content", self.run_it("node", CLIENTS / "memjs.js", address, env=modules))
+
+
+class OverRedis(OverMemcached):
+    COUNTS = "sheaf_requests"
+
+    @staticmethod
+    def shards(owner):
+        return [f"redis://{RedisServer(owner).address}" for _ in range(3)]
+
+    def test_memccapable_finds_nothing_to_complain_of(self):
+        """But that Redis has no level to set by verbosity."""
+        done = subprocess.run(["memccapable", "-h", self.host, "-p", str(self.port), "-t", "20"], capture_output=True,
+                              text=True, timeout=60 * SLOW, check=False)
+        said = done.stdout + done.stderr
+        self.assertEqual((said.count("[pass]"), said.count("'verbosity' can't be served over Redis")), (53, 1), said)
 
 
 if __name__ == "__main__":
