@@ -220,12 +220,6 @@ static void check_protocol(struct loading *l, const struct pool_settings *p)
                 l->problems, p->endpoints[i]->place,
                 "shard: the shards of a pool are of one kind, and the first is %s (%s:%u)", first,
                 FIRST(p->endpoints[0]->place));
-    for (uint32_t i = 0; i < p->listener_count && first != NULL; i++)
-        if (strcmp(p->listeners[i]->protocol, "redis") != 0 && is_embedded(p->endpoints[0]))
-            problems_error(l->problems, p->listeners[i]->place,
-                           "listen: %s clients over embedded shards are not served yet: listen as "
-                           "redis://, or make another pool",
-                           p->listeners[i]->protocol);
 }
 
 static void check_categories(struct loading *l, const struct user_settings *user,

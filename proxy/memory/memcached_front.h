@@ -13,7 +13,8 @@
  *     memcached_login.c       who may what
  *     memcached_class.c       what classes of keys allow
  *     memcached_cache.c       values that workers keep
- *     memcached_over*.c       all of it over Redis shards
+ *     memcached_over*.c       all of it over Redis and embedded shards
+ *     memcached_kept.c        how flags and cas are kept there
  *     memcached_call.c        what all of them need
  *
  * Towards servers all is text or meta commands without noreply and q: so each command has one

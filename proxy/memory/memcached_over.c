@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proxy/memory/memcached_kept.h"
 #include "proxy/memory/memcached_script.h"
 #include "proxy/memory/redis_front.h"
 #include "proxy/wire/base64.h"
@@ -39,17 +40,11 @@ static struct slice number_word(struct request *r, int64_t number)
     return arena_copy(r->call->op->arena, slice_of(text, (size_t)len));
 }
 
-static void put_bytes(uint8_t *at, uint64_t number, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        at[i] = (uint8_t)(number >> (8 * (len - 1 - i)));
-}
-
 static struct slice bytes_word(struct request *r, uint64_t number, size_t len)
 {
     uint8_t *at = arena_bytes(r->call->op->arena, len);
 
-    put_bytes(at, number, len);
+    memcached_kept_put_number(at, number, len);
     return slice_of(at, len);
 }
 
@@ -78,14 +73,12 @@ static bool take_end(struct request *r, struct slice word, struct end *out)
 /* The value as it is kept. */
 static struct slice headed(struct request *r, uint32_t flags, struct slice value)
 {
-    uint8_t *at = arena_bytes(r->call->op->arena, MEMCACHED_VALUE_HEADER_BYTES + value.len);
+    uint8_t *at = arena_bytes(r->call->op->arena, MEMCACHED_KEPT_HEAD_BYTES + value.len);
 
-    memcpy(at, MEMCACHED_HEADER_MARK, MEMCACHED_HEADER_MARK_BYTES);
-    put_bytes(at + 4, flags, 4);
-    put_bytes(at + 8, r->ask->cas, 8);
+    memcached_kept_put_head(at, flags, r->ask->cas);
     if (value.len > 0)
-        memcpy(at + MEMCACHED_VALUE_HEADER_BYTES, value.at, value.len);
-    return slice_of(at, MEMCACHED_VALUE_HEADER_BYTES + value.len);
+        memcpy(at + MEMCACHED_KEPT_HEAD_BYTES, value.at, value.len);
+    return slice_of(at, MEMCACHED_KEPT_HEAD_BYTES + value.len);
 }
 
 /* Of 32 bits, the lowest of what is told, as memcached has it. */
@@ -141,31 +134,26 @@ static struct slice or_empty(struct slice s)
 
 static void run(struct request *r, const struct script *s)
 {
-    struct arena *arena = r->call->op->arena;
-    struct slice value = arena_copy(arena, or_empty(s->value));
-    struct slice words[] = {
+    const struct slice words[MEMCACHED_SCRIPT_WORDS] = {
         slice_text("EVALSHA"),
         memcached_script_sha(),
         slice_text("1"),
-        r->key,
-        slice_text(s->op),
-        slice_text(s->mode == NULL ? "" : s->mode),
-        s->compares ? bytes_word(r, s->cas, 8) : slice_text(""),
-        bytes_word(r, r->ask->cas, 8),
-        bytes_word(r, s->flags, 4),
-        or_empty(s->end.unit),
-        or_empty(s->end.time),
-        value,
-        or_empty(s->first_end.unit),
-        or_empty(s->first_end.time),
-        or_empty(s->first),
+        [MEMCACHED_SCRIPT_KEY] = r->key,
+        [MEMCACHED_SCRIPT_OP] = slice_text(s->op),
+        [MEMCACHED_SCRIPT_MODE] = slice_text(s->mode == NULL ? "" : s->mode),
+        [MEMCACHED_SCRIPT_COMPARED] = s->compares ? bytes_word(r, s->cas, 8) : slice_text(""),
+        [MEMCACHED_SCRIPT_CAS] = bytes_word(r, r->ask->cas, 8),
+        [MEMCACHED_SCRIPT_FLAGS] = bytes_word(r, s->flags, 4),
+        [MEMCACHED_SCRIPT_UNIT] = or_empty(s->end.unit),
+        [MEMCACHED_SCRIPT_TIME] = or_empty(s->end.time),
+        [MEMCACHED_SCRIPT_VALUE] = or_empty(s->value),
+        [MEMCACHED_SCRIPT_FIRST_UNIT] = or_empty(s->first_end.unit),
+        [MEMCACHED_SCRIPT_FIRST_TIME] = or_empty(s->first_end.time),
+        [MEMCACHED_SCRIPT_FIRST] = or_empty(s->first),
     };
-    size_t count = sizeof(words) / sizeof(words[0]);
 
-    say(r, MEMCACHED_OVER_SCRIPT, words, count);
-    words[0] = slice_text("EVAL");
-    words[1] = slice_text(MEMCACHED_SCRIPT);
-    r->note->script_request = redis_encode(arena, words, count);
+    say(r, MEMCACHED_OVER_SCRIPT, words, MEMCACHED_SCRIPT_WORDS);
+    r->note->runs_script = true;
 }
 
 static void put_rows(struct request *r)
@@ -509,6 +497,11 @@ static struct slice line_kept(struct arena *arena, struct slice line)
     return slice_of(bytes, line.len);
 }
 
+static bool is_embedded(const struct memcached_call *call)
+{
+    return memory_site_endpoint(call->site, call->op->parts[0].shard)->store_path != NULL;
+}
+
 /* False: it was refused. */
 static bool translate_one(struct request *r)
 {
@@ -529,8 +522,8 @@ static bool translate_one(struct request *r)
         memcached_answer_status(r->call, MEMCACHED_STATUS_INVALID);
     else
         memcached_refuse(r->call, MEMCACHED_STATUS_UNKNOWN_COMMAND,
-                         "'%s' can't be served over Redis: it %s",
-                         memcached_verb_name(r->text.verb), r->why);
+                         "'%s' can't be served over %s: it %s", memcached_verb_name(r->text.verb),
+                         is_embedded(r->call) ? "an embedded shard" : "Redis", r->why);
     return false;
 }
 
@@ -577,6 +570,6 @@ void memcached_over_translate(struct memcached_call *call)
             return;
     op->merge = memcached_over_merge;
     op->note = note;
-    if (note->script_request.at != NULL)
-        op->alone = true; /* it may need a second round, and what follows must find it done */
+    /* It may need a second round, and what follows must find it done. */
+    op->alone |= note->runs_script && !is_embedded(call);
 }

@@ -1,11 +1,11 @@
-/* memcached clients over Redis shards: what the front wants to ask servers, in text and meta
- * commands, becomes Redis's requests here, and their replies become the text replies that the
- * front's merges know.  What each command becomes stands in memcached_over.def, and how values are
- * kept.
+/* memcached clients over Redis and embedded shards: what the front wants to ask servers, in text
+ * and meta commands, becomes Redis's requests here, and their replies become the text replies that
+ * the front's merges know.  What each command becomes stands in memcached_over.def, how values are
+ * kept in memcached_kept.h.
  *
  *     memcached_over.c         the table; requests
  *     memcached_over_reply.c   replies
- *     memcached_script.c       what Redis has no command for */
+ *     memcached_script.c       what Redis has no command for; embedded stores: verbs_memcached.c */
 #pragma once
 
 #include "proxy/memory/memcached_front.h"
@@ -38,8 +38,7 @@ struct memcached_over_note {
     memory_merge_f *merge; /* the front's own; NULL: the reply goes as it is */
     void *note;
     struct memcached_over_part *parts;
-    struct slice script_request; /* with the script's text; .at is NULL: none is run */
-    bool has_sent_script;
+    bool runs_script, has_sent_script;
 };
 
 /* After the front's plan: turns the parts into Redis's, or refuses. */

@@ -1,9 +1,9 @@
 /* Redis's replies as memcached's.  See memcached_over.h. */
 #include <inttypes.h>
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "proxy/memory/memcached_kept.h"
 #include "proxy/memory/memcached_over.h"
 #include "proxy/memory/memcached_script.h"
 #include "proxy/wire/resp_reader.h"
@@ -16,37 +16,6 @@ struct outcome {
 };
 
 static const char *const CODES[] = { "HD", "NS", "EX", "NF", "NN", "VA" };
-
-/* A value as clients see it. */
-struct value {
-    struct slice bytes;
-    uint32_t flags;
-    uint64_t cas;
-};
-
-static uint64_t number_at(const uint8_t *at, size_t len)
-{
-    uint64_t number = 0;
-
-    for (size_t i = 0; i < len; i++)
-        number = number << 8 | at[i];
-    return number;
-}
-
-/* Of a plain value the cas is made of the content, if it is asked for. */
-static struct value value_of(struct slice kept, bool wants_cas)
-{
-    uint8_t digest[SHA_DIGEST_LENGTH];
-
-    if (kept.len >= MEMCACHED_VALUE_HEADER_BYTES &&
-        memcmp(kept.at, MEMCACHED_HEADER_MARK, MEMCACHED_HEADER_MARK_BYTES) == 0)
-        return (struct value){ slice_from(kept, MEMCACHED_VALUE_HEADER_BYTES),
-                               (uint32_t)number_at(kept.at + 4, 4), number_at(kept.at + 8, 8) };
-    if (!wants_cas)
-        return (struct value){ .bytes = kept };
-    SHA1(kept.at, kept.len, digest);
-    return (struct value){ .bytes = kept, .cas = number_at(digest, 8) & INT64_MAX };
-}
 
 /* ---- reading ---- */
 
@@ -150,14 +119,14 @@ static void put_row(const struct memcached_over_ask *ask, struct slice key, stru
                     struct buf *out)
 {
     bool wants_cas = ask->verb == MEMCACHED_GETS || ask->verb == MEMCACHED_GATS;
-    struct value value = value_of(kept, wants_cas);
+    struct memcached_kept value = memcached_kept_read(kept, wants_cas);
 
     buf_format(out, "VALUE %.*s %" PRIu32 " %zu", (int)key.len, (const char *)key.at, value.flags,
-               value.bytes.len);
+               value.value.len);
     if (wants_cas)
         buf_format(out, " %" PRIu64, value.cas);
     buf_put(out, "\r\n", 2);
-    buf_slice(out, value.bytes);
+    buf_slice(out, value.value);
     buf_put(out, "\r\n", 2);
 }
 
@@ -235,7 +204,8 @@ static void put_key(const struct memcached_over_ask *ask, struct buf *out)
 
 /* What one flag of a meta command adds to its reply. */
 static void put_flag(const struct memcached_over_ask *ask, struct slice word,
-                     const struct outcome *outcome, const struct value *value, struct buf *out)
+                     const struct outcome *outcome, const struct memcached_kept *value,
+                     struct buf *out)
 {
     bool is_hit = outcome->code[0] == 'V' || outcome->code[0] == 'H';
     bool is_get = ask->verb == MEMCACHED_MG;
@@ -261,7 +231,7 @@ static void put_flag(const struct memcached_over_ask *ask, struct slice word,
         return;
     case 's':
         if (is_hit && is_get)
-            buf_format(out, " s%zu", value->bytes.len);
+            buf_format(out, " s%zu", value->value.len);
         return;
     default: /* asks for nothing */
         return;
@@ -274,14 +244,14 @@ static void put_meta(const struct memcached_over_ask *ask, const struct outcome 
     bool is_get = ask->verb == MEMCACHED_MG, is_value = outcome->code[0] == 'V';
     bool has_value = is_value && memcached_over_flag(ask->line, ask->verb, 'v').at != NULL;
     bool wants_cas = memcached_over_flag(ask->line, ask->verb, 'c').at != NULL;
-    struct value value = { .bytes = outcome->value };
+    struct memcached_kept value = { .value = outcome->value };
     uint32_t first = ask->verb == MEMCACHED_MS ? 3 : 2;
     struct slice line = ask->line, word;
 
     if (is_value && is_get)
-        value = value_of(outcome->value, wants_cas);
+        value = memcached_kept_read(outcome->value, wants_cas);
     if (has_value)
-        buf_format(out, "VA %zu", value.bytes.len);
+        buf_format(out, "VA %zu", value.value.len);
     else if (is_value)
         buf_text(out, "HD");
     else
@@ -291,7 +261,7 @@ static void put_meta(const struct memcached_over_ask *ask, const struct outcome 
             put_flag(ask, word, outcome, &value, out);
     buf_put(out, "\r\n", 2);
     if (has_value) {
-        buf_slice(out, value.bytes);
+        buf_slice(out, value.value);
         buf_put(out, "\r\n", 2);
     }
 }
@@ -334,16 +304,33 @@ static void put_part(const struct memcached_over_part *over, struct slice reply,
     }
 }
 
+/* A request of EVALSHA with the script's text in its name's place. */
+static struct slice with_script(struct memory_merge *m, struct slice request)
+{
+    struct slice sha = memcached_script_sha(), all;
+    struct buf head = { 0 };
+    const uint8_t *end = memmem(request.at, request.len, sha.at, sha.len);
+
+    if (end == NULL)
+        return (struct slice){ 0 };
+    buf_format(&head, "*%d\r\n$4\r\nEVAL\r\n$%zu\r\n%s", MEMCACHED_SCRIPT_WORDS,
+               strlen(MEMCACHED_SCRIPT), MEMCACHED_SCRIPT);
+    buf_slice(&head, slice_from(request, (size_t)(end - request.at) + sha.len));
+    all = arena_copy(m->arena, buf_all(&head));
+    buf_fini(&head);
+    return all;
+}
+
 /* The server does not know the script yet: it is sent.  There is one part then. */
 static bool sends_script(struct memory_merge *m, struct memcached_over_note *note)
 {
-    if (note->has_sent_script || note->script_request.at == NULL || m->parts[0].failed ||
+    if (note->has_sent_script || !note->runs_script || m->parts[0].failed ||
         !slice_starts(m->parts[0].reply, slice_text("-NOSCRIPT")))
         return false;
     note->has_sent_script = true;
-    m->parts[0].bytes = note->script_request;
-    m->again = true;
-    return true;
+    m->parts[0].bytes = with_script(m, m->parts[0].bytes);
+    m->again = m->parts[0].bytes.at != NULL;
+    return m->again;
 }
 
 void memcached_over_merge(struct memory_merge *m)

@@ -10,14 +10,31 @@
  *     value: of s; of i the delta
  *     of i, when the key is not there: unit and time, and the number; unit "": then it stays away
  *
+ * Values are kept as memcached_kept.h says.  Embedded stores have no scripts: they know this one by
+ * its name and do the same themselves (verbs_memcached.c).
+ *
  * Replies: a code of meta commands, HD NS EX NF, or NN (no number); or VA, the value or number,
  * what PTTL tells at last, and what it told before the expiry was set. */
 #pragma once
 
 #include "proxy/base/slice.h"
 
-enum { MEMCACHED_HEADER_MARK_BYTES = 4, MEMCACHED_VALUE_HEADER_BYTES = 16 };
-#define MEMCACHED_HEADER_MARK "\xf5mc\x01"
+/* Where they stand in a request of EVALSHA, behind the script's name, "1" and the key. */
+enum memcached_script_word {
+    MEMCACHED_SCRIPT_KEY = 3,
+    MEMCACHED_SCRIPT_OP,
+    MEMCACHED_SCRIPT_MODE,
+    MEMCACHED_SCRIPT_COMPARED,
+    MEMCACHED_SCRIPT_CAS,
+    MEMCACHED_SCRIPT_FLAGS,
+    MEMCACHED_SCRIPT_UNIT,
+    MEMCACHED_SCRIPT_TIME,
+    MEMCACHED_SCRIPT_VALUE,
+    MEMCACHED_SCRIPT_FIRST_UNIT,
+    MEMCACHED_SCRIPT_FIRST_TIME,
+    MEMCACHED_SCRIPT_FIRST,
+    MEMCACHED_SCRIPT_WORDS,
+};
 
 extern const char MEMCACHED_SCRIPT[];
 /* Its SHA-1 in hexadecimal digits: forever. */

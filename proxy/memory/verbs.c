@@ -244,8 +244,10 @@ static verb_f *find_verb(struct verb_call *c)
         return NULL;
     }
     verb = verb_of(c->cmd);
-    if (verb == NULL)
+    if (verb == NULL || (verb == verb_memcached && !verb_is_memcached(c))) {
         refuse(c);
+        return NULL;
+    }
     return verb;
 }
 

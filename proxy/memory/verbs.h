@@ -7,7 +7,8 @@
  *     if (v.is_broken) .. engine->abandon(), nobody may be told what `out` says
  *     else if (v.has_written) .. engine->commit() before anybody is told
  *
- * What is served stands in verbs.def; anything else is refused with its name and the reason.  MULTI
+ * What is served stands in verbs.def, and what memcached's clients ask for besides in
+ * verbs_memcached.c; anything else is refused with its name and the reason.  MULTI
  * to EXEC is one piece if it comes in one ask, and WATCH is refused. */
 #pragma once
 

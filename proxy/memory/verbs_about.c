@@ -137,13 +137,19 @@ static void put_command(struct verb_call *c, const struct redis_command *cmd)
     resp_put_integer(c->out, cmd->key_step);
 }
 
+/* Scripts are for memcached's clients only. */
+static bool is_told(const struct redis_command *cmd)
+{
+    return verbs_have(cmd) && (cmd->categories & REDIS_CATEGORY_SCRIPTING) == 0;
+}
+
 /* The next one that is served, subcommands aside; NULL: there is none. */
 static const struct redis_command *next_served(size_t *at)
 {
     const struct redis_command *cmd;
 
     while ((cmd = redis_command_at((*at)++)) != NULL)
-        if (strchr(cmd->name, '|') == NULL && verbs_have(cmd))
+        if (strchr(cmd->name, '|') == NULL && is_told(cmd))
             return cmd;
     return NULL;
 }
@@ -192,7 +198,7 @@ void verb_command_info(struct verb_call *c)
     for (size_t i = 2; i < c->count; i++) {
         const struct redis_command *cmd = redis_command_named(c->args[i]);
 
-        if (cmd != NULL && verbs_have(cmd))
+        if (cmd != NULL && is_told(cmd))
             put_command(c, cmd);
         else
             resp_put_null_array(c->out, c->ask->version == 3 ? RESP_VERSION_3 : RESP_VERSION_2);

@@ -27,6 +27,9 @@ extern const char VERBS_NOT_INTEGER[], VERBS_SYNTAX[];
 /* Is it served here? */
 bool verbs_have(const struct redis_command *cmd);
 
+/* EVALSHA, which is served as far as it is what memcached's clients ask for: is it? */
+bool verb_is_memcached(const struct verb_call *c);
+
 /* Takes one request off the front, and empty ones before it; false: there is none. */
 bool verbs_next_request(struct verb_call *c, struct slice *bytes);
 
@@ -42,6 +45,8 @@ bool verb_read(struct verb_call *c, struct slice name, struct store_value *out);
 /* False: answered with an error. */
 bool verb_put(struct verb_call *c, struct slice name, struct slice bytes, int64_t expires_ms);
 bool verb_drop(struct verb_call *c, struct slice name); /* false: it was not there */
+/* A value; false: answered with an error. */
+bool verb_may_be_so_long(struct verb_call *c, uint64_t bytes);
 
 /* How many keys a database has; false: answered with an error. */
 bool verb_count(struct verb_call *c, uint32_t database, uint64_t *keys);

@@ -238,7 +238,7 @@ void verb_msetnx(struct verb_call *c)
 
 /* ---- parts of strings ---- */
 
-static bool may_be_so_long(struct verb_call *c, uint64_t bytes)
+bool verb_may_be_so_long(struct verb_call *c, uint64_t bytes)
 {
     if (bytes <= STRING_MOST_BYTES)
         return true;
@@ -259,7 +259,7 @@ void verb_append(struct verb_call *c)
     struct buf *text = &c->v->scratch;
 
     verb_get(c, c->args[1], &was);
-    if (!may_be_so_long(c, (uint64_t)was.bytes.len + c->args[2].len))
+    if (!verb_may_be_so_long(c, (uint64_t)was.bytes.len + c->args[2].len))
         return;
     buf_clear(text);
     buf_slice(text, was.bytes);
@@ -287,7 +287,7 @@ void verb_setrange(struct verb_call *c)
         resp_put_integer(c->out, (int64_t)was.bytes.len);
         return;
     }
-    if (!may_be_so_long(c, (uint64_t)offset + piece.len))
+    if (!verb_may_be_so_long(c, (uint64_t)offset + piece.len))
         return;
     end = (size_t)offset + piece.len;
     buf_clear(text);

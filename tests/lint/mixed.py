@@ -11,12 +11,12 @@ PAGE = root / "proxy/memory/mixed.md"
 TABLES = (("redis_over.def", "Redis clients over memcached shards", "memcached",
            "| PING, HELLO, AUTH, SELECT, CLIENT ... | as in any pool: they are of the session or the pool |\n"
            "| all others | refused: memcached has nothing like it |"),
-          ("memcached_over.def", "memcached clients over Redis shards", "Redis", "| all others | as in any pool |"))
+          ("memcached_over.def", "memcached clients over Redis and embedded shards", "Redis", "| all others | as in any pool |"))
 HEAD = """# Mixed pools
 
-`listen = redis://` over `shard = memcached://`, `listen = memcached://` over `shard = redis://`, or listeners
-of both protocols over either: what becomes of each command. What can't be said exactly is refused with the
-command and the reason. This page is made of the tables of the code by tests/lint/mixed.py.
+`listen = redis://` over `shard = memcached://`, `listen = memcached://` over `shard = redis://` or an embedded
+shard (`ram://`, `sqlite://` ...), or listeners of both protocols over any: what becomes of each command. What
+can't be said exactly is refused with the command and the reason. This page is made of the tables of the code by tests/lint/mixed.py.
 """
 ROW = re.compile(r'^(OVER|KIND)\((.*?), (?:(\w+), )?((?:"(?:\\.|[^"\\])*"\s*)+)\)', re.M)
 

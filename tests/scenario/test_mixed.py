@@ -297,6 +297,9 @@ class MemcachedDice:
         return self.text() if self.random.random() < 0.6 else self.meta()
 
 
+NO_NUMBER = b"CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"
+
+
 class MemcachedTwin:
     """Two sessions that live the same life; replies are compared but for the numbers of cas, and seconds that are
     left may differ by the one that passes."""
@@ -328,9 +331,22 @@ class MemcachedTwin:
         left = [int(each[1]) if (each := re.match(rb"(?:HD|VA)[^\r]* t(\d+)", r)) else 0 for r in replies]
         if line.startswith("m") and abs(left[0] - left[1]) <= 2:
             replies = [re.sub(rb"^((?:HD|VA)[^\r]*) t\d+", rb"\1 t~", r) for r in replies]
+        b = " b" if key == BASE64 else ""
+        if replies[0] != replies[1] and NO_NUMBER in replies and self.is_huge(key, b):
+            return
         self.case.assertEqual(*replies, (line, value))
         if line.split()[0] in ("incr", "decr", "ma"):
-            self.level(key, " b" if key == BASE64 else "")
+            self.level(key, b)
+        if line.startswith("ma") and " T0" in line:  # of a number that became longer memcached touches the old item
+            for session in self.sessions:
+                session.ask(f"mg {key}{b} T0")
+
+    def is_huge(self, key, b):
+        """From 2**63 on memcached looks for a minus sign up to the next zero byte, beyond the item."""
+        value = self.sessions[1].ask(f"mg {key}{b} v").partition(b"\r\n")[2].strip()
+        for session in self.sessions:
+            session.ask(f"ms {key} 1{b}", "0")
+        return value.isdigit() and int(value) >= 2**63
 
     def level(self, key, b):
         """A number that became shorter is padded, but where memcached's own threads hold the item just then."""

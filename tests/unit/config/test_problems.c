@@ -64,9 +64,6 @@ static void mistakes_about_embedded_shards_are_named(void)
         { POOL "shard = rocksdb://srv/keys\n",
           "t.ini:4: shard: a file or folder has no host: three "
           "slashes stand before its path\n" },
-        { "[memory a]\nlisten = memcached://127.0.0.1:1\nshard = ram://64mb\n",
-          "t.ini:2: listen: memcached clients over embedded shards are not served yet: listen as "
-          "redis://, or make another pool\n" },
         { 0 },
     };
 
