@@ -250,6 +250,7 @@ META_KEYS = ["k1", "k2", "k3", "other"]
 BASE64 = base64.b64encode(b"with blank\0").decode()
 MEMCACHED_VALUES = [b"", b"0", b"9", b"10", b"100", b"18446744073709551615", b"18446744073709551616", b"-1", b" 12 x", b"007", b"7\0x", b"-0", b"-18446744073709551615", b"+5", b"abc",
                     b"12\r\n3", bytes(range(256)), b"x" * 5000, b"\xf5mc\x01", b"1000000000", b"999999999"]
+NO_CAS = 2**62  # of no item: memcached counts from 1
 NUMBERS64 = [0, 1, 5, 10, 999_999_999, 1_000_000_000, 2**63, 2**64 - 1]
 
 
@@ -273,7 +274,7 @@ class MemcachedDice:
         many = " ".join(self.random.choices(TEXT_KEYS, k=self._one((1, 1, 2, 9))))
         return self._one((
             *[(f"{verb} {key} {flags} {end} {size}", value) for verb in ("set", "set", "add", "replace", "append", "prepend")],
-            *[(f"get {many}", None)] * 3, (f"gets {key}", None), (f"cas {key} {flags} {end} {size} {{cas}}", value), (f"cas {key} 0 0 {size} 5", value),
+            *[(f"get {many}", None)] * 3, (f"gets {key}", None), (f"cas {key} {flags} {end} {size} {{cas}}", value), (f"cas {key} 0 0 {size} {NO_CAS}", value),
             (f"gat {self._one((0, 1000, -1, 2_000_000_000))} {many}", None), (f"gats 0 {key}", None), (f"delete {key}", None),
             (f"incr {key} {number}", None), (f"decr {key} {number}", None), (f"incr {key} 1", None), (f"decr {key} 1", None),
             (f"touch {key} {self._one((0, 1000, -1))}", None), ("flush_all", None), ("version", None), (f"incr {key} x", None), (f"set {key} 0 0 x", None),
@@ -282,7 +283,7 @@ class MemcachedDice:
     def meta(self):
         binary = self.random.random() < 0.2
         key, value, number = BASE64 if binary else self._one(META_KEYS), self._one(MEMCACHED_VALUES), self._one(NUMBERS64)
-        b, size, cas = " b" if binary else "", len(value), self._one(("", "", " C{cas}", " C7"))
+        b, size, cas = " b" if binary else "", len(value), self._one(("", "", " C{cas}", f" C{NO_CAS}"))
         end = self._one(("", " T0", " T1000", " T-1"))
         return self._one((
             (f"mg {key}{b}{self._flags(['v', 'f', 'c', 's', 'k', 'Oab'])}", None), (f"mg {key}{b} v c", None),
@@ -326,7 +327,7 @@ class MemcachedTwin:
         key = line.split()[2 if line.startswith("gat") else 1] if " " in line else ""
         replies = []
         for session, told in zip(self.sessions, self.cas):
-            session.send(command(line.format(cas=told.get(key, "1")), value))
+            session.send(command(line.format(cas=told.get(key, NO_CAS)), value))
             replies.append(self._without_cas(key, line, session.reply(), told))
         left = [int(each[1]) if (each := re.match(rb"(?:HD|VA)[^\r]* t(\d+)", r)) else 0 for r in replies]
         if line.startswith("m") and abs(left[0] - left[1]) <= 2:
