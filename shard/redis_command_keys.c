@@ -87,8 +87,11 @@ static enum complaint range(struct search *s)
         last += count;
     if (first < 1 || last >= count || s->cmd->key_step < 1)
         return COMPLAINT_ARITY;
+    uint32_t *keys = s->keys + s->found;
     for (int64_t place = first; place <= last; place += s->cmd->key_step)
-        add(s, (size_t)place);
+        *keys++ = (uint32_t)place;
+    s->found = (size_t)(keys - s->keys);
+    assert(s->found <= s->count);
     return s->found > 0 || s->cmd->keys == REDIS_KEYS_CHANNELS ? COMPLAINT_NONE : COMPLAINT_ARITY;
 }
 

@@ -10,25 +10,14 @@
 
 enum { BUF_FIRST_BYTES = 256 };
 
-uint8_t *buf_reserve(struct buf *b, size_t more)
+void buf_widen(struct buf *b, size_t more)
 {
-    if (b->cap - b->len < more) {
-        size_t cap = b->cap < BUF_FIRST_BYTES ? BUF_FIRST_BYTES : b->cap;
+    size_t cap = b->cap < BUF_FIRST_BYTES ? BUF_FIRST_BYTES : b->cap;
 
-        while (cap - b->len < more)
-            cap *= 2;
-        b->at = mem_resize(b->at, cap);
-        b->cap = cap;
-    }
-    return b->at + b->len;
-}
-
-void buf_put(struct buf *b, const void *at, size_t len)
-{
-    if (len == 0)
-        return;
-    memcpy(buf_reserve(b, len), at, len);
-    b->len += len;
+    while (cap - b->len < more)
+        cap *= 2;
+    b->at = mem_resize(b->at, cap);
+    b->cap = cap;
 }
 
 void buf_text(struct buf *b, const char *text)

@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "proxy/base/err.h"
 #include "proxy/base/slice.h"
@@ -18,17 +19,31 @@ struct buf {
     size_t len, cap;
 };
 
-/* Makes room for `more` further bytes and returns where they go; buf_grow() then counts them. */
-uint8_t *buf_reserve(struct buf *b, size_t more);
-void buf_put(struct buf *b, const void *at, size_t len);
 void buf_text(struct buf *b, const char *text);
 void buf_format(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Forgets the first `len` bytes; slices of the buffer are void afterwards. */
 void buf_skip(struct buf *b, size_t len);
 void buf_fini(struct buf *b);
+void buf_widen(struct buf *b, size_t more); /* what buf_reserve() does if there is no room */
+
+/* Makes room for `more` further bytes and returns where they go; buf_grow() then counts them. */
+static inline uint8_t *buf_reserve(struct buf *b, size_t more)
+{
+    if (b->cap - b->len < more)
+        buf_widen(b, more);
+    return b->at + b->len;
+}
 
 static inline void buf_grow(struct buf *b, size_t len)
 {
+    b->len += len;
+}
+
+static inline void buf_put(struct buf *b, const void *at, size_t len)
+{
+    if (len == 0)
+        return;
+    memcpy(buf_reserve(b, len), at, len);
     b->len += len;
 }
 

@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "proxy/wire/resp_reader.h"
+#include "proxy/wire/resp_reply.h"
 
 static const char OUT_OF_STEP[] = "ERR the shards' replies to this command do not fit together";
 
@@ -237,12 +238,32 @@ static struct resp_reader *readers_by_key(struct memory_merge *m, const struct s
     struct resp_item item;
 
     for (uint32_t i = 0; i < m->part_count; i++) {
-        readers[i] = (struct resp_reader){ m->parts[i].reply };
-        if (resp_read(&readers[i], &item) != ERR_NONE || strchr("*~%", item.type) == NULL ||
-            item.count != split->parts[i].count)
+        struct slice reply = m->parts[i].reply;
+        uint64_t count;
+        size_t header = resp_reply_fast_count(reply, &count);
+
+        readers[i] = (struct resp_reader){ header > 0 ? slice_from(reply, header) : reply };
+        if (header == 0) {
+            if (resp_read(&readers[i], &item) != ERR_NONE || strchr("*~%", item.type) == NULL)
+                return NULL;
+            count = item.count;
+        }
+        if (count != split->parts[i].count)
             return NULL;
     }
     return readers;
+}
+
+/* The next element, which mostly is of the common kinds. */
+static inline bool take_element(struct resp_reader *reader, struct slice *raw)
+{
+    size_t len = resp_reply_fast(reader->in);
+
+    if (len == 0)
+        return resp_read_skip(reader, raw) == ERR_NONE;
+    *raw = slice_of(reader->in.at, len);
+    reader->in = slice_from(reader->in, len);
+    return true;
 }
 
 /* The keys of a part kept their order, so each key's element is the next one of its part. */
@@ -265,7 +286,7 @@ static void merge_by_key(struct memory_merge *m)
     buf_reserve(m->out, all); /* once: its own first line is no longer than those of the parts */
     resp_put_array(m->out, note->key_count);
     for (uint32_t k = 0; k < note->key_count; k++) {
-        if (resp_read_skip(&readers[note->split.part[k]], &element) != ERR_NONE) {
+        if (!take_element(&readers[note->split.part[k]], &element)) {
             m->out->len = start;
             redis_merge_out_of_step(m);
             return;

@@ -16,27 +16,40 @@ static struct slice words_of_key(const struct redis_call *call, uint32_t key, si
     return slice_of(start, (size_t)(last->at + last->len + 2 - start));
 }
 
-/* The command for one shard: the name, and of each of its keys the `step` words. */
-static struct slice part_bytes(struct redis_call *call, const struct redis_keys *keys,
-                               const struct split_part *part, size_t step)
+/* The command for one shard, written to `at`: the name, and the `step` words of each key. */
+static uint8_t *put_part(uint8_t *at, struct redis_call *call, const struct redis_keys *keys,
+                         const struct split_part *part, size_t step)
 {
-    struct slice name = call->args[0], words;
-    size_t count = 1 + part->count * step;
-    size_t size = redis_header_bytes(count) + redis_header_bytes(name.len) + name.len + 2;
-    uint8_t *start, *at;
+    struct slice name = call->args[0];
 
-    for (uint32_t i = 0; i < part->count; i++)
-        size += words_of_key(call, keys->at[part->keys[i]], step).len;
-    start = arena_bytes(call->op->arena, size);
-    at = redis_put_header(start, '*', count);
+    at = redis_put_header(at, '*', 1 + part->count * step);
     at = redis_put_header(at, '$', name.len);
     at = mempcpy(mempcpy(at, name.at, name.len), "\r\n", 2);
     for (uint32_t i = 0; i < part->count; i++) {
-        words = words_of_key(call, keys->at[part->keys[i]], step);
+        struct slice words = words_of_key(call, keys->at[part->keys[i]], step);
+
         at = mempcpy(at, words.at, words.len);
     }
-    assert((size_t)(at - start) == size);
-    return slice_of(start, size);
+    return at;
+}
+
+/* The commands of all parts, in one piece: the words of all keys, and what begins each part. */
+static void put_parts(struct redis_call *call, const struct redis_keys *keys,
+                      const struct split *split, size_t step)
+{
+    struct memory_operation *op = call->op;
+    struct slice name = call->args[0];
+    size_t begin =
+        redis_header_bytes(1 + keys->count * step) + redis_header_bytes(name.len) + name.len + 2;
+    uint8_t *start = arena_bytes(op->arena, split->count * begin + op->raw.len), *at = start;
+
+    for (size_t i = 0; i < split->count; i++) {
+        uint8_t *part = at;
+
+        at = put_part(at, call, keys, &split->parts[i], step);
+        op->parts[i].bytes = slice_of(part, (size_t)(at - part));
+    }
+    assert(at <= start + split->count * begin + op->raw.len);
 }
 
 /* The same of a request that did not come as words with lengths. */
@@ -78,11 +91,13 @@ static void plan_parts(struct redis_call *call, const struct redis_keys *keys,
 
         op->parts[i].shard = part->shard;
         op->parts[i].replies = 1;
-        op->parts[i].bytes = op->is_inline ? inline_part_bytes(call, keys, part, step)
-                                           : part_bytes(call, keys, part, step);
+        if (op->is_inline)
+            op->parts[i].bytes = inline_part_bytes(call, keys, part, step);
         if (call->leaves_no_end)
             add_ends(call, keys, part, &op->parts[i]);
     }
+    if (!op->is_inline)
+        put_parts(call, keys, &note->split, step);
     op->merge = redis_merge_of(call->cmd->merge);
     op->note = note;
     op->way = MEMORY_PARTS;

@@ -258,6 +258,21 @@ static enum parse pass_elements(struct resp_scan *scan, struct slice in, size_t 
     return parse;
 }
 
+/* The length of the array at the front of `in`, if it is whole and all of it of the common kinds,
+ * as the values of an MGET are; else 0. */
+static size_t fast_array(struct slice in)
+{
+    uint64_t count;
+    size_t at = resp_reply_fast_count(in, &count);
+
+    for (; at > 0 && count > 0; count--) {
+        size_t len = resp_reply_fast(slice_from(in, at));
+
+        at = len > 0 ? at + len : 0;
+    }
+    return at;
+}
+
 enum parse resp_reply_scan(struct resp_scan *scan, struct slice in, size_t *used)
 {
     *used = 0;
@@ -265,7 +280,7 @@ enum parse resp_reply_scan(struct resp_scan *scan, struct slice in, size_t *used
         return PARSE_MORE;
     if (scan->left == 0) {
         *scan = (struct resp_scan){ .type = in.at[0] };
-        *used = resp_reply_fast(in);
+        *used = in.at[0] == '*' ? fast_array(in) : resp_reply_fast(in);
         if (*used > 0)
             return PARSE_DONE;
         scan->left = 1;

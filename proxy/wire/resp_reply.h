@@ -66,8 +66,14 @@ static inline size_t resp_reply_fast_bulk(struct slice in)
     enum { MAX_DIGITS = 9 };
     size_t size = 0, at = 1, end = in.len < MAX_DIGITS + 1 ? in.len : MAX_DIGITS + 1;
 
-    for (; at < end && (uint8_t)(in.at[at] - '0') < 10; at++)
-        size = size * 10 + (uint8_t)(in.at[at] - '0');
+    if (in.len > 4 && in.at[3] == '\r' && (uint8_t)(in.at[1] - '1') < 9 &&
+        (uint8_t)(in.at[2] - '0') < 10) { /* most values have two digits: no loop */
+        size = (size_t)(in.at[1] - '0') * 10 + (size_t)(in.at[2] - '0');
+        at = 3;
+    } else {
+        for (; at < end && (uint8_t)(in.at[at] - '0') < 10; at++)
+            size = size * 10 + (uint8_t)(in.at[at] - '0');
+    }
     if (at == 1)
         return in.len >= 5 && memcmp(in.at, "$-1\r\n", 5) == 0 ? 5 : 0;
     if ((in.at[1] == '0' && at > 2) || in.len - at < 4 || size > in.len - at - 4)
@@ -88,6 +94,22 @@ static inline size_t resp_reply_fast_integer(struct slice in)
     for (first = at; at < end && (uint8_t)(in.at[at] - '0') < 10; at++)
         ;
     if (at == first || in.len - at < 2 || memcmp(in.at + at, "\r\n", 2) != 0)
+        return 0;
+    return at + 2;
+}
+
+/* The length of the line "*3", CR LF included, at the front of `in`, with its count; 0: partial, or
+ * not simple. */
+static inline size_t resp_reply_fast_count(struct slice in, uint64_t *count)
+{
+    enum { MAX_DIGITS = 6 };
+    size_t at = 1, end = in.len < MAX_DIGITS + 1 ? in.len : MAX_DIGITS + 1;
+
+    *count = 0;
+    for (; at < end && (uint8_t)(in.at[at] - '0') < 10; at++)
+        *count = *count * 10 + (uint8_t)(in.at[at] - '0');
+    if (at == 1 || (in.at[1] == '0' && at > 2) || in.at[0] != '*' || in.len - at < 2 ||
+        memcmp(in.at + at, "\r\n", 2) != 0)
         return 0;
     return at + 2;
 }

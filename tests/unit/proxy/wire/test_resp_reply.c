@@ -288,6 +288,30 @@ static void the_fast_way_takes_whole_common_replies(void)
     CHECK_INT(resp_reply_fast(bytes("*0\r\n")), 0);
 }
 
+static void check_count(const char *text, size_t len, uint64_t expected)
+{
+    uint64_t count;
+
+    CHECK_INT(resp_reply_fast_count(slice_text(text), &count), len);
+    if (len > 0)
+        CHECK_INT(count, expected);
+}
+
+static void the_fast_way_counts_arrays(void)
+{
+    check_count("*3\r\n$1", 4, 3);
+    check_count("*0\r\n", 4, 0);
+    check_count("*123456\r\n", 9, 123456);
+    check_count("*1234567\r\n", 0, 0);
+    check_count("*03\r\n", 0, 0);
+    check_count("*-1\r\n", 0, 0);
+    check_count("*3\r", 0, 0);
+    check_count("*3\rx", 0, 0);
+    check_count("*", 0, 0);
+    check_count("", 0, 0);
+    check_count("%3\r\n", 0, 0);
+}
+
 static void put_random_reply(struct buf *b, int depth)
 {
     static const char *const leaves[] = { "+fine\r\n",        "-ERR x\r\n", ":12\r\n",
@@ -346,6 +370,7 @@ int main(void)
     RUN(long_lines_of_text_are_passed_as_they_come);
     RUN(a_long_line_is_a_reply_by_itself);
     RUN(the_fast_way_takes_whole_common_replies);
+    RUN(the_fast_way_counts_arrays);
     RUN(random_replies_end_where_they_end_however_they_are_cut);
     return check_report();
 }
