@@ -335,6 +335,13 @@ static cJSON *slow_json(const struct slow_entry *entry)
     put_text(json, "pool", entry->pool);
     put_text(json, "command", entry->command);
     put_text(json, "class", entry->class);
+    if (entry->database[0] != '\0') {
+        put_text(json, "database", entry->database);
+        put_text(json, "user", entry->user);
+        put_text(json, "client", entry->client);
+        admin_classes_put_bytes(json, "application", slice_text(entry->name));
+        admin_classes_put_bytes(json, "statement", slice_text(entry->statement));
+    }
     admin_classes_put_bytes(json, "key", slice_of(entry->key, entry->key_len));
     cJSON_AddBoolToObject(json, "key_is_cut", entry->key_len == SLOW_KEY_BYTES);
     if (entry->endpoint[0] != '\0')

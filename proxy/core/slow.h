@@ -13,7 +13,8 @@ struct slow_entry {
     uint64_t took_us;
     uint32_t shard;
     char pool[64], command[32], endpoint[64];
-    char class[65];            /* the key's; "": none */
+    char class[65];                              /* the key's; "": none */
+    char database[64], user[64], statement[224]; /* of SQL: literals are left out; "": none */
     char client[64], name[32]; /* who asked: its address, and what it calls itself */
     char key[SLOW_KEY_BYTES];  /* its first bytes */
     size_t key_len;

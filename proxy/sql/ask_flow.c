@@ -392,7 +392,7 @@ static bool begun(struct sql_session *s, const struct gathering *g)
     struct sql_upstream *u = s->lease;
 
     u->sqlstate[0] = '\0';
-    u->asked_us = worker_now_us(s->base.worker);
+    sql_slow_listen(u);
     begin_hold(s, g);
     sql_sampler_heed_settings(s);
     if (s->wants_own && u->last_pid != s->key_pid && u->status == PG_STATUS_IDLE)
@@ -637,7 +637,7 @@ static bool seen_to_within(struct sql_session *s, struct slice in, size_t *used)
 static size_t go_on_there(struct sql_session *s, struct slice in, struct pg_frame f)
 {
     if (s->lease != NULL && !s->in_exchange && pg_expect_is_empty(&s->lease->expect)) {
-        s->lease->asked_us = worker_now_us(s->base.worker);
+        sql_slow_listen(s->lease);
         if (!set_server(s, NULL))
             return 0;
     }

@@ -62,7 +62,13 @@ struct console_letter {
     struct buf rows;
 };
 
-/* console_flow.c */
+/* console_flow.c: what it offers to the others, and to these files */
+bool sql_console_is(const struct sql_side *side, const char *database);
+/* A session that came in to the console: it is welcome, or hears why not. */
+void sql_console_begin(struct sql_session *s, const char *user);
+size_t sql_console_input(struct sql_session *s, struct slice in);
+void sql_console_free(struct sql_session *s);
+void sql_consoles_tick(struct sql_side *side, uint64_t now_us);
 void console_error(struct sql_console *c, const char *sqlstate, const char *hint,
                    const char *format, ...) PRINTF_LIKE(4, 5);
 /* The command is done: the tag, and what a simple Query ends with. */

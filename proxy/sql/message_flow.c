@@ -238,6 +238,7 @@ static size_t define_and_send(struct sql_session *s, struct slice in, struct pg_
         pg_statements_session_take_back(store, &s->statements);
         return 0;
     }
+    sql_slow_hear(s->lease, parse->text);
     sql_tally(s, SQL_DONE_CLIENT_PARSES, 1);
     sql_message_begin(s);
     return used;
@@ -389,6 +390,7 @@ static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_fra
         return pass(s, in, f);
     }
     sql_tally(s, SQL_DONE_BINDS, 1);
+    sql_slow_hear(s->lease, pg_statement_text(own));
     sql_portal_bind(s, own, &bind, body, whole);
     return bind.statement.len == 0 ? pass(s, in, f) : send_bind(s, in, f, &bind, st);
 }
@@ -533,6 +535,7 @@ static size_t forward_call(struct sql_session *s, struct slice in, struct pg_fra
 {
     if (!sql_message_expect(s, PG_EXPECT_FUNCTION_CALL, 0, 0, NULL))
         return 0;
+    sql_slow_hear_call(s->lease);
     session_request_begins(&s->base);
     s->dirties = true;
     sql_pins_note(s, &OPAQUE, slice_text(""));
@@ -545,6 +548,7 @@ static size_t pass_query(struct sql_session *s, struct slice in, struct pg_frame
 {
     if (!sql_message_expect(s, PG_EXPECT_QUERY, 0, 0, NULL))
         return 0;
+    sql_slow_hear(s->lease, slice_from(in, PG_HEADER_BYTES));
     session_request_begins(&s->base);
     s->dirties = true;
     s->lease->prepared.unnamed = 0;
@@ -698,6 +702,7 @@ static size_t forward_query(struct sql_session *s, struct slice in, struct pg_fr
     used = send_query(s, in, f, &class);
     if (used == 0)
         return 0;
+    sql_slow_hear(s->lease, text);
     s->query_noted = false;
     s->query_last = true;
     s->dirties |= class.verdict.route > ROUTE_TRY;

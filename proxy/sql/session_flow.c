@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "proxy/sql/catalog_flow.h"
+#include "proxy/sql/console_flow.h"
 #include "proxy/sql/sql_words.h"
 
 enum {

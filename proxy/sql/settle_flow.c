@@ -421,6 +421,7 @@ void sql_exchange_answered(struct sql_upstream *u)
         tally_success(side->assembly->tallies[u->base.worker->index], u->endpoint->settings->number,
                       took_us);
     sql_tally_answered(s, u, took_us);
+    sql_slow_answered(s, u, took_us);
     if (u->status == PG_STATUS_IDLE && s->settings.undo != NULL) {
         if (u->sqlstate[0] == '\0')
             pg_settings_session_commit(side->interned, &s->settings);

@@ -6,6 +6,7 @@
 
 #include "proxy/base/mem.h"
 #include "proxy/sql/catalog_flow.h"
+#include "proxy/sql/console_flow.h"
 #include "proxy/sql/halt_flow.h"
 #include "proxy/sql/inquiry_flow.h"
 #include "proxy/sql/sample_flow.h"

@@ -29,6 +29,7 @@
  *     local_flow.c      statements that Sheaf answers itself; local_messages_flow.c
  *     halt_flow.c       databases that are paused, or closed to new sessions
  *     tally_flow.c      what is counted
+ *     slow_flow.c       statements that were slow, for people
  *     console_flow.c    PgBouncer's console; console_ask_flow.c, console_rows_flow.c
  *
  * All of it belongs to one worker's thread, but for the budgets' counters.
@@ -41,6 +42,7 @@
 #include "proxy/base/arena.h"
 #include "proxy/base/slab.h"
 #include "proxy/core/session.h"
+#include "proxy/core/slow.h"
 #include "proxy/core/stats.h"
 #include "proxy/core/upstream.h"
 #include "proxy/sql/pg_admit.h"
@@ -51,6 +53,7 @@
 #include "proxy/sql/pg_prepared.h"
 #include "proxy/sql/pg_settings_session.h"
 #include "proxy/sql/pg_statements.h"
+#include "proxy/sql/slow_flow.h"
 #include "proxy/sql/sql_counts.h"
 #include "proxy/sql/sql_works.h"
 #include "proxy/wire/pgwire.h"
@@ -357,6 +360,7 @@ struct sql_upstream {
     struct pg_settings_found settings_found;
     struct verdict_key shape; /* of what is held; zero: it has none */
     char sqlstate[6];         /* of the last error in this exchange; "" if there was none */
+    struct sql_heard heard;   /* what this exchange is about */
     uint8_t status;           /* enum pg_status, of the last ReadyForQuery */
     bool asks_tls : 1;        /* SSLRequest was sent */
     bool stood : 1;           /* it was ready once */
@@ -418,6 +422,7 @@ struct sql_side {
     struct verdicts *verdicts;
     uint32_t verdict_epoch; /* rises when those may be others */
     struct policy_turn turn;
+    struct slow_watch slow;
     struct pg_settings_pool *interned;
     struct pg_statements *statements;
     struct sql_kept_keys *kept_keys; /* owned by admission_flow */
@@ -789,11 +794,3 @@ static inline void sql_tally(struct sql_session *s, enum sql_done what, uint64_t
     if (s->account != NULL)
         s->account->ledger->done[what] += more;
 }
-
-/* console_flow.c */
-bool sql_console_is(const struct sql_side *side, const char *database);
-/* A session that came in to the console: it is welcome, or hears why not. */
-void sql_console_begin(struct sql_session *s, const char *user);
-size_t sql_console_input(struct sql_session *s, struct slice in);
-void sql_console_free(struct sql_session *s);
-void sql_consoles_tick(struct sql_side *side, uint64_t now_us);

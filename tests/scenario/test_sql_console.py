@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import itertools
+import json
 import re
+import struct
 import threading
 
 import asyncpg
@@ -299,6 +301,49 @@ class Shows(Console):
         except FileNotFoundError:
             self.skipTest("promtool is not installed")
         self.assertEqual((code, out + err), (0, ""))
+
+
+class Slow(Console):
+    """The slowest statements, for who runs it: what was asked, of which database and server, and never a literal."""
+
+    def serve(self, workers=2, **options):
+        sheaf = Sheaf(self, sql_pool(self.primary, [self.replica], user=USERS), proxy={"workers": workers, "slow_time": "50ms"})
+        wait_until(lambda: [each["standing"]["fit"] for each in sheaf.status()["pools"][0]["endpoints"]]
+                   == ["fresh", "fresh"], what="the servers to be known")
+        return sheaf
+
+    def slow(self):
+        found = json.loads(self.sheaf.http("/api/v1/slow")[1])["requests"]
+        return [{key: each[key] for key in ("command", "statement", "database", "user", "application", "endpoint", "pool")} for each in found
+                if self.assertGreaterEqual(each["took_us"], 50_000) is None and re.match(r"127\.0\.0\.1:\d+$", each["client"])]
+
+    def test_statements_are_told_by_their_words(self):
+        session = self.session(application_name="by hand")
+        session.ask("SET sheaf.route = primary")
+        for data, command, statement in (
+                (pg.query("/* not this */ select pg_sleep(0.1), 'not this' WHERE 1 = 1"), "SELECT", "select pg_sleep(?), ? WHERE ? = ?"),
+                (pg.one("INSERT INTO t SELECT 7 FROM pg_sleep($1::float)", 0.1) + pg.sync(), "INSERT", "INSERT INTO t SELECT ? FROM pg_sleep($1::float)"),
+                (pg.parse("p", "SELECT pg_sleep(0.1) AS prepared") + pg.sync(), None, None),
+                (pg.bind("", "p") + pg.execute() + pg.sync(), "SELECT", "SELECT pg_sleep(?) AS prepared"),
+                (pg.query("DO $x$ BEGIN PERFORM pg_sleep(0.1); END $x$"), "DO", "DO ?"),
+                (pg.query("SELECT pg_sleep(0.1), '" + "a secret that is long " * 20 + "'"), "SELECT", "SELECT pg_sleep(?), ?"),
+                (pg.function_call(self.primary.value("SELECT 'pg_sleep'::regproc::oid"), [struct.pack("!d", 0.1)]), "FunctionCall", "")):
+            with self.subTest(statement=statement):
+                self.assertEqual(session.run(data).errors, [])
+                found = self.slow()
+                if command is not None:
+                    self.assertIn({"command": command, "statement": statement, "database": "app", "user": "app", "application": "by hand",
+                                   "endpoint": self.primary.address, "pool": "main"}, found)
+
+    def test_what_is_quick_or_waits_for_a_server_is_not_there(self):
+        """Behind one that is slow, in a pipeline or in the queue for the only connection to a server."""
+        self.sheaf = Sheaf(self, sql_pool(self.primary, user=USERS, pool_size="1"), proxy={"workers": 1, "slow_time": "1s"})
+        session, other = self.session(), self.session()
+        session.send(pg.query("SELECT pg_sleep(1.1)") + pg.query("SELECT 'quick'") + pg.one("SELECT 'quick', 2") + pg.sync())
+        other.send(pg.query("SELECT 'waits'"))
+        session.until("Z", 3)
+        other.until("Z")
+        self.assertEqual([each["statement"] for each in self.slow()], ["SELECT pg_sleep(?)"])
 
 
 class Protocols(Console):
