@@ -19,7 +19,8 @@ struct gathering {
     struct verdict_key shape;  /* of the first statement */
     const char *alone;         /* why it may go to the primary only, whatever its statements are */
     uint32_t effects;          /* enum statement_effect, of all of them */
-    bool any;                  /* a statement was seen */
+    bool any;                  /* a statement was seen, */
+    bool many;                 /* and another */
     bool may_end_failure;      /* a failed transaction does not keep it from being done */
     bool executes;             /* an Execute was seen */
     bool is_local;             /* it has nothing that a server must be asked for */
@@ -70,6 +71,7 @@ static void join(struct gathering *g, const struct statement_verdict *v, uint8_t
         g->verdict = *v;
     g->may_end_failure |= may_end_failure(v);
     g->effects |= v->effects;
+    g->many = g->any;
     g->any = true;
 }
 
@@ -254,7 +256,7 @@ static size_t answer_alone(struct sql_session *s, struct slice in, size_t bytes)
         if (pg_frame_read(rest, &f) != ERR_NONE)
             break;
         if (f.type == PG_FRONT_SYNC) {
-            pg_put_ready(&out, PG_STATUS_IDLE);
+            pg_put_ready(&out, s->status);
         } else if (f.type == PG_FRONT_CLOSE &&
                    pg_read_target(pg_frame_body(rest, f), &target) == ERR_NONE) {
             if (target.kind == PG_KIND_STATEMENT &&
@@ -394,11 +396,16 @@ static bool begun(struct sql_session *s, const struct gathering *g)
     u->sqlstate[0] = '\0';
     sql_slow_listen(u);
     begin_hold(s, g);
+    sql_begin_ask(s, g->alone == NULL && g->any && !g->many ? &g->verdict : NULL);
     sql_sampler_heed_settings(s);
     if (s->wants_own && u->last_pid != s->key_pid && u->status == PG_STATUS_IDLE)
         sql_upstream_ask(u, slice_text("DISCARD SEQUENCES"), 0); /* they are somebody else's */
     s->wants_own = false;
-    return set_server(s, g);
+    if (!set_server(s, g))
+        return false;
+    if (g->any && g->verdict.kind == STATEMENT_BEGIN)
+        sql_begin_ask_isolation(s, &g->verdict);
+    return true;
 }
 
 /* What sets the server is not answered yet, and a transaction that failed by it may be ended by
@@ -410,12 +417,25 @@ static bool is_being_set(const struct sql_session *s)
     return head != NULL && (head->note & SQL_NOTE_SETTINGS);
 }
 
+/* What is sent behind an exchange that may be asked elsewhere would be answered before that.  At a
+ * replica it waits; a primary's refusal is told then. */
+static bool may_be_sent_behind(struct sql_session *s)
+{
+    struct sql_upstream *u = s->lease;
+
+    if (s->in_exchange || !u->holds || pg_expect_is_empty(&u->expect))
+        return true;
+    if (u->is_primary)
+        sql_reply_release(u);
+    return u->is_primary;
+}
+
 /* An exchange that follows others which are not answered yet stays where those are, if it can. */
 static bool may_follow(struct sql_session *s, struct gathering *g)
 {
     if (pg_expect_is_empty(&s->lease->expect) || is_at_primary(s))
-        return true;
-    return g->alone == NULL && g->any && g->verdict.route <= ROUTE_TRY &&
+        return may_be_sent_behind(s);
+    return may_be_sent_behind(s) && g->alone == NULL && g->any && g->verdict.route <= ROUTE_TRY &&
            g->hints.route != HINT_PRIMARY;
 }
 
@@ -633,13 +653,32 @@ static bool seen_to_within(struct sql_session *s, struct slice in, size_t *used)
     return begin != BEGIN_DONE;
 }
 
+/* What comes first behind BEGIN may be asked elsewhere, as that may.  False: it is not whole. */
+static bool hold_behind_begin(struct sql_session *s, struct slice in)
+{
+    struct gathering g;
+
+    if (s->begun != SQL_BEGUN_ALONE)
+        return true;
+    if (!gather(s, in, &g))
+        return false;
+    begin_hold(s, &g);
+    s->lease->sqlstate[0] = '\0';
+    s->begun = s->lease->holds ? SQL_BEGUN_BEHIND : SQL_BEGUN_NOT;
+    return true;
+}
+
 /* To the lease, that stays whatever is asked. */
 static size_t go_on_there(struct sql_session *s, struct slice in, struct pg_frame f)
 {
     if (s->lease != NULL && !s->in_exchange && pg_expect_is_empty(&s->lease->expect)) {
         sql_slow_listen(s->lease);
-        if (!set_server(s, NULL))
+        if (!hold_behind_begin(s, in) || !set_server(s, NULL))
             return 0;
+        sql_begin_again(s);
+    } else if (s->lease != NULL && !may_be_sent_behind(s)) {
+        s->barrier = true;
+        return 0;
     }
     return sql_message_forward(s, in, f);
 }
@@ -679,6 +718,7 @@ static size_t ask_one(struct sql_session *s, struct slice in)
     case BEGIN_ANSWERED:
         return used;
     case BEGIN_DONE:
+        sql_begin_again(s);
         break;
     }
     return sql_message_forward(s, in, f);

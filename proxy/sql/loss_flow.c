@@ -58,6 +58,14 @@ static bool lost_state(const struct sql_session *s, const struct sql_upstream *u
            (pg_expect_is_empty(&u->expect) && s->status != PG_STATUS_IDLE);
 }
 
+/* Its transaction has nothing but its BEGIN, and nothing is under way. */
+static bool may_begin_elsewhere(const struct sql_session *s, const struct sql_upstream *u)
+{
+    return s->begun == SQL_BEGUN_ALONE && s->pins == 0 && !s->in_exchange &&
+           sql_account_pooling(s->account) == SQL_POOLING_TRANSACTION &&
+           pg_expect_is_empty(&u->expect);
+}
+
 /* It has no server any more, and nothing under way. */
 static void let_session_go_on(struct sql_upstream *u)
 {
@@ -71,6 +79,7 @@ static void let_session_go_on(struct sql_upstream *u)
     if (s->frame_left > 0)
         s->drops_frame = true;
     s->status = PG_STATUS_IDLE;
+    s->begun = SQL_BEGUN_NOT;
     sql_session_holds(s, false);
     s->barrier = s->copy_barrier = s->dirties = s->commits = s->forced = s->applies = false;
     s->avoided = 0;
@@ -142,6 +151,8 @@ void sql_reply_lost(struct sql_upstream *u, const char *why)
     } else if (s->stage != SQL_READY || (u->frame_left > 0 && u->frame_shown)) {
         sql_lease_drop(u);
         session_close(&s->base, CLOSE_UPSTREAM_LOST);
+    } else if (s->stage == SQL_READY && may_begin_elsewhere(s, u) && sql_begin_elsewhere(s)) {
+        sql_lease_drop(u);
     } else if (lost_state(s, u)) {
         const char *sqlstate = memcmp(u->sqlstate, "57P", 3) == 0 ? u->sqlstate : "08006";
         char kept[6];

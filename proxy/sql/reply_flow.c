@@ -383,6 +383,8 @@ void sql_reply_elsewhere(struct sql_upstream *u)
     else if (is_of_demoted(u->sqlstate))
         sql_primary_is_doubted(u->endpoint);
     s->healed = u->is_primary;
+    if (sql_begin_elsewhere(s))
+        u->shape = (struct verdict_key){ 0 }; /* it is not BEGIN that was refused */
     s->forced = strcmp(u->sqlstate, "40001") != 0 && u->sqlstate[0] != '5';
     if (s->forced && !u->is_primary && is_of_statement(u->sqlstate))
         sql_verdict_overrule(s, u);
@@ -445,7 +447,7 @@ static bool on_ready(struct reply *r, struct pg_frame f, unsigned turn)
         if (!u->lessee->copies)
             end_copy_barrier(u);
     }
-    if (u->refused)
+    if (u->refused && !(turn & PG_TURN_SWALLOW))
         sql_reply_elsewhere(u);
     else if (shown && u->lessee != NULL)
         sql_exchange_answered(u);
@@ -505,7 +507,10 @@ static void read_probe_row(struct sql_upstream *u, struct slice body)
     struct sql_session *s = u->lessee;
     struct pg_pins_row row;
 
-    if (s == NULL || read_fingerprint(u, body) || pg_pins_read_row(body, &row) != ERR_NONE)
+    if (!u->probing)
+        sql_begin_isolation(u, body);
+    if (s == NULL || !u->probing || read_fingerprint(u, body) ||
+        pg_pins_read_row(body, &row) != ERR_NONE)
         return;
     if (!row.is_setting) {
         u->found = row.pins;

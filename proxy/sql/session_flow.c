@@ -129,7 +129,7 @@ void sql_session_fail_exchange(struct sql_session *s, const char *sqlstate, cons
     va_end(arguments);
     sql_wait_end(s);
     s->wait_since_us = 0;
-    if (s->stage != SQL_READY) {
+    if (s->stage != SQL_READY || s->begun == SQL_BEGUN_AGAIN) { /* what it began is no more */
         sql_session_fatal(s, sqlstate, "%s", text);
         return;
     }

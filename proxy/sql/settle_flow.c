@@ -422,6 +422,7 @@ void sql_exchange_answered(struct sql_upstream *u)
                       took_us);
     sql_tally_answered(s, u, took_us);
     sql_slow_answered(s, u, took_us);
+    sql_begin_answered(s, u);
     if (u->status == PG_STATUS_IDLE && s->settings.undo != NULL) {
         if (u->sqlstate[0] == '\0')
             pg_settings_session_commit(side->interned, &s->settings);
@@ -447,9 +448,9 @@ void sql_probe_ended(struct sql_upstream *u)
     struct sql_session *s = u->lessee;
     bool failed = u->sqlstate[0] != '\0';
 
-    u->sqlstate[0] = '\0';
     if (!u->probing)
         return;
+    u->sqlstate[0] = '\0';
     u->probing = false;
     if (u->cancel_due)
         sql_cancel_upstream(u);
@@ -549,7 +550,10 @@ void sql_exchange_ended(struct sql_upstream *u)
         begin_probe(u);
         return;
     }
-    if (s->replay.len > 0 || !must_keep(s))
+    if (s->replay.len > 0 && u->status != PG_STATUS_IDLE) {
+        sql_lease_drop(u);
+        sql_upstream_reset(u, false); /* of the transaction that is begun elsewhere */
+    } else if (s->replay.len > 0 || !must_keep(s))
         sql_lease_end(u);
     else
         sql_tally_pins(s, s->pins);

@@ -7,6 +7,7 @@
  *     inquiry_flow.c    auth_query: what the servers know of him
  *     session_flow.c    a session's life between its exchanges: waits, errors of ours, its end
  *     ask_flow.c        what a session asks: an exchange is gathered, routed, and begun
+ *     begin_flow.c      transactions that may be begun elsewhere
  *     message_flow.c    its messages, one by one, to the upstream; portal_flow.c
  *     prepared_flow.c   statements that must be prepared there first
  *     result_flow.c     what their results look like, which must stay
@@ -45,6 +46,7 @@
 #include "proxy/core/slow.h"
 #include "proxy/core/stats.h"
 #include "proxy/core/upstream.h"
+#include "proxy/sql/begin_flow.h"
 #include "proxy/sql/pg_admit.h"
 #include "proxy/sql/pg_catalog.h"
 #include "proxy/sql/pg_expect.h"
@@ -132,7 +134,6 @@ struct sql_budgets {
 struct sql_sampler;
 struct sql_catalog;
 struct sql_libpq;
-struct sql_inquirer;
 struct sql_inquiries;
 struct sql_answer;
 struct sql_login_state;
@@ -293,12 +294,13 @@ struct sql_session {
     uint8_t waits;        /* enum sql_wait */
     uint8_t status;       /* enum pg_status, as the client was told */
     uint8_t route;        /* enum sql_route: SET sheaf.route, user, database, listener */
-    bool drops_frame : 1; /* frame_left goes nowhere */
-    bool skips : 1;       /* after an error of ours, until Sync */
-    bool in_exchange : 1; /* extended messages since the last Sync were forwarded */
-    bool executed : 1;    /* of these, an Execute */
-    bool wants_own : 1;   /* this exchange asks for what its session did where it was last */
-    bool forced : 1;      /* this exchange goes to the primary, whatever it is */
+    uint8_t begun, begun_isolation; /* enum sql_begun; enum mode_isolation, as that BEGIN said */
+    bool drops_frame : 1;           /* frame_left goes nowhere */
+    bool skips : 1;                 /* after an error of ours, until Sync */
+    bool in_exchange : 1;           /* extended messages since the last Sync were forwarded */
+    bool executed : 1;              /* of these, an Execute */
+    bool wants_own : 1; /* this exchange asks for what its session did where it was last */
+    bool forced : 1;    /* this exchange goes to the primary, whatever it is */
     bool waited_for_position : 1;
     bool healed : 1; /* this exchange was refused by a primary, and is asked again */
     bool has_min_position : 1;
@@ -376,7 +378,8 @@ struct sql_upstream {
     bool probing : 1;       /* the server is asked which pins there are */
     bool cancel_due : 1;    /* once that is answered */
     bool probes_settings : 1;
-    bool hides_settings : 1; /* code ran that may have set what no probe shows */
+    bool hides_settings : 1;      /* code ran that may have set what no probe shows */
+    bool is_not_serializable : 1; /* its transactions, if nothing is said of it */
 };
 
 enum { SQL_FORMS = 8 };

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 # release only: the sanitizers see the same code in the other tests of SQL pools
 """Which server a statement goes to: reads to replicas, and all that is not surely a read to the primary."""
+import itertools
+
 from lib import *
 from lib import pgwire as pg
 from lib.sql_route import Routed
@@ -284,6 +286,56 @@ class Transactions(Routed):
                 self.assertEqual(session.ask("SELECT count(*) FROM t").errors, [])
                 self.assertEqual(session.run(pg.one("SELECT count(*) FROM t") + pg.sync()).errors, [])
             self.assertEqual([session.ask(text).errors for text in ("BEGIN", "SELECT count(*) FROM t", "COMMIT")], [[]] * 3)
+
+    def test_serializable_users_begin_to_read(self):
+        """Replicas take their BEGIN, and refuse what comes next: it is begun anew at the primary, whatever comes next and however it is said."""
+        self.primary.sql("DROP ROLE IF EXISTS stricter; CREATE ROLE stricter LOGIN PASSWORD 'stricter' IN ROLE app; ALTER ROLE stricter SET default_transaction_isolation = serializable")
+        self.caught_up()
+        counts = "SELECT count(*) >= 0 FROM t"
+        for begin in ("BEGIN READ ONLY", "START TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY", "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"):
+            for first in (pg.query(counts), pg.one(counts) + pg.sync(), pg.parse("named", counts) + pg.bind("", "named") + pg.execute() + pg.sync(),
+                          pg.query(f"SAVEPOINT x; {counts}"), pg.query("DECLARE c CURSOR FOR TABLE t; FETCH ALL c")):
+                with self.subTest(begin=begin, first=first), self.session(user="stricter", password="stricter") as session:
+                    for _ in range(2):
+                        self.assertEqual(session.ask(begin).tags, "CZ")
+                        answer = session.run(first)
+                        self.assertEqual((answer.errors, answer.state), ([], "T"), answer)
+                        self.assertEqual(session.value("SHOW transaction_read_only"), "on")
+                        self.assertEqual(session.value("SHOW transaction_isolation"), "repeatable read" if "REPEATABLE" in begin else "serializable")
+                        self.assertEqual(session.ask("DELETE FROM t").errors, ["25006"])
+                        self.assertEqual(session.ask("COMMIT").done, ["ROLLBACK"])
+                        session.run(pg.close("S", "named") + pg.sync())
+
+    def test_what_a_replica_refuses_behind_begin(self):
+        """It may be the first that the transaction does: then all of that is the primary's."""
+        session = self.session()
+        for first, errors in (("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", []), ("SET TRANSACTION READ WRITE", []), ("SELECT * FROM unlogged", []), ("SELECT pg_current_wal_lsn()", []),
+                              ("SELECT nextval('sq')", ["25006"]), ("SELECT no_such()", ["42883"]), ("SELECT 1 / 0", ["22012"])):
+            with self.subTest(first=first):
+                session.ask("BEGIN READ ONLY")
+                answer = session.ask(first)
+                self.assertEqual((answer.errors, answer.state), (errors, "E" if errors else "T"), answer)
+                if not errors:
+                    self.assertEqual(session.ask("SELECT count(*) FROM t").errors, [])
+                session.ask("ROLLBACK")
+        self.in_transaction("BEGIN READ ONLY", "replica", "SELECT count(*) FROM t")
+
+    def test_a_pipeline_that_a_replica_refuses(self):
+        """Each of what is in it is answered once, in its turn."""
+        shapes = itertools.count()
+        for one in (pg.query, lambda sql: pg.one(sql) + pg.sync()):
+            for begin, pattern in itertools.product((None, "BEGIN READ ONLY"), ("rf", "fr", "ffr", "frrf")):
+                with self.subTest(begin=begin, pattern=pattern), self.session() as session:
+                    refused = "lies()"
+                    if begin:
+                        session.ask(begin)
+                        refused = "pg_current_wal_lsn()"
+                        if pattern[0] == "r":
+                            continue # it has a snapshot there
+                    words = [f"{c} {n}" for n, c in enumerate(pattern)]
+                    answer = session.run(b"".join(one(f"SELECT '{word}'" + (f" AS s{next(shapes)} FROM {refused}" if word[0] == "f" else "")) for word in words), len(words))
+                    self.assertEqual(([row[0] for row in answer.rows], answer.errors), (words, []))
+                    self.assertTrue(session.is_silent())
 
     def test_what_a_transaction_that_only_reads_must_not_do(self):
         session = self.session()

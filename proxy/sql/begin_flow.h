@@ -1,0 +1,30 @@
+/* Transactions of which nothing but their BEGIN was asked yet: part of sql_flow.h. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proxy/base/slice.h"
+
+struct sql_session;
+struct sql_upstream;
+struct statement_verdict;
+
+enum sql_begun {
+    SQL_BEGUN_NOT,    /* or more was asked in it */
+    SQL_BEGUN_ASKED,  /* of a replica; it is not answered */
+    SQL_BEGUN_ALONE,  /* it is, and nothing else was asked */
+    SQL_BEGUN_BEHIND, /* what was asked behind it is not answered, and may be asked elsewhere */
+    SQL_BEGUN_AGAIN,  /* it is to be begun at the next lease, before anything else */
+};
+
+/* An exchange begins at a lease; NULL: it is not one BEGIN. */
+void sql_begin_ask(struct sql_session *s, const struct statement_verdict *v);
+/* In front of what begins with it: is it serializable, though nobody says so? */
+void sql_begin_ask_isolation(struct sql_session *s, const struct statement_verdict *v);
+void sql_begin_isolation(struct sql_upstream *u, struct slice row);
+void sql_begin_answered(struct sql_session *s, const struct sql_upstream *u);
+/* Its server is lost, or not the right one.  False: it cannot be begun elsewhere. */
+bool sql_begin_elsewhere(struct sql_session *s);
+/* Says BEGIN to the lease, if that is due. */
+void sql_begin_again(struct sql_session *s);
