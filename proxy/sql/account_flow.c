@@ -5,6 +5,7 @@
 
 #include "proxy/base/mem.h"
 #include "proxy/sql/catalog_flow.h"
+#include "proxy/sql/code_flow.h"
 #include "proxy/sql/sql_flow.h"
 
 enum { ACCOUNT_REST_US = 1000 * 1000 }; /* an account without sessions may be wanted again soon */
@@ -116,6 +117,7 @@ void sql_account_free(struct sql_account *a)
     if (a->scope != NULL)
         sql_budget_close(&a->scope);
     sql_credentials_wipe(&a->credentials);
+    sql_code_free(a);
     list_remove(&a->link);
     free(a->database);
     free(a->user);

@@ -11,6 +11,7 @@
 
 #include "proxy/base/log.h"
 #include "proxy/sql/catalog_flow.h"
+#include "proxy/sql/code_flow.h"
 #include "proxy/sql/sql_words.h"
 
 /* One read's bytes while they are gone through. */
@@ -516,9 +517,11 @@ static void read_probe_row(struct sql_upstream *u, struct slice body)
         u->found = row.pins;
         if (row.prepared != u->prepared.count)
             u->ending = true; /* code has prepared some of our names, or forgotten them */
-    } else if (pg_settings_session_found(u->endpoint->side->interned, &s->settings,
-                                         &u->settings_found, row.name, row.value,
-                                         row.shown) != ERR_NONE)
+        return;
+    }
+    if (!sql_code_saw(s, row.name, row.value) &&
+        pg_settings_session_found(u->endpoint->side->interned, &s->settings, &u->settings_found,
+                                  row.name, row.value, row.shown) != ERR_NONE)
         s->pins |= PG_PIN_SETTINGS_LIMIT;
 }
 

@@ -9,6 +9,7 @@
 
 #include "proxy/base/mem.h"
 #include "proxy/sql/catalog_flow.h"
+#include "proxy/sql/code_flow.h"
 #include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_words.h"
 
@@ -338,6 +339,8 @@ void sql_pins_note(struct sql_session *s, const struct statement_verdict *v, str
     };
     enum { PROBED = EFFECT_TEMP | EFFECT_LOCK | EFFECT_HOLD | EFFECT_LISTENS | EFFECT_OPAQUE };
 
+    if (v->route == ROUTE_PRIMARY && sql_code_may_hide(s, text))
+        effects |= EFFECT_OPAQUE;
     for (size_t i = 0; i < sizeof(PINS) / sizeof(PINS[0]); i++)
         if (effects & PINS[i].effect)
             s->pins |= PINS[i].pin;
@@ -346,6 +349,7 @@ void sql_pins_note(struct sql_session *s, const struct statement_verdict *v, str
     if (effects & EFFECT_OPAQUE) {
         s->probes_settings = true;
         sql_sampler_heed_code(s, text);
+        sql_code_heed(s, text);
     }
     if (effects & EFFECT_CATALOG)
         s->may_change_catalog = true;
@@ -500,7 +504,7 @@ static void begin_probe(struct sql_upstream *u)
     s->probes = s->probes_settings = false;
     u->settings_found.login = slice_text(sql_upstream_user(u));
     if (u->probes_settings)
-        pg_pins_put_query(&question, s->settings.current, NULL, 0);
+        sql_code_put_question(s, &question);
     else
         buf_slice(&question, pg_pins_query(false));
     if (u->probes_settings && u->endpoint->side->endpoint_count > 1)

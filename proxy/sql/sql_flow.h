@@ -29,8 +29,8 @@
  *     cancel_flow.c     requests to cancel
  *     local_flow.c      statements that Sheaf answers itself; local_messages_flow.c
  *     halt_flow.c       databases that are paused, or closed to new sessions
- *     tally_flow.c      what is counted
- *     slow_flow.c       statements that were slow, for people
+ *     code_flow.c       settings that code may set
+ *     tally_flow.c      what is counted; slow_flow.c: statements that were slow, for people
  *     console_flow.c    PgBouncer's console; console_ask_flow.c, console_rows_flow.c
  *
  * All of it belongs to one worker's thread, but for the budgets' counters.
@@ -223,10 +223,10 @@ struct sql_account {
     uint32_t welcome_count;
     unsigned welcomed; /* when they were the servers' words, see account_flow.c */
     uint32_t sessions;
-    struct sql_budget
-        *scope;      /* counted: with whom it shares causality; NULL: each session for itself */
-    uint32_t guests; /* upstreams of no roster */
+    struct sql_budget *scope; /* counted: who shares causality with it; NULL: each for itself */
+    uint32_t guests;          /* upstreams of no roster */
     uint64_t idle_since_us;
+    struct sql_code *code;       /* owned by code_flow.c; NULL: none */
     struct sql_ledger *ledger;   /* borrowed from the side: what its database has done */
     struct sql_catalog *catalog; /* counted: of its database */
     struct sql_seen seen;        /* while the console's rows are made */

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "proxy/base/buf.h"
+#include "replica/code_settings.h"
+#include "replica/outline.h"
 #include "replica/shape.h"
 #include "replica/statement.h"
 #include "replica/token.h"
@@ -128,6 +130,22 @@ static void mask_it(struct slice text)
     free(again);
 }
 
+/* What people are shown of it, and what it sets if it is code. */
+static void tell_it(struct slice text)
+{
+    char out[256];
+    struct slice rest = text, name;
+
+    for (size_t room = 1; room <= sizeof(out); room += 51) {
+        size_t len = outline_of(text, room & 1, out, room);
+
+        must(len < room && out[len] == '\0');
+    }
+    while (code_setting_next(&rest, &name))
+        must(name.len > 0 && name.len <= CODE_SETTING_BYTES && lies_within(name, text) &&
+             lies_within(rest, text));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
 {
     static const struct statement_options OPTIONS[] = {
@@ -142,6 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
     for (size_t i = 0; i < sizeof(OPTIONS) / sizeof(OPTIONS[0]); i++)
         read_it(slice_of(copy + 1, size), &OPTIONS[i]);
     mask_it(slice_of(copy + 1, size));
+    tell_it(slice_of(copy + 1, size));
     free(copy);
     statement_forget_thread();
     return 0;

@@ -32,7 +32,9 @@ class Pooled(PgTwin):
         cls.server.sql("CREATE TABLE one.who AS SELECT 'one' AS name; CREATE TABLE two.who AS SELECT 'two' AS name;"
                        "GRANT ALL ON SCHEMA one, two TO other; GRANT ALL ON one.who, two.who TO other;"
                        "CREATE FUNCTION sets(text, text, bool) RETURNS text LANGUAGE plpgsql AS"
-                       " $$ BEGIN RETURN set_config($1, $2, $3); END $$", user="app")
+                       " $$ BEGIN RETURN set_config($1, $2, $3); END $$;"
+                       "CREATE FUNCTION past() RETURNS void LANGUAGE plpgsql AS"
+                       " $$ BEGIN PERFORM set_config('app.past', 'mine', false); END $$", user="app")
 
     def alone(self, script, **options):
         """What a script is told by the server, where it is alone, and through the front while another, with
@@ -297,6 +299,33 @@ class Settings(Pooled):
                 session.ask(text)
             session.run(pg.bind("", "s") + SYNC)
         self.alone(script)
+
+    def test_settings_with_a_dot_that_only_code_sets(self):
+        """No server gives a list of them: the names are found in the code, the client's own and the database's."""
+        first, second = self.session(), self.session()
+        begin = "CREATE OR REPLACE FUNCTION sets() RETURNS {0} LANGUAGE {1} AS $x$ {2} $x$"
+        for name, make, does in (
+                ("App.One", None, "DO $$ BEGIN PERFORM set_config('App.One', 'mine', false); END $$"),
+                ("app.two", None, "DO $$ BEGIN SET SESSION app.two = 'mine'; END $$"),
+                ("app.three", None, "DO $$ BEGIN EXECUTE 'SELECT set_config(''app.three'', $1, false)' USING 'mine'; END $$"),
+                ("app.past", None, "SELECT past()"),
+                ("app.told", None, "SELECT sets('app.told', 'mine', false)"),
+                ("app.four", begin.format("void", "plpgsql", "BEGIN PERFORM pg_catalog.set_config( 'app.four' , 'mine', false); END"), "SELECT sets()"),
+                ("app.five", begin.format("void", "plpgsql", "BEGIN SET app.five TO mine; END"), "SELECT sets()"),
+                ("app.six", begin.format("text", "sql", "SELECT set_config('app.six', 'mine', false)"), "SELECT sets()"),
+                ("app.seven", begin.format("trigger", "plpgsql", "BEGIN PERFORM set_config('app.seven', NEW.v, false); RETURN NEW; END")
+                 + "; CREATE TRIGGER seven AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION sets()", "INSERT INTO t (v) VALUES ('mine')")):
+            with self.subTest(does=does, name=name):
+                if make:
+                    first.ask("DROP FUNCTION IF EXISTS sets() CASCADE")
+                    self.assertEqual(first.ask(make).errors, [])
+                self.assertEqual(first.ask(does).errors, [])
+                shown = f"SELECT current_setting('{name}', true)"
+                self.assertIn(second.value(shown), (None, ""))
+                self.assertEqual(first.value(shown), "mine")
+                self.assertEqual(first.ask(f"DO $$ BEGIN PERFORM set_config('{name}', '', false); END $$").errors, [])
+                self.assertIn(second.value(shown), (None, ""))
+                self.assertEqual(first.value(shown), "")
 
 
 class Statements(Pooled):

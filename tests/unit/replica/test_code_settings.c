@@ -1,0 +1,80 @@
+/* Names of settings in code. */
+#include <stdlib.h>
+
+#include "tests/unit/check.h"
+
+#include "replica/code_settings.h"
+
+static void check_names(const char *code, const char *expected)
+{
+    struct slice text = slice_text(code), name;
+    char found[256] = "";
+    size_t len = 0;
+
+    while (code_setting_next(&text, &name))
+        len += (size_t)snprintf(found + len, sizeof(found) - len, "%s%.*s", len > 0 ? " " : "",
+                                (int)name.len, (const char *)name.at);
+    CHECK_TEXT(found, expected);
+}
+
+static void what_is_set_is_found(void)
+{
+    check_names("DO $$ BEGIN PERFORM set_config('app.user', 'x', false); END $$", "app.user");
+    check_names(
+        "SELECT pg_catalog.SET_CONFIG ( E'app.user', v, false), set_config('a.b.c', v, true)",
+        "app.user a.b.c");
+    check_names("set app.user = 1; SET LOCAL app.b TO 2;SET SESSION\napp.c=3",
+                "app.user app.b app.c");
+    check_names("SELECT sets('app.user', 'x.', 'a.b c', 'd', 'e.f')", "app.user e.f");
+    check_names("EXECUTE 'SELECT set_config(''app.user'', $1, false)'", "app.user");
+}
+
+static void what_is_not_is_not(void)
+{
+    check_names("UPDATE t SET a = 1, b = t.c", "");
+    check_names("SELECT set_config('work_mem', '1MB', false)", "");
+    check_names("SELECT set_config(name, '1MB', false)", "");
+    check_names("SELECT reset.a, offset_config(a.b)", "");
+    check_names("SET 1.5", "");
+    check_names("SET a.", "");
+    check_names("SET", "");
+    check_names("set_config(", "");
+    check_names("set_config('", "");
+    check_names("set_config('a.", "");
+    check_names("", "");
+}
+
+static void a_name_that_is_too_long_is_none(void)
+{
+    char code[100] = "SET a.";
+
+    memset(code + 6, 'b', 61);
+    check_names(code, code + 4);
+    memset(code + 6, 'b', 62);
+    check_names(code, "");
+}
+
+static void the_end_of_the_text_is_the_end(void)
+{
+    const char *code = "SELECT set_config('app.user', 'x', false); SET LOCAL app.b = 1";
+
+    for (size_t len = 0; len <= strlen(code); len++) {
+        uint8_t *copy = malloc(len + 1);
+        struct slice text, name;
+
+        memcpy(copy + 1, code, len); /* ends where the text does: a look beyond it is seen */
+        text = slice_of(copy + 1, len);
+        while (code_setting_next(&text, &name))
+            CHECK(name.at > copy && name.at + name.len <= copy + 1 + len);
+        free(copy);
+    }
+}
+
+int main(void)
+{
+    RUN(what_is_set_is_found);
+    RUN(what_is_not_is_not);
+    RUN(a_name_that_is_too_long_is_none);
+    RUN(the_end_of_the_text_is_the_end);
+    return check_report();
+}
