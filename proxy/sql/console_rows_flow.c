@@ -392,6 +392,7 @@ static void put_database(struct sql_side *side, const char *name, uint32_t conne
     console_row_number(row, sql_halt_refuses(side, name));
     console_row_text(row, side->name);
     console_row_text(row, route_name(base != NULL ? base->route : SQL_ROUTE_AUTO));
+    console_row_number(row, sizes->reserve_pool_size);
     console_row_end(row, &letter->rows);
 }
 

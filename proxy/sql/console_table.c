@@ -132,8 +132,35 @@ static const struct console_column SERVERS[] = {
         N("avg_client_parse_count"), N("avg_server_parse_count"), N("avg_bind_count")
 
 static const struct console_column STATS[] = { K("database"), TOTALS, AVERAGES };
-static const struct console_column STATS_TOTALS[] = { K("database"), TOTALS };
-static const struct console_column STATS_AVERAGES[] = { K("database"), AVERAGES };
+/* By themselves PgBouncer calls both alike. */
+static const struct console_column STATS_TOTALS[] = {
+    K("database"),
+    N("server_assignment_count"),
+    N("xact_count"),
+    N("query_count"),
+    N("bytes_received"),
+    N("bytes_sent"),
+    N("xact_time"),
+    N("query_time"),
+    N("wait_time"),
+    N("client_parse_count"),
+    N("server_parse_count"),
+    N("bind_count"),
+};
+static const struct console_column STATS_AVERAGES[] = {
+    K("database"),
+    N("server_assignment_count"),
+    N("xact_count"),
+    N("query_count"),
+    N("bytes_received"),
+    N("bytes_sent"),
+    NM("xact_time"),
+    NM("query_time"),
+    NM("wait_time"),
+    N("client_parse_count"),
+    N("server_parse_count"),
+    N("bind_count"),
+};
 
 static const struct console_column DATABASES[] = {
     K("name"),
@@ -155,6 +182,7 @@ static const struct console_column DATABASES[] = {
     NM("disabled"),
     T("pool"),
     T("route"),
+    NF("reserve_pool"), /* as older ones of PgBouncer call it */
 };
 
 static const struct console_column USERS[] = {
