@@ -13,6 +13,7 @@ import time
 import redis
 
 from lib import *
+from lib.dice import set_options
 from lib.sheaf import BINARY
 from lib.twin import Twin
 
@@ -41,20 +42,13 @@ class Dice:
     def _one(self, choices):
         return self.random.choice(choices)
 
-    def _set_options(self):
-        words = []
-        for _ in range(self._one((0, 0, 1, 1, 2, 3))):
-            words += self._one((["NX"], ["XX"], ["GET"], ["KEEPTTL"], ["EX", self._one(NUMBERS)], ["PX", "5000000"],
-                                ["EXAT", self._one(FAR)], ["PXAT", self._one(FAR) + "000"], ["EX"], ["get"], ["zz"]))
-        return words
-
     def command(self):
         key, value, number = self._one(KEYS), self._one(VALUES), self._one(NUMBERS)
         flags = self.random.sample(["NX", "XX", "GT", "LT", "ZZ"], self._one((0, 0, 0, 1, 1, 2)))
         many = self.random.choices(KEYS, k=self._one((1, 2, 4)))
         return self._one((
-            ["GET", key], ["GET", key], ["SET", key, value], ["SET", key, value, *self._set_options()],
-            ["SET", key, value, *self._set_options()], ["SETEX", key, "5000", value], ["SETEX", key, number, value],
+            ["GET", key], ["GET", key], ["SET", key, value], ["SET", key, value, *set_options(self.random, NUMBERS, FAR)],
+            ["SET", key, value, *set_options(self.random, NUMBERS, FAR)], ["SETEX", key, "5000", value], ["SETEX", key, number, value],
             ["PSETEX", key, "5000000", value], ["SETNX", key, value], ["GETSET", key, value], ["GETDEL", key],
             ["GETEX", key], ["GETEX", key, "PERSIST"], ["GETEX", key, "EXAT", self._one(FAR)], ["GETEX", key, "EX", number],
             ["GETEX", key, "PERSIST", "EX", "1"], ["GETEX", key, "EXAT", "1"], ["MGET", *many], ["DEL", *many],

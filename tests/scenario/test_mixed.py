@@ -14,6 +14,7 @@ import time
 import redis
 
 from lib import *
+from lib.dice import set_options
 from lib.twin import Twin
 
 # The comparisons with a real server take a millisecond a command.
@@ -22,7 +23,8 @@ ROUNDS = 100_000 if os.environ.get("SHEAF_LONG") == "1" else 2_500
 KEYS = [f"k{i}" for i in range(12)] + [b"\x00\r\n\xff", "with blank", "{t}a", "{t}b"]
 VALUES = ["", "0", "1", "-7", "9223372036854775807", "3.25", "1e3", " 1", "01", "abc", b"\r\n\x00" * 9, "x" * 300]
 NUMBERS = ["0", "1", "-1", "3", "-3", "100000", "x", "", "1.5", "9223372036854775807", "-9223372036854775808", "01"]
-TIMES = ["0", "-1", "x", "", "100000", "5000000", "9223372036854775807"]
+RISING = {"~": 0, "~~": 5_000_000}
+TIMES = ["0", "-1", "x", "", "~", "~~", "9223372036854775807"]
 FAR = [str(2_000_000_000 + i) for i in range(3)]
 
 
@@ -35,23 +37,22 @@ class RedisDice:
 
     def __init__(self, seed):
         self.random = random.Random(seed)
+        self.life = 2_000
 
     def _one(self, choices):
         return self.random.choice(choices)
 
-    def _set_options(self):
-        words = []
-        for _ in range(self._one((0, 0, 1, 1, 2, 3))):
-            words += self._one((["NX"], ["XX"], ["GET"], ["KEEPTTL"], ["EX", self._one(TIMES)], ["PX", "5000000"],
-                                ["EXAT", self._one(FAR)], ["PXAT", self._one(FAR) + "000"], ["EX"], ["get"], ["zz"]))
-        return words
+    def _rising(self, least):
+        """A life; ever another one, so that GT and LT mean the same to clocks of seconds and of milliseconds."""
+        self.life = self.life + 3 if self.life < 99_996 else 2_000
+        return str(least + self.life)
 
     def _key_command(self, key):
         value, number = self._one(VALUES), self._one(NUMBERS)
         flags = self.random.sample(["NX", "XX", "GT", "LT", "ZZ"], self._one((0, 0, 0, 1, 1, 2)))
         return self._one((
-            ["GET", key], ["GET", key], ["SET", key, value], ["SET", key, value, *self._set_options()],
-            ["SET", key, value, *self._set_options()], ["SETEX", key, "5000", value], ["SETEX", key, self._one(TIMES), value],
+            ["GET", key], ["GET", key], ["SET", key, value], ["SET", key, value, *set_options(self.random, TIMES, FAR)],
+            ["SET", key, value, *set_options(self.random, TIMES, FAR)], ["SETEX", key, "5000", value], ["SETEX", key, self._one(TIMES), value],
             ["PSETEX", key, "5000000", value], ["SETNX", key, value], ["GETSET", key, value], ["GETDEL", key],
             ["GETEX", key], ["GETEX", key, "PERSIST"], ["GETEX", key, "EXAT", self._one(FAR)], ["GETEX", key, "EX", self._one(TIMES)],
             ["GETEX", key, "PERSIST", "EX", "1"], ["GETEX", key, "EXAT", "1"], ["TYPE", key], ["STRLEN", key],
@@ -62,6 +63,9 @@ class RedisDice:
             ["EXPIRE", key, self._one(TIMES), *flags], ["PEXPIRE", key, "-5000"], ["EXPIREAT", key, "1", *flags], ["PERSIST", key]))
 
     def command(self):
+        return [self._rising(RISING[word]) if word in RISING else word for word in self._any_command()]
+
+    def _any_command(self):
         many, value = self.random.choices(KEYS, k=self._one((1, 2, 4, 9))), self._one(VALUES)
         return self._one((
             *[self._key_command(self._one(KEYS)) for _ in range(30)],
