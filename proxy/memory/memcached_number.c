@@ -18,7 +18,7 @@ struct number {
     struct slice line;     /* the client's */
     struct slice ask, add; /* the server's */
     char digits[24];       /* of the first number */
-    int64_t end;           /* as memcached takes it */
+    int64_t made_end, end; /* of N and T, as memcached takes them */
     uint64_t generation;   /* when it was planned */
     uint32_t tries;
     bool is_adding;
@@ -36,21 +36,18 @@ static bool has_flag(struct slice line, uint8_t letter)
 
 /* ---- replies ---- */
 
-static int64_t seconds_left(const struct number *n, int64_t now_s)
+static int64_t seconds_left(int64_t end, int64_t now_s)
 {
-    if (n->end == 0)
+    if (end == 0)
         return -1;
-    return n->end > MONTH_S ? n->end - now_s : n->end;
+    return end > MONTH_S ? end - now_s : end;
 }
 
 /* What a flag of ma asks for, of what ms told. */
-static void put_flag(const struct number *n, uint8_t letter, const struct memcached_reply *told,
-                     int64_t now_s, struct buf *out)
+static void put_flag(uint8_t letter, const struct memcached_reply *told, struct buf *out)
 {
     struct slice token = memcached_reply_flag(told, (char)letter);
 
-    if (letter == 't')
-        buf_format(out, " t%" PRId64, seconds_left(n, now_s));
     if (token.at == NULL || (letter != 'O' && letter != 'c' && letter != 'k'))
         return;
     buf_format(out, " %c%.*s", letter, (int)token.len, (const char *)token.at);
@@ -63,14 +60,19 @@ static void put_made(const struct number *n, const struct memcached_reply *told,
 {
     bool has_value = has_flag(n->line, 'v');
     struct slice rest = n->line, word;
+    int64_t end = 0; /* memcached sets and tells it in the order of the flags */
 
     if (has_value)
         buf_format(out, "VA %zu", strlen(n->digits));
     else
         buf_text(out, "HD");
     for (uint32_t i = 0; memcached_next_word(&rest, &word); i++)
-        if (i >= FLAGS)
-            put_flag(n, word.at[0], told, now_s, out);
+        if (i >= FLAGS && word.at[0] == 't')
+            buf_format(out, " t%" PRId64, seconds_left(end, now_s));
+        else if (i >= FLAGS && (word.at[0] == 'N' || word.at[0] == 'T'))
+            end = word.at[0] == 'N' ? n->made_end : n->end;
+        else if (i >= FLAGS)
+            put_flag(word.at[0], told, out);
     buf_text(out, "\r\n");
     if (has_value)
         buf_format(out, "%s\r\n", n->digits);
@@ -114,6 +116,7 @@ struct wish {
     struct slice first; /* J; .at is NULL: it is not there, as of the next two */
     struct slice made;  /* N */
     struct slice end;   /* T, which is for a number that was there, too */
+    struct slice last;  /* of those two, which is for the one that is made */
 };
 
 static struct slice *wish_of(struct wish *wish, uint8_t letter)
@@ -141,8 +144,10 @@ static bool take_wish(struct memcached_call *call, const struct key_class *class
             !(place == &wish->first ? slice_to_u64(token, &number) : slice_to_i64(token, &time)))
             return false;
         *place = token;
-        if (place != &wish->first)
+        if (place != &wish->first) {
             (void)memcached_class_limit(call, class, token, place);
+            wish->last = *place;
+        }
     }
     return wish->made.at != NULL;
 }
@@ -161,7 +166,7 @@ static void put_requests(const struct memcached_call *call, const struct wish *w
 
     buf_format(&ask, "ma %.*s", (int)key.len, (const char *)key.at);
     buf_format(&add, "ms %.*s %zu ME", (int)key.len, (const char *)key.at, strlen(n->digits));
-    put_word(&add, 'T', wish->end.at != NULL ? wish->end : wish->made);
+    put_word(&add, 'T', wish->last);
     for (uint32_t i = FLAGS; i < r->word_count; i++) {
         uint8_t letter = r->words[i].at[0];
 
@@ -185,7 +190,6 @@ bool memcached_plan_quiet_number(struct memcached_call *call, struct slice key, 
     struct memory_operation *op = call->op;
     struct wish wish = { 0 };
     struct number *n;
-    struct slice end;
     uint64_t first = 0;
 
     if (call->text->verb != MEMCACHED_MA || call->site->translates ||
@@ -197,8 +201,9 @@ bool memcached_plan_quiet_number(struct memcached_call *call, struct slice key, 
     if (wish.first.at != NULL)
         (void)slice_to_u64(wish.first, &first);
     snprintf(n->digits, sizeof(n->digits), "%" PRIu64, first);
-    end = wish.end.at != NULL ? wish.end : wish.made;
-    (void)slice_to_i64(end, &n->end);
+    (void)slice_to_i64(wish.made, &n->made_end);
+    if (wish.end.at != NULL)
+        (void)slice_to_i64(wish.end, &n->end);
     put_requests(call, &wish, n);
     memcached_plan_one(call, shard, n->ask);
     op->merge = merge_number;

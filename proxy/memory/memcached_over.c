@@ -564,6 +564,7 @@ void memcached_over_translate(struct memcached_call *call)
 
     note->merge = op->merge;
     note->note = op->note;
+    note->is_text = call->text != NULL;
     note->parts = arena_new(op->arena, op->part_count * sizeof(*note->parts));
     for (uint32_t i = 0; i < op->part_count; i++)
         if (!translate_part(call, note, i))

@@ -39,6 +39,8 @@ struct memcached_over_note {
     void *note;
     struct memcached_over_part *parts;
     bool runs_script, has_sent_script;
+    bool is_text;  /* or meta: not binary */
+    bool has_made; /* a number that was not there, of which quiet clients are told, too */
 };
 
 /* After the front's plan: turns the parts into Redis's, or refuses. */

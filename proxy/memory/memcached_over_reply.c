@@ -12,7 +12,7 @@
 struct outcome {
     const char *code;                /* "HD" "NS" "EX" "NF" "NN", "VA" with what follows */
     struct slice value;              /* as it is kept, or a number */
-    int64_t left_ms, left_before_ms; /* as PTTL tells it, the latter before it was set */
+    int64_t left_ms, left_before_ms; /* as PTTL tells it, the latter before it was set, or made */
 };
 
 static const char *const CODES[] = { "HD", "NS", "EX", "NF", "NN", "VA" };
@@ -283,8 +283,10 @@ static void put_outcome(const struct memcached_over_ask *ask, const struct outco
 
 /* ---- the merge ---- */
 
-static void put_part(const struct memcached_over_part *over, struct slice reply, struct buf *out)
+static void put_part(struct memcached_over_note *note, uint32_t part, struct slice reply,
+                     struct buf *out)
 {
+    const struct memcached_over_part *over = &note->parts[part];
     struct resp_reader reader = { reply };
 
     for (uint32_t i = 0; i < over->count; i++) {
@@ -300,6 +302,8 @@ static void put_part(const struct memcached_over_part *over, struct slice reply,
             put_error(is_rows ? reader.in : at, out);
         } else if (!is_rows) {
             put_outcome(ask, &outcome, out);
+            note->has_made |=
+                outcome.code[0] == 'V' && outcome.left_before_ms == MEMCACHED_SCRIPT_NOT_THERE;
         }
     }
 }
@@ -346,13 +350,13 @@ void memcached_over_merge(struct memory_merge *m)
 
         if (!part->failed) { /* else it is a refusal, in memcached's words */
             buf_clear(&text);
-            put_part(&note->parts[i], part->reply, &text);
+            put_part(note, i, part->reply, &text);
             part->reply = arena_copy(m->arena, buf_all(&text));
         }
         part->bytes = slice_of(line.at, line.len + 2); /* merges look what was asked */
     }
     buf_fini(&text);
-    if (note->merge == NULL) {
+    if (note->merge == NULL || (note->is_text && note->has_made)) {
         buf_slice(m->out, m->parts[0].reply);
         return;
     }

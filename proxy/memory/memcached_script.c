@@ -62,7 +62,7 @@ const char MEMCACHED_SCRIPT[] =
     "if not old then\n"
     " if ARGV[9]=='' then return {'NF'} end\n"
     " put(oflags,ARGV[11],ARGV[9],ARGV[10])\n"
-    " return {'VA',ARGV[11],call('PTTL',k),-1}\n"
+    " return {'VA',ARGV[11],call('PTTL',k),-2}\n"
     "end\n"
     "if v=='' then return {'NN'} end\n"
     "if late() then return {'EX'} end\n"

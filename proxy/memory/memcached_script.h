@@ -14,7 +14,7 @@
  * its name and do the same themselves (verbs_memcached.c).
  *
  * Replies: a code of meta commands, HD NS EX NF, or NN (no number); or VA, the value or number,
- * what PTTL tells at last, and what it told before the expiry was set. */
+ * what PTTL tells at last, and what it told before the expiry was set, or the number made. */
 #pragma once
 
 #include "proxy/base/slice.h"
@@ -35,6 +35,9 @@ enum memcached_script_word {
     MEMCACHED_SCRIPT_FIRST,
     MEMCACHED_SCRIPT_WORDS,
 };
+
+/* What a number that was just made had left before. */
+enum { MEMCACHED_SCRIPT_NOT_THERE = -2 };
 
 extern const char MEMCACHED_SCRIPT[];
 /* Its SHA-1 in hexadecimal digits: forever. */

@@ -112,14 +112,15 @@ static int64_t left_ms(const struct verb_call *c, int64_t expires_ms)
     return expires_ms <= c->v->now_ms ? -2 : expires_ms - c->v->now_ms;
 }
 
+/* `left_before_ms` is what the key had left before. */
 static void answer_value(struct verb_call *c, struct slice value, int64_t expires_ms,
-                         int64_t before_ms)
+                         int64_t left_before_ms)
 {
     resp_put_array(c->out, 4);
     resp_put_bulk_text(c->out, "VA");
     resp_put_bulk(c->out, value);
     resp_put_integer(c->out, left_ms(c, expires_ms));
-    resp_put_integer(c->out, left_ms(c, before_ms));
+    resp_put_integer(c->out, left_before_ms);
 }
 
 /* ---- doing ---- */
@@ -221,7 +222,7 @@ static void do_touch(struct verb_call *c, const struct change *o)
     if (o->op == 't')
         answer(c, "HD");
     else
-        answer_value(c, bytes, expires_ms, o->stored.expires_ms);
+        answer_value(c, bytes, expires_ms, left_ms(c, o->stored.expires_ms));
 }
 
 /* As strtoull reads it, and memcached believes it. */
@@ -255,7 +256,7 @@ static void make_number(struct verb_call *c, const struct change *o)
     begin_value(c, o, 0);
     buf_slice(&c->v->scratch, o->first);
     if (put(c, o, o->first_end.expires_ms))
-        answer_value(c, o->first, o->first_end.expires_ms, 0);
+        answer_value(c, o->first, o->first_end.expires_ms, MEMCACHED_SCRIPT_NOT_THERE);
 }
 
 /* The number that becomes of one; its text is as long as the old one at least. */
@@ -271,7 +272,7 @@ static void put_number(struct verb_call *c, const struct change *o, uint64_t was
     for (size_t i = len; i < o->was.value.len; i++)
         buf_put(&c->v->scratch, " ", 1);
     if (put(c, o, expires_ms))
-        answer_value(c, slice_of(text, len), expires_ms, o->stored.expires_ms);
+        answer_value(c, slice_of(text, len), expires_ms, left_ms(c, o->stored.expires_ms));
 }
 
 static void do_number(struct verb_call *c, const struct change *o)

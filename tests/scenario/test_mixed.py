@@ -290,12 +290,12 @@ class MemcachedDice:
         b, size, cas = " b" if binary else "", len(value), self._one(("", "", " C{cas}", f" C{NO_CAS}"))
         end = self._one(("", " T0", " T1000", " T-1"))
         return self._one((
-            (f"mg {key}{b}{self._flags(['v', 'f', 'c', 's', 'k', 'Oab'])}", None), (f"mg {key}{b} v c", None),
+            (f"mg {key}{b}{self._flags(['v', 'f', 'c', 's', 'k', 'Oab', 'q'])}", None), (f"mg {key}{b} v c", None),
             (f"mg {key}{b}{self._flags(['v', 'T0', 't', 'k', 's'])}", None),
-            (f"ms {key} {size}{b}{cas}{end}{self._flags(['F5', 'c', 'k', 'Oab', self._one(('MS', 'ME', 'MR', 'MA', 'MP', 'Mset', 'Mx'))])}", value),
+            (f"ms {key} {size}{b}{cas}{end}{self._flags(['F5', 'c', 'k', 'Oab', 'q', self._one(('MS', 'ME', 'MR', 'MA', 'MP', 'Mset', 'Mx'))])}", value),
             (f"ms {key} {size}{b}{self._flags(['MS', 'F9', 'k', 'Ox'])}", value),
-            (f"md {key}{b}{cas}{self._flags(['k', 'Oab'])}", None), (f"md {key}{b} x", None), (f"mg {key}{b} x", None), (f"mg {key}{b} v v", None),
-            (f"ma {key}{b}{cas}{self._flags(['v', 'c', 'k', 'Oab', 'D1' if binary else self._one(('N0', 'N0 J13', 'N1000 J5')), *([] if binary else [f'D{number}']), self._one(('MD', 'MI', 'Mx')), 't'])}", None),
+            (f"md {key}{b}{cas}{self._flags(['k', 'Oab', 'q'])}", None), (f"md {key}{b} x", None), (f"mg {key}{b} x", None), (f"mg {key}{b} v v", None),
+            (f"ma {key}{b}{cas}{self._flags(['v', 'c', 'k', 'Oab', 'q', 'D1' if binary else self._one(('N0', 'N0 J13', 'N1000 J5')), *([] if binary else [f'D{number}']), self._one(('MD', 'MI', 'Mx')), 't'])}", None),
             (f"ma {key}{b} v MD D{number}", None), (f"ma {key}{b}{self._flags(['T0', 't', 'v'])}", None), ("mn", None)))
 
     def command(self):
@@ -327,12 +327,23 @@ class MemcachedTwin:
             head = head.replace(b" kwith blank\0", f" k{BASE64} b".encode())
         return head + end + rest
 
+    def _told(self, session, line, data):
+        """Quiet commands are followed by one that is not, whose reply stands for none."""
+        if " q" not in line or not line.startswith("m"):
+            session.send(data)
+            return session.reply()
+        session.send(data + b"mn\r\n")
+        reply = session.reply()
+        if reply != b"MN\r\n":
+            self.case.assertEqual(session.reply(), b"MN\r\n", line)
+        return reply
+
     def ask(self, line, value):
         key = line.split()[2 if line.startswith("gat") else 1] if " " in line else ""
         replies = []
         for session, told in zip(self.sessions, self.cas):
-            session.send(command(line.format(cas=told.get(key, NO_CAS)), value))
-            replies.append(self._without_cas(key, line, session.reply(), told))
+            reply = self._told(session, line, command(line.format(cas=told.get(key, NO_CAS)), value))
+            replies.append(self._without_cas(key, line, reply, told))
         left = [int(each[1]) if (each := re.match(rb"(?:HD|VA)[^\r]* t(\d+)", r)) else 0 for r in replies]
         if line.startswith("m") and abs(left[0] - left[1]) <= 2:
             replies = [re.sub(rb"^((?:HD|VA)[^\r]*) t\d+", rb"\1 t~", r) for r in replies]

@@ -166,7 +166,7 @@ static void numbers_are_memcacheds(void)
                             .first_unit = "EX",
                             .first_time = "9",
                             .first = "13" }),
-       "*4\r\n$2\r\nVA\r\n$2\r\n13\r\n:9000\r\n:-1\r\n");
+       "*4\r\n$2\r\nVA\r\n$2\r\n13\r\n:9000\r\n:-2\r\n");
     IS(run((struct change){ .op = "i", .mode = "D", .unit = "KEEP", .value = "9" }),
        "*4\r\n$2\r\nVA\r\n$1\r\n4\r\n:9000\r\n:9000\r\n");
     IS(ask("GETRANGE", "k", "16"), "-ERR wrong number of arguments for 'getrange' command\r\n");
