@@ -31,7 +31,9 @@ const struct option tables_class[] = {
       .text = "what a key lives at most: who asks for more gets this, for what expires early is "
               "what clients of a cache are prepared for, and an error is not" },
     { "max_value", OPTION_SIZE, AT(max_value_bytes), "unlimited", .min = 1, .max = GB(2),
-      .zero = "unlimited", .text = "larger values are refused" },
+      .zero = "unlimited",
+      .text = "larger values are refused; of APPEND, append and prepend what they add is measured, "
+              "and the whole where Redis clients ask memcached servers" },
     { "cache", OPTION_DURATION, AT(cache_ms), "off", .min = 1, .max = HOURS(1), .zero = "off",
       .text = "each worker keeps values that are often read (GET, and get of one key) and answers "
               "with them for so long; a write through Sheaf ends that at once, and so does the "

@@ -109,8 +109,8 @@ static struct slice limited_bytes(struct memcached_call *call, const struct key_
     return bytes;
 }
 
-/* The place of the flag q, 0: it is not there, and whether the key is in base64.  False: answered with
- * an error. */
+/* The place of the flag q, 0: it is not there, and whether the key is in base64.  False: answered
+ * with an error. */
 static bool read_flags(struct memcached_call *call, uint32_t *quiet, bool *is_base64)
 {
     const struct memcached_text_request *r = call->text;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proxy/memory/redis_class.h"
 #include "proxy/memory/redis_kinds.h"
 #include "proxy/memory/redis_merge.h"
 
@@ -49,6 +50,28 @@ static bool replace(struct redis_call *call, uint32_t shard, struct slice key, s
     return true;
 }
 
+/* What follows a COPY to another database: there its key is, and may have no end. */
+static void follow(struct redis_call *call, uint32_t shard, struct slice database)
+{
+    static const uint32_t COPIED[] = { 2 };
+    struct arena *arena = call->op->arena;
+    struct redis_ends ends = redis_class_ends(call, COPIED, 1);
+    struct slice there[] = { slice_text("SELECT"), database };
+    struct slice back[] = { slice_text("SELECT"), { 0 } };
+    char *number;
+
+    call->ends = ends;
+    if (ends.count == 0)
+        return;
+    number = arena_bytes(arena, 16);
+    back[1] = slice_of(number, (size_t)snprintf(number, 16, "%" PRIu32,
+                                                memory_site_endpoint(call->site, shard)->database +
+                                                    call->session->base.database));
+    call->ends.count += 2;
+    call->ends.bytes = redis_join(arena, redis_encode(arena, there, 2),
+                                  redis_join(arena, ends.bytes, redis_encode(arena, back, 2)));
+}
+
 /* Options as the server reads them, up to one that it does not know. */
 static bool replace_in_copy(struct redis_call *call, uint32_t shard, struct slice *words)
 {
@@ -59,6 +82,8 @@ static bool replace_in_copy(struct redis_call *call, uint32_t shard, struct slic
             break;
         if (!replace(call, shard, words[2], &words[++i]))
             return false;
+        if (call->leaves_no_end)
+            follow(call, shard, words[i]);
     }
     return true;
 }

@@ -368,6 +368,23 @@ class Lives(Case):
             self.assertEqual(session.ask("RESTORE", "m:r", ttl, dumped, "REPLACE"), "OK")
             self.lives(session, "m:r", 50 if ttl == "50000" else 1000)
 
+    def test_a_copy_in_another_database_gets_its_end_there(self):
+        for session in self.each():
+            for number, words in enumerate((("COPY", "{x}", "m:{x}", "DB", "3"), ("COPY", "{x}", "s:{x}", "DB", "3", "REPLACE"))):
+                session.ask("SELECT", "2")
+                session.ask("SET", "{x}", "v")
+                session.ask("SET", words[2], "here", "EX", "5")
+                if number == 0:
+                    self.assertEqual(session.ask(*words), 1)
+                else:
+                    self.assertEqual(session.ask_all(("MULTI",), words, ("EXEC",))[-1], [1])
+                self.assertEqual(session.ask("GET", words[2]), b"here")
+                self.lives(session, words[2], 5)
+                session.ask("SELECT", "3")
+                self.assertEqual(session.ask("GET", words[2]), b"v")
+                self.lives(session, words[2], 1000 if number == 0 else 100)
+                session.ask("SELECT", "0")
+
     def test_transactions_and_scripts_are_followed_as_a_whole(self):
         for session in self.each():
             self.assertEqual(session.ask_all(("MULTI",), ("INCR", "b:{t}n"), ("SET", "b:{t}o", "v", "EX", "5000"), ("GET", "b:{t}n"), ("EXEC",)),

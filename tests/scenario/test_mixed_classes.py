@@ -17,6 +17,7 @@ CLASSES = (
     ("class kept", {"in": ("over-memcached", "over-redis"), "prefix": "h:", "cache": "1h"}),
     ("class other-m", {"in": "over-memcached", "prefix": "o:", "pool": "caches"}),
     ("class other-r", {"in": "over-redis", "prefix": "o:", "pool": "stores"}),
+    ("class inside", {"in": "over-redis", "prefix": "i:", "pool": "ram"}),
 )
 
 
@@ -34,7 +35,9 @@ class Mixed(Case):
             if ports:
                 each[1]["listen"] = [f"{scheme}://127.0.0.1:{cls.ports[port]}" for scheme, port in zip(("redis", "memcached"), ports)]
             pools.append(each)
-        cls.sheaf = Sheaf(cls, *pools, *CLASSES)
+        ram = pool(["ram://16mb"], "ram")
+        del ram[1]["listen"]
+        cls.sheaf = Sheaf(cls, *pools, ram, *CLASSES)
 
     def redis_session(self, port):
         session = RespSession(("127.0.0.1", self.ports[port]))
@@ -179,6 +182,15 @@ class MemcachedOverRedis(Mixed):
         self.assertEqual(self.plain.ask("EXISTS", "o:1", "near"), 2)
         self.assertEqual(self.ask("flush_all"), b"OK\r\n")
         self.assertEqual(self.stores[2].ask("EXISTS", "o:1"), 0)
+
+    def test_keys_of_a_class_inside_the_process(self):
+        self.assertEqual(self.ask("set i:1 7 0 1", b"5"), b"STORED\r\n")
+        self.assertEqual(self.ask("set near 0 0 1", b"y"), b"STORED\r\n")
+        self.assertEqual(self.ask("incr i:1 6"), b"11\r\n")
+        self.assertEqual(self.ask("append i:1 0 0 1", b"!"), b"STORED\r\n")
+        self.assertEqual(self.ask("get near i:1"), b"VALUE near 0 1\r\ny\r\nVALUE i:1 7 3\r\n11!\r\nEND\r\n")
+        self.assertEqual([store.ask("EXISTS", "i:1") for store in self.stores], [0, 0, 0])
+        self.assertEqual(self.plain.ask("GET", "i:1")[16:], b"11!")
 
     def test_values_are_kept_until_somebody_changes_them_here(self):
         def everywhere(reply):
