@@ -59,7 +59,7 @@ static void print_whole(const struct pool_settings *pool, struct buf *out)
         print_class(memory_pool_of(pool)->classes[i], out);
 }
 
-static bool is_same_pool(const struct pool_settings *a, const struct pool_settings *b)
+bool diff_is_same_pool(const struct pool_settings *a, const struct pool_settings *b)
 {
     struct buf a_text = { 0 }, b_text = { 0 };
     bool same;
@@ -84,7 +84,7 @@ static void match_pools(struct diff *d, const struct snapshot *was, const struct
             continue;
         d->pool_was[i] = old->number;
         d->pool_is[old->number] = i;
-        d->pool_change[i] = is_same_pool(old, is->pools[i]) ? DIFF_SAME : DIFF_CHANGED;
+        d->pool_change[i] = diff_is_same_pool(old, is->pools[i]) ? DIFF_SAME : DIFF_CHANGED;
     }
 }
 

@@ -27,3 +27,5 @@ struct diff {
 void diff_init(struct diff *d, const struct snapshot *was, const struct snapshot *is,
                struct problems *problems);
 void diff_fini(struct diff *d);
+/* Does nothing of a pool differ, nor of the classes of its keys? */
+bool diff_is_same_pool(const struct pool_settings *a, const struct pool_settings *b);

@@ -37,7 +37,8 @@ const struct option tables_class[] = {
     { "cache", OPTION_DURATION, AT(cache_ms), "off", .min = 1, .max = HOURS(1), .zero = "off",
       .text = "each worker keeps values that are often read (GET, and get of one key) and answers "
               "with them for so long; a write through Sheaf ends that at once, and so does the "
-              "key's own end; what others write at the servers is seen when this time is over" },
+              "key's own end; what others write at the servers is seen when this time is over; a "
+              "reload keeps them if nothing about the pool, its classes and theirs changed" },
     { "cache_memory", OPTION_SIZE, AT(cache_bytes), "4mb", .min = KB(64), .max = GB(16),
       .text = "what each worker keeps of such values" },
     { 0 },

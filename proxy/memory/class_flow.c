@@ -2,6 +2,7 @@
  * them.  Which keys are asked for most is seen in samples, fewer where there is more to see. */
 #include <stdlib.h>
 
+#include "config/diff.h"
 #include "proxy/base/mem.h"
 #include "proxy/memory/memory_flow.h"
 #include "proxy/memory/value_cache.h"
@@ -50,6 +51,34 @@ void memory_classes_end(struct memory_side *side)
     side->class_rows = NULL;
 }
 
+/* Are keys of the same classes, and on the same shards, so that what is kept of them stays true? */
+static bool are_same(const struct memory_pool *was, const struct memory_pool *is)
+{
+    if (was == NULL || is->class_count == 0 || !diff_is_same_pool(&was->base, &is->base))
+        return false;
+    for (uint32_t i = 0; i < is->class_count; i++) /* as many, in the same order */
+        if (is->classes[i]->pool != NULL &&
+            !diff_is_same_pool(&was->classes[i]->pool->base, &is->classes[i]->pool->base))
+            return false;
+    return true;
+}
+
+/* Takes the old caches away, so that they do not end; NULL: they may. */
+static struct value_cache **take_caches(struct memory_side *side,
+                                        const struct memory_pool *settings)
+{
+    struct value_cache **caches;
+
+    if (side->classes == NULL || !are_same(side->settings, settings))
+        return NULL;
+    caches = mem_new(settings->class_count * sizeof(struct value_cache *));
+    for (uint32_t i = 0; i < settings->class_count; i++) {
+        caches[i] = side->classes[i].cache;
+        side->classes[i].cache = NULL;
+    }
+    return caches;
+}
+
 /* Do clients of another pool read from caches what is on this pool's shards, or its classes'? */
 static bool others_cache(const struct memory_side *side, const struct snapshot *s)
 {
@@ -76,6 +105,7 @@ static bool others_cache(const struct memory_side *side, const struct snapshot *
 void memory_classes_follow(struct memory_side *side, struct assembly *assembly,
                            const struct memory_pool *settings)
 {
+    struct value_cache **caches = take_caches(side, settings);
     uint32_t count = settings->class_count;
     struct memory_site *site = &side->site;
 
@@ -95,11 +125,14 @@ void memory_classes_follow(struct memory_side *side, struct assembly *assembly,
         side->classes[i].settings = c;
         if (c->pool != NULL && c->pool != settings)
             side->classes[i].home = home_of(side, assembly, c->pool);
-        if (c->cache_ms > 0)
+        if (caches != NULL)
+            side->classes[i].cache = caches[i];
+        else if (c->cache_ms > 0)
             side->classes[i].cache = value_cache_new(c->cache_bytes);
         side->class_rows[i] = class_row_of(settings->base.name, c->name, side->worker->index);
     }
     side->class_rows[count] = class_row_of(settings->base.name, "", side->worker->index);
+    free(caches);
     site->generation++;
     site->marks_all_writes = others_cache(side, assembly->snapshot);
 }

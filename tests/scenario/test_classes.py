@@ -484,7 +484,8 @@ class Caches(Case):
         cls.cache = MemcachedServer(cls)
         classes = [("class kept", {"prefix": "h:", "cache": "1h"}), ("class brief", {"prefix": "brief:", "cache": "30ms"}),
                    ("class little", {"prefix": "little:", "cache": "1h", "cache_memory": "64kb"})]
-        cls.sheaf = Sheaf(cls, pool([cls.redis]), cache_pool([cls.cache], "cache"), *classes)
+        cls.sections = [pool([cls.redis]), cache_pool([cls.cache], "cache"), *classes]
+        cls.sheaf = Sheaf(cls, *cls.sections)
 
     def setUp(self):
         self.sessions = [self.sheaf.connect() for _ in range(8)]         # of all workers, as good as surely
@@ -518,6 +519,18 @@ class Caches(Case):
         self.warm("other", b"old")
         self.redis.ask("SET", "other", "new")
         self.warm("other", b"new")
+
+    def test_a_reload_keeps_them_unless_something_about_their_pool_changed(self):
+        self.kept()
+        self.sheaf.reload(*self.sections, ("class other", {"in": "other", "prefix": "x", "cache": "1s"}), pool(["ram://16mb"], "other"))
+        self.warm("h:k", b"old")
+        self.sessions[0].ask("SET", "h:k", "new")                        # and marks what it writes as before
+        self.warm("h:k", b"new")
+        self.redis.ask("SET", "h:k", "behind")
+        self.warm("h:k", b"new")
+        self.sheaf.reload(*self.sections[:-1], ("class little", {**self.sections[-1][1], "cache_memory": "65kb"}))
+        wait_until(lambda: all(session.ask("GET", "h:k") == b"behind" for session in self.sessions))
+        self.sheaf.reload(*self.sections)
 
     def test_any_write_through_sheaf_is_seen_by_all_workers_at_once(self):
         script = "return redis.call('SET', KEYS[1], ARGV[1])"
