@@ -186,12 +186,47 @@ static uint64_t object_bytes(const struct blob_request *r, const struct blob_ans
     return answer->has_length ? answer->length : 0;
 }
 
+static struct slice field_of(const struct blob_answer *answer, const char *name)
+{
+    for (size_t i = 0; i < answer->field_count; i++)
+        if (slice_is_word(answer->fields[i].name, name))
+            return answer->fields[i].value;
+    return (struct slice){ 0 };
+}
+
+/* What is put whole is its first part; of others a part is told as a range. */
+static bool is_a_part(struct slice part, const struct blob_answer *answer)
+{
+    struct slice etag = field_of(answer, "etag");
+
+    return answer->status == 206 ||
+           (slice_is_text(part, "1") && etag.len > 0 && memchr(etag.at, '-', etag.len) == NULL);
+}
+
+/* Stores that do not know what is asked of an object pass over it, and give the object itself. */
+static bool is_the_object(const struct blob_request *r, const struct blob_answer *answer)
+{
+    struct slice part = s3_param_value(&r->op, "partNumber");
+    enum s3_op op = r->op.op;
+
+    if (answer->status != 200 && answer->status != 206)
+        return false;
+    if (op == S3_OP_GET_ATTRIBUTES || op == S3_OP_GET_TAGGING || op == S3_OP_GET_ACL)
+        return field_of(answer, "etag").len > 0 && field_of(answer, "accept-ranges").len > 0;
+    return (op == S3_OP_GET_OBJECT || op == S3_OP_HEAD_OBJECT) && part.len > 0 &&
+           !is_a_part(part, answer);
+}
+
 static void on_head(struct blob_call *c)
 {
     struct stream *stream = c->owner;
     struct blob_request *r = stream->request;
     struct buf out = { 0 };
 
+    if (is_the_object(r, &c->answer)) {
+        blob_refuse_with(r, S3_NOT_IMPLEMENTED);
+        return;
+    }
     r->object_bytes = object_bytes(r, &c->answer);
     blob_answer_begin(r, c->answer.status, &out);
     blob_answer_fields(&c->answer, &out);
