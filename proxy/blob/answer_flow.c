@@ -188,6 +188,21 @@ void blob_answer_tick(struct blob_request *r, uint64_t now_us)
     buf_fini(&declaration);
 }
 
+static bool is_ours(struct slice name);
+
+void blob_answer_keep(struct blob_request *r, const struct blob_answer *answer)
+{
+    r->kept = arena_new(&r->arena, (answer->field_count + 1U) * sizeof(struct blob_field));
+    r->kept_count = 0;
+    for (size_t i = 0; i < answer->field_count; i++) {
+        const struct blob_field *f = &answer->fields[i];
+
+        if (!is_ours(f->name) && slice_starts(f->name, slice_text("x-amz-")))
+            r->kept[r->kept_count++] = (struct blob_field){ arena_copy(&r->arena, f->name),
+                                                            arena_copy(&r->arena, f->value) };
+    }
+}
+
 void blob_answer_xml(struct blob_request *r, unsigned status, struct slice body)
 {
     struct buf out = { 0 };
@@ -203,6 +218,8 @@ void blob_answer_xml(struct blob_request *r, unsigned status, struct slice body)
     blob_answer_begin(r, status, &out);
     if (body.len > 0)
         http1_put_field_text(&out, "content-type", "application/xml");
+    for (size_t i = 0; i < r->kept_count; i++)
+        (void)!http1_put_field_named(&out, r->kept[i].name, r->kept[i].value);
     blob_answer_head(r, &out, body.len);
     blob_answer_put(r, body);
     if (r->session->request == r)

@@ -228,6 +228,8 @@ struct blob_request {
 
     /* The answer, see answer_flow.c. */
     uint16_t status;
+    struct blob_field *kept; /* of the store's answer, for ours; in the arena */
+    size_t kept_count;
     bool head_is_out, is_chunked, has_no_body;
     bool may_be_late, is_late;
     uint64_t late_us; /* when a blank is due */
@@ -294,6 +296,8 @@ void blob_answer_went(struct blob_request *r, size_t len);
 void blob_answer_end(struct blob_request *r);
 /* It can't be ended truly: the connection is closed, so that the client sees it.  Frees it. */
 void blob_answer_cut(struct blob_request *r);
+/* What a store's answer says in fields of Amazon's, for the XML that is ours to say. */
+void blob_answer_keep(struct blob_request *r, const struct blob_answer *answer);
 /* All of these at once; the body is XML; its deed is over. */
 void blob_answer_xml(struct blob_request *r, unsigned status, struct slice body);
 void blob_answer_nothing(struct blob_request *r, unsigned status);

@@ -15,15 +15,15 @@
 struct copy_deed {
     struct blob_request *request;
     struct blob_shard *from, *to;
-    struct upload_token token; /* of parts */
-    struct blob_fan *fan;      /* within one shard; of its tags, otherwise */
-    struct blob_call get, put; /* from one to another */
-    struct slice etag;         /* in the arena */
+    struct upload_token token;         /* of parts */
+    struct blob_fan *fan;              /* within one shard; of its tags, otherwise */
+    struct blob_call get, put;         /* from one to another */
+    struct slice etag, source_version; /* in the arena */
     struct blob_gathered refusal;
     uint64_t length;
     struct buf early;              /* of the source, before the destination wants it */
     struct blob_field *put_fields; /* in the arena, with room for the tags */
-    bool get_failed, put_wants;
+    bool get_failed, put_wants, source_has_tags;
 };
 
 /* ---- what is asked ---- */
@@ -179,17 +179,19 @@ static void start_put(struct copy_deed *deed)
 
 /* ---- from one to another: its tags ---- */
 
-/* They are told in a document of their own; that of the source says only how many there are. */
-static bool has_tags(const struct copy_deed *deed)
+static bool tells_of_tags(const struct blob_answer *source)
 {
-    const struct blob_answer *source = &deed->get.answer;
-
-    if (deed->request->op.op != S3_OP_COPY_OBJECT || replaces_tags(deed->request))
-        return false;
     for (size_t i = 0; i < source->field_count; i++)
         if (slice_is_word(source->fields[i].name, "x-amz-tagging-count"))
             return !slice_is_text(source->fields[i].value, "0");
     return false;
+}
+
+/* They are told in a document of their own; that of the source says only how many there are. */
+static bool has_tags(const struct copy_deed *deed)
+{
+    return deed->request->op.op == S3_OP_COPY_OBJECT && !replaces_tags(deed->request) &&
+           tells_of_tags(&deed->get.answer);
 }
 
 static enum err read_tags(struct blob_request *r, struct slice document, struct slice *tags)
@@ -295,6 +297,9 @@ static void on_get_head(struct blob_call *c)
         return;
     }
     deed->length = c->answer.length;
+    for (size_t i = 0; i < c->answer.field_count; i++)
+        if (slice_is_word(c->answer.fields[i].name, "x-amz-version-id"))
+            deed->source_version = arena_copy(&deed->request->arena, c->answer.fields[i].value);
     if (deed->length > PUT_MOST && deed->to->settings->store.folder == NULL) {
         struct s3_fault fault = { 0 };
 
@@ -372,10 +377,22 @@ static void on_put_room(struct blob_call *c)
         blob_call_hold(&deed->get, false);
 }
 
+/* Which version of the source it is, beside that of the copy. */
+static void keep_versions(struct copy_deed *deed)
+{
+    struct blob_request *r = deed->request;
+
+    blob_answer_keep(r, &deed->put.answer);
+    if (deed->source_version.len > 0)
+        r->kept[r->kept_count++] =
+            (struct blob_field){ slice_text("x-amz-copy-source-version-id"), deed->source_version };
+}
+
 static void on_put_head(struct blob_call *c)
 {
     struct copy_deed *deed = c->owner;
 
+    keep_versions(deed);
     for (size_t i = 0; i < c->answer.field_count; i++)
         if (slice_is_word(c->answer.fields[i].name, "etag"))
             deed->etag = arena_copy(&deed->request->arena, c->answer.fields[i].value);
@@ -432,21 +449,66 @@ static const struct blob_events PUT_EVENTS = {
     .ended = on_put_ended,
 };
 
+/* ---- within one shard, with tags ---- */
+
+static void stream(struct copy_deed *deed)
+{
+    deed->get.owner = deed;
+    fill_get(deed);
+    blob_call_start(&deed->get, deed->from, &GET_EVENTS);
+}
+
+static void on_look_head(struct blob_call *c)
+{
+    struct copy_deed *deed = c->owner;
+
+    deed->source_has_tags = c->answer.status == 200 && tells_of_tags(&c->answer);
+}
+
+static void on_look_ended(struct blob_call *c, enum err err, const char *why)
+{
+    struct copy_deed *deed = c->owner;
+    struct s3_fault fault = { 0 };
+
+    if (err != ERR_NONE) {
+        blob_fault_of_call(c, deed->from, err, why, &fault);
+        blob_refuse(deed->request, &fault);
+    } else if (deed->source_has_tags) {
+        stream(deed);
+    } else {
+        copy_within(deed); /* if there is no source, it says so */
+    }
+}
+
+static const struct blob_events LOOK_EVENTS = { .head = on_look_head, .ended = on_look_ended };
+
+/* Has the source tags that the copy is to have, and other fields of its own?  Ceph's gateway then
+ * forgets the tags. */
+static void look(struct copy_deed *deed)
+{
+    deed->get.owner = deed;
+    fill_get(deed);
+    deed->get.ask.op = S3_OP_HEAD_OBJECT;
+    deed->get.ask.field_count = 0;
+    blob_call_start(&deed->get, deed->from, &LOOK_EVENTS);
+}
+
 /* ---- the deed ---- */
 
 /* Ceph's gateway decodes the sources of parts once more than it should, and of some it dies.  Its
- * copies do not heed conditions that its puts do, nor do others'. */
+ * copies do not heed conditions that its puts do, nor do others', nor give them tags. */
 static bool is_streamed(const struct copy_deed *deed)
 {
     const struct blob_request *r = deed->request;
 
     if (deed->from != deed->to)
         return true;
-    if (r->op.op == S3_OP_COPY_OBJECT && blob_has_condition(r) &&
-        deed->to->settings->store.folder == NULL &&
-        deed->to->settings->store.conditions < BLOB_CONDITIONS_WRITES)
-        return true;
-    return r->op.op == S3_OP_COPY_PART && deed->to->back == &blob_back_s3 &&
+    if (deed->to->back != &blob_back_s3)
+        return false;
+    if (r->op.op == S3_OP_COPY_OBJECT)
+        return replaces_tags(r) || (blob_has_condition(r) &&
+                                    deed->to->settings->store.conditions < BLOB_CONDITIONS_WRITES);
+    return r->op.op == S3_OP_COPY_PART &&
            memchr(r->op.source.key.at, '%', r->op.source.key.len) != NULL;
 }
 
@@ -463,13 +525,12 @@ static void begin(struct blob_request *r)
         return;
     }
     blob_answer_expect_late(r);
-    if (!is_streamed(deed)) {
+    if (is_streamed(deed))
+        stream(deed);
+    else if (r->op.op == S3_OP_COPY_OBJECT && replaces(r) && deed->to->back == &blob_back_s3)
+        look(deed);
+    else
         copy_within(deed);
-        return;
-    }
-    deed->get.owner = deed;
-    fill_get(deed);
-    blob_call_start(&deed->get, deed->from, &GET_EVENTS);
 }
 
 static void abandon(struct blob_request *r)

@@ -13,6 +13,17 @@ static void weigh(struct blob_fan *fan)
     blob_request_weigh(fan->request);
 }
 
+/* Of one answer about an object: its version and the like are told, too. */
+static void on_head(struct blob_call *c)
+{
+    struct blob_fan_part *part = c->owner;
+    struct blob_request *r = part->fan->request;
+
+    if (part->fan->count == 1 && c->ask.op == r->op.op &&
+        s3_op_traits(r->op.op)->where == S3_WHERE_OBJECT)
+        blob_answer_keep(r, &c->answer);
+}
+
 static void on_body(struct blob_call *c, struct slice bytes)
 {
     struct blob_fan_part *part = c->owner;
@@ -39,7 +50,7 @@ static void on_ended(struct blob_call *c, enum err err, const char *why)
         fan->done(fan);
 }
 
-static const struct blob_events EVENTS = { .body = on_body, .ended = on_ended };
+static const struct blob_events EVENTS = { .head = on_head, .body = on_body, .ended = on_ended };
 
 struct blob_fan *blob_fan_new(struct blob_request *r, uint32_t count,
                               void (*done)(struct blob_fan *fan))

@@ -38,6 +38,32 @@ class TwoTenants(BlobStory, Case):
                     "Parts": [{"PartNumber": 1, "ETag": part["CopyPartResult"]["ETag"]}]})
                 self.assertEqual(self.get(where["Key"]), b"x" * 100)
 
+    def test_what_it_does_not_know_it_is_not_believed(self):
+        """It gives the object itself when it is asked for its attributes, or for a part."""
+        self.put("a", b"<GetObjectAttributesResponse/>")
+        self.fails("NotImplemented", self.get, "a", PartNumber=2)
+        self.fails("NotImplemented", self.s3.get_object_attributes, Bucket=self.bucket, Key="a", ObjectAttributes=["ETag"])
+
+    def test_acls(self):
+        for key in ("a", "b", "c"):
+            self.put(key, b"x", ACL="public-read")
+            grants = self.s3.get_object_acl(Bucket=self.bucket, Key=key)["Grants"]
+            self.assertIn("READ", [each["Permission"] for each in grants])
+            self.s3.put_object_acl(Bucket=self.bucket, Key=key, ACL="private")
+            grants = self.s3.get_object_acl(Bucket=self.bucket, Key=key)["Grants"]
+            self.assertEqual([each["Permission"] for each in grants], ["FULL_CONTROL"])
+        self.s3.put_bucket_acl(Bucket=self.bucket, ACL="public-read")
+        self.assertEqual(len(self.s3.get_bucket_acl(Bucket=self.bucket)["Grants"]), 2)
+
+    def test_copies_have_their_sources_tags(self):
+        self.put("source", b"x", Tagging="a=1&b=%C3%A4%20%2B")
+        for n in range(4):
+            where = {"Bucket": self.bucket, "Key": f"copy{n}"}
+            for more, tags in (({}, {"a": "1", "b": "ä +"}), ({"TaggingDirective": "REPLACE", "Tagging": "c=3"}, {"c": "3"})):
+                self.s3.copy_object(**where, CopySource={"Bucket": self.bucket, "Key": "source"}, **more)
+                kept = self.s3.get_object_tagging(**where)["TagSet"]
+                self.assertEqual({each["Key"]: each["Value"] for each in kept}, tags, (n, more))
+
     def test_versions(self):
         self.s3.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"})
         for key in ("a", "b", "c"):
@@ -46,6 +72,12 @@ class TwoTenants(BlobStory, Case):
             self.s3.delete_object(Bucket=self.bucket, Key=key)
             self.fails("NoSuchKey", self.get, key)
             self.assertEqual(self.get(key, VersionId=ids[2]), b"2")
+            upload = self.s3.create_multipart_upload(Bucket=self.bucket, Key=key + " parts")["UploadId"]
+            part = self.s3.upload_part(Bucket=self.bucket, Key=key + " parts", UploadId=upload, PartNumber=1, Body=b"x")["ETag"]
+            done = self.s3.complete_multipart_upload(Bucket=self.bucket, Key=key + " parts", UploadId=upload,
+                                                     MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part}]})["VersionId"]
+            self.assertEqual(self.get(key + " parts", VersionId=done), b"x")
+            self.s3.delete_object(Bucket=self.bucket, Key=key + " parts", VersionId=done)
         listed = self.s3.list_object_versions(Bucket=self.bucket)
         self.assertEqual([each["Key"] for each in listed["Versions"]], ["a"] * 3 + ["b"] * 3 + ["c"] * 3)
         self.assertEqual([each["Key"] for each in listed["DeleteMarkers"]], ["a", "b", "c"])

@@ -459,6 +459,48 @@ class Stores(Case):
             self.assertEqual(store.asked[-1][2]["x-amz-copy-source"].replace("?versionId=v", ""), "/traps/a%2525b")
             self.assertEqual(store.asked[-1][3], b"")
 
+    def test_a_store_that_does_not_know_what_is_asked_of_an_object_is_not_believed(self):
+        kept = {"etag": '"e"', "accept-ranges": "bytes", "content-type": "application/xml"}
+        self.over(lambda *_: (200, kept, b"<Tagging><TagSet/></Tagging>"))
+        for part in ("attributes", "tagging", "acl"):
+            status, _, text = Raw(self.sheaf.target("mail")).ask("GET", f"/traps/a?{part}", {"x-amz-object-attributes": "ETag"})
+            self.assertEqual((status, b"<Code>NotImplemented" in text), (501, True), part)
+        raw = Raw(self.sheaf.target("mail"))
+        for part, etag, status in ((1, '"e"', 200), (2, '"e"', 501), (1, '"e-2"', 501), (2, '"e-2"', 501)):
+            kept["etag"] = etag
+            for method in ("GET", "HEAD"):
+                self.assertEqual(raw.ask(method, f"/traps/a?partNumber={part}")[0], status, (part, etag))
+
+    def test_versions_that_a_store_tells_are_told(self):
+        store = self.over(lambda method, path, *_: (200, {**XML, "x-amz-version-id": "v7", "x-amz-request-id": "theirs"}, (
+            b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>" if path.endswith("?uploads") else
+            DONE if method == "POST" else b"<CopyObjectResult><ETag>e</ETag></CopyObjectResult>")))
+        upload = self.s3.create_multipart_upload(Bucket="traps", Key="k")["UploadId"]
+        for told in (self.s3.complete_multipart_upload(Bucket="traps", Key="k", UploadId=upload, MultipartUpload={
+                "Parts": [{"PartNumber": 1, "ETag": "e"}]}), self.s3.copy_object(Bucket="traps", Key="k", CopySource="traps/a")):
+            self.assertEqual(told["VersionId"], "v7")
+            self.assertNotEqual(told["ResponseMetadata"]["RequestId"], "theirs")
+        self.assertEqual(len(store.asked), 3)
+
+    def test_copies_with_tags_and_other_fields_of_their_own_are_not_left_to_the_store(self):
+        """Ceph's gateway loses the one for the other."""
+        tags = {"count": "1"}
+
+        def serve(method, path, fields, _):
+            if method == "PUT":
+                return 200, {**XML, "etag": "e"}, b"<CopyObjectResult><ETag>e</ETag></CopyObjectResult>"
+            return 200, {"x-amz-tagging-count": tags["count"], "etag": "e"}, (
+                b"<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>" if "tagging" in path else b"body")
+        store = self.over(serve)
+        for count, more, by_store, said in (
+                ("1", {}, True, None), ("0", {"MetadataDirective": "REPLACE"}, True, None), ("1", {"MetadataDirective": "REPLACE"}, False, "a=1"),
+                ("1", {"TaggingDirective": "REPLACE", "Tagging": "b=2"}, False, "b=2")):
+            tags["count"] = count
+            self.s3.copy_object(Bucket="traps", Key="k", CopySource="traps/a", **more)
+            method, _, fields, body = store.asked[-1]
+            self.assertEqual((method, "x-amz-copy-source" in fields, body), ("PUT", by_store, b"" if by_store else b"body"), more)
+            self.assertEqual(fields.get("x-amz-tagging"), said)
+
     def test_lists_ask_for_encoded_names_whatever_the_client_wants(self):
         page = (b"<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>a%01%26+b%2Bc</Key><Size>1</Size>"
                 b'<ETag>&quot;e&quot;</ETag></Contents></ListBucketResult>')
