@@ -8,6 +8,7 @@
 #include "proxy/wire/http1_write.h"
 #include "proxy/wire/s3_reply_xml.h"
 #include "proxy/wire/s3_write.h"
+#include "shard/list_token.h"
 
 enum bucket_step {
     BUCKET_ASKS,   /* what the client asked */
@@ -16,12 +17,17 @@ enum bucket_step {
     BUCKET_DELETES,
 };
 
-enum { BUCKET_PAGES = 100 }; /* of a list of buckets: a thousand each */
+enum {
+    BUCKET_PAGES = 100,  /* of a list of buckets that a store tells: a thousand each */
+    BUCKET_MOST = 10000, /* of a page that a client may ask for */
+};
 
 struct bucket_names {
     struct blob_request *request;
     struct slice strip;     /* what a shard's own names for them begin with */
     struct slice prefix;    /* that the client wants them to have */
+    struct slice after;     /* .. and behind which; empty: from the beginning */
+    uint64_t most;          /* .. and how many at a time */
     struct s3_entry **list; /* in the arena */
     size_t count, room;
     unsigned pages; /* asked for so far */
@@ -75,6 +81,14 @@ static bool is_allowed(const struct blob_request *r, struct slice name)
     return r->key == NULL || blob_may_bucket(r->key, name);
 }
 
+static int order_of(struct slice one, struct slice other)
+{
+    size_t len = one.len < other.len ? one.len : other.len;
+    int order = len == 0 ? 0 : memcmp(one.at, other.at, len);
+
+    return order != 0 ? order : (one.len > other.len) - (one.len < other.len);
+}
+
 static enum err take_bucket(void *owner, const struct s3_entry *entry)
 {
     struct bucket_names *names = owner;
@@ -88,7 +102,7 @@ static enum err take_bucket(void *owner, const struct s3_entry *entry)
         return ERR_NONE;
     one.name = slice_from(one.name, names->strip.len);
     if (!s3_bucket_is_legal(one.name) || !is_allowed(names->request, one.name) ||
-        !slice_starts(one.name, names->prefix))
+        !slice_starts(one.name, names->prefix) || order_of(one.name, names->after) <= 0)
         return ERR_NONE;
     if (names->count == names->room) {
         size_t room = names->room == 0 ? 64 : names->room * 2;
@@ -108,31 +122,64 @@ static int by_name(const void *a, const void *b)
 {
     const struct s3_entry *one = *(struct s3_entry *const *)a,
                           *other = *(struct s3_entry *const *)b;
-    size_t len = one->name.len < other->name.len ? one->name.len : other->name.len;
-    int order = memcmp(one->name.at, other->name.at, len);
 
-    return order != 0 ? order
-                      : (one->name.len > other->name.len) - (one->name.len < other->name.len);
+    return order_of(one->name, other->name);
 }
 
 /* All shards have a bucket; it is told once. */
-static void tell_buckets(struct blob_request *r, struct bucket_names *names)
+static void keep_each_once(struct bucket_names *names)
 {
-    struct s3_list_head head = { .owner_id = slice_text("sheaf"),
-                                 .owner_name = slice_text("sheaf") };
-    struct s3_list_writer list;
-    struct buf out = { 0 };
+    size_t count = 0;
 
     if (names->count > 0)
         qsort(names->list, names->count, sizeof(struct s3_entry *), by_name);
-    s3_list_open(&list, S3_LIST_BUCKETS, false);
     for (size_t i = 0; i < names->count; i++)
-        if (i == 0 || !slice_is(names->list[i - 1]->name, names->list[i]->name))
-            s3_list_put(&list, names->list[i]);
+        if (count == 0 || !slice_is(names->list[count - 1]->name, names->list[i]->name))
+            names->list[count++] = names->list[i];
+    names->count = count;
+}
+
+static void tell_buckets(struct blob_request *r, struct bucket_names *names)
+{
+    struct s3_list_head head = { .owner_id = slice_text("sheaf"),
+                                 .owner_name = slice_text("sheaf"),
+                                 .prefix = names->prefix };
+    struct buf out = { 0 }, token = { 0 };
+    struct s3_list_writer list;
+    size_t count;
+
+    keep_each_once(names);
+    count = names->count < names->most ? names->count : (size_t)names->most;
+    s3_list_open(&list, S3_LIST_BUCKETS, false);
+    for (size_t i = 0; i < count; i++)
+        s3_list_put(&list, names->list[i]);
+    if (count < names->count)
+        list_token_write(&(struct list_token){ .name = names->list[count - 1]->name },
+                         blob_token_seed(r), &token);
+    head.next_token = buf_all(&token);
     s3_list_close(&list, &head, &out);
     s3_list_fini(&list);
     blob_answer_xml(r, 200, buf_all(&out));
+    buf_fini(&token);
     buf_fini(&out);
+}
+
+/* False: what the client says of pages is no good. */
+static bool read_paging(struct blob_request *r, struct bucket_names *names)
+{
+    struct slice most = s3_param_value(&r->op, "max-buckets"),
+                 text = s3_param_value(&r->op, "continuation-token");
+    struct list_token token = { 0 };
+
+    names->prefix = s3_param_value(&r->op, "prefix");
+    names->most = UINT64_MAX;
+    if (most.len > 0 &&
+        (!slice_to_u64(most, &names->most) || names->most < 1 || names->most > BUCKET_MOST))
+        return false;
+    if (text.len > 0 && list_token_read(text, blob_token_seed(r), &r->arena, &token) != ERR_NONE)
+        return false;
+    names->after = token.name;
+    return true;
 }
 
 static struct slice prefix_in(struct arena *arena, const struct blob_shard *shard)
@@ -376,7 +423,10 @@ static void begin(struct blob_request *r)
 
     r->state = deed;
     deed->names.request = r;
-    deed->names.prefix = s3_param_value(&r->op, "prefix");
+    if (r->op.op == S3_OP_LIST_BUCKETS && !read_paging(r, &deed->names)) {
+        blob_refuse_with(r, S3_INVALID_ARGUMENT);
+        return;
+    }
     deed->fan = blob_fan_new(r, how_many(r), done);
     if (r->op.op == S3_OP_DELETE_BUCKET) {
         deed->step = BUCKET_LOOKS;
@@ -395,7 +445,8 @@ static void abandon(struct blob_request *r)
 {
     struct bucket_deed *deed = r->state;
 
-    blob_fan_free(deed->fan);
+    if (deed->fan != NULL)
+        blob_fan_free(deed->fan);
 }
 
 const struct blob_deed blob_deed_bucket = { .begin = begin, .abandon = abandon };

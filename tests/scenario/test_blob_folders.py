@@ -124,9 +124,18 @@ class BucketsInOne(Case):
         for name in names:
             inner.put_object(Bucket="store", Key=f"deep/{name}/k", Body=b"")
         host, port = store.target("mail")
-        outer = s3_client(Sheaf(self, blob_pool([f"s3://{ID}:{SECRET}@{host}:{port}/store/deep?region=us-east-1",
-                                                 folder_url(self)])).target("mail"))
-        self.assertEqual([each["Name"] for each in outer.list_buckets()["Buckets"]], names)
+        sheaf = Sheaf(self, blob_pool([f"s3://{ID}:{SECRET}@{host}:{port}/store/deep?region=us-east-1", folder_url(self)]))
+        self.assertEqual([each["Name"] for each in s3_client(sheaf.target("mail")).list_buckets()["Buckets"]], names)
+        raw, listed, token = Raw(sheaf.target("mail")), [], ""
+        while token is not None:  # and by pages that a client asks for
+            status, _, text = raw.ask("GET", "/?max-buckets=400&prefix=bucket-0" + (f"&continuation-token={token}" if token else ""))
+            page = re.findall(r"<Name>(.*?)</Name>", text.decode())
+            token = (re.findall(r"<ContinuationToken>(.*?)<", text.decode()) + [None])[0]
+            self.assertEqual((status, len(page) == 400), (200, token is not None))
+            listed += page
+        self.assertEqual(listed, [name for name in names if name.startswith("bucket-0")])
+        for query in ("max-buckets=0", "max-buckets=10001", "max-buckets=x", "continuation-token=bucket-0001"):
+            self.assertEqual(raw.ask("GET", f"/?{query}")[0], 400, query)
 
 
 class Sweeps(Case):
