@@ -31,6 +31,7 @@ struct upload_deed {
     struct upload_token token;
     struct slice etag; /* of what is completed, as far as that can be known; in the arena */
     bool was_completed;
+    struct blob_ask complete; /* that is asked once it is known that all of it will be heeded */
 };
 
 /* ---- names ---- */
@@ -320,6 +321,16 @@ static void done(struct blob_fan *fan)
     }
 }
 
+static void ask_store(struct blob_request *r, const struct blob_ask *ask)
+{
+    struct upload_deed *deed = r->state;
+
+    deed->fan = blob_fan_new(r, 1, done);
+    deed->fan->parts[0].shard = deed->shard;
+    deed->fan->parts[0].call.ask = *ask;
+    blob_fan_start(deed->fan);
+}
+
 /* ---- parts ---- */
 
 static void on_room(struct blob_call *c)
@@ -379,6 +390,77 @@ static void begin_part(struct blob_request *r, struct upload_deed *deed)
     blob_call_start(&deed->call, deed->shard, &PART_EVENTS);
 }
 
+/* ---- what is declared of the whole ---- */
+
+/* Of the object that the parts make, not of the list of them: only who has the parts can verify
+ * it. */
+static bool declares_whole(const struct blob_request *r)
+{
+    static const enum http1_name NAMES[] = {
+        HTTP1_NAME_X_AMZ_CHECKSUM_CRC32,     HTTP1_NAME_X_AMZ_CHECKSUM_CRC32C,
+        HTTP1_NAME_X_AMZ_CHECKSUM_CRC64NVME, HTTP1_NAME_X_AMZ_CHECKSUM_SHA1,
+        HTTP1_NAME_X_AMZ_CHECKSUM_SHA256,    HTTP1_NAME_X_AMZ_MP_OBJECT_SIZE,
+    };
+
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++)
+        if (http1_has(&r->http.head, NAMES[i]))
+            return true;
+    return false;
+}
+
+static enum err take_sum(void *owner, const struct s3_entry *entry)
+{
+    bool *knows = owner;
+
+    *knows |= entry->checksum.kind != S3_CHECKSUM_NONE;
+    return ERR_NONE;
+}
+
+/* A store that keeps checksums of parts verifies that of the whole; others would pass over it. */
+static bool keeps_sums(struct blob_fan_part *part)
+{
+    struct s3_reply_xml reply;
+    bool keeps = false;
+
+    if (blob_fan_read(part, &reply, take_sum, &keeps) != ERR_NONE)
+        keeps = false;
+    s3_reply_xml_fini(&reply);
+    return keeps;
+}
+
+static void parts_came(struct blob_fan *fan)
+{
+    struct blob_request *r = fan->request;
+    struct upload_deed *deed = r->state;
+    bool asks = is_gone(&fan->parts[0]); /* it may have been completed before */
+
+    if (!asks && blob_fan_refuses(fan))
+        return;
+    asks |= keeps_sums(&fan->parts[0]);
+    blob_fan_free(fan);
+    deed->fan = NULL;
+    if (asks)
+        ask_store(r, &deed->complete);
+    else
+        blob_refuse_with(r, S3_NOT_IMPLEMENTED);
+}
+
+static void look_at_parts(struct blob_request *r, struct upload_deed *deed)
+{
+    struct blob_param *params = arena_new(&r->arena, 2 * sizeof(*params));
+
+    params[0] = (struct blob_param){ slice_text("uploadId"), deed->token.id, true };
+    params[1] = (struct blob_param){ slice_text("max-parts"), slice_text("1"), true };
+    deed->fan = blob_fan_new(r, 1, parts_came);
+    deed->fan->parts[0].shard = deed->shard;
+    deed->fan->parts[0].call.ask = (struct blob_ask){ .op = S3_OP_LIST_PARTS,
+                                                      .bucket = r->op.bucket,
+                                                      .key = r->op.key,
+                                                      .params = params,
+                                                      .param_count = 2 };
+    blob_fan_start(deed->fan);
+}
+
 /* ---- the deed ---- */
 
 /* The list of parts is looked at before a store sees it, and said anew. */
@@ -433,10 +515,11 @@ static void begin(struct blob_request *r)
         return;
     if (r->op.op == S3_OP_COMPLETE_UPLOAD)
         blob_answer_expect_late(r);
-    deed->fan = blob_fan_new(r, 1, done);
-    deed->fan->parts[0].shard = deed->shard;
-    deed->fan->parts[0].call.ask = ask;
-    blob_fan_start(deed->fan);
+    deed->complete = ask;
+    if (r->op.op == S3_OP_COMPLETE_UPLOAD && declares_whole(r))
+        look_at_parts(r, deed);
+    else
+        ask_store(r, &ask);
 }
 
 static void body(struct blob_request *r, struct slice piece)

@@ -378,6 +378,19 @@ class Asked(Mixed):
                              [{"Key": "\u00e4", "Value": "1"}, {"Key": "b", "Value": "+"}])
             self.s3.delete_object(Bucket="traps", Key=key)
 
+    def test_a_checksum_of_an_object_of_parts_is_not_passed_over(self):
+        for key in self.keys:
+            upload = self.s3.create_multipart_upload(Bucket="traps", Key=key)["UploadId"]
+            part = self.s3.upload_part(Bucket="traps", Key=key, UploadId=upload, PartNumber=1, Body=b"part")["ETag"]
+            body = f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{part}</ETag></Part></CompleteMultipartUpload>".encode()
+            for field in (("x-amz-checksum-crc32", "AAAAAA=="), ("x-amz-mp-object-size", "5")):
+                self.told(self.ask(self.signed("POST", f"/traps/{key}?uploadId={upload}", [field]), body), 501, "NotImplemented")
+                self.missing(key)
+            for fields in ((), [("x-amz-mp-object-size", "4")]):  # once it is done it is said again
+                self.told(self.ask(self.signed("POST", f"/traps/{key}?uploadId={upload}", fields), body), 200)
+            self.holds(key, b"part")
+            self.s3.delete_object(Bucket="traps", Key=key)
+
     def test_a_copy_is_told_how_in_words_that_are_known(self):
         for key in self.keys:
             self.s3.put_object(Bucket="traps", Key=key, Body=b"kept", Metadata={"a": "1"})
@@ -470,6 +483,26 @@ class Stores(Case):
             kept["etag"] = etag
             for method in ("GET", "HEAD"):
                 self.assertEqual(raw.ask(method, f"/traps/a?partNumber={part}")[0], status, (part, etag))
+
+    def test_a_store_that_keeps_checksums_of_parts_is_told_that_of_the_whole(self):
+        kept = {"sum": b"<ChecksumCRC32>AAAAAA==</ChecksumCRC32>"}
+
+        def serve(method, path, *_):
+            if path.endswith("?uploads"):
+                return 200, XML, b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+            return 200, XML, DONE if method == "POST" else (
+                b"<ListPartsResult><Part><PartNumber>1</PartNumber><ETag>e</ETag><Size>4</Size>%s</Part></ListPartsResult>" % kept["sum"])
+        store = self.over(serve)
+        upload = self.s3.create_multipart_upload(Bucket="traps", Key="k")["UploadId"]
+        body = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>e</ETag></Part></CompleteMultipartUpload>"
+        raw = Raw(self.sheaf.target("mail"))
+        said = {"x-amz-checksum-crc32": "AQAAAA=="}
+        self.assertEqual(raw.ask("POST", f"/traps/k?uploadId={upload}", said, body)[0], 200)
+        self.assertEqual(store.asked[-1][2]["x-amz-checksum-crc32"], "AQAAAA==")
+        self.assertEqual(store.asked[-2][1], "/traps/k?uploadId=u&max-parts=1")
+        kept["sum"] = b""
+        self.assertEqual(raw.ask("POST", f"/traps/k?uploadId={upload}", said, body)[0], 501)
+        self.assertEqual(store.asked[-1][0], "GET")
 
     def test_versions_that_a_store_tells_are_told(self):
         store = self.over(lambda method, path, *_: (200, {**XML, "x-amz-version-id": "v7", "x-amz-request-id": "theirs"}, (
