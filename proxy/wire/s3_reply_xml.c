@@ -12,23 +12,41 @@ enum {
     ENTRY_BYTES = 16 * 1024,        /* a percent-encoded key, and all the rest */
 };
 
-enum how { AS_TEXT, AS_NAME, AS_ETAG, AS_TIME, AS_NUMBER, AS_PART, AS_BOOL, AS_MANY, AS_URL };
-
-struct s3_reply_row {
-    const char *path;
-    size_t path_len;
-    enum how how;
-    bool in_entry;
-    size_t place; /* of the field in the entry or the reply */
+enum how {
+    AS_NOTHING,
+    AS_TEXT,
+    AS_NAME,
+    AS_ETAG,
+    AS_TIME,
+    AS_NUMBER,
+    AS_PART,
+    AS_BOOL,
+    AS_MANY,
+    AS_URL,
 };
 
-#define ENTRY(path, how, field)                                                                    \
+struct s3_reply_row {
+    struct slice path;
+    enum how how;
+    bool in_entry;
+    size_t place;  /* of the field in the entry or the reply */
+    bool is_entry; /* the element is one, of this kind */
+    enum s3_entry_kind kind;
+};
+
+#define PATH(text)                                                                                 \
     {                                                                                              \
-        path, sizeof(path) - 1, how, true, offsetof(struct s3_entry, field)                        \
+        (const uint8_t *)(text), sizeof(text) - 1                                                  \
     }
-#define REPLY(path, how, field)                                                                    \
+#define ROW(text, as, in, at)                                                                      \
     {                                                                                              \
-        path, sizeof(path) - 1, how, false, offsetof(struct s3_reply_xml, field)                   \
+        .path = PATH(text), .how = (as), .in_entry = (in), .place = (at)                           \
+    }
+#define ENTRY(path, how, field) ROW(path, how, true, offsetof(struct s3_entry, field))
+#define REPLY(path, how, field) ROW(path, how, false, offsetof(struct s3_reply_xml, field))
+#define BEGINS(text, of)                                                                           \
+    {                                                                                              \
+        .path = PATH(text), .is_entry = true, .kind = (of)                                         \
     }
 #define OWNER(of)                                                                                  \
     ENTRY(of "/Owner/ID", AS_TEXT, owner_id), ENTRY(of "/Owner/DisplayName", AS_TEXT, owner_name)
@@ -38,9 +56,15 @@ struct s3_reply_row {
         ENTRY(of "/StorageClass", AS_TEXT, storage_class),                                         \
         ENTRY(of "/ChecksumAlgorithm", AS_MANY, algorithms),                                       \
         ENTRY(of "/ChecksumType", AS_TEXT, checksum_type), OWNER(of)
+/* Some stores put several Prefix into one CommonPrefixes: the inner one is the entry. */
 #define LIST                                                                                       \
-    ENTRY("CommonPrefixes/Prefix", AS_NAME, name), REPLY("IsTruncated", AS_BOOL, is_truncated),    \
-        REPLY("EncodingType", AS_URL, is_url)
+    { .path = PATH("CommonPrefixes/Prefix"),                                                       \
+      .how = AS_NAME,                                                                              \
+      .in_entry = true,                                                                            \
+      .place = offsetof(struct s3_entry, name),                                                    \
+      .is_entry = true,                                                                            \
+      .kind = S3_ENTRY_PREFIX },                                                                   \
+        REPLY("IsTruncated", AS_BOOL, is_truncated), REPLY("EncodingType", AS_URL, is_url)
 
 static const struct s3_reply_row ERROR_ROWS[] = {
     REPLY("Code", AS_TEXT, code),
@@ -52,20 +76,23 @@ static const struct s3_reply_row ERROR_ROWS[] = {
     REPLY("RequestId", AS_TEXT, request_id),
     REPLY("HostId", AS_TEXT, host_id),
     REPLY("Region", AS_TEXT, region),
-    { 0 },
+    { .how = AS_NOTHING },
 };
 
 static const struct s3_reply_row OBJECTS_ROWS[] = {
+    BEGINS("Contents", S3_ENTRY_OBJECT),
     OBJECT("Contents"),
     LIST,
     REPLY("KeyCount", AS_NUMBER, key_count),
     REPLY("MaxKeys", AS_NUMBER, max_keys),
     REPLY("NextMarker", AS_NAME, next_marker),
     REPLY("NextContinuationToken", AS_TEXT, next_token),
-    { 0 },
+    { .how = AS_NOTHING },
 };
 
 static const struct s3_reply_row VERSIONS_ROWS[] = {
+    BEGINS("Version", S3_ENTRY_VERSION),
+    BEGINS("DeleteMarker", S3_ENTRY_DELETE_MARKER),
     OBJECT("Version"),
     ENTRY("Version/VersionId", AS_TEXT, id),
     ENTRY("Version/IsLatest", AS_BOOL, is_latest),
@@ -78,10 +105,11 @@ static const struct s3_reply_row VERSIONS_ROWS[] = {
     REPLY("MaxKeys", AS_NUMBER, max_keys),
     REPLY("NextKeyMarker", AS_NAME, next_key_marker),
     REPLY("NextVersionIdMarker", AS_TEXT, next_id_marker),
-    { 0 },
+    { .how = AS_NOTHING },
 };
 
 static const struct s3_reply_row UPLOADS_ROWS[] = {
+    BEGINS("Upload", S3_ENTRY_UPLOAD),
     ENTRY("Upload/Key", AS_NAME, name),
     ENTRY("Upload/UploadId", AS_TEXT, id),
     ENTRY("Upload/Initiated", AS_TIME, time_ms),
@@ -95,10 +123,11 @@ static const struct s3_reply_row UPLOADS_ROWS[] = {
     REPLY("MaxUploads", AS_NUMBER, max_keys),
     REPLY("NextKeyMarker", AS_NAME, next_key_marker),
     REPLY("NextUploadIdMarker", AS_TEXT, next_id_marker),
-    { 0 },
+    { .how = AS_NOTHING },
 };
 
 static const struct s3_reply_row PARTS_ROWS[] = {
+    BEGINS("Part", S3_ENTRY_PART),
     ENTRY("Part/PartNumber", AS_PART, part),
     ENTRY("Part/LastModified", AS_TIME, time_ms),
     ENTRY("Part/ETag", AS_ETAG, etag),
@@ -116,16 +145,17 @@ static const struct s3_reply_row PARTS_ROWS[] = {
     REPLY("Owner/DisplayName", AS_TEXT, owner_name),
     REPLY("Initiator/ID", AS_TEXT, initiator_id),
     REPLY("Initiator/DisplayName", AS_TEXT, initiator_name),
-    { 0 },
+    { .how = AS_NOTHING },
 };
 
 static const struct s3_reply_row BUCKETS_ROWS[] = {
+    BEGINS("Buckets/Bucket", S3_ENTRY_BUCKET),
     ENTRY("Buckets/Bucket/Name", AS_TEXT, name),
     ENTRY("Buckets/Bucket/CreationDate", AS_TIME, time_ms),
     REPLY("Owner/ID", AS_TEXT, owner_id),
     REPLY("Owner/DisplayName", AS_TEXT, owner_name),
     REPLY("ContinuationToken", AS_TEXT, next_token),
-    { 0 },
+    { .how = AS_NOTHING },
 };
 
 static const struct s3_reply_row UPLOAD_ROWS[] = {
@@ -135,17 +165,19 @@ static const struct s3_reply_row UPLOAD_ROWS[] = {
     REPLY("Location", AS_TEXT, location),
     REPLY("ETag", AS_ETAG, etag),
     REPLY("ChecksumType", AS_TEXT, checksum_type),
-    { 0 },
+    { .how = AS_NOTHING },
 };
 
 static const struct s3_reply_row COPIED_ROWS[] = {
     REPLY("ETag", AS_ETAG, etag),
     REPLY("LastModified", AS_TIME, time_ms),
     REPLY("ChecksumType", AS_TEXT, checksum_type),
-    { 0 },
+    { .how = AS_NOTHING },
 };
 
 static const struct s3_reply_row DELETED_ROWS[] = {
+    BEGINS("Deleted", S3_ENTRY_DELETED),
+    BEGINS("Error", S3_ENTRY_NOT_DELETED),
     ENTRY("Deleted/Key", AS_TEXT, name),
     ENTRY("Deleted/VersionId", AS_TEXT, id),
     ENTRY("Deleted/DeleteMarker", AS_BOOL, is_delete_marker),
@@ -154,12 +186,14 @@ static const struct s3_reply_row DELETED_ROWS[] = {
     ENTRY("Error/VersionId", AS_TEXT, id),
     ENTRY("Error/Code", AS_TEXT, code),
     ENTRY("Error/Message", AS_TEXT, message),
-    { 0 },
+    { .how = AS_NOTHING },
 };
 
-static const struct s3_reply_row LOCATION_ROWS[] = { REPLY("", AS_TEXT, location), { 0 } };
-static const struct s3_reply_row VERSIONING_ROWS[] = { REPLY("Status", AS_TEXT, status), { 0 } };
-static const struct s3_reply_row NO_ROWS[] = { { 0 } };
+static const struct s3_reply_row LOCATION_ROWS[] = { REPLY("", AS_TEXT, location),
+                                                     { .how = AS_NOTHING } };
+static const struct s3_reply_row VERSIONING_ROWS[] = { REPLY("Status", AS_TEXT, status),
+                                                       { .how = AS_NOTHING } };
+static const struct s3_reply_row NO_ROWS[] = { { .how = AS_NOTHING } };
 
 static const struct {
     const char *name;
@@ -179,29 +213,6 @@ static const struct {
     { "DeleteResult", DELETED_ROWS, S3_ROOT_DELETED },
     { "LocationConstraint", LOCATION_ROWS, S3_ROOT_LOCATION },
     { "VersioningConfiguration", VERSIONING_ROWS, S3_ROOT_VERSIONING },
-};
-
-#define PATH(text)                                                                                 \
-    {                                                                                              \
-        (const uint8_t *)(text), sizeof(text) - 1                                                  \
-    }
-
-static const struct {
-    enum s3_root root;
-    enum s3_entry_kind kind;
-    struct slice path;
-} ENTRIES[] = {
-    { S3_ROOT_OBJECTS, S3_ENTRY_OBJECT, PATH("Contents") },
-    { S3_ROOT_OBJECTS, S3_ENTRY_PREFIX, PATH("CommonPrefixes/Prefix") },
-    { S3_ROOT_VERSIONS, S3_ENTRY_VERSION, PATH("Version") },
-    { S3_ROOT_VERSIONS, S3_ENTRY_DELETE_MARKER, PATH("DeleteMarker") },
-    { S3_ROOT_VERSIONS, S3_ENTRY_PREFIX, PATH("CommonPrefixes/Prefix") },
-    { S3_ROOT_UPLOADS, S3_ENTRY_UPLOAD, PATH("Upload") },
-    { S3_ROOT_UPLOADS, S3_ENTRY_PREFIX, PATH("CommonPrefixes/Prefix") },
-    { S3_ROOT_PARTS, S3_ENTRY_PART, PATH("Part") },
-    { S3_ROOT_BUCKETS, S3_ENTRY_BUCKET, PATH("Buckets/Bucket") },
-    { S3_ROOT_DELETED, S3_ENTRY_DELETED, PATH("Deleted") },
-    { S3_ROOT_DELETED, S3_ENTRY_NOT_DELETED, PATH("Error") },
 };
 
 /* ---- one field ---- */
@@ -298,6 +309,8 @@ static enum err put_field(struct s3_reply_xml *reply, const struct s3_reply_row 
     void *field = (char *)(row->in_entry ? (void *)&reply->entry : (void *)reply) + row->place;
 
     switch (row->how) {
+    case AS_NOTHING:
+        return ERR_NONE;
     case AS_TEXT:
     case AS_NAME:
     case AS_MANY:
@@ -354,31 +367,28 @@ static enum err on_root(void *owner, struct slice name)
     return ERR_NONE;
 }
 
-static bool is_entry(const struct s3_reply_xml *reply, struct slice path, enum s3_entry_kind *kind)
+static const struct s3_reply_row *find_row(const struct s3_reply_xml *reply, struct slice path)
 {
-    for (size_t i = 0; i < sizeof(ENTRIES) / sizeof(ENTRIES[0]); i++) {
-        if (ENTRIES[i].root == reply->root && slice_is(path, ENTRIES[i].path)) {
-            *kind = ENTRIES[i].kind;
-            return true;
-        }
-    }
-    return false;
+    for (const struct s3_reply_row *row = reply->rows; row->path.at != NULL; row++)
+        if (slice_is(path, row->path))
+            return row;
+    return NULL;
 }
 
 static enum err on_opened(void *owner, struct slice path)
 {
     struct s3_reply_xml *reply = owner;
-    enum s3_entry_kind kind;
 
-    if (!is_entry(reply, path, &kind))
+    reply->row = find_row(reply, path);
+    reply->has_row = true;
+    if (reply->row == NULL || !reply->row->is_entry)
         return ERR_NONE;
     buf_clear(&reply->text);
     buf_reserve(&reply->text, ENTRY_BYTES);
-    reply->entry = (struct s3_entry){ .kind = kind, .time_ms = S3_NO_TIME };
+    reply->entry = (struct s3_entry){ .kind = reply->row->kind, .time_ms = S3_NO_TIME };
     return ERR_NONE;
 }
 
-/* Some stores put several Prefix into one CommonPrefixes: the inner one is the entry. */
 static enum err entry_closed(struct s3_reply_xml *reply)
 {
     bool is_named =
@@ -393,17 +403,13 @@ static enum err entry_closed(struct s3_reply_xml *reply)
 static enum err on_closed(void *owner, struct slice path, struct slice text)
 {
     struct s3_reply_xml *reply = owner;
-    enum s3_entry_kind kind;
+    const struct s3_reply_row *row = reply->has_row ? reply->row : find_row(reply, path);
 
-    for (const struct s3_reply_row *row = reply->rows; row->path != NULL; row++) {
-        if (path.len == row->path_len && memcmp(path.at, row->path, path.len) == 0) {
-            TRY(put_field(reply, row, text));
-            break;
-        }
-    }
-    if (is_entry(reply, path, &kind))
-        return entry_closed(reply);
-    return put_checksum(reply, path, text);
+    reply->has_row = false;
+    if (row == NULL)
+        return put_checksum(reply, path, text);
+    TRY(put_field(reply, row, text));
+    return row->is_entry ? entry_closed(reply) : ERR_NONE;
 }
 
 /* ---- the whole ---- */

@@ -69,6 +69,8 @@ struct s3_reply_xml {
     void *owner;
     struct s3_xml *xml;              /* owned */
     const struct s3_reply_row *rows; /* borrowed: constant: what the root may hold */
+    const struct s3_reply_row *row;  /* of the element just opened; NULL: none */
+    bool has_row;                    /* none was closed since */
     struct s3_entry entry;           /* being read; its slices are places in `text` */
     struct buf text;                 /* owned: the bytes of the entry being read */
     bool asked_url;                  /* encoding-type=url was asked for */

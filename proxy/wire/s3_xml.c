@@ -1,120 +1,226 @@
-/* See s3_xml.h.  Over expat, with what it lacks:
- *
- * - It knows XML 1.0, where a control character can't be written at all, and S3's keys have them as
- *   references.  They go through expat as noncharacters, U+FDD0 and on, one for each, and come back
- *   at the end of their element; what really is one of those has U+FDD0 before it meanwhile.
- * - A tag or comment that does not end would be kept, and scanned anew with each piece: it is
- *   refused when it is too long. */
+/* See s3_xml.h.  A document is a row of tokens: tags, comments, instructions, references, and runs
+ * of text.  Each is taken from the bytes that came, where they lie; one that they end within waits
+ * in `carry` for the rest.  Text between two tags is not copied, if it came in one piece. */
 #include "proxy/wire/s3_xml.h"
 
 #include <assert.h>
-#include <expat.h>
 #include <stdlib.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "proxy/base/buf.h"
 #include "proxy/base/mem.h"
+#include "proxy/wire/xml_text.h"
 
-enum {
-    REFERENCE_BYTES = 12, /* &#x0000001F; longer ones are left to expat */
-    STAND_IN_ESCAPE = 0,  /* what stands for itself is next */
-    STAND_IN_FFFE = 9,    /* tabulators and ends of lines need no stand-in */
-    STAND_IN_FFFF = 10,
-    STAND_INS = 32,        /* U+FDD0 .. U+FDEF: EF B7 90 .. EF B7 AF */
-    STAND_IN_FIRST = 0x90, /* the last byte of the first */
+enum { CARRY_PIECE = 256 }; /* so much is put behind what waits; most tokens are shorter */
+
+enum place {
+    PLACE_MARK,  /* nothing so far; the mark of UTF-8 may stand here */
+    PLACE_START, /* and here a declaration */
+    PLACE_BEFORE,
+    PLACE_WITHIN, /* the root */
+    PLACE_CDATA,
+    PLACE_BEHIND,
 };
 
 struct level {
     size_t path_len; /* before the name */
+    size_t name_at;  /* in `names` */
     bool has_child;
 };
 
 struct s3_xml {
     const struct s3_xml_calls *calls; /* borrowed: constant */
     void *owner;                      /* borrowed */
-    XML_Parser parser;                /* owned */
     enum err err;                     /* why reading ended, or NONE */
     size_t limit, taken;              /* of the document; blanks before it are not counted */
-    uint64_t shown, understood;       /* bytes that expat was given, and made events of */
-    bool has_begun, in_cdata;
-    uint8_t carry[REFERENCE_BYTES]; /* what may be a reference or stand-in, not yet whole */
-    size_t carry_len;
+    enum place place;
+    bool has_begun;
+    struct buf carry; /* owned: a token that is not whole */
+    size_t looked;    /* of that: no end of it before this */
+    uint8_t quote;    /* of that: what was open there, or 0 */
     size_t depth;
     struct level levels[S3_XML_DEPTH];
     char path[S3_XML_PATH_BYTES];
     size_t path_len;
-    struct buf text; /* owned: of the element that is open, raw */
+    struct buf names;    /* owned: of the elements that are open, as they were written */
+    struct buf text;     /* owned: of the element that is open */
+    struct slice direct; /* the same, from what is being fed; then `text` is empty */
 };
 
-static bool is_blank(uint8_t c)
+static void stop(struct s3_xml *xml, enum err err)
 {
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+    if (xml->err == ERR_NONE)
+        xml->err = err;
+}
+
+/* ---- text ---- */
+
+/* What was fed is about to go. */
+static void settle(struct s3_xml *xml)
+{
+    if (xml->direct.len > 0)
+        buf_slice(&xml->text, xml->direct);
+    xml->direct = (struct slice){ 0 };
+}
+
+static struct slice text_of(const struct s3_xml *xml)
+{
+    return xml->direct.len > 0 ? xml->direct : buf_all(&xml->text);
+}
+
+static void text_clear(struct s3_xml *xml)
+{
+    xml->direct = (struct slice){ 0 };
+    buf_clear(&xml->text);
 }
 
 static bool has_text(const struct s3_xml *xml)
 {
-    for (size_t i = 0; i < xml->text.len; i++)
-        if (!is_blank(xml->text.at[i]))
-            return true;
-    return false;
+    struct slice text = text_of(xml);
+
+    return xml_blanks(text) < text.len;
 }
 
-static void stop(struct s3_xml *xml, enum err err)
+static bool text_has_room(struct s3_xml *xml, size_t len)
 {
-    if (xml->err != ERR_NONE || err == ERR_NONE)
+    if (len > S3_XML_TEXT_BYTES - text_of(xml).len)
+        stop(xml, ERR_LIMIT);
+    return xml->err == ERR_NONE;
+}
+
+static void put_copy(struct s3_xml *xml, const void *at, size_t len)
+{
+    if (!text_has_room(xml, len))
         return;
-    xml->err = err;
-    XML_StopParser(xml->parser, XML_FALSE);
+    settle(xml);
+    buf_put(&xml->text, at, len);
 }
 
-static void note_event(struct s3_xml *xml)
+static void put_piece(struct s3_xml *xml, struct slice piece)
 {
-    xml->understood = (uint64_t)XML_GetCurrentByteIndex(xml->parser) +
-                      (uint64_t)XML_GetCurrentByteCount(xml->parser);
+    if (text_of(xml).len > 0)
+        put_copy(xml, piece.at, piece.len);
+    else if (text_has_room(xml, piece.len))
+        xml->direct = piece;
 }
 
-/* ---- stand-ins ---- */
+/* ASCII that stands for itself in text. */
+static const bool IS_PLAIN[256] = { ['\t'] = true,         ['\n'] = true,
+                                    [' ' ... '%'] = true,  ['\'' ... ';'] = true,
+                                    ['=' ... '\\'] = true, ['^' ... 0x7F] = true };
 
-/* Which stand-in the three bytes are, or -1. */
-static int stand_in_at(const uint8_t *at)
+#ifdef __SSE2__
+/* How many of them stand in a row, at least, in steps of 16. */
+static size_t plain_steps(struct slice in)
 {
-    if (at[0] != 0xEF || at[1] != 0xB7 || at[2] < STAND_IN_FIRST)
-        return -1;
-    return at[2] < STAND_IN_FIRST + STAND_INS ? at[2] - STAND_IN_FIRST : -1;
-}
+    const __m128i blank = _mm_set1_epi8(' '), less = _mm_set1_epi8('<'), and = _mm_set1_epi8('&'),
+                  bracket = _mm_set1_epi8(']');
 
-/* Gives the element's text back what went through expat in disguise. */
-static struct slice text_unveil(struct buf *text)
-{
-    uint8_t *from = text->len > 0 ? memchr(text->at, 0xEF, text->len) : NULL, *to = from;
-    uint8_t *end;
+    for (size_t at = 0;; at += 16) {
+        __m128i bytes, special;
+        unsigned which;
 
-    if (from == NULL)
-        return buf_all(text);
-    end = text->at + text->len;
-    while (from < end) {
-        int which = end - from >= 3 ? stand_in_at(from) : -1;
-
-        if (which < 0) {
-            *to++ = *from++;
-        } else if (which == STAND_IN_ESCAPE && end - from >= 6) {
-            memmove(to, from + 3, 3);
-            to += 3;
-            from += 6;
-        } else if (which == STAND_IN_FFFE || which == STAND_IN_FFFF) {
-            *to++ = 0xEF;
-            *to++ = 0xBF;
-            *to++ = which == STAND_IN_FFFE ? 0xBE : 0xBF;
-            from += 3;
-        } else {
-            *to++ = (uint8_t)which;
-            from += 3;
-        }
+        if (in.len - at < 16)
+            return at;
+        bytes = _mm_loadu_si128((const __m128i *)(in.at + at));
+        special = _mm_or_si128(_mm_cmplt_epi8(bytes, blank), _mm_cmpeq_epi8(bytes, less));
+        special = _mm_or_si128(
+            special, _mm_or_si128(_mm_cmpeq_epi8(bytes, and), _mm_cmpeq_epi8(bytes, bracket)));
+        which = (unsigned)_mm_movemask_epi8(special);
+        if (which != 0)
+            return at + (size_t)__builtin_ctz(which);
     }
-    text->len = (size_t)(to - text->at);
-    return buf_all(text);
+}
+#else
+static size_t plain_steps(struct slice in)
+{
+    (void)in;
+    return 0;
+}
+#endif
+
+static size_t run_at(struct slice in, bool is_cdata)
+{
+    size_t at = plain_steps(in), len;
+
+    for (;;) {
+        while (at < in.len && IS_PLAIN[in.at[at]])
+            at++;
+        if (at == in.len)
+            return at;
+        if (in.at[at] >= 0x80 && xml_letter(slice_from(in, at), &len) == XML_TAKEN)
+            at += len;
+        else if (is_cdata && (in.at[at] == '<' || in.at[at] == '&'))
+            at++;
+        else
+            return at;
+    }
 }
 
-/* ---- what expat calls ---- */
+/* Whether `in` begins with this, or may. */
+static enum xml_take begins(struct slice in, const char *text, size_t *len)
+{
+    struct slice whole = slice_text(text);
+
+    *len = whole.len;
+    if (in.len < whole.len)
+        return slice_starts(whole, in) ? XML_MORE : XML_BAD;
+    return slice_starts(in, whole) ? XML_TAKEN : XML_BAD;
+}
+
+/* "]]>" ends CDATA, and may not stand in text. */
+static enum xml_take take_bracket(struct s3_xml *xml, struct slice in, size_t *used)
+{
+    switch (begins(in, "]]>", used)) {
+    case XML_MORE:
+        return XML_MORE;
+    case XML_BAD:
+        put_piece(xml, slice_of(in.at, *used = 1));
+        return XML_TAKEN;
+    case XML_TAKEN:
+        break;
+    }
+    if (xml->place != PLACE_CDATA)
+        return XML_BAD;
+    xml->place = PLACE_WITHIN;
+    return XML_TAKEN;
+}
+
+static enum xml_take take_text(struct s3_xml *xml, struct slice in, size_t *used)
+{
+    size_t len = run_at(in, xml->place == PLACE_CDATA);
+
+    if (len > 0) {
+        put_piece(xml, slice_of(in.at, *used = len));
+        return XML_TAKEN;
+    }
+    if (in.at[0] == ']')
+        return take_bracket(xml, in, used);
+    if (in.at[0] != '\r')
+        return in.at[0] >= 0x80 ? xml_letter(in, &len) : XML_BAD;
+    if (in.len == 1)
+        return XML_MORE;
+    if (in.at[1] != '\n') /* else that is what the end of a line is */
+        put_copy(xml, "\n", 1);
+    *used = 1;
+    return XML_TAKEN;
+}
+
+static enum xml_take take_reference(struct s3_xml *xml, struct slice in, size_t *used)
+{
+    uint8_t letter[XML_LETTER_BYTES];
+    size_t len;
+    enum xml_take take = xml_reference(in, used, letter, &len);
+
+    if (take == XML_TAKEN)
+        put_copy(xml, letter, len);
+    return take;
+}
+
+/* ---- elements ---- */
 
 static void path_push(struct s3_xml *xml, struct slice name)
 {
@@ -130,28 +236,15 @@ static void path_push(struct s3_xml *xml, struct slice name)
     xml->path_len += name.len;
 }
 
-static void XMLCALL on_open(void *owner, const XML_Char *full_name, const XML_Char **attributes)
+static struct slice local_name(struct slice name)
 {
-    struct s3_xml *xml = owner;
-    const char *colon = strrchr(full_name, ':');
-    struct slice name = slice_text(colon != NULL ? colon + 1 : full_name);
+    const uint8_t *colon = memrchr(name.at, ':', name.len);
 
-    (void)attributes;
-    note_event(xml);
-    if (xml->err != ERR_NONE)
-        return;
-    if (has_text(xml)) {
-        stop(xml, ERR_SYNTAX);
-        return;
-    }
-    buf_clear(&xml->text);
-    if (xml->depth == S3_XML_DEPTH) {
-        stop(xml, ERR_LIMIT);
-        return;
-    }
-    if (xml->depth > 0)
-        xml->levels[xml->depth - 1].has_child = true;
-    xml->levels[xml->depth++] = (struct level){ .path_len = xml->path_len };
+    return colon != NULL ? slice_from(name, (size_t)(colon + 1 - name.at)) : name;
+}
+
+static void tell_open(struct s3_xml *xml, struct slice name)
+{
     if (xml->depth == 1) {
         stop(xml, xml->calls->root(xml->owner, name));
         return;
@@ -161,82 +254,252 @@ static void XMLCALL on_open(void *owner, const XML_Char *full_name, const XML_Ch
         stop(xml, xml->calls->opened(xml->owner, slice_of(xml->path, xml->path_len)));
 }
 
-static void XMLCALL on_close(void *owner, const XML_Char *name)
+static void element_open(struct s3_xml *xml, struct slice name)
 {
-    struct s3_xml *xml = owner;
-    const struct level *level;
+    if (xml->place == PLACE_BEHIND || has_text(xml)) {
+        stop(xml, ERR_SYNTAX);
+        return;
+    }
+    text_clear(xml);
+    if (xml->depth == S3_XML_DEPTH) {
+        stop(xml, ERR_LIMIT);
+        return;
+    }
+    xml->place = PLACE_WITHIN;
+    if (xml->depth > 0)
+        xml->levels[xml->depth - 1].has_child = true;
+    xml->levels[xml->depth++] =
+        (struct level){ .path_len = xml->path_len, .name_at = xml->names.len };
+    buf_slice(&xml->names, name);
+    tell_open(xml, local_name(name));
+}
 
-    (void)name;
-    note_event(xml);
+static void element_close(struct s3_xml *xml)
+{
+    const struct level *level = &xml->levels[xml->depth - 1];
+
     if (xml->err != ERR_NONE)
         return;
-    assert(xml->depth > 0);
-    level = &xml->levels[--xml->depth];
     if (level->has_child && has_text(xml)) {
         stop(xml, ERR_SYNTAX);
         return;
     }
     if (level->has_child)
-        buf_clear(&xml->text);
-    stop(xml, xml->calls->closed(xml->owner, slice_of(xml->path, xml->path_len),
-                                 text_unveil(&xml->text)));
-    buf_clear(&xml->text);
+        text_clear(xml);
+    stop(xml, xml->calls->closed(xml->owner, slice_of(xml->path, xml->path_len), text_of(xml)));
+    text_clear(xml);
     xml->path_len = level->path_len;
+    xml->names.len = level->name_at;
+    if (--xml->depth == 0)
+        xml->place = PLACE_BEHIND;
 }
 
-static void XMLCALL on_text(void *owner, const XML_Char *text, int len)
-{
-    struct s3_xml *xml = owner;
+/* ---- what stands between < and > ---- */
 
-    note_event(xml);
-    if (xml->err != ERR_NONE)
-        return;
-    if (xml->text.len + (size_t)len > S3_XML_TEXT_BYTES) {
-        stop(xml, ERR_LIMIT);
+static void read_open(struct s3_xml *xml, struct slice tag)
+{
+    bool is_empty = tag.len > 0 && tag.at[tag.len - 1] == '/';
+    size_t len = xml_name(tag);
+
+    tag.len -= is_empty;
+    if (len == 0) {
+        stop(xml, ERR_SYNTAX);
         return;
     }
-    /* "&#x1;" would be just these letters here, and has been taken for a reference. */
-    for (int i = 0; xml->in_cdata && i + 2 < len; i++) {
-        if (stand_in_at((const uint8_t *)text + i) >= 0) {
-            stop(xml, ERR_SYNTAX);
-            return;
+    if (len < tag.len)
+        stop(xml, xml_check_attributes(slice_from(tag, len)));
+    if (xml->err == ERR_NONE)
+        element_open(xml, slice_of(tag.at, len));
+    if (xml->err == ERR_NONE && is_empty)
+        element_close(xml);
+}
+
+static struct slice name_of_open(const struct s3_xml *xml)
+{
+    return slice_from(buf_all(&xml->names), xml->levels[xml->depth - 1].name_at);
+}
+
+static void read_close(struct s3_xml *xml, struct slice name)
+{
+    while (name.len > 0 && xml_is_blank(name.at[name.len - 1]))
+        name.len--;
+    if (xml->place != PLACE_WITHIN || !slice_is(name, name_of_open(xml)))
+        stop(xml, ERR_SYNTAX);
+    else
+        element_close(xml);
+}
+
+/* What nearly all tags are: a name and no more.  Its length; 0: look closer. */
+static size_t read_plain_tag(struct s3_xml *xml, struct slice in)
+{
+    bool is_close = in.at[1] == '/';
+    struct slice rest = slice_from(in, is_close ? 2 : 1), name;
+
+    if (xml->place != PLACE_WITHIN)
+        return 0;
+    name = is_close ? name_of_open(xml) : slice_of(rest.at, xml_name(rest));
+    if (name.len == 0 || rest.len <= name.len || rest.at[name.len] != '>' ||
+        name.len > S3_XML_PATH_BYTES || (is_close && !slice_starts(rest, name)))
+        return 0;
+    if (is_close)
+        element_close(xml);
+    else
+        element_open(xml, name);
+    return (size_t)(rest.at - in.at) + name.len + 1;
+}
+
+/* Without its question marks. */
+static void read_instruction(struct s3_xml *xml, struct slice in)
+{
+    size_t len = xml_name(in);
+    struct slice name = slice_of(in.at, len), rest = slice_from(in, len);
+    bool is_good =
+        len > 0 && (rest.len == 0 || xml_is_blank(rest.at[0])) && xml_is_sound(rest, false);
+
+    if (slice_is_word(name, "xml"))
+        is_good =
+            xml->place <= PLACE_START && slice_is_text(name, "xml") && xml_is_declaration(rest);
+    if (!is_good)
+        stop(xml, ERR_SYNTAX);
+}
+
+/* ---- tokens ---- */
+
+/* Where the tag ends: not within quotes. */
+static enum xml_take tag_end(struct s3_xml *xml, struct slice in, size_t *end)
+{
+    uint8_t quote = xml->quote;
+
+    for (size_t at = xml->looked; at < in.len; at++) {
+        uint8_t c = in.at[at];
+
+        if (quote != 0) {
+            quote = c == quote ? 0 : quote;
+        } else if (c == '>') {
+            *end = at + 1;
+            return XML_TAKEN;
+        } else if (c == '"' || c == '\'') {
+            quote = c;
         }
     }
-    buf_put(&xml->text, text, (size_t)len);
+    xml->looked = in.len;
+    xml->quote = quote;
+    return XML_MORE;
 }
 
-static void XMLCALL on_cdata_open(void *owner)
+/* Where "?>" or "--" ends, which may not begin before `from`. */
+static enum xml_take pair_end(struct s3_xml *xml, struct slice in, size_t from, const char *pair,
+                              size_t *end)
 {
-    struct s3_xml *xml = owner;
+    size_t begin = xml->looked > from ? xml->looked : from;
+    const uint8_t *found = begin < in.len ? memmem(in.at + begin, in.len - begin, pair, 2) : NULL;
 
-    note_event(xml);
-    xml->in_cdata = true;
+    if (found == NULL) {
+        xml->looked = in.len - 1;
+        return XML_MORE;
+    }
+    xml->looked = (size_t)(found - in.at);
+    *end = xml->looked + 2;
+    return XML_TAKEN;
 }
 
-static void XMLCALL on_cdata_close(void *owner)
+static enum xml_take comment_end(struct s3_xml *xml, struct slice in, size_t *end)
 {
-    struct s3_xml *xml = owner;
+    enum xml_take take = pair_end(xml, in, 4, "--", end);
 
-    note_event(xml);
-    xml->in_cdata = false;
+    if (take != XML_TAKEN)
+        return take;
+    if (*end == in.len)
+        return XML_MORE;
+    return in.at[(*end)++] == '>' ? XML_TAKEN : XML_BAD;
 }
 
-/* Comments, declarations, blanks between. */
-static void XMLCALL on_other(void *owner, const XML_Char *text, int len)
+static void read_markup(struct s3_xml *xml, struct slice token)
 {
-    (void)text;
-    (void)len;
-    note_event(owner);
+    struct slice inner = slice_of(token.at + 1, token.len - 2);
+
+    if (token.at[1] == '/')
+        read_close(xml, slice_from(inner, 1));
+    else if (token.at[1] == '?')
+        read_instruction(xml, slice_of(inner.at + 1, inner.len - 2));
+    else if (token.at[1] != '!')
+        read_open(xml, inner);
+    else if (!xml_is_sound(inner, false))
+        stop(xml, ERR_SYNTAX);
+    if (xml->place < PLACE_BEFORE)
+        xml->place = PLACE_BEFORE;
 }
 
-static void XMLCALL on_doctype(void *owner, const XML_Char *name, const XML_Char *system,
-                               const XML_Char *public, int has_subset)
+/* A comment or the beginning of CDATA; declarations of types and entities are not for us. */
+static enum xml_take bang_end(struct s3_xml *xml, struct slice in, size_t *end)
 {
-    (void)name;
-    (void)system;
-    (void)public;
-    (void)has_subset;
-    stop(owner, ERR_SYNTAX);
+    enum xml_take comment = begins(in, "<!--", end), cdata;
+
+    if (comment == XML_TAKEN)
+        return comment_end(xml, in, end);
+    cdata = xml->place == PLACE_WITHIN ? begins(in, "<![CDATA[", end) : XML_BAD;
+    if (cdata == XML_TAKEN)
+        xml->place = PLACE_CDATA;
+    return cdata == XML_BAD ? comment : cdata;
+}
+
+static enum xml_take take_markup(struct s3_xml *xml, struct slice in, size_t *used)
+{
+    enum xml_take take;
+
+    if (in.len < 2)
+        return XML_MORE;
+    *used = read_plain_tag(xml, in);
+    if (*used > 0) {
+        xml->looked = xml->quote = 0;
+        return XML_TAKEN;
+    }
+    if (xml->looked < 2)
+        xml->looked = 2; /* "<>" is not a tag */
+    if (in.at[1] == '!')
+        take = bang_end(xml, in, used);
+    else if (in.at[1] == '?')
+        take = pair_end(xml, in, 2, "?>", used);
+    else
+        take = in.at[1] == '>' ? XML_BAD : tag_end(xml, in, used);
+    if (take != XML_TAKEN)
+        return take;
+    xml->looked = xml->quote = 0;
+    if (*used > S3_XML_TOKEN_BYTES)
+        stop(xml, ERR_LIMIT);
+    else if (xml->place != PLACE_CDATA)
+        read_markup(xml, slice_of(in.at, *used));
+    return XML_TAKEN;
+}
+
+/* Outside of the root. */
+static enum xml_take take_beside(struct s3_xml *xml, struct slice in, size_t *used)
+{
+    enum xml_take mark = XML_BAD;
+
+    *used = xml_blanks(in);
+    if (*used > 0) {
+        xml->place = xml->place < PLACE_BEFORE ? PLACE_BEFORE : xml->place;
+        return XML_TAKEN;
+    }
+    if (xml->place == PLACE_MARK)
+        mark = begins(in, "\xEF\xBB\xBF", used);
+    if (mark == XML_TAKEN)
+        xml->place = PLACE_START;
+    return mark;
+}
+
+static enum xml_take take_token(struct s3_xml *xml, struct slice in, size_t *used)
+{
+    bool is_within = xml->place == PLACE_WITHIN;
+
+    if (in.at[0] == '<' && xml->place != PLACE_CDATA)
+        return take_markup(xml, in, used);
+    if (in.at[0] == '&' && is_within)
+        return take_reference(xml, in, used);
+    if (is_within || xml->place == PLACE_CDATA)
+        return take_text(xml, in, used);
+    return take_beside(xml, in, used);
 }
 
 /* ---- feeding ---- */
@@ -246,15 +509,6 @@ struct s3_xml *s3_xml_new(const struct s3_xml_calls *calls, void *owner, size_t 
     struct s3_xml *xml = mem_new(sizeof(*xml));
 
     *xml = (struct s3_xml){ .calls = calls, .owner = owner, .limit = limit };
-    xml->parser = XML_ParserCreate("UTF-8");
-    if (xml->parser == NULL)
-        abort();
-    XML_SetUserData(xml->parser, xml);
-    XML_SetElementHandler(xml->parser, on_open, on_close);
-    XML_SetCharacterDataHandler(xml->parser, on_text);
-    XML_SetCdataSectionHandler(xml->parser, on_cdata_open, on_cdata_close);
-    XML_SetStartDoctypeDeclHandler(xml->parser, on_doctype);
-    XML_SetDefaultHandler(xml->parser, on_other);
     return xml;
 }
 
@@ -262,202 +516,82 @@ void s3_xml_free(struct s3_xml **xml)
 {
     if (*xml == NULL)
         return;
-    XML_ParserFree((*xml)->parser);
+    buf_fini(&(*xml)->carry);
+    buf_fini(&(*xml)->names);
     buf_fini(&(*xml)->text);
     free(*xml);
     *xml = NULL;
 }
 
-static enum err show(struct s3_xml *xml, struct slice in)
+/* Takes whole tokens that begin before `least`; where the next one begins is told. */
+static size_t read_tokens(struct s3_xml *xml, struct slice in, size_t least)
 {
-    if (in.len == 0)
-        return ERR_NONE;
-    xml->shown += in.len;
-    if (XML_Parse(xml->parser, (const char *)in.at, (int)in.len, XML_FALSE) != XML_STATUS_OK)
-        xml->err = xml->err != ERR_NONE ? xml->err : ERR_SYNTAX;
-    else if (xml->shown - xml->understood > S3_XML_TOKEN_BYTES)
-        xml->err = ERR_LIMIT;
-    return xml->err;
-}
+    size_t at = 0, used = 0;
 
-enum special { SPECIAL_NOT, SPECIAL_PERHAPS, SPECIAL_IS };
+    while (at < least && xml->err == ERR_NONE) {
+        enum xml_take take = take_token(xml, slice_from(in, at), &used);
 
-/* The number of a reference, without its ends: "10" or "x1f"; UINT32_MAX if it is none. */
-static uint32_t reference_value(struct slice text)
-{
-    bool is_hex = text.len > 0 && text.at[0] == 'x';
-    uint32_t value = 0;
-
-    if (is_hex)
-        text = slice_from(text, 1);
-    if (text.len == 0)
-        return UINT32_MAX;
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.at[i], lower = c | 0x20;
-
-        if (c >= '0' && c <= '9')
-            value = value * (is_hex ? 16 : 10) + (c - '0');
-        else if (is_hex && lower >= 'a' && lower <= 'f')
-            value = value * 16 + (lower - 'a' + 10);
-        else
-            return UINT32_MAX;
-        if (value > 0x10FFFF)
-            return UINT32_MAX;
+        if (take == XML_BAD)
+            stop(xml, ERR_SYNTAX);
+        if (take != XML_TAKEN)
+            break;
+        assert(used > 0);
+        at += used;
     }
-    return value;
+    return at;
 }
 
-static size_t put_stand_in(uint8_t *out, uint32_t which)
+static void check_carry(struct s3_xml *xml)
 {
-    out[0] = 0xEF;
-    out[1] = 0xB7;
-    out[2] = (uint8_t)(STAND_IN_FIRST + which);
-    return 3;
+    if (xml->carry.len > S3_XML_TOKEN_BYTES)
+        stop(xml, ERR_LIMIT);
 }
 
-/* What goes to expat in place of the character: nothing if that is legal. */
-static size_t stand_in_for(uint32_t code, uint8_t out[6])
+/* What waits gets some bytes more, until it is taken. */
+static void read_carry(struct s3_xml *xml, struct slice *in)
 {
-    if (code == 0xFFFE || code == 0xFFFF)
-        return put_stand_in(out, code == 0xFFFE ? STAND_IN_FFFE : STAND_IN_FFFF);
-    if (code >= 0xFDD0 && code < 0xFDD0 + STAND_INS)
-        return put_stand_in(out, STAND_IN_ESCAPE) + put_stand_in(out + 3, code - 0xFDD0);
-    if (code > 0 && code < ' ' && code != '\t' && code != '\n' && code != '\r')
-        return put_stand_in(out, code);
-    return 0;
-}
+    while (xml->carry.len > 0 && in->len > 0 && xml->err == ERR_NONE) {
+        size_t before = xml->carry.len, more = in->len < CARRY_PIECE ? in->len : CARRY_PIECE, at;
 
-/* A reference, from its '&'. */
-static enum special look_at_reference(struct slice in, size_t *len, uint32_t *code)
-{
-    size_t most = in.len < REFERENCE_BYTES ? in.len : REFERENCE_BYTES;
-    const uint8_t *end = memchr(in.at, ';', most);
-
-    if (in.len > 1 && in.at[1] != '#')
-        return SPECIAL_NOT;
-    if (end == NULL)
-        return most < REFERENCE_BYTES ? SPECIAL_PERHAPS : SPECIAL_NOT;
-    *len = (size_t)(end - in.at) + 1;
-    if (*len < 4)
-        return SPECIAL_NOT;
-    *code = reference_value(slice_of(in.at + 2, *len - 3));
-    return SPECIAL_IS;
-}
-
-/* A letter of three bytes, from its 0xEF; EF B7 and EF BF begin those that matter. */
-static enum special look_at_letter(struct slice in, size_t *len, uint32_t *code)
-{
-    if (in.len > 1 && in.at[1] != 0xB7 && in.at[1] != 0xBF)
-        return SPECIAL_NOT;
-    if (in.len < 3)
-        return SPECIAL_PERHAPS;
-    if ((in.at[2] & 0xC0) != 0x80)
-        return SPECIAL_NOT;
-    *len = 3;
-    *code = 0xF000 | (in.at[1] & 0x3Fu) << 6 | (in.at[2] & 0x3Fu);
-    return SPECIAL_IS;
-}
-
-/* Whether an '&' or 0xEF begins something that needs a stand-in, which is then in `out`, and how
- * long it is. */
-static enum special look_at(struct slice in, size_t *len, uint8_t out[6], size_t *out_len)
-{
-    uint32_t code = 0;
-    enum special special =
-        in.at[0] == '&' ? look_at_reference(in, len, &code) : look_at_letter(in, len, &code);
-
-    if (special != SPECIAL_IS)
-        return special;
-    *out_len = stand_in_for(code, out);
-    return *out_len > 0 ? SPECIAL_IS : SPECIAL_NOT;
-}
-
-static size_t place_of(struct slice in, size_t from, uint8_t byte)
-{
-    const uint8_t *found = from < in.len ? memchr(in.at + from, byte, in.len - from) : NULL;
-
-    return found != NULL ? (size_t)(found - in.at) : in.len;
-}
-
-/* What was kept back gets one byte more, until it is clear. */
-static enum err feed_carry(struct s3_xml *xml, struct slice *in)
-{
-    while (xml->carry_len > 0 && in->len > 0) {
-        struct slice carry;
-        uint8_t out[6];
-        size_t len, out_len;
-        enum special special;
-
-        xml->carry[xml->carry_len++] = in->at[0];
-        *in = slice_from(*in, 1);
-        carry = slice_of(xml->carry, xml->carry_len);
-        special = look_at(carry, &len, out, &out_len);
-        if (special == SPECIAL_PERHAPS)
-            continue;
-        xml->carry_len = 0;
-        if (special == SPECIAL_IS) {
-            TRY(show(xml, slice_of(out, out_len)));
-            continue;
+        buf_put(&xml->carry, in->at, more);
+        at = read_tokens(xml, buf_all(&xml->carry), before);
+        settle(xml);
+        if (at >= before) {
+            *in = slice_from(*in, at - before);
+            buf_clear(&xml->carry);
+            return;
         }
-        /* Its last byte may itself begin one. */
-        TRY(show(xml, slice_of(carry.at, carry.len - 1)));
-        *in = slice_of(in->at - 1, in->len + 1);
-        return ERR_NONE;
+        *in = slice_from(*in, more);
+        buf_skip(&xml->carry, at);
+        check_carry(xml);
     }
-    return ERR_NONE;
-}
-
-static enum err feed_rest(struct s3_xml *xml, struct slice in)
-{
-    size_t reference = place_of(in, 0, '&'), letter = place_of(in, 0, 0xEF), begun = 0;
-
-    while (reference < in.len || letter < in.len) {
-        size_t at = reference < letter ? reference : letter, next = at + 1, len, out_len;
-        enum special special;
-        uint8_t out[6];
-
-        special = look_at(slice_from(in, at), &len, out, &out_len);
-        if (special == SPECIAL_PERHAPS) {
-            xml->carry_len = in.len - at;
-            memcpy(xml->carry, in.at + at, xml->carry_len);
-            return show(xml, slice_of(in.at + begun, at - begun));
-        }
-        if (special == SPECIAL_IS) {
-            TRY(show(xml, slice_of(in.at + begun, at - begun)));
-            TRY(show(xml, slice_of(out, out_len)));
-            begun = next = at + len;
-        }
-        if (reference < next)
-            reference = place_of(in, next, '&');
-        if (letter < next)
-            letter = place_of(in, next, 0xEF);
-    }
-    return show(xml, slice_from(in, begun));
 }
 
 enum err s3_xml_feed(struct s3_xml *xml, struct slice in)
 {
     if (xml->err != ERR_NONE)
         return xml->err;
-    while (!xml->has_begun && in.len > 0 && is_blank(in.at[0]))
-        in = slice_from(in, 1); /* a store shows so that it is still at work */
+    if (!xml->has_begun)
+        in = slice_from(in, xml_blanks(in)); /* a store shows so that it is still at work */
     if (in.len == 0)
         return ERR_NONE;
     xml->has_begun = true;
     if (in.len > xml->limit - xml->taken)
         return xml->err = ERR_LIMIT;
     xml->taken += in.len;
-    if (memchr(in.at, 0, in.len) != NULL)
-        return xml->err = ERR_SYNTAX; /* no letter of XML; UTF-16, which expat would take, has it */
-    TRY(feed_carry(xml, &in));
-    return feed_rest(xml, in);
+    read_carry(xml, &in);
+    in = slice_from(in, read_tokens(xml, in, in.len));
+    settle(xml);
+    if (in.len > 0 && xml->err == ERR_NONE) {
+        buf_slice(&xml->carry, in);
+        check_carry(xml);
+    }
+    return xml->err;
 }
 
 enum err s3_xml_end(struct s3_xml *xml)
 {
-    if (xml->err != ERR_NONE)
-        return xml->err;
-    if (XML_Parse(xml->parser, NULL, 0, XML_TRUE) != XML_STATUS_OK || xml->carry_len > 0)
-        xml->err = xml->err != ERR_NONE ? xml->err : ERR_SYNTAX;
+    if (xml->place != PLACE_BEHIND || xml->carry.len > 0)
+        stop(xml, ERR_SYNTAX);
     return xml->err;
 }

@@ -22,7 +22,7 @@ enum {
     S3_XML_DEPTH = 8,          /* elements within each other, the root counted */
     S3_XML_PATH_BYTES = 256,   /* the names of them all */
     S3_XML_TEXT_BYTES = 65536, /* of one element: some errors repeat the whole request */
-    S3_XML_TOKEN_BYTES = 4096  /* of one tag or comment */
+    S3_XML_TOKEN_BYTES = 4096, /* of one tag or comment */
 };
 
 struct s3_xml; /* owned by whoever made it; one thread */
