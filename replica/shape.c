@@ -65,7 +65,7 @@ static void form_put_folded(struct form *f, const uint8_t *at, size_t len)
     f->len += len;
 }
 
-static void form_end_token(struct form *f)
+static inline void form_end_token(struct form *f)
 {
     f->bytes[f->len++] = SEPARATOR;
     if (f->len >= FORM_BYTES - ROOM)
@@ -73,7 +73,7 @@ static void form_end_token(struct form *f)
 }
 
 /* Is what was written last a placeholder with a comma behind it, so that one more adds nothing? */
-static bool ends_in_list(const struct form *f)
+static inline bool ends_in_list(const struct form *f)
 {
     static const uint8_t LIST[] = { PLACEHOLDER, SEPARATOR, ',', SEPARATOR };
 
@@ -82,7 +82,7 @@ static bool ends_in_list(const struct form *f)
 }
 
 /* "(-1, -2)" and "(1, 2)" are lists alike. */
-static void drop_sign(struct form *f)
+static inline void drop_sign(struct form *f)
 {
     const uint8_t *end = f->bytes + f->len;
 
@@ -90,22 +90,26 @@ static void drop_sign(struct form *f)
         f->len -= 2;
 }
 
-static void put_value(struct form *f, struct slice text)
+/* There is room for a token. */
+static inline void put_placeholder(struct form *f)
 {
-    static const uint8_t MARK = PLACEHOLDER;
-
-    if (f->keeps_values) {
-        form_put(f, text.at, text.len);
-        form_end_token(f);
-        return;
-    }
     drop_sign(f);
     if (ends_in_list(f)) {
         f->len -= 2; /* the comma */
         return;
     }
-    form_put(f, &MARK, 1);
+    f->bytes[f->len++] = PLACEHOLDER;
     form_end_token(f);
+}
+
+static void put_value(struct form *f, struct slice text)
+{
+    if (f->keeps_values) {
+        form_put(f, text.at, text.len);
+        form_end_token(f);
+        return;
+    }
+    put_placeholder(f);
 }
 
 /* A parenthesis was written.  If it closes the same as stands right before, with a comma between,
@@ -134,7 +138,7 @@ static bool put_mark(struct form *f, uint8_t mark)
     return mark >= ' ';
 }
 
-static bool word_is_telling(struct slice name)
+static inline bool word_is_telling(struct slice name)
 {
     return (name.len == 10 && slice_is_word(name, "set_config")) ||
            (name.len == 15 && slice_is_word(name, "current_setting"));
@@ -212,7 +216,7 @@ static inline const uint8_t *put_plain(struct form *f, const uint8_t *at, const 
         len = (size_t)(token_skip(at, at + most, CLASS_DIGIT) - at);
         if (len == most || at[len] == '.' || (at[len] | 0x20) == 'e' || f->keeps_values)
             return at;
-        put_value(f, slice_of(at, len));
+        put_placeholder(f);
         return at + len;
     }
     if (!token_is_class(*at, CLASS_MARK) && !is_lone_mark(at, most))

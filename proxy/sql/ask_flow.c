@@ -474,36 +474,35 @@ static enum begin answer_ours(struct sql_session *s, struct slice in, const stru
     return BEGIN_ANSWERED;
 }
 
-static enum begin begin_exchange(struct sql_session *s, struct slice in, size_t *used)
+static enum begin begin_exchange(struct sql_session *s, struct slice in, struct gathering *g,
+                                 size_t *used)
 {
-    struct gathering g;
-
-    if (!gather(s, in, &g))
+    if (!gather(s, in, g))
         return BEGIN_WAITS;
-    if (is_ours(&g))
-        return answer_ours(s, in, &g, used);
-    if (s->lease == NULL && g.is_local && g.is_whole) {
-        *used = answer_alone(s, in, g.bytes);
+    if (is_ours(g))
+        return answer_ours(s, in, g, used);
+    if (s->lease == NULL && g->is_local && g->is_whole) {
+        *used = answer_alone(s, in, g->bytes);
         return BEGIN_ANSWERED;
     }
-    if (waits_for_own_position(s, &g))
+    if (waits_for_own_position(s, g))
         return BEGIN_WAITS;
-    if (g.is_whole && s->lease != NULL && !pg_expect_is_empty(&s->lease->expect) &&
-        sql_local_is(&g.class)) {
+    if (g->is_whole && s->lease != NULL && !pg_expect_is_empty(&s->lease->expect) &&
+        sql_local_is(&g->class)) {
         s->barrier = true; /* it is answered in its turn */
         return BEGIN_WAITS;
     }
-    if ((s->lease == NULL || pg_expect_is_empty(&s->lease->expect)) && answer_query(s, &g)) {
-        *used = g.bytes;
+    if ((s->lease == NULL || pg_expect_is_empty(&s->lease->expect)) && answer_query(s, g)) {
+        *used = g->bytes;
         return BEGIN_ANSWERED;
     }
-    if (s->lease != NULL && (is_being_set(s) || !may_follow(s, &g))) {
+    if (s->lease != NULL && (is_being_set(s) || !may_follow(s, g))) {
         s->barrier = true;
         return BEGIN_WAITS;
     }
-    if (s->lease == NULL && !find_lease(s, &g))
+    if (s->lease == NULL && !find_lease(s, g))
         return BEGIN_WAITS;
-    if (pg_expect_is_empty(&s->lease->expect) && !begun(s, &g))
+    if (pg_expect_is_empty(&s->lease->expect) && !begun(s, g))
         return BEGIN_WAITS;
     return BEGIN_DONE;
 }
@@ -680,13 +679,23 @@ static size_t go_on_there(struct sql_session *s, struct slice in, struct pg_fram
         s->barrier = true;
         return 0;
     }
-    return sql_message_forward(s, in, f);
+    return sql_message_forward(s, in, f, NULL);
+}
+
+/* What begin_exchange() has found the Query to be that comes first, if all of that is in the class
+ * itself. */
+static const struct sql_class *class_of_first(const struct gathering *g, struct pg_frame f)
+{
+    bool is_known = f.type == PG_FRONT_QUERY && g->class.text.at != NULL;
+
+    return is_known && g->class.script == NULL ? &g->class : NULL;
 }
 
 static size_t ask_one(struct sql_session *s, struct slice in)
 {
     struct pg_frame f;
     enum err err = pg_frame_read(in, &f);
+    struct gathering g;
     size_t used = 0;
 
     if (err == ERR_AGAIN)
@@ -712,7 +721,7 @@ static size_t ask_one(struct sql_session *s, struct slice in)
     if (f.type == PG_FRONT_COPY_DATA || f.type == PG_FRONT_COPY_DONE ||
         f.type == PG_FRONT_COPY_FAIL || keeps_lease(s))
         return go_on_there(s, in, f);
-    switch (begin_exchange(s, in, &used)) {
+    switch (begin_exchange(s, in, &g, &used)) {
     case BEGIN_WAITS:
         return 0;
     case BEGIN_ANSWERED:
@@ -721,7 +730,7 @@ static size_t ask_one(struct sql_session *s, struct slice in)
         sql_begin_again(s);
         break;
     }
-    return sql_message_forward(s, in, f);
+    return sql_message_forward(s, in, f, class_of_first(&g, f));
 }
 
 static bool may_ask(struct sql_session *s)

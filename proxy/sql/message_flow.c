@@ -680,9 +680,10 @@ static bool copies_in(const struct sql_class *class)
     return false;
 }
 
-static size_t forward_query(struct sql_session *s, struct slice in, struct pg_frame f)
+static size_t forward_query(struct sql_session *s, struct slice in, struct pg_frame f,
+                            const struct sql_class *class)
 {
-    struct sql_class class;
+    struct sql_class found;
     struct slice text;
     size_t used;
 
@@ -695,23 +696,26 @@ static size_t forward_query(struct sql_session *s, struct slice in, struct pg_fr
     if (pg_read_query(pg_frame_body(in, f), &text) != ERR_NONE)
         return pass_query(s, in, f);
     sql_portal_leave(s);
-    sql_classify(s, text, &class);
-    if (sql_class_has_deeds(&class) && !s->query_noted)
+    if (class == NULL) {
+        sql_classify(s, text, &found);
+        class = &found;
+    }
+    if (sql_class_has_deeds(class) && !s->query_noted)
         sql_deeds_note(s, text, NULL);
     s->query_noted = true;
-    used = send_query(s, in, f, &class);
+    used = send_query(s, in, f, class);
     if (used == 0)
         return 0;
     sql_slow_hear(s->lease, text);
     s->query_noted = false;
     s->query_last = true;
-    s->dirties |= class.verdict.route > ROUTE_TRY;
-    s->commits |= class.verdict.kind == STATEMENT_COMMIT ||
-                  class.verdict.kind == STATEMENT_PREPARE_TRANSACTION ||
-                  (class.script != NULL && class.script->count > 1);
-    s->copies = s->copy_barrier = copies_in(&class);
+    s->dirties |= class->verdict.route > ROUTE_TRY;
+    s->commits |= class->verdict.kind == STATEMENT_COMMIT ||
+                  class->verdict.kind == STATEMENT_PREPARE_TRANSACTION ||
+                  (class->script != NULL && class->script->count > 1);
+    s->copies = s->copy_barrier = copies_in(class);
     s->barrier |= s->deeds != NULL;
-    sql_pins_note(s, &class.verdict, text);
+    sql_pins_note(s, &class->verdict, text);
     return used;
 }
 
@@ -729,7 +733,8 @@ static bool follow_discard(struct sql_session *s)
     return true;
 }
 
-size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_frame f)
+size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_frame f,
+                           const struct sql_class *class)
 {
     size_t used = 0;
 
@@ -744,7 +749,7 @@ size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_fra
         return sql_message_wait(s);
     switch (f.type) {
     case PG_FRONT_QUERY:
-        used = forward_query(s, in, f);
+        used = forward_query(s, in, f, class);
         break;
     case PG_FRONT_PARSE:
         used = forward_parse(s, in, f);

@@ -107,8 +107,9 @@ void sql_reply_fakes(struct sql_upstream *u)
 
 /* ---- parameters ---- */
 
-static void tell_news(struct sql_upstream *u)
+static void tell_news(struct reply *r)
 {
+    struct sql_upstream *u = r->u;
     struct sql_session *s = u->lessee;
     struct pg_settings_walk walk = { 0 };
     struct pg_setting news;
@@ -116,6 +117,7 @@ static void tell_news(struct sql_upstream *u)
 
     if (s == NULL || s->told == u->reported || s->stage != SQL_READY)
         return;
+    flush_run(r);
     while (pg_settings_news(s->told, u->reported, &walk, &news))
         pg_put_parameter_status(&out, news.name, news.value);
     deliver(u, buf_all(&out));
@@ -153,8 +155,7 @@ static void report(struct reply *r, struct slice body, bool shown)
         sql_welcomes_forget();
     if (!shown || u->holds)
         return;
-    flush_run(r);
-    tell_news(u);
+    tell_news(r);
 }
 
 /* ---- errors ---- */
@@ -434,8 +435,7 @@ static bool on_ready(struct reply *r, struct pg_frame f, unsigned turn)
         u->syncs_open--;
     if (shown) {
         sql_reply_release(u);
-        flush_run(r);
-        tell_news(u);
+        tell_news(r);
     }
     advance(r, f, shown);
     flush_run(r);

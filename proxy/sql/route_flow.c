@@ -177,7 +177,7 @@ struct sql_endpoint *sql_primary(struct sql_side *side)
         side->primary_epoch = epoch;
         side->primary_known = true;
     }
-    if (side->doubt_until_us > worker_now_us(side->worker))
+    if (side->doubt_until_us != 0 && side->doubt_until_us > worker_now_us(side->worker))
         return NULL;
     return side->primary;
 }
@@ -226,8 +226,13 @@ static struct policy_candidate candidate(const struct sql_side *side, const stru
                                          struct sql_session *s)
 {
     const struct board *board = side->assembly->board;
-    struct standing standing = board_standing(board, e->settings->number);
-    struct policy_candidate c = {
+    struct standing standing;
+    struct policy_candidate c;
+
+    if (!may_serve(side, e, s) || sql_must_stay(s, e))
+        return (struct policy_candidate){ .is_usable = false };
+    standing = board_standing(board, e->settings->number);
+    c = (struct policy_candidate){
         .weight = e->settings->weight,
         .busy = e->busy,
         .waiting = e->waiting,
@@ -236,10 +241,9 @@ static struct policy_candidate candidate(const struct sql_side *side, const stru
         .lag_bytes = standing.lag_bytes,
         .lag_ms = standing.lag_us / 1000,
     };
-
     sql_sampler_position(e, &c.position);
     c.is_position_known = c.position.lsn > 0;
-    c.is_usable = may_serve(side, e, s) && sql_may_read_from(s, e, &c.position);
+    c.is_usable = sql_may_read_from(s, e, &c.position);
     return c;
 }
 

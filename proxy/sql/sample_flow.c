@@ -236,15 +236,26 @@ bool sql_sampler_may_spread(struct sql_session *s)
            !covers(e->sampler, s->read_us);
 }
 
+static bool goes_elsewhere(const struct sql_session *s, const struct sql_endpoint *e)
+{
+    return s->read_from != NULL && s->read_from != e && sql_is_causal(s);
+}
+
+bool sql_must_stay(const struct sql_session *s, const struct sql_endpoint *e)
+{
+    return goes_elsewhere(s, e) &&
+           (!s->read_from->present || !covers(s->read_from->sampler, s->read_us) ||
+            s->read_from->sampler->seen_lsn == 0);
+}
+
 bool sql_may_read_from(const struct sql_session *s, const struct sql_endpoint *e,
                        const struct position *at)
 {
     struct position seen;
 
-    if (s->read_from == NULL || s->read_from == e || !sql_is_causal(s))
+    if (!goes_elsewhere(s, e))
         return true;
-    if (!s->read_from->present || !covers(s->read_from->sampler, s->read_us) ||
-        s->read_from->sampler->seen_lsn == 0)
+    if (sql_must_stay(s, e))
         return false;
     seen = position_of(s->read_from->sampler);
     seen.lsn = s->read_from->sampler->seen_lsn;

@@ -7,6 +7,9 @@ uint64_t sql_dirty_since_us(const struct sql_session *s);
 /* It has read at one replica without a pause for long enough to try another; what it needs for that
  * is asked there, and is there soon. */
 bool sql_sampler_may_spread(struct sql_session *s);
+/* It may not read there, wherever that stands: of what it has seen elsewhere it is not known by now
+ * where that stood. */
+bool sql_must_stay(const struct sql_session *s, const struct sql_endpoint *e);
 /* May it read there, where it is known to stand, without going back in time? */
 bool sql_may_read_from(const struct sql_session *s, const struct sql_endpoint *e,
                        const struct position *at);

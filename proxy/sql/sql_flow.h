@@ -610,13 +610,13 @@ void sql_session_kill(struct sql_session *s);
 
 /* ask_flow.c */
 size_t sql_ask_input(struct sql_session *s, struct slice in);
-/* Asks again what a replica refused. */
-void sql_ask_again(struct sql_session *s);
+void sql_ask_again(struct sql_session *s); /* what a replica refused */
 
 /* message_flow.c */
 /* One message, or the part of it that is there, to the lease; returns the bytes used, 0: more are
- * needed, or it must wait. */
-size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_frame f);
+ * needed, or it must wait.  Class NULL: of a Query it is not known yet. */
+size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_frame f,
+                           const struct sql_class *class);
 size_t sql_message_stream(struct sql_session *s, struct slice in);
 
 void sql_message_put(struct sql_upstream *u, struct slice bytes);
