@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import signal
+import statistics
 import subprocess
 import tempfile
 import threading
@@ -15,6 +16,7 @@ from .servers import program
 
 SELECT, UPDATE, TPCB = ("-S",), ("-N",), ("-b", "tpcb-like")
 SAMPLE_SECONDS = 0.05
+WINDOW_SECONDS, WINDOW_LEAST = 0.05, 100
 TRIES = 4
 
 
@@ -39,6 +41,7 @@ class Result:
     per_second: float
     p50: float
     p99: float
+    tail_within: float      # p99/p50 of what ended within a window: the median of all windows
     spent: list
 
 
@@ -143,12 +146,28 @@ def result_of(log, samples, clients, last):
     if len(within) < 2:
         return None
     (begin, before), (end, after) = within[0], within[-1]
-    times = sorted(took for _, took, ended in log if begin < ended <= end)
-    if not times:
+    ended = [(when, took) for _, took, when in log if begin < when <= end]
+    if not ended:
         return None
-    p50, p99 = (float(times[min(len(times) - 1, int(len(times) * part))]) for part in (0.5, 0.99))
+    times = [took for _, took in ended]
+    p50, p99 = quantile(times, 0.5), quantile(times, 0.99)
     spent = [now - then for now, then in zip(after, before)]
-    return Result(len(times), len(times) / (end - begin), p50, p99, spent), end - begin
+    return Result(len(times), len(times) / (end - begin), p50, p99, tail_within(ended, begin),
+                  spent), end - begin
+
+
+def quantile(times, part):
+    return float(sorted(times)[min(len(times) - 1, int(len(times) * part))])
+
+
+def tail_within(ended, begin):
+    """Without what slows all of a window down alike: other work of the machine, above all."""
+    windows = {}
+    for when, took in ended:
+        windows.setdefault(int((when - begin) / WINDOW_SECONDS), []).append(took)
+    tails = [quantile(times, 0.99) / quantile(times, 0.5) for times in windows.values()
+             if len(times) >= WINDOW_LEAST]
+    return statistics.median(tails) if tails else None
 
 
 def stop(background):
