@@ -1,5 +1,6 @@
 /* Any bytes as SQL: nothing crashes, leaks or ends the process, what is told lies within the text,
- * and texts that differ only in what a shape leaves out have one verdict. */
+ * texts that differ only in spaces have one shape, and those that differ only in what a shape
+ * leaves out one verdict. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,6 +89,24 @@ static void check_alike(const struct script *script, const struct shape *shape, 
     arena_fini(&arena);
 }
 
+/* One token at a time, as the scanner cuts them, with a space between: what a shape does at once
+ * for plain words, numbers and marks is no different. */
+static void check_spaced(struct slice text, bool escapes, const struct shape *shape)
+{
+    struct token_reader reader = { text, escapes };
+    struct buf spaced = { 0 };
+    struct shape other;
+    struct token t;
+
+    while (token_next_word(&reader, &t)) {
+        buf_slice(&spaced, t.text);
+        buf_text(&spaced, " ");
+    }
+    must(shape_of(buf_all(&spaced), escapes, &other));
+    must(other.low == shape->low && other.high == shape->high);
+    buf_fini(&spaced);
+}
+
 static void read_it(struct slice text, const struct statement_options *options)
 {
     struct arena arena = { 0 };
@@ -98,6 +117,7 @@ static void read_it(struct slice text, const struct statement_options *options)
     check_script(&script, text);
     if (shape_of(text, options->backslash_escapes, &shape)) {
         must((shape.low | shape.high) != 0);
+        check_spaced(text, options->backslash_escapes, &shape);
         if (!options->hides_ascii && script.count > 0)
             check_alike(&script, &shape, text, options);
     }
