@@ -11,7 +11,7 @@ static const struct builtin_function FUNCTIONS[] = {
 static int compare(struct slice name, const char *other)
 {
     size_t len = strlen(other);
-    int order = memcmp(name.at, other, name.len < len ? name.len : len);
+    int order = name.len == 0 ? 0 : memcmp(name.at, other, name.len < len ? name.len : len);
 
     return order != 0 ? order : (name.len > len) - (name.len < len);
 }
