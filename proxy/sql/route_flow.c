@@ -371,10 +371,12 @@ static struct sql_decision to_replica(struct sql_session *s)
         return (struct sql_decision){ SQL_WAIT_SAMPLE, e, "asks where the primary stands",
                                       SQL_CAUSE_READ };
     }
-    if (sql_sampler_may_spread(s) && poke_others(s))
+    if (sql_sampler_may_spread(s) && poke_others(s)) {
+        sql_sampler_spreads(s);
         return (struct sql_decision){ SQL_WAIT_SAMPLE, s->read_from,
                                       "asks where the replica stands that it has read from",
                                       SQL_CAUSE_READ };
+    }
     choice = choose_replica(s, &e);
     if (choice.why == POLICY_CHOSEN)
         return (struct sql_decision){ SQL_GO, e, "a read", SQL_CAUSE_READ };

@@ -23,10 +23,12 @@
 
 enum {
     SAMPLE_REST_US = 1000,            /* between two samples that nobody waits for, */
-    SAMPLE_SEEN_US = 5000,            /* nor is the worse for: it stays where it reads meanwhile */
+    SAMPLE_SEEN_US = 20 * 1000,       /* nor is the worse for: it stays where it reads meanwhile */
     SAMPLE_MOST_US = 2 * 1000 * 1000, /* a server that does not answer by then is given up */
     SAMPLER_IDLE_US = 300 * 1000 * 1000,
-    SPREAD_US = 20 * 1000, /* so long a session that reads without a pause does at one replica */
+    SPREAD_US = 100 * 1000, /* so long a session that reads without a pause does at one replica, */
+    SPREAD_SOON_US = 20 * 1000, /* or so, if more wait there than at another, */
+    SPREAD_MORE = 4,            /* by more than this */
     LAZY_US = 60 * 1000 * 1000, /* twice what the disk is let wait at most (wal_writer_delay) */
     LOOK_US = 10 * 1000 * 1000, /* from one look at roles and functions to the next */
 };
@@ -226,14 +228,37 @@ bool sql_sample_covers(struct sql_session *s, uint64_t since_us)
     return true;
 }
 
+void sql_sampler_spreads(struct sql_session *s)
+{
+    s->read_since_us = worker_now_us(s->base.worker);
+}
+
+static bool is_crowded(struct sql_endpoint *e)
+{
+    const struct sql_side *side = e->side;
+
+    for (uint32_t i = 0; i < side->endpoint_count; i++)
+        if (side->endpoints[i]->waiting + SPREAD_MORE < e->waiting &&
+            side->endpoints[i] != sql_primary(e->side))
+            return true;
+    return false;
+}
+
+/* Has it read there for so long that it looks for another? */
+static bool is_spread_due(const struct sql_session *s)
+{
+    uint64_t since_us = worker_now_us(s->base.worker) - s->read_since_us;
+
+    return since_us > SPREAD_US || (since_us > SPREAD_SOON_US && is_crowded(s->read_from));
+}
+
 bool sql_sampler_may_spread(struct sql_session *s)
 {
     struct sql_endpoint *e = s->read_from;
 
     return e != NULL && e->present && !e->failing && sql_is_causal(s) && !s->waited_for_position &&
-           worker_now_us(s->base.worker) - s->read_since_us > SPREAD_US && e->sampler != NULL &&
-           e->sampler->upstream != NULL && e->sampler->upstream->base.state == UPSTREAM_READY &&
-           !covers(e->sampler, s->read_us);
+           is_spread_due(s) && e->sampler != NULL && e->sampler->upstream != NULL &&
+           e->sampler->upstream->base.state == UPSTREAM_READY && !covers(e->sampler, s->read_us);
 }
 
 static bool goes_elsewhere(const struct sql_session *s, const struct sql_endpoint *e)

@@ -7,6 +7,8 @@ uint64_t sql_dirty_since_us(const struct sql_session *s);
 /* It has read at one replica without a pause for long enough to try another; what it needs for that
  * is asked there, and is there soon. */
 bool sql_sampler_may_spread(struct sql_session *s);
+/* It does, for now: it waits for that, and may well be sent to the same again. */
+void sql_sampler_spreads(struct sql_session *s);
 /* It may not read there, wherever that stands: of what it has seen elsewhere it is not known by now
  * where that stood. */
 bool sql_must_stay(const struct sql_session *s, const struct sql_endpoint *e);

@@ -278,9 +278,9 @@ struct sql_session {
     struct sql_edits *edits;   /* owned: of the Query under way, if it is SQL_NOTE_EDITED */
     struct position needed;    /* a replica must have reached it */
     uint64_t dirty_us; /* when the primary last answered it; 0: not since `needed` was known */
-    uint64_t needed_as_of_us;       /* `needed` covers all that was before */
-    uint64_t read_us;               /* when a replica last answered it, */
-    uint64_t read_since_us;         /* since when it was that one, */
+    uint64_t needed_as_of_us; /* `needed` covers all that was before */
+    uint64_t read_us;         /* when a replica last answered it, */
+    uint64_t read_since_us;   /* since when it was that one, or when another was looked for last, */
     struct sql_endpoint *read_from; /* and which; borrowed, NULL: none, or it is gone */
     uint64_t changed_id;   /* of a statement whose result is another at the lease; 0: none */
     uint64_t portal_hash;  /* the name of that with portal_deeds */

@@ -204,9 +204,12 @@ class Fresh(Routed):
             self.assertEqual(self.backwards("causal", 1500), 0)
         session = self.at("causal")
         before = [len(server.log) for server in self.servers]
-        for n in range(1500):
-            session.ask(f"SELECT n FROM c /* spread {n} */")
-        served = [replica.logged("spread", at) for replica, at in zip(self.replicas, before[1:])]
+        for _ in range(20):
+            for n in range(1000):
+                session.ask(f"SELECT n FROM c /* spread {n} */")
+            served = [replica.logged("spread", at) for replica, at in zip(self.replicas, before[1:])]
+            if min(served) > 100:
+                break
         self.assertGreater(min(served), 100, served)
 
     def test_replicas_do_serve_what_is_fresh_enough(self):
