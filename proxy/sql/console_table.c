@@ -134,32 +134,20 @@ static const struct console_column SERVERS[] = {
 static const struct console_column STATS[] = { K("database"), TOTALS, AVERAGES };
 /* By themselves PgBouncer calls both alike. */
 static const struct console_column STATS_TOTALS[] = {
-    K("database"),
-    N("server_assignment_count"),
-    N("xact_count"),
-    N("query_count"),
-    N("bytes_received"),
-    N("bytes_sent"),
-    N("xact_time"),
-    N("query_time"),
-    N("wait_time"),
-    N("client_parse_count"),
-    N("server_parse_count"),
-    N("bind_count"),
+    K("database"),           N("server_assignment_count"),
+    N("xact_count"),         N("query_count"),
+    N("bytes_received"),     N("bytes_sent"),
+    N("xact_time"),          N("query_time"),
+    N("wait_time"),          N("client_parse_count"),
+    N("server_parse_count"), N("bind_count"),
 };
 static const struct console_column STATS_AVERAGES[] = {
-    K("database"),
-    N("server_assignment_count"),
-    N("xact_count"),
-    N("query_count"),
-    N("bytes_received"),
-    N("bytes_sent"),
-    NM("xact_time"),
-    NM("query_time"),
-    NM("wait_time"),
-    N("client_parse_count"),
-    N("server_parse_count"),
-    N("bind_count"),
+    K("database"),           N("server_assignment_count"),
+    N("xact_count"),         N("query_count"),
+    N("bytes_received"),     N("bytes_sent"),
+    NM("xact_time"),         NM("query_time"),
+    NM("wait_time"),         N("client_parse_count"),
+    N("server_parse_count"), N("bind_count"),
 };
 
 static const struct console_column DATABASES[] = {
