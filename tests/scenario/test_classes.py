@@ -151,7 +151,7 @@ class Places(Classes):
 
     def is_back(self):
         """For all workers, each of which tries again at its own time."""
-        for _ in range(8):
+        for _ in range(24):
             with self.sheaf.connect() as session:
                 if session.ask("EXISTS", "lock:1") not in (0, 1):
                     return False

@@ -278,7 +278,7 @@ class MemcachedDice:
         many = " ".join(self.random.choices(TEXT_KEYS, k=self._one((1, 1, 2, 9))))
         return self._one((
             *[(f"{verb} {key} {flags} {end} {size}", value) for verb in ("set", "set", "add", "replace", "append", "prepend")],
-            *[(f"get {many}", None)] * 3, (f"gets {key}", None), (f"cas {key} {flags} {end} {size} {{cas}}", value), (f"cas {key} 0 0 {size} {NO_CAS}", value),
+            *[(f"get {many}", None)] * 3, (f"gets {key}", None), (f"bget {many}", None), (f"cas {key} {flags} {end} {size} {{cas}}", value), (f"cas {key} 0 0 {size} {NO_CAS}", value),
             (f"gat {self._one((0, 1000, -1, 2_000_000_000))} {many}", None), (f"gats 0 {key}", None), (f"delete {key}", None),
             (f"incr {key} {number}", None), (f"decr {key} {number}", None), (f"incr {key} 1", None), (f"decr {key} 1", None),
             (f"touch {key} {self._one((0, 1000, -1))}", None), ("flush_all", None), ("version", None), (f"incr {key} x", None), (f"set {key} 0 0 x", None),
