@@ -109,7 +109,7 @@ static void plan_parts(struct memcached_call *call, struct note *note, const str
     op->way = MEMORY_PARTS;
 }
 
-static void plan_many(struct memcached_call *call)
+static void plan_many(struct memcached_call *call, struct slice bytes)
 {
     const struct memcached_text_request *r = call->text;
     struct memory_operation *op = call->op;
@@ -127,7 +127,7 @@ static void plan_many(struct memcached_call *call)
         one = one && shards[i] == shards[0];
     }
     if (one) {
-        memcached_plan_one(call, shards[0], op->raw);
+        memcached_plan_one(call, shards[0], bytes);
         return;
     }
     note = arena_new(op->arena, sizeof(*note));
@@ -148,8 +148,8 @@ static struct slice limited_time(struct memcached_call *call)
     return time;
 }
 
-/* The request with such a time, in the arena. */
-static void limit_time(struct memcached_call *call)
+/* The request's bytes with such a time, in the arena; the call's words have it, too. */
+static struct slice limit_time(struct memcached_call *call)
 {
     const struct memcached_text_request *r = call->text;
     struct slice time;
@@ -157,31 +157,32 @@ static void limit_time(struct memcached_call *call)
     size_t place = (size_t)(r->words[1].at - r->line.at);
 
     if (call->site->sorter == NULL || r->word_count < 2)
-        return;
+        return call->op->raw;
     time = limited_time(call);
     if (time.at == r->words[1].at)
-        return;
+        return call->op->raw;
     own = arena_new(call->op->arena, sizeof(*own));
     *own = *r;
     own->words[1] = time;
-    call->op->raw = memcached_splice(call, call->op->raw, place, r->words[1].len, time);
     call->text = own;
+    return memcached_splice(call, call->op->raw, place, r->words[1].len, time);
 }
 
 void memcached_plan_get(struct memcached_call *call)
 {
     const struct memcached_text_request *r = call->text;
+    struct slice bytes;
     uint32_t shard;
 
     call->op->key = r->key;
     memcached_miss_if_down(call, "END\r\n");
-    limit_time(call);
+    bytes = limit_time(call);
     if (r->key.len < r->keys.len) {
-        plan_many(call);
+        plan_many(call, bytes);
         return;
     }
     if (!memcached_place(call, r->key, &shard) || memcached_cache_answers(call))
         return;
-    memcached_plan_one(call, shard, call->op->raw);
+    memcached_plan_one(call, shard, bytes);
     memcached_cache_fill(call);
 }

@@ -453,6 +453,8 @@ class Lives(Case):
         self.assertTrue(session.ask("gat 5000 m:1 m:2 other").endswith(b"VALUE other 0 1\r\nx\r\nEND\r\n"))
         lives("m:1", 1000)
         lives("other", 1000)                                             # one time for all of a gat's keys
+        session.send(b"gat 0 s:1\r\ngat 99999 m:1\r\ngat 0 m:1 other\r\nget other\r\n")    # what follows is taken from where it begins
+        self.assertEqual([session.reply().count(b"VALUE") for _ in range(4)], [1, 1, 2, 1])
         self.assertEqual(session.ask("mg m:3 f T0"), b"HD f7\r\n")
         lives("m:3", 1000)
         self.assertEqual(session.ask("ma m:count N0 J5 v"), b"VA 1\r\n5\r\n")
