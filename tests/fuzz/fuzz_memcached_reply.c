@@ -1,38 +1,13 @@
 /* A text reply scanned at once, and the same bytes shown little by little, must end at the same
  * place; whatever was scanned can be read. */
-#include <stdlib.h>
-
 #include "proxy/wire/memcached_text_reply.h"
+#include "tests/fuzz/scan_steps.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size);
 
-static void must(bool condition)
+static enum parse scan_more(void *scan, struct slice in, size_t *used)
 {
-    if (!condition)
-        abort();
-}
-
-static enum parse scan_in_steps(struct slice in, size_t step, struct memcached_scan *scan,
-                                size_t *total)
-{
-    enum parse parse = PARSE_MORE;
-    size_t shown = 0;
-
-    *total = 0;
-    while (parse == PARSE_MORE && shown < in.len) {
-        uint8_t *copy;
-        size_t used, len;
-
-        shown = shown + step < in.len ? shown + step : in.len;
-        len = shown - *total;
-        copy = malloc(len + 1);
-        memcpy(copy + 1, in.at + *total, len);
-        parse = memcached_reply_scan(scan, slice_of(copy + 1, len), &used);
-        free(copy);
-        must(used <= len);
-        *total += used;
-    }
-    return parse;
+    return memcached_reply_scan(scan, in, used);
 }
 
 static void check_reading(struct slice whole)
@@ -67,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
         size_t used, total;
         enum parse parse = memcached_reply_scan(&whole, in, &used);
 
-        must(scan_in_steps(in, step, &parts, &total) == parse);
+        must(scan_in_steps(scan_more, &parts, in, step, &total) == parse);
         (void)!memcached_reply_read(in, &reply);
         (void)!memcached_row_read(&rest, &row);
         if (parse == PARSE_BAD)

@@ -1,38 +1,14 @@
 /* A reply scanned at once, and the same bytes shown little by little, must end at the same place;
  * the fast way and the reader must agree with the scanner. */
-#include <stdlib.h>
-
 #include "proxy/wire/resp_reader.h"
 #include "proxy/wire/resp_reply.h"
+#include "tests/fuzz/scan_steps.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size);
 
-static void must(bool condition)
+static enum parse scan_more(void *scan, struct slice in, size_t *used)
 {
-    if (!condition)
-        abort();
-}
-
-static enum parse scan_in_steps(struct slice in, size_t step, struct resp_scan *scan, size_t *total)
-{
-    enum parse parse = PARSE_MORE;
-    size_t shown = 0;
-
-    *total = 0;
-    while (parse == PARSE_MORE && shown < in.len) {
-        uint8_t *copy;
-        size_t used, len;
-
-        shown = shown + step < in.len ? shown + step : in.len;
-        len = shown - *total;
-        copy = malloc(len + 1);
-        memcpy(copy + 1, in.at + *total, len);
-        parse = resp_reply_scan(scan, slice_of(copy + 1, len), &used);
-        free(copy);
-        must(used <= len);
-        *total += used;
-    }
-    return parse;
+    return resp_reply_scan(scan, in, used);
 }
 
 /* Element by element the reader must come to the same end. */
@@ -66,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
         size_t fast = resp_reply_fast(in), used, total;
         enum parse parse = resp_reply_scan(&whole, in, &used);
 
-        must(scan_in_steps(in, step, &parts, &total) == parse);
+        must(scan_in_steps(scan_more, &parts, in, step, &total) == parse);
         must(fast == 0 || (parse == PARSE_DONE && used == fast));
         (void)!resp_read(&reader, &item);
         if (parse == PARSE_BAD)
