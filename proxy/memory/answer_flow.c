@@ -210,6 +210,25 @@ static size_t join_replies(struct memory_request *r)
     return all;
 }
 
+/* What was held still fitted, but not what became of it: all parts failed then. */
+static void merge_too_much(struct memory_request *r, struct memory_merge *m)
+{
+    struct memory_refusal why = memory_too_much;
+    struct buf text = { 0 };
+
+    why.pool = r->side->settings->base.name;
+    r->side->front->refuse(m->state, &why, &text);
+    for (uint32_t i = 0; i < m->part_count; i++) {
+        m->parts[i].failed = true;
+        m->parts[i].reply = arena_copy(m->arena, buf_all(&text));
+    }
+    buf_fini(&text);
+    r->failed = true;
+    buf_clear(m->out);
+    r->merge(m);
+    m->again = false;
+}
+
 /* True: the request's reply is made, in `out`.  False: it goes another round. */
 static bool merge(struct memory_request *r, struct buf *out)
 {
@@ -225,6 +244,8 @@ static bool merge(struct memory_request *r, struct buf *out)
     site->session = r->session;
     site->session_id = r->session == NULL ? 0 : r->session->base.id;
     r->merge(&m);
+    if (!m.again && r->session != NULL && out->len > r->session->base.limits->max_bytes)
+        merge_too_much(r, &m);
     if (!m.again)
         return true;
     for (uint32_t i = 0; i < r->part_count; i++)

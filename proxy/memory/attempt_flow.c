@@ -33,20 +33,19 @@ void memory_attempt_forget(struct memory_attempt *a)
     a->kept_len = 0;
 }
 
+const struct memory_refusal memory_too_much = {
+    .err = ERR_RANGE,
+    .shard = UINT32_MAX,
+    .text = "what the shards answer is together larger than max_session_memory: ask for less at a "
+            "time, or set it higher",
+};
+
 /* A reply that is put together from several can't go to its client piece by piece, so the request
  * asks for too much; any other waits for a client that does not read. */
 static void hold_too_much(struct memory_attempt *a)
 {
-    static const struct memory_refusal TOO_MUCH = {
-        .err = ERR_RANGE,
-        .shard = UINT32_MAX,
-        .text =
-            "what the shards answer is together larger than max_session_memory: ask for less at "
-            "a time, or set it higher",
-    };
-
     if (a->request->merge != NULL)
-        memory_attempt_fail(a, &TOO_MUCH);
+        memory_attempt_fail(a, &memory_too_much);
     else
         session_close(&a->request->session->base, CLOSE_SLOW_READER);
 }

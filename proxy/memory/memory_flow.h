@@ -268,6 +268,8 @@ void memory_attempt_start(struct memory_request *r, uint32_t part);
 bool memory_attempt_put(struct memory_attempt *a, struct memory_refusal *refusal);
 void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool done);
 /* Answers its request with an error; an attempt in a queue stays there as a tombstone. */
+/* Replies that must be held together are more than a session may hold. */
+extern const struct memory_refusal memory_too_much;
 void memory_attempt_fail(struct memory_attempt *a, const struct memory_refusal *refusal);
 void memory_attempt_pop(struct memory_upstream *u);
 /* Its whole reply came in one piece: of an attempt in no queue, which this may free. */

@@ -452,6 +452,19 @@ class MemcachedOverRedis(Case):
         self.say("get count", None, b"VALUE count 0 3\r\n720\r\nEND\r\n")
         self.assertEqual(self.session.ask("mg text s"), b"HD s240\r\n")
 
+    def test_rows_that_become_too_many_are_an_error_and_the_session_goes_on(self):
+        sheaf = Sheaf(self, cache_pool([f"redis://{server.address}" for server in self.servers], max_session_memory="300kb", max_request="300kb"))
+        names = [f"{n:06}" for n in range(15_000)]                       # "$1 x" and its ends each for the server, a row of 29 bytes for us
+        for server in self.servers:
+            server.ask("EVAL", "for n=0,14999 do redis.call('SET', string.format('%06d', n), 'x') end", "0")
+        with MemcachedSession(sheaf.target(), None) as session:
+            for most in (15_000, 5_000):
+                reply = session.ask("get " + " ".join(names[:most]))
+                if most == 5_000:
+                    self.assertEqual(reply.count(b"VALUE"), most)
+                else:
+                    self.assertEqual(reply, b"SERVER_ERROR what the shards answer is together larger than max_session_memory: ask for less at a time, or set it higher\r\n")
+
     def test_a_server_that_forgets_the_script_is_sent_it_and_order_stays(self):
         self.say("set k 0 0 1", "1", b"STORED\r\n")
         for server in self.servers:
