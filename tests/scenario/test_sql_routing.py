@@ -2,9 +2,14 @@
 # release only: the sanitizers see the same code in the other tests of SQL pools
 """Which server a statement goes to: reads to replicas, and all that is not surely a read to the primary."""
 import itertools
+import pathlib
+import shutil
+
+import psycopg2
 
 from lib import *
 from lib import pgwire as pg
+from lib.sql_front import sql_front
 from lib.sql_route import Routed
 
 SCHEMA = """
@@ -222,6 +227,63 @@ class Statements(Routed):
                 before = [len(server.log) for server in self.servers]
                 self.assertEqual(session.run(pg.bind("", name, values) + pg.execute() + pg.sync()).errors, [])
                 self.assertEqual({self.names[id(s)] for s in self.logged(f"named {name}", before)}, {where})
+
+
+class Nodes(Routed):
+    """Servers that differ in what a replica does not get from its primary."""
+
+    def test_a_library_that_only_the_primary_has(self):
+        """An extension was installed there, and forgotten elsewhere: what needs it is the primary's."""
+        folder = self.primary.folder / "lib"
+        folder.mkdir()
+        folder.chmod(0o755)
+        shutil.copy(next(pathlib.Path("/usr/lib/postgresql").glob("*/lib/pg_trgm.so")), folder / "onlyhere.so")
+        self.primary.reload(dynamic_library_path=f"'{folder}:$libdir'")
+        self.primary.sql("CREATE FUNCTION alike(text, text) RETURNS real IMMUTABLE STRICT LANGUAGE c AS 'onlyhere', 'similarity'")
+        self.caught_up()
+        with self.assertRaises(psycopg2.Error) as caught:
+            self.replicas[0].sql("SELECT alike('a', 'a')")
+        self.assertEqual(caught.exception.pgcode, "58P01")
+        session = self.session()
+        wait_until(lambda: session.value("EXPLAIN ROUTE SELECT alike(v, v) FROM t").startswith("replica"), what="Sheaf to know the catalog")
+        for extended in (False, True):
+            where, answer = self.went(session, f"SELECT DISTINCT alike(v, v) AS n{int(extended)} FROM t", extended=extended)
+            self.assertEqual((where, answer.rows), ("replica primary", [["1"]]))
+        where, answer = self.went(session, "SELECT count(*) FROM t")
+        self.assertEqual((where, answer.errors), ("replica", []))
+
+    def test_what_reaches_other_servers(self):
+        """A foreign table, and dblink(), which writes from a replica, too."""
+        self.primary.sql(f"""CREATE EXTENSION postgres_fdw; CREATE EXTENSION dblink;
+            CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{self.primary.folder}', port '{self.primary.port}', dbname 'app');
+            CREATE USER MAPPING FOR app SERVER far OPTIONS (user 'app', password_required 'false');
+            CREATE FOREIGN TABLE far_t (id int, v text) SERVER far OPTIONS (table_name 't'); GRANT ALL ON far_t TO app;
+            CREATE VIEW over_far AS SELECT * FROM far_t; GRANT ALL ON over_far TO app""")
+        self.caught_up()
+        session = pg.PgSession(sql_front(self, self.primary, self.replicas).target())  # that was not there before
+        self.addCleanup(session.close)
+        wait_until(lambda: session.value("EXPLAIN ROUTE SELECT count(*) FROM t").startswith("replica"), what="Sheaf to know the catalog")
+        self.assertIn("oreign", session.value("EXPLAIN ROUTE SELECT * FROM far_t"))
+        at = f"host={self.primary.folder} port={self.primary.port} dbname=app user=postgres"
+        self.assert_goes("primary", "SELECT count(*) FROM far_t", "SELECT * FROM over_far", "SELECT 1 FROM t WHERE EXISTS (SELECT FROM far_t)",
+                         f"SELECT * FROM dblink('{at}', 'INSERT INTO t (v) VALUES (1) RETURNING id') AS x(id int)", f"SELECT dblink_exec('{at}', 'SELECT 1')", session=session)
+
+    def test_settings_that_each_server_has_of_its_own(self):
+        """A client is told of each that the server of an answer has, so that it can read what it is answered."""
+        for replica in self.replicas:
+            replica.reload(DateStyle="'German'")
+        session = self.session()
+        style = session.parameters["DateStyle"]
+        for n in range(6):
+            answer = session.ask(("SELECT '2026-01-31'::date", "/* route=primary */ SELECT '2026-01-31'::date")[n % 2])
+            style = dict([message.words for message in answer if message.tag == "S"]).get("DateStyle", style)
+            self.assertEqual((style, answer.rows), (("ISO, MDY", [["2026-01-31"]]), ("German, DMY", [["31.01.2026"]]))[style[0] == "G"])
+        session.ask("SET DateStyle = 'SQL, DMY'")
+        for _ in range(4):
+            self.assertEqual(session.value("SELECT '2026-01-31'::date"), "31/01/2026")
+        for replica in self.replicas:
+            replica.options.pop("DateStyle")
+            replica.reload()
 
 
 class Transactions(Routed):
