@@ -1,0 +1,186 @@
+#!/usr/bin/python3
+# release only: the sanitizers see the same code in test_sql_wire, and all of these in long runs
+"""What becomes of each thing that can be under way at a server - a statement, a transaction, COPY in and out, COMMIT -
+when that server is killed, restarted, stands still, is cut off or promoted."""
+import contextlib
+
+from lib import *
+from lib import pgwire as pg
+from test_sql_faults import LOST, Servers
+
+ROWS = 20_000
+COPY_OUT = f"COPY (SELECT repeat('x', 1000) FROM generate_series(1, {ROWS})) TO STDOUT"
+SLEEPS = "SELECT 'slept', pg_sleep(2)"
+WRITES = "INSERT INTO log SELECT 7, 7 FROM pg_sleep(2)"
+
+
+class Middle(Servers):
+    replicas_count = 2
+
+    def under_way(self, at_primary):
+        """Sessions by what they have under way: at the primary, or each at some replica."""
+        reads = "" if at_primary else " READ ONLY"
+        sessions = {what: self.reader() for what in ("statement", "transaction", "begun", "copy out", "commit", *(["copy in"] if at_primary else []))}
+        for session in sessions.values():
+            if at_primary:
+                session.ask("SET sheaf.route = primary")
+        for what in ("transaction", "commit", "begun"):
+            self.assertEqual(sessions[what].ask(f"BEGIN ISOLATION LEVEL REPEATABLE READ{reads}").errors, [])
+        for n, what in enumerate(("transaction", "commit")):
+            answer = sessions[what].ask(f"INSERT INTO log VALUES ({n}, 0)" if at_primary else "SELECT count(*) FROM log")
+            self.assertEqual(answer.errors, [])
+        sessions["copy out"].send(pg.query(COPY_OUT))
+        sessions["copy out"].until("d", 50)
+        if at_primary:
+            sessions["copy in"].send(pg.query("COPY t FROM STDIN"))
+            sessions["copy in"].until("G")
+            sessions["copy in"].send(pg.copy_data(b"x\n" * 1000))
+        sessions["statement"].send(pg.query(WRITES if at_primary else SLEEPS))
+        servers = [self.primary] if at_primary else self.replicas
+        wait_until(lambda: any(s.sessions("query ~ 'pg_sleep' AND state = 'active'") for s in servers), what="the statement to run")
+        return sessions
+
+    def end(self, sessions):
+        """What each asks next, and is told; "closed" in place of an end that does not come."""
+        told = {}
+        for what, data in (("commit", pg.query("COMMIT")), ("copy in", pg.copy_data(b"y\n" * 10) + pg.copy_done()), ("transaction", pg.query("SELECT count(*) FROM log")),
+                           ("begun", pg.query("SELECT count(*) FROM log")), ("copy out", b""), ("statement", b"")):
+            if what not in sessions:
+                continue
+            session = sessions[what]
+            at = len(session.seen)
+            with contextlib.suppress(EOFError, OSError):
+                session.send(data)
+            with contextlib.suppress(EOFError, OSError):
+                session.until("Z")
+            told[what] = pg.Answer(session.seen[at:])
+        return told
+
+    def assert_lost(self, told, *others):
+        """All but the others: by an error that says so, or by the connection's end, and never as if it were done."""
+        for what, answer in told.items():
+            if what not in others:
+                self.assertEqual((what, answer.done, set(answer.errors) <= LOST), (what, [], True), answer)
+
+    def goes_on(self):
+        wait_until(lambda: not self.session().ask("INSERT INTO log VALUES (9, 9) ON CONFLICT DO NOTHING").errors, 30, "writes to go on")
+        wait_until(lambda: self.session().ask("SELECT count(*) FROM log").rows, 30, "reads to go on")
+
+    def test_the_primary_goes(self):
+        self.sheaf()
+        for mode in ("kill9", "immediate", "fast"):
+            with self.subTest(mode=mode):
+                sessions = self.under_way(at_primary=True)
+                if mode == "kill9":
+                    self.primary.kill9()
+                else:
+                    self.primary.shutdown(mode)
+                self.primary.start()
+                told = self.end(sessions)
+                self.assert_lost(told)
+                self.goes_on()
+                self.assertEqual((self.primary.sql("SELECT client, n FROM log WHERE client < 9"), self.primary.sql("SELECT * FROM t")), ([], []))
+                self.assert_nothing_is_left(self.primary)
+                for session in sessions.values():
+                    session.close()
+
+    def test_replicas_go(self):
+        """What was read in no transaction, or in one that had nothing but its BEGIN, is read elsewhere, and nobody hears of it."""
+        self.sheaf()
+        for mode in ("kill9", "immediate", "fast"):
+            with self.subTest(mode=mode):
+                sessions = self.under_way(at_primary=False)
+                for replica in self.replicas:
+                    if mode == "kill9":
+                        replica.kill9()
+                    else:
+                        replica.shutdown(mode)
+                told = self.end(sessions)
+                self.assert_lost(told, "statement", "begun", "commit")
+                self.assertEqual(told["statement"].rows[0][0], "slept")
+                self.assertEqual((told["begun"].rows[0][0].isdigit(), told["begun"].state), (True, "T"))
+                self.assertTrue(set(told["commit"].errors) <= LOST, told["commit"])
+                self.assertEqual(sessions["begun"].value("SHOW transaction_read_only"), "on")
+                self.assertEqual(sessions["begun"].value("SHOW transaction_isolation"), "repeatable read")
+                self.assertEqual(sessions["begun"].ask("COMMIT").done, ["COMMIT"])
+                self.goes_on()
+                self.assert_nothing_is_left(self.primary)
+                for replica in self.replicas:
+                    replica.start()
+                self.reader().close()
+                for session in sessions.values():
+                    session.close()
+
+    def assert_done(self, told, at_primary):
+        self.assertEqual({what: answer.errors for what, answer in told.items()}, {what: [] for what in told})
+        self.assertEqual((told["commit"].done, told["copy out"].tags.count("d")), (["COMMIT"], ROWS - 50))
+        if at_primary:
+            self.assertEqual((told["copy in"].done, told["statement"].done), (["COPY 1010"], ["INSERT 0 1"]))
+        else:
+            self.assertEqual(told["statement"].rows[0][0], "slept")
+
+    def test_servers_stand_still(self):
+        """What is under way goes on with them, whether they were thought to be down or not."""
+        self.sheaf()
+        for servers in ([self.primary], self.replicas):
+            at_primary = servers == [self.primary]
+            with self.subTest(at_primary=at_primary):
+                sessions = self.under_way(at_primary)
+                for server in servers:
+                    server.stop()
+                    self.addCleanup(server.cont)
+                wait_until(lambda a=at_primary: [e["health"]["state"] == "up" for e in self.front.status()["pools"][0]["endpoints"]] == [not a, a, a], what="them to be down")
+                sessions["commit"].send(pg.query("SELECT 1"))
+                self.assertTrue(sessions["commit"].is_silent())
+                for server in servers:
+                    server.cont()
+                sessions["commit"].until("Z")
+                self.assert_done(self.end(sessions), at_primary)
+                self.goes_on()
+                for session in sessions.values():
+                    session.ask("ROLLBACK")
+                    session.close()
+                self.assert_nothing_is_left(self.primary)
+
+    def test_a_replica_is_promoted(self):
+        """What it reads it reads to its end; writes follow, and nothing is read where they are not seen."""
+        self.sheaf()
+        sessions = self.under_way(at_primary=False)
+        new = self.replicas[0]
+        new.promote()
+        self.assert_done(self.end(sessions), at_primary=False)
+        for session in sessions.values():
+            session.ask("COMMIT")
+        wait_until(lambda: self.session().ask("INSERT INTO log VALUES (5, 5) ON CONFLICT DO NOTHING").done and new.sql("SELECT * FROM log") == [(5, 5)],
+                   what="writes to follow")
+        for _ in range(10):
+            self.assertEqual(self.session().value("SELECT count(*) FROM log"), "1")
+
+    def test_replicas_are_cut_off(self):
+        """Packets are lost both ways, and no connection is closed: reads go elsewhere once that is seen; when the wire is mended all is well."""
+        wires = [Faults(self, ("127.0.0.1", replica.port)) for replica in self.replicas]
+        self.sheaf(replicas=[f"postgresql://{wire.address}" for wire in wires], probe_timeout="2s")
+        sessions = self.under_way(at_primary=False)
+        new = self.reader()
+        for wire in wires:
+            wire.black_hole = True
+        told = {}
+        sessions["begun"].send(pg.query("SELECT count(*) FROM log"))
+        new.send(pg.query("SELECT count(*) FROM log"))
+        for what, session in (("statement", sessions["statement"]), ("begun", sessions["begun"]), ("new", new)):
+            told[what] = session.until("Z")
+        self.assertEqual({what: answer.errors for what, answer in told.items()}, {"statement": [], "begun": [], "new": []})
+        self.assertEqual((told["statement"].rows[0][0], told["begun"].state, told["new"].rows), ("slept", "T", [["0"]]))
+        for wire in wires:
+            wire.black_hole = False
+            wire.cut()
+        self.assertEqual(sessions.pop("begun").ask("COMMIT").done, ["COMMIT"])
+        sessions.pop("statement")
+        self.assert_lost(self.end(sessions))
+        self.goes_on()
+        self.reader().close()
+        self.assert_nothing_is_left(self.primary)
+
+
+if __name__ == "__main__":
+    main()
