@@ -162,17 +162,27 @@ static enum err rocks_walk(struct store *s, uint32_t database, uint64_t *place, 
 
 /* ---- commit ---- */
 
-static void put_counts(struct store *s)
+typedef void put_count_f(void *batch, struct slice row, const char *count, size_t len);
+
+static void put_count(void *batch, struct slice row, const char *count, size_t len)
+{
+    rocksdb_writebatch_wi_put(batch, (const char *)row.at, row.len, count, len);
+}
+
+static void put_count_plain(void *batch, struct slice row, const char *count, size_t len)
+{
+    rocksdb_writebatch_put(batch, (const char *)row.at, row.len, count, len);
+}
+
+static void put_counts(struct store *s, put_count_f *put, void *batch)
 {
     for (uint32_t i = 0; i < s->counts.count; i++) {
         uint64_t now = s->counts.at[i], count = htobe64(now);
         uint32_t database = htobe32(i);
         struct store_key key = { COUNTS, 0, slice_of(&database, sizeof(database)) };
-        struct slice row = key_row(s, &key);
 
         if (now != store_counts_of(&s->committed, i))
-            rocksdb_writebatch_wi_put(s->batch, (const char *)row.at, row.len, (const char *)&count,
-                                      sizeof(count));
+            put(batch, key_row(s, &key), (const char *)&count, sizeof(count));
     }
 }
 
@@ -183,12 +193,21 @@ static void copy_counts(struct store_counts *to, const struct store_counts *from
     to->changed = false;
 }
 
+static enum err counts_are_written(struct store *s)
+{
+    if (s->counts.changed)
+        copy_counts(&s->committed, &s->counts);
+    s->counts.changed = false;
+    return ERR_NONE;
+}
+
 static enum err rocks_commit(struct store *s, bool sync)
 {
     char *message = NULL;
 
+    store_trim(&s->value);
     if (s->counts.changed)
-        put_counts(s);
+        put_counts(s, put_count, s->batch);
     if (rocksdb_writebatch_wi_count(s->batch) > 0) {
         rocksdb_write_writebatch_wi(s->db, sync ? s->synced_writes : s->writes, s->batch, &message);
         rocksdb_writebatch_wi_clear(s->batch);
@@ -196,10 +215,7 @@ static enum err rocks_commit(struct store *s, bool sync)
         rocksdb_flush_wal(s->db, 1, &message);
     }
     TRY(failed(s, message));
-    if (s->counts.changed)
-        copy_counts(&s->committed, &s->counts);
-    s->counts.changed = false;
-    return ERR_NONE;
+    return counts_are_written(s);
 }
 
 static void rocks_abandon(struct store *s)
@@ -210,7 +226,8 @@ static void rocks_abandon(struct store *s)
     s->counts.changed = false;
 }
 
-/* Ranges can't be deleted in a batch that gets look into, so what is in it goes first. */
+/* Ranges can't be deleted in a batch that gets look into, so what is in it goes first, and the
+ * range with the new counts in a batch of its own. */
 static enum err rocks_flush(struct store *s, int64_t database)
 {
     bool all = database == STORE_ALL_DATABASES;
@@ -227,11 +244,12 @@ static enum err rocks_flush(struct store *s, int64_t database)
     wipe = rocksdb_writebatch_create();
     rocksdb_writebatch_delete_range(wipe, (const char *)s->row.at, s->row.len, (const char *)to.at,
                                     to.len);
+    put_counts(s, put_count_plain, wipe);
     rocksdb_write(s->db, s->writes, wipe, &message);
     rocksdb_writebatch_destroy(wipe);
     buf_fini(&to);
     TRY(failed(s, message));
-    return rocks_commit(s, false);
+    return counts_are_written(s);
 }
 
 /* ---- figures ---- */
@@ -309,13 +327,24 @@ static void rocks_close(struct store **where)
 
 static rocksdb_options_t *options_new(void)
 {
-    enum { WARNINGS = 2, LOGS_KEPT = 4 };
+    enum { NOTHING = 6, LOGS_KEPT = 1 };
     rocksdb_options_t *o = rocksdb_options_create();
 
     rocksdb_options_set_create_if_missing(o, 1);
-    rocksdb_options_set_info_log_level(o, WARNINGS);
+    /* RocksDB 7.8 ends the process when its log's disk is full; what is wrong we tell ourselves. */
+    rocksdb_options_set_info_log_level(o, NOTHING);
     rocksdb_options_set_keep_log_file_num(o, LOGS_KEPT);
     return o;
+}
+
+/* By its one name, for RocksDB's locks are of names within a process. */
+static rocksdb_t *open_folder(const struct store *s, const char *path, char **message)
+{
+    char *real = realpath(path, NULL);
+    rocksdb_t *db = rocksdb_open(s->options, real == NULL ? path : real, message);
+
+    free(real);
+    return db;
 }
 
 static enum err rocks_open(const struct store_settings *settings, struct store **out,
@@ -330,7 +359,7 @@ static enum err rocks_open(const struct store_settings *settings, struct store *
     s->synced_writes = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(s->synced_writes, 1);
     s->batch = rocksdb_writebatch_wi_create(0, 1);
-    s->db = rocksdb_open(s->options, settings->path, &message);
+    s->db = open_folder(s, settings->path, &message);
     if (failed(s, message) != ERR_NONE || read_counts(s) != ERR_NONE) {
         buf_text(why, s->why);
         rocks_close(&s);

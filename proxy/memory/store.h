@@ -121,6 +121,15 @@ struct store_engine {
 /* XXH3 over the name: nothing of the pool's own `hash`, so a change of that moves no key here. */
 uint64_t store_hash(struct slice name);
 
+/* Memory that held something large is not kept for what comes next. */
+static inline void store_trim(struct buf *b)
+{
+    enum { KEPT_BYTES = 1024 * 1024 };
+
+    if (b->cap > KEPT_BYTES)
+        buf_fini(b);
+}
+
 static inline uint64_t store_place(uint64_t hash)
 {
     return hash >> (64 - STORE_PLACE_BITS);
