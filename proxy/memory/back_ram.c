@@ -5,6 +5,8 @@
  * takes those that were not used since it came by last (a second chance for the others), which
  * costs no list and no order. */
 #include <stdlib.h>
+#include <sys/random.h>
+#include <xxhash.h>
 
 #include "proxy/base/mem.h"
 #include "proxy/memory/memory.h"
@@ -12,6 +14,7 @@
 #include "proxy/memory/store_table.h"
 
 struct store {
+    uint64_t seed;              /* of hashes: nobody else can tell which names would collide */
     struct store_table *tables; /* owned; by database */
     uint32_t count;
     uint64_t bytes_most;
@@ -26,6 +29,8 @@ static enum err ram_open(const struct store_settings *settings, struct store **o
     struct store *s = mem_new(sizeof(*s));
 
     (void)why;
+    if (getrandom(&s->seed, sizeof(s->seed), 0) != sizeof(s->seed))
+        s->seed = (uintptr_t)s;
     s->bytes_most = settings->bytes_most;
     s->evicts = settings->evicts;
     *out = s;
@@ -59,9 +64,15 @@ static uint64_t bytes_of(const struct store *s)
     return bytes;
 }
 
+static uint64_t hash_of(const struct store *s, const struct store_key *key)
+{
+    return XXH3_64bits_withSeed(key->name.at, key->name.len, s->seed);
+}
+
 static enum err ram_get(struct store *s, const struct store_key *key, struct store_value *out)
 {
-    struct store_entry *e = store_table_find(table_of(s, key->database), key->hash, key->name);
+    struct store_entry *e =
+        store_table_find(table_of(s, key->database), hash_of(s, key), key->name);
 
     if (e == NULL)
         return ERR_NOT_FOUND;
@@ -151,17 +162,18 @@ static enum err ram_put(struct store *s, const struct store_key *key,
     enum { TABLE_BYTES = 16 }; /* an entry's share of the buckets */
     struct store_table *t;
     struct store_entry *e;
+    uint64_t hash = hash_of(s, key);
     size_t need = sizeof(*e) + TABLE_BYTES + key->name.len + value->bytes.len;
 
     have_table(s, key->database);
     t = &s->tables[key->database];
-    e = store_table_find(t, key->hash, key->name);
+    e = store_table_find(t, hash, key->name);
     if (e != NULL) /* it takes the place of what is there: only what it needs besides counts */
         need = need > sizeof(*e) + TABLE_BYTES + e->room ? need - sizeof(*e) - TABLE_BYTES - e->room
                                                          : 0;
     if (need > 0 && !make_room(s, need, e))
         return ERR_LIMIT;
-    e = store_table_put(t, e, key->hash, key->name, value->bytes);
+    e = store_table_put(t, e, hash, key->name, value->bytes);
     e->expires_ms = value->expires_ms;
     e->was_used = true;
     return ERR_NONE;
@@ -170,7 +182,7 @@ static enum err ram_put(struct store *s, const struct store_key *key,
 static enum err ram_drop(struct store *s, const struct store_key *key)
 {
     struct store_table *t = table_of(s, key->database);
-    struct store_entry *e = store_table_find(t, key->hash, key->name);
+    struct store_entry *e = store_table_find(t, hash_of(s, key), key->name);
 
     if (e == NULL)
         return ERR_NOT_FOUND;

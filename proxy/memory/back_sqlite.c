@@ -280,6 +280,7 @@ static enum err lite_commit(struct store *s, bool sync)
 {
     bool is_synced = s->is_begun && s->syncs;
 
+    store_trim(&s->value);
     TRY(end_transaction(s));
     if (!sync || is_synced)
         return ERR_NONE;

@@ -9,8 +9,6 @@
 #include "proxy/memory/memory_flow.h"
 #include "proxy/memory/store_home_flow.h"
 
-enum { REPLY_KEPT_BYTES = 1024 * 1024 }; /* of memory that waits for the next reply */
-
 struct memory_store_job {
     struct store_job base;
     struct list link; /* on the shard's `asked` */
@@ -83,8 +81,7 @@ static void run_now(struct memory_attempt *a)
         buf_put(reply, "", 1);
         refuse(a, err, (const char *)reply->at);
     }
-    if (reply->cap > REPLY_KEPT_BYTES)
-        buf_fini(reply);
+    store_trim(reply);
 }
 
 /* Nobody waits for it any more; it is still the home's. */

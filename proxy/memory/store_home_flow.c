@@ -1,7 +1,9 @@
 /* See store_home_flow.h; the list of homes is under its own lock. */
 #include "proxy/memory/store_home_flow.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +25,7 @@ enum {
     SWEEP_MOST = 64, /* so many times as much, while much is found */
     TEND_US = 5 * 1000 * 1000,
     IDLE_US = 1000 * 1000, /* its thread looks around so often */
+    WORKERS_US = 2000,     /* ... and whether workers have taken some of its replies */
     PURGE_PLACES = 1000,
 };
 
@@ -126,8 +129,24 @@ static bool begin_piece(struct store_home *home, struct list *piece)
     return store_open_ready(home) && foresee(home);
 }
 
+/* What is left of a piece whose replies are long is another one. */
+static void put_back(struct store_home *home, struct list *piece, struct list *after)
+{
+    pthread_mutex_lock(&home->lock);
+    while (after->next != piece) {
+        struct store_job *job = LIST_ITEM(piece->prev, struct store_job, link);
+
+        list_remove(&job->link);
+        list_prepend(&home->queue, &job->link);
+        home->queued_bytes += job->bytes.len;
+    }
+    pthread_mutex_unlock(&home->lock);
+}
+
 static void run_piece(struct store_home *home, struct list *piece)
 {
+    uint64_t bytes = 0;
+
     if (!begin_piece(home, piece)) {
         refuse_piece(piece, home->err, store_open_reason(home));
         return;
@@ -136,11 +155,26 @@ static void run_piece(struct store_home *home, struct list *piece)
         struct store_job *job = LIST_ITEM(link, struct store_job, link);
 
         verbs_run(&home->verbs, &job->ask, &job->reply);
+        bytes += job->reply.len;
         if (home->verbs.is_broken)
             break;
+        if (bytes > PIECE_BYTES) {
+            put_back(home, piece, link);
+            break;
+        }
     }
     if (!store_open_commit(home, home->follows.sync == MEMORY_SYNC_ALWAYS))
         refuse_piece(piece, home->err, store_open_reason(home));
+}
+
+/* Replies that no worker has taken yet, of all homes: a worker that is slower than disks are is
+ * waited for. */
+static atomic_size_t replies_out;
+
+/* With the lock held. */
+static bool must_wait_for_workers(const struct store_home *home)
+{
+    return atomic_load(&replies_out) > home->most_bytes / 4 && !list_is_empty(&home->queue);
 }
 
 static void bring_home(struct worker *w, void *content)
@@ -173,6 +207,8 @@ static void send_back(struct list *piece)
             list_remove(&job->link);
             *end = job;
             end = &job->next;
+            job->counted = job->reply.cap;
+            atomic_fetch_add(&replies_out, job->counted);
         }
         *end = NULL;
         if (!crew_send(worker, bring_home, first))
@@ -270,19 +306,32 @@ static void purge_if_due(struct store_home *home)
 
 /* ---- its life ---- */
 
+/* With the lock held. */
+static uint64_t idle_us(const struct store_home *home)
+{
+    uint64_t now_us = clock_now_us();
+
+    if (home->ends || home->has_news)
+        return 0;
+    if (must_wait_for_workers(home))
+        return WORKERS_US;
+    if (!list_is_empty(&home->queue) || (home->purge.is_under_way && home->is_ready))
+        return 0;
+    if (home->is_ready)
+        return IDLE_US;
+    if (home->retry_us <= now_us)
+        return 0;
+    return home->retry_us - now_us < IDLE_US ? home->retry_us - now_us : IDLE_US;
+}
+
 /* With the lock held: until something is asked, or the clock wants something. */
 static void wait_for_jobs(struct store_home *home)
 {
-    uint64_t us = IDLE_US, now_us = clock_now_us();
+    uint64_t us = idle_us(home);
     struct timespec until;
 
-    if (!list_is_empty(&home->queue) || home->ends || home->has_news ||
-        (home->purge.is_under_way && home->is_ready))
+    if (us == 0)
         return;
-    if (!home->is_ready)
-        us = home->retry_us > now_us && home->retry_us - now_us < us ? home->retry_us - now_us
-             : home->retry_us > now_us                               ? us
-                                                                     : 0;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += (time_t)((us + (uint64_t)until.tv_nsec / 1000) / 1000000);
     until.tv_nsec = (long)((us * 1000 + (uint64_t)until.tv_nsec) % 1000000000);
@@ -367,7 +416,8 @@ static void *work(void *arg)
         pthread_mutex_lock(&home->lock);
         wait_for_jobs(home);
         store_open_follow(home);
-        take_piece(home, &piece);
+        if (home->ends || !must_wait_for_workers(home))
+            take_piece(home, &piece);
         ends = home->ends && list_is_empty(&piece);
         pthread_mutex_unlock(&home->lock);
         if (!ends)
@@ -403,7 +453,7 @@ bool store_home_ask(struct store_home *home, struct store_job *job, uint64_t mos
         start_thread(home);
     takes = home->has_thread && home->queued_bytes + job->bytes.len <= most_bytes;
     if (takes) {
-        job->home = home;
+        home->most_bytes = most_bytes;
         home->queued_bytes += job->bytes.len;
         list_append(&home->queue, &job->link);
         pthread_cond_signal(&home->comes);
@@ -414,6 +464,7 @@ bool store_home_ask(struct store_home *home, struct store_job *job, uint64_t mos
 
 void store_job_free(struct store_job *job)
 {
+    atomic_fetch_sub(&replies_out, job->counted);
     buf_fini(&job->bytes);
     buf_fini(&job->reply);
     free(job);
@@ -571,8 +622,17 @@ void store_home_leave(struct store_home **where)
 
 void store_homes_end(void)
 {
+    enum { WAIT_S = 4 };
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += WAIT_S;
     pthread_mutex_lock(&all.lock);
     while (all.closing > 0)
-        pthread_cond_wait(&all.ended, &all.lock);
+        if (pthread_cond_timedwait(&all.ended, &all.lock, &until) == ETIMEDOUT) {
+            log_event(LOG_WARN, "stores are not closed yet: they are left as after a crash",
+                      log_number("stores", all.closing));
+            break;
+        }
     pthread_mutex_unlock(&all.lock);
 }

@@ -22,12 +22,12 @@ struct store_home;
 struct worker;
 
 struct store_job {
-    struct list link;        /* the home's; then those that were done with it */
-    struct store_job *next;  /* done with it, for the same worker */
-    struct store_home *home; /* borrowed */
-    struct verbs_ask ask;    /* its bytes: `bytes` */
+    struct list link;       /* the home's; then those that were done with it */
+    struct store_job *next; /* done with it, for the same worker */
+    struct verbs_ask ask;   /* its bytes: `bytes` */
     struct buf bytes, reply;
-    enum err err; /* the store did not answer; `reply` says why, in words */
+    size_t counted; /* of the reply, as on its way to the worker */
+    enum err err;   /* the store did not answer; `reply` says why, in words */
     uint32_t worker;
     void (*done)(struct worker *w, struct store_job *job); /* takes it; not called if w has left */
     void *owner;
@@ -47,10 +47,11 @@ bool store_home_waits(const struct store_home *home);
 enum err store_home_refuses(struct store_home *home, char why[CONDITION_WHY_BYTES]);
 /* For those that do not wait.  ERR_NONE: `out` is the reply; else why there is none. */
 enum err store_home_run(struct store_home *home, const struct verbs_ask *ask, struct buf *out);
-/* For those that wait.  False: too many bytes wait for it already. */
+/* For those that wait.  False: more than `most_bytes` would wait for it.  When so many of replies
+ * wait for their workers, it does no more until they have taken some. */
 bool store_home_ask(struct store_home *home, struct store_job *job, uint64_t most_bytes);
 void store_job_free(struct store_job *job);
 /* By the clock of whoever is there: what must be done without being asked. */
 void store_home_tick(struct store_home *home, uint64_t now_us);
-/* Returns when all that were left are closed. */
+/* Returns when all that were left are closed, or a disk does not let them be in some seconds. */
 void store_homes_end(void);

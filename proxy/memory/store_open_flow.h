@@ -46,6 +46,7 @@ struct store_home {
     int stop_fd; /* an eventfd: it ends */
     struct list queue;
     uint64_t queued_bytes;
+    uint64_t most_bytes; /* that wait for it; a quarter of it is what may wait for its workers */
 
     struct store_orders follows; /* its stamp is owned */
     struct verbs verbs;

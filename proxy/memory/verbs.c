@@ -336,13 +336,13 @@ void verbs_run(struct verbs *v, const struct verbs_ask *ask, struct buf *out)
         if (verb != NULL)
             run_verb(&c, verb);
     }
+    store_trim(&v->scratch);
 }
 
 void verbs_fini(struct verbs *v)
 {
     resp_args_fini(&v->args);
     buf_fini(&v->scratch);
-    buf_fini(&v->also);
 }
 
 size_t verbs_replies_len(struct slice replies, uint32_t count)

@@ -31,7 +31,7 @@ struct verbs {
     bool is_broken;                           /* likewise: the store was in trouble */
     uint64_t commands, hits, misses, expired; /* since it was made */
     struct resp_args args;                    /* of the request at hand */
-    struct buf scratch, also;                 /* for values that are put together */
+    struct buf scratch;                       /* for values that are put together */
 };
 
 struct verbs_ask {

@@ -89,6 +89,7 @@ struct store_outlook verbs_outlook_of(const struct verbs_outlook *o)
 
 void verbs_outlook_clear(struct verbs_outlook *o)
 {
+    store_trim(&o->glances);
     buf_clear(&o->glances);
     o->writes = o->writes_any = o->at_one_moment = false;
 }

@@ -238,11 +238,15 @@ void verb_msetnx(struct verb_call *c)
 
 /* ---- parts of strings ---- */
 
+/* What could not be read again is not written either. */
 bool verb_may_be_so_long(struct verb_call *c, uint64_t bytes)
 {
-    if (bytes <= STRING_MOST_BYTES)
+    if (bytes > STRING_MOST_BYTES)
+        verb_error(c, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+    else if (bytes > c->ask->reply_most)
+        verb_error(c, "ERR the string would be longer than max_session_memory allows");
+    else
         return true;
-    verb_error(c, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
     return false;
 }
 

@@ -1,0 +1,171 @@
+#!/usr/bin/python3
+# release too: figures of memory
+"""Embedded shards whose disk or file is not well, and what clients can make of their memory."""
+import os
+import socket
+import sqlite3
+
+from lib import *
+from lib.process import run
+from test_embedded import DURABLE, Stores, url_of
+
+
+class Disks(Stores):
+    def small_disk(self, size):
+        small = self.folder() / f"small{len(os.listdir(self.folder()))}"
+        small.mkdir()
+        code, _, err = run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", small])
+        if code != 0:
+            self.skipTest(f"no small file system can be mounted here: {err}")
+        self.addCleanup(run, ["umount", "-l", small])
+        return small
+
+    def test_one_that_is_full_keeps_what_was_acknowledged(self):
+        for engine in DURABLE:
+            small = self.small_disk("4m")
+            sheaf = Sheaf(self, pool([url_of(engine, small)], backoff_min="10ms", backoff_max="50ms", probe_interval="100ms"))
+            with sheaf.connect() as s:
+                count = 0
+                while (reply := s.ask("SET", f"k{count}", str(count) * 20_000)) == "OK":
+                    count += 1
+                self.assertGreater(count, 10, engine)
+                self.assertRegex(reply, "full|No space left", engine)
+                for _ in range(3):
+                    self.assertIsInstance(s.ask("SET", "more", "x" * 100_000), Failure)
+            sheaf.terminate()
+            self.assertEqual(sheaf.wait(), 0, engine)
+            sheaf.start()  # where there is no room either
+            with sheaf.connect() as s:
+                self.assertRegex(s.ask("SET", "more", "x" * 100_000), "full|No space left", engine)
+                code, _, err = run(["mount", "-o", "remount,size=40m", small])
+                self.assertEqual(code, 0, err)
+                wait_until(lambda: s.ask("SET", "more", "x" * 100_000) == "OK", seconds=30, what=f"{engine} to be written again")
+                for n in range(count):
+                    self.assertEqual(s.ask("GET", f"k{n}"), str(n).encode() * 20_000, engine)
+                self.assertEqual(s.ask("DBSIZE"), len(s.ask("KEYS", "*")), engine)
+
+    def test_one_that_stands_still_holds_up_nobody_else(self):
+        """RocksDB reads CURRENT first; as a pipe it is a file that lets itself be opened when it likes."""
+        folder = self.folder() / "still"
+        pools = [pool([f"rocksdb://{folder}"], name="still", timeout="100ms", backoff_max="50ms"), pool(["ram://64mb"], name="quick")]
+        sheaf = Sheaf(self, *pools, proxy={"workers": 1})
+        with sheaf.connect("still") as s:
+            self.assertEqual(s.ask("SET", "k", "v"), "OK")
+        sheaf.terminate()
+        sheaf.wait()
+        current = (folder / "CURRENT").read_bytes()
+        (folder / "CURRENT").unlink()
+        os.mkfifo(folder / "CURRENT")
+        sheaf.start()
+        with sheaf.connect("still") as still, sheaf.connect("quick") as quick:
+            still.send(encode("GET", "k"))
+            for n in range(300):
+                self.assertEqual(quick.ask("INCR", "n"), n + 1)
+            self.assertIn("timeout", still.reply())
+            self.assertEqual(quick.ask("INCR", "n"), 301)
+            self.assertEqual(sheaf.status()["pools"][1]["shards"][0]["store_keys"], 2)
+            sheaf.reload(*pools)
+            self.assertEqual(quick.ask("INCR", "n"), 302)
+            (folder / "whole").write_bytes(current)
+            with open(folder / "CURRENT", "wb") as pipe:  # it is let on, and finds its file as it was
+                (folder / "whole").rename(folder / "CURRENT")
+                pipe.write(current)
+            wait_until(lambda: still.ask("GET", "k") == b"v", what="the disk to answer again")
+
+
+class Files(Stores):
+    def down(self, sheaf, why):
+        with sheaf.connect() as s:
+            self.assertRegex(s.ask("GET", "k"), why)
+            self.assertRegex(s.ask("SET", "k", "v"), why)
+        wait_until(lambda: sheaf.status()["pools"][0]["shards"][0]["health"]["state"] == "down", what="status to tell")
+        self.assertRegex(sheaf.status()["pools"][0]["shards"][0]["health"]["probe"]["text"], why)
+        self.assertRegex(sheaf.log, "shard is down .*" + why)
+
+    def stopped(self, engine, name):
+        sheaf = Sheaf(self, pool([url_of(engine, self.folder(), name)], backoff_max="100ms", probe_interval="100ms"))
+        with sheaf.connect() as s:
+            self.assertEqual(s.ask("MSET", *[w for i in range(300) for w in (f"k{i}", f"v{i}" * 50)]), "OK")
+        sheaf.terminate()
+        sheaf.wait()
+        return sheaf, self.folder() / f"{name}.{engine}"
+
+    def test_one_that_is_spoilt_is_told(self):
+        sheaf, path = self.stopped("sqlite", "spoilt")
+        with open(path, "r+b") as file:
+            file.write(b"no file of SQLite's")
+        sheaf.start()
+        self.down(sheaf, "not a database")
+        sheaf, path = self.stopped("rocksdb", "spoilt")
+        (path / "CURRENT").write_text("nonsense")
+        sheaf.start()
+        self.down(sheaf, "[Cc]orruption|CURRENT")
+
+    def test_one_that_is_no_store_of_ours_is_told(self):
+        with sqlite3.connect(self.folder() / "other.sqlite") as base:
+            base.execute("CREATE TABLE keys (id INTEGER)")
+        self.down(Sheaf(self, pool([url_of("sqlite", self.folder(), "other")], probe_interval="100ms")), "column|table keys")
+        (self.folder() / "file.rocksdb").write_text("x")
+        self.down(Sheaf(self, pool([url_of("rocksdb", self.folder(), "file")], probe_interval="100ms")), "IO error|[Nn]ot a directory")
+        (self.folder() / "folder.sqlite").mkdir()
+        self.down(Sheaf(self, pool([url_of("sqlite", self.folder(), "folder")], probe_interval="100ms")), "unable to open")
+
+    def test_one_that_another_process_has_is_told_and_used_once_it_is_free(self):
+        for engine in DURABLE:
+            url = url_of(engine, self.folder(), "had")
+            first, second = Sheaf(self, pool([url])), Sheaf(self, pool([url], backoff_max="100ms", probe_interval="100ms"))
+            self.assertEqual(first.ask("SET", "k", "v"), "OK")
+            second.reload(pool([url], backoff_max="100ms", probe_interval="100ms"))
+            self.down(second, "lock")
+            self.assertEqual(first.ask("GET", "k"), b"v")
+            first.terminate()
+            first.wait()
+            with second.connect() as s:
+                wait_until(lambda: s.ask("GET", "k") == b"v", what="it to be free")
+
+    def test_two_pools_with_one_store_by_two_names_do_not_spoil_it(self):
+        for engine in DURABLE:
+            folder = self.folder() / f"named-{engine}"
+            folder.mkdir()
+            (self.folder() / f"alias-{engine}").symlink_to(folder)
+            urls = [url_of(engine, folder), url_of(engine, self.folder() / f"alias-{engine}")]
+            sheaf = Sheaf(self, *[pool([url], name=f"p{i}", stamp="no") for i, url in enumerate(urls)])
+            replies = []
+            for i in range(2):
+                with sheaf.connect(f"p{i}") as s:
+                    replies.append(s.ask("SET", "k", "v"))
+            self.assertEqual(sorted(isinstance(r, Failure) for r in replies), [False, True], f"{engine}: {replies}")
+            self.assertIn("lock", next(r for r in replies if isinstance(r, Failure)))
+
+
+class Memory(Stores):
+    def test_replies_that_nobody_reads_are_bounded(self):
+        sheaf = Sheaf(self, pool([url_of("sqlite", self.folder(), "large")], max_session_memory="16mb", max_request="8mb", timeout="20s"),
+                      proxy={"workers": 1, "max_memory": "64mb"})
+        sheaf.ask("SET", "k", "x" * 4_000_000)
+        before, sessions = sheaf.process.memory_kib(), [sheaf.connect() for _ in range(60)]
+        for session in sessions:
+            self.addCleanup(session.close)
+            session.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+            session.send(encode("GET", "k") * 8)
+        with sheaf.connect() as s:
+            for _ in range(30):
+                self.assertEqual(s.ask("STRLEN", "k"), 4_000_000)
+                if SLOW == 1:
+                    self.assertLess(sheaf.process.memory_kib() - before, 160_000)
+
+    def test_a_value_is_not_made_longer_than_a_reply_may_be(self):
+        for engine in ("ram", *DURABLE):
+            sheaf = Sheaf(self, pool([url_of(engine, self.folder(), "long")], max_session_memory="4mb", max_request="1mb"))
+            with sheaf.connect() as s:
+                before = sheaf.process.memory_kib()
+                self.refused(s, "max_session_memory", "SETRANGE", "k", 500_000_000, "x")
+                self.assertEqual(s.ask("SETRANGE", "k", 4_000_000, "x"), 4_000_001)
+                self.refused(s, "max_session_memory", "APPEND", "k", "x" * 300_000)
+                self.assertEqual(s.ask("STRLEN", "k"), 4_000_001)
+                if SLOW == 1:
+                    self.assertLess(sheaf.process.memory_kib() - before, 60_000, engine)
+
+
+if __name__ == "__main__":
+    main()
