@@ -133,8 +133,9 @@ const struct option tables_memory[] = {
       .text = "a request with all its arguments" },
     { "max_session_memory", OPTION_SIZE, AT(base.max_session_bytes), "64mb", .min = KB(16),
       .max = GB(64),
-      .text = "what may be held for one client; then its replies wait at the servers, and a reply "
-              "that several shards' are put together to is an error if it is larger" },
+      .text = "what may be held for one client; then its replies wait at the servers, a reply "
+              "that several shards' are put together to is an error if it is larger, and embedded "
+              "shards make no value longer" },
     { "script_cache", OPTION_SIZE, AT(script_cache_bytes), "16mb", .max = GB(1),
       .text = "bodies of scripts that are remembered, to run them on servers that forgot them" },
     { "databases", OPTION_INTEGER, AT(databases), "16", .min = 1, .max = 65536,

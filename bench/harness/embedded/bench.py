@@ -6,9 +6,10 @@ from ..bench import Bench
 from ..memory_pools import loads
 from ..memory_pools.talk import wait_until_it_answers
 from ..memory_pools.throughput import Throughput, Workload
-from ..processes import Failed
+from ..processes import Failed, free_ports
 from ..results import Bar
 from ..setup import find
+from ..sql_pools.servers import Cluster, program, server_user
 
 SET = loads.Call(("SET", "set:__rand_int__", "x" * 256), ("-m", "set", "-s", "256", "--key-prefix", "set:"))
 BAR = Bar(1.2)
@@ -68,6 +69,28 @@ class OnDisk(Sheaf):
         self.options = f"sync = {sync}\n"
 
 
+class Database(Cluster):
+    """One PostgreSQL server without replicas, whose disk is waited for."""
+
+    def __init__(self, processes, cpus):
+        self.processes, self.cpus, self.user, self.servers = processes, cpus, server_user(), []
+        port = free_ports(1)[0]
+        os.chmod(processes.folder, 0o755)
+        folder = self.make_folder("postgresql")
+        self.run(program("initdb"), "-D", folder, "-U", "bench", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+        self.write_settings(folder)
+        with open(f"{folder}/postgresql.auto.conf", "a") as file:
+            file.write("fsync = on\nfull_page_writes = on\n")
+        self.start("primary", folder, port)
+        self.url = f"postgresql://bench:bench@127.0.0.1:{port}/postgres"
+
+
+class InTables(OnDisk):
+    def __init__(self, processes, cpus, servers, program, database, sync):
+        super().__init__(processes, cpus, servers, program, "postgresql", sync)
+        self.url = f"{database.url}?table=bench_{sync}"
+
+
 class Also(peer.Also, Peer):
     pass
 
@@ -76,7 +99,8 @@ class EmbeddedBench(Bench):
     reference, short = "redis", "Redis"
     title = "Embedded shards: what an operation costs"
     panels = [(f"{w.name}.redis-benchmark.cpu", f"{w.title}: CPU per operation") for w in WORKLOADS]
-    packages = {"redis-server": "redis-server", "redis-benchmark": "redis-tools"}
+    packages = {"redis-server": "redis-server", "redis-benchmark": "redis-tools",
+                "/usr/lib/postgresql/15/bin/postgres": "postgresql-15"}
     parts = [w.name for w in WORKLOADS]
 
     def __init__(self, root, options):
@@ -88,7 +112,9 @@ class EmbeddedBench(Bench):
     def start(self, processes):
         about = processes, self.cpus, NoServers()
         disks = [OnDisk(*about, self.program, engine, sync) for engine in ("sqlite", "rocksdb") for sync in SYNCS]
-        self.start_peers([Redis(*about), Sheaf(*about, self.program), *disks] +
+        database = Database(processes, self.cpus)
+        tables = [InTables(*about, self.program, database, sync) for sync in ("always", "never")]
+        self.start_peers([Redis(*about), Sheaf(*about, self.program), *disks, *tables] +
                          [Also(*about, text) for text in self.options.also])
         for each in self.peers:
             if each.problem is None:
