@@ -115,7 +115,6 @@ class Files(Stores):
             url = url_of(engine, self.folder(), "had")
             first, second = Sheaf(self, pool([url])), Sheaf(self, pool([url], backoff_max="100ms", probe_interval="100ms"))
             self.assertEqual(first.ask("SET", "k", "v"), "OK")
-            second.reload(pool([url], backoff_max="100ms", probe_interval="100ms"))
             self.down(second, "lock")
             self.assertEqual(first.ask("GET", "k"), b"v")
             first.terminate()
