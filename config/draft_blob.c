@@ -27,11 +27,20 @@ static void begin(struct loading *l, struct draft *d)
 
 /* ---- shards ---- */
 
+static bool is_given(const struct url *url, const char *name)
+{
+    for (unsigned i = 0; i < url->query_count; i++)
+        if (strcmp(url->query[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 static enum err begin_endpoint(struct loading *l, const struct url *url,
                                struct endpoint_settings *e, struct buf *why)
 {
     const char *slash;
 
+    e->tls.on |= is_given(url, "tls"); /* options for it may be there; end_endpoint() decides */
     if (strcmp(e->protocol, "file") == 0) {
         e->store.folder = e->address.path;
         return ERR_NONE;
@@ -64,14 +73,6 @@ static enum err begin_endpoint(struct loading *l, const struct url *url,
     return ERR_NONE;
 }
 
-static bool is_given(const struct url *url, const char *name)
-{
-    for (unsigned i = 0; i < url->query_count; i++)
-        if (strcmp(url->query[i].name, name) == 0)
-            return true;
-    return false;
-}
-
 static enum err refuse_option(const struct url *url, const char *const *names, const char *kind,
                               struct buf *why)
 {
@@ -81,6 +82,24 @@ static enum err refuse_option(const struct url *url, const char *const *names, c
         buf_format(why, "\"%s\" means nothing to %s", *names, kind);
         return ERR_SYNTAX;
     }
+    return ERR_NONE;
+}
+
+/* What the scheme says, or "tls=on" behind the "?" of one that says nothing of it. */
+static enum err settle_tls(const struct url *url, struct endpoint_settings *e, struct buf *why)
+{
+    if (!is_given(url, "tls"))
+        return ERR_NONE;
+    if (strcmp(e->scheme, "s3") != 0) {
+        if (strcmp(e->scheme, "s3s") == 0 && e->tls.on)
+            return ERR_NONE;
+        buf_text(why, "\"tls\" is for s3://: the scheme says it already");
+        return ERR_SYNTAX;
+    }
+    if (e->tls.on)
+        e->scheme = "s3s";
+    if (e->tls.on && !url->has_port)
+        e->address.port = 443;
     return ERR_NONE;
 }
 
@@ -107,14 +126,15 @@ static enum err end_endpoint(struct loading *l, const struct url *url, struct en
                              struct buf *why)
 {
     static const char *const OF_FOLDERS[] = { "sync", "layout", "bucket", "depth", NULL };
-    static const char *const OF_SERVERS[] = { "region",           "style",
-                                              "conditions",       "credentials",
-                                              "credentials_file", NULL };
+    static const char *const OF_SERVERS[] = { "region",     "style",       "tls",
+                                              "conditions", "credentials", "credentials_file",
+                                              NULL };
 
     if (e->store.folder == NULL)
         TRY(refuse_option(url, OF_FOLDERS, "a server: it is for folders (file://)", why));
     else
         TRY(refuse_option(url, OF_SERVERS, "a folder: it is for servers (s3://)", why));
+    TRY(settle_tls(url, e, why));
     if ((e->store.credentials == BLOB_CREDENTIALS_FILE) != (e->store.credentials_file != NULL)) {
         buf_text(why, "credentials=file and credentials_file=FILE belong together");
         return ERR_SYNTAX;

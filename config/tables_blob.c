@@ -124,6 +124,7 @@ const struct option tables_blob_url[] = {
       .text = "what a ring hashes instead of the address" },
     { "region", OPTION_TEXT, AT(store.region), "us-east-1", .form = "NAME",
       .text = "what requests to it are signed for" },
+    { "tls", OPTION_FLAG, AT(tls.on), .text = "s3://...?tls=on is s3s://..." },
     { "style", OPTION_WORD, AT(store.style), "path", .words = STYLES,
       .text = "whether its buckets stand in the path, or in front of the host's name" },
     { "conditions", OPTION_WORD, AT(store.conditions), "put", .words = CONDITIONS,

@@ -122,7 +122,7 @@ class Probes(HealthCase):
         wait_until(lambda: (self.health()["probe"] or {}).get("ok"), what="a good probe")
         self.sheaf.reload(blob_pool([good + "&server_name=elsewhere"], stamp="no", **FAST))
         self.await_state("down", reason="tls_failed")
-        self.sheaf.reload(blob_pool([good + "&server_name=localhost"], stamp="no", **FAST))
+        self.sheaf.reload(blob_pool([good.replace("s3s:", "s3:") + "&tls=on&server_name=localhost"], stamp="no", **FAST))
         self.await_state("up", reason="")
 
     def test_a_folder_that_goes_and_comes(self):
@@ -211,6 +211,18 @@ class Keys(HealthCase):
             self.assertNotEqual(code, 0)
             self.assertIn(complaint, out + err)
 
+    def test_tls_is_said_by_the_scheme_or_behind_it(self):
+        def check(url):
+            file = self.folder() / "check.ini"
+            file.write_text(ini(blob_pool([url])))
+            code, out, err = Sheaf.command("route", file, "mail", "key")
+            return out.split("\t")[4].strip() if code == 0 else err
+        for url, said in (("s3://a:b@127.0.0.1?tls=on&server_name=x", "127.0.0.1:443"), ("s3://a:b@127.0.0.1:9000?tls=on", "127.0.0.1:9000"),
+                          ("s3://a:b@127.0.0.1?tls=off", "127.0.0.1:80"), ("s3s://a:b@127.0.0.1?tls=on", "127.0.0.1:443")):
+            self.assertEqual(check(url), said, url)
+        for url in ("s3s://a:b@127.0.0.1?tls=off", f"{folder_url(self)}?tls=on"):
+            self.assertIn("tls", check(url))
+
 
 class Places(HealthCase):
     def test_stalwarts_blobs_lie_where_it_placed_them(self):
@@ -224,6 +236,35 @@ class Places(HealthCase):
         s3.put_object(Bucket="bucket", Key=f"blobs/{name}", Body=b"x")
         held = [any(pathlib.Path(folder.removeprefix("file://")).rglob(name)) for folder in folders]
         self.assertEqual(held, [False, True, False])
+
+    def test_a_folder_of_stalwarts_is_read_and_written_as_its_own(self):
+        """Its blobs lie below the first two bytes of their hashes, in hexadecimal digits without zeros before them."""
+        letters = "abcdefghijklmnopqrstuvwxyz792013"
+
+        def name(key):
+            bits = "".join(f"{byte:08b}" for byte in key) + "0000"
+            return "".join(letters[int(bits[at:at + 5], 2)] for at in range(0, len(key) * 8, 5))
+        folders = [self.folder() / f"stalwart-{n}" for n in range(2)]
+        for folder in folders:
+            folder.mkdir()
+        self.sheaf = Sheaf(self, blob_pool([f"file://{folder}?layout=stalwart&bucket=mail" for folder in folders],
+                                           key_transform="stalwart", probe="no"))
+        s3 = s3_client(self.sheaf.target("mail"))
+        self.assertEqual(name(bytes(range(32))), "aaaqeayeaudaocajbifqydiob2ibceqtcqkrmfyydenbwha0dypq")
+        for n in range(12):
+            key = bytes([n, 255 - n]) + random.randbytes(30)
+            shard = int(self.sheaf.route(name(key), name="mail")[0][3])
+            file = folders[shard] / f"{key[0]:x}" / f"{key[1]:x}" / name(key)
+            if n % 2:  # what it has put there
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(b"its own\0")
+            else:
+                s3.put_object(Bucket="mail", Key=name(key), Body=b"its own\0")
+            self.assertEqual(file.read_bytes(), b"its own\0")
+            self.assertEqual(s3.get_object(Bucket="mail", Key=name(key))["Body"].read(), b"its own\0")
+        self.assertEqual(len(s3.list_objects_v2(Bucket="mail")["Contents"]), 12)
+        s3.delete_object(Bucket="mail", Key=name(key))
+        self.assertFalse(file.exists())
 
 
 if __name__ == "__main__":
