@@ -371,12 +371,22 @@ static void pass_error(struct list_part *part)
     blob_refuse_with(r, error);
 }
 
-/* A shard that does not answer makes the list wrong, unless the operator wants it anyway. */
+static bool are_others_missing(const struct list_part *part)
+{
+    for (uint32_t i = 0; i < part->deed->part_count; i++)
+        if (&part->deed->parts[i] != part && !part->deed->parts[i].is_missing)
+            return false;
+    return true;
+}
+
+/* A shard that does not answer makes the list wrong, unless the operator wants it anyway; nothing
+ * at all is no part of a list. */
 static bool may_be_missing(struct list_part *part)
 {
     struct list_deed *deed = part->deed;
 
-    if (deed->request->side->settings->reads_while_shard_down != BLOB_SHARD_DOWN_PARTIAL)
+    if (deed->request->side->settings->reads_while_shard_down != BLOB_SHARD_DOWN_PARTIAL ||
+        are_others_missing(part))
         return false;
     deed->has_missing = part->is_missing = true;
     return listing_page_close(&deed->listing, number_of(part), false) == ERR_NONE;

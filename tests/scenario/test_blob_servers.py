@@ -94,6 +94,27 @@ class Faulty(Case):
         self.assertEqual(sorted(each["Key"] for each in deleted["Deleted"]), sorted(self.of_second))
         self.assertEqual(sorted(each["Key"] for each in deleted["Errors"]), sorted(self.of_first))
 
+    def test_a_list_that_lacks_a_shard_says_so_where_that_is_allowed(self):
+        self.serve(reads_while_shard_down="partial")
+
+        def page(function):
+            listed = function(Bucket="bucket")
+            return ([each["Key"] for each in listed.get("Contents", listed.get("Versions", [])) if not each["Key"].startswith(".sheaf")],
+                    "x-sheaf-incomplete" in listed["ResponseMetadata"]["HTTPHeaders"])
+        lists = (self.s3.list_objects, self.s3.list_objects_v2, self.s3.list_object_versions)
+        for function in lists:
+            self.assertEqual(page(function), (sorted(self.of_first + self.of_second), False))
+        self.stores[0].terminate()
+        self.stores[0].wait()
+        for function in lists:
+            self.assertEqual(page(function), (self.of_second, True))
+        self.refused(self.s3.get_object, Bucket="bucket", Key=self.of_first[0])
+        self.stores[1].terminate()
+        self.stores[1].wait()
+        with self.assertRaises(ClientError) as caught:  # nothing is no part
+            self.s3.list_objects_v2(Bucket="bucket")
+        self.assertEqual(caught.exception.response["ResponseMetadata"]["HTTPStatusCode"], 503)
+
     def test_a_silent_store_is_waited_for_so_long_and_no_longer(self):
         self.serve(timeout="1s")
         self.wire.black_hole = True
