@@ -4,6 +4,7 @@
 from lib import *
 from lib.blob import *
 from lib.process import run
+from lib.sigv4 import Signed
 
 HOST = "s3.example.org"
 
@@ -72,6 +73,32 @@ class Hosts(Case):
         for host in (f".{HOST}", f"a b.{HOST}", f"UPPER&.{HOST}"):
             self.assertIn(self.curl(HOST, "/o", "-H", f"Host: {host}")[0], (400, 403, 404), host)
         self.s3["virtual"].delete_object(Bucket="photos", Key="o")
+
+
+class Sockets(Case):
+    """On Unix sockets to both sides: hosts are then what clients call them."""
+
+    def test_objects_by_unix_sockets(self):
+        paths = [self.folder() / name for name in ("store.sock", "front.sock")]
+        Sheaf(self, blob_pool([folder_url(self, sync="never")], listen=f"s3+unix://{paths[0]}"), proxy={"workers": 1})
+        sheaf = Sheaf(self, blob_pool([f"s3+unix://{ID}:{SECRET}@{paths[0]}", folder_url(self, sync="never")], stamp="no",
+                                      listen=f"s3+unix://{paths[1]}"))
+
+        def ask(method, path, body=b""):
+            request = Signed(method, path, host="anything", key=ID, secret=SECRET)
+            with socket.socket(socket.AF_UNIX) as session:
+                session.settimeout(20 * SLOW)
+                session.connect(str(paths[1]))
+                session.sendall(request.head + b"content-length: %d\r\n\r\n" % len(body) + body)
+                return answer(session, method)[::2]
+        self.assertEqual(ask("PUT", "/photos")[0], 200)
+        bodies = {f"k{n}": random.randbytes(n * 9000) for n in range(12)}
+        self.assertEqual({place[3] for place in sheaf.route(*bodies, name="mail")}, {"0", "1"})
+        for key, body in bodies.items():
+            self.assertEqual(ask("PUT", f"/photos/{key}", body)[0], 200)
+        for key, body in bodies.items():
+            self.assertEqual(ask("GET", f"/photos/{key}"), (200, body))
+        self.assertEqual(ask("GET", "/photos?list-type=2")[1].count(b"<Key>"), 12)
 
 
 if __name__ == "__main__":
