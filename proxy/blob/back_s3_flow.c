@@ -492,6 +492,18 @@ static void connected(struct upstream *base)
     ask(u);
 }
 
+/* What was done the first time would not be done again, and be told as if it never had been. */
+static bool writes_on_condition(const struct blob_ask *ask)
+{
+    if (s3_op_traits(ask->op)->right == S3_RIGHT_READ)
+        return false;
+    for (size_t i = 0; i < ask->field_count; i++)
+        if (slice_is_text(ask->fields[i].name, "if-match") ||
+            slice_is_text(ask->fields[i].name, "if-none-match"))
+            return true;
+    return false;
+}
+
 /* May it be asked again of another connection, since nothing of it can have happened or since it
  * does no harm twice?  Idle connections are closed by servers at any time. */
 static bool may_ask_again(const struct s3_upstream *u)
@@ -500,7 +512,8 @@ static bool may_ask_again(const struct s3_upstream *u)
     enum http1_method method = s3_op_traits(c->ask.op)->method;
 
     return u->served && !u->heard && !c->retried && c->sent == 0 &&
-           (method != HTTP1_METHOD_POST || !u->asked) && u->shard->present;
+           (!u->asked || (method != HTTP1_METHOD_POST && !writes_on_condition(&c->ask))) &&
+           u->shard->present;
 }
 
 static void lost(struct upstream *base, enum err err, const char *why)

@@ -4,54 +4,14 @@
 make of requests.  Over a store and a folder."""
 import contextlib
 import datetime
-import http.server
 import threading
-import urllib.parse
 
 from lib import *
 from lib.blob import *
+from lib.blob_stages import XML, Mixed, Store
 from lib.sigv4 import EMPTY, Signed
 
 STREAMING = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
-
-
-class Mixed(Case):
-    """`keys`: one on each of two shards, a server that speaks S3 and a folder."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.store = Sheaf(cls, blob_pool([folder_url(cls, sync="never")]), proxy={"workers": 1})
-        cls.sheaf = Sheaf(cls, blob_pool(["s3://%s:%s@%s:%d" % (ID, SECRET, *cls.store.target("mail")), folder_url(cls, sync="never")],
-                                         stamp="no", region=["us-east-1", "eu-1"]))
-        cls.s3 = s3_client(cls.sheaf.target("mail"))
-        cls.s3.create_bucket(Bucket="traps")
-        cls.s3.put_object(Bucket="traps", Key="o", Body=b"0123456789")
-        shards = {}
-        for n in range(20):
-            shards.setdefault(cls.sheaf.route(f"k{n}", name="mail")[0][3], f"k{n}")
-        cls.keys = [shards["0"], shards["1"]]
-
-    def signed(self, *what, **how):
-        return Signed(*what, host="%s:%d" % self.sheaf.target("mail"), **{"key": ID, "secret": SECRET, **how})
-
-    def ask(self, request, body=b"", framing=None, method=None):
-        framing = framing if framing is not None else b"content-length: %d\r\n" % len(body)
-        with socket.create_connection(self.sheaf.target("mail"), timeout=20 * SLOW) as session:
-            session.sendall(request.head + framing + b"\r\n" + body)
-            return answer(session, method or request.head.split(b" ")[0].decode())
-
-    def told(self, reply, status, code=None):
-        """The answer's body."""
-        self.assertEqual(reply[0], status, reply)
-        if code:
-            self.assertIn(f"<Code>{code}</Code>".encode(), reply[2])
-        return reply[2].decode()
-
-    def missing(self, key):
-        self.told(self.ask(self.signed("GET", f"/traps/{key}")), 404, "NoSuchKey")
-
-    def holds(self, key, body):
-        self.assertTrue(self.s3.get_object(Bucket="traps", Key=key)["Body"].read() == body)
 
 
 class Signatures(Mixed):
@@ -206,51 +166,6 @@ class Bodies(Mixed):
                 self.assertEqual(answer(session)[2], b"0123456789", f"after {method} {path}: {status}")
 
 
-class Store:
-    """A store of S3 that is as odd as a test has it: `serve` (method, path, fields, body) says status, fields, body, or
-    raw bytes; it is kept what was asked."""
-
-    def __init__(self, owner, serve):
-        self.asked = asked = []
-        self._lock = threading.Lock()
-
-        class Answer(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            wbufsize = 1 << 16  # an answer in one piece
-
-            def said(self):
-                fields = dict((name.lower(), value) for name, value in self.headers.items())
-                if fields.get("expect"):
-                    self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                    self.wfile.flush()
-                body = self.rfile.read(int(fields.get("content-length", 0)))
-                asked.append((self.command, self.path, fields, body))
-                reply = serve(self.command, self.path, fields, body)
-                if isinstance(reply, bytes):
-                    self.wfile.write(reply)
-                    self.close_connection = True
-                    return
-                status, more, text = reply
-                self.send_response(status)
-                for name, value in {"content-length": str(len(text)), **more}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(text)
-            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = said
-
-            def log_message(self, *_):
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        self._server.daemon_threads = True
-        self.url = "s3://STORE:secret@127.0.0.1:%d" % self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        ends_with(owner, self._server.server_close)
-        ends_with(owner, self._server.shutdown)
-
-
-XML = {"content-type": "application/xml"}
 DONE = b'<?xml version="1.0"?><CompleteMultipartUploadResult><ETag>"e-1"</ETag></CompleteMultipartUploadResult>'
 BAD = b'<?xml version="1.0"?><Error><Code>InternalError</Code><Message>after all</Message></Error>'
 NO_UPLOAD = b'<?xml version="1.0"?><Error><Code>NoSuchUpload</Code><Message>it is gone</Message></Error>'
@@ -652,6 +567,31 @@ class Stores(Case):
             self.assertEqual(raw.ask("GET", "/traps/k", length=False)[0], 200)
         self.assertEqual(mistakes, [])
 
+    def test_what_a_store_may_have_done_is_not_asked_of_it_again(self):
+        """It takes a request whole, on a connection that served before, and says nothing."""
+        asked = []
+
+        def speak(wire):
+            with wire.makefile("rb") as stream:
+                while head := stream.readline():
+                    length = 0
+                    while (line := stream.readline().strip()):
+                        length = int(line.split(b":")[1]) if line.lower().startswith(b"content-length") else length
+                        if line.lower().startswith(b"expect"):
+                            wire.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                    stream.read(length)
+                    asked.append(head.split(b" ")[:2])
+                    if b"lost" in head:
+                        return
+                    wire.sendall(b"HTTP/1.1 200 OK\r\netag: \"e\"\r\ncontent-length: 0\r\n\r\n")
+        self.over_raw(speak)
+        raw = Raw(self.sheaf.target("mail"))
+        for method, path, fields, body in (("PUT", "/traps/lost", {}, b"x" * 3_000_000), ("POST", "/traps/lost?uploads", {}, b""),
+                                           ("PUT", "/traps/lost2", {"if-none-match": "*"}, b"")):
+            self.assertEqual(raw.ask("GET", "/traps/a")[0], 200)
+            self.assertEqual(raw.ask(method, path, fields, body)[0], 503)
+            self.assertEqual(asked.count([method.encode(), path.encode()]), 1)
+
     def test_a_store_cannot_have_kept_what_it_has_not_got(self):
         def speak(wire):
             wire.recv(65536)
@@ -682,92 +622,6 @@ class Stores(Case):
         with self.assertRaises(ClientError) as caught:
             self.s3.delete_objects(Bucket="traps", Delete={"Objects": [{"Key": f"{n}"} for n in range(1001)]})
         self.assertEqual(caught.exception.response["Error"]["Code"], "MalformedXML")
-
-
-class OddLists(Case):
-    """Two stores that list as some do; the merged list is that of one that does it as Amazon's."""
-    NAMES = sorted({f"{a}{b}" for a in ("a/", "b", "b/", "c/d/", "\uffee", "\U0001f600", "e/") for b in range(5)} | {"a/", "a", "z "},
-                   key=str.encode)
-
-    @classmethod
-    def setUpClass(cls):
-        cls.odd = {}
-        cls.stores = []
-        for index in range(2):
-            cls.stores.append(Store(cls, lambda _, path, __, ___, index=index: cls.list(index, path)))
-        cls.sheaf = Sheaf(cls, blob_pool([each.url for each in cls.stores], stamp="no", probe="no"), proxy={"workers": 1})
-        cls.places = {name: int(place[3]) for name, place in zip(cls.NAMES, cls.sheaf.route(*cls.NAMES, name="mail"))}
-        cls.s3 = s3_client(cls.sheaf.target("mail"))
-
-    @classmethod
-    def list(cls, index, path):
-        query = dict(urllib.parse.parse_qsl(path.partition("?")[2], keep_blank_values=True))
-        prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
-        after, most = query.get("start-after", query.get("marker", "")), int(query.get("max-keys", 1000))
-        items, cut = [], False
-        for name in cls.NAMES:
-            if cls.places[name] != index or not name.startswith(prefix):
-                continue
-            at = name.find(delimiter, len(prefix)) if delimiter else -1
-            kind, shown = ("CommonPrefixes", name[:at + len(delimiter)]) if at >= 0 else ("Contents", name)
-            # Some tell a prefix again behind which the marker is, or that it is itself.
-            behind = name.encode() > after.encode() if cls.odd.get("prefix again") else shown.encode() > after.encode()
-            if not behind or (kind, shown) in items:
-                continue
-            # Some do not count prefixes.
-            if len([1 for each, _ in items if each == "Contents" or not cls.odd.get("prefixes uncounted")]) >= most:
-                cut = True
-                break
-            items.append((kind, shown))
-        def one(kind, name):
-            name = urllib.parse.quote(name, safe="/")
-            return (f"<Contents><Key>{name}</Key><Size>1</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
-                    if kind == "Contents" else f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>")
-        most = 5000 if cls.odd.get("echo") else most
-        text = (f"<ListBucketResult><Name>traps</Name><EncodingType>url</EncodingType><MaxKeys>{most}</MaxKeys>"
-                f"<IsTruncated>{str(cut).lower()}</IsTruncated>" + ("<NextContinuationToken>theirs</NextContinuationToken>" if cut else "")
-                + "".join(one(*each) for each in items) + "</ListBucketResult>")
-        return 200, XML, text.encode()
-
-    def expected(self, prefix, delimiter, after=""):
-        items = []
-        for name in self.NAMES:
-            at = name.find(delimiter, len(prefix)) if delimiter else -1
-            shown = name[:at + 1] if at >= 0 else name
-            if name.startswith(prefix) and shown.encode() > after.encode() and shown not in items:
-                items.append(shown)
-        return items
-
-    def pages(self, version, size, **query):
-        seen, more = [], {"StartAfter": query.pop("after")} if version == 2 else {"Marker": query.pop("after")}
-        call = self.s3.list_objects_v2 if version == 2 else self.s3.list_objects
-        for _ in range(100):
-            page = call(Bucket="traps", MaxKeys=size, **query, **more)
-            items = [each["Prefix"] for each in page.get("CommonPrefixes", [])] + [each["Key"] for each in page.get("Contents", [])]
-            self.assertLessEqual(len(items), size)
-            seen += sorted(items, key=str.encode)
-            if not page["IsTruncated"]:
-                return seen
-            more = {"ContinuationToken": page["NextContinuationToken"]} if version == 2 else {"Marker": page.get("NextMarker") or seen[-1]}
-        return self.fail("it does not end")
-
-    def test_pages_of_any_size_join_to_the_whole(self):
-        for odd in ((), ("prefix again",), ("prefixes uncounted", "echo"), ("prefix again", "prefixes uncounted")):
-            self.odd.clear()
-            self.odd.update({each: True for each in odd})
-            for version, delimiter, prefix, after, size in (
-                    (2, "", "", "", 7), (2, "/", "", "", 1), (2, "/", "", "", 2), (2, "/", "", "a/", 3), (2, "/", "", "a/1", 3),
-                    (2, "/", "c/", "", 1), (1, "/", "", "a/", 2), (1, "", "b", "b2", 3), (1, "/", "", "", 1000), (2, "/", "", "a/zzz", 100)):
-                with self.subTest(odd=odd, version=version, delimiter=delimiter, prefix=prefix, after=after, size=size):
-                    self.assertEqual(self.pages(version, size, Delimiter=delimiter, Prefix=prefix, after=after),
-                                     self.expected(prefix, delimiter, after))
-
-    def test_nothing_asked_for_is_nothing_and_the_end(self):
-        for version in (self.s3.list_objects, self.s3.list_objects_v2):
-            page = version(Bucket="traps", MaxKeys=0)
-            self.assertFalse(page["IsTruncated"])
-            self.assertNotIn("Contents", page)
-        self.assertEqual(self.s3.list_objects_v2(Bucket="traps", MaxKeys=5000)["MaxKeys"], 1000)
 
 
 if __name__ == "__main__":
