@@ -163,10 +163,10 @@ static void report(struct reply *r, struct slice body, bool shown)
 /* Errors that say nothing of the statement, but of the server that was asked. */
 static bool is_of_server(const char *sqlstate)
 {
-    static const char *const CODES[] = { "25006", "0A000", "55000", "XX000", "XX001", "XX002",
-                                         "40001", "40P01", "57P01", "57P02", "57P03", "57P04",
-                                         "57P05", "42P01", "42883", "42704", "42703", "3F000",
-                                         "3D000" };
+    static const char *const CODES[] = { "25006", "0A000", "55000", "XX000", "XX001",
+                                         "XX002", "40001", "40P01", "57P01", "57P02",
+                                         "57P03", "57P04", "57P05", "42P01", "42883",
+                                         "42704", "42703", "3F000", "3D000" };
 
     for (size_t i = 0; i < sizeof(CODES) / sizeof(CODES[0]); i++)
         if (strcmp(CODES[i], sqlstate) == 0)
