@@ -11,9 +11,10 @@
 #include "shard/list_token.h"
 
 enum bucket_step {
-    BUCKET_ASKS,   /* what the client asked */
-    BUCKET_LOOKS,  /* before it is deleted: is it empty? */
-    BUCKET_CLEARS, /* our stamp goes */
+    BUCKET_ASKS,          /* what the client asked */
+    BUCKET_LOOKS,         /* before it is deleted: is it empty, of versions, too? */
+    BUCKET_LOOKS_PLAINLY, /* .. of objects, where there are no versions */
+    BUCKET_CLEARS,        /* our stamp goes */
     BUCKET_DELETES,
 };
 
@@ -34,9 +35,20 @@ struct bucket_names {
     struct s3_reply_xml reply;
 };
 
+/* Of our stamp in a bucket that is to go; in the arena. */
+struct stamp_version {
+    struct stamp_version *next;
+    struct blob_shard *shard;
+    struct blob_param version; /* its value is empty where the store named none */
+};
+
 struct bucket_deed {
     struct blob_fan *fan;
     enum bucket_step step;
+    struct blob_shard **shards; /* of one that is deleted: a reload does not change whom it asks */
+    uint32_t shard_count;
+    struct stamp_version *stamps;
+    uint32_t stamp_count;
     struct bucket_names names;
 };
 
@@ -45,10 +57,9 @@ static void ask_all(struct blob_request *r, const struct blob_ask *ask)
     struct bucket_deed *deed = r->state;
 
     for (uint32_t i = 0; i < deed->fan->count; i++) {
-        if (deed->fan->parts[i].shard == NULL) /* a reload does not change whom it asks */
+        if (deed->fan->parts[i].shard == NULL)
             deed->fan->parts[i].shard = r->side->shards[i];
         deed->fan->parts[i].call.ask = *ask;
-        deed->fan->parts[i].call.is_stamp = deed->step == BUCKET_CLEARS;
     }
     blob_fan_start(deed->fan);
 }
@@ -284,77 +295,166 @@ static void tell_created(struct blob_fan *fan)
 
 /* ---- deleting ---- */
 
-struct emptiness {
+static void start_anew(struct bucket_deed *deed, uint32_t count, enum bucket_step step)
+{
+    blob_fan_free(deed->fan);
+    deed->fan = blob_fan_new(deed->names.request, count, done);
+    deed->step = step;
+}
+
+/* Some stores do not have lists of versions. */
+static bool lacks_versions(const struct blob_fan_part *part)
+{
+    return part->err == ERR_NONE &&
+           (part->status == 400 || part->status == 405 || part->status == 501);
+}
+
+static bool one_lacks_versions(const struct blob_fan *fan)
+{
+    for (uint32_t i = 0; i < fan->count; i++)
+        if (lacks_versions(&fan->parts[i]))
+            return true;
+    return false;
+}
+
+/* What each shard's part of the bucket has, with all versions of it, where its store knows these:
+ * of those that have said that they do not only the objects. */
+static void look(struct blob_request *r, enum bucket_step step)
+{
+    static const struct blob_param VERSIONS[] = {
+        { { (const uint8_t *)"versions", 8 }, { 0 }, false },
+        { { (const uint8_t *)"max-keys", 8 }, { (const uint8_t *)"100", 3 }, true },
+    };
+    static const struct blob_param OBJECTS[] = {
+        { { (const uint8_t *)"list-type", 9 }, { (const uint8_t *)"2", 1 }, true },
+        { { (const uint8_t *)"max-keys", 8 }, { (const uint8_t *)"3", 1 }, true },
+    };
+    struct bucket_deed *deed = r->state;
+
+    deed->step = step;
+    for (uint32_t i = 0; i < deed->fan->count; i++) {
+        struct blob_fan_part *part = &deed->fan->parts[i];
+        bool plainly = step == BUCKET_LOOKS_PLAINLY && lacks_versions(part);
+
+        part->shard = deed->shards[i];
+        part->call.ask =
+            (struct blob_ask){ .op = plainly ? S3_OP_LIST_OBJECTS_V2 : S3_OP_LIST_VERSIONS,
+                               .bucket = r->op.bucket,
+                               .params = plainly ? OBJECTS : VERSIONS,
+                               .param_count = 2 };
+    }
+    blob_fan_start(deed->fan);
+}
+
+struct contents {
+    struct bucket_deed *deed;
+    struct blob_shard *shard;
     bool has_more;
     struct s3_reply_xml reply;
 };
 
+static void note_stamp(struct contents *c, struct slice version)
+{
+    struct bucket_deed *deed = c->deed;
+    struct arena *arena = &deed->names.request->arena;
+    struct stamp_version *one = arena_new(arena, sizeof(*one));
+
+    one->shard = c->shard;
+    one->version = (struct blob_param){ slice_text("versionId"), arena_copy(arena, version), true };
+    one->next = deed->stamps;
+    deed->stamps = one;
+    deed->stamp_count++;
+}
+
+/* Nothing but our stamp, with the names that a store has for it. */
 static enum err take_object(void *owner, const struct s3_entry *entry)
 {
-    struct emptiness *found = owner;
+    struct contents *c = owner;
 
-    found->has_more |=
-        !slice_starts(entry->name, slice_text(BLOB_RESERVED)) &&
-        /* with the names that a store has for them */
-        memmem(entry->name.at, entry->name.len, BLOB_STAMP_KEY, sizeof(BLOB_STAMP_KEY) - 1) == NULL;
+    if (entry->name.len > 0 &&
+        memmem(entry->name.at, entry->name.len, BLOB_STAMP_KEY, sizeof(BLOB_STAMP_KEY) - 1) != NULL)
+        note_stamp(c, entry->id);
+    else
+        c->has_more |= !slice_starts(entry->name, slice_text(BLOB_RESERVED));
     return ERR_NONE;
 }
 
-static void look(struct blob_request *r)
+/* True: every shard's part of the bucket has nothing of clients in it. */
+static bool is_empty(struct bucket_deed *deed, struct blob_fan *fan)
 {
-    static const struct blob_param PARAMS[] = {
-        { { (const uint8_t *)"list-type", 9 }, { (const uint8_t *)"2", 1 }, true },
-        { { (const uint8_t *)"max-keys", 8 }, { (const uint8_t *)"3", 1 }, true },
-    };
-    struct blob_ask ask = {
-        .op = S3_OP_LIST_OBJECTS_V2, .bucket = r->op.bucket, .params = PARAMS, .param_count = 2
-    };
+    struct contents c = { .deed = deed };
 
+    for (uint32_t i = 0; i < fan->count && !c.has_more; i++) {
+        c.shard = fan->parts[i].shard;
+        if (blob_fan_read(&fan->parts[i], &c.reply, take_object, &c) != ERR_NONE)
+            c.has_more = true;
+        s3_reply_xml_fini(&c.reply);
+    }
+    return !c.has_more;
+}
+
+static void delete_all(struct blob_request *r)
+{
+    struct bucket_deed *deed = r->state;
+    struct blob_ask ask = ask_of(r);
+
+    start_anew(deed, deed->shard_count, BUCKET_DELETES);
+    for (uint32_t i = 0; i < deed->shard_count; i++)
+        deed->fan->parts[i].shard = deed->shards[i];
     ask_all(r, &ask);
 }
 
-/* True: every shard's part of the bucket has nothing of clients in it. */
-static bool is_empty(struct blob_fan *fan)
-{
-    struct emptiness found = { 0 };
-
-    for (uint32_t i = 0; i < fan->count && !found.has_more; i++) {
-        if (blob_fan_read(&fan->parts[i], &found.reply, take_object, &found) != ERR_NONE)
-            found.has_more = true;
-        s3_reply_xml_fini(&found.reply);
-    }
-    return !found.has_more;
-}
-
+/* Our stamp goes, each version of it: else a bucket that keeps versions would never be empty. */
 static void clear(struct blob_request *r)
 {
-    struct blob_ask ask = { .op = S3_OP_DELETE_OBJECT,
-                            .bucket = r->op.bucket,
-                            .key = slice_text(BLOB_STAMP_KEY) };
+    struct bucket_deed *deed = r->state;
+    uint32_t i = 0;
 
-    ask_all(r, &ask);
+    if (deed->stamp_count == 0) {
+        delete_all(r);
+        return;
+    }
+    start_anew(deed, deed->stamp_count, BUCKET_CLEARS);
+    for (struct stamp_version *one = deed->stamps; one != NULL; one = one->next, i++) {
+        deed->fan->parts[i].shard = one->shard;
+        deed->fan->parts[i].call.is_stamp = true;
+        deed->fan->parts[i].call.ask =
+            (struct blob_ask){ .op = S3_OP_DELETE_OBJECT,
+                               .bucket = r->op.bucket,
+                               .key = slice_text(BLOB_STAMP_KEY),
+                               .params = &one->version,
+                               .param_count = one->version.value.len > 0 };
+    }
+    blob_fan_start(deed->fan);
+}
+
+static void looked(struct blob_fan *fan)
+{
+    struct blob_request *r = fan->request;
+    struct bucket_deed *deed = r->state;
+
+    if (deed->step == BUCKET_LOOKS && one_lacks_versions(fan))
+        look(r, BUCKET_LOOKS_PLAINLY);
+    else if (blob_fan_refuses(fan))
+        return;
+    else if (!is_empty(deed, fan))
+        blob_refuse_with(r, S3_BUCKET_NOT_EMPTY);
+    else
+        clear(r);
 }
 
 static void delete_step(struct blob_fan *fan)
 {
     struct blob_request *r = fan->request;
     struct bucket_deed *deed = r->state;
-    struct blob_ask ask = ask_of(r);
 
     switch (deed->step) {
     case BUCKET_LOOKS:
-        if (blob_fan_refuses(fan))
-            return;
-        if (!is_empty(fan)) {
-            blob_refuse_with(r, S3_BUCKET_NOT_EMPTY);
-            return;
-        }
-        deed->step = BUCKET_CLEARS;
-        clear(r);
+    case BUCKET_LOOKS_PLAINLY:
+        looked(fan);
         return;
     case BUCKET_CLEARS:
-        deed->step = BUCKET_DELETES;
-        ask_all(r, &ask);
+        delete_all(r);
         return;
     case BUCKET_DELETES:
     case BUCKET_ASKS:
@@ -429,8 +529,10 @@ static void begin(struct blob_request *r)
     }
     deed->fan = blob_fan_new(r, how_many(r), done);
     if (r->op.op == S3_OP_DELETE_BUCKET) {
-        deed->step = BUCKET_LOOKS;
-        look(r);
+        deed->shard_count = r->side->shard_count;
+        deed->shards = arena_new(&r->arena, deed->shard_count * sizeof(*deed->shards));
+        memcpy(deed->shards, r->side->shards, deed->shard_count * sizeof(*deed->shards));
+        look(r, BUCKET_LOOKS);
         return;
     }
     if (r->op.op == S3_OP_GET_LOCATION) {

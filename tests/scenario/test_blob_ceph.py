@@ -81,6 +81,14 @@ class TwoTenants(BlobStory, Case):
         listed = self.s3.list_object_versions(Bucket=self.bucket)
         self.assertEqual([each["Key"] for each in listed["Versions"]], ["a"] * 3 + ["b"] * 3 + ["c"] * 3)
         self.assertEqual([each["Key"] for each in listed["DeleteMarkers"]], ["a", "b", "c"])
+        for each in listed["Versions"]:
+            self.s3.delete_object(Bucket=self.bucket, Key=each["Key"], VersionId=each["VersionId"])
+        self.fails("BucketNotEmpty", self.s3.delete_bucket, Bucket=self.bucket)
+        self.s3.head_bucket(Bucket=self.bucket)
+        for each in listed["DeleteMarkers"]:
+            self.s3.delete_object(Bucket=self.bucket, Key=each["Key"], VersionId=each["VersionId"])
+        self.s3.delete_bucket(Bucket=self.bucket)
+        self.fails("404", self.s3.head_bucket, Bucket=self.bucket)
 
     def test_what_is_there_is_not_overwritten_where_that_is_asked(self):
         raw = Raw(self.target)

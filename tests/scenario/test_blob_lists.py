@@ -76,6 +76,44 @@ class Copies(Mixed):
         self.assertEqual([method for method, *_ in stores[1 - place].asked], [])
 
 
+class Gone(Case):
+    """A bucket that is deleted goes on all shards or on none, with the stamps that are ours."""
+
+    def over(self, *pages):
+        def serve(page):
+            def answer_to(method, path, *_):
+                if method != "GET":
+                    return 204, {}, b""
+                if "versions" in path and page is None:
+                    return 501, XML, b"<Error><Code>NotImplemented</Code></Error>"
+                name = "ListVersionsResult" if "versions" in path else "ListBucketResult"
+                plain = "<Contents><Key>.sheaf/stamp</Key><Size>1</Size></Contents>"
+                return 200, XML, f"<{name}><IsTruncated>false</IsTruncated>{plain if page is None else page}</{name}>".encode()
+            return answer_to
+        stores = [Store(self, serve(page)) for page in pages]
+        self.sheaf = Sheaf(self, blob_pool([each.url for each in stores], stamp="no", probe="no"), proxy={"workers": 1})
+        return stores
+
+    def deleted(self, store):
+        return [path for method, path, *_ in store.asked if method == "DELETE"]
+
+    def test_stamps_go_with_all_their_versions(self):
+        stamp = "<Key>.sheaf/stamp</Key><VersionId>%s</VersionId><IsLatest>false</IsLatest>"
+        stores = self.over("", f"<DeleteMarker>{stamp % 'v2'}</DeleteMarker><Version>{stamp % 'v1'}</Version>", None)
+        s3_client(self.sheaf.target("mail")).delete_bucket(Bucket="traps")
+        self.assertEqual(self.deleted(stores[0]), ["/traps"])
+        told = self.deleted(stores[1])
+        self.assertEqual((sorted(told[:2]), told[2:]), ([f"/traps/.sheaf/stamp?versionId=v{n}" for n in (1, 2)], ["/traps"]))
+        self.assertEqual(self.deleted(stores[2]), ["/traps/.sheaf/stamp", "/traps"])
+
+    def test_of_a_bucket_with_versions_that_nobody_sees_nothing_goes(self):
+        stores = self.over("", "<DeleteMarker><Key>k</Key><VersionId>v</VersionId><IsLatest>true</IsLatest></DeleteMarker>")
+        with self.assertRaises(ClientError) as caught:
+            s3_client(self.sheaf.target("mail")).delete_bucket(Bucket="traps")
+        self.assertEqual(caught.exception.response["Error"]["Code"], "BucketNotEmpty")
+        self.assertEqual([self.deleted(store) for store in stores], [[], []])
+
+
 class OddLists(Case):
     """Two stores that list as some do; the merged list is that of one that does it as Amazon's."""
     NAMES = sorted({f"{a}{b}" for a in ("a/", "b", "b/", "c/d/", "\uffee", "\U0001f600", "e/") for b in range(5)} | {"a/", "a", "z "},
