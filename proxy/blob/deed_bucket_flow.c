@@ -530,8 +530,8 @@ static void begin(struct blob_request *r)
     deed->fan = blob_fan_new(r, how_many(r), done);
     if (r->op.op == S3_OP_DELETE_BUCKET) {
         deed->shard_count = r->side->shard_count;
-        deed->shards = arena_new(&r->arena, deed->shard_count * sizeof(*deed->shards));
-        memcpy(deed->shards, r->side->shards, deed->shard_count * sizeof(*deed->shards));
+        deed->shards = arena_new(&r->arena, deed->shard_count * sizeof(struct blob_shard *));
+        memcpy(deed->shards, r->side->shards, deed->shard_count * sizeof(struct blob_shard *));
         look(r, BUCKET_LOOKS);
         return;
     }
