@@ -100,6 +100,7 @@ static inline void stage_serve(struct stage *s, struct memory_site *site,
         parse = s->front->parse(site, state, in, &op, &need, &last_words);
         if (parse == PARSE_DONE) {
             s->front->plan(site, state, &op);
+            must(op.raw.len <= in.len); /* else it goes on beyond what there is */
             in = slice_from(in, op.raw.len);
             if (op.way == MEMORY_PARTS)
                 stage_carry_out(s, site, state, &op);
