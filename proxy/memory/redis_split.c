@@ -93,11 +93,11 @@ static void plan_parts(struct redis_call *call, const struct redis_keys *keys,
         op->parts[i].replies = 1;
         if (op->is_inline)
             op->parts[i].bytes = inline_part_bytes(call, keys, part, step);
-        if (call->leaves_no_end)
-            add_ends(call, keys, part, &op->parts[i]);
     }
     if (!op->is_inline)
         put_parts(call, keys, &note->split, step);
+    for (size_t i = 0; call->leaves_no_end && i < note->split.count; i++)
+        add_ends(call, keys, &note->split.parts[i], &op->parts[i]);
     op->merge = redis_merge_of(call->cmd->merge);
     op->note = note;
     op->way = MEMORY_PARTS;
