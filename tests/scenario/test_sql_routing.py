@@ -559,6 +559,20 @@ class Listeners(Routed):
     def test_a_user_has_his_route(self):
         self.assertEqual(self.went(self.at(0, user="postgres"), "SELECT 1")[0], "primary")
 
+    def test_the_least_busy(self):
+        """Who reads for long is left alone as long as it does."""
+        front = Sheaf(self, sql_pool(self.primary, self.replicas, balance="least-busy"), proxy={"workers": 1})
+        self.knows_replicas(front.target())
+        with pg.PgSession(front.target()) as busy:
+            wait_until(lambda: busy.value("EXPLAIN ROUTE SELECT pg_sleep(60) FROM t").startswith("replica"), what="Sheaf to know the catalog")
+            busy.send(pg.query("SELECT pg_sleep(60) /* busy */"))
+            wait_until(lambda: any(replica.sessions("query ~ 'busy'") for replica in self.replicas), what="it to read")
+            for n in range(20):
+                with pg.PgSession(front.target()) as session:
+                    self.assertEqual(session.ask(f"SELECT {n} /* not busy */").errors, [])
+        counts = {replica.logged("/. busy"): replica.logged("/. not busy") for replica in self.replicas}
+        self.assertEqual(counts, {1: 0, 0: 20})
+
     def test_weights(self):
         for n in range(40):
             self.at(0).ask(f"SELECT {n} /* weighed */")

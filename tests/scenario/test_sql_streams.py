@@ -78,14 +78,6 @@ class Streams(PgTwin):
             self.assertEqual(self.drained(session)[0]["d"], 4 * MIB + 1019)
             self.assertEqual(session.value("SELECT 1"), "1")
 
-    def test_a_large_error(self):
-        text = "x" * MIB
-
-        def script(session):
-            session.ask(f"DO $$ BEGIN RAISE EXCEPTION '{text}'; END $$")
-            session.ask(f"DO $$ BEGIN RAISE NOTICE '{text}'; END $$")
-        self.same(script, "EZNCZ")
-
     # --- in
 
     def test_a_large_parameter(self):

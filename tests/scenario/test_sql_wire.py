@@ -477,6 +477,15 @@ class Rest:
             session.run(pg.function_call(1397, ["-5"], [0], 0))
         self.same(script, one_byte=True)
 
+    def test_a_large_error(self):
+        """And a notice: longer than what is kept of a message, so that it goes by as it comes."""
+        text = "x" * (1 << 20)
+
+        def script(session):
+            session.ask(f"DO $$ BEGIN RAISE EXCEPTION '{text}'; END $$")
+            session.ask(f"DO $$ BEGIN RAISE NOTICE '{text}'; END $$")
+        self.same(script, "EZNCZ")
+
     def test_half_closed(self):
         def script(session):
             session.send(pg.query("SELECT n FROM many") + pg.query("INSERT INTO t (v) VALUES ('d')"))
