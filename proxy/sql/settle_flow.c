@@ -338,15 +338,15 @@ void sql_pins_note(struct sql_session *s, const struct statement_verdict *v, str
         { EFFECT_CURRVAL, PG_PIN_SEQUENCE }, { EFFECT_OPAQUE, PG_PIN_OPAQUE },
     };
     enum { PROBED = EFFECT_TEMP | EFFECT_LOCK | EFFECT_HOLD | EFFECT_LISTENS | EFFECT_OPAQUE };
+    bool hides = v->route == ROUTE_PRIMARY && sql_code_may_hide(s, text);
 
-    if (v->route == ROUTE_PRIMARY && sql_code_may_hide(s, text))
-        effects |= EFFECT_OPAQUE;
     for (size_t i = 0; i < sizeof(PINS) / sizeof(PINS[0]); i++)
         if (effects & PINS[i].effect)
             s->pins |= PINS[i].pin;
-    if ((effects & PROBED) || (s->pins != 0 && may_unpin(v)))
+    /* What may hide is asked for, but is no state that is lost with the server meanwhile. */
+    if ((effects & PROBED) || hides || (s->pins != 0 && may_unpin(v)))
         s->probes = true;
-    if (effects & EFFECT_OPAQUE) {
+    if ((effects & EFFECT_OPAQUE) || hides) {
         s->probes_settings = true;
         sql_sampler_heed_code(s, text);
         sql_code_heed(s, text);
@@ -458,8 +458,10 @@ void sql_probe_ended(struct sql_upstream *u)
     u->probing = false;
     if (u->cancel_due)
         sql_cancel_upstream(u);
-    if (failed) /* it could not be asked: better to keep what may be there */
+    if (failed) { /* it could not be asked: better to keep what may be there */
+        s->pins |= PG_PIN_OPAQUE;
         return;
+    }
     s->pins = pg_pins_after_probe(s->pins, u->found);
     if (u->fingerprint[0] != '\0')
         sql_catalog_compare(s, slice_text(u->fingerprint));
