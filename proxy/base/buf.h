@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -43,6 +44,7 @@ static inline void buf_put(struct buf *b, const void *at, size_t len)
 {
     if (len == 0)
         return;
+    assert(at != NULL);
     memcpy(buf_reserve(b, len), at, len);
     b->len += len;
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
+# long only: the first run fetches and compiles for minutes
 """The client libraries of other languages, as their registries have them, with their default settings.
 
 They are fetched in pinned versions and built into build/clients; see lib/client_builds.py, and lib/story.py
 for what each does."""
-# long only: the first run fetches and compiles for minutes
 import sys
 
 from lib import *

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # release too: figures of memory
+# not under tsan: what one session or pool holds
 """Limits: how much one client, one pool and all together may take; who goes when it is too much; and
 that what was taken is given back."""
 import socket

@@ -60,7 +60,7 @@ class UnderBench(Case):
         redis = [RedisServer(self, {"appendonly": "yes", "appendfsync": "no"}) for _ in range(4)]
         self.sheaf = Sheaf(self, pool(redis, timeout="1s", backoff_min="10ms", backoff_max="50ms"))
         with Saboteur(lambda: random.choice(redis).restart()) as saboteur:
-            self.bench(1_000_000 if LONG else 60_000)
+            self.bench(1_000_000 if LONG else int(60_000 / min(SLOW, 2)))
         self.assertGreater(saboteur.done, 2)
 
     def test_connections_are_cut_and_servers_stand_still(self):
@@ -76,7 +76,7 @@ class UnderBench(Case):
 
         with Saboteur(lambda: random.choice(faults).cut(), stand_still,
                       lambda: random.choice(faults).cut()) as saboteur:
-            self.bench(1_000_000 if LONG else 30_000)
+            self.bench(1_000_000 if LONG else int(30_000 / min(SLOW, 2)))
         self.assertGreater(saboteur.done, 3)
 
     def test_reloads_come_all_the_time(self):
