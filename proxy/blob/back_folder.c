@@ -268,11 +268,27 @@ static void do_head(struct folder_exchange *x)
     folder_object_fini(&object);
 }
 
+/* Pages of the file as they lie in the system's memory; false: it must be read. */
+static bool read_into_pipe(struct folder_exchange *x)
+{
+    size_t most = x->left < x->pass_most ? (size_t)x->left : x->pass_most;
+
+    if (most < FOLDER_PASS_BYTES)
+        return false;
+    if (folder_read_pipe(x->folder, &x->reader, x->at, most, x->pipe, &x->piped) != FOLDER_OK)
+        return false;
+    x->at += x->piped;
+    x->left -= x->piped;
+    return x->piped > 0;
+}
+
 bool folder_exchange_read(struct folder_exchange *x)
 {
     size_t most = x->left < FOLDER_PIECE_BYTES ? (size_t)x->left : FOLDER_PIECE_BYTES, got = 0;
 
     buf_clear(&x->body);
+    if (read_into_pipe(x))
+        return true;
     if (folder_read(x->folder, &x->reader, x->at, buf_reserve(&x->body, most), most, &got) !=
             FOLDER_OK ||
         got == 0)

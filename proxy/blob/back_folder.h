@@ -4,7 +4,8 @@
  *     folder_exchange_begin(x)       all of it, but for bodies that stream:
  *     folder_exchange_write(x, ..)   of a put, piece by piece; then
  *     folder_exchange_commit(x)
- *     folder_exchange_read(x)        of a get: the next piece into x->body, while x->left > 0
+ *     folder_exchange_read(x)        of a get: the next piece into x->body, or the pipe, while
+ *                                    x->left > 0
  *     folder_exchange_end(x)         closes what is open; a put without commit leaves nothing */
 #pragma once
 
@@ -15,6 +16,7 @@
 
 enum {
     FOLDER_PIECE_BYTES = 256 * 1024,
+    FOLDER_PASS_BYTES = 64 * 1024, /* as much is worth a pipe */
     FOLDER_FIELDS_MOST = 160,
 };
 
@@ -34,6 +36,9 @@ struct folder_exchange {
     struct folder_reader reader;
     bool reads;
     uint64_t at, left; /* of the object that is read */
+    size_t pass_most;  /* of a piece that may go by in the pipe; 0: there is none */
+    size_t piped;      /* the piece is in it */
+    int pipe;          /* borrowed: where it takes bytes */
     struct folder_put *put;
 };
 

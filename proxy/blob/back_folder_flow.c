@@ -25,7 +25,8 @@
 
 enum {
     CREW_THREADS = 8,
-    SYNC_US = 1000 * 1000, /* of sync = interval */
+    PIPE_BYTES = 512 * 1024, /* any user has 64 MiB for all his pipes, then 8 KiB for each */
+    SYNC_US = 1000 * 1000,   /* of sync = interval */
     SWEEP_US = 600 * 1000 * 1000,
     SWEEP_MORE_US = 60 * 1000 * 1000, /* while there is more than this: */
     SWEEP_MOST = 1000,                /* files that one looks at */
@@ -70,6 +71,8 @@ struct folder_lease {
     bool tells;         /* its owner, who may give it up in the midst of that */
     struct buf pending; /* of the body: came while it was busy */
     struct buf writing; /* what the crew writes */
+    bool has_pipe;
+    struct conn_pipe pipe; /* in which a long body goes by */
     struct folder_exchange x;
 };
 
@@ -288,6 +291,8 @@ static void lease_free(struct folder_lease *lease)
     folder_exchange_end(&lease->x);
     buf_fini(&lease->pending);
     buf_fini(&lease->writing);
+    if (lease->has_pipe)
+        conn_pipe_close(&lease->pipe);
     home_unref(lease->home);
     free(lease);
 }
@@ -347,21 +352,69 @@ static void tell_head(struct folder_lease *lease)
         c->events->head(c);
 }
 
+/* So much of the body may go by to its client now, file to socket: what the socket has no room for
+ * would be copied after all. */
+static size_t pass_room(struct blob_call *c)
+{
+    const struct session *s = c->events->through != NULL ? c->events->through(c) : NULL;
+    size_t room;
+
+    if (s == NULL || s->state == SESSION_CLOSING || s->conn.tls != NULL)
+        return 0;
+    room = conn_room(&s->conn);
+    return room < FOLDER_PASS_BYTES ? FOLDER_PASS_BYTES : room < PIPE_BYTES ? room : PIPE_BYTES;
+}
+
+static void ask_to_read(struct folder_lease *lease)
+{
+    size_t room = lease->x.left < FOLDER_PASS_BYTES ? 0 : pass_room(lease->call);
+
+    if (room > 0 && !lease->has_pipe) {
+        conn_pipe_open(&lease->pipe, PIPE_BYTES);
+        if (conn_pipe_bytes(&lease->pipe) < PIPE_BYTES)
+            conn_pipe_close(&lease->pipe);
+        lease->has_pipe = true;
+    }
+    lease->x.pipe = lease->has_pipe ? lease->pipe.in : -1;
+    lease->x.pass_most = lease->x.pipe < 0 ? 0 : room;
+    weigh(lease, lease->call, lease->x.pass_most == 0);
+    ask_crew(lease, FOLDER_READ);
+}
+
+/* The piece that lies in the pipe. */
+static void let_go_by(struct folder_lease *lease)
+{
+    struct blob_call *c = lease->call;
+    struct folder_exchange *x = &lease->x;
+    size_t len = x->piped;
+
+    x->piped = 0;
+    counter_add(&c->shard->stats->bytes_in, len);
+    session_pass(c->events->through(c), &lease->pipe, len);
+    if (lease->call != c)
+        return; /* its client is gone */
+    c->received += len;
+    c->events->went(c, len);
+}
+
 /* A piece, or all, of the answer's body; then the next, unless its owner wants to wait. */
 static void tell_body(struct folder_lease *lease)
 {
     struct blob_call *c = lease->call;
     struct folder_exchange *x = &lease->x;
 
-    blob_call_body(c, buf_all(&x->body));
+    if (x->piped > 0) {
+        let_go_by(lease);
+    } else {
+        counter_add(&c->shard->stats->bytes_in, x->body.len);
+        blob_call_body(c, buf_all(&x->body));
+    }
     if (lease->call != c)
         return;
-    counter_add(&c->shard->stats->bytes_in, x->body.len);
     if (x->left == 0) {
         end(lease, ERR_NONE, NULL);
     } else if (!c->holds) {
-        buf_clear(&x->body);
-        ask_crew(lease, FOLDER_READ);
+        ask_to_read(lease);
     } else {
         buf_fini(&x->body); /* a slow client costs nothing here */
         weigh(lease, c, false);
@@ -480,8 +533,7 @@ static void hold(struct blob_call *c, bool hold)
 
     if (hold || lease->busy || !lease->head_is_told || lease->x.left == 0)
         return;
-    weigh(lease, c, true);
-    ask_crew(lease, FOLDER_READ);
+    ask_to_read(lease);
 }
 
 static void abort_call(struct blob_call *c)

@@ -13,7 +13,7 @@
  *
  *     struct folder_reader reader;
  *     outcome = folder_get(folder, bucket, key, &reader);
- *     ... reader.object.size, sendfile(socket, reader.fd, ...) ...
+ *     ... reader.object.size, folder_read_pipe(folder, &reader, ...) ...
  *     folder_reader_close(&reader);
  *
  *     folder_close(&folder);                                   when no call runs and nothing is out
@@ -176,7 +176,7 @@ enum folder_outcome folder_conditions_hold(const struct folder_conditions *condi
                                            const struct folder_object *object);
 
 struct folder_reader {
-    int fd; /* owned; for sendfile(), splice() and pread() */
+    int fd; /* owned */
     struct folder_object object;
 };
 MUST_CHECK enum folder_outcome folder_get(struct folder *folder, struct slice bucket,

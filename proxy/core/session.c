@@ -563,7 +563,7 @@ void session_write_through(struct session *s, struct slice bytes)
     }
 }
 
-void session_pass(struct session *s, size_t len)
+void session_pass(struct session *s, struct conn_pipe *pipe, size_t len)
 {
     struct worker *w = s->worker;
     enum err err = ERR_NONE;
@@ -571,13 +571,13 @@ void session_pass(struct session *s, size_t len)
     while (len > 0 && err == ERR_NONE && s->out.len == 0 && s->state != SESSION_CLOSING) {
         size_t put = 0;
 
-        err = conn_pipe_put(&w->pipe, &s->conn, len, &put);
+        err = conn_pipe_put(pipe, &s->conn, len, &put);
         len -= put;
     }
     while (len > 0) {
         size_t here = len < WORKER_SCRATCH_BYTES ? len : WORKER_SCRATCH_BYTES;
 
-        conn_pipe_read(&w->pipe, w->scratch, here);
+        conn_pipe_read(pipe, w->scratch, here);
         if (s->state != SESSION_CLOSING)
             chain_put(&s->out, &w->chunks, w->scratch, here);
         len -= here;

@@ -102,8 +102,8 @@ void session_secure(struct session *s, struct slice answer, struct tls_context *
  * be copied then. */
 void session_write_through(struct session *s, struct slice bytes);
 
-/* The same with bytes that lie in the worker's pipe, which is empty then. */
-void session_pass(struct session *s, size_t len);
+/* The same with bytes that lie in a pipe, which is empty then. */
+void session_pass(struct session *s, struct conn_pipe *pipe, size_t len);
 
 /* The flow counts here what is under way. */
 static inline void session_request_begins(struct session *s)

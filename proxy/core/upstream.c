@@ -249,7 +249,7 @@ static enum err pass(struct upstream *u)
     TRY(conn_pipe_take(&u->worker->pipe, &u->conn, most, &taken));
     u->pass_left -= taken;
     u->flow->upstream_passed(u, taken);
-    session_pass(s, taken);
+    session_pass(s, &u->worker->pipe, taken);
     if (u->flow->upstream_passed_on != NULL)
         u->flow->upstream_passed_on(u, taken);
     return taken >= UPSTREAM_PASS_BYTES ? ERR_NONE : ERR_AGAIN;

@@ -250,7 +250,7 @@ void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assemb
            WORKER_SCRATCH_BYTES); /* the system gives it now, not in the first burst */
     chunk_pool_init(&w->chunks);
     w->shorts.size = WORKER_SHORT_BYTES;
-    conn_pipe_open(&w->pipe);
+    conn_pipe_open(&w->pipe, WORKER_PIPE_BYTES);
     w->ring.fd = -1;
     w->random = (uint32_t)clock_now_us() * 2654435761u + index * 40503u + 1;
     list_init(&w->sessions);

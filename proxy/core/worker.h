@@ -38,6 +38,7 @@ struct worker_counters {
 
 enum {
     WORKER_SCRATCH_BYTES = 256 * 1024,
+    WORKER_PIPE_BYTES = 1024 * 1024, /* what any user may have; with less it works, too */
     WORKER_SHORT_BYTES = 1024,
     WORKER_TICK_US = 20 * 1000,  /* while requests are under way */
     WORKER_LOOK_US = 1000,       /* while an upstream gathers */

@@ -235,16 +235,22 @@ enum err conn_write(struct conn *c, const struct iovec *places, int count, size_
 
 /* ---- pipes ---- */
 
-void conn_pipe_open(struct conn_pipe *pipe)
+void conn_pipe_open(struct conn_pipe *pipe, size_t bytes)
 {
-    enum { PIPE_BYTES = 1 << 20 }; /* what any user may have; with less it works, too */
     int ends[2];
 
     *pipe = (struct conn_pipe){ -1, -1 };
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
         return;
-    (void)!fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES);
+    (void)!fcntl(ends[1], F_SETPIPE_SZ, (int)bytes);
     *pipe = (struct conn_pipe){ .out = ends[0], .in = ends[1] };
+}
+
+size_t conn_pipe_bytes(const struct conn_pipe *pipe)
+{
+    int bytes = pipe->in < 0 ? 0 : fcntl(pipe->in, F_GETPIPE_SZ);
+
+    return bytes < 0 ? 0 : (size_t)bytes;
 }
 
 void conn_pipe_close(struct conn_pipe *pipe)

@@ -78,7 +78,9 @@ struct conn_pipe {
     int out, in; /* owned; -1: there is none, nothing can be passed */
 };
 
-void conn_pipe_open(struct conn_pipe *pipe);
+/* With room for so many bytes, or what the system lets it have: fewer, or none. */
+void conn_pipe_open(struct conn_pipe *pipe, size_t bytes);
+size_t conn_pipe_bytes(const struct conn_pipe *pipe);
 void conn_pipe_close(struct conn_pipe *pipe);
 /* Into the pipe, as much as is there and has room, `most` at most; as conn_read(). */
 enum err conn_pipe_take(struct conn_pipe *pipe, struct conn *from, size_t most, size_t *taken)

@@ -1,6 +1,9 @@
 #!/usr/bin/python3
 """Blob pools over folders: what clients see, who may what, what is on the disk."""
 import fcntl
+import os
+import random
+import socket
 
 from lib import *
 from lib.blob import *
@@ -72,6 +75,33 @@ class Rights(Case):
             s3_client(self.sheaf.target("mail")).list_buckets()
         self.assertEqual(caught.exception.response["Error"]["Code"], "AuthorizationHeaderMalformed")
         self.assertIn("eu-1", str(caught.exception))
+
+
+class Readers(Case):
+    def test_long_ranges_reach_who_reads_by_bits_and_who_leaves_takes_all_along(self):
+        """They go from the file to the client's socket inside the kernel, as far as it has room."""
+        sheaf = Sheaf(self, blob_pool([folder_url(self, sync="never")], unsigned_access="yes"), proxy={"workers": 1})
+        s3, body = s3_client(sheaf.target("mail")), random.randbytes(6_000_000)
+        s3.create_bucket(Bucket="bucket")
+        s3.put_object(Bucket="bucket", Key="k", Body=body)
+        request = b"GET /bucket/k HTTP/1.1\r\nhost: x\r\nrange: bytes=%d-%d\r\nconnection: close\r\n\r\n"
+        for first, last in ((0, 5_999_999), (12_345, 5_000_000), (5_999_000, 5_999_999)):
+            with socket.socket() as session:
+                session.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+                session.settimeout(30 * SLOW)
+                session.connect(sheaf.target("mail"))
+                session.sendall(request % (first, last))
+                got = bytearray()
+                while more := session.recv(2000 if len(got) < 200_000 else 1 << 20):
+                    got += more
+            self.assertTrue(bytes(got).partition(b"\r\n\r\n")[2] == body[first:last + 1], (first, last))
+        before = len(os.listdir(f"/proc/{sheaf.process.pid}/fd"))
+        for _ in range(10):
+            with socket.create_connection(sheaf.target("mail"), timeout=30 * SLOW) as session:
+                session.sendall(request % (0, 5_999_999))
+                session.recv(100_000)
+        wait_until(lambda: len(os.listdir(f"/proc/{sheaf.process.pid}/fd")) <= before, what="files and pipes to be closed")
+        self.assertEqual(s3.get_object(Bucket="bucket", Key="k")["Body"].read(), body)
 
 
 class Attributes(Case):
