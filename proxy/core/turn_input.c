@@ -7,6 +7,8 @@
 #include "proxy/core/upstream.h"
 #include "proxy/core/worker.h"
 
+enum { PIECES_BYTES = RING_MOST * TURN_PIECE_BYTES };
+
 static bool add(struct worker *w, struct session *s, struct upstream *u)
 {
     struct turn_input *input = &w->input;
@@ -14,7 +16,8 @@ static bool add(struct worker *w, struct session *s, struct upstream *u)
     if (w->ring.fd < 0)
         return false;
     if (input->pieces == NULL)
-        input->pieces = mem_new((size_t)RING_MOST * TURN_PIECE_BYTES);
+        input->pieces = mem_map(PIECES_BYTES);
+    input->in_use = true;
     input->item[input->count++] = (struct turn_read){ .session = s, .upstream = u };
     if (input->count == RING_MOST)
         turn_input(w);
@@ -80,4 +83,20 @@ void turn_input(struct worker *w)
     for (uint32_t i = 0; i < count; i++)
         tell(w, &input->item[i]);
     input->count = 0;
+}
+
+void turn_input_trim(struct worker *w)
+{
+    struct turn_input *input = &w->input;
+
+    if (!input->in_use)
+        turn_input_fini(w);
+    input->in_use = input->count > 0;
+}
+
+void turn_input_fini(struct worker *w)
+{
+    if (w->input.pieces != NULL)
+        mem_unmap(w->input.pieces, PIECES_BYTES);
+    w->input.pieces = NULL;
 }

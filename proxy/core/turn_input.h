@@ -23,6 +23,7 @@ struct turn_input {
     } item[RING_MOST];
     uint32_t count;
     uint8_t *pieces; /* owned; one for each, made when first needed */
+    bool in_use;     /* since the last trim */
 };
 
 /* For later in the turn; false: it is to be read at once. */
@@ -30,3 +31,6 @@ bool turn_input_has_session(struct worker *w, struct session *s);
 bool turn_input_has_upstream(struct worker *w, struct upstream *u);
 /* Reads them, and shows their flows what came. */
 void turn_input(struct worker *w);
+/* Gives the pieces back, if nothing needed them since the last time. */
+void turn_input_trim(struct worker *w);
+void turn_input_fini(struct worker *w);

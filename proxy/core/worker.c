@@ -102,6 +102,7 @@ static void give_memory_back(struct worker *w)
     size_t given = chunk_pool_trim(&w->chunks);
 
     slab_trim(&w->shorts);
+    turn_input_trim(w);
     for (uint32_t i = 0; i < w->flow_count; i++)
         given += w->flows[i]->trim(w);
     w->freed_bytes += given;
@@ -286,7 +287,7 @@ void worker_fini(struct worker *w)
     slab_fini(&w->shorts);
     conn_pipe_close(&w->pipe);
     ring_close(&w->ring);
-    free(w->input.pieces);
+    turn_input_fini(w);
     free(w->scratch);
     assembly_unref(&w->assembly);
 }

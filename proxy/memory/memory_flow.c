@@ -146,14 +146,20 @@ static void give_answer(struct memory_session *s, struct memory_request *r, stru
     enqueue(s, r);
 }
 
+/* What the front remembers for the session. */
+static void tell_state(struct memory_session *s, uint32_t kib)
+{
+    if (kib == s->state_kib)
+        return;
+    memory_session_keeps(s, (size_t)s->state_kib * 1024, (size_t)kib * 1024);
+    s->state_kib = kib;
+}
+
 /* SELECT and HELLO change what the upstreams must be like; QUIT ends it all. */
 static void follow_state(struct memory_session *s)
 {
     s->base.logged_in = s->state->logged_in;
-    if (s->state->held_bytes != s->state_bytes) {
-        memory_session_keeps(s, s->state_bytes, s->state->held_bytes);
-        s->state_bytes = s->state->held_bytes;
-    }
+    tell_state(s, (uint32_t)(s->state->held_bytes / 1024));
     if (s->state->database != s->route->database || s->state->version != s->route->version) {
         memory_route_leave(memory_side_of(s), &s->route);
         s->route = memory_route_of(memory_side_of(s), s->state->database, s->state->version);
@@ -368,7 +374,7 @@ static void session_end(struct session *base)
     s->last = NULL;
     memory_session_end_leases(s);
     memory_side_of(s)->front->end(s->state);
-    memory_session_keeps(s, s->state_bytes, 0);
+    tell_state(s, 0);
     memory_route_leave(memory_side_of(s), &s->route);
     counter_sub(&memory_side_of(s)->stats->sessions_open, 1);
 }

@@ -127,10 +127,10 @@ struct memory_session {
     bool bulk_refused;  /* no more leases to be had: shards without one are shared */
     bool halted;        /* a request that must be alone is under way */
     bool awaits_all;    /* paused until open_requests is 0 */
+    uint32_t state_kib; /* state->held_bytes, as told to the worker */
     struct list leases; /* memory_upstreams */
     struct memory_subscriber *subscriber; /* NULL: none; owned by subscribe_flow */
     const char *command;                  /* the last one's name; NULL: none yet */
-    size_t state_bytes;                   /* state->held_bytes, as told to the worker */
     struct memory_state state[];          /* one, of front->state_size bytes */
 };
 
