@@ -2,6 +2,7 @@
 # release too: figures of memory
 # not under tsan: disks and memory; the threads of stores are in test_embedded.py
 """Embedded shards whose disk or file is not well, and what clients can make of their memory."""
+import contextlib
 import os
 import socket
 import sqlite3
@@ -68,8 +69,8 @@ class Disks(Stores):
             sheaf.reload(*pools)
             self.assertEqual(quick.ask("INCR", "n"), 302)
             (folder / "whole").write_bytes(current)
-            with open(folder / "CURRENT", "wb") as pipe:  # it is let on, and finds its file as it was
-                (folder / "whole").rename(folder / "CURRENT")
+            with contextlib.suppress(BrokenPipeError), open(folder / "CURRENT", "wb") as pipe:  # it is let on,
+                (folder / "whole").rename(folder / "CURRENT")  # and finds its file as it was, now or when it looks again
                 pipe.write(current)
             wait_until(lambda: still.ask("GET", "k") == b"v", what="the disk to answer again")
 
@@ -135,7 +136,7 @@ class Files(Stores):
                 with sheaf.connect(f"p{i}") as s:
                     replies.append(s.ask("SET", "k", "v"))
             self.assertEqual(sorted(isinstance(r, Failure) for r in replies), [False, True], f"{engine}: {replies}")
-            self.assertIn("lock", next(r for r in replies if isinstance(r, Failure)))
+            self.assertRegex(next(r for r in replies if isinstance(r, Failure)), "lock|IO error")  # RocksDB begins before it locks
 
 
 class Memory(Stores):
