@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: the threads of stores are in test_embedded.py
 """memcached clients over embedded shards hear what a memcached server would say.
 
 SHEAF_LONG=1 compares 100,000 random commands for each store, else some hundred; SHEAF_SEED=N repeats one."""

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: one session's own affairs
 """Mixed pools: Redis clients over memcached servers hear what a Redis server would say, and memcached clients over
 Redis servers what a memcached server would.
 

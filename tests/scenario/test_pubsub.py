@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: what a worker's sessions hear is its own affair
 # release too: figures of memory
 """Publish and subscribe: a subscriber of the pool sees what a subscriber of one Redis sees."""
 import os
