@@ -7,7 +7,7 @@ import json
 from lib import *
 from lib.blob import *
 from lib.blob_load import BlobLoad
-from lib.process import run
+from lib.small_disk import small_disk
 
 FAST = {"probe_interval": "50ms", "probe_timeout": "1s", "rise": 1, "fall": 3, "breaker_open": "50ms", "backoff_max": "100ms",
         "connect_timeout": "1s"}
@@ -246,18 +246,8 @@ class Clients(FaultCase):
 
 
 class FullDisk(Case):
-    def small(self, size):
-        """A file system of its own."""
-        small = self.folder() / f"small {self.id()}"
-        small.mkdir()
-        code, _, err = run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", small])
-        if code != 0:
-            self.skipTest(f"no small file system can be mounted here: {err}")
-        self.addCleanup(run, ["umount", "-l", small])
-        return small
-
     def test_an_access_log_that_finds_no_room_delays_nobody_and_says_what_is_lost(self):
-        small = self.small("64k")
+        small = small_disk(self, "64k")
         sheaf = Sheaf(self, blob_pool([folder_url(self, sync="never")], access_log="json", access_log_file=small / "log",
                                       unsigned_access="yes"), proxy={"workers": 1})
         raw = Raw(sheaf.target("mail"))
@@ -277,7 +267,7 @@ class FullDisk(Case):
         self.assertEqual([json.loads(line)["bucket"] for line in lines[1:]], ["last"])
 
     def test_a_folder_that_is_full_keeps_what_it_has(self):
-        small = self.small("1m")
+        small = small_disk(self, "1m")
         sheaf = Sheaf(self, blob_pool([f"file://{small}", folder_url(self)]))
         s3 = s3_client(sheaf.target("mail"))
         s3.create_bucket(Bucket="bucket")

@@ -9,22 +9,14 @@ import sqlite3
 
 from lib import *
 from lib.process import run
+from lib.small_disk import small_disk
 from test_embedded import DURABLE, Stores, url_of
 
 
 class Disks(Stores):
-    def small_disk(self, size):
-        small = self.folder() / f"small{len(os.listdir(self.folder()))}"
-        small.mkdir()
-        code, _, err = run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", small])
-        if code != 0:
-            self.skipTest(f"no small file system can be mounted here: {err}")
-        self.addCleanup(run, ["umount", "-l", small])
-        return small
-
     def test_one_that_is_full_keeps_what_was_acknowledged(self):
         for engine in DURABLE:
-            small = self.small_disk("4m")
+            small = small_disk(self, "4m")
             sheaf = Sheaf(self, pool([url_of(engine, small)], backoff_min="10ms", backoff_max="50ms", probe_interval="100ms"))
             with sheaf.connect() as s:
                 count = 0
