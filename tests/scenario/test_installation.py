@@ -34,6 +34,8 @@ class Installation(Case):
             self.assertEqual(run(["bash", "-c", script], "", 10)[1].split(), found)
         unit = (root / "usr/lib/systemd/system/sheaf.service").read_text()
         self.assertIn("ExecStart=sheaf serve /etc/sheaf/sheaf.ini", unit)
+        self.assertIn("\nStandardError=journal\n", unit, "else it goes where standard output goes")
+        self.assertEqual(set(re.findall(r"^Exec\w+=(\S+)", unit, re.M)), {"sheaf", "sh"}, "what every Debian has")
         self.assertIn("sheaf", (root / "usr/lib/sysusers.d/sheaf.conf").read_text())
 
 
