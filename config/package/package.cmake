@@ -70,8 +70,11 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME sheaf)
 set(CPACK_PACKAGE_CONTACT "The Sheaf developers <sheaf@localhost>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION}")
-set(CPACK_PACKAGE_DESCRIPTION "A program that speaks to one Redis server speaks to Sheaf instead, unchanged,
-and Sheaf spreads the keys over many.")
+set(CPACK_PACKAGE_DESCRIPTION "A program that speaks to one Redis, memcached, PostgreSQL or S3 server speaks
+to Sheaf instead, unchanged: keys and objects are spread over many servers,
+or kept in Sheaf's own memory and files; writes of SQL go to the primary,
+reads to replicas that are fresh enough.")
+set(CPACK_INSTALL_SCRIPTS ${CMAKE_CURRENT_LIST_DIR}/package_build.cmake)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_COMPONENTS_ALL Unspecified etc)
