@@ -56,6 +56,13 @@ static void shared_free(void *memory)
     free(shared);
 }
 
+/* A browser that some page has post to us would else have its body's lines carried out. */
+static bool is_of_browser(const struct resp_args *args)
+{
+    return args->count > 0 &&
+           (slice_is_word(args->at[0], "post") || slice_is_word(args->at[0], "host:"));
+}
+
 static enum parse parse(const struct memory_site *site, struct memory_state *state, struct slice in,
                         struct memory_operation *op, size_t *need, struct buf *last_words)
 {
@@ -76,6 +83,8 @@ static enum parse parse(const struct memory_site *site, struct memory_state *sta
         op->words = shared->args.at;
         op->count = shared->args.count;
         op->is_inline = in.at[0] != '*';
+        if (op->is_inline && is_of_browser(&shared->args))
+            return PARSE_BAD; /* without a word, as Redis does */
     } else if (parse == PARSE_MORE) {
         *need = session->progress.need > in.len ? session->progress.need : in.len + 1;
     } else if ((session->special & (REDIS_SPECIAL_SILENT | REDIS_SPECIAL_SKIP)) == 0) {

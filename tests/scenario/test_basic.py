@@ -108,6 +108,18 @@ class Basics(Case):
             self.session.send(line)
             self.assertEqual(self.session.reply(), expected, line)
 
+    def test_what_a_page_has_a_browser_post_is_not_carried_out(self):
+        for request in (b"POST / HTTP/1.1\r\nHost: x\r\n\r\nSET posted 1\r\n",
+                        b"post /\r\nSET posted 1\r\n", b"PUT / HTTP/1.1\r\nhOsT: x\r\nSET posted 1\r\n"):
+            for server in (self.sheaf, self.plain):
+                with server.connect() as session:
+                    session.send(request)
+                    with self.assertRaises((EOFError, ConnectionResetError)):
+                        while True:
+                            self.assertRegex(str(session.reply()), "unknown command 'PUT'")
+        self.assertEqual(self.ask("EXISTS", "posted"), 0)
+        self.assertEqual(self.ask("SET", "posted", "post"), "OK")
+
     # --- errors, as Redis words them
 
     def same_as_redis(self, *words):
