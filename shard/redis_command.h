@@ -158,10 +158,11 @@ MUST_CHECK enum err redis_command_keys(const struct redis_command *cmd, const st
 enum redis_plan redis_command_plan(const struct redis_command *cmd, const struct slice *args,
                                    size_t count);
 
-/* Does it read keys that it does not name (SORT with a BY or GET pattern)?  Those may live on any
- * shard, so a pool of more than one refuses it. */
-bool redis_command_reads_foreign_keys(const struct redis_command *cmd, const struct slice *args,
-                                      size_t count);
+/* Keys that it reads and does not name: those of SORT's patterns, BY and GET.  The next one from
+ * word *place on, which is 0 at first; `start` gets what stands before its `*`, with which all keys
+ * of the pattern begin.  False: there is none. */
+bool redis_command_next_pattern(const struct redis_command *cmd, const struct slice *args,
+                                size_t count, size_t *place, struct slice *start);
 
 /* Appends what Redis says of an unknown command or subcommand (cmd NULL), of a wrong number of
  * words, or of words that redis_command_keys() cannot read: "ERR ...", without '-' and line end. */

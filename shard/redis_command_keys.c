@@ -299,22 +299,27 @@ enum redis_plan redis_command_plan(const struct redis_command *cmd, const struct
     return cmd->plan;
 }
 
-bool redis_command_reads_foreign_keys(const struct redis_command *cmd, const struct slice *args,
-                                      size_t count)
+bool redis_command_next_pattern(const struct redis_command *cmd, const struct slice *args,
+                                size_t count, size_t *place, struct slice *start)
 {
     struct search s = { .cmd = cmd, .args = args, .count = count };
-    size_t place = 2;
 
     if (cmd->keys != REDIS_KEYS_SORT)
         return false;
-    while (place < count) {
-        size_t option = place;
+    if (*place == 0)
+        *place = 2;
+    while (*place < count) {
+        size_t option = *place;
+        const uint8_t *star = NULL;
 
-        if (!skip_option(&s, options_of_sort(cmd), &place))
+        if (!skip_option(&s, options_of_sort(cmd), place))
             return false;
-        if ((is_word(&s, option, "BY") || is_word(&s, option, "GET")) && args[option + 1].len > 0 &&
-            memchr(args[option + 1].at, '*', args[option + 1].len) != NULL)
+        if ((is_word(&s, option, "BY") || is_word(&s, option, "GET")) && args[option + 1].len > 0)
+            star = memchr(args[option + 1].at, '*', args[option + 1].len);
+        if (star != NULL) {
+            *start = slice_of(args[option + 1].at, (size_t)(star - args[option + 1].at));
             return true;
+        }
     }
     return false;
 }

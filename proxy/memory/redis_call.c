@@ -275,28 +275,41 @@ bool redis_call_shard(struct redis_call *call, const struct redis_keys *keys, ui
     return true;
 }
 
+/* All keys of the pattern begin so: do they lie where `key` does?  They do if their tag is among
+ * what they begin with. */
+static bool is_beside(const struct memory_site *site, struct slice start, struct slice key)
+{
+    return site->home_count == 0 && shard_map_hashed_part(site->map, start).len < start.len &&
+           shard_map_find(site->map, start).shard == shard_map_find(site->map, key).shard;
+}
+
+/* Of SORT, whose patterns may read whatever key. */
 bool redis_call_names_its_keys(struct redis_call *call)
 {
     bool bound = call->user != NULL && call->user->key_prefix_count > 0;
+    struct slice start;
+    size_t place = 0;
 
-    if (!redis_command_reads_foreign_keys(call->cmd, call->args, call->count))
-        return true;
-    if (bound)
-        redis_error(call,
-                    "NOPERM BY and GET patterns can read any key, so a user with key prefixes "
-                    "may not have them in '%s'",
-                    call->cmd->name);
-    else if (memory_site_shards(call->site) > 1)
-        redis_error(call,
-                    "ERR BY and GET patterns read keys that may live on other shards, so '%s' "
-                    "can't have them in this pool",
-                    call->cmd->name);
-    else if (redis_class_keeps_any(call->site))
-        redis_error(call,
-                    "NOPERM BY and GET patterns can read any key, so '%s' can't have them in a "
-                    "pool with forbidden keys",
-                    call->cmd->name);
-    else
-        return true;
-    return false;
+    while (redis_command_next_pattern(call->cmd, call->args, call->count, &place, &start)) {
+        if (bound)
+            redis_error(call,
+                        "NOPERM BY and GET patterns can read any key, so a user with key prefixes "
+                        "may not have them in '%s'",
+                        call->cmd->name);
+        else if (memory_site_shards(call->site) > 1 && !is_beside(call->site, start, call->args[1]))
+            redis_error(call,
+                        "ERR BY and GET patterns read keys that may live on other shards, so '%s' "
+                        "can't have them in this pool without a tag of the key's shard before "
+                        "their *",
+                        call->cmd->name);
+        else if (redis_class_keeps_any(call->site))
+            redis_error(call,
+                        "NOPERM BY and GET patterns can read any key, so '%s' can't have them in a "
+                        "pool with forbidden keys",
+                        call->cmd->name);
+        else
+            continue;
+        return false;
+    }
+    return true;
 }

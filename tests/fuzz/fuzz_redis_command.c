@@ -12,7 +12,8 @@ static void ask(const struct redis_command *cmd, const struct slice *args, size_
 {
     uint32_t *keys = mem_new(count * sizeof(*keys)); /* its end is watched */
     struct buf error = { 0 };
-    size_t n = 0;
+    struct slice start;
+    size_t n = 0, place = 0;
 
     if (cmd != NULL) {
         if (redis_command_keys(cmd, args, count, keys, &n) == ERR_NONE) {
@@ -23,7 +24,8 @@ static void ask(const struct redis_command *cmd, const struct slice *args, size_
                 assert(n == 1 && keys[0] == 1);
         }
         redis_command_plan(cmd, args, count);
-        redis_command_reads_foreign_keys(cmd, args, count);
+        while (redis_command_next_pattern(cmd, args, count, &place, &start))
+            assert(place > 2 && place <= count && start.at[start.len] == '*');
     }
     redis_command_put_error(&error, cmd, args, count);
     assert(error.len < 600 && memchr(error.at, '\n', error.len) == NULL);

@@ -175,6 +175,23 @@ class OnOneShardOnly(Case):
             self.assertEqual(session.ask("SORT", self.here, "BY", "nosort", "GET", "#"), [b"2", b"1"])
             session.ask("DEL", self.here)
 
+    def test_patterns_of_sort_with_a_tag_before_their_star_read_beside_the_key(self):
+        with self.sheaf.connect() as session:
+            session.ask("MSET", "{p}w1", "9", "{p}w2", "8", "{p}o1", "one")
+            session.ask("RPUSH", "{p}list", "1", "2", "3")
+            session.ask("HSET", "{p}h2", "f", "two")
+            for words, expected in (
+                    (("BY", "{p}w*", "GET", "{p}o*", "GET", "#"), [None, b"3", None, b"2", b"one", b"1"]),
+                    (("BY", "nosort", "GET", "{p}h*->f"), [None, b"two", None]),
+                    (("BY", "x{p}*", "STORE", "{p}to"), 3)):
+                self.assertEqual(session.ask("SORT", "{p}list", *words), expected, words)
+            self.assertEqual(session.ask_all(("MULTI",), ("SORT", "{p}list", "BY", "{p}w*"), ("EXEC",))[2],
+                             [[b"3", b"2", b"1"]])
+            elsewhere = next(tag for tag in map("{%d}".__mod__, range(99)) if shard_of(tag, 2) != shard_of("{p}", 2))
+            for pattern in (elsewhere + "w*", "*{p}w", "{p*}w", "{}{p}w*", "{p", "p}*"):
+                reply = session.ask("SORT", "{p}list", "BY", pattern if "*" in pattern else pattern + "*")
+                self.assertIn("can't have them in this pool", reply, pattern)
+
     def test_msetnx_on_one_shard_sets_all_or_nothing(self):
         with self.sheaf.connect() as session:
             self.assertEqual(session.ask("MSETNX", "{n}1", "a", "{n}2", "b"), 1)

@@ -313,31 +313,38 @@ static void the_short_way_agrees_with_the_long_one(void)
     CHECK(!redis_command_has_one_key(find("ping")));
 }
 
-static void patterns_of_sort_read_foreign_keys(void)
+static void patterns_of_sort_are_found_with_what_stands_before_their_star(void)
 {
     static const struct {
-        const char *line;
-        bool reads;
+        const char *line, *starts; /* each with a comma behind it */
     } cases[] = {
-        { "sort k", false },
-        { "sort k BY w_*", true },
-        { "sort k by nosort", false },
-        { "sort k GET #", false },
-        { "sort k GET # GET o_*->f", true },
-        { "sort_ro k BY w*", true },
-        { "sort k STORE *", false },
-        { "sort k BY - GET x", false },
-        { "sort k GET", false },
-        { "sort * LIMIT * *", false },
-        { "get *", false },
+        { "sort k", "" },
+        { "sort k BY w_*", "w_," },
+        { "sort k by nosort", "" },
+        { "sort k GET #", "" },
+        { "sort k GET # GET o_*->f GET {t}*", "o_,{t}," },
+        { "sort k BY *_{t} LIMIT 0 1 GET a*b*", ",a," },
+        { "sort_ro k BY w*", "w," },
+        { "sort k STORE *", "" },
+        { "sort k BY - GET x", "" },
+        { "sort k GET", "" },
+        { "sort * LIMIT * *", "" },
+        { "get *", "" },
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct slice args[WORDS];
-        size_t count = split_words(cases[i].line, args);
+        struct slice args[WORDS], start;
+        size_t count = split_words(cases[i].line, args), place = 0;
         const struct redis_command *cmd = redis_command_find(args, count);
+        struct buf found = { 0 };
 
-        CHECK_INT(redis_command_reads_foreign_keys(cmd, args, count), cases[i].reads);
+        while (redis_command_next_pattern(cmd, args, count, &place, &start)) {
+            buf_slice(&found, start);
+            buf_text(&found, ",");
+        }
+        buf_put(&found, "", 1);
+        CHECK_TEXT((const char *)found.at, cases[i].starts);
+        buf_fini(&found);
     }
 }
 
@@ -427,7 +434,7 @@ int main(void)
     RUN(the_table_agrees_with_itself);
     RUN(keys_are_where_the_rules_say);
     RUN(the_short_way_agrees_with_the_long_one);
-    RUN(patterns_of_sort_read_foreign_keys);
+    RUN(patterns_of_sort_are_found_with_what_stands_before_their_star);
     RUN(only_what_changes_nothing_may_be_asked_again);
     RUN(errors_are_in_redis_s_words);
     RUN(an_error_line_has_a_bounded_length);
