@@ -12,6 +12,7 @@
 
 enum bucket_step {
     BUCKET_ASKS,          /* what the client asked */
+    BUCKET_READS,         /* before it is changed: do all its stores have that? */
     BUCKET_LOOKS,         /* before it is deleted: is it empty, of versions, too? */
     BUCKET_LOOKS_PLAINLY, /* .. of objects, where there are no versions */
     BUCKET_CLEARS,        /* our stamp goes */
@@ -45,7 +46,8 @@ struct stamp_version {
 struct bucket_deed {
     struct blob_fan *fan;
     enum bucket_step step;
-    struct blob_shard **shards; /* of one that is deleted: a reload does not change whom it asks */
+    struct blob_shard *
+        *shards; /* of steps that go together: a reload does not change whom it asks */
     uint32_t shard_count;
     struct stamp_version *stamps;
     uint32_t stamp_count;
@@ -393,12 +395,13 @@ static bool is_empty(struct bucket_deed *deed, struct blob_fan *fan)
     return !c.has_more;
 }
 
-static void delete_all(struct blob_request *r)
+/* What the client asked, now that all shards were looked at: of the same ones. */
+static void ask_same(struct blob_request *r, enum bucket_step step)
 {
     struct bucket_deed *deed = r->state;
     struct blob_ask ask = ask_of(r);
 
-    start_anew(deed, deed->shard_count, BUCKET_DELETES);
+    start_anew(deed, deed->shard_count, step);
     for (uint32_t i = 0; i < deed->shard_count; i++)
         deed->fan->parts[i].shard = deed->shards[i];
     ask_all(r, &ask);
@@ -411,7 +414,7 @@ static void clear(struct blob_request *r)
     uint32_t i = 0;
 
     if (deed->stamp_count == 0) {
-        delete_all(r);
+        ask_same(r, BUCKET_DELETES);
         return;
     }
     start_anew(deed, deed->stamp_count, BUCKET_CLEARS);
@@ -454,10 +457,11 @@ static void delete_step(struct blob_fan *fan)
         looked(fan);
         return;
     case BUCKET_CLEARS:
-        delete_all(r);
+        ask_same(r, BUCKET_DELETES);
         return;
     case BUCKET_DELETES:
     case BUCKET_ASKS:
+    case BUCKET_READS:
         break;
     }
     for (uint32_t i = 0; i < fan->count; i++)
@@ -482,9 +486,70 @@ static void tell_location(struct blob_fan *fan)
     buf_fini(&out);
 }
 
+/* ---- changing ---- */
+
+static bool is_change(enum s3_op op)
+{
+    return op == S3_OP_PUT_VERSIONING || op == S3_OP_PUT_BUCKET_ACL;
+}
+
+/* All shards of a bucket are changed alike, or none: those that cannot be are found first. */
+static void look_before_change(struct blob_request *r)
+{
+    static const struct blob_param VERSIONING = { .name = { (const uint8_t *)"versioning", 10 } };
+    static const struct blob_param ACL = { .name = { (const uint8_t *)"acl", 3 } };
+    struct bucket_deed *deed = r->state;
+    bool is_acl = r->op.op == S3_OP_PUT_BUCKET_ACL;
+    struct blob_ask ask = { .op = is_acl ? S3_OP_GET_BUCKET_ACL : S3_OP_GET_VERSIONING,
+                            .bucket = r->op.bucket,
+                            .params = is_acl ? &ACL : &VERSIONING,
+                            .param_count = 1 };
+
+    for (uint32_t i = 0; i < deed->shard_count; i++) {
+        struct s3_fault fault = { 0 };
+
+        deed->fan->parts[i].shard = deed->shards[i];
+        if (deed->shards[i]->settings->store.folder == NULL)
+            continue;
+        s3_fault_say(&fault, S3_NOT_IMPLEMENTED,
+                     "Shard %s is a folder, which has neither versions nor ACLs.",
+                     deed->shards[i]->name);
+        blob_refuse(r, &fault);
+        return;
+    }
+    deed->step = BUCKET_READS;
+    ask_all(r, &ask);
+}
+
+/* A store that does not know what is asked passes over it, and tells its objects. */
+static bool all_have_it(const struct blob_fan *fan, enum s3_root wanted)
+{
+    bool have = true;
+
+    for (uint32_t i = 0; i < fan->count && have; i++) {
+        struct blob_fan_part part = fan->parts[i];
+        struct s3_reply_xml reply;
+
+        have = blob_fan_verify(&part, &reply) == wanted;
+        s3_reply_xml_fini(&reply);
+    }
+    return have;
+}
+
+static void change(struct blob_fan *fan)
+{
+    struct blob_request *r = fan->request;
+
+    if (all_have_it(fan, r->op.op == S3_OP_PUT_VERSIONING ? S3_ROOT_VERSIONING : S3_ROOT_OTHER))
+        ask_same(r, BUCKET_ASKS);
+    else
+        blob_refuse_with(r, S3_NOT_IMPLEMENTED);
+}
+
 static void done(struct blob_fan *fan)
 {
     struct blob_request *r = fan->request;
+    const struct bucket_deed *deed = r->state;
 
     if (r->op.op == S3_OP_CREATE_BUCKET) {
         tell_created(fan);
@@ -496,7 +561,9 @@ static void done(struct blob_fan *fan)
     }
     if (blob_fan_refuses(fan))
         return;
-    if (r->op.op == S3_OP_LIST_BUCKETS)
+    if (deed->step == BUCKET_READS)
+        change(fan);
+    else if (r->op.op == S3_OP_LIST_BUCKETS)
         buckets_came(fan);
     else if (r->op.op == S3_OP_GET_LOCATION)
         tell_location(fan);
@@ -528,11 +595,14 @@ static void begin(struct blob_request *r)
         return;
     }
     deed->fan = blob_fan_new(r, how_many(r), done);
-    if (r->op.op == S3_OP_DELETE_BUCKET) {
+    if (r->op.op == S3_OP_DELETE_BUCKET || is_change(r->op.op)) {
         deed->shard_count = r->side->shard_count;
         deed->shards = arena_new(&r->arena, deed->shard_count * sizeof(struct blob_shard *));
         memcpy(deed->shards, r->side->shards, deed->shard_count * sizeof(struct blob_shard *));
-        look(r, BUCKET_LOOKS);
+        if (is_change(r->op.op))
+            look_before_change(r);
+        else
+            look(r, BUCKET_LOOKS);
         return;
     }
     if (r->op.op == S3_OP_GET_LOCATION) {
