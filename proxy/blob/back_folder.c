@@ -41,6 +41,7 @@ void folder_exchange_copy(struct folder_exchange *x, const struct blob_ask *ask)
     x->ask.params = params;
     x->ask.fields = fields;
     x->ask.body = keep(x, ask->body);
+    x->ask.request_id = keep(x, ask->request_id);
 }
 
 struct slice folder_param(const struct folder_exchange *x, const char *name)
@@ -86,12 +87,30 @@ void folder_answer_nothing(struct folder_exchange *x, uint16_t status)
     x->length = 0;
 }
 
+static struct slice resource(struct folder_exchange *x)
+{
+    struct buf text = { 0 };
+    struct slice kept;
+
+    buf_text(&text, "/");
+    buf_slice(&text, x->ask.bucket);
+    if (x->ask.key.len > 0)
+        buf_text(&text, "/");
+    buf_slice(&text, x->ask.key);
+    kept = arena_copy(&x->arena, buf_all(&text));
+    buf_fini(&text);
+    return kept;
+}
+
 void folder_answer_code(struct folder_exchange *x, uint16_t status, const char *code,
                         const char *message)
 {
-    struct s3_error_document document = {
-        .code = code, .message = slice_text(message), .key = x->ask.key, .bucket = x->ask.bucket
-    };
+    struct s3_error_document document = { .code = code,
+                                          .message = slice_text(message),
+                                          .resource = resource(x),
+                                          .key = x->ask.key,
+                                          .bucket = x->ask.bucket,
+                                          .request_id = x->ask.request_id };
 
     x->field_count = 0;
     buf_clear(&x->body);

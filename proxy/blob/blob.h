@@ -42,8 +42,10 @@ struct blob_ask {
     const struct blob_field *fields; /* what is asked besides: content-type, range, if-match, ... */
     size_t field_count;
     bool has_body;
-    uint64_t length;           /* of the body */
-    struct slice body;         /* all of it; .at NULL: it comes by blob_call_send() */
+    uint64_t length;   /* of the body */
+    struct slice body; /* all of it; .at NULL: it comes by blob_call_send() */
+    struct slice
+        request_id; /* what the client's request is called here, for a store that has none */
     struct slice payload_hash; /* SHA-256 of the body in hexadecimal letters, which the store is to
                                 * verify; empty: not known */
 };

@@ -207,6 +207,7 @@ static enum s3_error start_call(struct form_deed *deed, struct s3_fault *fault)
     struct blob_ask *ask = &deed->call.ask;
 
     *ask = (struct blob_ask){ .op = S3_OP_PUT_OBJECT,
+                              .request_id = slice_text(deed->request->id),
                               .bucket = r->op.bucket,
                               .key = r->op.key,
                               .has_body = true,

@@ -159,6 +159,7 @@ static void ask(struct list_part *part, const struct listing_ask *what)
     s3_reply_xml_open(&part->reply, &part->arena, take_entry, part, !part->asks_plainly);
     part->is_open = true;
     part->page = listing_page_open(&deed->listing, number_of(part));
+    part->call.ask.request_id = slice_text(part->deed->request->id);
     blob_call_start(&part->call, part->shard, &EVENTS);
 }
 

@@ -78,7 +78,9 @@ void blob_upload_params(struct blob_request *r, struct slice id, struct blob_ask
 
 static struct blob_ask ask_of(struct blob_request *r, const struct upload_deed *deed)
 {
-    struct blob_ask ask = { .op = r->op.op, .bucket = r->op.bucket, .key = r->op.key };
+    struct blob_ask ask = {
+        .op = r->op.op, .bucket = r->op.bucket, .key = r->op.key, .request_id = slice_text(r->id)
+    };
 
     blob_upload_params(r, deed->token.id, &ask);
     blob_ask_fields(r, &ask);

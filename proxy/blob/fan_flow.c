@@ -78,6 +78,7 @@ void blob_fan_start(struct blob_fan *fan)
         part->answer.is_too_long = false;
         part->status = 0;
         part->err = ERR_NONE;
+        part->call.ask.request_id = slice_text(fan->request->id);
     }
     for (uint32_t i = 0; i < fan->count; i++)
         blob_call_start(&fan->parts[i].call, fan->parts[i].shard, &EVENTS);

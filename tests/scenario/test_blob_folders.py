@@ -14,6 +14,20 @@ class Folders(BlobStory, Case):
     def setUpClass(cls):
         cls.sheaf = Sheaf(cls, blob_pool([folder_url(cls) for _ in range(3)]))
 
+    def test_errors_are_told_with_code_message_resource_and_request(self):
+        raw = Raw(self.target)
+        for method, path, code in (("GET", "k%20%26", "NoSuchKey"), ("PUT", "k?partNumber=1&uploadId=none", "NoSuchUpload"), ("GET", "k?acl", "NotImplemented"),
+                                   ("GET", "?location", None), ("GET", "?list-type=2", None), ("POST", "?delete", "MalformedXML")):
+            bucket = self.bucket if code else "none-of-ours"
+            path = f"/{bucket}" + (path if path.startswith("?") else f"/{path}")
+            status, fields, text = raw.ask(method, path)
+            self.assertGreaterEqual(status, 400)
+            told = re.findall(r"<(Code|Message|Resource|RequestId)>([^<]+)<", text.decode())
+            self.assertEqual(sorted(name for name, _ in told), ["Code", "Message", "RequestId", "Resource"], text)
+            told = dict(told)
+            self.assertEqual((told["Code"], told["RequestId"]), (code or "NoSuchBucket", fields["x-amz-request-id"]))
+            self.assertTrue(told["Resource"].startswith("/" + bucket), text)
+
 
 class OneFolder(BlobStory, Case):
     @classmethod
