@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "proxy/blob/blob_flow.h"
+#include "proxy/wire/http1_condition.h"
 #include "proxy/wire/http1_write.h"
 #include "proxy/wire/s3_reply_xml.h"
 #include "proxy/wire/s3_request_xml.h"
@@ -97,6 +98,7 @@ static void fill_get(struct copy_deed *deed)
     *ask = (struct blob_ask){ .op = S3_OP_GET_OBJECT,
                               .bucket = r->op.source.bucket,
                               .key = r->op.source.key,
+                              .request_id = slice_text(r->id),
                               .fields = fields };
     for (size_t i = 0; i < CONDITION_COUNT; i++) {
         struct slice value = http1_value(&r->http.head, CONDITIONS[i].theirs);
@@ -269,6 +271,7 @@ static void begin_put(struct copy_deed *deed)
         .op = r->op.op == S3_OP_COPY_PART ? S3_OP_PUT_PART : S3_OP_PUT_OBJECT,
         .bucket = r->op.bucket,
         .key = r->op.key,
+        .request_id = slice_text(r->id),
         .has_body = true,
         .length = deed->length,
     };
@@ -284,6 +287,20 @@ static void begin_put(struct copy_deed *deed)
         start_put(deed);
 }
 
+/* A range that the source has not all of is answered as far as it has, and stores may pass over
+ * ranges: neither is the part that was asked for. */
+static bool is_what_was_asked(const struct copy_deed *deed)
+{
+    struct slice text = http1_value(&deed->request->http.head, HTTP1_NAME_X_AMZ_COPY_SOURCE_RANGE);
+    struct http1_range range;
+
+    if (text.len == 0)
+        return true;
+    return http1_range_read(text, &range) == ERR_NONE &&
+           deed->length - 1 == range.last - range.first &&
+           (deed->get.answer.status == 206 || range.first == 0);
+}
+
 static void on_get_head(struct blob_call *c)
 {
     struct copy_deed *deed = c->owner;
@@ -297,6 +314,10 @@ static void on_get_head(struct blob_call *c)
         return;
     }
     deed->length = c->answer.length;
+    if (!is_what_was_asked(deed)) {
+        blob_refuse_with(deed->request, S3_INVALID_RANGE);
+        return;
+    }
     for (size_t i = 0; i < c->answer.field_count; i++)
         if (slice_is_word(c->answer.fields[i].name, "x-amz-version-id"))
             deed->source_version = arena_copy(&deed->request->arena, c->answer.fields[i].value);

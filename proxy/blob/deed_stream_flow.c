@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "proxy/blob/blob_flow.h"
+#include "proxy/wire/http1_condition.h"
 #include "proxy/wire/http1_write.h"
 
 struct stream {
@@ -101,6 +102,15 @@ static struct slice joined(struct blob_request *r, const struct http1_field *f)
     return kept;
 }
 
+/* S3 gives the whole object to who asks for several ranges, or for none that it can read; stores
+ * differ. */
+static bool is_no_range(const struct http1_field *f)
+{
+    struct http1_range range;
+
+    return f->known == HTTP1_NAME_RANGE && http1_range_read(f->value, &range) != ERR_NONE;
+}
+
 static bool is_tags(const struct http1_field *f)
 {
     return f->known == HTTP1_NAME_IF_MATCH || f->known == HTTP1_NAME_IF_NONE_MATCH;
@@ -117,7 +127,8 @@ void blob_ask_fields(struct blob_request *r, struct blob_ask *ask)
     for (size_t i = 0; i < head->field_count; i++) {
         const struct http1_field *f = &head->fields[i];
 
-        if (!is_said(f->known) || (is_tags(f) && http1_field_find(head, f->known) != f))
+        if (!is_said(f->known) || is_no_range(f) ||
+            (is_tags(f) && http1_field_find(head, f->known) != f))
             continue;
         fields[count].name = f->known != HTTP1_NAME_X_AMZ_META && f->known != HTTP1_NAME_X_AMZ_OTHER
                                  ? http1_name_text(f->known)
@@ -139,6 +150,7 @@ static void fill_ask(struct blob_request *r, struct blob_ask *ask)
         .source = r->op.source,
         .params = r->op.params,
         .param_count = r->op.param_count,
+        .request_id = slice_text(r->id),
     };
     blob_ask_fields(r, ask);
     if (s3_op_traits(r->op.op)->body == S3_BODY_NONE)

@@ -5,6 +5,7 @@
 #include "proxy/blob/blob_flow.h"
 #include "proxy/wire/base64.h"
 #include "proxy/wire/digest.h"
+#include "proxy/wire/http1_condition.h"
 
 static bool has_one(const struct http1_head *head, const char *const *names)
 {
@@ -145,6 +146,25 @@ static void heed_copy(const struct blob_request *r, struct s3_fault *fault)
                      "redirect location or encryption attributes.");
 }
 
+/* Of a part's source: what is no range must not become all of it. */
+static void heed_source_range(const struct blob_request *r, struct s3_fault *fault)
+{
+    const struct http1_field *field =
+        http1_field_find(&r->http.head, HTTP1_NAME_X_AMZ_COPY_SOURCE_RANGE);
+    struct http1_range range;
+
+    if (field == NULL)
+        return;
+    if (r->op.op != S3_OP_COPY_PART)
+        s3_fault_set(fault, S3_NOT_IMPLEMENTED);
+    else if (http1_range_read(field->value, &range) != ERR_NONE || range.is_suffix ||
+             range.last == UINT64_MAX)
+        s3_fault_say(fault, S3_INVALID_ARGUMENT,
+                     "The x-amz-copy-source-range value must be of the form bytes=first-last where "
+                     "first and last are the zero-based offsets of the first and last bytes to "
+                     "copy");
+}
+
 /* ---- the whole ---- */
 
 enum s3_error blob_heed(struct blob_request *r, struct s3_fault *fault)
@@ -155,5 +175,7 @@ enum s3_error blob_heed(struct blob_request *r, struct s3_fault *fault)
         s3_fault_set(fault, S3_INVALID_DIGEST);
     else if (r->op.op == S3_OP_COPY_OBJECT)
         heed_copy(r, fault);
+    if (fault->error == S3_NONE && r->op.source.bucket.at != NULL)
+        heed_source_range(r, fault);
     return fault->error;
 }

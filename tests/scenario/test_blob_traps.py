@@ -317,6 +317,25 @@ class Asked(Mixed):
             self.assertEqual(self.s3.head_object(Bucket="traps", Key=key)["Metadata"], {"a": "2"})
             self.s3.delete_object(Bucket="traps", Key=key)
 
+    def test_a_part_of_an_object_is_copied_as_it_was_asked_for_or_not_at_all(self):
+        for key in self.keys:
+            upload = self.s3.create_multipart_upload(Bucket="traps", Key=key)["UploadId"]
+            for source in self.keys:
+                self.s3.put_object(Bucket="traps", Key=source + " source", Body=b"0123456789")
+
+                def copy(text, source=source, where=f"/traps/{key}?partNumber=1&uploadId={upload}"):
+                    fields = [("x-amz-copy-source", f"/traps/{source}%20source"), ("x-amz-copy-source-range", text)]
+                    return self.ask(self.signed("PUT", where, fields))
+                for text in ("bytes=0-1,4-5", "bytes=-3", "bytes=3-", "bytes=3-2", "0-1", "bytes=0-99999999999999999999", ""):
+                    self.told(copy(text), 400, "InvalidArgument")
+                for text in ("bytes=0-10", "bytes=9-10", "bytes=10-11"):
+                    self.told(copy(text), 416, "InvalidRange")
+                self.told(copy("bytes=0-1", where=f"/traps/{key}"), 501)  # of CopyObject
+                self.assertNotIn("Parts", self.s3.list_parts(Bucket="traps", Key=key, UploadId=upload))
+            self.told(copy("bytes=2-9"), 200)
+            self.assertEqual(self.s3.list_parts(Bucket="traps", Key=key, UploadId=upload)["Parts"][0]["Size"], 8)
+            self.s3.abort_multipart_upload(Bucket="traps", Key=key, UploadId=upload)
+
     def test_an_object_that_was_put_whole_is_its_first_part(self):
         for key in self.keys:
             self.s3.put_object(Bucket="traps", Key=key, Body=b"0123456789")
@@ -398,6 +417,40 @@ class Stores(Case):
             kept["etag"] = etag
             for method in ("GET", "HEAD"):
                 self.assertEqual(raw.ask(method, f"/traps/a?partNumber={part}")[0], status, (part, etag))
+
+    def test_stores_hear_of_one_range_or_of_none(self):
+        """S3 gives the whole object to who asks for several; stores differ."""
+        store = self.over(lambda *_: (200, {"etag": '"e"'}, b"0123456789"))
+        raw = Raw(self.sheaf.target("mail"))
+        for said, heard in (("bytes=1-2", True), ("bytes=-2", True), ("bytes=0-1,4-5", False), ("bytes=3-2", False), ("lines=1-2", False)):
+            status, _, body = raw.ask("GET", "/traps/a", {"range": said})
+            self.assertEqual((status, body, "range" in store.asked[-1][2]), (200, b"0123456789", heard), said)
+
+    def test_a_bucket_is_changed_on_all_its_shards_or_on_none(self):
+        kept = b"<VersioningConfiguration/>"
+        answers = [(200, XML, kept), (501, XML, b"<Error><Code>NotImplemented</Code></Error>")]
+        ports = []
+
+        def serve(method, path, fields, _):
+            first = fields["host"].endswith(ports[0])
+            return (200, {}, b"") if method == "PUT" else answers[0 if first else 1]
+        self.over(serve, 2)
+        ports += [each.url.rpartition(":")[2] for each in self.stores]
+        raw = Raw(self.sheaf.target("mail"))
+        said = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+        for answers[1], status in ((answers[1], 501), ((200, XML, b"<ListBucketResult/>"), 501), ((200, XML, kept), 200)):
+            self.assertEqual(raw.ask("PUT", "/traps?versioning", body=said)[0], status)
+            changed = [each for store in self.stores for each in store.asked if each[0] == "PUT"]
+            self.assertEqual(len(changed), 2 if status == 200 else 0)
+        self.assertEqual({body for _, _, _, body in changed}, {said})
+        answers[0] = answers[1] = (200, XML, b"<AccessControlPolicy/>")
+        self.assertEqual(raw.ask("PUT", "/traps?acl", {"x-amz-acl": "private"})[0], 200)
+        sheaf = Sheaf(self, blob_pool([self.stores[0].url, folder_url(self)], stamp="no", probe="no"), proxy={"workers": 1})
+        before = len(self.stores[0].asked)
+        for query in ("versioning", "acl"):
+            status, _, text = Raw(sheaf.target("mail")).ask("PUT", f"/traps?{query}", {"x-amz-acl": "private"}, said if query == "versioning" else b"")
+            self.assertEqual((status, b"is a folder" in text), (501, True), text)
+        self.assertEqual(len(self.stores[0].asked), before)
 
     def test_a_store_that_keeps_checksums_of_parts_is_told_that_of_the_whole(self):
         kept = {"sum": b"<ChecksumCRC32>AAAAAA==</ChecksumCRC32>"}
