@@ -330,6 +330,29 @@ static void look_alone(struct look *l, struct statement *s, const void *node)
     s->effects |= EFFECT_ALONE;
 }
 
+static struct slice copy_name(const struct look *l, const char *name)
+{
+    return name == NULL ? (struct slice){ 0 } : arena_copy(l->arena, slice_text(name));
+}
+
+static void look_role_set(struct look *l, struct statement *s, const void *node)
+{
+    const AlterRoleSetStmt *set = node;
+
+    look_ddl(l, s, node);
+    s->effects |= EFFECT_PRESETS;
+    if (set->role != NULL && set->role->roletype == ROLESPEC_CSTRING)
+        s->role = copy_name(l, set->role->rolename);
+    s->database = copy_name(l, set->database);
+}
+
+static void look_database_set(struct look *l, struct statement *s, const void *node)
+{
+    look_ddl(l, s, node);
+    s->effects |= EFFECT_PRESETS;
+    s->database = copy_name(l, ((const AlterDatabaseSetStmt *)node)->dbname);
+}
+
 static void look_vacuum(struct look *l, struct statement *s, const void *node)
 {
     (void)l;
@@ -406,6 +429,8 @@ static look_statement_f *const RULES[] = {
     RULE(CreatedbStmt, look_alone),
     RULE(DropdbStmt, look_alone),
     RULE(AlterDatabaseStmt, look_alone),
+    RULE(AlterRoleSetStmt, look_role_set),
+    RULE(AlterDatabaseSetStmt, look_database_set),
     RULE(CreateTableSpaceStmt, look_alone),
     RULE(DropTableSpaceStmt, look_alone),
     RULE(AlterSystemStmt, look_alone),

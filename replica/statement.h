@@ -61,6 +61,8 @@ enum statement_effect {
     EFFECT_ALONE = 1 << 11,   /* runs in no transaction block: VACUUM, CREATE DATABASE... */
     EFFECT_UNSEEN = 1 << 12,  /* was not looked into: SET, BEGIN, PREPARE may be in it, too */
     EFFECT_UNKNOWN = 1 << 13, /* names what the catalog does not know: that may be old */
+    EFFECT_PRESETS = 1 << 14, /* ALTER ROLE, ALTER DATABASE ... SET: what sessions will begin with;
+                               * role, database */
 };
 
 /* Transaction modes.  What a statement does not name is MODE_UNSAID. */
@@ -108,6 +110,7 @@ struct statement {
     struct slice executed; /* the prepared statement's name where EXECUTE is in it, EXPLAIN EXECUTE
                             * and CREATE TABLE AS EXECUTE included; at NULL: none is */
     struct slice written;  /* that name, or PREPARE's or DEALLOCATE's, as it stands in the text */
+    struct slice role, database; /* EFFECT_PRESETS: whose, as the server has them; empty: of all */
     struct slice types; /* PREPARE: between the parentheses, as written; borrowed from the text */
     struct slice arguments;        /* EXECUTE: between the parentheses, as written; borrowed */
     const struct statement *inner; /* PREPARE, DECLARE, COPY_OUT, EXPLAIN, EXPLAIN_ROUTE, or NULL */

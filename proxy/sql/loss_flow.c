@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proxy/sql/catalog_flow.h"
+#include "proxy/sql/preset_flow.h"
 #include "proxy/sql/sql_flow.h"
 
 /* What is told of a statement that was under way. */
@@ -76,6 +77,8 @@ static void let_session_go_on(struct sql_upstream *u)
     if (s->changes_catalog || s->may_change_catalog)
         sql_catalog_changed(s); /* perhaps it was done */
     s->may_change_catalog = false;
+    sql_presets_changed(s);
+    sql_presets_forget(s);
     if (s->frame_left > 0)
         s->drops_frame = true;
     s->status = PG_STATUS_IDLE;

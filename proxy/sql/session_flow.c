@@ -5,6 +5,7 @@
 
 #include "proxy/sql/catalog_flow.h"
 #include "proxy/sql/console_flow.h"
+#include "proxy/sql/preset_flow.h"
 #include "proxy/sql/sql_words.h"
 
 enum {
@@ -199,6 +200,8 @@ static void end(struct session *base)
     buf_fini(&s->replay);
     if (s->changes_catalog || s->may_change_catalog)
         sql_catalog_changed(s);
+    sql_presets_changed(s);
+    sql_presets_forget(s);
     if (s->account != NULL)
         s->account->sessions--;
     s->account = NULL;

@@ -10,6 +10,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/sql/catalog_flow.h"
 #include "proxy/sql/code_flow.h"
+#include "proxy/sql/preset_flow.h"
 #include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_words.h"
 
@@ -353,6 +354,8 @@ void sql_pins_note(struct sql_session *s, const struct statement_verdict *v, str
     }
     if (effects & EFFECT_CATALOG)
         s->may_change_catalog = true;
+    if (effects & EFFECT_PRESETS)
+        sql_presets_note(s, text);
     if (effects & (EFFECT_CATALOG | EFFECT_TEMP))
         sql_catalog_own_edition(s);
 }
@@ -441,6 +444,8 @@ void sql_exchange_answered(struct sql_upstream *u)
     }
     if (u->status == PG_STATUS_IDLE && s->changes_catalog)
         sql_catalog_changed(s);
+    if (u->status == PG_STATUS_IDLE)
+        sql_presets_changed(s);
     sql_sampler_heed_settings(s);
     sql_sampler_saw(s, u);
     u->sqlstate[0] = '\0';
@@ -552,6 +557,8 @@ void sql_exchange_ended(struct sql_upstream *u)
     }
     s->barrier = s->copy_barrier = s->may_change_catalog = false;
     sql_deeds_forget(s);
+    if (s->status == PG_STATUS_IDLE)
+        sql_presets_forget(s);
     if (must_probe(s)) {
         begin_probe(u);
         return;

@@ -9,6 +9,7 @@
 #include "proxy/sql/console_flow.h"
 #include "proxy/sql/halt_flow.h"
 #include "proxy/sql/inquiry_flow.h"
+#include "proxy/sql/preset_flow.h"
 #include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
 #include "proxy/sql/sql_words.h"
@@ -211,6 +212,7 @@ static struct sql_side *side_new(struct worker *w, const struct sql_pool *settin
     list_init(&side->consoles);
     list_init(&side->ledgers);
     list_init(&side->catalogs);
+    list_init(&side->presets_past);
     side->stats = stats_row_of(side->name, "", 0, w->index);
     side->counts = sql_counts_of(side->name, "", w->index);
     side->minute_us = worker_now_us(w);
@@ -273,6 +275,7 @@ static void side_free(struct sql_side *side)
     LIST_EACH (&side->gates, link)
         gate_free(LIST_ITEM(link, struct sql_gate, link));
     sql_halts_free(side);
+    sql_presets_free(side);
     sql_ledgers_free(side);
     sql_admission_end(side);
     pg_statements_free(&side->statements);
@@ -372,6 +375,7 @@ static void tick(struct worker *w, bool housekeeping)
         sql_halts_tick(side, now_us, housekeeping);
         sql_consoles_tick(side, now_us);
         sql_catalogs_tick(side, now_us);
+        sql_presets_tick(side, now_us);
         sql_inquiries_tick(side, now_us);
         if (housekeeping)
             sql_tally_tick(side, now_us);

@@ -30,6 +30,7 @@
  *     local_flow.c      statements that Sheaf answers itself; local_messages_flow.c
  *     halt_flow.c       databases that are paused, or closed to new sessions
  *     code_flow.c       settings that code may set
+ *     preset_flow.c     ALTER ROLE ... SET: upstreams that began with something else
  *     tally_flow.c      what is counted; slow_flow.c: statements that were slow, for people
  *     console_flow.c    PgBouncer's console; console_ask_flow.c, console_rows_flow.c
  *
@@ -156,6 +157,7 @@ struct sql_endpoint {
     uint32_t busy;               /* leases and waiters */
     uint32_t waiting;            /* of them, the latter */
     uint32_t rosters, upstreams; /* that refer to it */
+    uint64_t presets_us; /* what was done to presets up to then is done here: preset_flow.c */
     struct sql_sampler *sampler; /* owned by sample_flow; NULL: not needed yet */
 };
 
@@ -254,6 +256,7 @@ enum sql_wait {
 
 struct sql_entry;
 struct sql_console;
+struct sql_presets;
 
 struct sql_session {
     struct session base;         /* first; its limits are of its gate */
@@ -272,11 +275,12 @@ struct sql_session {
     struct pg_settings_session settings;
     const struct pg_settings *told; /* counted: what was reported to the client */
     struct pg_statements_session statements;
-    struct sql_deeds *deeds;   /* owned: changes under way */
-    struct buf nobody;         /* see sql_nobody() */
-    struct pg_statement *said; /* a reference: see sql_statement_say() */
-    struct sql_edits *edits;   /* owned: of the Query under way, if it is SQL_NOTE_EDITED */
-    struct position needed;    /* a replica must have reached it */
+    struct sql_deeds *deeds;     /* owned: changes under way */
+    struct sql_presets *presets; /* owned: those that its transaction may change; NULL: none */
+    struct buf nobody;           /* see sql_nobody() */
+    struct pg_statement *said;   /* a reference: see sql_statement_say() */
+    struct sql_edits *edits;     /* owned: of the Query under way, if it is SQL_NOTE_EDITED */
+    struct position needed;      /* a replica must have reached it */
     uint64_t dirty_us; /* when the primary last answered it; 0: not since `needed` was known */
     uint64_t needed_as_of_us; /* `needed` covers all that was before */
     uint64_t read_us;         /* when a replica last answered it, */
@@ -411,8 +415,8 @@ struct sql_side {
     struct list accounts;
     uint64_t accounts_made;
     struct list waiters; /* for a primary */
-    struct list halts, consoles, ledgers, catalogs;
-    uint32_t ledger_count;
+    struct list halts, consoles, ledgers, catalogs, presets_past;
+    uint32_t ledger_count, presets_past_count;
     uint64_t minute_us;           /* of the ledgers */
     struct sql_endpoint *primary; /* as the board said in this epoch, if it is known */
     uint64_t reconnect_us; /* when RECONNECT came last: upstreams of before are not to stay */
@@ -522,9 +526,6 @@ struct sql_ledger {
     uint64_t done[SQL_DONE_COUNT], done_before[SQL_DONE_COUNT]; /* when the minute began */
     uint64_t last_minute[SQL_DONE_COUNT];
 };
-
-/* side_flow.c */
-struct sql_side *sql_side_find(struct worker *w, const char *pool);
 
 /* budget_flow.c */
 struct sql_budget *sql_budget_open(const char *pool, const char *endpoint, const char *database,
@@ -725,8 +726,8 @@ size_t sql_upstream_input(struct upstream *base, struct slice in);
 void sql_upstream_lost(struct upstream *base, enum err err, const char *why);
 void sql_upstream_drained(struct upstream *base, uint64_t before);
 void sql_upstream_passed(struct upstream *base, size_t len);
-/* Who logs in to the server. */
-const char *sql_upstream_user(const struct sql_upstream *u);
+const char *sql_upstream_user(const struct sql_upstream *u);     /* who logs in to the server */
+const char *sql_upstream_database(const struct sql_upstream *u); /* as the server names it */
 /* Sends a Query on nobody's behalf; the answer is swallowed. */
 void sql_upstream_ask(struct sql_upstream *u, struct slice text, uint16_t note);
 /* Undoes what who left it has left: a transaction, and with `discard` all else. */

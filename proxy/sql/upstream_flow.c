@@ -82,7 +82,7 @@ const char *sql_upstream_user(const struct sql_upstream *u)
     return is_urls(u) ? u->base.endpoint->user : u->account->user;
 }
 
-static const char *database_of(const struct sql_upstream *u)
+const char *sql_upstream_database(const struct sql_upstream *u)
 {
     const struct endpoint_settings *settings = u->base.endpoint;
     const struct sql_account *a = u->account;
@@ -120,7 +120,7 @@ static void take_secrets(const struct sql_upstream *u, struct sql_login_state *s
     else
         password = credentials->password;
     state->user = mem_text(sql_upstream_user(u));
-    state->database = mem_text(database_of(u));
+    state->database = mem_text(sql_upstream_database(u));
     state->derived = *derived;
     if (!is_urls(u))
         state->keys = credentials->keys;

@@ -286,6 +286,62 @@ class Nodes(Routed):
             replica.reload()
 
 
+    def begins_with(self, route, front=None):
+        """What sessions that begin now have of their role or database."""
+        found = set()
+        for _ in range(8):  # at all workers
+            with pg.PgSession((front or self.front).target()) as session:
+                found.add(session.value(f"SELECT current_setting('statement_timeout') /* route={route} */"))
+        return found
+
+    def test_what_roles_and_databases_begin_with(self):
+        """ALTER ROLE, ALTER DATABASE ... SET: servers give it to connections at their login, sessions that begin later have it at once."""
+        self.primary.sql("DROP ROLE IF EXISTS other; CREATE ROLE other LOGIN IN ROLE app")
+        self.caught_up()
+        for user in ("app", "other"):
+            sessions = [self.session(user=user) for _ in range(8)]
+            for route in ("primary", "replica"):
+                for session in sessions:
+                    session.send(pg.query(f"SELECT pg_sleep(0.2) /* route={route} */"))
+                self.assertEqual([session.until("Z").errors for session in sessions], [[]] * 8)
+        others = {row[0] for row in self.primary.sessions("usename = 'other'")}
+        session = self.session()
+        for value, *texts in (
+                ("61s", "ALTER ROLE app SET statement_timeout = '61s'"),
+                ("61s", "BEGIN", "ALTER ROLE app SET statement_timeout = '62s'", "ROLLBACK"),
+                ("1min", "BEGIN", 'ALTER USER "app" IN DATABASE app SET statement_timeout = 60000', "COMMIT"),
+                ("61s", "SELECT 1; ALTER ROLE CURRENT_USER IN DATABASE app RESET statement_timeout"),
+                ("0", "ALTER ROLE app RESET ALL")):
+            for extended in (False, True) if len(texts[0]) < 60 else (False,):
+                with self.subTest(texts=texts, extended=extended):
+                    for text in texts:
+                        self.assertEqual((session.ask_extended if extended else session.ask)(text).errors, [])
+                    self.assertEqual(self.begins_with("primary"), {value})
+                    wait_until(lambda v=value: self.begins_with("replica") == {v}, what="sessions at replicas to begin with it")
+            if "CURRENT_USER" not in texts[0]:
+                self.assertEqual(others - {row[0] for row in self.primary.sessions("usename = 'other'")}, set(), "others' connections stay")
+            others = {row[0] for row in self.primary.sessions("usename = 'other'")}
+        session.ask("ALTER DATABASE app SET statement_timeout = '66s'")
+        self.assertEqual(self.begins_with("primary"), {"66s"})
+        session.ask("ALTER DATABASE app RESET ALL")
+        self.assertEqual(self.begins_with("primary"), {"0"})
+
+    def test_what_roles_begin_with_where_that_is_replayed_late(self):
+        """Connections that were opened before it was replayed go when it is."""
+        front = sql_front(self, self.primary, self.replicas, reads="any")
+        self.knows_replicas(front.target())
+        for replica in self.replicas:
+            replica.pause()
+            self.addCleanup(replica.resume)
+        with pg.PgSession(front.target()) as session:
+            session.ask("ALTER ROLE app SET statement_timeout = '71s'")
+        self.addCleanup(self.primary.sql, "ALTER ROLE app RESET ALL")
+        self.assertEqual((self.begins_with("primary", front), self.begins_with("replica", front)), ({"71s"}, {"0"}))
+        for replica in self.replicas:
+            replica.resume()
+        wait_until(lambda: self.begins_with("replica", front) == {"71s"}, what="sessions at replicas to begin with it")
+
+
 class Transactions(Routed):
     schema = SCHEMA
     known = "SELECT calm()"

@@ -556,6 +556,31 @@ static void what_is_temporary_is_no_news_to_others(void)
     CHECK(!(only("INSERT INTO t VALUES (1)")->effects & EFFECT_CATALOG));
 }
 
+static void whose_settings_of_new_sessions_change_is_told(void)
+{
+    static const struct {
+        const char *text, *role, *database;
+    } CASES[] = {
+        { "ALTER ROLE App SET timezone = 'UTC'", "app", "" },
+        { "ALTER USER \"A b\" IN DATABASE d RESET timezone", "A b", "d" },
+        { "ALTER ROLE app RESET ALL", "app", "" },
+        { "ALTER ROLE ALL SET timezone TO DEFAULT", "", "" },
+        { "ALTER ROLE CURRENT_USER SET timezone FROM CURRENT", "", "" },
+        { "ALTER DATABASE \"D\" SET timezone = 'UTC'", "", "D" },
+        { "ALTER SOMETHING app SET timezone = 'UTC'", "", "" },
+    };
+
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        CHECK(only(CASES[i].text)->effects & EFFECT_PRESETS);
+        CHECK_BYTES(only(CASES[i].text)->role, slice_text(CASES[i].role));
+        CHECK_BYTES(only(CASES[i].text)->database, slice_text(CASES[i].database));
+    }
+    CHECK(read_text("SELECT 1; ALTER ROLE a SET b.c = 1").effects & EFFECT_PRESETS);
+    CHECK(!(only("ALTER ROLE app PASSWORD 'x'")->effects & EFFECT_PRESETS));
+    CHECK(!(only("ALTER TABLE app SET LOGGED")->effects & EFFECT_PRESETS));
+    CHECK(!(only("ALTER SYSTEM SET timezone = 'UTC'")->effects & EFFECT_PRESETS));
+}
+
 static void what_depends_on_literals_is_not_remembered(void)
 {
     CHECK(read_text("SELECT 1").may_be_remembered);
@@ -667,6 +692,7 @@ int main(void)
     RUN(encodings_that_hide_ascii_are_not_guessed_at);
     RUN(characters_that_hide_ascii_are_masked);
     RUN(what_is_temporary_is_no_news_to_others);
+    RUN(whose_settings_of_new_sessions_change_is_told);
     RUN(what_depends_on_literals_is_not_remembered);
     RUN(no_text_is_too_long_or_too_deep);
     RUN(texts_of_any_bytes_are_borne);
