@@ -181,6 +181,76 @@ class Middle(Servers):
         self.reader().close()
         self.assert_nothing_is_left(self.primary)
 
+    def test_the_primary_is_cut_off(self):
+        """Packets are lost both ways, and no connection is closed: reads go on, writes wait; what was under way is told to be lost when that is
+        seen, never done, and what the server had of a transaction it undoes."""
+        wire = Faults(self, ("127.0.0.1", self.primary.port))
+        self.sheaf(primary=f"postgresql://{wire.address}")
+        sessions = self.under_way(at_primary=True)
+        writer, reader = self.session(), self.session()
+        wire.black_hole = True
+        for what, data in (("commit", pg.query("COMMIT")), ("copy in", pg.copy_data(b"y\n" * 10) + pg.copy_done()), ("transaction", pg.query("INSERT INTO log VALUES (3, 3)"))):
+            sessions[what].send(data)
+        wait_until(lambda: self.front.status()["pools"][0]["endpoints"][0]["health"]["state"] == "down", what="the primary to be down")
+        writer.send(pg.query("INSERT INTO log VALUES (5, 5)"))
+        self.assertEqual(reader.ask("SELECT count(*) FROM t").rows, [["0"]])
+        self.assertTrue(writer.is_silent())
+        wire.black_hole = False
+        wire.cut()
+        self.assertEqual(writer.until("Z").done, ["INSERT 0 1"])
+        at = {what: len(session.seen) for what, session in sessions.items()}
+        told = {}
+        for what, session in sessions.items():
+            with contextlib.suppress(EOFError, OSError):
+                session.until("Z")
+            told[what] = pg.Answer(session.seen[at[what]:])
+        begun = told.pop("begun")
+        self.assertEqual(begun, [])  # nothing of it was under way
+        self.assert_lost(told)
+        self.assertEqual((told["commit"].errors, told["statement"].errors), (["08007"], ["08007"]))
+        self.goes_on()
+        self.assert_nothing_is_left(self.primary)
+        self.assertEqual(self.primary.sql("SELECT client FROM log WHERE client NOT IN (7, 9)"), [(5,)])  # 7: it had all of that statement
+        self.assertEqual(self.primary.sql("SELECT * FROM t"), [])
+
+    def test_replicas_lag_in_the_middle(self):
+        """From some moment on they apply nothing: between a write and its read, within a transaction, in the middle of its COMMIT, of COPY, of a statement."""
+        self.sheaf(causal_wait="20ms")
+        moments = ("written", "in transaction", "committing", "copying", "reading")
+        for n, moment in enumerate(moments):
+            with self.subTest(moment=moment):
+                session = self.reader()
+                if moment in ("in transaction", "committing"):
+                    session.ask(f"BEGIN; INSERT INTO log VALUES ({n}, 1)")
+                if moment == "reading":
+                    session.ask(f"INSERT INTO log VALUES ({n}, 1)")
+                    wait_until(lambda s=session: s.ask("EXPLAIN ROUTE SELECT count(*) FROM log").rows[0][0].startswith("replica"), what="the replicas to have it")
+                    session.send(pg.query(f"SELECT count(*) FROM log WHERE client = {n} UNION ALL SELECT 7 FROM pg_sleep(0.3) OFFSET 0"))
+                if moment == "copying":
+                    session.ask_until(pg.query("COPY log FROM STDIN"), "G")
+                    session.send(pg.copy_data(f"{n}\t1\n".encode()))
+                if moment == "written":
+                    session.ask(f"INSERT INTO log VALUES ({n}, 1)")
+                if moment == "committing":
+                    session.send(pg.query("COMMIT"))
+                for replica in self.replicas:
+                    replica.pause()
+                if moment == "in transaction":
+                    session.send(pg.query("COMMIT"))
+                if moment == "copying":
+                    session.send(pg.copy_done())
+                if moment != "written":
+                    self.assertEqual(session.until("Z").errors, [])
+                for _ in range(4):  # of all replicas
+                    self.assertEqual(session.value(f"SELECT count(*) FROM log WHERE client = {n}"), "1")
+                    session.ask("BEGIN READ ONLY")
+                    self.assertEqual(session.value(f"SELECT count(*) FROM log WHERE client = {n}"), "1")
+                    self.assertEqual(session.ask("COMMIT").done, ["COMMIT"])
+                for replica in self.replicas:
+                    replica.resume()
+                wait_until(lambda s=session: s.ask("EXPLAIN ROUTE SELECT count(*) FROM log").rows[0][0].startswith("replica"), what="the replicas to serve it again")
+                self.assertEqual(session.value(f"SELECT count(*) FROM log WHERE client = {n}"), "1")
+
 
 if __name__ == "__main__":
     main()
