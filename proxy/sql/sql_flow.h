@@ -659,8 +659,7 @@ void sql_exchange_answered(struct sql_upstream *u);
 /* Nothing is owed any more. */
 void sql_exchange_ended(struct sql_upstream *u);
 void sql_probe_ended(struct sql_upstream *u);
-/* The server is set as the session has it, by what is put in front of what it asks.  False: it
- * is so already. */
+/* The server is set as the session has it, in front of what that asks.  False: it is so. */
 bool sql_settings_apply(struct sql_upstream *u, const struct pg_settings *wanted);
 /* The session leaves it within a transaction, which is not to be: what that has set is undone. */
 void sql_settings_undo(struct sql_upstream *u);
