@@ -2,244 +2,16 @@
  * they come.  Else an exchange begins: so much of it is gathered as is needed to know what it is,
  * an endpoint is chosen, an upstream leased; only then are its messages used up, one by one.
  *
- *     sql_ask_input() -> ask_one() -> begin_exchange() -> gather(), sql_decide(), sql_lease_ask()
+ *     sql_ask_input() -> ask_one() -> begin_exchange() -> sql_gather(), sql_decide(),
+ *                                  |                      sql_lease_ask()
  *                                  -> sql_message_forward()
  *
  * A session that waits leaves its input where it is, and is shown it again by
  * sql_session_go_on(). */
+#include "proxy/sql/gather_flow.h"
 #include "proxy/sql/halt_flow.h"
 #include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
-
-/* What is known of an exchange before it is begun. */
-struct gathering {
-    size_t bytes; /* of it, as far as it was looked at */
-    struct statement_verdict verdict;
-    struct shape_hints hints;
-    struct verdict_key shape;  /* of the first statement */
-    const char *alone;         /* why it may go to the primary only, whatever its statements are */
-    uint32_t effects;          /* enum statement_effect, of all of them */
-    bool any;                  /* a statement was seen, */
-    bool many;                 /* and another */
-    bool may_end_failure;      /* a failed transaction does not keep it from being done */
-    bool executes;             /* an Execute was seen */
-    bool is_local;             /* it has nothing that a server must be asked for */
-    bool is_whole;             /* up to Sync, or one Query */
-    bool has_ours, has_theirs; /* statements that Sheaf answers, and others */
-    bool asks_position;
-    struct sql_class class; /* of a simple Query */
-};
-
-/* ---- gathering ---- */
-
-static void keep_to_primary(struct gathering *g, const char *why)
-{
-    if (g->alone == NULL)
-        g->alone = why;
-}
-
-static void join_hints(struct gathering *g, uint8_t hint)
-{
-    if (hint == HINT_PRIMARY || g->hints.route == HINT_NONE)
-        g->hints.route = hint;
-}
-
-/* In a failed transaction all is refused but what ends it, and with that the rest of a text. */
-static bool may_end_failure(const struct statement_verdict *v)
-{
-    return v->kind == STATEMENT_COMMIT || v->kind == STATEMENT_ROLLBACK ||
-           v->kind == STATEMENT_ROLLBACK_TO || v->kind == STATEMENT_PREPARE_TRANSACTION ||
-           (v->effects & EFFECT_UNSEEN);
-}
-
-static bool script_may_end_failure(const struct script *script)
-{
-    if (script == NULL)
-        return false;
-    for (size_t i = 0; i < script->count; i++)
-        if (may_end_failure(&(struct statement_verdict){
-                .kind = script->statements[i].kind, .effects = script->statements[i].effects }))
-            return true;
-    return script->is_error;
-}
-
-/* The strictest of all; but what begins a transaction decides for what is in it. */
-static void join(struct gathering *g, const struct statement_verdict *v, uint8_t hint)
-{
-    join_hints(g, hint);
-    if (!g->any || (g->verdict.kind != STATEMENT_BEGIN && v->route > g->verdict.route))
-        g->verdict = *v;
-    g->may_end_failure |= may_end_failure(v);
-    g->effects |= v->effects;
-    g->many = g->any;
-    g->any = true;
-}
-
-static void meet(struct gathering *g, bool is_ours, bool is_position)
-{
-    g->has_ours |= is_ours;
-    g->has_theirs |= !is_ours;
-    g->asks_position |= is_position;
-}
-
-static void gather_parse(struct sql_session *s, struct slice body, struct gathering *g,
-                         struct pg_parse *last)
-{
-    struct sql_class class;
-
-    if (pg_read_parse(body, last) != ERR_NONE) {
-        keep_to_primary(g, "a Parse that is not well formed");
-        return;
-    }
-    sql_classify(s, last->text, &class);
-    meet(g, sql_local_is(&class), sql_local_is_position(&class));
-    if (!g->any && class.has_shape)
-        g->shape = class.key;
-    join(g, &class.verdict, class.hints.route);
-    g->may_end_failure |= script_may_end_failure(class.script);
-    if (class.hints.min_position.len > 0)
-        g->hints.min_position = class.hints.min_position;
-}
-
-/* Of one that was prepared in this exchange its Parse has told. */
-static void gather_bind(struct sql_session *s, struct slice body, struct gathering *g,
-                        const struct pg_parse *last)
-{
-    const struct sql_note *note;
-    struct pg_bind bind;
-    struct pg_statement *st;
-
-    if (pg_read_bind_head(body, &bind) != ERR_NONE) {
-        keep_to_primary(g, "a Bind that is not well formed");
-        return;
-    }
-    if (last->name.at != NULL && slice_is(last->name, bind.statement))
-        return;
-    if (pg_statements_session_find(&s->statements, bind.statement, &st) != PG_NAME_THERE) {
-        keep_to_primary(g, "a statement that is not known");
-        return;
-    }
-    note = sql_note_of(s, st);
-    meet(g, note->is_ours, note->is_position);
-    if (!g->any)
-        g->shape = note->key;
-    join(g, &note->verdict, note->hint);
-}
-
-static void gather_describe(struct sql_session *s, struct slice body, struct gathering *g)
-{
-    const struct sql_note *note;
-    struct pg_target target;
-    struct pg_statement *st;
-
-    if (pg_read_target(body, &target) != ERR_NONE || target.kind != PG_KIND_STATEMENT ||
-        pg_statements_session_find(&s->statements, target.name, &st) != PG_NAME_THERE)
-        return;
-    note = sql_note_of(s, st);
-    meet(g, note->is_ours, note->is_position);
-    join(g, &note->verdict, note->hint);
-}
-
-static void gather_query(struct sql_session *s, struct slice body, struct gathering *g)
-{
-    struct slice text;
-
-    if (pg_read_query(body, &text) != ERR_NONE) {
-        keep_to_primary(g, "a Query that is not well formed");
-        return;
-    }
-    sql_classify(s, text, &g->class);
-    g->has_theirs = true; /* it is seen to otherwise */
-    g->asks_position = sql_local_is_position(&g->class);
-    g->verdict = g->class.verdict;
-    g->hints = g->class.hints;
-    g->shape = g->class.key;
-    g->effects |= g->verdict.effects;
-    g->may_end_failure = may_end_failure(&g->verdict) || script_may_end_failure(g->class.script);
-    g->any = true;
-}
-
-/* True: the exchange ends with this message, or more of it need not be known. */
-static bool gather_message(struct sql_session *s, struct slice in, struct pg_frame f,
-                           struct gathering *g, struct pg_parse *last)
-{
-    struct slice body = pg_frame_body(in, f);
-    struct pg_target target;
-
-    switch (f.type) {
-    case PG_FRONT_TERMINATE: /* what it began is not ended */
-        keep_to_primary(g, "a client that leaves");
-        return true;
-    case PG_FRONT_QUERY:
-        gather_query(s, body, g);
-        g->is_local = false;
-        g->is_whole = true;
-        return true;
-    case PG_FRONT_FUNCTION_CALL:
-        keep_to_primary(g, "a function call");
-        g->is_local = false;
-        return true;
-    case PG_FRONT_SYNC:
-        g->is_local &= f.bytes == PG_HEADER_BYTES;
-        g->is_whole = true;
-        return true;
-    case PG_FRONT_FLUSH:
-        if (g->executes)
-            keep_to_primary(g, "an exchange that is flushed");
-        return true;
-    case PG_FRONT_PARSE:
-        gather_parse(s, body, g, last);
-        break;
-    case PG_FRONT_BIND:
-        gather_bind(s, body, g, last);
-        break;
-    case PG_FRONT_DESCRIBE:
-        gather_describe(s, body, g);
-        break;
-    case PG_FRONT_EXECUTE:
-        g->executes = true;
-        break;
-    }
-    g->is_local &= f.type == PG_FRONT_CLOSE && pg_read_target(body, &target) == ERR_NONE;
-    return false;
-}
-
-/* False: more of it must come first. */
-static bool gather(struct sql_session *s, struct slice in, struct gathering *g)
-{
-    struct pg_parse last = { 0 };
-
-    *g = (struct gathering){ .is_local = true };
-    for (;;) {
-        struct slice rest = slice_from(in, g->bytes);
-        struct pg_frame f;
-        enum err err = pg_frame_read(rest, &f);
-        bool is_text = err == ERR_NONE && (f.type == PG_FRONT_QUERY || f.type == PG_FRONT_PARSE);
-
-        if (err == ERR_PROTOCOL) /* what comes before it is asked first */
-            return true;
-        if (err == ERR_NONE && pg_frame_is_whole(rest, f)) {
-            bool ends = gather_message(s, rest, f, g, &last);
-
-            g->bytes += f.bytes;
-            if (ends)
-                return true;
-            continue;
-        }
-        if (err == ERR_NONE &&
-            g->bytes + f.bytes > (is_text ? SQL_PARSE_BYTES : SQL_GATHER_BYTES)) {
-            keep_to_primary(g, "too long to be looked at");
-            g->is_local = false;
-            return true;
-        }
-        if (g->bytes > SQL_GATHER_BYTES) {
-            keep_to_primary(g, "a long pipeline");
-            return true;
-        }
-        s->base.need = err == ERR_NONE ? (uint32_t)(g->bytes + f.bytes) : 0;
-        return false;
-    }
-}
 
 /* ---- what needs no server ---- */
 
@@ -282,7 +54,7 @@ static void end_unnamed(struct sql_session *s)
 }
 
 /* SHOW sheaf.x and the like; an empty Query. */
-static bool answer_query(struct sql_session *s, struct gathering *g)
+static bool answer_query(struct sql_session *s, struct sql_gathering *g)
 {
     struct buf out = { 0 };
     bool answered = false;
@@ -301,7 +73,7 @@ static bool answer_query(struct sql_session *s, struct gathering *g)
 
 /* ---- routing ---- */
 
-static struct sql_decision decide(struct sql_session *s, struct gathering *g)
+static struct sql_decision decide(struct sql_session *s, struct sql_gathering *g)
 {
     struct statement_verdict v = g->verdict;
 
@@ -315,7 +87,7 @@ static struct sql_decision decide(struct sql_session *s, struct gathering *g)
 }
 
 /* True: the lease is there. */
-static bool find_lease(struct sql_session *s, struct gathering *g)
+static bool find_lease(struct sql_session *s, struct sql_gathering *g)
 {
     struct sql_decision d;
 
@@ -350,7 +122,7 @@ static bool is_at_primary(const struct sql_session *s)
 }
 
 /* Its answer may be dropped, and the whole be asked elsewhere, as long as nothing was forwarded. */
-static void begin_hold(struct sql_session *s, const struct gathering *g)
+static void begin_hold(struct sql_session *s, const struct sql_gathering *g)
 {
     struct sql_upstream *u = s->lease;
 
@@ -368,7 +140,7 @@ static bool names_role(const struct pg_settings *v)
 
 /* The server is set before the exchange is sent, not by what goes in front of it: if that failed,
  * the exchange must not run as somebody else, or with what another has set. */
-static bool must_be_set_first(const struct sql_session *s, const struct gathering *g)
+static bool must_be_set_first(const struct sql_session *s, const struct sql_gathering *g)
 {
     return g == NULL || g->alone != NULL || !g->any || g->may_end_failure ||
            names_role(s->lease->settings) ||
@@ -376,7 +148,7 @@ static bool must_be_set_first(const struct sql_session *s, const struct gatherin
 }
 
 /* False: it waits for that.  Exchange NULL: not looked at. */
-static bool set_server(struct sql_session *s, const struct gathering *g)
+static bool set_server(struct sql_session *s, const struct sql_gathering *g)
 {
     bool first = must_be_set_first(s, g);
 
@@ -389,7 +161,7 @@ static bool set_server(struct sql_session *s, const struct gathering *g)
 }
 
 /* False: it waits. */
-static bool begun(struct sql_session *s, const struct gathering *g)
+static bool begun(struct sql_session *s, const struct sql_gathering *g)
 {
     struct sql_upstream *u = s->lease;
 
@@ -431,7 +203,7 @@ static bool may_be_sent_behind(struct sql_session *s)
 }
 
 /* An exchange that follows others which are not answered yet stays where those are, if it can. */
-static bool may_follow(struct sql_session *s, struct gathering *g)
+static bool may_follow(struct sql_session *s, struct sql_gathering *g)
 {
     if (pg_expect_is_empty(&s->lease->expect) || is_at_primary(s))
         return may_be_sent_behind(s);
@@ -440,7 +212,7 @@ static bool may_follow(struct sql_session *s, struct gathering *g)
 }
 
 /* SHOW sheaf.position tells what covers all that the session was answered. */
-static bool waits_for_own_position(struct sql_session *s, const struct gathering *g)
+static bool waits_for_own_position(struct sql_session *s, const struct sql_gathering *g)
 {
     struct sql_endpoint *primary = sql_primary(sql_side_of(s));
     uint64_t since_us = sql_dirty_since_us(s);
@@ -454,12 +226,12 @@ static bool waits_for_own_position(struct sql_session *s, const struct gathering
 
 enum begin { BEGIN_WAITS, BEGIN_DONE, BEGIN_ANSWERED };
 
-static bool is_ours(const struct gathering *g)
+static bool is_ours(const struct sql_gathering *g)
 {
     return g->is_whole && g->has_ours && !g->has_theirs && g->alone == NULL;
 }
 
-static enum begin answer_ours(struct sql_session *s, struct slice in, const struct gathering *g,
+static enum begin answer_ours(struct sql_session *s, struct slice in, const struct sql_gathering *g,
                               size_t *used)
 {
     if (s->lease != NULL && !pg_expect_is_empty(&s->lease->expect)) {
@@ -474,10 +246,10 @@ static enum begin answer_ours(struct sql_session *s, struct slice in, const stru
     return BEGIN_ANSWERED;
 }
 
-static enum begin begin_exchange(struct sql_session *s, struct slice in, struct gathering *g,
+static enum begin begin_exchange(struct sql_session *s, struct slice in, struct sql_gathering *g,
                                  size_t *used)
 {
-    if (!gather(s, in, g))
+    if (!sql_gather(s, in, g))
         return BEGIN_WAITS;
     if (is_ours(g))
         return answer_ours(s, in, g, used);
@@ -546,9 +318,9 @@ static bool may_be_ours(struct sql_session *s, struct slice in, struct pg_frame 
 /* The same within a transaction, where all else goes on to the lease.  BEGIN_DONE: it is none. */
 static enum begin answer_within(struct sql_session *s, struct slice in, size_t *used)
 {
-    struct gathering g;
+    struct sql_gathering g;
 
-    if (!gather(s, in, &g))
+    if (!sql_gather(s, in, &g))
         return BEGIN_WAITS;
     if (is_ours(&g))
         return answer_ours(s, in, &g, used);
@@ -652,18 +424,40 @@ static bool seen_to_within(struct sql_session *s, struct slice in, size_t *used)
     return begin != BEGIN_DONE;
 }
 
-/* What comes first behind BEGIN may be asked elsewhere, as that may.  False: it is not whole. */
-static bool hold_behind_begin(struct sql_session *s, struct slice in)
+/* Its transaction, of which nothing is at the replica, is begun anew at the primary. */
+static void leave_replica(struct sql_session *s)
 {
-    struct gathering g;
+    struct sql_upstream *u = s->lease;
 
-    if (s->begun != SQL_BEGUN_ALONE)
+    (void)sql_begin_elsewhere(s);
+    s->forced = true;
+    sql_lease_drop(u);
+    sql_upstream_reset(u, false);
+}
+
+/* What comes behind BEGIN may be asked elsewhere, as that may, or must be.  False: it is not whole,
+ * or waits. */
+static bool place_behind_begin(struct sql_session *s, struct slice in)
+{
+    bool follows = s->begun == SQL_BEGUN_READING;
+    struct sql_gathering g;
+
+    if (s->lease == NULL || s->in_exchange ||
+        (!follows && s->begun != SQL_BEGUN_ALONE && s->begun != SQL_BEGUN_READS))
         return true;
-    if (!gather(s, in, &g))
+    if (!sql_gather(s, in, &g))
         return false;
+    if (follows) {
+        s->barrier = !sql_begin_may_follow(s, &g);
+        return !s->barrier;
+    }
+    if (sql_begin_is_misplaced(s, &g)) {
+        leave_replica(s);
+        return true;
+    }
     begin_hold(s, &g);
     s->lease->sqlstate[0] = '\0';
-    s->begun = s->lease->holds ? SQL_BEGUN_BEHIND : SQL_BEGUN_NOT;
+    sql_begin_go_on(s, &g);
     return true;
 }
 
@@ -672,7 +466,7 @@ static size_t go_on_there(struct sql_session *s, struct slice in, struct pg_fram
 {
     if (s->lease != NULL && !s->in_exchange && pg_expect_is_empty(&s->lease->expect)) {
         sql_slow_listen(s->lease);
-        if (!hold_behind_begin(s, in) || !set_server(s, NULL))
+        if (!set_server(s, NULL))
             return 0;
         sql_begin_again(s);
     } else if (s->lease != NULL && !may_be_sent_behind(s)) {
@@ -684,7 +478,7 @@ static size_t go_on_there(struct sql_session *s, struct slice in, struct pg_fram
 
 /* What begin_exchange() has found the Query to be that comes first, if all of that is in the class
  * itself. */
-static const struct sql_class *class_of_first(const struct gathering *g, struct pg_frame f)
+static const struct sql_class *class_of_first(const struct sql_gathering *g, struct pg_frame f)
 {
     bool is_known = f.type == PG_FRONT_QUERY && g->class.text.at != NULL;
 
@@ -695,7 +489,7 @@ static size_t ask_one(struct sql_session *s, struct slice in)
 {
     struct pg_frame f;
     enum err err = pg_frame_read(in, &f);
-    struct gathering g;
+    struct sql_gathering g;
     size_t used = 0;
 
     if (err == ERR_AGAIN)
@@ -718,6 +512,8 @@ static size_t ask_one(struct sql_session *s, struct slice in)
     }
     if (keeps_lease(s) && may_be_ours(s, in, f) && seen_to_within(s, in, &used))
         return used;
+    if (!place_behind_begin(s, in))
+        return 0;
     if (f.type == PG_FRONT_COPY_DATA || f.type == PG_FRONT_COPY_DONE ||
         f.type == PG_FRONT_COPY_FAIL || keeps_lease(s))
         return go_on_there(s, in, f);

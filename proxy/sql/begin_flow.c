@@ -1,10 +1,16 @@
 /* Transactions that only read are begun at a replica.  As long as nothing but BEGIN was asked there
  * is nothing of them yet, no snapshot either, so that they may be begun anew at another server, of
- * which the client hears nothing.
+ * which the client hears nothing.  So it is while each statement has a snapshot of its own (READ
+ * COMMITTED) and nothing but plain reads was asked: a cursor, a setting, a savepoint would be lost.
  *
  *     ASKED --answered--> ALONE --a statement--> BEHIND --answered--> NOT
  *                           |                      |
- *                           +------ server lost ---+--- refused: AGAIN --lease--> BEHIND
+ *                           +-- server lost, ------+--- refused: AGAIN --lease--> BEHIND
+ *                           |   or the wrong one   |
+ *                           +--- a read ---> READING <---> READS
+ *
+ * What is the primary's goes there (sql_begin_is_misplaced()): a replica would let it have a lock
+ * that keeps nobody away.  now() is then another than before.
  *
  * A user may be serializable by ALTER ROLE, of which no client tells: replicas take his BEGIN, and
  * refuse the first that needs a snapshot.  So each connection to a replica is asked before its
@@ -13,7 +19,7 @@
 
 #include <string.h>
 
-#include "proxy/sql/sql_flow.h"
+#include "proxy/sql/gather_flow.h"
 
 static const char *const ISOLATIONS[] = {
     [MODE_ISOLATION_UNSAID] = "",
@@ -52,23 +58,83 @@ void sql_begin_isolation(struct sql_upstream *u, struct slice row)
     if (pg_read_row(row, &values) != ERR_NONE || values.count != 1)
         return;
     u->is_not_serializable = !slice_is_text(pg_row_value(&values, 0).bytes, "serializable");
+    u->reads_committed = slice_is_text(pg_row_value(&values, 0).bytes, "read committed");
     if (u->is_not_serializable || !u->holds)
         return;
     u->refused = true;
     memcpy(u->sqlstate, "0A000", sizeof(u->sqlstate)); /* as it would be */
 }
 
+/* ---- what is asked in it ---- */
+
+static bool is_read(const struct sql_gathering *g)
+{
+    return g->is_whole && g->alone == NULL && g->any && !g->leaves &&
+           g->verdict.route <= ROUTE_TRY && g->hints.route != HINT_PRIMARY;
+}
+
+/* While there is no primary what may well be served by a replica is. */
+bool sql_begin_is_misplaced(const struct sql_session *s, const struct sql_gathering *g)
+{
+    const struct sql_endpoint *primary = sql_primary(sql_side_of(s));
+
+    if (s->pins != 0 || s->route == SQL_ROUTE_REPLICA || s->lease->endpoint == primary ||
+        s->status != PG_STATUS_IN_TRANSACTION ||
+        sql_account_pooling(s->account) != SQL_POOLING_TRANSACTION)
+        return false;
+    if (g->effects & EFFECT_LOCK)
+        return true;
+    return primary != NULL && !primary->failing &&
+           (g->is_function_call || g->hints.route == HINT_PRIMARY ||
+            (g->any && g->verdict.route == ROUTE_PRIMARY));
+}
+
+void sql_begin_go_on(struct sql_session *s, const struct sql_gathering *g)
+{
+    if (!s->lease->holds)
+        s->begun = SQL_BEGUN_NOT;
+    else
+        s->begun = is_read(g) ? SQL_BEGUN_READING : SQL_BEGUN_BEHIND;
+}
+
+bool sql_begin_may_follow(struct sql_session *s, const struct sql_gathering *g)
+{
+    if (!is_read(g))
+        return false;
+    sql_reply_release(s->lease);
+    return true;
+}
+
+/* Has each statement of the transaction a snapshot of its own? */
+static bool reads_committed(const struct sql_session *s, const struct sql_upstream *u)
+{
+    enum pg_isolation isolation = pg_settings_isolation(s->settings.current);
+
+    if (s->begun_isolation != MODE_ISOLATION_UNSAID)
+        return s->begun_isolation == MODE_READ_COMMITTED ||
+               s->begun_isolation == MODE_READ_UNCOMMITTED;
+    if (isolation != PG_ISOLATION_UNSAID)
+        return isolation == PG_ISOLATION_READ_COMMITTED ||
+               isolation == PG_ISOLATION_READ_UNCOMMITTED;
+    return u->reads_committed;
+}
+
 void sql_begin_answered(struct sql_session *s, const struct sql_upstream *u)
 {
-    bool is_alone = s->begun == SQL_BEGUN_ASKED && u->status == PG_STATUS_IN_TRANSACTION &&
-                    pg_expect_is_empty(&u->expect);
+    bool is_open = u->status == PG_STATUS_IN_TRANSACTION;
+    bool is_all = pg_expect_is_empty(&u->expect);
 
-    s->begun = is_alone ? SQL_BEGUN_ALONE : SQL_BEGUN_NOT;
+    if (s->begun == SQL_BEGUN_READING && is_open && !u->is_primary) {
+        if (is_all)
+            s->begun = reads_committed(s, u) ? SQL_BEGUN_READS : SQL_BEGUN_NOT;
+        return;
+    }
+    s->begun = s->begun == SQL_BEGUN_ASKED && is_open && is_all ? SQL_BEGUN_ALONE : SQL_BEGUN_NOT;
 }
 
 bool sql_begin_elsewhere(struct sql_session *s)
 {
-    if (s->begun != SQL_BEGUN_ALONE && s->begun != SQL_BEGUN_BEHIND)
+    if (s->begun == SQL_BEGUN_NOT || s->begun == SQL_BEGUN_ASKED)
         return false;
     s->begun = SQL_BEGUN_AGAIN;
     return true;

@@ -59,11 +59,11 @@ static bool lost_state(const struct sql_session *s, const struct sql_upstream *u
            (pg_expect_is_empty(&u->expect) && s->status != PG_STATUS_IDLE);
 }
 
-/* Its transaction has nothing but its BEGIN, and nothing is under way. */
+/* Its transaction has left nothing there but its BEGIN, and nothing is under way. */
 static bool may_begin_elsewhere(const struct sql_session *s, const struct sql_upstream *u)
 {
-    return s->begun == SQL_BEGUN_ALONE && s->pins == 0 && !s->in_exchange &&
-           sql_account_pooling(s->account) == SQL_POOLING_TRANSACTION &&
+    return (s->begun == SQL_BEGUN_ALONE || s->begun == SQL_BEGUN_READS) && s->pins == 0 &&
+           !s->in_exchange && sql_account_pooling(s->account) == SQL_POOLING_TRANSACTION &&
            pg_expect_is_empty(&u->expect);
 }
 

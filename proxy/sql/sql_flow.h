@@ -6,7 +6,7 @@
  *     admission_flow.c  how a client is to prove who he is
  *     inquiry_flow.c    auth_query: what the servers know of him
  *     session_flow.c    a session's life between its exchanges: waits, errors of ours, its end
- *     ask_flow.c        what a session asks: an exchange is gathered, routed, and begun
+ *     ask_flow.c        what a session asks: an exchange is gathered (gather_flow.c), routed, begun
  *     begin_flow.c      transactions that may be begun elsewhere
  *     message_flow.c    its messages, one by one, to the upstream; portal_flow.c
  *     prepared_flow.c   statements that must be prepared there first
@@ -383,7 +383,8 @@ struct sql_upstream {
     bool cancel_due : 1;    /* once that is answered */
     bool probes_settings : 1;
     bool hides_settings : 1;      /* code ran that may have set what no probe shows */
-    bool is_not_serializable : 1; /* its transactions, if nothing is said of it */
+    bool is_not_serializable : 1; /* its transactions, if nothing is said of it, */
+    bool reads_committed : 1;     /* but READ COMMITTED */
 };
 
 enum { SQL_FORMS = 8 };
@@ -684,8 +685,7 @@ struct sql_decision sql_decide(struct sql_session *s, const struct statement_ver
 /* A replica refused it: for some time it is the primary's. */
 void sql_verdict_overrule(struct sql_session *s, const struct sql_upstream *u);
 struct sql_endpoint *sql_primary(struct sql_side *side); /* NULL: there is none */
-/* It refused to write: perhaps it was demoted, and the board does not know it yet.  For a
- * moment, or until the board tells of another, there is none. */
+/* It refused to write: for a moment, or until the board tells of another, there is none. */
 void sql_primary_is_doubted(struct sql_endpoint *e);
 bool sql_is_causal(const struct sql_session *s);
 

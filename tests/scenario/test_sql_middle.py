@@ -85,17 +85,21 @@ class Middle(Servers):
                     session.close()
 
     def test_replicas_go(self):
-        """What was read in no transaction, or in one that had nothing but its BEGIN, is read elsewhere, and nobody hears of it."""
+        """What was read in no transaction, or in one that had left nothing there but its BEGIN, is read elsewhere, and nobody hears of it."""
         self.sheaf()
         for mode in ("kill9", "immediate", "fast"):
             with self.subTest(mode=mode):
                 sessions = self.under_way(at_primary=False)
+                reading = self.reader()  # of which each statement has a snapshot of its own
+                reading.ask("BEGIN READ ONLY")
+                reading.ask("SELECT count(*) FROM log")
                 for replica in self.replicas:
                     if mode == "kill9":
                         replica.kill9()
                     else:
                         replica.shutdown(mode)
                 told = self.end(sessions)
+                self.assertEqual((reading.ask("SELECT count(*) FROM log").errors, reading.value("SHOW transaction_read_only"), reading.ask("COMMIT").done), ([], "on", ["COMMIT"]))
                 self.assert_lost(told, "statement", "begun", "commit")
                 self.assertEqual(told["statement"].rows[0][0], "slept")
                 self.assertEqual((told["begun"].rows[0][0].isdigit(), told["begun"].state), (True, "T"))

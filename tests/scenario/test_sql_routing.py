@@ -463,6 +463,70 @@ class Transactions(Routed):
             self.assertEqual((answer.errors, answer.state), (["25006"], "E"), sql)
             session.ask("ROLLBACK")
 
+    def reader(self):
+        session = self.session()
+        wait_until(lambda: session.value("EXPLAIN ROUTE SELECT count(*) FROM t").startswith("replica"), what="Sheaf to know the catalog")
+        return session
+
+    def locked(self):
+        return self.primary.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+
+    def test_what_is_the_primarys_in_a_transaction_that_only_reads(self):
+        """A replica would let it have a lock that keeps nobody away, or refuse: the transaction goes on at the primary, if nothing of it is at the replica."""
+        session = self.reader()
+        reads = "SELECT count(*) >= 3 FROM t", "SELECT v FROM t WHERE id = 1", "COPY (SELECT 1) TO STDOUT"
+        for begin in ("BEGIN READ ONLY", "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY"):
+            for first in ([], reads[:1], reads):
+                for ask in (session.ask, session.ask_extended):
+                    with self.subTest(begin=begin, first=first, ask=ask.__name__):
+                        self.assertEqual(session.ask(begin).errors, [])
+                        for sql in first:
+                            self.assertEqual(session.ask(sql).errors, [])
+                        answer = ask("SELECT pg_advisory_lock(7)")
+                        self.assertEqual((answer.errors, answer.state, self.locked()), ([], "T", 1))
+                        self.assertEqual(ask("SELECT count(*) >= 3, pg_current_wal_lsn() IS NULL FROM t").rows, [["t", "f"]])
+                        self.assertEqual(ask("SHOW transaction_read_only").rows, [["on"]])
+                        self.assertEqual(session.ask("COMMIT").done, ["COMMIT"])
+                        self.assertEqual(session.value("SELECT pg_advisory_unlock(7)"), "t")
+        for data in (pg.query("SELECT 1 /* route=primary */ /* there */"), pg.parse("x", "SELECT pg_try_advisory_xact_lock(7) /* there */") + pg.bind("", "x") + pg.execute() + pg.sync()):
+            session.ask("BEGIN READ ONLY")
+            session.ask(reads[0])
+            before = [len(server.log) for server in self.servers]
+            self.assertEqual((session.run(data).errors, self.logged("there", before)), ([], [self.primary]))
+            session.ask("ROLLBACK")
+        session.ask("BEGIN READ ONLY")
+        session.ask(reads[0])
+        self.assertEqual(session.run(pg.function_call(2880, [(7).to_bytes(8, "big")])).errors, [])  # pg_advisory_lock()
+        self.assertEqual((self.locked(), session.ask("COMMIT").done), (1, ["COMMIT"]))
+        session.ask("SELECT pg_advisory_unlock_all()")
+
+    def test_pipelines_in_a_transaction_that_only_reads(self):
+        session = self.reader()
+        for each in (pg.query, lambda sql: pg.one(sql) + pg.sync()):
+            texts = ["BEGIN READ ONLY", *(f"SELECT {n} FROM t LIMIT 1" for n in range(5)), "SELECT 5 FROM pg_advisory_xact_lock(7)", "SELECT 6", "SELECT 1/0", "SELECT 7", "ROLLBACK"]
+            answer = session.run(b"".join(each(text) for text in texts), readies=len(texts))
+            self.assertEqual(([row[0] for row in answer.rows], answer.errors, answer.done[-1], answer.state), ([str(n) for n in range(7)], ["22012", "25P02"], "ROLLBACK", "I"))
+
+    def test_what_stays_at_the_replica_of_a_transaction_that_only_reads(self):
+        """A snapshot that was shown, a cursor, a portal, a setting, a savepoint are there: what comes next is refused, not done somewhere else."""
+        session = self.reader()
+        read, asked = pg.query("SELECT count(*) FROM t"), "SELECT pg_current_wal_lsn()"
+        for begin, *first in (
+                ("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", read), ("BEGIN READ ONLY", pg.query("DECLARE c CURSOR FOR SELECT v FROM t")),
+                ("BEGIN READ ONLY", read, pg.query("SET LOCAL work_mem = '1MB'")), ("BEGIN READ ONLY", pg.query("SAVEPOINT x")),
+                ("BEGIN READ ONLY", pg.parse("", "SELECT v FROM t") + pg.bind("p") + pg.sync()), ("BEGIN READ ONLY", read, pg.one("SELECT v FROM t").replace(pg.execute(), pg.execute("", 1)) + pg.sync())):
+            with self.subTest(begin=begin, first=first):
+                session.ask(begin)
+                for data in first:
+                    self.assertEqual(session.run(data).errors, [])
+                answer = session.ask(asked)
+                self.assertEqual((answer.errors, answer.state), (["55000"], "E"))
+                self.assertEqual(session.ask("ROLLBACK").done, ["ROLLBACK"])
+        session.ask("BEGIN READ ONLY")
+        session.run(read)
+        self.assertIn(session.ask("SET TRANSACTION READ WRITE").errors, (["0A000"], ["25001"]))
+        session.ask("ROLLBACK")
+
     def test_temporary_tables_in_a_transaction_that_only_reads(self):
         session = self.session()
         session.ask("CREATE TEMP TABLE own AS SELECT 7 AS a")
