@@ -24,8 +24,8 @@ static void window_after(struct memory_session *s, size_t reply_bytes)
         reckoned -= (reckoned - (uint32_t)reply_bytes) / 8;
     s->reply_bytes = reckoned;
     s->window = reckoned < memory_side_of(s)->window_bytes / most
-                    ? most
-                    : (uint32_t)(memory_side_of(s)->window_bytes / reckoned);
+                    ? MEMORY_WINDOW_MOST
+                    : (uint8_t)(memory_side_of(s)->window_bytes / reckoned);
     if (s->window < 1)
         s->window = 1;
 }
@@ -45,10 +45,11 @@ static void note_slow(const struct memory_request *r, uint64_t took_us)
     snprintf(entry.command, sizeof(entry.command), "%s", r->name == NULL ? "" : r->name);
     snprintf(entry.endpoint, sizeof(entry.endpoint), "%s", shard->name);
     if (r->session != NULL) {
-        const char *name = r->session->state->name;
+        struct memory_portrait portrait = { 0 };
 
+        memory_side_of(r->session)->front->portray(r->session->state, &portrait);
         session_address(&r->session->base, entry.client, sizeof(entry.client));
-        snprintf(entry.name, sizeof(entry.name), "%s", name == NULL ? "" : name);
+        snprintf(entry.name, sizeof(entry.name), "%s", portrait.name == NULL ? "" : portrait.name);
     }
     memcpy(entry.key, r->key, r->key_len);
     entry.key_len = r->key_len;

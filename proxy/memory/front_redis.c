@@ -24,11 +24,11 @@ static void end(struct memory_state *state)
     struct redis_session *session = redis_session_of(state);
 
     redis_transaction_forget(session);
-    free(session->base.name);
-    if (session->library != NULL) {
-        free(session->library->name);
-        free(session->library->version);
-        free(session->library);
+    if (session->extras != NULL) {
+        free(session->extras->name);
+        free(session->extras->library);
+        free(session->extras->library_version);
+        free(session->extras);
     }
     free(session->base.user);
 }
@@ -144,8 +144,12 @@ static void portray(const struct memory_state *state, struct memory_portrait *ou
 {
     const struct redis_session *session = (const struct redis_session *)state;
 
-    out->library = session->library == NULL ? NULL : session->library->name;
-    out->library_version = session->library == NULL ? NULL : session->library->version;
+    *out = (struct memory_portrait){ 0 };
+    if (session->extras != NULL) {
+        out->name = session->extras->name;
+        out->library = session->extras->library;
+        out->library_version = session->extras->library_version;
+    }
     out->queued = redis_transaction_queued(session);
 }
 

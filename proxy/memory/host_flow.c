@@ -62,7 +62,7 @@ static void put_line(struct memory_session *s, struct buf *out)
     memory_subscriber_count(s, counts);
     buf_format(out, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%u idle=%u flags=%s db=%u ",
                (unsigned long long)base->id, address, local, base->conn.fd,
-               text_or(s->state->name, ""), now_s - base->opened_s, now_s - base->active_s, flags,
+               text_or(portrait.name, ""), now_s - base->opened_s, now_s - base->active_s, flags,
                s->state->database);
     buf_format(out, "sub=%zu psub=%zu ssub=%zu multi=%lld qbuf=%zu qbuf-free=%zu ", counts[0],
                counts[1], counts[2], (long long)portrait.queued, base->in.len,

@@ -38,8 +38,8 @@ struct memory_state {
     bool logged_in;  /* set by the front: it may ask for more than login, or need not log in */
     bool closes;     /* set by the front: close the session once its answers are written */
     bool subscribed; /* set by the subscription flow: the session receives pushes */
-    char *name;      /* what the session calls itself; NULL: not told.  The front's, as is `user` */
-    char *user;      /* as whom it is logged in; NULL: not at all, or the pool has no users */
+    char *
+        user; /* the front's: as whom it is logged in; NULL: not at all, or the pool has no users */
     size_t held_bytes; /* set by the front: what it remembers for the session, if that is much */
 };
 
@@ -283,6 +283,7 @@ void memory_refusal_put(const struct memory_refusal *why, struct buf *out);
 
 /* What a session looks like to people; a text that is NULL was not told. */
 struct memory_portrait {
+    const char *name; /* what it calls itself */
     const char *library, *library_version;
     int64_t queued; /* commands since MULTI; -1: none is open */
 };

@@ -94,6 +94,8 @@ void memory_request_start(struct memory_request *r)
 
 static void give_parts(struct memory_request *r, const struct memory_operation *op)
 {
+    uint64_t asked_bytes = 0;
+
     r->part_count = op->part_count;
     r->merge = op->merge;
     r->note = op->note;
@@ -123,7 +125,8 @@ static void give_parts(struct memory_request *r, const struct memory_operation *
         r->attempts = arena_new(&r->arena, op->part_count * sizeof(*r->attempts));
     }
     for (uint32_t i = 0; i < r->part_count; i++)
-        r->asked_bytes += r->parts[i].bytes.len;
+        asked_bytes += r->parts[i].bytes.len;
+    r->asked_bytes = asked_bytes < MEMORY_ASKED_MOST ? (uint32_t)asked_bytes : MEMORY_ASKED_MOST;
 }
 
 /* The front answered by itself: its reply stands in line like any other. */

@@ -38,6 +38,7 @@ enum {
     MEMORY_STREAM_BYTES = 64 * 1024,       /* a longer reply goes to the session as it comes */
     MEMORY_WINDOW_FIRST = 4,               /* reads under way before the size of replies is known */
     MEMORY_WINDOW_MOST = 64,               /* and at most: the next reply may be a large one */
+    MEMORY_ASKED_MOST = 1 << 30,           /* that one request counts for: sums fit 32 bits */
     MEMORY_WINDOW_BYTES = 4 * 1024 * 1024, /* replies under way, as far as can be foreseen */
     MEMORY_BULK_BYTES = 64 * 1024, /* replies like this: the session gets upstreams of its own */
     MEMORY_BULK_END_BYTES = 16 * 1024, /* and shares again when they are like this */
@@ -83,7 +84,7 @@ struct memory_request {
     size_t reply_held; /* of its memory, as told to the worker and the session */
     size_t weight;     /* of the request, as told to both */
     uint64_t began_us;
-    uint64_t asked_bytes;    /* of its parts, at first */
+    uint32_t asked_bytes;    /* of its parts, at first; at most MEMORY_ASKED_MOST */
     uint32_t reads;          /* that its session may not have under way besides */
     uint64_t streamed_bytes; /* of the reply, handed to the session before it was whole */
     const char *name;
@@ -116,19 +117,19 @@ struct memory_session {
     struct session base; /* first; its limits are of its side, see memory_side_of() */
     struct memory_route *route;
     struct memory_request *first, *last;
-    uint64_t asked_bytes; /* of open_requests: what was sent for them */
+    uint32_t asked_bytes; /* of open_requests: what was sent for them */
     uint32_t open_writes; /* of open_requests: those that may change something */
     uint32_t open_reads;  /* in open_requests: whose replies may have any size */
-    uint32_t window;      /* open_reads at most, see window_after() */
     uint32_t reply_bytes; /* the size of a read's reply to reckon with */
+    uint32_t state_kib;   /* state->held_bytes, as told to the worker */
+    uint8_t window;       /* open_reads at most, see window_after() */
     /* Its replies are large: it leases an upstream per shard, so that others' replies need not wait
      * behind them, and its server can be made to wait for it (bulk_flow.c). */
-    bool bulk;
-    bool bulk_refused;  /* no more leases to be had: shards without one are shared */
-    bool halted;        /* a request that must be alone is under way */
-    bool awaits_all;    /* paused until open_requests is 0 */
-    uint32_t state_kib; /* state->held_bytes, as told to the worker */
-    struct list leases; /* memory_upstreams */
+    bool bulk : 1;
+    bool bulk_refused : 1; /* no more leases to be had: shards without one are shared */
+    bool halted : 1;       /* a request that must be alone is under way */
+    bool awaits_all : 1;   /* paused until open_requests is 0 */
+    struct list leases;    /* memory_upstreams */
     struct memory_subscriber *subscriber; /* NULL: none; owned by subscribe_flow */
     const char *command;                  /* the last one's name; NULL: none yet */
     struct memory_state state[];          /* one, of front->state_size bytes */

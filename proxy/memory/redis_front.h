@@ -26,6 +26,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proxy/base/mem.h"
 #include "proxy/memory/memory.h"
 #include "proxy/memory/verbs.h"
 #include "proxy/wire/resp_request.h"
@@ -43,18 +44,19 @@ enum redis_special {
     REDIS_SPECIAL_SKIP = 1 << 3,   /* the next command's reply is swallowed */
 };
 
-/* What the client library says of itself; texts are owned, NULL: not told. */
-struct redis_library {
-    char *name, *version;
+/* What few sessions have: those without it are smaller.  Texts are owned; NULL: not told. */
+struct redis_extras {
+    char *name;                            /* what it calls itself */
+    char *library, *library_version;       /* what its client library says of itself */
+    struct redis_transaction *transaction; /* NULL: neither MULTI nor WATCH */
 };
 
 struct redis_session {
     struct memory_state base;
     struct resp_progress progress;
-    struct redis_transaction *transaction; /* NULL: neither MULTI nor WATCH */
-    struct redis_library *library;         /* NULL: nothing was told of it */
-    uint32_t user_index; /* where it stood in the pool's list; see redis_user_of() */
-    uint32_t special;    /* enum redis_special */
+    struct redis_extras *extras; /* NULL: it has none */
+    uint32_t user_index;         /* where it stood in the pool's list; see redis_user_of() */
+    uint32_t special;            /* enum redis_special */
 };
 
 enum { REDIS_LEARNED_MOST = 16, REDIS_RAN_PLACES = 256 };
@@ -105,6 +107,24 @@ static inline struct redis_shared *redis_shared_of(const struct memory_site *sit
 static inline struct redis_session *redis_session_of(struct memory_state *state)
 {
     return (struct redis_session *)state;
+}
+
+/* To be written to. */
+static inline struct redis_extras *redis_extras_of(struct redis_session *session)
+{
+    if (session->extras == NULL)
+        session->extras = mem_new(sizeof(*session->extras));
+    return session->extras;
+}
+
+static inline struct redis_transaction *redis_transaction_of(const struct redis_session *session)
+{
+    return session->extras == NULL ? NULL : session->extras->transaction;
+}
+
+static inline const char *redis_name_of(const struct redis_session *session)
+{
+    return session->extras == NULL ? NULL : session->extras->name;
 }
 
 static inline enum resp_version redis_version(const struct redis_call *call)

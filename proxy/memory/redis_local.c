@@ -208,7 +208,7 @@ static void plan_hello(struct redis_call *call)
         return;
     }
     if (w.names)
-        redis_local_set(session, &session->base.name, w.name);
+        redis_local_set(session, &redis_extras_of(session)->name, w.name);
     session->base.version = (uint8_t)w.version;
     put_greeting(call);
 }
@@ -223,7 +223,7 @@ static void plan_reset(struct redis_call *call)
     session->special = 0;
     session->base.version = 2;
     session->base.database = 0;
-    redis_local_set(session, &session->base.name, slice_of("", 0));
+    redis_local_set(session, &redis_extras_of(session)->name, slice_of("", 0));
     redis_user_begin(call->site, session);
     call->op->end_leases = call->op->end_subscriptions = true;
     buf_text(redis_answer(call), "+RESET\r\n");

@@ -14,12 +14,13 @@ static void plan_id(struct redis_call *call)
 
 static void plan_getname(struct redis_call *call)
 {
+    const char *name = redis_name_of(call->session);
     struct buf *out = redis_answer(call);
 
-    if (call->session->base.name == NULL)
+    if (name == NULL)
         resp_put_null(out, redis_version(call));
     else
-        resp_put_bulk_text(out, call->session->base.name);
+        resp_put_bulk_text(out, name);
 }
 
 static void plan_setname(struct redis_call *call)
@@ -30,13 +31,14 @@ static void plan_setname(struct redis_call *call)
     }
     if (!redis_may_hold(call, call->args[2].len))
         return;
-    redis_local_set(call->session, &call->session->base.name, call->args[2]);
+    redis_local_set(call->session, &redis_extras_of(call->session)->name, call->args[2]);
     redis_answer_ok(call);
 }
 
 static void plan_setinfo(struct redis_call *call)
 {
     bool is_name = slice_is_word(call->args[2], "lib-name");
+    struct redis_extras *extras;
 
     if (!is_name && !slice_is_word(call->args[2], "lib-ver")) {
         redis_error(call, "ERR Unrecognized option '%.*s'", (int)call->args[2].len,
@@ -49,10 +51,8 @@ static void plan_setinfo(struct redis_call *call)
     }
     if (!redis_may_hold(call, call->args[3].len))
         return;
-    if (call->session->library == NULL)
-        call->session->library = mem_new(sizeof(*call->session->library));
-    redis_local_set(call->session,
-                    is_name ? &call->session->library->name : &call->session->library->version,
+    extras = redis_extras_of(call->session);
+    redis_local_set(call->session, is_name ? &extras->library : &extras->library_version,
                     call->args[3]);
     redis_answer_ok(call);
 }

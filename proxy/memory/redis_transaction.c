@@ -34,13 +34,15 @@ struct redis_transaction {
     bool spoilt;    /* EXEC will refuse */
 };
 
-static struct redis_transaction *transaction_of(struct redis_session *session)
+static struct redis_transaction *begun_of(struct redis_session *session)
 {
-    if (session->transaction == NULL) {
-        session->transaction = mem_new(sizeof(*session->transaction));
-        session->transaction->shard = NO_SHARD;
+    struct redis_extras *extras = redis_extras_of(session);
+
+    if (extras->transaction == NULL) {
+        extras->transaction = mem_new(sizeof(*extras->transaction));
+        extras->transaction->shard = NO_SHARD;
     }
-    return session->transaction;
+    return extras->transaction;
 }
 
 static bool is_in_multi(const struct redis_session *session)
@@ -50,12 +52,12 @@ static bool is_in_multi(const struct redis_session *session)
 
 void redis_transaction_forget(struct redis_session *session)
 {
-    struct redis_transaction *t = session->transaction;
+    struct redis_transaction *t = redis_transaction_of(session);
 
-    session->transaction = NULL;
     session->special &= ~(uint32_t)REDIS_SPECIAL_MULTI;
     if (t == NULL)
         return;
+    session->extras->transaction = NULL;
     session->base.held_bytes -= t->queue.len + t->ends.len + t->touched.len;
     buf_fini(&t->queue);
     buf_fini(&t->ends);
@@ -66,7 +68,7 @@ void redis_transaction_forget(struct redis_session *session)
 void redis_transaction_spoil(struct redis_session *session)
 {
     if (is_in_multi(session))
-        session->transaction->spoilt = true;
+        redis_transaction_of(session)->spoilt = true;
 }
 
 void redis_transaction_rejected(struct redis_call *call, size_t answered)
@@ -93,7 +95,7 @@ void redis_transaction_rejected(struct redis_call *call, size_t answered)
 static void keep(struct redis_call *call, const struct redis_keys *keys, const struct slice *words,
                  size_t count)
 {
-    struct redis_transaction *t = call->session->transaction;
+    struct redis_transaction *t = redis_transaction_of(call->session);
     size_t more = call->op->raw.len + call->ends.bytes.len;
     uint32_t shard;
 
@@ -144,12 +146,12 @@ void redis_transaction_queue(struct redis_call *call)
 
 bool redis_transaction_watches(const struct redis_session *session)
 {
-    return session->transaction != NULL && session->transaction->watching;
+    return redis_transaction_of(session) != NULL && session->extras->transaction->watching;
 }
 
 int64_t redis_transaction_queued(const struct redis_session *session)
 {
-    return is_in_multi(session) ? (int64_t)session->transaction->count : -1;
+    return is_in_multi(session) ? (int64_t)redis_transaction_of(session)->count : -1;
 }
 
 bool redis_transaction_queues(const struct redis_call *call)
@@ -166,7 +168,7 @@ static void plan_multi(struct redis_call *call)
         resp_put_error_text(redis_answer(call), "ERR MULTI calls can not be nested");
         return;
     }
-    transaction_of(call->session);
+    begun_of(call->session);
     call->session->special |= REDIS_SPECIAL_MULTI;
     redis_answer_ok(call);
 }
@@ -200,7 +202,8 @@ static void plan_end_of_watch(struct redis_call *call, memory_merge_f *merge)
     struct memory_operation *op = call->op;
     const char *texts[] = { "UNWATCH", NULL };
 
-    redis_plan_one(call, call->session->transaction->shard, redis_encode_texts(op->arena, texts));
+    redis_plan_one(call, redis_transaction_of(call->session)->shard,
+                   redis_encode_texts(op->arena, texts));
     op->lease = MEMORY_LEASE_ONCE;
     op->alone = true;
     op->end_leases = true;
@@ -214,7 +217,7 @@ static void merge_spoilt(struct memory_merge *m)
 
 static void send_exec(struct redis_call *call)
 {
-    struct redis_transaction *t = call->session->transaction;
+    struct redis_transaction *t = redis_transaction_of(call->session);
     struct memory_operation *op = call->op;
     struct redis_ends ends = { buf_all(&t->ends), t->end_count };
     struct buf bytes = { 0 };
@@ -242,7 +245,7 @@ static void send_exec(struct redis_call *call)
 
 static void plan_exec(struct redis_call *call)
 {
-    struct redis_transaction *t = call->session->transaction;
+    struct redis_transaction *t = redis_transaction_of(call->session);
 
     if (!is_in_multi(call->session)) {
         redis_error(call, "ERR EXEC without MULTI");
@@ -264,7 +267,7 @@ static void plan_exec(struct redis_call *call)
 
 static void plan_discard(struct redis_call *call)
 {
-    struct redis_transaction *t = call->session->transaction;
+    struct redis_transaction *t = redis_transaction_of(call->session);
 
     if (!is_in_multi(call->session)) {
         redis_error(call, "ERR DISCARD without MULTI");
@@ -282,7 +285,7 @@ static void plan_discard(struct redis_call *call)
 /* Inside MULTI, UNWATCH is a command like others: it is queued. */
 static void plan_unwatch(struct redis_call *call)
 {
-    struct redis_transaction *t = call->session->transaction;
+    struct redis_transaction *t = redis_transaction_of(call->session);
     const struct redis_keys none = { 0 };
 
     if (is_in_multi(call->session)) {
@@ -313,7 +316,7 @@ static void plan_watch(struct redis_call *call)
     }
     if (!redis_call_keys(call, &keys) || !redis_call_shard(call, &keys, &shard))
         return;
-    t = call->session->transaction;
+    t = redis_transaction_of(call->session);
     if (t != NULL && t->watching && t->shard != shard) {
         redis_error(call, REDIS_CROSSSLOT);
         return;
@@ -324,7 +327,7 @@ static void plan_watch(struct redis_call *call)
     op->lease = MEMORY_LEASE;
     op->alone = true;
     op->resumes = t != NULL && t->watching;
-    t = transaction_of(call->session);
+    t = begun_of(call->session);
     t->shard = shard;
     t->watching = true;
 }

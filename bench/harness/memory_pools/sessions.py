@@ -12,15 +12,23 @@ from .talk import ask, encode
 NEVER_READ = 200            # pipelined GETs of 1 MiB
 IDLE_SESSIONS = 10_000
 BURST_SESSIONS, BURST_DEPTH = 1000, 16
+WARM_SESSIONS, WARM_SECONDS = 8, 7.0
 SETTLED_SECONDS, WATCH_SECONDS = 2.0, 30.0
 SOCKETS_KEPT = 200          # descriptors for everything else
 
 
 def warm(peer):
-    """A few requests to every shard: connections to servers and first allocations are not what is
+    """A few requests to every shard, a small burst, and some seconds for what a process does now and then:
+    connections to servers, first allocations and code that is read for the first time are not what is
     measured."""
     for i in range(64):
         ask(peer.port, "GET", f"key:{i:012d}")
+    sessions = open_sessions(peer.port, WARM_SESSIONS)
+    try:
+        burst_of(sessions)
+    finally:
+        close_sessions(sessions)
+    time.sleep(WARM_SECONDS)
 
 
 class SlowReader:
@@ -87,6 +95,21 @@ def close_sessions(sessions):
         s.close()
 
 
+def burst_of(sessions):
+    """All ask before any reads, so that the proxy holds all of it at once."""
+    requests = b"".join(encode("GET", f"key:{i:012d}") for i in range(BURST_DEPTH))
+    expected = BURST_DEPTH * len(b"$64\r\n" + b"x" * 64 + b"\r\n")
+    for s in sessions:
+        s.sendall(requests)
+    for s in sessions:
+        left = expected
+        while left > 0:
+            got = len(s.recv(left))
+            if got == 0:
+                raise Failed("a session was closed in the burst")
+            left -= got
+
+
 def session_count(bench, peer, wanted):
     """How many sessions the limit of file descriptors allows, here and in the peer."""
     return min(wanted, int((bench.descriptors - SOCKETS_KEPT) * peer.sessions_per_descriptor))
@@ -134,23 +157,8 @@ class IdleSessions:
         before = memory_kib(peer.pid)[1]
         sessions = open_sessions(peer.port, BURST_SESSIONS)
         try:
-            self.burst_of(sessions)
+            burst_of(sessions)
             time.sleep(1)
             return (memory_kib(peer.pid)[1] - before) / BURST_SESSIONS
         finally:
             close_sessions(sessions)
-
-    @staticmethod
-    def burst_of(sessions):
-        """All ask before any reads, so that the proxy holds all of it at once."""
-        requests = b"".join(encode("GET", f"key:{i:012d}") for i in range(BURST_DEPTH))
-        expected = BURST_DEPTH * len(b"$64\r\n" + b"x" * 64 + b"\r\n")
-        for s in sessions:
-            s.sendall(requests)
-        for s in sessions:
-            left = expected
-            while left > 0:
-                got = len(s.recv(left))
-                if got == 0:
-                    raise Failed("a session was closed in the burst")
-                left -= got

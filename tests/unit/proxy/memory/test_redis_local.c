@@ -55,7 +55,7 @@ static void names_are_kept_and_judged(void)
     CHECK_ANSWER("CLIENT SETNAME me", "+OK\r\n");
     CHECK_ANSWER("CLIENT GETNAME", "$2\r\nme\r\n");
     memory_front_redis.portray(state, &portrait);
-    CHECK_TEXT(state->name, "me");
+    CHECK_TEXT(portrait.name, "me");
     CHECK(portrait.library == NULL);
     CHECK_INT(portrait.queued, -1);
     CHECK_ANSWER("CLIENT SETNAME a\nb",

@@ -92,11 +92,14 @@ static void passwords_may_be_kept_as_hashes_and_users_have_several(void)
 
 static void hello_logs_in(void)
 {
+    struct memory_portrait portrait;
+
     begin();
     stage_say("HELLO 3 AUTH default secret SETNAME me");
     CHECK(slice_starts(buf_all(&answer), bytes("%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n")));
     CHECK_INT(state->version, 3);
-    CHECK_TEXT(state->name, "me");
+    memory_front_redis.portray(state, &portrait);
+    CHECK_TEXT(portrait.name, "me");
     CHECK_ANSWER("HELLO 2 AUTH default no", WRONGPASS);
     CHECK_INT(state->version, 3);
     stage_end();
