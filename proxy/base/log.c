@@ -69,22 +69,6 @@ bool log_is_on(enum log_level level)
     return (int)level <= atomic_load_explicit(&settings.level, memory_order_relaxed);
 }
 
-bool log_level_of(struct slice word, enum log_level *level)
-{
-    for (size_t i = 0; i < sizeof(LEVELS) / sizeof(LEVELS[0]); i++) {
-        if (slice_is_text(word, LEVELS[i])) {
-            *level = (enum log_level)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-const char *log_level_name(enum log_level level)
-{
-    return LEVELS[level];
-}
-
 static void line_put(struct line *l, const char *at, size_t len)
 {
     if (len > sizeof(l->bytes) - TAIL_BYTES - l->len) {

@@ -40,9 +40,6 @@ struct log_settings {
 /* Until it is called: LOG_INFO, text, stderr.  May be called again, at a reload. */
 void log_setup(const struct log_settings *settings);
 bool log_is_on(enum log_level level);
-/* "error", "warn", "info", "debug"; false for any other word. */
-bool log_level_of(struct slice word, enum log_level *level);
-const char *log_level_name(enum log_level level);
 
 /* Tells what was counted in windows that are over; to be called about once a second. */
 void log_tick(uint64_t now_us);

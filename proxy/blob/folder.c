@@ -247,13 +247,6 @@ enum folder_outcome folder_sync(struct folder *f)
     return FOLDER_OK;
 }
 
-void folder_describe(const struct folder *f, struct buf *out)
-{
-    buf_format(out, "xattr=%s tmpfile=%s openat2=%s md5=%s", f->has_attributes ? "yes" : "no",
-               f->has_nameless ? "yes" : "no", f->has_openat2 ? "yes" : "no",
-               f->md5 != NULL ? "yes" : "no");
-}
-
 enum folder_outcome folder_stamp_read(struct folder *f, struct buf *out)
 {
     return folder_read_file(f, f->own, STAMP_NAME, FOLDER_STAMP_BYTES, out);

@@ -135,8 +135,6 @@ MUST_CHECK enum folder_outcome folder_sync(struct folder *folder);
 bool folder_sweep(struct folder *folder, unsigned most);
 /* How many files sweeps have removed since it was opened, the first round's counted. */
 uint64_t folder_swept(const struct folder *folder);
-/* One line about what was found: "xattr=yes tmpfile=yes ...". */
-void folder_describe(const struct folder *folder, struct buf *out);
 
 /* ---- objects ---- */
 

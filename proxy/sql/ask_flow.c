@@ -584,8 +584,3 @@ size_t sql_ask_input(struct sql_session *s, struct slice in)
         session_pause(&s->base); /* it is heard again when it need not wait */
     return used;
 }
-
-void sql_ask_again(struct sql_session *s)
-{
-    sql_session_go_on(s);
-}

@@ -168,9 +168,6 @@ size_t pg_settings_difference_from_unknown(const struct pg_settings *to, struct 
 void pg_settings_put_assignment(struct buf *out, struct slice name, struct slice value,
                                 bool is_local);
 
-/* A string's literal, which a server reads alike whatever is set. */
-void pg_settings_put_literal(struct buf *out, struct slice value);
-
 /* For the walk over what a session must be told; zero is its beginning. */
 struct pg_settings_walk {
     size_t told, reported;

@@ -151,11 +151,6 @@ static bool put_list(struct buf *out, struct slice list)
     return false;
 }
 
-void pg_settings_put_literal(struct buf *out, struct slice value)
-{
-    pg_settings_put_string(out, value);
-}
-
 void pg_settings_put_assignment(struct buf *out, struct slice name, struct slice value,
                                 bool is_local)
 {

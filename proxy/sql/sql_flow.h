@@ -612,7 +612,6 @@ void sql_session_kill(struct sql_session *s);
 
 /* ask_flow.c */
 size_t sql_ask_input(struct sql_session *s, struct slice in);
-void sql_ask_again(struct sql_session *s); /* what a replica refused */
 
 /* message_flow.c */
 /* One message, or the part of it that is there, to the lease; returns the bytes used, 0: more are

@@ -7,7 +7,6 @@
 
 #include "proxy/base/mem.h"
 #include "shard/listing.h"
-#include "shard/listing_fold.h"
 
 enum {
     MODEL_KEYS = 160,

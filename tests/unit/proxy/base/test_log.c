@@ -174,16 +174,6 @@ static void a_storm_of_different_objects_is_bounded_too(void)
                 bytes("warn too many different lines, some were not written lines=744\n"));
 }
 
-static void levels_have_words(void)
-{
-    enum log_level level = LOG_ERROR;
-
-    CHECK(log_level_of(bytes("debug"), &level) && level == LOG_DEBUG);
-    CHECK(log_level_of(bytes("warn"), &level) && level == LOG_WARN);
-    CHECK(!log_level_of(bytes("warning"), &level) && level == LOG_WARN);
-    CHECK_TEXT(log_level_name(LOG_ERROR), "error");
-}
-
 int main(void)
 {
     if (pipe2(ends, O_NONBLOCK) != 0)
@@ -195,6 +185,5 @@ int main(void)
     RUN(a_storm_is_one_line_and_a_sum);
     RUN(other_objects_texts_and_levels_are_other_lines);
     RUN(a_storm_of_different_objects_is_bounded_too);
-    RUN(levels_have_words);
     return check_report();
 }
