@@ -10,6 +10,7 @@
  * sql_session_go_on(). */
 #include "proxy/sql/gather_flow.h"
 #include "proxy/sql/halt_flow.h"
+#include "proxy/sql/lease_flow.h"
 #include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
 
@@ -98,7 +99,7 @@ static bool find_lease(struct sql_session *s, struct sql_gathering *g)
     switch (d.verb) {
     case SQL_GO:
         counter_add(&sql_side_of(s)->counts->causes[d.cause], 1);
-        return sql_lease_ask(s, d.endpoint);
+        return sql_lease_ask(s, d.endpoint, d.cause == SQL_CAUSE_READ);
     case SQL_WAIT_PRIMARY:
         sql_wait_begin(s, SQL_WAITS_PRIMARY, &sql_side_of(s)->waiters);
         return false;

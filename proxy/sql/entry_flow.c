@@ -18,6 +18,7 @@
 #include "proxy/sql/console_flow.h"
 #include "proxy/sql/halt_flow.h"
 #include "proxy/sql/inquiry_flow.h"
+#include "proxy/sql/lease_flow.h"
 #include "proxy/sql/sql_flow.h"
 
 enum { NAME_MOST = 63 }; /* of an application_name: PostgreSQL's NAMEDATALEN - 1 */
@@ -419,7 +420,7 @@ void sql_entry_go_on(struct sql_session *s)
         sql_wait_begin(s, SQL_WAITS_PRIMARY, &side->waiters);
         return;
     }
-    if (sql_lease_ask(s, endpoint))
+    if (sql_lease_ask(s, endpoint, false))
         apply_start(s);
 }
 

@@ -3,15 +3,24 @@
  *
  *     sql_lease_ask() --> an idle upstream, or a new one within the budget, or a place in the queue
  *     sql_lease_end() --> to the first who waits, or idle
- */
+ *
+ * Each replica has a roster, and so a queue, of its own.  But who waits for a replica *roams*,
+ * unless shares are to be kept: what becomes free at another one that may serve him is his, if he
+ * came first.  So for those the queues are one. */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "proxy/base/log.h"
 #include "proxy/sql/halt_flow.h"
+#include "proxy/sql/lease_flow.h"
+#include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
 
-enum { IDLE_LOOKED_AT = 8 }; /* for one that is set as the session wants it */
+enum {
+    IDLE_LOOKED_AT = 8, /* for one that is set as the session wants it */
+    ROAMERS_LOOKED_AT =
+        8, /* for one who may come here: others must see what they have seen there */
+};
 
 /* ---- leasing ---- */
 
@@ -64,6 +73,11 @@ void sql_wait_begin(struct sql_session *s, enum sql_wait wait, struct list *wait
     worker_be_busy(s->base.worker);
 }
 
+static struct sql_session *waiter_of(struct list *link)
+{
+    return LIST_ITEM(link, struct sql_session, wait_link);
+}
+
 static void wait(struct sql_session *s, struct sql_roster *roster)
 {
     s->waits_at = roster;
@@ -95,10 +109,8 @@ static bool may_use_reserve(struct sql_roster *roster)
     struct list *first = list_first(&roster->waiters);
     const struct sql_side *side = roster->account->side;
 
-    return first != NULL &&
-           worker_now_us(side->worker) -
-                   LIST_ITEM(first, struct sql_session, wait_link)->wait_since_us >=
-               side->settings->reserve_pool_timeout_ms * 1000;
+    return first != NULL && worker_now_us(side->worker) - waiter_of(first)->wait_since_us >=
+                                side->settings->reserve_pool_timeout_ms * 1000;
 }
 
 /* As many as wait, and are not being opened yet. */
@@ -114,21 +126,65 @@ static void open_more(struct sql_roster *roster)
     }
 }
 
-bool sql_lease_ask(struct sql_session *s, struct sql_endpoint *e)
+/* Those who came before it have been looked at, and may not go there. */
+static struct sql_upstream *idle_for(struct sql_roster *roster, const struct sql_session *s)
+{
+    return list_is_empty(&roster->waiters) ? pick_idle(roster, s) : NULL;
+}
+
+/* Another replica that has what this one has not: an upstream that is idle, which is returned, or
+ * room for one, which is opened, and waited for. */
+static struct sql_upstream *look_elsewhere(struct sql_session *s)
+{
+    struct sql_side *side = sql_side_of(s);
+
+    for (uint32_t i = 0; i < side->endpoint_count; i++) {
+        struct sql_roster *other;
+        struct sql_upstream *u;
+
+        if (!sql_may_roam_to(s, side->endpoints[i]))
+            continue;
+        other = sql_roster_of(s->account, side->endpoints[i]);
+        u = idle_for(other, s);
+        if (u != NULL)
+            return u;
+        if (other->starting > other->waiter_count || !sql_budget_take(other, false))
+            continue;
+        sql_wait_end(s);
+        wait(s, other);
+        sql_upstream_open(other);
+        return NULL;
+    }
+    return NULL;
+}
+
+/* Nothing is being opened for some of those who wait there. */
+static bool is_short(const struct sql_roster *roster)
+{
+    return roster->starting < roster->waiter_count;
+}
+
+bool sql_lease_ask(struct sql_session *s, struct sql_endpoint *e, bool may_roam)
 {
     struct sql_roster *roster = sql_roster_of(s->account, e);
-    struct sql_upstream *u = NULL;
+    struct sql_upstream *u = idle_for(roster, s);
 
-    if (list_is_empty(&roster->waiters))
-        u = pick_idle(roster, s);
-    if (u != NULL) {
-        lease(s, u);
-        s->wait_since_us = 0;
-        return true;
+    if (u == NULL) {
+        s->roams = may_roam;
+        wait(s, roster);
+        open_more(roster);
+        if (!may_roam || !is_short(roster))
+            return false;
+        u = look_elsewhere(s);
+        if (u == NULL) {
+            sql_sampler_waits(s);
+            return false;
+        }
+        sql_wait_end(s);
     }
-    wait(s, roster);
-    open_more(roster);
-    return false;
+    lease(s, u);
+    s->wait_since_us = 0;
+    return true;
 }
 
 /* ---- giving back ---- */
@@ -148,11 +204,45 @@ static void grant(struct sql_session *s, struct sql_upstream *u)
     sql_session_go_on(s);
 }
 
+/* The first of those who wait there for longer than since then, and may come here. */
+static struct sql_session *first_roamer(struct sql_roster *there, uint64_t since_us,
+                                        struct sql_endpoint *here)
+{
+    int looked_at = 0;
+
+    LIST_EACH (&there->waiters, link) {
+        struct sql_session *s = waiter_of(link);
+
+        if (s->wait_since_us >= since_us || ++looked_at > ROAMERS_LOOKED_AT)
+            return NULL;
+        if (s->roams && sql_may_roam_to(s, here))
+            return s;
+    }
+    return NULL;
+}
+
+struct sql_session *sql_roster_next(struct sql_roster *roster)
+{
+    struct list *first = list_first(&roster->waiters);
+    struct sql_session *next = first == NULL ? NULL : waiter_of(first);
+
+    LIST_EACH (&roster->account->rosters, link) {
+        struct sql_roster *other = LIST_ITEM(link, struct sql_roster, link);
+        struct sql_session *s;
+
+        if (other == roster)
+            continue;
+        s = first_roamer(other, next == NULL ? UINT64_MAX : next->wait_since_us, roster->endpoint);
+        next = s != NULL ? s : next;
+    }
+    return next;
+}
+
 void sql_upstream_is_free(struct sql_upstream *u)
 {
     struct sql_roster *roster = u->roster;
     uint64_t now_us = worker_now_us(u->base.worker);
-    struct list *first;
+    struct sql_session *next;
 
     if (u->cancels > 0) {
         u->awaits_cancel = true; /* sql_upstream_cancelled() comes back here */
@@ -167,9 +257,9 @@ void sql_upstream_is_free(struct sql_upstream *u)
     if (sql_move_give(u))
         return;
     u->idle_since_us = now_us;
-    first = list_first(&roster->waiters);
-    if (first != NULL) {
-        grant(LIST_ITEM(first, struct sql_session, wait_link), u);
+    next = sql_roster_next(roster);
+    if (next != NULL) {
+        grant(next, u);
         return;
     }
     list_prepend(&roster->idle, &u->idle_link);
@@ -197,6 +287,21 @@ void sql_lease_end(struct sql_upstream *u)
 {
     sql_lease_drop(u);
     sql_upstream_is_free(u);
+}
+
+static void look(struct sql_roster *roster)
+{
+    struct sql_session *next;
+
+    while (!list_is_empty(&roster->idle) && (next = sql_roster_next(roster)) != NULL)
+        grant(next, idle_of(list_first(&roster->idle)));
+}
+
+void sql_roamers_look(struct sql_side *side)
+{
+    LIST_EACH (&side->accounts, link)
+        LIST_EACH (&LIST_ITEM(link, struct sql_account, link)->rosters, roster)
+            look(LIST_ITEM(roster, struct sql_roster, link));
 }
 
 /* ---- clock ---- */
@@ -237,11 +342,26 @@ static void open_least(struct sql_roster *roster, uint64_t now_us)
     worker_be_busy(side->worker);
 }
 
+/* Another may have come up, or have room by now. */
+static void send_first_elsewhere(struct sql_roster *roster)
+{
+    struct list *first = list_first(&roster->waiters);
+    struct sql_upstream *u;
+
+    if (first == NULL || !waiter_of(first)->roams || !is_short(roster))
+        return;
+    u = look_elsewhere(waiter_of(first));
+    if (u != NULL)
+        grant(waiter_of(first), u);
+}
+
 void sql_roster_tick(struct sql_roster *roster, uint64_t now_us)
 {
     sql_move_give_idle(roster);
+    look(roster);
     end_idle(roster, now_us);
     open_more(roster);
+    send_first_elsewhere(roster);
     open_least(roster, now_us);
     if (!list_is_empty(&roster->waiters))
         worker_be_busy(roster->account->side->worker);
@@ -253,7 +373,7 @@ void sql_roster_turn_away(struct sql_roster *roster)
     struct list *link;
 
     while ((link = list_first(&roster->waiters)) != NULL) {
-        struct sql_session *s = LIST_ITEM(link, struct sql_session, wait_link);
+        struct sql_session *s = waiter_of(link);
 
         sql_wait_end(s);
         sql_session_go_on(s);
@@ -287,7 +407,7 @@ static bool expire(struct sql_session *s, uint64_t now_us)
 void sql_waiters_expire(struct list *waiters, uint64_t now_us, bool housekeeping)
 {
     LIST_EACH (waiters, link)
-        if (!expire(LIST_ITEM(link, struct sql_session, wait_link), now_us) && !housekeeping)
+        if (!expire(waiter_of(link), now_us) && !housekeeping)
             return;
 }
 
@@ -298,7 +418,7 @@ void sql_primary_waiters_look(struct sql_side *side)
     if (primary == NULL || primary->failing)
         return;
     LIST_EACH (&side->waiters, link) {
-        struct sql_session *s = LIST_ITEM(link, struct sql_session, wait_link);
+        struct sql_session *s = waiter_of(link);
 
         sql_wait_end(s);
         sql_session_go_on(s);

@@ -15,6 +15,7 @@
 
 #include "proxy/base/mem.h"
 #include "proxy/core/crew.h"
+#include "proxy/sql/lease_flow.h"
 #include "proxy/sql/sql_flow.h"
 
 enum {
@@ -105,16 +106,11 @@ static void take_wish(struct worker *w, void *content)
     free(wish);
 }
 
-static uint64_t since_us(struct list *waiter)
-{
-    return LIST_ITEM(waiter, struct sql_session, wait_link)->wait_since_us;
-}
-
 void sql_move_ask(struct sql_roster *roster)
 {
     struct worker *w = roster->account->side->worker;
     uint64_t now_us = worker_now_us(w);
-    struct list *first = list_first(&roster->waiters);
+    const struct sql_session *first = sql_roster_next(roster);
 
     if (w->count == 1 || first == NULL || now_us < roster->asked_until_us)
         return;
@@ -128,7 +124,7 @@ void sql_move_ask(struct sql_roster *roster)
         wish->name = name_of(roster);
         wish->from = w->index;
         wish->count = roster->waiter_count;
-        wish->age_us = now_us - since_us(first);
+        wish->age_us = now_us - first->wait_since_us;
         if (!crew_send(i, take_wish, wish)) {
             forget_name(&wish->name);
             free(wish);
@@ -260,7 +256,7 @@ bool sql_move_give(struct sql_upstream *u)
 {
     struct sql_roster *roster = u->roster;
     uint64_t now_us = worker_now_us(u->base.worker);
-    struct list *first = list_first(&roster->waiters);
+    const struct sql_session *first;
 
     if (roster->wish_count == 0 || !upstream_may_emigrate(&u->base))
         return false;
@@ -268,7 +264,8 @@ bool sql_move_give(struct sql_upstream *u)
         roster->wish_count = 0;
         return false;
     }
-    if (first == NULL ? !may_go(u, now_us) : !is_needed_more(roster, now_us - since_us(first)))
+    first = sql_roster_next(roster);
+    if (first == NULL ? !may_go(u, now_us) : !is_needed_more(roster, now_us - first->wait_since_us))
         return false;
     roster->wish_count = first == NULL ? roster->wish_count - 1 : 0;
     u->departs_to = roster->wish_from;

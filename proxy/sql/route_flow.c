@@ -5,6 +5,7 @@
  * primary, which always has. */
 #include "proxy/base/mem.h"
 #include "proxy/sql/catalog_flow.h"
+#include "proxy/sql/lease_flow.h"
 #include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
 
@@ -287,6 +288,27 @@ static struct policy_choice choose_replica(struct sql_session *s, struct sql_end
            : choice.nearest != POLICY_NONE ? endpoints[choice.nearest]
                                            : NULL;
     return choice;
+}
+
+/* Where shares are to be kept, those who wait stay where they were sent. */
+bool sql_may_roam_to(struct sql_session *s, struct sql_endpoint *e)
+{
+    enum { FULL_SHARE = 1000 };
+    struct sql_side *side = sql_side_of(s);
+    const struct sql_endpoint *here = s->waits_at->endpoint;
+    struct policy policy = policy_of(side->settings);
+    struct policy_turn turn = { 0 };
+    struct policy_candidate c;
+    struct position none = { 0 };
+
+    if (e == here || !e->present || !here->present || e == sql_primary(side) ||
+        policy.order == POLICY_WEIGHTED ||
+        (policy.order == POLICY_LEAST_BUSY && e->settings->weight != here->settings->weight))
+        return false;
+    c = candidate(side, e, s);
+    return c.slow_start_share >= FULL_SHARE &&
+           policy_choose(&policy, &turn, &c, 1, sql_is_causal(s) ? &s->needed : &none).why ==
+               POLICY_CHOSEN;
 }
 
 /* ---- the decision ---- */

@@ -18,6 +18,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
 #include "proxy/sql/halt_flow.h"
+#include "proxy/sql/lease_flow.h"
 #include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
 
@@ -26,9 +27,8 @@ enum {
     SAMPLE_SEEN_US = 20 * 1000,       /* nor is the worse for: it stays where it reads meanwhile */
     SAMPLE_MOST_US = 2 * 1000 * 1000, /* a server that does not answer by then is given up */
     SAMPLER_IDLE_US = 300 * 1000 * 1000,
-    SPREAD_US = 100 * 1000, /* so long a session that reads without a pause does at one replica, */
-    SPREAD_SOON_US = 20 * 1000, /* or so, if more wait there than at another, */
-    SPREAD_MORE = 4,            /* by more than this */
+    SAMPLE_QUEUE_US = 8 * 1000, /* if one waits for so long, and another may be free first */
+    SPREAD_US = 100 * 1000, /* so long a session that reads without a pause does at one replica */
     LAZY_US = 60 * 1000 * 1000, /* twice what the disk is let wait at most (wal_writer_delay) */
     LOOK_US = 10 * 1000 * 1000, /* from one look at roles and functions to the next */
 };
@@ -233,23 +233,12 @@ void sql_sampler_spreads(struct sql_session *s)
     s->read_since_us = worker_now_us(s->base.worker);
 }
 
-static bool is_crowded(struct sql_endpoint *e)
-{
-    const struct sql_side *side = e->side;
-
-    for (uint32_t i = 0; i < side->endpoint_count; i++)
-        if (side->endpoints[i]->waiting + SPREAD_MORE < e->waiting &&
-            side->endpoints[i] != sql_primary(e->side))
-            return true;
-    return false;
-}
-
-/* Has it read there for so long that it looks for another? */
+/* Has it read there for so long that it looks for another?  Not if it has to wait for a connection
+ * there: by its turn it is known where it may go. */
 static bool is_spread_due(const struct sql_session *s)
 {
-    uint64_t since_us = worker_now_us(s->base.worker) - s->read_since_us;
-
-    return since_us > SPREAD_US || (since_us > SPREAD_SOON_US && is_crowded(s->read_from));
+    return s->read_from->waiting == 0 &&
+           worker_now_us(s->base.worker) - s->read_since_us > SPREAD_US;
 }
 
 bool sql_sampler_may_spread(struct sql_session *s)
@@ -337,6 +326,19 @@ void sql_sampler_poke(struct sql_session *s, struct sql_endpoint *e)
 
     if (worker_now_us(s->base.worker) - m->used_us > SAMPLE_REST_US)
         want(m, s->account);
+}
+
+void sql_sampler_waits(struct sql_session *s)
+{
+    const struct list *first = list_first(&s->waits_at->waiters);
+    uint64_t now_us = worker_now_us(s->base.worker);
+    struct sql_endpoint *e = s->read_from;
+
+    if (e == NULL || !sql_is_causal(s) || e->side->endpoint_count <= 2 ||
+        now_us - LIST_ITEM(first, struct sql_session, wait_link)->wait_began_us < SAMPLE_QUEUE_US)
+        return;
+    if (now_us - sampler_of(e)->used_us > SAMPLE_QUEUE_US)
+        want(e->sampler, s->account);
 }
 
 void sql_sampler_position(const struct sql_endpoint *e, struct position *position)
@@ -437,6 +439,7 @@ static void answered(struct sql_sampler *m)
         m->seen_lsn = m->in_recovery ? m->read_seen_lsn : m->lsn;
     }
     serve(m);
+    sql_roamers_look(m->endpoint->side);
 }
 
 size_t sql_sampler_input(struct sql_upstream *u, struct slice in)

@@ -15,6 +15,9 @@ bool sql_must_stay(const struct sql_session *s, const struct sql_endpoint *e);
 /* May it read there, where it is known to stand, without going back in time? */
 bool sql_may_read_from(const struct sql_session *s, const struct sql_endpoint *e,
                        const struct position *at);
+/* It waits for the replica that it has read from: until its turn comes it may be known that another
+ * would do. */
+void sql_sampler_waits(struct sql_session *s);
 /* The replica that it has read from can't be asked any more. */
 void sql_leave_replica(struct sql_session *s);
 void sql_mark_dirty(struct sql_session *s);

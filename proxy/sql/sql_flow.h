@@ -330,6 +330,7 @@ struct sql_session {
     bool query_last : 1;         /* nothing was asked since the last Query */
     bool prepares_for_query : 1;
     bool verifies : 1;   /* waits for what the result of a statement looks like at its server */
+    bool roams : 1;      /* waits for any replica that may serve it, whichever is free first */
     uint8_t portal_kind; /* enum statement_kind */
 };
 
@@ -689,7 +690,6 @@ void sql_primary_is_doubted(struct sql_endpoint *e);
 bool sql_is_causal(const struct sql_session *s);
 
 /* lease_flow.c */
-bool sql_lease_ask(struct sql_session *s, struct sql_endpoint *e);
 void sql_lease_end(struct sql_upstream *u);
 void sql_lease_drop(struct sql_upstream *u); /* it is not to be used by others */
 void sql_upstream_is_free(struct sql_upstream *u);

@@ -22,6 +22,7 @@ class Fresh(Routed):
             cls.pools[reads] = sql_pool(cls.primary, cls.replicas, name=reads, reads=reads)
         cls.pools["user"] = sql_pool(cls.primary, cls.replicas, name="user", causal_scope="user")
         cls.pools["waits"] = sql_pool(cls.primary, cls.replicas, name="waits", causal_wait="10s", on_replicas_down="error")
+        cls.pools["narrow"] = sql_pool(cls.primary, cls.replicas, name="narrow", pool_size=1)
         cls.front = Sheaf(cls, *cls.pools.values())
         for reads in set(cls.pools) - {"primary"}:
             cls.knows_replicas(cls.front.target(reads))
@@ -236,6 +237,34 @@ class Fresh(Routed):
         for n in range(1, ROUNDS // 3):
             writer.ask(f"UPDATE c SET n = {n}")
             self.assertEqual(reader.value("SELECT n FROM c"), str(n))
+
+    def test_sessions_that_wait_for_each_other_never_go_back_in_time(self):
+        """Whichever replica is free first serves them; one of them shows everything later."""
+        self.late("0", "2ms")
+        self.at("narrow").close()
+        stop, backwards, before = threading.Event(), [], [len(replica.log) for replica in self.replicas]
+
+        def read(at):
+            with pg.PgSession(self.front.target("narrow")) as session:
+                last = 0
+                while not stop.is_set():
+                    n = int(session.value("SELECT n FROM c /* narrow */"))
+                    if n < last:
+                        backwards.append((at, last, n))
+                    last = n
+        threads = [threading.Thread(target=read, args=(at,)) for at in range(6)]
+        for thread in threads:
+            thread.start()
+        try:
+            for n in range(1, 150):
+                self.primary.sql("UPDATE c SET n = %s", n)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(backwards, [])
+        reads = [replica.logged("narrow", at) for replica, at in zip(self.replicas, before)]
+        self.assertGreater(min(reads), 10, reads)
 
     def test_positions_that_applications_carry(self):
         self.late("50ms", "100ms")
