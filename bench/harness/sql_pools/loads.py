@@ -15,6 +15,7 @@ from ..processes import Failed, run_on
 from .servers import program
 
 SELECT, UPDATE, TPCB = ("-S",), ("-N",), ("-b", "tpcb-like")
+WAIT = ("-f", str(pathlib.Path(__file__).with_name("wait.sql")))        # a read that takes 10 ms and no CPU
 SAMPLE_SECONDS = 0.05
 WINDOW_SECONDS, WINDOW_LEAST = 0.05, 100
 TRIES = 4

@@ -29,6 +29,8 @@ WORKLOADS = [
              ("simple", "prepared")),
     Workload("select_200", "SELECT by key, 200 clients", loads.SELECT, 200, MODES,
              tail_bar=Bar(1.5, is_ratio=False)),
+    Workload("wait_200", "Reads of 10 ms that take no CPU, 200 clients", loads.WAIT, 200, ("simple",),
+             tail_bar=Bar(1.5, is_ratio=False)),
     Workload("tpcb", "TPC-B-like, 16 clients", loads.TPCB, 16, ("simple", "prepared")),
 ]
 CPU_LIMIT, PGPOOL_LIMIT, SYSTEM_CALLS_LIMIT = 1.0, 0.25, 5

@@ -1,0 +1,1 @@
+/* route=replica */ SELECT pg_sleep(0.01);
