@@ -13,11 +13,9 @@
 
 #define DEFAULT_TYPE "binary/octet-stream" /* of what came without one */
 
-enum { STEP_BYTES = 64 * 1024 * 1024 };
-
 /* ---- what was asked ---- */
 
-static struct slice keep(struct folder_exchange *x, struct slice s)
+struct slice folder_keep(struct folder_exchange *x, struct slice s)
 {
     return s.at == NULL ? s : arena_copy(&x->arena, s);
 }
@@ -28,20 +26,22 @@ void folder_exchange_copy(struct folder_exchange *x, const struct blob_ask *ask)
     struct blob_field *fields = arena_new(&x->arena, (ask->field_count + 1) * sizeof(*fields));
 
     for (size_t i = 0; i < ask->param_count; i++)
-        params[i] = (struct blob_param){ keep(x, ask->params[i].name),
-                                         keep(x, ask->params[i].value), ask->params[i].has_value };
+        params[i] =
+            (struct blob_param){ folder_keep(x, ask->params[i].name),
+                                 folder_keep(x, ask->params[i].value), ask->params[i].has_value };
     for (size_t i = 0; i < ask->field_count; i++)
-        fields[i] =
-            (struct blob_field){ keep(x, ask->fields[i].name), keep(x, ask->fields[i].value) };
+        fields[i] = (struct blob_field){ folder_keep(x, ask->fields[i].name),
+                                         folder_keep(x, ask->fields[i].value) };
     x->ask = *ask;
-    x->ask.bucket = keep(x, ask->bucket);
-    x->ask.key = keep(x, ask->key);
-    x->ask.source = (struct s3_source){ keep(x, ask->source.bucket), keep(x, ask->source.key),
-                                        keep(x, ask->source.version) };
+    x->ask.bucket = folder_keep(x, ask->bucket);
+    x->ask.key = folder_keep(x, ask->key);
+    x->ask.source =
+        (struct s3_source){ folder_keep(x, ask->source.bucket), folder_keep(x, ask->source.key),
+                            folder_keep(x, ask->source.version) };
     x->ask.params = params;
     x->ask.fields = fields;
-    x->ask.body = keep(x, ask->body);
-    x->ask.request_id = keep(x, ask->request_id);
+    x->ask.body = folder_keep(x, ask->body);
+    x->ask.request_id = folder_keep(x, ask->request_id);
 }
 
 struct slice folder_param(const struct folder_exchange *x, const char *name)
@@ -164,10 +164,19 @@ static struct slice number_text(struct folder_exchange *x, uint64_t number)
     return kept;
 }
 
+static bool has_sum(const struct folder_object *object)
+{
+    for (size_t i = 0; i < object->pair_count; i++)
+        if (object->pairs[i].kind == FOLDER_SUM)
+            return folder_object_find(object, FOLDER_SUM, "x-amz-checksum-type").at == NULL;
+    return false;
+}
+
 static void put_object_fields(struct folder_exchange *x, const struct folder_object *object)
 {
     bool sums = slice_is_word(folder_field(x, "x-amz-checksum-mode"), "enabled") &&
-                folder_field(x, "range").len == 0;
+                folder_field(x, "range").len == 0 &&
+                (object->parts == 0 || folder_param(x, "partNumber").len == 0);
     uint64_t tags = 0;
 
     folder_answer_field(x, "etag", quoted(x, object->etag));
@@ -175,6 +184,8 @@ static void put_object_fields(struct folder_exchange *x, const struct folder_obj
     folder_answer_field(x, "accept-ranges", slice_text("bytes"));
     if (folder_object_find(object, FOLDER_HEADER, "content-type").at == NULL)
         folder_answer_field(x, "content-type", slice_text(DEFAULT_TYPE));
+    if (sums && object->parts == 0 && has_sum(object))
+        folder_answer_field(x, "x-amz-checksum-type", slice_text("FULL_OBJECT"));
     for (size_t i = 0; i < object->pair_count; i++) {
         const struct folder_pair *pair = &object->pairs[i];
 
@@ -182,7 +193,7 @@ static void put_object_fields(struct folder_exchange *x, const struct folder_obj
         if ((pair->kind == FOLDER_HEADER || (pair->kind == FOLDER_SUM && sums)) &&
             x->field_count < FOLDER_FIELDS_MOST)
             x->fields[x->field_count++] =
-                (struct blob_field){ keep(x, pair->name), keep(x, pair->value) };
+                (struct blob_field){ folder_keep(x, pair->name), folder_keep(x, pair->value) };
     }
     if (tags > 0)
         folder_answer_field(x, "x-amz-tagging-count", number_text(x, tags));
@@ -234,7 +245,7 @@ static bool take_range(struct folder_exchange *x, uint64_t size)
     x->status = 206;
     buf_format(&text, "bytes %llu-%llu/%llu", (unsigned long long)first, (unsigned long long)last,
                (unsigned long long)size);
-    folder_answer_field(x, "content-range", keep(x, buf_all(&text)));
+    folder_answer_field(x, "content-range", folder_keep(x, buf_all(&text)));
     buf_fini(&text);
     return true;
 }
@@ -243,8 +254,6 @@ static void answer_object(struct folder_exchange *x, const struct folder_object 
 {
     uint16_t status = status_of_conditions(x, object);
 
-    if (folder_refuses_part(x, object))
-        return;
     if (status == 412) {
         folder_answer_error(x, FOLDER_PRECONDITION);
         return;
@@ -254,14 +263,23 @@ static void answer_object(struct folder_exchange *x, const struct folder_object 
         folder_answer_nothing(x, 304);
         return;
     }
-    if (!take_range(x, object->size))
+    if (folder_param(x, "partNumber").len > 0 ? !folder_take_part(x, object)
+                                              : !take_range(x, object->size))
         return;
     x->length = x->left;
 }
 
+/* With the places of its parts only where one of them is asked for. */
+static enum folder_outcome open_object(struct folder_exchange *x, struct folder_reader *reader)
+{
+    return folder_param(x, "partNumber").len > 0
+               ? folder_get_with_parts(x->folder, x->ask.bucket, x->ask.key, reader)
+               : folder_get(x->folder, x->ask.bucket, x->ask.key, reader);
+}
+
 static void do_get(struct folder_exchange *x)
 {
-    enum folder_outcome outcome = folder_get(x->folder, x->ask.bucket, x->ask.key, &x->reader);
+    enum folder_outcome outcome = open_object(x, &x->reader);
 
     if (outcome != FOLDER_OK) {
         folder_answer_error(x, outcome);
@@ -275,16 +293,16 @@ static void do_get(struct folder_exchange *x)
 
 static void do_head(struct folder_exchange *x)
 {
-    struct folder_object object;
-    enum folder_outcome outcome = folder_head(x->folder, x->ask.bucket, x->ask.key, &object);
+    struct folder_reader reader;
+    enum folder_outcome outcome = open_object(x, &reader);
 
     if (outcome != FOLDER_OK) {
         folder_answer_error(x, outcome);
         return;
     }
-    answer_object(x, &object);
+    answer_object(x, &reader.object);
     x->left = 0;
-    folder_object_fini(&object);
+    folder_reader_close(&reader);
 }
 
 /* Pages of the file as they lie in the system's memory; false: it must be read. */
@@ -340,15 +358,7 @@ static bool is_kept(struct slice name)
 
 static bool is_sum(struct slice name)
 {
-    static const char *const NAMES[] = {
-        "x-amz-checksum-crc32", "x-amz-checksum-crc32c", "x-amz-checksum-crc64nvme",
-        "x-amz-checksum-sha1",  "x-amz-checksum-sha256",
-    };
-
-    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++)
-        if (slice_is_text(name, NAMES[i]))
-            return true;
-    return false;
+    return checksum_of_field(name) <= CHECKSUM_SHA256;
 }
 
 static struct slice decoded(struct folder_exchange *x, struct slice in)
@@ -393,6 +403,42 @@ size_t folder_pairs(struct folder_exchange *x, struct folder_pair **out)
     return take_tags(x, pairs, count);
 }
 
+static bool is_said(const struct folder_exchange *x, struct slice name)
+{
+    for (size_t i = 0; i < x->ask.field_count; i++)
+        if (slice_is(x->ask.fields[i].name, name))
+            return true;
+    return false;
+}
+
+/* Those that clients tell behind the body: what they will be is computed here. */
+static unsigned sums_that_come(const struct folder_exchange *x)
+{
+    unsigned kinds = x->ask.sums & ((1U << CHECKSUM_MD5) - 1);
+
+    for (size_t i = 0; i < x->ask.field_count; i++) {
+        enum checksum kind = checksum_of_field(x->ask.fields[i].name);
+
+        if (kind != CHECKSUMS)
+            kinds &= ~(1U << kind);
+    }
+    return kinds;
+}
+
+/* What is kept with it: of the fields, and checksums that were computed. */
+static void fill_pairs(struct folder_exchange *x, struct folder_commit *commit)
+{
+    struct folder_pair sums[FOLDER_SUMS], *pairs;
+    size_t computed = folder_put_sums(x->put, sums), count = folder_pairs(x, &pairs);
+
+    for (size_t i = 0; i < computed && count < FOLDER_PAIRS; i++)
+        if (!is_said(x, sums[i].name))
+            pairs[count++] = (struct folder_pair){ FOLDER_SUM, folder_keep(x, sums[i].name),
+                                                   folder_keep(x, sums[i].value) };
+    commit->pairs = pairs;
+    commit->pair_count = count;
+}
+
 static void begin_put(struct folder_exchange *x)
 {
     enum folder_outcome outcome;
@@ -411,6 +457,7 @@ static void begin_put(struct folder_exchange *x)
         folder_answer_error(x, outcome);
         return;
     }
+    folder_put_sum(x->put, sums_that_come(x));
     if (x->ask.body.at == NULL)
         return; /* it streams */
     folder_exchange_write(x, x->ask.body);
@@ -433,15 +480,13 @@ void folder_exchange_commit(struct folder_exchange *x)
     struct slice declared = folder_field(x, "content-md5");
     struct folder_commit commit = { .size = x->ask.length };
     struct folder_written written;
-    struct folder_pair *pairs;
     enum folder_outcome outcome;
     uint8_t md5[18];
     size_t len = 0;
 
     if (x->ask.op != S3_OP_PUT_PART)
         commit.conditions = folder_conditions_of(x);
-    commit.pair_count = folder_pairs(x, &pairs);
-    commit.pairs = pairs;
+    fill_pairs(x, &commit);
     if (declared.len > 0 && base64_decode(declared, md5, sizeof(md5), &len) == ERR_NONE &&
         len == 16)
         commit.md5 = md5;
@@ -451,140 +496,11 @@ void folder_exchange_commit(struct folder_exchange *x)
         return;
     }
     folder_answer_field(x, "etag", quoted(x, written.etag));
-    for (size_t i = 0; i < x->ask.field_count; i++)
-        if (is_sum(x->ask.fields[i].name) && x->field_count < FOLDER_FIELDS_MOST)
-            x->fields[x->field_count++] = x->ask.fields[i];
+    for (size_t i = 0; i < commit.pair_count && x->field_count < FOLDER_FIELDS_MOST; i++)
+        if (commit.pairs[i].kind == FOLDER_SUM)
+            x->fields[x->field_count++] =
+                (struct blob_field){ commit.pairs[i].name, commit.pairs[i].value };
     folder_answer_nothing(x, 200);
-}
-
-/* ---- copies ---- */
-
-static bool source_range(struct folder_exchange *x, uint64_t size, uint64_t *from, uint64_t *len)
-{
-    struct slice text = folder_field(x, "x-amz-copy-source-range");
-    struct http1_range range;
-    uint64_t last;
-
-    *from = 0;
-    *len = size;
-    if (text.len == 0)
-        return true;
-    if (http1_range_read(text, &range) != ERR_NONE || range.is_suffix ||
-        http1_range_apply(&range, size, from, &last) != ERR_NONE || range.last != last)
-        return false;
-    *len = last - *from + 1;
-    return true;
-}
-
-static bool source_fits(struct folder_exchange *x)
-{
-    const struct folder_object *object = &x->reader.object;
-    struct slice match = folder_field(x, "x-amz-copy-source-if-match"),
-                 none = folder_field(x, "x-amz-copy-source-if-none-match"),
-                 since = folder_field(x, "x-amz-copy-source-if-modified-since"),
-                 before = folder_field(x, "x-amz-copy-source-if-unmodified-since");
-    int64_t modified_s = object->modified_us / 1000000, at;
-    struct slice etag = slice_text(object->etag);
-
-    if (match.len > 0 && !http1_etag_matches(match, etag, HTTP1_COMPARE_STRONG))
-        return false;
-    if (none.len > 0 && http1_etag_matches(none, etag, HTTP1_COMPARE_WEAK))
-        return false;
-    if (since.len > 0 && none.len == 0 && http_date_read(since, x->now_s, &at) == ERR_NONE &&
-        modified_s <= at)
-        return false;
-    return !(before.len > 0 && match.len == 0 &&
-             http_date_read(before, x->now_s, &at) == ERR_NONE && modified_s > at);
-}
-
-void folder_drive(struct folder_exchange *x, const struct folder_commit *commit, const char *root)
-{
-    struct folder_written written;
-    enum folder_outcome outcome = FOLDER_OK;
-    bool done = false;
-
-    while (outcome == FOLDER_OK && !done)
-        outcome = folder_put_step(x->put, STEP_BYTES, &done);
-    if (outcome == FOLDER_OK)
-        outcome = folder_put_commit(&x->put, commit, &written);
-    if (outcome != FOLDER_OK) {
-        folder_put_abort(&x->put);
-        folder_answer_error(x, outcome);
-        return;
-    }
-    if (root != NULL) {
-        s3_write_copied(&x->body, root, slice_text(written.etag), written.modified_us / 1000,
-                        &(struct s3_checksum){ 0 }, false);
-    } else {
-        struct s3_completed completed = { .bucket = x->ask.bucket,
-                                          .key = x->ask.key,
-                                          .location = x->ask.key,
-                                          .etag = slice_text(written.etag) };
-
-        s3_write_completed(&x->body, &completed, false);
-    }
-    folder_answer_xml(x);
-}
-
-static enum folder_outcome begin_copy(struct folder_exchange *x)
-{
-    uint64_t from, len, number = 0;
-
-    if (!source_range(x, x->reader.object.size, &from, &len))
-        return FOLDER_RANGE;
-    if (x->ask.op == S3_OP_COPY_OBJECT)
-        return folder_copy_begin(x->folder, &x->reader, from, len, x->ask.bucket, x->ask.key,
-                                 &x->put);
-    (void)slice_to_u64(folder_param(x, "partNumber"), &number);
-    return folder_part_copy_begin(x->folder, x->ask.bucket, x->ask.key, folder_param(x, "uploadId"),
-                                  (unsigned)number, &x->reader, from, len, &x->put);
-}
-
-static bool replaces(const struct folder_exchange *x, const char *directive)
-{
-    return slice_is_word(folder_field(x, directive), "REPLACE");
-}
-
-/* Fields and tags are each the source's, or those that the request has. */
-static void choose_pairs(struct folder_exchange *x, struct folder_commit *commit)
-{
-    bool own_fields = replaces(x, "x-amz-metadata-directive");
-    bool own_tags = replaces(x, "x-amz-tagging-directive");
-    const struct folder_object *source = &x->reader.object;
-    struct folder_pair *chosen = arena_new(&x->arena, FOLDER_PAIRS * sizeof(*chosen)), *own;
-    size_t own_count = folder_pairs(x, &own), count = 0;
-
-    for (size_t i = 0; i < own_count; i++)
-        if (own[i].kind == FOLDER_TAG ? own_tags : own_fields)
-            chosen[count++] = own[i];
-    for (size_t i = 0; i < source->pair_count && count < FOLDER_PAIRS; i++)
-        if (source->pairs[i].kind == FOLDER_TAG ? !own_tags : !own_fields)
-            chosen[count++] = source->pairs[i];
-    commit->pairs = chosen;
-    commit->pair_count = count;
-}
-
-void folder_do_copy(struct folder_exchange *x)
-{
-    struct folder_commit commit = { .size = FOLDER_SIZE_UNKNOWN };
-    enum folder_outcome outcome =
-        folder_get(x->folder, x->ask.source.bucket, x->ask.source.key, &x->reader);
-
-    x->reads = outcome == FOLDER_OK;
-    if (outcome == FOLDER_OK && !source_fits(x))
-        outcome = FOLDER_PRECONDITION;
-    if (outcome == FOLDER_OK)
-        outcome = begin_copy(x);
-    if (outcome != FOLDER_OK) {
-        folder_answer_error(x, outcome);
-        return;
-    }
-    if (x->ask.op == S3_OP_COPY_OBJECT) {
-        choose_pairs(x, &commit);
-        commit.conditions = folder_conditions_of(x);
-    }
-    folder_drive(x, &commit,
-                 x->ask.op == S3_OP_COPY_OBJECT ? "CopyObjectResult" : "CopyPartResult");
 }
 
 /* ---- small things ---- */

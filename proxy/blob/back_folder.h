@@ -13,6 +13,8 @@
 #include "proxy/base/buf.h"
 #include "proxy/blob/blob.h"
 #include "proxy/blob/folder.h"
+#include "proxy/wire/checksum.h"
+#include "proxy/wire/s3_entry.h"
 
 enum {
     FOLDER_PIECE_BYTES = 256 * 1024,
@@ -66,12 +68,20 @@ struct slice folder_field(const struct folder_exchange *x, const char *name);
 struct folder_conditions folder_conditions_of(const struct folder_exchange *x);
 /* What of the fields is kept with an object. */
 size_t folder_pairs(struct folder_exchange *x, struct folder_pair **out);
+/* A copy in the arena. */
+struct slice folder_keep(struct folder_exchange *x, struct slice s);
+/* As elements of XML have it. */
+struct s3_checksum folder_sum_as_element(enum checksum kind, struct slice value);
+/* Of what is listed: at most so many, by a parameter. */
+size_t folder_most_of(const struct folder_exchange *x, const char *name);
 /* A put that copies is driven to its end. */
-void folder_drive(struct folder_exchange *x, const struct folder_commit *commit, const char *root);
+void folder_drive(struct folder_exchange *x, struct folder_commit *commit, const char *root);
 
 /* back_folder_fields.c: true if something is asked that a folder does not have; that was said. */
 bool folder_refuses_fields(struct folder_exchange *x);
-bool folder_refuses_part(struct folder_exchange *x, const struct folder_object *object);
+/* back_folder_parts.c: what partNumber asks, in the place of a range.  False: it is not there, and
+ * that was said. */
+bool folder_take_part(struct folder_exchange *x, const struct folder_object *object);
 
 void folder_do_attributes(struct folder_exchange *x);
 void folder_do_list(struct folder_exchange *x);

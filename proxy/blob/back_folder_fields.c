@@ -107,18 +107,3 @@ bool folder_refuses_fields(struct folder_exchange *x)
         folder_answer_code(x, 400, "InvalidTag", tags);
     return tags != NULL;
 }
-
-/* Where an object's parts began is not kept: a part that is the whole is all that can be told. */
-bool folder_refuses_part(struct folder_exchange *x, const struct folder_object *object)
-{
-    struct slice part = folder_param(x, "partNumber");
-
-    if (part.len == 0 || (object->parts <= 1 && slice_is_text(part, "1")))
-        return false;
-    if (object->parts > 1)
-        folder_answer_code(x, 501, "NotImplemented", "A folder does not keep where parts began.");
-    else
-        folder_answer_code(x, 416, "InvalidPartNumber",
-                           "The requested partnumber is not satisfiable");
-    return true;
-}

@@ -16,7 +16,7 @@ static bool is_url(const struct folder_exchange *x)
     return slice_is_text(folder_param(x, "encoding-type"), "url");
 }
 
-static size_t most_of(const struct folder_exchange *x, const char *name)
+size_t folder_most_of(const struct folder_exchange *x, const char *name)
 {
     uint64_t most = 1000;
 
@@ -56,7 +56,7 @@ void folder_do_list(struct folder_exchange *x)
         .prefix = folder_param(x, "prefix"),
         .delimiter = folder_param(x, "delimiter"),
         .after = folder_param(x, is_versions ? "key-marker" : "start-after"),
-        .most = most_of(x, "max-keys"),
+        .most = folder_most_of(x, "max-keys"),
     };
     struct s3_list_head head = { .bucket = x->ask.bucket,
                                  .prefix = request.prefix,
@@ -161,95 +161,6 @@ void folder_do_delete_many(struct folder_exchange *x)
 
 /* ---- uploads ---- */
 
-void folder_do_create_upload(struct folder_exchange *x)
-{
-    struct folder_upload_id id;
-    struct folder_pair *pairs;
-    size_t count = folder_pairs(x, &pairs);
-    enum folder_outcome outcome =
-        folder_upload_create(x->folder, x->ask.bucket, x->ask.key, pairs, count, &id);
-
-    if (outcome != FOLDER_OK) {
-        folder_answer_error(x, outcome);
-        return;
-    }
-    s3_write_initiated(&x->body, x->ask.bucket, x->ask.key, slice_text(id.text));
-    folder_answer_xml(x);
-}
-
-void folder_do_parts(struct folder_exchange *x)
-{
-    struct slice id = folder_param(x, "uploadId");
-    struct s3_list_head head = { .bucket = x->ask.bucket,
-                                 .key = x->ask.key,
-                                 .upload_id = id,
-                                 .max_keys = (uint32_t)most_of(x, "max-parts"),
-                                 .storage_class = slice_text("STANDARD") };
-    struct folder_part *parts = NULL;
-    struct s3_list_writer list;
-    uint64_t after = 0;
-    size_t count = 0;
-    char next[16] = "";
-    enum folder_outcome outcome;
-
-    (void)slice_to_u64(folder_param(x, "part-number-marker"), &after);
-    outcome = folder_parts(x->folder, x->ask.bucket, x->ask.key, id, (unsigned)after, head.max_keys,
-                           &parts, &count, &head.is_truncated);
-    if (outcome != FOLDER_OK) {
-        folder_answer_error(x, outcome);
-        return;
-    }
-    s3_list_open(&list, S3_LIST_PARTS, false);
-    for (size_t i = 0; i < count; i++) {
-        struct s3_entry entry = { .kind = S3_ENTRY_PART,
-                                  .part = parts[i].number,
-                                  .size = parts[i].size,
-                                  .time_ms = parts[i].modified_us / 1000,
-                                  .etag = slice_text(parts[i].etag) };
-
-        s3_list_put(&list, &entry);
-    }
-    if (head.is_truncated && count > 0) {
-        snprintf(next, sizeof(next), "%u", parts[count - 1].number);
-        head.next_marker = slice_text(next);
-    }
-    s3_list_close(&list, &head, &x->body);
-    s3_list_fini(&list);
-    free(parts);
-    folder_answer_xml(x);
-}
-
-void folder_do_complete(struct folder_exchange *x)
-{
-    struct folder_commit commit = { .size = FOLDER_SIZE_UNKNOWN,
-                                    .conditions = folder_conditions_of(x) };
-    struct folder_part_choice *choices;
-    struct s3_request_xml body;
-    enum folder_outcome outcome;
-    size_t count;
-    enum err err;
-
-    s3_request_xml_open(&body, S3_REQUEST_COMPLETE, &x->arena);
-    err = s3_request_xml_feed(&body, x->ask.body);
-    if (err == ERR_NONE)
-        err = s3_request_xml_end(&body);
-    if (err != ERR_NONE)
-        folder_answer_code(x, 400, body.refusal.code, body.refusal.message);
-    count = body.part_count;
-    choices = arena_new(&x->arena, (count + 1) * sizeof(*choices));
-    for (size_t i = 0; i < count; i++)
-        choices[i] = (struct folder_part_choice){ body.parts[i].number, body.parts[i].etag };
-    s3_request_xml_fini(&body);
-    if (err != ERR_NONE)
-        return;
-    outcome = folder_complete_begin(x->folder, x->ask.bucket, x->ask.key,
-                                    folder_param(x, "uploadId"), choices, count, &x->put);
-    if (outcome != FOLDER_OK)
-        folder_answer_error(x, outcome);
-    else
-        folder_drive(x, &commit, NULL);
-}
-
 void folder_do_abort(struct folder_exchange *x)
 {
     enum folder_outcome outcome =
@@ -268,7 +179,7 @@ void folder_do_uploads(struct folder_exchange *x)
         .delimiter = folder_param(x, "delimiter"),
         .after_key = folder_param(x, "key-marker"),
         .after_id = folder_param(x, "upload-id-marker"),
-        .most = most_of(x, "max-uploads"),
+        .most = folder_most_of(x, "max-uploads"),
     };
     struct s3_list_head head = { .bucket = x->ask.bucket,
                                  .prefix = request.prefix,

@@ -44,6 +44,7 @@ struct blob_ask {
     bool has_body;
     uint64_t length;   /* of the body */
     struct slice body; /* all of it; .at NULL: it comes by blob_call_send() */
+    unsigned sums;     /* of the body: a bit for each of `enum checksum` that is verified here */
     struct slice
         request_id; /* what the client's request is called here, for a store that has none */
     struct slice payload_hash; /* SHA-256 of the body in hexadecimal letters, which the store is to

@@ -159,6 +159,7 @@ static void fill_ask(struct blob_request *r, struct blob_ask *ask)
     ask->length = r->length;
     /* A hash that is verified here need not be there as well; one that is not must be. */
     ask->payload_hash = r->payload_hash;
+    ask->sums = r->sums.wanted;
     if (s3_op_traits(r->op.op)->body == S3_BODY_WHOLE) {
         ask->body = buf_all(&r->whole);
         ask->length = r->whole.len;

@@ -387,6 +387,7 @@ static void begin_part(struct blob_request *r, struct upload_deed *deed)
     deed->call.ask.has_body = true;
     deed->call.ask.length = r->length;
     deed->call.ask.payload_hash = r->payload_hash;
+    deed->call.ask.sums = r->sums.wanted;
     if (r->length == 0)
         deed->call.ask.body = slice_text("");
     blob_call_start(&deed->call, deed->shard, &PART_EVENTS);
@@ -416,6 +417,13 @@ static enum err take_sum(void *owner, const struct s3_entry *entry)
 
     *knows |= entry->checksum.kind != S3_CHECKSUM_NONE;
     return ERR_NONE;
+}
+
+/* Would its store pass over it?  A folder verifies whatever it has, and says what it has not. */
+static bool is_in_doubt(const struct blob_request *r, const struct upload_deed *deed)
+{
+    return r->op.op == S3_OP_COMPLETE_UPLOAD && deed->shard->settings->store.folder == NULL &&
+           declares_whole(r);
 }
 
 /* A store that keeps checksums of parts verifies that of the whole; others would pass over it. */
@@ -518,7 +526,7 @@ static void begin(struct blob_request *r)
     if (r->op.op == S3_OP_COMPLETE_UPLOAD)
         blob_answer_expect_late(r);
     deed->complete = ask;
-    if (r->op.op == S3_OP_COMPLETE_UPLOAD && declares_whole(r))
+    if (is_in_doubt(r, deed))
         look_at_parts(r, deed);
     else
         ask_store(r, &ask);

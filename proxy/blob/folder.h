@@ -158,6 +158,7 @@ struct folder_object {
     struct folder_pair *pairs;    /* owned, like the text that they point into */
     size_t pair_count;
     struct buf text;
+    struct buf part_text; /* by folder_get_with_parts(): as proxy/blob/folder_parts.h reads it */
 };
 void folder_object_fini(struct folder_object *object);
 /* The value of the first pair of that kind and name, or an empty slice at NULL. */
@@ -179,6 +180,9 @@ struct folder_reader {
 };
 MUST_CHECK enum folder_outcome folder_get(struct folder *folder, struct slice bucket,
                                           struct slice key, struct folder_reader *out);
+/* The same with the places of its parts, if it was put in parts. */
+MUST_CHECK enum folder_outcome folder_get_with_parts(struct folder *folder, struct slice bucket,
+                                                     struct slice key, struct folder_reader *out);
 /* Up to `len` bytes from `offset`; fewer only at the end of the object.  INTERNAL if the file is
  * shorter than it was. */
 MUST_CHECK enum folder_outcome folder_read(struct folder *folder,
@@ -230,9 +234,18 @@ MUST_CHECK enum folder_outcome folder_copy_begin(struct folder *folder,
 MUST_CHECK enum folder_outcome folder_put_step(struct folder_put *put, uint64_t most, bool *done);
 uint64_t folder_put_size(const struct folder_put *put); /* bytes so far */
 
+enum { FOLDER_SUMS = 5 };
+/* Has checksums of what will be put computed, before its first byte: a bit for each of `enum
+ * checksum`. */
+void folder_put_sum(struct folder_put *put, unsigned kinds);
+/* Behind the last byte: those, as pairs that are borrowed from the put.  Of a completion that of
+ * the object and its type. */
+MUST_CHECK size_t folder_put_sums(struct folder_put *put, struct folder_pair out[FOLDER_SUMS]);
+
 struct folder_commit {
     struct folder_conditions conditions; /* not for parts */
-    const struct folder_pair *pairs; /* borrowed for the call; not for a completion: its upload's */
+    const struct folder_pair *pairs; /* borrowed for the call, and may be of folder_put_sums(); not
+                                      * for a completion: its upload's */
     size_t pair_count;
     uint64_t size;      /* what was promised: INCOMPLETE if it is not what came; or SIZE_UNKNOWN */
     const uint8_t *md5; /* borrowed: 16 bytes that the client declared or that were computed before:

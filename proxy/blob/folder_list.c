@@ -20,7 +20,8 @@ static enum folder_outcome look_at(struct folder *f, const char *path,
 {
     struct folder_object object = { 0 };
     int fd = -1;
-    enum folder_outcome outcome = folder_meta_open(f, f->root, path, path, false, &fd, &object);
+    enum folder_outcome outcome =
+        folder_meta_open(f, f->root, path, path, FOLDER_DEPTH_LINE, &fd, &object);
 
     *gone = outcome == FOLDER_NO_SUCH_KEY;
     if (outcome == FOLDER_TORN || outcome == FOLDER_DENIED)

@@ -19,6 +19,7 @@
 #include <xxhash.h>
 
 #include "proxy/base/log.h"
+#include "proxy/blob/folder_parts.h"
 #include "proxy/blob/folder_store.h"
 
 #define ATTRIBUTE "user.sheaf"
@@ -26,9 +27,12 @@ static const char SIDE[] = "side ";
 
 enum {
     SIDE_PATH_BYTES = 3 + FOLDER_ID_BYTES,
-    SIDE_FILE_BYTES = 3 * FOLDER_PATH_BYTES + 2 * FOLDER_RECORD_BYTES,
-    SIDE_AGE_S = 24 * 3600, /* younger ones may be of an object that is being written */
+    SIDE_RECORD_BYTES = 3 * FOLDER_PATH_BYTES + 2 * FOLDER_RECORD_BYTES,
+    SIDE_FILE_BYTES = SIDE_RECORD_BYTES + FOLDER_SPANS_BYTES,
+    SIDE_AGE_S = 24 * 3600,       /* younger ones may be of an object that is being written */
+    SIDE_FRONT_BYTES = 16 * 1024, /* enough for most records, without what parts there are */
     FIRST_READ_BYTES = 1024,
+    PARTS_INSIDE_BYTES = 1024, /* more would make all who open the object read it */
     OPEN_TRIES = 16
 };
 
@@ -112,15 +116,27 @@ static void read_side_id(struct slice attribute, char out[FOLDER_ID_BYTES])
     }
 }
 
-/* Reads a side file and leaves the record in `out`. */
-static enum folder_outcome read_side(const struct folder *f, const char *id, struct buf *out)
+/* Has it all that stands before the parts? */
+static bool is_whole_front(const struct buf *text, size_t asked)
+{
+    return text->len < asked || (text->len > 0 && memmem(text->at, text->len, "\n\n", 2) != NULL);
+}
+
+/* Reads a side file and leaves the record in `out`, with what parts there are if `with_parts`. */
+static enum folder_outcome read_side(const struct folder *f, const char *id, bool with_parts,
+                                     struct buf *out)
 {
     char path[SIDE_PATH_BYTES];
     enum folder_outcome outcome;
     const uint8_t *end;
+    size_t most = with_parts ? SIDE_FILE_BYTES : SIDE_FRONT_BYTES;
 
     side_path(id, path);
-    outcome = folder_read_file(f, f->side, path, SIDE_FILE_BYTES, out);
+    outcome = folder_read_front(f, f->side, path, most, out);
+    if (outcome == FOLDER_OK && !with_parts && !is_whole_front(out, most)) {
+        buf_clear(out);
+        outcome = folder_read_front(f, f->side, path, SIDE_RECORD_BYTES, out);
+    }
     if (outcome != FOLDER_OK)
         return outcome;
     end = out->len == 0 ? NULL : memchr(out->at, '\n', out->len);
@@ -131,7 +147,8 @@ static enum folder_outcome read_side(const struct folder *f, const char *id, str
 /* Finds the record of an open file; nothing in `out`: there is none.  `lost`: its side file is not
  * there, since it has none or is just being replaced. */
 static enum folder_outcome find_record(const struct folder *f, int fd, const struct stat *stat,
-                                       const char *path, struct buf *out, bool *lost)
+                                       const char *path, bool with_parts, struct buf *out,
+                                       bool *lost)
 {
     char id[FOLDER_ID_BYTES] = "";
     enum folder_outcome outcome = FOLDER_OK;
@@ -147,7 +164,7 @@ static enum folder_outcome find_record(const struct folder *f, int fd, const str
     if (id[0] == '\0')
         return FOLDER_OK;
     buf_clear(out);
-    outcome = read_side(f, id, out);
+    outcome = read_side(f, id, with_parts, out);
     *lost = outcome == FOLDER_NO_SUCH_KEY;
     return *lost ? FOLDER_OK : outcome;
 }
@@ -161,12 +178,12 @@ static void etag_of_stranger(const struct stat *stat, struct folder_object *out)
     snprintf(out->etag, sizeof(out->etag), "%s-1", id);
 }
 
-static enum folder_outcome load(const struct folder *f, int fd, const char *path, bool with_pairs,
-                                struct folder_object *out, bool *lost)
+static enum folder_outcome load(const struct folder *f, int fd, const char *path,
+                                enum folder_depth depth, struct folder_object *out, bool *lost)
 {
     struct buf text = { 0 };
     struct folder_record record = { 0 };
-    struct slice rest = { 0 };
+    struct slice rest = { 0 }, parts = { 0 };
     struct stat stat;
     enum folder_outcome outcome;
     bool known;
@@ -175,7 +192,7 @@ static enum folder_outcome load(const struct folder *f, int fd, const char *path
         return folder_failed(f, "stat", errno);
     outcome = FOLDER_NO_SUCH_KEY;
     if (S_ISREG(stat.st_mode))
-        outcome = find_record(f, fd, &stat, path, &text, lost);
+        outcome = find_record(f, fd, &stat, path, depth == FOLDER_DEPTH_PARTS, &text, lost);
     if (outcome != FOLDER_OK) {
         buf_fini(&text);
         return outcome;
@@ -192,8 +209,11 @@ static enum folder_outcome load(const struct folder *f, int fd, const char *path
         etag_of_stranger(&stat, out);
     }
     /* What is no record of ours says nothing: the bytes are served without it. */
-    if (known && with_pairs && outcome == FOLDER_OK)
+    folder_record_split(rest, &rest, &parts);
+    if (known && depth >= FOLDER_DEPTH_PAIRS && outcome == FOLDER_OK)
         (void)(folder_pairs_read(rest, out) == ERR_NONE);
+    if (depth == FOLDER_DEPTH_PARTS && out->parts > 0 && outcome == FOLDER_OK)
+        buf_slice(&out->part_text, parts);
     buf_fini(&text);
     return outcome;
 }
@@ -213,7 +233,7 @@ static bool is_same_file(const struct folder *f, int at, const char *path, int f
 }
 
 enum folder_outcome folder_meta_open(const struct folder *f, int at, const char *path,
-                                     const char *where, bool with_pairs, int *out_fd,
+                                     const char *where, enum folder_depth depth, int *out_fd,
                                      struct folder_object *out)
 {
     enum folder_outcome outcome = FOLDER_OK;
@@ -226,7 +246,7 @@ enum folder_outcome folder_meta_open(const struct folder *f, int at, const char 
             return FOLDER_NO_SUCH_KEY;
         if (fd < 0)
             return folder_failed(f, "open", errno);
-        outcome = load(f, fd, where, with_pairs, out, &lost);
+        outcome = load(f, fd, where, depth, out, &lost);
         if (outcome == FOLDER_OK && (!lost || is_same_file(f, at, path, fd))) {
             *out_fd = fd;
             return FOLDER_OK;
@@ -274,9 +294,18 @@ static enum folder_outcome stamp_time(const struct folder *f, int fd, struct sta
     return FOLDER_OK;
 }
 
+/* 0, or -1 with errno: ENOSPC and the like if it is too large for one. */
+static int set_attribute(const struct folder *f, int fd, struct slice text, size_t part_bytes)
+{
+    if (folder_call_fails(f, FOLDER_CALL_ATTRIBUTE))
+        return -1;
+    errno = E2BIG;
+    return part_bytes > PARTS_INSIDE_BYTES ? -1 : fsetxattr(fd, ATTRIBUTE, text.at, text.len, 0);
+}
+
 enum folder_outcome folder_meta_store(struct folder *f, int fd, const char *path, bool is_named,
                                       struct folder_record *record, const struct folder_pair *pairs,
-                                      size_t count, char side[FOLDER_ID_BYTES])
+                                      size_t count, struct slice parts, char side[FOLDER_ID_BYTES])
 {
     struct buf text = { 0 };
     struct stat stat;
@@ -293,9 +322,11 @@ enum folder_outcome folder_meta_store(struct folder *f, int fd, const char *path
         outcome = folder_record_write(record, pairs, count, &text);
     if (outcome != FOLDER_OK)
         goto out;
+    if (parts.len > 0)
+        buf_text(&text, "\n");
+    buf_slice(&text, parts);
     if (f->has_attributes) {
-        if (!folder_call_fails(f, FOLDER_CALL_ATTRIBUTE) &&
-            fsetxattr(fd, ATTRIBUTE, text.at, text.len, 0) == 0)
+        if (set_attribute(f, fd, buf_all(&text), parts.len) == 0)
             goto out;
         if (errno != ENOSPC && errno != E2BIG && errno != ERANGE && errno != EDQUOT) {
             outcome = folder_failed(f, "write an attribute", errno);
@@ -353,7 +384,7 @@ static bool side_is_used(const struct folder *f, int directory, const char *id)
     bool used = true; /* unless it is known to be not */
     int fd = -1;
 
-    if (folder_read_file(f, directory, id, SIDE_FILE_BYTES, &text) == FOLDER_OK)
+    if (folder_read_front(f, directory, id, 3 * FOLDER_PATH_BYTES + 1, &text) == FOLDER_OK)
         end = text.len == 0 ? NULL : memchr(text.at, '\n', text.len);
     if (end != NULL &&
         folder_unescape(slice_of(text.at, (size_t)(end - text.at)), &path) == ERR_NONE) {

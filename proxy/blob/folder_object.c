@@ -10,6 +10,7 @@ void folder_object_fini(struct folder_object *object)
 {
     free(object->pairs);
     buf_fini(&object->text);
+    buf_fini(&object->part_text);
     object->pairs = NULL;
     object->pair_count = 0;
 }
@@ -67,28 +68,34 @@ enum folder_outcome folder_conditions_hold(const struct folder_conditions *condi
 
 /* Opens an object; a name that is missing is told from a bucket that is. */
 static enum folder_outcome open_object(struct folder *f, struct slice bucket, struct slice key,
-                                       int *fd, struct folder_object *out)
+                                       enum folder_depth depth, int *fd, struct folder_object *out)
 {
     struct folder_place place;
     enum folder_outcome outcome = folder_find_place(f, bucket, key, &place);
 
     if (outcome != FOLDER_OK)
         return outcome;
-    outcome = folder_meta_open(f, f->root, place.path, place.path, true, fd, out);
+    outcome = folder_meta_open(f, f->root, place.path, place.path, depth, fd, out);
     return outcome == FOLDER_NO_SUCH_KEY ? folder_missing(f, bucket) : outcome;
 }
 
 enum folder_outcome folder_get(struct folder *f, struct slice bucket, struct slice key,
                                struct folder_reader *out)
 {
-    return open_object(f, bucket, key, &out->fd, &out->object);
+    return open_object(f, bucket, key, FOLDER_DEPTH_PAIRS, &out->fd, &out->object);
+}
+
+enum folder_outcome folder_get_with_parts(struct folder *f, struct slice bucket, struct slice key,
+                                          struct folder_reader *out)
+{
+    return open_object(f, bucket, key, FOLDER_DEPTH_PARTS, &out->fd, &out->object);
 }
 
 enum folder_outcome folder_head(struct folder *f, struct slice bucket, struct slice key,
                                 struct folder_object *out)
 {
     int fd = -1;
-    enum folder_outcome outcome = open_object(f, bucket, key, &fd, out);
+    enum folder_outcome outcome = open_object(f, bucket, key, FOLDER_DEPTH_PAIRS, &fd, out);
 
     if (outcome == FOLDER_OK)
         close(fd);
@@ -193,7 +200,8 @@ static enum folder_outcome delete_locked(struct folder *f, const struct folder_p
     enum folder_outcome outcome;
     int fd = -1, at;
 
-    outcome = folder_meta_open(f, f->root, place->path, place->path, false, &fd, &object);
+    outcome =
+        folder_meta_open(f, f->root, place->path, place->path, FOLDER_DEPTH_LINE, &fd, &object);
     *existed = outcome == FOLDER_OK || outcome == FOLDER_TORN;
     if (*existed || outcome == FOLDER_NO_SUCH_KEY)
         outcome = conditions == NULL
@@ -265,7 +273,8 @@ static enum folder_outcome change_pairs(struct folder *f, int fd, const char *pa
         all[used++].kind = kind;
     }
     folder_meta_side(f, fd, path, before);
-    outcome = folder_meta_store(f, fd, path, true, &record, all, used, side);
+    outcome =
+        folder_meta_store(f, fd, path, true, &record, all, used, buf_all(&object->part_text), side);
     if (outcome == FOLDER_OK && strcmp(side, before) != 0)
         folder_side_remove(f, before);
     if (outcome == FOLDER_OK && folder_sync_file(f, fd) != 0)
@@ -285,7 +294,8 @@ enum folder_outcome folder_replace_pairs(struct folder *f, struct slice bucket, 
     if (outcome != FOLDER_OK)
         return outcome;
     pthread_mutex_lock(place.stripe);
-    outcome = folder_meta_open(f, f->root, place.path, place.path, true, &fd, &object);
+    outcome =
+        folder_meta_open(f, f->root, place.path, place.path, FOLDER_DEPTH_PARTS, &fd, &object);
     if (outcome == FOLDER_OK) {
         outcome = change_pairs(f, fd, place.path, &object, kind, pairs, count);
         folder_object_fini(&object);

@@ -54,16 +54,19 @@ enum folder_outcome folder_put_new(struct folder *f, const struct folder_place *
         free(put);
         return outcome;
     }
-    if (room != FOLDER_SIZE_UNKNOWN && room >= RESERVE_BYTES &&
-        (folder_call_fails(f, FOLDER_CALL_WRITE) ||
-         fallocate(put->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)room) != 0) &&
-        errno != EOPNOTSUPP) {
-        enum folder_outcome outcome = folder_failed(f, "reserve room", errno);
-
-        folder_put_abort(&put);
-        return outcome;
-    }
     *out = put;
+    return FOLDER_OK;
+}
+
+enum folder_outcome folder_put_reserve(struct folder_put *put, uint64_t len)
+{
+    if (len == FOLDER_SIZE_UNKNOWN || len < RESERVE_BYTES)
+        return FOLDER_OK;
+    if ((folder_call_fails(put->folder, FOLDER_CALL_WRITE) ||
+         fallocate(put->fd, FALLOC_FL_KEEP_SIZE, (off_t)put->size, (off_t)len) != 0) &&
+        errno != EOPNOTSUPP)
+        return fail(put, "reserve room");
+    put->reserved = put->size + len;
     return FOLDER_OK;
 }
 
@@ -76,6 +79,63 @@ void folder_put_digest(struct folder_put *put)
         EVP_MD_CTX_free(put->digest);
         put->digest = NULL;
     }
+}
+
+void folder_put_sum(struct folder_put *put, unsigned kinds)
+{
+    for (int kind = CHECKSUM_CRC32; kind <= CHECKSUM_SHA256; kind++) {
+        if ((kinds >> kind & 1) == 0)
+            continue;
+        if (put->sums == NULL)
+            put->sums = mem_new(sizeof(*put->sums));
+        checksum_set_want(put->sums, (enum checksum)kind);
+    }
+}
+
+/* Of an upload that is being completed. */
+static size_t sum_of_parts(struct folder_put *put, struct folder_pair *out)
+{
+    if (put->sum_len == 0)
+        return 0;
+    snprintf(put->sum_name[0], sizeof(put->sum_name[0]), "x-amz-checksum-%s",
+             checksum_name(put->sum_kind));
+    out[0] = (struct folder_pair){ FOLDER_SUM, slice_text(put->sum_name[0]),
+                                   slice_of(put->sum_text[0], put->sum_len) };
+    out[1] =
+        (struct folder_pair){ FOLDER_SUM, slice_text("x-amz-checksum-type"),
+                              slice_text(put->sum_is_composite ? "COMPOSITE" : "FULL_OBJECT") };
+    return 2;
+}
+
+size_t folder_put_sums(struct folder_put *put, struct folder_pair out[FOLDER_SUMS])
+{
+    struct s3_fault fault = { 0 };
+    size_t count = 0;
+
+    if (put->sums == NULL)
+        return sum_of_parts(put, out);
+    (void)!checksum_set_end(put->sums, &fault); /* nothing was declared */
+    for (int kind = CHECKSUM_CRC32; kind <= CHECKSUM_SHA256; kind++) {
+        size_t len;
+
+        if ((put->sums->wanted >> kind & 1) == 0)
+            continue;
+        len = checksum_set_text(put->sums, (enum checksum)kind, put->sum_text[count]);
+        snprintf(put->sum_name[count], sizeof(put->sum_name[count]), "x-amz-checksum-%s",
+                 checksum_name((enum checksum)kind));
+        out[count] = (struct folder_pair){ FOLDER_SUM, slice_text(put->sum_name[count]),
+                                           slice_of(put->sum_text[count], len) };
+        count++;
+    }
+    free(put->sums); /* once */
+    put->sums = NULL;
+    return count;
+}
+
+/* Must its bytes be looked at? */
+static bool is_read(const struct folder_put *put)
+{
+    return put->digest != NULL || put->sums != NULL;
 }
 
 /* The place of an object in a bucket that is there. */
@@ -97,8 +157,12 @@ enum folder_outcome folder_put_begin(struct folder *f, struct slice bucket, stru
 
     if (outcome == FOLDER_OK)
         outcome = folder_put_new(f, &place, size, out);
-    if (outcome == FOLDER_OK)
-        folder_put_digest(*out);
+    if (outcome != FOLDER_OK)
+        return outcome;
+    folder_put_digest(*out);
+    outcome = folder_put_reserve(*out, size);
+    if (outcome != FOLDER_OK)
+        folder_put_abort(out);
     return outcome;
 }
 
@@ -125,6 +189,8 @@ enum folder_outcome folder_put_write(struct folder_put *put, struct slice bytes)
         errno = EIO;
         return fail(put, "digest");
     }
+    if (put->sums != NULL)
+        checksum_set_add(put->sums, bytes);
     if (folder_write_all(put->folder, put->fd, bytes.at, bytes.len) != 0)
         return fail(put, "write");
     return FOLDER_OK;
@@ -138,19 +204,19 @@ enum folder_outcome folder_put_pipe(struct folder_put *put, int pipe, size_t len
 
     if (put->failed)
         return FOLDER_INTERNAL;
-    if (put->digest != NULL && len > sizeof(piece))
+    if (is_read(put) && len > sizeof(piece))
         len = sizeof(piece);
     do {
         if (folder_call_fails(put->folder, FOLDER_CALL_WRITE))
             return fail(put, "splice");
-        got = put->digest != NULL
+        got = is_read(put)
                   ? read(pipe, piece, len)
                   : splice(pipe, NULL, put->fd, NULL, len, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
     } while (got < 0 && errno == EINTR);
     if (got < 0 && errno != EAGAIN)
         return fail(put, "splice");
     *moved = got < 0 ? 0 : (size_t)got;
-    if (put->digest != NULL)
+    if (is_read(put))
         return *moved == 0 ? FOLDER_OK : folder_put_write(put, slice_of(piece, *moved));
     outcome = take(put, *moved);
     return outcome;
@@ -171,7 +237,6 @@ void folder_put_source(struct folder_put *put, const struct folder_reader *reade
     put->sources[0] = (struct folder_source){ .fd = reader->fd, .from = from, .len = len };
     if (from == 0 && len == reader->object.size) {
         memcpy(put->etag, reader->object.etag, sizeof(put->etag));
-        put->parts = reader->object.parts;
     } else {
         folder_put_digest(put);
     }
@@ -222,20 +287,64 @@ static enum folder_outcome copy_by_reading(struct folder_put *put,
     return folder_put_write(put, slice_of(piece, (size_t)got));
 }
 
+/* How much of a source's front is a hole, which stays one; 0: none, or it can't be known. */
+static uint64_t hole_at(const struct folder_source *source, int fd)
+{
+    off_t data = lseek(fd, (off_t)source->from, SEEK_DATA);
+
+    if (data < 0)
+        return errno == ENXIO ? source->len : 0;
+    if ((uint64_t)data - source->from > source->len)
+        return source->len;
+    return (uint64_t)data - source->from;
+}
+
+/* How much of it comes before the next hole. */
+static uint64_t data_at(const struct folder_source *source, int fd)
+{
+    off_t hole = lseek(fd, (off_t)source->from, SEEK_HOLE);
+
+    return hole <= (off_t)source->from || (uint64_t)hole - source->from > source->len
+               ? source->len
+               : (uint64_t)hole - source->from;
+}
+
+static enum folder_outcome skip_hole(struct folder_put *put, uint64_t len)
+{
+    enum folder_outcome outcome = take(put, len);
+
+    if (outcome == FOLDER_OK && (ftruncate(put->fd, (off_t)put->size) != 0 ||
+                                 lseek(put->fd, (off_t)put->size, SEEK_SET) < 0))
+        return fail(put, "make a hole");
+    return outcome;
+}
+
 static enum folder_outcome copy_some(struct folder_put *put, const struct folder_source *source,
                                      int fd, uint64_t most, size_t *moved)
 {
     size_t len = source->len < most ? (size_t)source->len : (size_t)most;
     loff_t from = (loff_t)source->from;
     enum folder_outcome outcome = FOLDER_OK;
+    uint64_t run;
     ssize_t got;
 
-    if (put->digest != NULL)
+    if (is_read(put))
         return copy_by_reading(put, source, fd, len, moved);
     if (clone_blocks(put, source, fd)) {
         *moved = (size_t)source->len;
         return take(put, *moved);
     }
+    run = hole_at(source, fd);
+    if (run > 0) {
+        *moved = (size_t)run;
+        return skip_hole(put, run);
+    }
+    run = data_at(source, fd);
+    if (put->size >= put->reserved)
+        outcome = folder_put_reserve(put, run);
+    if (outcome != FOLDER_OK)
+        return outcome;
+    len = run < len ? (size_t)run : len;
     do
         got = folder_call_fails(put->folder, FOLDER_CALL_COPY)
                   ? -1
@@ -265,6 +374,7 @@ static enum folder_outcome open_part(struct folder_put *put, const struct folder
     else if (outcome == FOLDER_OK &&
              (strcmp(object.etag, source->etag) != 0 || object.size != source->len))
         outcome = FOLDER_INVALID_PART;
+    folder_object_fini(&object);
     put->failed = outcome != FOLDER_OK;
     return outcome;
 }
@@ -317,6 +427,8 @@ static void put_free(struct folder_put **out)
     if (put->part_fd >= 0)
         close(put->part_fd);
     EVP_MD_CTX_free(put->digest);
+    free(put->sums);
+    buf_fini(&put->part_text);
     folder_object_fini(&put->kept);
     free(put->sources);
     free(put);
@@ -372,7 +484,8 @@ static enum folder_outcome check_conditions(const struct folder_put *put,
 
     if (put->is_part || (conditions->if_match.len == 0 && conditions->if_none_match.len == 0))
         return FOLDER_OK;
-    outcome = folder_meta_open(f, f->root, put->place.path, put->place.path, false, &fd, &object);
+    outcome = folder_meta_open(f, f->root, put->place.path, put->place.path, FOLDER_DEPTH_LINE, &fd,
+                               &object);
     if (fd >= 0)
         close(fd);
     if (outcome == FOLDER_NO_SUCH_KEY)
@@ -519,8 +632,8 @@ enum folder_outcome folder_put_commit(struct folder_put **out_put,
         outcome = settle_etag(put, commit->md5);
     memcpy(record.etag, put->etag, sizeof(record.etag));
     if (outcome == FOLDER_OK)
-        outcome =
-            folder_meta_store(f, put->fd, put->place.path, false, &record, pairs, count, side);
+        outcome = folder_meta_store(f, put->fd, put->place.path, false, &record, pairs, count,
+                                    buf_all(&put->part_text), side);
     if (outcome == FOLDER_OK && folder_sync_file(f, put->fd) != 0)
         outcome = folder_failed(f, "sync", errno);
     if (outcome == FOLDER_OK) {

@@ -150,6 +150,17 @@ enum err folder_record_read(struct slice text, struct folder_record *out, struct
     return ERR_NONE;
 }
 
+void folder_record_split(struct slice rest, struct slice *pairs, struct slice *parts)
+{
+    const uint8_t *end = rest.len == 0 ? NULL : memmem(rest.at, rest.len, "\n\n", 2);
+    size_t len = end == NULL ? rest.len : (size_t)(end - rest.at) + 1;
+
+    if (rest.len > 0 && rest.at[0] == '\n')
+        len = 0; /* there are no pairs */
+    *pairs = slice_of(rest.at, len);
+    *parts = len < rest.len ? slice_from(rest, len + 1) : (struct slice){ 0 };
+}
+
 /* Counts the lines and sees that each is one of ours. */
 static enum err check_lines(struct slice text, size_t *lines)
 {

@@ -7,9 +7,12 @@
  *     cx-amz-checksum-crc32 y9ThSQ==
  *     tproject Sheaf
  *
+ *     1-119 8388608
+ *
  * The first line: version, size, time of modification in nanoseconds (both hexadecimal), ETag,
- * number of parts.  Size and time tell whether the bytes are still those that were written.
- * '%' and control bytes (and a name's blanks) are written %XX.  What is read may be anything. */
+ * number of parts.  Size and time tell whether the bytes are still those that were written.  Behind
+ * an empty line are the parts, if they are known (folder_parts.h).  '%' and control bytes (and a
+ * name's blanks) are written %XX.  What is read may be anything. */
 #pragma once
 
 #include "proxy/blob/folder.h"
@@ -31,6 +34,8 @@ MUST_CHECK enum folder_outcome folder_pairs_write(const struct folder_pair *pair
 /* The first line; what follows it is `rest`. */
 MUST_CHECK enum err folder_record_read(struct slice text, struct folder_record *out,
                                        struct slice *rest);
+/* Parts that from the pairs before them. */
+void folder_record_split(struct slice rest, struct slice *pairs, struct slice *parts);
 /* Puts the pairs into the object, which then owns a copy of their text. */
 MUST_CHECK enum err folder_pairs_read(struct slice text, struct folder_object *object);
 

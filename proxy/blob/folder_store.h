@@ -67,6 +67,9 @@ enum folder_outcome folder_write_file(struct folder *f, int at, const char *name
 /* Reads a small file; ERR_RANGE if it is larger than `most`. */
 enum folder_outcome folder_read_file(const struct folder *f, int at, const char *name, size_t most,
                                      struct buf *out);
+/* Reads the first `most` bytes of a file, or all of a shorter one. */
+enum folder_outcome folder_read_front(const struct folder *f, int at, const char *name, size_t most,
+                                      struct buf *out);
 /* Removes a directory with what is in it, `levels` deep; false if not all of it went. */
 bool folder_remove_tree(const struct folder *f, int at, const char *name, unsigned levels,
                         unsigned *most);
@@ -94,15 +97,20 @@ pthread_mutex_t *folder_stripe(struct folder *f, const char *path);
 
 /* Opens the file at `path`, relative to `at`, with its metadata.  `where` is the same path relative
  * to f->root: side files are found by it where the file system has no attributes.  NO_SUCH_KEY if
- * it is not there or no file.  Without pairs: the first line of the record alone. */
+ * it is not there or no file. */
+enum folder_depth {
+    FOLDER_DEPTH_LINE,  /* the first line of the record alone */
+    FOLDER_DEPTH_PAIRS, /* and the pairs */
+    FOLDER_DEPTH_PARTS, /* and its parts, which may be long */
+};
 enum folder_outcome folder_meta_open(const struct folder *f, int at, const char *path,
-                                     const char *where, bool with_pairs, int *fd,
+                                     const char *where, enum folder_depth depth, int *fd,
                                      struct folder_object *out);
-/* Writes the record of a file that has its name (`is_named`) or gets it next, and
- * sets the record's time.  `side` is filled with the name of its side file, or "". */
+/* Writes the record of a file that has its name (`is_named`) or gets it next, with the text of its
+ * parts, and sets the record's time.  `side` is filled with the name of its side file, or "". */
 enum folder_outcome folder_meta_store(struct folder *f, int fd, const char *path, bool is_named,
                                       struct folder_record *record, const struct folder_pair *pairs,
-                                      size_t count, char side[FOLDER_ID_BYTES]);
+                                      size_t count, struct slice parts, char side[FOLDER_ID_BYTES]);
 /* The name of the side file that an open file has, or "". */
 void folder_meta_side(const struct folder *f, int fd, const char *path, char side[FOLDER_ID_BYTES]);
 void folder_side_remove(const struct folder *f, const char *side);

@@ -269,8 +269,8 @@ enum folder_outcome folder_write_file(struct folder *f, int at, const char *name
     return error == 0 ? FOLDER_OK : folder_failed(f, "write a file", error);
 }
 
-enum folder_outcome folder_read_file(const struct folder *f, int at, const char *name, size_t most,
-                                     struct buf *out)
+static enum folder_outcome read_some(const struct folder *f, int at, const char *name, size_t most,
+                                     uint64_t largest, struct buf *out)
 {
     int fd = folder_open_at(f, at, name, O_RDONLY | O_NONBLOCK);
     struct stat stat;
@@ -279,7 +279,7 @@ enum folder_outcome folder_read_file(const struct folder *f, int at, const char 
 
     if (fd < 0)
         return errno == ENOENT ? FOLDER_NO_SUCH_KEY : folder_failed(f, "open", errno);
-    if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode) && (uint64_t)stat.st_size <= most)
+    if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode) && (uint64_t)stat.st_size <= largest)
         got = pread(fd, buf_reserve(out, most), most, 0);
     else
         got = -1, errno = EINVAL;
@@ -289,6 +289,18 @@ enum folder_outcome folder_read_file(const struct folder *f, int at, const char 
         return folder_failed(f, "read", error);
     buf_grow(out, (size_t)got);
     return FOLDER_OK;
+}
+
+enum folder_outcome folder_read_file(const struct folder *f, int at, const char *name, size_t most,
+                                     struct buf *out)
+{
+    return read_some(f, at, name, most, most, out);
+}
+
+enum folder_outcome folder_read_front(const struct folder *f, int at, const char *name, size_t most,
+                                      struct buf *out)
+{
+    return read_some(f, at, name, most, UINT64_MAX, out);
 }
 
 bool folder_remove_tree(const struct folder *f, int at, const char *name, unsigned levels,

@@ -3,15 +3,12 @@
  * time, so uploads of a key sort by their beginning.
  *
  * An upload is made elsewhere and appears by one rename; it goes by one rename, too, and is removed
- * where a sweep finds what is left of it.  Completing copies the parts into a new file (the file
- * system shares the blocks if it can), so until the object has its name nothing of the upload has
- * changed, and a second try is possible. */
+ * where a sweep finds what is left of it.  Completing is in folder_complete.c. */
 #include "proxy/blob/folder_upload.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -26,7 +23,6 @@
 
 enum {
     UPLOAD_FILE_BYTES = 4 * FOLDER_RECORD_BYTES,
-    MD5_BYTES = 16,
     NAME_TRIES = 64,
     MOST_FILES = FOLDER_PARTS * 2
 };
@@ -86,8 +82,7 @@ enum folder_outcome folder_upload_read(const struct folder *f, const char *uploa
     return outcome;
 }
 
-/* Finds an upload of that bucket and key; `upload` becomes bucket/ID. */
-static enum folder_outcome find_upload(struct folder *f, struct slice bucket, struct slice key,
+enum folder_outcome folder_upload_find(struct folder *f, struct slice bucket, struct slice key,
                                        struct slice id, char *upload, size_t size,
                                        struct folder_object *object)
 {
@@ -187,6 +182,19 @@ enum folder_outcome folder_upload_create(struct folder *f, struct slice bucket, 
     return outcome;
 }
 
+enum checksum folder_upload_sum(const struct folder_object *upload, bool *is_composite)
+{
+    enum checksum kind =
+        checksum_of_algorithm(folder_object_find(upload, FOLDER_SUM, "x-amz-checksum-algorithm"));
+
+    *is_composite = false;
+    if (kind == CHECKSUMS ||
+        !checksum_parts_type(kind, folder_object_find(upload, FOLDER_SUM, "x-amz-checksum-type"),
+                             is_composite))
+        return CHECKSUMS;
+    return kind;
+}
+
 /* A put whose name will be that of a part. */
 static enum folder_outcome begin_part(struct folder *f, struct slice bucket, struct slice key,
                                       struct slice id, unsigned number, uint64_t size,
@@ -194,13 +202,18 @@ static enum folder_outcome begin_part(struct folder *f, struct slice bucket, str
 {
     char upload[FOLDER_UPLOAD_BYTES], name[16];
     struct folder_place place = { 0 };
+    struct folder_object kept = { 0 };
     enum folder_outcome outcome;
+    enum checksum kind;
+    bool is_composite;
 
     if (number == 0 || number > FOLDER_PARTS)
         return FOLDER_INVALID_PART;
-    outcome = find_upload(f, bucket, key, id, upload, sizeof(upload), NULL);
+    outcome = folder_upload_find(f, bucket, key, id, upload, sizeof(upload), &kept);
     if (outcome != FOLDER_OK)
         return outcome;
+    kind = folder_upload_sum(&kept, &is_composite);
+    folder_object_fini(&kept);
     part_name(number, name);
     place.len = (size_t)snprintf(place.path, sizeof(place.path), UPLOADS "%s/%s", upload, name);
     place.name = place.bucket = place.len - strlen(name);
@@ -209,6 +222,8 @@ static enum folder_outcome begin_part(struct folder *f, struct slice bucket, str
     if (outcome == FOLDER_OK) {
         (*out)->is_part = true;
         memcpy((*out)->upload, upload, sizeof(upload));
+        if (kind != CHECKSUMS)
+            folder_put_sum(*out, 1U << kind);
     }
     return outcome;
 }
@@ -219,8 +234,12 @@ enum folder_outcome folder_part_begin(struct folder *f, struct slice bucket, str
 {
     enum folder_outcome outcome = begin_part(f, bucket, key, id, number, size, out);
 
-    if (outcome == FOLDER_OK)
-        folder_put_digest(*out);
+    if (outcome != FOLDER_OK)
+        return outcome;
+    folder_put_digest(*out);
+    outcome = folder_put_reserve(*out, size);
+    if (outcome != FOLDER_OK)
+        folder_put_abort(out);
     return outcome;
 }
 
@@ -243,7 +262,7 @@ enum folder_outcome folder_upload_head(struct folder *f, struct slice bucket, st
 {
     char upload[FOLDER_UPLOAD_BYTES];
 
-    return find_upload(f, bucket, key, id, upload, sizeof(upload), out);
+    return folder_upload_find(f, bucket, key, id, upload, sizeof(upload), out);
 }
 
 /* ---- parts ---- */
@@ -255,11 +274,26 @@ enum folder_outcome folder_part_open(const struct folder *f, const char *upload,
 
     part_name(number, name);
     snprintf(path, sizeof(path), UPLOADS "%s/%s", upload, name);
-    return folder_meta_open(f, f->root, path, path, false, fd, out);
+    return folder_meta_open(f, f->root, path, path, FOLDER_DEPTH_PAIRS, fd, out);
 }
 
-static enum folder_outcome look_at_part(const struct folder *f, const char *upload, unsigned number,
-                                        struct folder_part *out)
+static void take_sum(const struct folder_object *object, enum checksum kind,
+                     char out[CHECKSUM_TEXT_MOST + 1])
+{
+    char name[32];
+    struct slice value = { 0 };
+
+    if (kind != CHECKSUMS) {
+        snprintf(name, sizeof(name), "x-amz-checksum-%s", checksum_name(kind));
+        value = folder_object_find(object, FOLDER_SUM, name);
+    }
+    if (value.len > CHECKSUM_TEXT_MOST)
+        value.len = 0;
+    snprintf(out, CHECKSUM_TEXT_MOST + 1, "%.*s", (int)value.len, (const char *)value.at);
+}
+
+enum folder_outcome folder_part_look(const struct folder *f, const char *upload, unsigned number,
+                                     enum checksum kind, struct folder_part *out)
 {
     struct folder_object object = { 0 };
     int fd = -1;
@@ -272,6 +306,8 @@ static enum folder_outcome look_at_part(const struct folder *f, const char *uplo
                                  .size = object.size,
                                  .modified_us = object.modified_us };
     memcpy(out->etag, object.etag, sizeof(out->etag));
+    take_sum(&object, kind, out->sum);
+    folder_object_fini(&object);
     return FOLDER_OK;
 }
 
@@ -309,10 +345,14 @@ enum folder_outcome folder_parts(struct folder *f, struct slice bucket, struct s
 {
     char upload[FOLDER_UPLOAD_BYTES];
     bool found[FOLDER_PARTS + 1] = { 0 }, is_more = false;
+    struct folder_object kept = { 0 };
     struct folder_part *parts;
     size_t used = 0;
-    enum folder_outcome outcome = find_upload(f, bucket, key, id, upload, sizeof(upload), NULL);
+    enum folder_outcome outcome =
+        folder_upload_find(f, bucket, key, id, upload, sizeof(upload), &kept);
+    enum checksum kind = folder_upload_sum(&kept, &(bool){ 0 });
 
+    folder_object_fini(&kept);
     if (outcome == FOLDER_OK)
         outcome = part_numbers(f, upload, found);
     if (outcome != FOLDER_OK)
@@ -327,7 +367,7 @@ enum folder_outcome folder_parts(struct folder *f, struct slice bucket, struct s
             is_more = true;
             break;
         }
-        outcome = look_at_part(f, upload, number, &parts[used]);
+        outcome = folder_part_look(f, upload, number, kind, &parts[used]);
         if (outcome == FOLDER_OK)
             used++;
         else if (outcome != FOLDER_NO_SUCH_KEY && outcome != FOLDER_TORN)
@@ -345,118 +385,6 @@ enum folder_outcome folder_parts(struct folder *f, struct slice bucket, struct s
 }
 
 /* ---- the end of an upload ---- */
-
-static struct slice unquoted(struct slice etag)
-{
-    if (etag.len >= 2 && etag.at[0] == '"' && etag.at[etag.len - 1] == '"')
-        return slice_of(etag.at + 1, etag.len - 2);
-    return etag;
-}
-
-static uint8_t nibble(char c)
-{
-    return (uint8_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
-}
-
-/* An ETag of ETags: what it is made of are the first 32 digits of each part's, or its text. */
-static void digest_etag(EVP_MD_CTX *digest, const char *etag)
-{
-    uint8_t bytes[MD5_BYTES];
-
-    if (strspn(etag, "0123456789abcdefABCDEF") < 2 * MD5_BYTES) {
-        EVP_DigestUpdate(digest, etag, strlen(etag));
-        return;
-    }
-    for (size_t i = 0; i < MD5_BYTES; i++)
-        bytes[i] = (uint8_t)(nibble(etag[2 * i]) << 4 | nibble(etag[2 * i + 1]));
-    EVP_DigestUpdate(digest, bytes, sizeof(bytes));
-}
-
-static void etag_of_parts(const struct folder *f, const struct folder_source *parts, size_t count,
-                          char out[FOLDER_ETAG_BYTES])
-{
-    EVP_MD_CTX *digest = EVP_MD_CTX_new();
-    uint8_t bytes[EVP_MAX_MD_SIZE] = { 0 };
-    size_t len = 0;
-
-    /* Without MD5 it is SHA-256, cut: nobody compares it with an MD5. */
-    if (digest != NULL && EVP_DigestInit_ex(digest, f->md5 != NULL ? f->md5 : EVP_sha256(), NULL)) {
-        for (size_t i = 0; i < count; i++)
-            digest_etag(digest, parts[i].etag);
-        EVP_DigestFinal_ex(digest, bytes, NULL);
-    }
-    EVP_MD_CTX_free(digest);
-    for (size_t i = 0; i < MD5_BYTES; i++)
-        len += (size_t)snprintf(out + len, FOLDER_ETAG_BYTES - len, "%02x", bytes[i]);
-    snprintf(out + len, FOLDER_ETAG_BYTES - len, "-%zu", count);
-}
-
-/* Looks at each chosen part; `size` becomes that of the object. */
-static enum folder_outcome choose_parts(const struct folder *f, const char *upload,
-                                        const struct folder_part_choice *parts, size_t count,
-                                        struct folder_source *sources, uint64_t *size)
-{
-    unsigned last = 0;
-
-    *size = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct folder_part part;
-        enum folder_outcome outcome;
-
-        if (parts[i].number <= last)
-            return FOLDER_PART_ORDER;
-        last = parts[i].number;
-        outcome = last > FOLDER_PARTS ? FOLDER_INVALID_PART : look_at_part(f, upload, last, &part);
-        if (outcome == FOLDER_NO_SUCH_KEY || outcome == FOLDER_TORN)
-            outcome = FOLDER_INVALID_PART;
-        if (outcome == FOLDER_OK && !slice_is_text(unquoted(parts[i].etag), part.etag))
-            outcome = FOLDER_INVALID_PART;
-        if (outcome == FOLDER_OK && i + 1 < count && part.size < f->settings.min_part)
-            outcome = FOLDER_PART_TOO_SMALL;
-        if (outcome != FOLDER_OK)
-            return outcome;
-        sources[i] = (struct folder_source){ .fd = -1, .part = last, .len = part.size };
-        memcpy(sources[i].etag, part.etag, sizeof(part.etag));
-        *size += part.size;
-    }
-    return count == 0 ? FOLDER_INVALID_PART : FOLDER_OK;
-}
-
-enum folder_outcome folder_complete_begin(struct folder *f, struct slice bucket, struct slice key,
-                                          struct slice id, const struct folder_part_choice *parts,
-                                          size_t count, struct folder_put **out)
-{
-    char upload[FOLDER_UPLOAD_BYTES];
-    struct folder_object kept = { 0 };
-    struct folder_source *sources = NULL;
-    struct folder_put *put = NULL;
-    struct folder_place place;
-    uint64_t size = 0;
-    enum folder_outcome outcome = find_upload(f, bucket, key, id, upload, sizeof(upload), &kept);
-
-    if (outcome == FOLDER_OK)
-        outcome =
-            count > FOLDER_PARTS ? FOLDER_INVALID_PART : folder_find_place(f, bucket, key, &place);
-    if (outcome == FOLDER_OK) {
-        sources = mem_new((count + 1) * sizeof(*sources));
-        outcome = choose_parts(f, upload, parts, count, sources, &size);
-    }
-    if (outcome == FOLDER_OK)
-        outcome = folder_put_new(f, &place, size, &put);
-    if (outcome != FOLDER_OK) {
-        free(sources);
-        folder_object_fini(&kept);
-        return outcome;
-    }
-    put->sources = sources;
-    put->source_count = count;
-    put->kept = kept;
-    put->parts = (unsigned)count;
-    memcpy(put->upload, upload, sizeof(upload));
-    etag_of_parts(f, sources, count, put->etag);
-    *out = put;
-    return FOLDER_OK;
-}
 
 enum folder_outcome folder_upload_remove(struct folder *f, const char *upload)
 {
@@ -477,7 +405,8 @@ enum folder_outcome folder_upload_abort(struct folder *f, struct slice bucket, s
 {
     char upload[FOLDER_UPLOAD_BYTES];
     struct folder_place place;
-    enum folder_outcome outcome = find_upload(f, bucket, key, id, upload, sizeof(upload), NULL);
+    enum folder_outcome outcome =
+        folder_upload_find(f, bucket, key, id, upload, sizeof(upload), NULL);
 
     if (outcome == FOLDER_OK)
         outcome = folder_find_place(f, bucket, key, &place);

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "proxy/blob/folder.h"
+#include "proxy/wire/checksum_parts.h"
 
 enum {
     FOLDER_UPLOAD_ID_BYTES = 33, /* with the terminator */
@@ -25,6 +26,7 @@ struct folder_part {
     uint64_t size;
     int64_t modified_us;
     char etag[FOLDER_ETAG_BYTES];
+    char sum[CHECKSUM_TEXT_MOST + 1]; /* of the upload's kind; or "" */
 };
 
 struct folder_upload {
@@ -34,6 +36,9 @@ struct folder_upload {
     int64_t begun_us;
 };
 
+/* The checksum that an upload of these pairs has for each part and for the whole, by its
+ * x-amz-checksum-algorithm and -type; CHECKSUMS: none. */
+enum checksum folder_upload_sum(const struct folder_object *upload, bool *is_composite);
 MUST_CHECK enum folder_outcome folder_upload_create(struct folder *folder, struct slice bucket,
                                                     struct slice key,
                                                     const struct folder_pair *pairs, size_t count,
@@ -58,12 +63,22 @@ MUST_CHECK enum folder_outcome folder_upload_head(struct folder *folder, struct 
 
 struct folder_part_choice {
     unsigned number;
-    struct slice etag; /* borrowed; with or without quotes */
+    struct slice etag;      /* borrowed; with or without quotes */
+    enum checksum sum_kind; /* of `sum`, base64, which the part must have; empty: whatever it has */
+    struct slice sum;
+};
+/* What becomes the object, and what is declared of it; all slices are borrowed. */
+struct folder_completion {
+    const struct folder_part_choice *parts;
+    size_t count;
+    uint64_t size;          /* of the whole; or FOLDER_SIZE_UNKNOWN */
+    enum checksum sum_kind; /* of `sum`; empty: nothing is declared */
+    struct slice sum, sum_type;
 };
 MUST_CHECK enum folder_outcome folder_complete_begin(struct folder *folder, struct slice bucket,
                                                      struct slice key, struct slice id,
-                                                     const struct folder_part_choice *parts,
-                                                     size_t count, struct folder_put **out);
+                                                     const struct folder_completion *completion,
+                                                     struct folder_put **out);
 MUST_CHECK enum folder_outcome folder_upload_abort(struct folder *folder, struct slice bucket,
                                                    struct slice key, struct slice id);
 

@@ -356,7 +356,8 @@ static enum s3_error read_part(struct s3_operation *out, struct s3_fault *fault)
     uint64_t number;
 
     out->upload_id = s3_param_value(out, "uploadId");
-    if (out->op != S3_OP_PUT_PART && out->op != S3_OP_COPY_PART)
+    if (out->op != S3_OP_PUT_PART && out->op != S3_OP_COPY_PART &&
+        s3_param(out, "partNumber") == NULL)
         return S3_NONE;
     if (!slice_to_u64(s3_param_value(out, "partNumber"), &number) || number < 1 ||
         number > S3_PART_MOST)

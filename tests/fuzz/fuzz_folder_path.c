@@ -3,6 +3,7 @@
  * for a key's is the only one of it.  What is read of metadata can be written again. */
 #include <stdlib.h>
 
+#include "proxy/blob/folder_parts.h"
 #include "proxy/blob/folder_path.h"
 #include "proxy/blob/folder_record.h"
 
@@ -83,6 +84,22 @@ static void check_record(struct slice text)
     buf_fini(&again);
 }
 
+static void check_parts(struct slice text)
+{
+    struct folder_span span = { 0 }, found;
+    struct slice rest, parts;
+    uint64_t end = 0;
+
+    folder_record_split(text, &rest, &parts);
+    require(rest.len + parts.len <= text.len);
+    while (folder_span_next(&parts, &span, &span) == ERR_NONE) {
+        require(span.first <= span.last && span.last <= 10000 && span.from >= end);
+        end = span.from + span.size * (span.last - span.first + 1);
+        require(end <= INT64_MAX);
+    }
+    (void)!folder_span_find(text, 17, &found);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len);
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
@@ -90,5 +107,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
     check_key(slice_of(at, len));
     check_text(slice_of(at, len));
     check_record(slice_of(at, len));
+    check_parts(slice_of(at, len));
     return 0;
 }

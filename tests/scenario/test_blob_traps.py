@@ -294,12 +294,12 @@ class Asked(Mixed):
             self.s3.delete_object(Bucket="traps", Key=key)
 
     def test_a_checksum_of_an_object_of_parts_is_not_passed_over(self):
-        for key in self.keys:
+        for key, refusal in zip(self.keys, ((501, "NotImplemented"), (400, "InvalidRequest"))):  # a folder looks for itself
             upload = self.s3.create_multipart_upload(Bucket="traps", Key=key)["UploadId"]
             part = self.s3.upload_part(Bucket="traps", Key=key, UploadId=upload, PartNumber=1, Body=b"part")["ETag"]
             body = f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{part}</ETag></Part></CompleteMultipartUpload>".encode()
             for field in (("x-amz-checksum-crc32", "AAAAAA=="), ("x-amz-mp-object-size", "5")):
-                self.told(self.ask(self.signed("POST", f"/traps/{key}?uploadId={upload}", [field]), body), 501, "NotImplemented")
+                self.told(self.ask(self.signed("POST", f"/traps/{key}?uploadId={upload}", [field]), body), *refusal)
                 self.missing(key)
             for fields in ((), [("x-amz-mp-object-size", "4")]):  # once it is done it is said again
                 self.told(self.ask(self.signed("POST", f"/traps/{key}?uploadId={upload}", fields), body), 200)

@@ -144,14 +144,17 @@ static enum folder_outcome prepare_upload(struct stage *s)
 
 static enum folder_outcome complete(struct stage *s)
 {
-    struct folder_part_choice parts[] = { { 1, slice_text(part_etags[0]) },
-                                          { 7, slice_text(part_etags[1]) } };
+    struct folder_part_choice parts[] = { { .number = 1, .etag = slice_text(part_etags[0]) },
+                                          { .number = 7, .etag = slice_text(part_etags[1]) } };
+    struct folder_completion completion = {
+        parts, 2, FOLDER_SIZE_UNKNOWN, CHECKSUMS, { 0 }, { 0 }
+    };
     struct folder_commit commit = { .size = 26 };
     struct folder_written written;
     struct folder_put *put = NULL;
     bool done = false;
     enum folder_outcome outcome = folder_complete_begin(s->folder, B, bytes("a/b/key"),
-                                                        slice_text(upload.text), parts, 2, &put);
+                                                        slice_text(upload.text), &completion, &put);
 
     while (outcome == FOLDER_OK && !done)
         outcome = folder_put_step(put, 4, &done);
