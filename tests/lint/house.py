@@ -56,6 +56,11 @@ def check_switches(name, lines):
                 complain(name, number, "a default over our own enum")
 
 
+# Where what clients sign is compared: CRYPTO_memcmp() and the like take as long whatever they find.
+SIGNED = ("proxy/wire/sigv4.c", "proxy/wire/aws_chunked.c")
+HASTY = re.compile(r"\b(?:memcmp|strn?cmp|slice_is)\(")
+
+
 def is_generated(path):
     return path.name in BUILD or f"sheaf_registry({path.stem} " in BUILD
 
@@ -68,6 +73,8 @@ def check_line(name, number, line):
     found = BANNED.search(re.sub(r'"(\\.|[^"\\])*"', '""', line).split("//")[0])
     if found and not line.lstrip().startswith(("*", "/*")):
         complain(name, number, f"{found[1]} is banned")
+    if name in SIGNED and HASTY.search(line):
+        complain(name, number, "a comparison whose time tells how much of a signature is right")
     include = INCLUDE.match(line)
     if include and not (root / include[1]).exists() and not is_generated(pathlib.Path(include[1])):
         complain(name, number, f"{include[1]} is not written from the root")
