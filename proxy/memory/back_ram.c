@@ -3,7 +3,11 @@
  * It holds `size` bytes, with all that its tables take.  When more is put, either that is refused,
  * as Redis refuses with noeviction; or room is made, by a hand that goes round over all entries and
  * takes those that were not used since it came by last (a second chance for the others), which
- * costs no list and no order. */
+ * costs no list and no order.  A hand that finds nothing but what was used takes that: nobody waits
+ * until it came around.
+ *
+ * What is flushed is out of sight at once and given back little by little (shed()); what is put
+ * meanwhile has its room before. */
 #include <stdlib.h>
 #include <sys/random.h>
 #include <xxhash.h>
@@ -22,6 +26,9 @@ struct store {
     uint32_t hand_database;
     uint64_t hand_from; /* a hash: see store_table_step() */
     uint64_t evicted;
+    struct store_table *flushed; /* owned; to be shed */
+    uint32_t flushed_count;
+    uint64_t flushed_bytes;
 };
 
 static enum err ram_open(const struct store_settings *settings, struct store **out, struct buf *why)
@@ -44,6 +51,9 @@ static void ram_close(struct store **where)
     *where = NULL;
     for (uint32_t i = 0; i < s->count; i++)
         store_table_clear(&s->tables[i]);
+    for (uint32_t i = 0; i < s->flushed_count; i++)
+        store_table_clear(&s->flushed[i]);
+    free(s->flushed);
     free(s->tables);
     free(s);
 }
@@ -61,7 +71,7 @@ static uint64_t bytes_of(const struct store *s)
 
     for (uint32_t i = 0; i < s->count; i++)
         bytes += s->tables[i].bytes;
-    return bytes;
+    return bytes + s->flushed_bytes;
 }
 
 static uint64_t hash_of(const struct store *s, const struct store_key *key)
@@ -84,8 +94,23 @@ static enum err ram_get(struct store *s, const struct store_key *key, struct sto
 
 /* ---- room ---- */
 
+static bool ram_shed(struct store *s, uint32_t most)
+{
+    struct store_table *last;
+
+    if (s->flushed_count == 0)
+        return false;
+    last = &s->flushed[s->flushed_count - 1];
+    s->flushed_bytes -= last->bytes;
+    s->flushed_count -= !store_table_shed(last, most);
+    s->flushed_bytes += last->bytes;
+    return s->flushed_count > 0;
+}
+
 struct hand {
     struct store_entry *found; /* not used since; NULL: all were */
+    struct store_entry *used;  /* the last of those that were */
+    uint32_t used_database;
     const struct store_entry *spared;
 };
 
@@ -96,7 +121,9 @@ static void point_at(void *arg, const struct store_entry *e)
 
     if (entry == hand->spared)
         return;
-    if (!entry->was_used)
+    if (entry->was_used)
+        hand->used = entry;
+    else
         hand->found = entry;
     entry->was_used = false;
 }
@@ -104,32 +131,50 @@ static void point_at(void *arg, const struct store_entry *e)
 /* False: there is nothing but what is spared. */
 static bool evict_one(struct store *s, const struct store_entry *spared)
 {
+    enum { LOOKS_MOST = 64 };
     struct hand hand = { .spared = spared };
     uint32_t ends = 0;
 
-    while (hand.found == NULL && ends <= 2 * s->count) {
+    for (int looks = 0; hand.found == NULL && ends <= 2 * s->count; looks++) {
         struct store_table *t = &s->tables[s->hand_database];
+        const struct store_entry *used = hand.used;
+        bool goes_on = t->count > 0 && store_table_step(t, &s->hand_from, point_at, &hand);
 
-        if (t->count > 0 && store_table_step(t, &s->hand_from, point_at, &hand))
+        if (hand.used != used)
+            hand.used_database = s->hand_database;
+        if (hand.found == NULL && hand.used != NULL && looks > LOOKS_MOST)
+            break;
+        if (goes_on)
             continue;
         ends++;
         s->hand_from = 0;
         if (hand.found == NULL)
             s->hand_database = (s->hand_database + 1) % s->count;
     }
-    if (hand.found == NULL)
+    if (hand.found != NULL)
+        store_table_drop(&s->tables[s->hand_database], hand.found);
+    else if (hand.used != NULL)
+        store_table_drop(&s->tables[hand.used_database], hand.used);
+    else
         return false;
-    store_table_drop(&s->tables[s->hand_database], hand.found);
     s->evicted++;
     return true;
 }
 
-/* True: there is room for so much more. */
+/* True: there is room for so much more.  What a table's new buckets are too much is made up for a
+ * little with each put: they are used as slowly. */
 static bool make_room(struct store *s, uint64_t more, const struct store_entry *spared)
 {
-    while (bytes_of(s) + more > s->bytes_most)
-        if (!s->evicts || !evict_one(s, spared))
+    enum { AT_ONCE = 32 };
+    uint64_t before = bytes_of(s);
+
+    for (int i = 0; bytes_of(s) + more > s->bytes_most; i++) {
+        if (i >= AT_ONCE && bytes_of(s) + more <= before)
+            return true;
+        if (!ram_shed(s, 1) && bytes_of(s) + more > s->bytes_most &&
+            (!s->evicts || !evict_one(s, spared)))
             return false;
+    }
     return true;
 }
 
@@ -220,11 +265,28 @@ static enum err ram_walk(struct store *s, uint32_t database, uint64_t *place, ui
     return ERR_NONE;
 }
 
+static void set_aside(struct store *s, struct store_table *t)
+{
+    s->flushed = mem_resize(s->flushed, (s->flushed_count + 1) * sizeof(*s->flushed));
+    s->flushed[s->flushed_count++] = *t;
+    s->flushed_bytes += t->bytes;
+    *t = (struct store_table){ 0 };
+}
+
 static enum err ram_flush(struct store *s, int64_t database)
 {
-    for (uint32_t i = 0; i < s->count; i++)
-        if (database == STORE_ALL_DATABASES || database == i)
+    enum { AT_ONCE = 1000 };
+    uint64_t cleared = 0;
+
+    for (uint32_t i = 0; i < s->count; i++) {
+        if (database != STORE_ALL_DATABASES && database != i)
+            continue;
+        cleared += s->tables[i].count;
+        if (cleared <= AT_ONCE)
             store_table_clear(&s->tables[i]);
+        else
+            set_aside(s, &s->tables[i]);
+    }
     s->hand_from = 0;
     return ERR_NONE;
 }
@@ -256,6 +318,7 @@ static const struct store_engine engine = {
     .resize = ram_resize,
     .walk = ram_walk,
     .flush = ram_flush,
+    .shed = ram_shed,
     .measure = ram_measure,
     .databases = ram_databases,
     .why = ram_why,

@@ -93,6 +93,9 @@ struct store_engine {
     enum err (*walk)(struct store *store, uint32_t database, uint64_t *place, uint64_t most,
                      store_visit_f *visit, void *arg);
     enum err (*flush)(struct store *store, int64_t database);
+    /* What was flushed is given back by this, with `most` looks at a time.  False: all of it is.
+     * NULL: flush() has done it. */
+    bool (*shed)(struct store *store, uint32_t most);
     void (*measure)(struct store *store, uint32_t database, struct store_size *out);
     /* Databases that may hold keys are below this. */
     uint32_t (*databases)(struct store *store);

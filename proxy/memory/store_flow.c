@@ -1,7 +1,7 @@
 /* Parts on embedded shards.  They have no upstream: what a store in memory answers is there before
  * memory_store_ask() returns; what one on disk does comes as a letter from its thread
  * (store_home_flow.c), and until then the attempt stands on the shard's list `asked`, where its
- * deadline is looked after. */
+ * deadline is looked after.  So does a walk over a store in memory that is too large for a step. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -67,23 +67,6 @@ static void refuse(struct memory_attempt *a, enum err err, const char *text)
     memory_attempt_fail(a, &refusal);
 }
 
-static void run_now(struct memory_attempt *a)
-{
-    struct buf *reply = &memory_works_of(a->request->side->worker)->store_reply;
-    struct verbs_ask ask = ask_of(a);
-    enum err err;
-
-    buf_clear(reply);
-    err = store_home_run(a->shard->store, &ask, reply);
-    if (err == ERR_NONE) {
-        memory_attempt_answer(a, buf_all(reply));
-    } else {
-        buf_put(reply, "", 1);
-        refuse(a, err, (const char *)reply->at);
-    }
-    store_trim(reply);
-}
-
 /* Nobody waits for it any more; it is still the home's. */
 static void put_down(struct worker *w, struct memory_store_job *job)
 {
@@ -116,18 +99,13 @@ static void come_home(struct worker *w, struct store_job *base)
     memory_request_unref(r);
 }
 
-static void give_to_thread(struct memory_attempt *a)
+/* Takes the walk, if it is one that goes on. */
+static void give_to_thread(struct memory_attempt *a, struct verbs_walk *walk)
 {
     struct memory_request *r = a->request;
     struct worker *w = r->side->worker;
     struct memory_store_job *job;
-    char why[CONDITION_WHY_BYTES];
-    enum err err = store_home_refuses(a->shard->store, why);
 
-    if (err != ERR_NONE) {
-        refuse(a, err, why);
-        return;
-    }
     if (a->shard->asked_count >= r->side->settings->max_queue) {
         refuse(a, ERR_LIMIT, "max_queue requests wait for it already");
         return;
@@ -137,9 +115,13 @@ static void give_to_thread(struct memory_attempt *a)
     job->base.ask = ask_of(a);
     buf_slice(&job->base.bytes, job->base.ask.bytes);
     job->base.ask.bytes = buf_all(&job->base.bytes);
+    if (walk != NULL) {
+        job->base.walk = *walk;
+        *walk = (struct verbs_walk){ 0 };
+    }
     job->base.worker = w->index;
     job->base.done = come_home;
-    job->held = sizeof(*job) + job->base.bytes.cap;
+    job->held = sizeof(*job) + job->base.bytes.cap + job->base.walk.names.cap;
     list_append(&a->shard->asked, &job->link);
     if (!store_home_ask(a->shard->store, &job->base, w->max_bytes / 2)) {
         list_remove(&job->link);
@@ -151,6 +133,52 @@ static void give_to_thread(struct memory_attempt *a)
     worker_hold(w, job->held);
     r->refs++;
     worker_be_busy(w);
+}
+
+static void ask_thread(struct memory_attempt *a)
+{
+    char why[CONDITION_WHY_BYTES];
+    enum err err = store_home_refuses(a->shard->store, why);
+
+    if (err != ERR_NONE)
+        refuse(a, err, why);
+    else
+        give_to_thread(a, NULL);
+}
+
+/* What the session asks behind a walk that goes on waits until it is over: it may change what that
+ * comes by. */
+static void go_on(struct memory_attempt *a, struct verbs_walk *walk)
+{
+    struct memory_request *r = a->request;
+
+    if (r->session->last == r) {
+        r->alone = true;
+        r->session->halted = true;
+    }
+    give_to_thread(a, walk);
+}
+
+static void run_now(struct memory_attempt *a)
+{
+    struct buf *reply = &memory_works_of(a->request->side->worker)->store_reply;
+    struct verbs_walk walk = { 0 };
+    struct verbs_ask ask = ask_of(a);
+    enum err err;
+
+    buf_clear(reply);
+    ask.walk = &walk;
+    err = store_home_run(a->shard->store, &ask, reply);
+    if (walk.goes_on) {
+        go_on(a, &walk);
+    } else if (err == ERR_NONE) {
+        memory_attempt_answer(a, buf_all(reply));
+    } else {
+        buf_put(reply, "", 1);
+        refuse(a, err, (const char *)reply->at);
+    }
+    buf_fini(&walk.names);
+    store_trim(reply);
 }
 
 static bool is_drained(const struct memory_attempt *a)
@@ -176,7 +204,7 @@ void memory_store_ask(struct memory_attempt *a)
     else if (r->resumes)
         refuse(a, ERR_UNSUPPORTED, "WATCH is not served by an embedded shard");
     else if (store_home_waits(a->shard->store))
-        give_to_thread(a);
+        ask_thread(a);
     else
         run_now(a);
 }
@@ -203,7 +231,8 @@ void memory_store_tick(struct memory_side *side, struct memory_shard *shard, uin
         return;
     store_home_tick(shard->store, now_us);
     LIST_EACH (&shard->asked, link) {
-        struct memory_attempt *a = LIST_ITEM(link, struct memory_store_job, link)->attempt;
+        struct memory_store_job *job = LIST_ITEM(link, struct memory_store_job, link);
+        struct memory_attempt *a = job->attempt;
         struct memory_refusal refusal = {
             .err = ERR_TIMEOUT,
             .shard = shard->told_index,
@@ -211,8 +240,10 @@ void memory_store_tick(struct memory_side *side, struct memory_shard *shard, uin
             .text = "no reply within timeout: the request may have been carried out",
         };
 
-        if (a->tombstone || a->request->session == NULL)
+        if (a->tombstone || a->request->session == NULL) {
+            atomic_store(&job->base.is_unwanted, true);
             continue;
+        }
         if (now_us < a->since_us + timeout_us)
             break;
         counter_add(&shard->stats->timeouts, 1);

@@ -25,7 +25,6 @@ enum {
     SWEEP_MOST = 64, /* so many times as much, while much is found */
     TEND_US = 5 * 1000 * 1000,
     IDLE_US = 1000 * 1000, /* its thread looks around so often */
-    WORKERS_US = 2000,     /* ... and whether workers have taken some of its replies */
     PURGE_PLACES = 1000,
 };
 
@@ -36,17 +35,42 @@ static struct {
     unsigned closing;  /* lock; left, but not closed yet */
 } all = { .lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER };
 
-/* ---- without a thread ---- */
+static void start_thread(struct store_home *home);
+
+/* ---- in the workers' threads ---- */
+
+/* The home's own thread makes way for who wants it. */
+static void lock_soon(struct store_home *home)
+{
+    if (pthread_mutex_trylock(&home->lock) == 0)
+        return;
+    atomic_fetch_add(&home->wanted, 1);
+    pthread_mutex_lock(&home->lock);
+    atomic_fetch_sub(&home->wanted, 1);
+}
+
+/* What was flushed is given back in the home's own thread. */
+static void leave_the_rest(struct store_home *home)
+{
+    home->verbs.has_flushed = false;
+    if (home->engine->shed == NULL || !home->engine->shed(home->verbs.store, 0))
+        return;
+    if (!home->has_thread)
+        start_thread(home);
+    pthread_cond_signal(&home->comes);
+}
 
 enum err store_home_run(struct store_home *home, const struct verbs_ask *ask, struct buf *out)
 {
     enum err err = ERR_NONE;
 
-    pthread_mutex_lock(&home->lock);
+    lock_soon(home);
     store_open_follow(home);
     if (store_open_ready(home)) {
         home->verbs.now_ms = clock_wall_us() / 1000;
         verbs_run(&home->verbs, ask, out);
+        if (home->verbs.has_flushed)
+            leave_the_rest(home);
     } else {
         err = home->err;
         buf_text(out, home->why);
@@ -89,9 +113,9 @@ static void take_piece(struct store_home *home, struct list *piece)
     }
 }
 
-static void refuse_piece(struct list *piece, enum err err, const char *why)
+void store_home_refuse(struct list *jobs, enum err err, const char *why)
 {
-    LIST_EACH (piece, link) {
+    LIST_EACH (jobs, link) {
         struct store_job *job = LIST_ITEM(link, struct store_job, link);
 
         job->err = err;
@@ -148,7 +172,7 @@ static void run_piece(struct store_home *home, struct list *piece)
     uint64_t bytes = 0;
 
     if (!begin_piece(home, piece)) {
-        refuse_piece(piece, home->err, store_open_reason(home));
+        store_home_refuse(piece, home->err, store_open_reason(home));
         return;
     }
     LIST_EACH (piece, link) {
@@ -164,15 +188,14 @@ static void run_piece(struct store_home *home, struct list *piece)
         }
     }
     if (!store_open_commit(home, home->follows.sync == MEMORY_SYNC_ALWAYS))
-        refuse_piece(piece, home->err, store_open_reason(home));
+        store_home_refuse(piece, home->err, store_open_reason(home));
 }
 
 /* Replies that no worker has taken yet, of all homes: a worker that is slower than disks are is
  * waited for. */
 static atomic_size_t replies_out;
 
-/* With the lock held. */
-static bool must_wait_for_workers(const struct store_home *home)
+bool store_home_must_wait_for_workers(const struct store_home *home)
 {
     return atomic_load(&replies_out) > home->most_bytes / 4 && !list_is_empty(&home->queue);
 }
@@ -193,13 +216,13 @@ static void bring_home(struct worker *w, void *content)
 }
 
 /* One letter for all jobs of a worker. */
-static void send_back(struct list *piece)
+void store_home_send_back(struct list *jobs)
 {
-    while (!list_is_empty(piece)) {
+    while (!list_is_empty(jobs)) {
         struct store_job *first = NULL, **end = &first;
-        uint32_t worker = LIST_ITEM(list_first(piece), struct store_job, link)->worker;
+        uint32_t worker = LIST_ITEM(list_first(jobs), struct store_job, link)->worker;
 
-        LIST_EACH (piece, link) {
+        LIST_EACH (jobs, link) {
             struct store_job *job = LIST_ITEM(link, struct store_job, link);
 
             if (job->worker != worker)
@@ -313,8 +336,8 @@ static uint64_t idle_us(const struct store_home *home)
 
     if (home->ends || home->has_news)
         return 0;
-    if (must_wait_for_workers(home))
-        return WORKERS_US;
+    if (store_home_must_wait_for_workers(home))
+        return STORE_HOME_WORKERS_US;
     if (!list_is_empty(&home->queue) || (home->purge.is_under_way && home->is_ready))
         return 0;
     if (home->is_ready)
@@ -324,10 +347,8 @@ static uint64_t idle_us(const struct store_home *home)
     return home->retry_us - now_us < IDLE_US ? home->retry_us - now_us : IDLE_US;
 }
 
-/* With the lock held: until something is asked, or the clock wants something. */
-static void wait_for_jobs(struct store_home *home)
+void store_home_wait(struct store_home *home, uint64_t us)
 {
-    uint64_t us = idle_us(home);
     struct timespec until;
 
     if (us == 0)
@@ -395,8 +416,8 @@ static void work_piece(struct store_home *home, struct list *piece)
         if (is_ready)
             run_piece(home, piece);
         else
-            refuse_piece(piece, home->err, home->why);
-        send_back(piece);
+            store_home_refuse(piece, home->err, home->why);
+        store_home_send_back(piece);
     }
     sync_if_due(home, clock_now_us());
     tend_if_due(home, clock_now_us());
@@ -405,18 +426,17 @@ static void work_piece(struct store_home *home, struct list *piece)
         measure(home);
 }
 
-static void *work(void *arg)
+static void work_pieces(struct store_home *home)
 {
-    struct store_home *home = arg;
     struct list piece;
     bool ends;
 
     list_init(&piece);
     do {
         pthread_mutex_lock(&home->lock);
-        wait_for_jobs(home);
+        store_home_wait(home, idle_us(home)); /* until something is asked, or the clock wants it */
         store_open_follow(home);
-        if (home->ends || !must_wait_for_workers(home))
+        if (home->ends || !store_home_must_wait_for_workers(home))
             take_piece(home, &piece);
         ends = home->ends && list_is_empty(&piece);
         pthread_mutex_unlock(&home->lock);
@@ -424,11 +444,23 @@ static void *work(void *arg)
             work_piece(home, &piece);
     } while (!ends);
     sync_at_end(home);
+}
+
+static void end(struct store_home *home)
+{
     home_free(home);
     pthread_mutex_lock(&all.lock);
     all.closing--;
     pthread_cond_broadcast(&all.ended);
     pthread_mutex_unlock(&all.lock);
+}
+
+static void *work(void *arg)
+{
+    struct store_home *home = arg;
+
+    (home->engine->waits ? work_pieces : store_walk_work)(home);
+    end(home);
     return NULL;
 }
 
@@ -467,6 +499,7 @@ void store_job_free(struct store_job *job)
     atomic_fetch_sub(&replies_out, job->counted);
     buf_fini(&job->bytes);
     buf_fini(&job->reply);
+    buf_fini(&job->walk.names);
     free(job);
 }
 
@@ -597,27 +630,28 @@ void store_home_leave(struct store_home **where)
 {
     struct store_home *home = *where;
     uint64_t one = 1;
-    bool last;
+    bool last, has_thread;
 
     *where = NULL;
     pthread_mutex_lock(&all.lock);
     last = --home->refs == 0;
     if (last) {
         list_remove(&home->link);
-        all.closing += home->has_thread;
+        all.closing++;
     }
     pthread_mutex_unlock(&all.lock);
     if (!last)
         return;
-    if (!home->has_thread) {
-        home_free(home);
-        return;
-    }
     pthread_mutex_lock(&home->lock);
     home->ends = true;
+    if (!home->has_thread)
+        start_thread(home); /* what is large is not given back here */
+    has_thread = home->has_thread;
     (void)!write(home->stop_fd, &one, sizeof(one));
     pthread_cond_signal(&home->comes);
     pthread_mutex_unlock(&home->lock);
+    if (!has_thread)
+        end(home);
 }
 
 void store_homes_end(void)

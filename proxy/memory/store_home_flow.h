@@ -1,7 +1,9 @@
 /* An embedded store as the process has it: opened once, whoever works with it.
  *
- * A store that does not wait for disks is worked with in the caller's thread, under a lock.  One
- * that does has a thread of its own, which takes all that is asked of it meanwhile as one piece:
+ * A store that does not wait for disks is worked with in the caller's thread, under a lock; what
+ * looks at more than a little of it (struct verbs_walk) goes on in a thread, step by step, and who
+ * asks meanwhile is served between two of them (store_walk_flow.c).  A store that waits has a
+ * thread of its own, which takes all that is asked of it meanwhile as one piece:
  *
  *     worker                       the home's thread
  *     store_home_ask(job) ------>  verbs_run() for each job of the piece
@@ -11,6 +13,8 @@
  * So what many write at a time is made durable at once, and what a session asks is done in its
  * order. */
 #pragma once
+
+#include <stdatomic.h>
 
 #include "config/snapshot.h"
 #include "proxy/base/list.h"
@@ -26,8 +30,10 @@ struct store_job {
     struct store_job *next; /* done with it, for the same worker */
     struct verbs_ask ask;   /* its bytes: `bytes` */
     struct buf bytes, reply;
-    size_t counted; /* of the reply, as on its way to the worker */
-    enum err err;   /* the store did not answer; `reply` says why, in words */
+    struct verbs_walk walk;  /* of one that goes on */
+    atomic_bool is_unwanted; /* nobody waits for it any more: set by the worker */
+    size_t counted;          /* of the reply, as on its way to the worker */
+    enum err err;            /* the store did not answer; `reply` says why, in words */
     uint32_t worker;
     void (*done)(struct worker *w, struct store_job *job); /* takes it; not called if w has left */
     void *owner;
@@ -45,10 +51,11 @@ bool store_home_waits(const struct store_home *home);
 /* It is known to be down, so nobody need wait for it: `why` gets the reason.  It is tried again
  * whether it is asked or not. */
 enum err store_home_refuses(struct store_home *home, char why[CONDITION_WHY_BYTES]);
-/* For those that do not wait.  ERR_NONE: `out` is the reply; else why there is none. */
+/* For those that do not wait.  ERR_NONE: `out` is the reply, unless ask->walk goes on, for which
+ * store_home_ask() is; else why there is none. */
 enum err store_home_run(struct store_home *home, const struct verbs_ask *ask, struct buf *out);
-/* For those that wait.  False: more than `most_bytes` would wait for it.  When so many of replies
- * wait for their workers, it does no more until they have taken some. */
+/* For those that wait, or a walk that goes on.  False: more than `most_bytes` would wait for it.
+ * When so many of replies wait for their workers, it does no more until they have taken some. */
 bool store_home_ask(struct store_home *home, struct store_job *job, uint64_t most_bytes);
 void store_job_free(struct store_job *job);
 /* By the clock of whoever is there: what must be done without being asked. */

@@ -1,14 +1,18 @@
-/* A home from within, for store_home_flow.c, whose it is, and store_open_flow.c, which makes its
- * store ready to be asked and gives it up.  Whose what is: of a home that waits the queue and the
- * settings are under `lock`, and the store is its thread's alone; of one that does not, all is
- * under `lock`. */
+/* A home from within, for store_home_flow.c, whose it is, store_open_flow.c, which makes its store
+ * ready to be asked and gives it up, and store_walk_flow.c, the thread of one that does not wait.
+ * Whose what is: of a home that waits the queue and the settings are under `lock`, and the store is
+ * its thread's alone; of one that does not, all is under `lock`. */
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "config/schedule.h"
 #include "proxy/core/stats.h"
 #include "proxy/memory/store_home_flow.h"
+
+/* So often is looked whether workers have taken some of its replies. */
+enum { STORE_HOME_WORKERS_US = 2000 };
 
 struct store_purge {
     bool is_under_way;
@@ -43,7 +47,8 @@ struct store_home {
     struct store_orders orders; /* lock, as all to the empty line; their stamp is owned */
     bool has_news;              /* they are others than those that are followed */
     bool has_thread, ends;
-    int stop_fd; /* an eventfd: it ends */
+    atomic_uint wanted; /* so many workers wait for the lock */
+    int stop_fd;        /* an eventfd: it ends */
     struct list queue;
     uint64_t queued_bytes;
     uint64_t most_bytes; /* that wait for it; a quarter of it is what may wait for its workers */
@@ -63,6 +68,19 @@ struct store_home {
     struct store_purge purge;
     struct stats_row *stats;
 };
+
+/* ---- store_home_flow.c ---- */
+
+/* With the lock held: there are more replies on their way than may be. */
+bool store_home_must_wait_for_workers(const struct store_home *home);
+/* Waits for what is asked, `us` at most, with the lock held. */
+void store_home_wait(struct store_home *home, uint64_t us);
+void store_home_refuse(struct list *jobs, enum err err, const char *why);
+void store_home_send_back(struct list *jobs);
+
+/* ---- store_walk_flow.c ---- */
+
+void store_walk_work(struct store_home *home);
 
 /* ---- store_open_flow.c: all of them for whom may work with the store now ---- */
 

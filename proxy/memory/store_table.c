@@ -223,6 +223,33 @@ void store_table_clear(struct store_table *t)
 
 /* ---- walking ---- */
 
+/* Buckets of `now` that were moved are passed over, so `moved` is where to go on in either. */
+bool store_table_shed(struct store_table *t, uint32_t most)
+{
+    for (uint32_t looks = 0; looks < most; looks++) {
+        struct store_buckets *b = t->now.at != NULL ? &t->now : &t->next;
+        struct store_entry *e;
+
+        if (b->at == NULL)
+            return false;
+        if (t->moved == bucket_count(b)) {
+            buckets_end(t, b);
+            t->moved = 0;
+            continue;
+        }
+        e = b->at[t->moved];
+        if (e == NULL) {
+            t->moved++;
+            continue;
+        }
+        b->at[t->moved] = e->next;
+        t->bytes -= weight(e);
+        t->count--;
+        free(e);
+    }
+    return true;
+}
+
 bool store_table_step(const struct store_table *t, uint64_t *from, store_entry_f *visit, void *arg)
 {
     const struct store_buckets *b = &t->now;

@@ -52,6 +52,9 @@ struct store_entry *store_table_put(struct store_table *t, struct store_entry *k
                                     struct slice key, struct slice value);
 void store_table_drop(struct store_table *t, struct store_entry *e);
 void store_table_clear(struct store_table *t);
+/* Clears it little by little, `most` looks at a time.  False: it is empty.  Nothing else may be
+ * done with it between two calls. */
+bool store_table_shed(struct store_table *t, uint32_t most);
 
 /* Calls `visit` for the entries of one bucket with hashes from *from on, and moves *from behind
  * them.  False: that was the last bucket.  `visit` must not change the table. */

@@ -255,7 +255,7 @@ static void run_verb(struct verb_call *c, verb_f *verb)
 {
     size_t before = c->out->len;
 
-    c->v->commands++;
+    c->v->commands += c->walk == NULL || !c->walk->goes_on;
     verb(c);
     if (c->out->len - c->began > c->ask->reply_most) {
         c->out->len = before;
@@ -333,6 +333,7 @@ void verbs_run(struct verbs *v, const struct verbs_ask *ask, struct buf *out)
             continue;
         }
         verb = find_verb(&c);
+        c.walk = ask->walk != NULL && bytes.len == 0 && c.began == out->len ? ask->walk : NULL;
         if (verb != NULL)
             run_verb(&c, verb);
     }

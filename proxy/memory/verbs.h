@@ -9,7 +9,8 @@
  *
  * What is served stands in verbs.def, and what memcached's clients ask for besides in
  * verbs_memcached.c; anything else is refused with its name and the reason.  MULTI
- * to EXEC is one piece if it comes in one ask, and WATCH is refused. */
+ * to EXEC is one piece if it comes in one ask, and WATCH is refused.  KEYS in steps tells what was
+ * there all the time; what comes or goes meanwhile it may tell or not, as SCAN does. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,6 +21,15 @@
 #include "proxy/memory/store.h"
 #include "proxy/wire/resp_request.h"
 
+/* How far a command has come that looks at whatever is there (KEYS, RANDOMKEY).  Zero: it has not
+ * begun. */
+struct verbs_walk {
+    bool goes_on; /* nothing was answered yet: the same is to be asked again */
+    uint32_t rounds;
+    uint64_t place, shown;
+    struct buf names; /* as bulks */
+};
+
 struct verbs {
     const struct store_engine *engine;
     struct store *store;
@@ -29,6 +39,7 @@ struct verbs {
     uint64_t random;                          /* not 0 */
     bool has_written;                         /* since the caller cleared it */
     bool is_broken;                           /* likewise: the store was in trouble */
+    bool has_flushed;                         /* likewise */
     uint64_t commands, hits, misses, expired; /* since it was made */
     struct resp_args args;                    /* of the request at hand */
     struct buf scratch;                       /* for values that are put together */
@@ -39,6 +50,9 @@ struct verbs_ask {
     uint32_t database;
     uint8_t version;     /* RESP's */
     uint64_t reply_most; /* longer replies are refused */
+    /* A request that is the only one may go so far and no further at a time, and others may be
+     * served meanwhile; NULL: all of it at once. */
+    struct verbs_walk *walk;
 };
 
 /* What is going to be asked of the store, gathered from one ask after the other, for stores that

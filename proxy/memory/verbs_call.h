@@ -13,7 +13,10 @@ struct verb_call {
     size_t count;
     uint32_t database; /* SELECT changes it, for what follows in the same ask */
     struct buf *out;
-    size_t began; /* of `out`: where the replies to this ask begin */
+    size_t began;            /* of `out`: where the replies to this ask begin */
+    struct verbs_walk *walk; /* NULL: all at once */
+    uint64_t value_most;     /* a larger one is refused; 0: none */
+    struct slice class;      /* which says so */
 };
 
 typedef void verb_f(struct verb_call *c);

@@ -161,6 +161,7 @@ struct listing {
     bool is_none;         /* of a type that nothing has */
     struct buf *names;    /* as bulks */
     uint64_t shown, seen, wanted;
+    uint64_t most; /* to be shown */
 };
 
 static bool list_name(void *arg, uint64_t place, struct slice name, const struct store_value *value)
@@ -174,12 +175,11 @@ static bool list_name(void *arg, uint64_t place, struct slice name, const struct
         l->shown++;
         resp_put_bulk(l->names, name);
     }
-    return l->seen < l->wanted && l->names->len <= l->c->ask->reply_most;
+    return l->seen < l->wanted && l->shown < l->most && l->names->len <= l->c->ask->reply_most;
 }
 
 static bool walk(struct verb_call *c, uint64_t *place, uint64_t most, struct listing *l)
 {
-    buf_clear(l->names);
     if (c->v->engine->walk(c->v->store, c->database, place, most, list_name, l) == ERR_NONE)
         return true;
     c->v->is_broken = true;
@@ -217,8 +217,8 @@ static bool take_scan_options(struct verb_call *c, struct listing *l)
 
 void verb_scan(struct verb_call *c)
 {
-    enum { COUNT = 10, PLACES_FOR_ONE = 10 };
-    struct listing l = { .c = c, .names = &c->v->scratch, .wanted = COUNT };
+    enum { COUNT = 10, COUNT_MOST = 5000, PLACES_FOR_ONE = 10 }; /* nobody waits for more */
+    struct listing l = { .c = c, .names = &c->v->scratch, .wanted = COUNT, .most = UINT64_MAX };
     uint64_t place, most;
     char number[24];
 
@@ -228,7 +228,9 @@ void verb_scan(struct verb_call *c)
     }
     if (!take_scan_options(c, &l))
         return;
-    most = l.wanted > UINT64_MAX / PLACES_FOR_ONE ? UINT64_MAX : l.wanted * PLACES_FOR_ONE;
+    l.wanted = l.wanted > COUNT_MOST ? COUNT_MOST : l.wanted;
+    most = l.wanted * PLACES_FOR_ONE;
+    buf_clear(l.names);
     if (!walk(c, &place, most, &l))
         return;
     snprintf(number, sizeof(number), "%" PRIu64, place);
@@ -238,17 +240,37 @@ void verb_scan(struct verb_call *c)
     buf_slice(c->out, buf_all(l.names));
 }
 
-void verb_keys(struct verb_call *c)
+/* How many places are looked at now. */
+static uint64_t step_of(const struct verb_call *c)
+{
+    enum { STEP_PLACES = 2000 };
+
+    return c->walk == NULL ? UINT64_MAX : STEP_PLACES;
+}
+
+static void list_keys(struct verb_call *c, struct verbs_walk *w)
 {
     struct listing l = {
-        .c = c, .pattern = c->args[1], .names = &c->v->scratch, .wanted = UINT64_MAX
+        .c = c, .pattern = c->args[1], .names = &w->names, .wanted = UINT64_MAX, .most = UINT64_MAX
     };
-    uint64_t place = 0;
 
-    if (!walk(c, &place, UINT64_MAX, &l))
+    w->goes_on = false;
+    if (!walk(c, &w->place, step_of(c), &l))
         return;
-    resp_put_array(c->out, l.shown);
+    w->shown += l.shown;
+    w->goes_on = w->place != 0 && l.names->len <= c->ask->reply_most; /* else it is refused */
+    if (w->goes_on)
+        return;
+    resp_put_array(c->out, w->shown);
     buf_slice(c->out, buf_all(l.names));
+}
+
+void verb_keys(struct verb_call *c)
+{
+    struct verbs_walk w = { 0 };
+
+    list_keys(c, c->walk == NULL ? &w : c->walk);
+    buf_fini(&w.names);
 }
 
 void verb_dbsize(struct verb_call *c)
@@ -259,36 +281,55 @@ void verb_dbsize(struct verb_call *c)
         resp_put_integer(c->out, (int64_t)keys);
 }
 
-/* One of those that stand next behind a place drawn by chance. */
+static uint64_t draw(struct verbs *v)
+{
+    v->random ^= v->random << 13;
+    v->random ^= v->random >> 7;
+    v->random ^= v->random << 17;
+    return v->random >> (64 - STORE_PLACE_BITS);
+}
+
+/* The names of one place: the first, whose length its header tells. */
+static struct slice first_bulk(struct slice names)
+{
+    const uint8_t *end = memchr(names.at, '\n', names.len);
+    size_t header = (size_t)(end - names.at) + 1;
+    uint64_t len = 0;
+
+    if (!slice_to_u64(slice_of(names.at + 1, header - 3), &len))
+        return names;
+    return slice_of(names.at, header + len + 2);
+}
+
+/* One of those that stand next behind a place drawn by chance, or from the beginning. */
+static void random_key(struct verb_call *c, struct verbs_walk *w)
+{
+    enum { ROUNDS = 2 };
+    struct listing l = { .c = c, .names = &w->names, .wanted = UINT64_MAX, .most = 1 };
+
+    if (w->rounds == 0 && w->place == 0)
+        w->place = draw(c->v);
+    do {
+        w->goes_on = false;
+        if (!walk(c, &w->place, step_of(c), &l))
+            return;
+        w->rounds += w->place == 0;
+        w->goes_on = l.shown == 0 && w->rounds < ROUNDS;
+    } while (w->goes_on && c->walk == NULL);
+    if (w->goes_on)
+        return;
+    if (l.shown == 0)
+        verb_null(c);
+    else
+        buf_slice(c->out, l.shown == 1 ? buf_all(l.names) : first_bulk(buf_all(l.names)));
+}
+
 void verb_randomkey(struct verb_call *c)
 {
-    struct listing l = { .c = c, .names = &c->v->scratch };
-    uint64_t place;
+    struct verbs_walk w = { 0 };
 
-    c->v->random ^= c->v->random << 13;
-    c->v->random ^= c->v->random >> 7;
-    c->v->random ^= c->v->random << 17;
-    place = c->v->random >> (64 - STORE_PLACE_BITS);
-    for (int rounds = 0; rounds < 2 && l.shown == 0; rounds++) {
-        do { /* until one is shown */
-            l.wanted = l.seen + 1;
-            if (!walk(c, &place, UINT64_MAX, &l))
-                return;
-        } while (l.shown == 0 && place != 0);
-    }
-    if (l.shown == 0) {
-        verb_null(c);
-        return;
-    }
-    if (l.shown > 1) { /* of one place: the first, whose length its header tells */
-        const uint8_t *end = memchr(l.names->at, '\n', l.names->len);
-        size_t header = (size_t)(end - l.names->at) + 1;
-        uint64_t len = 0;
-
-        if (slice_to_u64(slice_of(l.names->at + 1, header - 3), &len))
-            l.names->len = header + len + 2;
-    }
-    buf_slice(c->out, buf_all(l.names));
+    random_key(c, c->walk == NULL ? &w : c->walk);
+    buf_fini(&w.names);
 }
 
 static void flush(struct verb_call *c, int64_t database)
@@ -302,7 +343,7 @@ static void flush(struct verb_call *c, int64_t database)
         verb_error(c, "ERR the store failed");
         return;
     }
-    c->v->has_written = true;
+    c->v->has_written = c->v->has_flushed = true;
     buf_text(c->out, "+OK\r\n");
 }
 

@@ -12,6 +12,15 @@ static void require(bool condition)
         abort();
 }
 
+static void check_replies(const struct buf *out)
+{
+    struct resp_reader reader = { buf_all(out) };
+    struct slice one;
+
+    while (reader.in.len > 0)
+        require(resp_read_skip(&reader, &one) == ERR_NONE);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len);
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
@@ -21,22 +30,30 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
         .engine = memory_back_find("ram")->engine, .name = "ram", .now_ms = 1000000, .random = 1
     };
     struct verbs_outlook outlook = { 0 };
+    struct verbs_ask ask = { .bytes = slice_of(at, len), .version = 2, .reply_most = 1 << 16 };
+    struct verbs_walk walk = { 0 };
     struct buf why = { 0 }, out = { 0 };
-    struct resp_reader reader;
     struct store_size size;
-    struct slice one;
 
     require(v.engine->open(&settings, &v.store, &why) == ERR_NONE);
-    verbs_look_ahead(&v, &(struct verbs_ask){ slice_of(at, len), 0, 2, 1 << 16 }, &outlook);
+    verbs_look_ahead(&v, &ask, &outlook);
     require(verbs_outlook_of(&outlook).count <= len);
-    verbs_run(&v, &(struct verbs_ask){ slice_of(at, len), 0, 2 + (len & 1), 1 << 16 }, &out);
-    for (reader.in = buf_all(&out); reader.in.len > 0;)
-        require(resp_read_skip(&reader, &one) == ERR_NONE);
+    ask.version = 2 + (len & 1);
+    verbs_run(&v, &ask, &out);
+    check_replies(&out);
+    ask.walk = &walk;
+    do {
+        buf_clear(&out);
+        verbs_run(&v, &ask, &out);
+        require(!walk.goes_on || out.len == 0);
+    } while (walk.goes_on);
+    check_replies(&out);
     require(!v.is_broken);
     v.engine->measure(v.store, 0, &size);
     require(size.bytes < 2 << 20);
     v.engine->close(&v.store);
     verbs_fini(&v);
+    buf_fini(&walk.names);
     buf_fini(&out);
     buf_fini(&why);
     buf_fini(&outlook.glances);

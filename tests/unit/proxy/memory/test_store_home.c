@@ -50,7 +50,8 @@ static void set(struct store_home *home, const char *key)
     struct store_job *job = mem_new(sizeof(*job));
 
     resp_put_command(&job->bytes, words, 3);
-    job->ask = (struct verbs_ask){ buf_all(&job->bytes), 0, 2, 1 << 16 };
+    job->ask =
+        (struct verbs_ask){ .bytes = buf_all(&job->bytes), .version = 2, .reply_most = 1 << 16 };
     job->done = nobody;
     CHECK(store_home_ask(home, job, 1 << 20));
 }

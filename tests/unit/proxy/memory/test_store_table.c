@@ -142,6 +142,25 @@ static void an_empty_table_has_no_steps(void)
     store_table_clear(&t);
 }
 
+/* Also one that is about to change its size. */
+static void what_is_shed_goes_a_little_at_a_time(void)
+{
+    for (unsigned keys = KEYS - 20; keys < KEYS; keys++) {
+        struct store_table t = { 0 };
+        uint64_t before, calls = 0;
+
+        for (unsigned i = 0; i < keys; i++)
+            put(&t, i, slice_text("value"));
+        do {
+            before = t.count;
+            calls++;
+        } while (store_table_shed(&t, 100) && before - t.count <= 100);
+        CHECK(before - t.count <= 100 && calls > keys / 100);
+        CHECK_INT(t.count, 0);
+        CHECK_INT(t.bytes, 0);
+    }
+}
+
 int main(void)
 {
     RUN(what_is_put_is_found_with_its_last_value);
@@ -149,5 +168,6 @@ int main(void)
     RUN(memory_is_counted);
     RUN(a_walk_sees_what_stays_once_while_the_table_changes_its_size);
     RUN(an_empty_table_has_no_steps);
+    RUN(what_is_shed_goes_a_little_at_a_time);
     return check_report();
 }

@@ -33,6 +33,8 @@ static void close_store(void)
     verbs_fini(&v);
 }
 
+static struct verbs_walk *walk; /* of the next request; NULL: it is done at once */
+
 /* The words of the text as one request. */
 static struct slice ask(const char *text)
 {
@@ -48,7 +50,10 @@ static struct slice ask(const char *text)
     }
     resp_put_command(&request, words, count);
     buf_clear(&reply);
-    verbs_run(&v, &(struct verbs_ask){ buf_all(&request), 0, 2, 1 << 16 }, &reply);
+    verbs_run(&v,
+              &(struct verbs_ask){
+                  .bytes = buf_all(&request), .version = 2, .reply_most = 1 << 20, .walk = walk },
+              &reply);
     buf_fini(&request);
     return buf_all(&reply);
 }
@@ -143,7 +148,7 @@ static void a_transaction_is_all_or_nothing(void)
 {
     struct slice request = bytes("*1\r\n$5\r\nMULTI\r\n*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n"
                                  "*2\r\n$4\r\nLPOP\r\n$1\r\nl\r\n*1\r\n$4\r\nEXEC\r\n");
-    struct verbs_ask all = { request, 0, 2, 1 << 16 };
+    struct verbs_ask all = { .bytes = request, .version = 2, .reply_most = 1 << 16 };
 
     flush();
     buf_clear(&reply);
@@ -163,11 +168,11 @@ static void a_reply_that_is_too_long_is_refused(void)
 
     flush();
     buf_text(&text, "SET k ");
-    for (int i = 0; i < 30000; i++)
+    for (int i = 0; i < 400000; i++)
         buf_text(&text, "x");
     buf_put(&text, "", 1);
     ask((const char *)text.at);
-    CHECK_INT(ask("GET k").len, 8 + 30000 + 2);
+    CHECK_INT(ask("GET k").len, 9 + 400000 + 2);
     CHECK(slice_starts(ask("MGET k k k"), bytes("-ERR the reply is longer ")));
     buf_fini(&text);
 }
@@ -195,7 +200,8 @@ static char *outlook_of(const char *requests)
         }
         resp_put_command(&bytes, words, count);
     }
-    verbs_look_ahead(&v, &(struct verbs_ask){ buf_all(&bytes), 2, 2, 1 << 16 }, &o);
+    verbs_look_ahead(
+        &v, &(struct verbs_ask){ .bytes = buf_all(&bytes), .database = 2, .version = 2 }, &o);
     out = verbs_outlook_of(&o);
     text[0] = '\0';
     for (size_t i = 0; i < out.count; i++) {
@@ -263,6 +269,133 @@ static void fill_up(int keys)
     }
 }
 
+static int times_listed(const char *name)
+{
+    struct slice rest = buf_all(&reply);
+    struct buf bulk = { 0 };
+    const uint8_t *at;
+    int times = 0;
+
+    resp_put_bulk(&bulk, slice_text(name));
+    while ((at = memmem(rest.at, rest.len, bulk.at, bulk.len)) != NULL) {
+        rest = slice_from(rest, (size_t)(at - rest.at) + bulk.len);
+        times++;
+    }
+    buf_fini(&bulk);
+    return times;
+}
+
+static long count_bulks(void)
+{
+    long count = 0;
+
+    for (size_t i = 0; i < reply.len; i++)
+        count += reply.at[i] == '$';
+    return count;
+}
+
+static void put_many(int keys, const char *value)
+{
+    for (int i = 0; i < keys; i++) {
+        char text[64];
+
+        snprintf(text, sizeof(text), "SET key:%d %s", i, value);
+        ask(text);
+    }
+}
+
+static void keys_in_steps_tells_what_was_there_all_the_time_and_nothing_twice(void)
+{
+    enum { KEYS = 8000 };
+    struct verbs_walk w = { 0 };
+    int steps = 0;
+
+    open_store("ram", false);
+    put_many(KEYS, "v");
+    do {
+        char text[64];
+
+        walk = &w;
+        ask("KEYS *");
+        walk = NULL;
+        steps++;
+        if (!w.goes_on)
+            break;
+        CHECK_INT(reply.len, 0);
+        for (int i = 0; i < 100; i++) { /* others' */
+            snprintf(text, sizeof(text), "DEL key:%d", steps * 100 + i);
+            ask(text);
+            snprintf(text, sizeof(text), "SET new:%d v", steps * 100 + i);
+            ask(text);
+        }
+    } while (true);
+    CHECK(steps > 3);
+    buf_fini(&w.names);
+    for (int i = 0; i < KEYS; i++) {
+        char name[32];
+
+        snprintf(name, sizeof(name), "key:%d", i);
+        CHECK(times_listed(name) == 1 || (times_listed(name) == 0 && i / 100 < steps));
+    }
+    CHECK_INT(strtol((const char *)reply.at + 1, NULL, 10), count_bulks());
+    close_store();
+}
+
+static void a_random_key_is_one_that_is_there_however_many_are_over(void)
+{
+    struct verbs_walk w = { 0 };
+    int steps = 0;
+
+    open_store("ram", false);
+    put_many(8000, "v PX 1");
+    ask("SET stays v");
+    v.now_ms += 2;
+    CHECK_BYTES(ask("RANDOMKEY"), bytes("$5\r\nstays\r\n"));
+    walk = &w;
+    do {
+        ask("RANDOMKEY");
+        steps++;
+    } while (w.goes_on);
+    CHECK_BYTES(buf_all(&reply), bytes("$5\r\nstays\r\n"));
+    CHECK(steps > 0 && steps < 20);
+    buf_fini(&w.names);
+    walk = NULL;
+    ask("DEL stays");
+    CHECK_BYTES(ask("RANDOMKEY"), bytes("$-1\r\n"));
+    close_store();
+}
+
+/* What is put needs no more room than there is while what was flushed is still held. */
+static void what_was_flushed_is_in_nobodys_way(void)
+{
+    struct store_size size;
+
+    open_store("ram", false);
+    put_many(20000, "123456789012345678901234567890");
+    CHECK(reply.at[0] == '-');
+    v.engine->measure(v.store, 0, &size);
+    CHECK(size.keys > 1000);
+    ask("FLUSHALL");
+    CHECK(v.has_flushed);
+    v.engine->measure(v.store, 0, &size);
+    CHECK(size.keys == 0 && size.bytes > 1 << 19);
+    CHECK_BYTES(ask("DBSIZE"), bytes(":0\r\n"));
+    for (int i = 0; i < 2000; i++) {
+        char text[64];
+
+        snprintf(text, sizeof(text), "SET other:%d v", i);
+        CHECK_BYTES(ask(text), bytes("+OK\r\n"));
+    }
+    v.engine->measure(v.store, 0, &size);
+    CHECK(size.bytes <= 1 << 20);
+    while (v.engine->shed(v.store, 100))
+        ;
+    v.engine->measure(v.store, 0, &size);
+    CHECK(size.keys == 2000 && size.bytes < 1 << 19);
+    ask("FLUSHALL"); /* and the end of a store that holds some of it */
+    close_store();
+}
+
 static void a_full_store_refuses(void)
 {
     struct store_size size;
@@ -299,6 +432,9 @@ int main(void)
         return 1;
     every_store();
     RUN(the_keys_of_requests_are_known_before_they_are_run);
+    RUN(keys_in_steps_tells_what_was_there_all_the_time_and_nothing_twice);
+    RUN(a_random_key_is_one_that_is_there_however_many_are_over);
+    RUN(what_was_flushed_is_in_nobodys_way);
     RUN(a_full_store_refuses);
     RUN(a_full_store_that_may_lets_go_of_what_is_not_used);
     buf_fini(&reply);

@@ -19,7 +19,9 @@ static struct slice send(const struct slice *words, size_t count)
 
     resp_put_command(&request, words, count);
     buf_clear(&reply);
-    verbs_run(&v, &(struct verbs_ask){ buf_all(&request), 0, 2, 1 << 16 }, &reply);
+    verbs_run(
+        &v, &(struct verbs_ask){ .bytes = buf_all(&request), .version = 2, .reply_most = 1 << 16 },
+        &reply);
     buf_fini(&request);
     return buf_all(&reply);
 }
@@ -221,7 +223,9 @@ static void it_is_foreseen_as_a_write(void)
 
     words_of(&(struct change){ .op = "d" }, words);
     resp_put_command(&request, words, MEMCACHED_SCRIPT_WORDS);
-    verbs_look_ahead(&v, &(struct verbs_ask){ buf_all(&request), 0, 2, 1 << 16 }, &ahead);
+    verbs_look_ahead(
+        &v, &(struct verbs_ask){ .bytes = buf_all(&request), .version = 2, .reply_most = 1 << 16 },
+        &ahead);
     outlook = verbs_outlook_of(&ahead);
     CHECK(outlook.writes && !outlook.writes_any);
     CHECK_INT(outlook.count, 1);
