@@ -32,8 +32,10 @@ const struct option tables_class[] = {
               "what clients of a cache are prepared for, and an error is not" },
     { "max_value", OPTION_SIZE, AT(max_value_bytes), "unlimited", .min = 1, .max = GB(2),
       .zero = "unlimited",
-      .text = "larger values are refused; of APPEND, append and prepend what they add is measured, "
-              "and the whole where Redis clients ask memcached servers" },
+      .text = "larger values are refused, those too that APPEND, INCR, RENAME and their like would "
+              "make of strings (Redis servers' user must be allowed EVAL then; memcached servers "
+              "are asked twice for append and prepend); of lists, hashes and so on each element "
+              "is measured, of RESTORE what it is sent, and what a script writes is not" },
     { "cache", OPTION_DURATION, AT(cache_ms), "off", .min = 1, .max = HOURS(1), .zero = "off",
       .text = "each worker keeps values that are often read (GET, and get of one key) and answers "
               "with them for so long; a write through Sheaf ends that at once, and so does the "

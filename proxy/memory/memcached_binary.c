@@ -317,6 +317,7 @@ static void plan_keyed(struct memcached_call *call)
     memcached_plan_one(call, shard, meta_bytes(call));
     op->merge = merge_meta;
     op->note = note;
+    memcached_limit_join(call, r->key);
 }
 
 /* ---- what has no key, or is wrong ---- */

@@ -197,3 +197,13 @@ void memcached_put_error(struct buf *out, uint8_t opcode, uint32_t opaque, struc
         reply.value = slice_of(error.at, error.len - 2);
     memcached_binary_put(out, &reply);
 }
+
+struct slice memcached_line_flag(struct slice line, uint32_t first, char flag)
+{
+    struct slice word;
+
+    for (uint32_t i = 0; memcached_next_word(&line, &word); i++)
+        if (i >= first && word.at[0] == (uint8_t)flag)
+            return slice_from(word, 1);
+    return (struct slice){ 0 };
+}

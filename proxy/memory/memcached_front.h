@@ -6,6 +6,7 @@
  *     memcached_get.c         many keys: once per shard, merged in the order of the keys
  *     memcached_meta.c        meta commands: forwarded; quiet ones answered as far as they are
  *     memcached_number.c      quiet ones that may make a number
+ *     memcached_join.c        append and prepend within what a class of keys takes
  *     memcached_binary.c      binary commands: translated to meta commands, and their replies back
  *     memcached_binary_get.c  binary gets: translated to `gets`, many quiet ones to one
  *     memcached_every_shard.c flush_all, verbosity
@@ -79,6 +80,9 @@ void memcached_plan_get(struct memcached_call *call);
 void memcached_plan_meta(struct memcached_call *call);
 /* A quiet one that may make a number.  False: it is none, and nothing was planned. */
 bool memcached_plan_quiet_number(struct memcached_call *call, struct slice key, uint32_t shard);
+/* Of what was planned: if it appends or prepends to a key whose class limits its values, the server
+ * is asked first how long the value is. */
+void memcached_limit_join(struct memcached_call *call, struct slice key);
 void memcached_plan_binary(struct memcached_call *call);
 void memcached_plan_binary_get(struct memcached_call *call); /* of a key that is a word */
 void memcached_plan_flush(struct memcached_call *call, struct slice expiry); /* "": at once */
@@ -140,6 +144,9 @@ void memcached_miss_if_down(struct memcached_call *call, const char *miss);
  * none. */
 struct slice memcached_first_error(const struct memory_merge *m);
 void memcached_merge_out_of_step(struct memory_merge *m);
+/* What stands behind the letter of a meta command's flag, among the words from `first` on; .at is
+ * NULL: it is not there. */
+struct slice memcached_line_flag(struct slice line, uint32_t first, char flag);
 
 /* ---- memcached_get.c ---- */
 

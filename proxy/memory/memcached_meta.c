@@ -159,4 +159,5 @@ void memcached_plan_meta(struct memcached_call *call)
                        limited_bytes(call, memcached_class_of(call, key), bytes, quiet));
     if (quiet != 0)
         hear_quietly(call);
+    memcached_limit_join(call, key);
 }

@@ -127,6 +127,16 @@ struct script {
     struct slice first;
 };
 
+/* How long a value of the key's class may be; "": as long as it is. */
+static struct slice most_word(struct request *r)
+{
+    const struct memory_class *c = memory_site_class(r->call->site, r->key);
+
+    if (c == NULL || c->settings->max_value_bytes == 0)
+        return slice_text("");
+    return number_word(r, (int64_t)c->settings->max_value_bytes);
+}
+
 static struct slice or_empty(struct slice s)
 {
     return s.at == NULL ? slice_text("") : s;
@@ -150,6 +160,7 @@ static void run(struct request *r, const struct script *s)
         [MEMCACHED_SCRIPT_FIRST_UNIT] = or_empty(s->first_end.unit),
         [MEMCACHED_SCRIPT_FIRST_TIME] = or_empty(s->first_end.time),
         [MEMCACHED_SCRIPT_FIRST] = or_empty(s->first),
+        [MEMCACHED_SCRIPT_MOST] = most_word(r),
     };
 
     say(r, MEMCACHED_OVER_SCRIPT, words, MEMCACHED_SCRIPT_WORDS);
@@ -267,13 +278,7 @@ static void put_touch(struct request *r)
 
 struct slice memcached_over_flag(struct slice line, enum memcached_verb verb, char flag)
 {
-    uint32_t first = verb == MEMCACHED_MS ? 3 : 2;
-    struct slice word;
-
-    for (uint32_t i = 0; memcached_next_word(&line, &word); i++)
-        if (i >= first && word.at[0] == (uint8_t)flag)
-            return slice_from(word, 1);
-    return (struct slice){ 0 };
+    return memcached_line_flag(line, verb == MEMCACHED_MS ? 3 : 2, flag);
 }
 
 static struct slice flag(const struct request *r, char letter)

@@ -10,12 +10,12 @@
 
 /* What became of a command, in the codes of meta commands. */
 struct outcome {
-    const char *code;                /* "HD" "NS" "EX" "NF" "NN", "VA" with what follows */
+    const char *code;                /* "HD" "NS" "EX" "NF" "NN" "TL", "VA" with what follows */
     struct slice value;              /* as it is kept, or a number */
     int64_t left_ms, left_before_ms; /* as PTTL tells it, the latter before it was set, or made */
 };
 
-static const char *const CODES[] = { "HD", "NS", "EX", "NF", "NN", "VA" };
+static const char *const CODES[] = { "HD", "NS", "EX", "NF", "NN", "TL", "VA" };
 
 /* ---- reading ---- */
 
@@ -273,6 +273,8 @@ static void put_outcome(const struct memcached_over_ask *ask, const struct outco
 
     if (strcmp(outcome->code, "NN") == 0)
         buf_text(out, "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n");
+    else if (strcmp(outcome->code, "TL") == 0)
+        buf_text(out, MEMCACHED_TOO_LARGE);
     else if (is_meta)
         put_meta(ask, outcome, out);
     else if (outcome->code[0] == 'V')

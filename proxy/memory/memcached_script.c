@@ -48,6 +48,7 @@ const char MEMCACHED_SCRIPT[] =
     " if mode=='A' or mode=='P' then\n"
     "  if not old then return {'NS'} end\n"
     "  if late() then return {'EX'} end\n"
+    "  if ARGV[12]~='' and #v+#val>tonumber(ARGV[12]) then return {'TL'} end\n"
     "  put(oflags,mode=='A' and v..val or val..v,'KEEP')\n"
     "  return {'HD'}\n"
     " end\n"

@@ -9,12 +9,14 @@
  *                 number
  *     value: of s; of i the delta
  *     of i, when the key is not there: unit and time, and the number; unit "": then it stays away
+ *     how long what A and P make may be (max_value of the key's class); "": as long as it is
  *
  * Values are kept as memcached_kept.h says.  Embedded stores have no scripts: they know this one by
  * its name and do the same themselves (verbs_memcached.c).
  *
- * Replies: a code of meta commands, HD NS EX NF, or NN (no number); or VA, the value or number,
- * what PTTL tells at last, and what it told before the expiry was set, or the number made. */
+ * Replies: a code of meta commands, HD NS EX NF, or NN (no number), TL (too long); or VA, the value
+ * or number, what PTTL tells at last, and what it told before the expiry was set, or the number
+ * made. */
 #pragma once
 
 #include "proxy/base/slice.h"
@@ -33,6 +35,7 @@ enum memcached_script_word {
     MEMCACHED_SCRIPT_FIRST_UNIT,
     MEMCACHED_SCRIPT_FIRST_TIME,
     MEMCACHED_SCRIPT_FIRST,
+    MEMCACHED_SCRIPT_MOST,
     MEMCACHED_SCRIPT_WORDS,
 };
 

@@ -79,6 +79,7 @@ static void plan_keyed(struct memcached_call *call)
         return;
     call->op->key = call->text->key;
     memcached_plan_one(call, shard, limited_bytes(call, loud_bytes(call)));
+    memcached_limit_join(call, call->text->key);
 }
 
 static void plan_refused(struct memcached_call *call)

@@ -148,9 +148,13 @@ struct slice redis_join(struct arena *arena, struct slice a, struct slice b)
 
 struct slice redis_call_bytes(struct redis_call *call)
 {
-    if (!call->op->is_inline)
+    const struct slice *words = call->args;
+    size_t count = call->count;
+
+    if (!call->op->is_inline && call->guard == NULL)
         return call->op->raw;
-    return redis_encode(call->op->arena, call->args, call->count);
+    redis_call_guard(call, &words, &count);
+    return redis_encode(call->op->arena, words, count);
 }
 
 void redis_add_ends(struct arena *arena, struct memory_part *part, const struct redis_ends *ends)

@@ -3,7 +3,10 @@
 #include "proxy/memory/redis_class.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
+#include "proxy/memory/redis_guard.h"
 #include "proxy/memory/value_cache.h"
 
 #define EXCESS "ERR a value of %" PRIu64 " bytes is larger than max_value of class %s, %" PRIu64
@@ -46,16 +49,43 @@ static uint64_t reach_of(const struct redis_call *call)
     return is_range ? offset + call->args[3].len : offset / 8 + 1;
 }
 
-/* The largest of the words that are no keys and belong to the key at `place`: of pairs the one
- * behind it, else any. */
+/* The word that is a string's value, among others that are none; false: any may be. */
+static bool value_place(const struct redis_call *call, size_t *out)
+{
+    enum { NONE = 0 }; /* what becomes of it is reached, or guarded */
+    static const struct {
+        const char *name;
+        size_t place;
+    } PLACES[] = {
+        { "set", 2 },         { "setnx", 2 },     { "getset", 2 },         { "append", 2 },
+        { "setex", 3 },       { "psetex", 3 },    { "restore", 3 },        { "setrange", NONE },
+        { "setbit", NONE },   { "copy", NONE },   { "incr", NONE },        { "decr", NONE },
+        { "incrby", NONE },   { "decrby", NONE }, { "incrbyfloat", NONE }, { "bitop", NONE },
+        { "bitfield", NONE }, { "pfadd", NONE },  { "pfmerge", NONE },
+    };
+
+    for (size_t i = 0; i < sizeof(PLACES) / sizeof(PLACES[0]); i++)
+        if (slice_is_text(slice_text(call->cmd->name), PLACES[i].name)) {
+            *out = PLACES[i].place;
+            return true;
+        }
+    return false;
+}
+
+/* The value that the key at `place` is given, or the largest of them.  What needs no memory gives
+ * none. */
 static uint64_t value_bytes(const struct redis_call *call, const struct redis_keys *keys,
                             uint32_t place)
 {
     uint64_t most = reach_of(call);
-    size_t next_key = 0;
+    size_t next_key = 0, value;
 
+    if ((call->cmd->flags & REDIS_COMMAND_DENYOOM) == 0)
+        return 0;
     if (call->cmd->keys == REDIS_KEYS_PAIRS)
         return call->args[place + 1].len;
+    if (value_place(call, &value))
+        return value == 0 ? most : call->args[value].len;
     for (size_t i = 1; i < call->count; i++) {
         if (next_key < keys->count && keys->at[next_key] == i)
             next_key++;
@@ -78,6 +108,56 @@ static bool has_room(struct redis_call *call, const struct redis_keys *keys, uin
     redis_error(call, EXCESS, len, c->name, c->max_value_bytes);
     call->op->is_against_class = true;
     return false;
+}
+
+/* Of the key that becomes larger.  Over memcached the value is looked at when it is written. */
+static void find_guard(struct redis_call *call)
+{
+    const struct memory_class *class;
+    struct slice name = slice_text(call->cmd->name);
+    bool is_second = slice_is_text(name, "rename") || slice_is_text(name, "renamenx") ||
+                     slice_is_text(name, "copy") || slice_is_text(name, "bitop");
+
+    if (call->site->translates || (call->cmd->flags & REDIS_COMMAND_WRITE) == 0)
+        return;
+    class = memory_site_class(call->site, call->args[is_second ? 2 : 1]);
+    if (class != NULL && class->settings->max_value_bytes > 0 &&
+        redis_guard_mode(name, class->settings) != NULL)
+        call->guard = class->settings;
+}
+
+void redis_call_guard(struct redis_call *call, const struct slice **words, size_t *count)
+{
+    enum { NUMBER_BYTES = 24 };
+    struct memory_operation *op = call->op;
+    char *most, *key_count;
+    struct slice *own;
+    uint32_t *keys;
+    size_t keys_found, before;
+
+    if (call->guard == NULL)
+        return;
+    keys = arena_bytes(op->arena, *count * sizeof(*keys));
+    if (redis_command_keys(call->cmd, *words, *count, keys, &keys_found) != ERR_NONE)
+        return; /* which can't be: its keys were found before */
+    before = REDIS_GUARD_KEYS + keys_found + REDIS_GUARD_COMMAND;
+    own = arena_new(op->arena, (before + *count) * sizeof(*own));
+    most = arena_bytes(op->arena, NUMBER_BYTES);
+    key_count = arena_bytes(op->arena, NUMBER_BYTES);
+    snprintf(most, NUMBER_BYTES, "%" PRIu64, call->guard->max_value_bytes);
+    snprintf(key_count, NUMBER_BYTES, "%zu", keys_found);
+    own[0] = slice_text("EVAL");
+    own[REDIS_GUARD_SCRIPT] = slice_text(REDIS_GUARD);
+    own[REDIS_GUARD_KEY_COUNT] = slice_text(key_count);
+    for (size_t i = 0; i < keys_found; i++)
+        own[REDIS_GUARD_KEYS + i] = (*words)[keys[i]];
+    own += REDIS_GUARD_KEYS + keys_found;
+    own[REDIS_GUARD_MOST] = slice_text(most);
+    own[REDIS_GUARD_CLASS] = slice_text(call->guard->name);
+    own[REDIS_GUARD_MODE] = slice_text(redis_guard_mode(slice_text(call->cmd->name), call->guard));
+    memcpy(&own[REDIS_GUARD_COMMAND], *words, *count * sizeof(*own));
+    *words = own - (REDIS_GUARD_KEYS + keys_found);
+    *count += before;
 }
 
 /* Keys whose values workers may keep, and that this may change. */
@@ -143,6 +223,7 @@ bool redis_class_admits(struct redis_call *call, const struct redis_keys *keys)
     }
     if (has_ttl && changes(call))
         redis_class_limit(call, keys);
+    find_guard(call);
     return true;
 }
 

@@ -103,11 +103,15 @@ void redis_plan_database(struct redis_call *call)
 {
     const struct slice *words;
     struct redis_keys keys;
+    size_t count;
     uint32_t shard;
 
-    if (redis_call_keys(call, &keys) && redis_call_shard(call, &keys, &shard) &&
-        redis_database_words(call, shard, &words))
-        redis_plan_one(call, shard, redis_encode(call->op->arena, words, call->count));
+    if (!redis_call_keys(call, &keys) || !redis_call_shard(call, &keys, &shard) ||
+        !redis_database_words(call, shard, &words))
+        return;
+    count = call->count;
+    redis_call_guard(call, &words, &count);
+    redis_plan_one(call, shard, redis_encode(call->op->arena, words, count));
 }
 
 void redis_plan_swapdb(struct redis_call *call)

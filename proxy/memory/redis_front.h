@@ -95,8 +95,9 @@ struct redis_call {
     const struct user_settings *user; /* NULL: the pool has none, everything is allowed */
     const struct slice *args;         /* op->words, or what a class made of them */
     size_t count;
-    bool leaves_no_end;     /* keys of classes with a ttl may have none after it */
-    struct redis_ends ends; /* for all its keys, if they are of one shard */
+    bool leaves_no_end;            /* keys of classes with a ttl may have none after it */
+    const struct key_class *guard; /* whose max_value its result may not pass; see redis_guard.h */
+    struct redis_ends ends;        /* for all its keys, if they are of one shard */
 };
 
 static inline struct redis_shared *redis_shared_of(const struct memory_site *site)
@@ -154,6 +155,8 @@ void redis_error_of_stamp(struct redis_call *call);
 /* True: leave, the plan is made later. */
 bool redis_must_wait(struct redis_call *call);
 
+/* What is sent in place of the words of a command that is guarded; else they stay. */
+void redis_call_guard(struct redis_call *call, const struct slice **words, size_t *count);
 /* The whole request as a server must see it; valid until the plan returns, if not longer. */
 struct slice redis_call_bytes(struct redis_call *call);
 /* Words as a request, in the arena.  The texts of the other form are terminated by a NULL. */

@@ -134,14 +134,18 @@ void redis_transaction_queue(struct redis_call *call)
 {
     const struct slice *words;
     struct redis_keys keys = { 0 };
+    size_t count;
 
     if ((call->cmd->flags & REDIS_COMMAND_NO_MULTI) != 0) {
         redis_error(call, "ERR Command not allowed inside a transaction");
         return;
     }
-    if (redis_queue_admits(call) && redis_call_keys(call, &keys) &&
-        redis_queue_replace(call, &keys, &words))
-        keep(call, &keys, words, call->count);
+    if (!redis_queue_admits(call) || !redis_call_keys(call, &keys) ||
+        !redis_queue_replace(call, &keys, &words))
+        return;
+    count = call->count;
+    redis_call_guard(call, &words, &count);
+    keep(call, &keys, words, count);
 }
 
 bool redis_transaction_watches(const struct redis_session *session)

@@ -2,6 +2,7 @@
 #include "proxy/memory/verbs_call.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -111,8 +112,14 @@ bool verb_put(struct verb_call *c, struct slice name, struct slice bytes, int64_
 {
     struct store_key key = verb_key(c, name);
     struct store_value value = { bytes, expires_ms };
-    enum err err = c->v->engine->put(c->v->store, &key, &value);
+    enum err err;
 
+    if (c->value_most > 0 && bytes.len > c->value_most) {
+        verb_error(c, "ERR a value of %zu bytes is larger than max_value of class %.*s, %" PRIu64,
+                   bytes.len, (int)c->class.len, (const char *)c->class.at, c->value_most);
+        return false;
+    }
+    err = c->v->engine->put(c->v->store, &key, &value);
     if (err == ERR_LIMIT)
         verb_error(c, "OOM command not allowed when used memory > 'maxmemory'.");
     else if (err == ERR_RANGE)
@@ -244,11 +251,12 @@ static verb_f *find_verb(struct verb_call *c)
         return NULL;
     }
     verb = verb_of(c->cmd);
-    if (verb == NULL || (verb == verb_memcached && !verb_is_memcached(c))) {
+    if (verb == NULL || (verb == verb_memcached && !verb_is_memcached(c)) ||
+        (verb == verb_guarded && !verb_is_guarded(c))) {
         refuse(c);
         return NULL;
     }
-    return verb;
+    return verb_of(c->cmd);
 }
 
 static void run_verb(struct verb_call *c, verb_f *verb)
@@ -266,6 +274,7 @@ static void run_verb(struct verb_call *c, verb_f *verb)
 bool verbs_next_request(struct verb_call *c, struct slice *bytes)
 {
     c->count = 0;
+    c->value_most = 0;
     while (c->count == 0) {
         struct resp_progress progress = { 0 };
         struct resp_problem why;

@@ -46,7 +46,8 @@ static void glance_at_keys(struct verb_call *c, struct verbs_outlook *o)
 /* True: it writes. */
 static bool look_at_one(struct verb_call *c, struct verbs_outlook *o)
 {
-    bool is_script = slice_is_text(slice_text(c->cmd->name), "evalsha");
+    bool is_script = slice_is_text(slice_text(c->cmd->name), "evalsha") ||
+                     slice_is_text(slice_text(c->cmd->name), "eval");
     bool writes = (c->cmd->flags & REDIS_COMMAND_WRITE) != 0 || is_script;
     int64_t number;
 

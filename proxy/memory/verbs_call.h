@@ -33,6 +33,10 @@ bool verbs_have(const struct redis_command *cmd);
 /* EVALSHA, which is served as far as it is what memcached's clients ask for: is it? */
 bool verb_is_memcached(const struct verb_call *c);
 
+/* EVAL, which is served as far as it is redis_guard.h's script: is it?  Then the call is the
+ * command that is guarded. */
+bool verb_is_guarded(struct verb_call *c);
+
 /* Takes one request off the front, and empty ones before it; false: there is none. */
 bool verbs_next_request(struct verb_call *c, struct slice *bytes);
 

@@ -27,6 +27,7 @@ struct change {
     bool makes; /* a number that is not there */
     struct end first_end;
     struct slice first;
+    uint64_t most; /* what A and P may make; 0: anything */
     bool found;
     struct store_value stored;
     struct memcached_kept was;
@@ -76,6 +77,9 @@ static bool take(const struct verb_call *c, struct change *o)
                           .value = c->args[MEMCACHED_SCRIPT_VALUE],
                           .makes = c->args[MEMCACHED_SCRIPT_FIRST_UNIT].len > 0,
                           .first = c->args[MEMCACHED_SCRIPT_FIRST] };
+    if (c->args[MEMCACHED_SCRIPT_MOST].len > 0 &&
+        !slice_to_u64(c->args[MEMCACHED_SCRIPT_MOST], &o->most))
+        return false;
     if ((o->compares && compared.len != MEMCACHED_KEPT_CAS_BYTES) ||
         cas.len != MEMCACHED_KEPT_CAS_BYTES || flags.len != MEMCACHED_KEPT_FLAGS_BYTES ||
         !take_end(c, MEMCACHED_SCRIPT_UNIT, &o->end) ||
@@ -162,6 +166,8 @@ static void do_append(struct verb_call *c, const struct change *o)
         answer(c, "NS");
     } else if (is_late(o)) {
         answer(c, "EX");
+    } else if (o->most > 0 && (uint64_t)o->was.value.len + o->value.len > o->most) {
+        answer(c, "TL");
     } else if (verb_may_be_so_long(c, (uint64_t)o->was.value.len + o->value.len)) {
         begin_value(c, o, o->was.flags);
         buf_slice(&c->v->scratch, is_append ? o->was.value : o->value);

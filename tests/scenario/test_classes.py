@@ -9,16 +9,19 @@ import time
 
 from lib import *
 from lib.case import REPOSITORY
+from lib.growth import appends_up_to
 from lib.memcached import MemcachedServer, MemcachedSession, binary
 from lib.resp import RespSession
 from lib.sheaf import BINARY
 
 CLASSES = (
     ("class locks", {"in": "main", "prefix": "lock:", "pool": "back"}),
+    ("class inside", {"in": "main", "prefix_hex": "0b 73 6d 61 6c 6c 3a", "max_value": "4b", "pool": "fast"}),
     ("class rates", {"in": "main", "first_byte": "02-0b", "pool": "fast"}),
     ("class fixed", {"in": ("main", "cache"), "pattern": "fixed:*", "access": "read-only"}),
     ("class secret", {"in": ("main", "cache"), "prefix": "no:", "access": "forbidden"}),
     ("class small", {"in": ("main", "cache"), "prefix": "small:", "max_value": "4b"}),
+    ("class tagged", {"in": "main", "prefix": "{t}small:", "max_value": "4b"}),
     ("class far", {"in": "cache", "prefix_hex": "66 61 72 3a", "pool": "caches"}),
 )
 
@@ -179,7 +182,9 @@ class Rights(Classes):
             self.refused("NOPERM keys of class fixed are read-only", *words)
 
     def test_large_values_are_refused(self):
-        self.assertEqual(self.ask("SET", "small:a", "1234"), "OK")
+        self.assertEqual(self.ask("SET", "small:a", "1234", "KEEPTTL"), "OK")
+        self.assertEqual(self.ask("SETEX", "small:a", "100000", "1234"), "OK")
+        self.assertEqual(self.ask("EXPIRE", "small:a", "1000000"), 1)
         for words in (("SET", "small:a", "12345"), ("SETEX", "small:a", "100", "12345"), ("APPEND", "small:a", "12345"),
                       ("SETRANGE", "small:a", "3", "12"), ("SETBIT", "small:a", "40", "1"), ("MSET", "big", "12345", "small:a", "12345"),
                       ("LPUSH", "small:b", "1", "12345"), ("HSET", "small:c", "field", "12345")):
@@ -187,6 +192,60 @@ class Rights(Classes):
         self.assertEqual(self.ask("MSET", "big", "12345", "small:a", "123"), "OK")
         self.assertEqual(self.ask("GET", "small:a"), b"123")
         self.assertEqual(self.ask("SETBIT", "small:a", "31", "1"), 0)
+
+    def grows(self, place, refused):
+        """What makes a value longer than its words tell, to the last byte and past it; `place` is a key's beginning."""
+        key, other = f"{place}small:a", f"{place}big:a"
+        for before, words, reply in (("12", ("APPEND", key, "34"), 4), ("1", ("SETRANGE", key, "3", "x"), 4), ("998", ("INCR", key), 999),
+                                     ("999", ("INCRBY", key, "9000"), 9999), ("1", ("INCRBYFLOAT", key, "0.25"), b"1.25"), ("-98", ("DECR", key), -99)):
+            self.assertEqual(self.ask("SET", key, before, "EX", "1000"), "OK")
+            self.assertEqual(self.ask(*words), reply, words)
+            self.assertTrue(990 < self.ask("TTL", key) <= 1000)
+        for before, words in (("123", ("APPEND", key, "45")), ("1234", ("APPEND", key, "5")), ("9999", ("INCR", key)), ("-999", ("DECRBY", key, "1")),
+                              ("1", ("INCRBYFLOAT", key, "0.125"))):
+            self.assertEqual(self.ask("SET", key, before, "EX", "1000"), "OK")
+            refused(*words)
+            self.assertEqual(self.ask("GET", key), before.encode(), words)
+            self.assertTrue(990 < self.ask("TTL", key) <= 1000)
+        self.ask("DEL", key)
+        refused("APPEND", key, "12345")
+        refused("INCRBY", key, "10000")
+        self.assertEqual(self.ask("EXISTS", key), 0)
+        for length in (4, 5):
+            for words in (("COPY", other, key, "REPLACE"), ("RENAMENX", other, key), ("RENAME", other, key)):
+                self.ask("DEL", key)
+                self.ask("SET", other, "x" * length)
+                if length == 4:
+                    self.assertIn(self.ask(*words), (1, "OK"), words)
+                else:
+                    refused(*words)
+                    self.assertEqual([self.ask("GET", other), self.ask("EXISTS", key)], [b"xxxxx", 0], words)
+        self.ask("SET", key, "123")
+        self.ask("MULTI")
+        for words in (("APPEND", key, "4"), ("APPEND", key, "5"), ("GET", key)):
+            self.assertEqual(self.ask(*words), "QUEUED")
+        replies = self.ask("EXEC")
+        self.assertEqual([replies[0], replies[2]], [4, b"1234"])
+        self.assertIn("ERR a value of 5 bytes is larger than max_value of class", replies[1])
+
+    def test_no_value_grows_past_its_limit(self):
+        self.grows("{t}", lambda *words: self.refused("ERR a value of 5 bytes is larger than max_value of class tagged, 4", *words))
+        for words in (("BITOP", "OR", "{t}small:b", "{t}big:a"), ("PFADD", "{t}small:b", "x"), ("PFMERGE", "{t}small:b", "{t}small:c"),
+                      ("BITFIELD", "{t}small:b", "SET", "u8", "40", "1")):
+            self.ask("DEL", "{t}small:b")
+            self.ask("SET", "{t}big:a", "12345")
+            self.refused("ERR a value of", *words)
+            self.assertEqual(self.ask("EXISTS", "{t}small:b"), 0)
+        self.assertEqual(self.ask("BITFIELD", "{t}small:b", "SET", "u8", "24", "1", "OVERFLOW", "FAIL", "INCRBY", "u8", "24", "255"), [0, None])
+        self.ask("RPUSH", "{t}list", "x" * 4)
+        self.assertEqual(self.ask("RENAME", "{t}list", "{t}small:b"), "OK")
+        self.refused("WRONGTYPE Operation against a key holding the wrong kind of value", "APPEND", "{t}small:b", "x")
+        self.refused("ERR no such key", "RENAME", "{t}nobody", "{t}small:b")
+        self.refused("ERR increment would produce NaN", "INCRBYFLOAT", "{t}small:d", "inf")
+
+    def test_nor_does_one_of_a_store_inside(self):
+        self.grows("\x0b", lambda *words: self.refused("ERR a value of 5 bytes is larger than max_value of class inside, 4", *words))
+        self.refused("ERR 'eval' is not served", "EVAL", "return 1", "1", "\x0bsmall:a")
 
     def test_memcached_clients_have_the_same_classes(self):
         session = self.cached()
@@ -211,6 +270,9 @@ class Rights(Classes):
         self.assertEqual(session.ask("set small:a 0 0 5", b"12345"), b"SERVER_ERROR object too large for cache\r\n")
         self.assertEqual(session.ask("get small:a"), b"END\r\n")
         self.assertEqual(session.ask("ms small:a 5", b"12345"), b"SERVER_ERROR object too large for cache\r\n")
+
+    def test_memcached_clients_append_up_to_the_limit(self):
+        appends_up_to(self, self.cached)
 
 
 class Figures(Classes):

@@ -4,6 +4,7 @@
 import time
 
 from lib import *
+from lib.growth import appends_up_to
 
 FAR_S = 90 * 86400                                                       # a date to memcached
 CLASSES = (
@@ -158,6 +159,7 @@ class MemcachedOverRedis(Mixed):
         self.assertEqual(self.ask("add small:b 0 0 5", b"12345"), b"SERVER_ERROR object too large for cache\r\n")
         self.assertEqual(self.ask("set small:a 0 0 5", b"12345"), b"SERVER_ERROR object too large for cache\r\n")
         self.assertEqual(self.ask("get small:a"), b"END\r\n")
+        appends_up_to(self, lambda: self.memcached_session("mr"))
 
     def test_ends(self):
         for line, key, seconds in (("set b:1 0 0 1", "b:1", 100), ("add m:2 0 5000 1", "m:2", 1000), ("set s:1 0 5000 1", "s:1", 5000), ("set l:1 0 0 1", "l:1", FAR_S),

@@ -704,7 +704,7 @@ static void a_script_that_is_not_known_is_sent(void)
     site.translates = true;
     say("incr a 5\r\n");
     CHECK(op.alone);
-    CHECK(slice_starts(op.parts[0].bytes, bytes("*15\r\n$7\r\nEVALSHA\r\n$40\r\n")));
+    CHECK(slice_starts(op.parts[0].bytes, bytes("*16\r\n$7\r\nEVALSHA\r\n$40\r\n")));
     op.parts[0].reply = bytes("-NOSCRIPT No matching script.\r\n");
     merge = (struct memory_merge){ .site = &site,
                                    .state = state,
@@ -715,7 +715,7 @@ static void a_script_that_is_not_known_is_sent(void)
                                    .out = &merged };
     op.merge(&merge);
     CHECK(merge.again);
-    CHECK(slice_starts(op.parts[0].bytes, bytes("*15\r\n$4\r\nEVAL\r\n")));
+    CHECK(slice_starts(op.parts[0].bytes, bytes("*16\r\n$4\r\nEVAL\r\n")));
     CHECK_BYTES(reply("*4\r\n$2\r\nVA\r\n$1\r\n7\r\n:-1\r\n:-1\r\n", ""), bytes("7\r\n"));
     say("incr a 5\r\n");
     CHECK_BYTES(reply("*1\r\n$2\r\nNN\r\n", ""),

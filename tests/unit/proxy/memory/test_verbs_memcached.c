@@ -35,7 +35,8 @@ static struct slice ask(const char *a, const char *b, const char *c)
 
 /* What is not set is empty; cas is CAS_1. */
 struct change {
-    const char *op, *mode, *unit, *time, *value, *first_unit, *first_time, *first, *compared, *cas;
+    const char *op, *mode, *unit, *time, *value, *first_unit, *first_time, *first, *compared, *cas,
+        *most;
 };
 
 static struct slice or_nothing(const char *text)
@@ -59,6 +60,7 @@ static void words_of(const struct change *change, struct slice words[MEMCACHED_S
     words[MEMCACHED_SCRIPT_UNIT] = or_nothing(change->unit);
     words[MEMCACHED_SCRIPT_TIME] = or_nothing(change->time);
     words[MEMCACHED_SCRIPT_VALUE] = or_nothing(change->value);
+    words[MEMCACHED_SCRIPT_MOST] = or_nothing(change->most);
     words[MEMCACHED_SCRIPT_FIRST_UNIT] = or_nothing(change->first_unit);
     words[MEMCACHED_SCRIPT_FIRST_TIME] = or_nothing(change->first_time);
     words[MEMCACHED_SCRIPT_FIRST] = or_nothing(change->first);
@@ -86,7 +88,10 @@ static void values_stand_behind_their_flags_and_cas(void)
     IS(run((struct change){
            .op = "s", .mode = "A", .value = "!", .compared = CAS_1, .cas = CAS_2 }),
        "*1\r\n$2\r\nHD\r\n");
-    IS(run((struct change){ .op = "s", .mode = "P", .value = "a " }), "*1\r\n$2\r\nHD\r\n");
+    IS(run((struct change){ .op = "s", .mode = "P", .value = "a ", .most = "7" }),
+       "*1\r\n$2\r\nTL\r\n");
+    IS(run((struct change){ .op = "s", .mode = "P", .value = "a ", .most = "8" }),
+       "*1\r\n$2\r\nHD\r\n");
     IS(ask("GET", "k", ""), "$24\r\n\xf5mc\x01\0\0\1\2" CAS_1 "a value!\r\n");
     IS(run((struct change){ .op = "d", .compared = CAS_2 }), "*1\r\n$2\r\nEX\r\n");
     IS(run((struct change){ .op = "d", .compared = CAS_1 }), "*1\r\n$2\r\nHD\r\n");
@@ -197,6 +202,7 @@ static void what_is_not_quite_it_is_refused(void)
         { MEMCACHED_SCRIPT_TIME, "-5" },
         { MEMCACHED_SCRIPT_TIME, "9223372036854775807" },
         { MEMCACHED_SCRIPT_FIRST_UNIT, "EX" },
+        { MEMCACHED_SCRIPT_MOST, "x" },
     };
     struct change change = { .op = "s", .mode = "S", .unit = "EX", .time = "5", .value = "value" };
     struct slice words[MEMCACHED_SCRIPT_WORDS];
