@@ -42,6 +42,11 @@ const char *checksum_name(enum checksum kind)
     return KINDS[kind].name;
 }
 
+size_t checksum_bytes(enum checksum kind)
+{
+    return KINDS[kind].bytes;
+}
+
 enum checksum checksum_of_algorithm(struct slice algorithm)
 {
     for (size_t kind = CHECKSUM_CRC32; kind <= CHECKSUM_SHA256; kind++) {

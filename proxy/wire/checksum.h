@@ -43,6 +43,7 @@ enum checksum {
 
 /* "crc32" of "x-amz-checksum-crc32"; of the last two "md5" and "sha256". */
 const char *checksum_name(enum checksum kind);
+size_t checksum_bytes(enum checksum kind);
 /* By a field's whole name, without case: x-amz-checksum-*, content-md5; CHECKSUMS: it is none. */
 enum checksum checksum_of_field(struct slice name);
 /* By the value of x-amz-checksum-algorithm or x-amz-sdk-checksum-algorithm, without case. */
