@@ -101,6 +101,7 @@ struct letter {
     bool spare_self;
     uint64_t id; /* 0: any */
     enum memory_kind kind;
+    uint64_t age_s;
     char address[64], local_address[64], user[64]; /* "": any */
     uint64_t done;                                 /* to how many */
     struct buf lines;
@@ -128,11 +129,16 @@ static bool is_of_kind(const struct memory_session *s, enum memory_kind kind)
     return false;
 }
 
+static uint32_t age_s(const struct session *s)
+{
+    return (uint32_t)(worker_now_us(s->worker) / 1000000) - s->opened_s;
+}
+
 static bool is_meant(const struct letter *letter, const struct memory_session *s)
 {
     char address[64] = "", local[64] = "";
 
-    if (letter->id != 0 && letter->id != s->base.id)
+    if ((letter->id != 0 && letter->id != s->base.id) || age_s(&s->base) < letter->age_s)
         return false;
     if (letter->address[0] != '\0')
         session_address(&s->base, address, sizeof(address));
@@ -296,6 +302,7 @@ void memory_inquire(struct memory_session *s, struct memory_request *r,
     letter->spare_self = inquiry->spare_self;
     letter->id = inquiry->id;
     letter->kind = inquiry->kind;
+    letter->age_s = inquiry->age_s;
     copy_text(letter->address, inquiry->address);
     copy_text(letter->local_address, inquiry->local_address);
     copy_text(letter->user, inquiry->user);

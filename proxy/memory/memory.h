@@ -210,6 +210,7 @@ struct memory_inquiry {
     struct slice local_address; /* of our side; empty: any */
     struct slice user;          /* logged in as; empty: any */
     enum memory_kind kind;
+    uint64_t age_s;  /* open for that long, or longer */
     bool spare_self; /* not the session that asks */
 };
 

@@ -201,6 +201,21 @@ static bool is_user(const struct memory_pool *pool, struct slice name)
     return slice_is_text(name, "default");
 }
 
+/* Of versions since 7.4.  False: answered with an error. */
+static bool read_age(struct redis_call *call, struct slice value, uint64_t *out)
+{
+    int64_t age;
+
+    if (slice_to_i64(value, &age) && age > 0) {
+        *out = (uint64_t)age;
+        return true;
+    }
+    redis_error(call, "ERR maxage %s",
+                slice_to_i64(value, &age) ? "should be greater than 0"
+                                          : "is not an integer or out of range");
+    return false;
+}
+
 /* One of the pairs of words that say whom CLIENT KILL means.  False: answered with an error. */
 static bool read_victim(struct redis_call *call, struct slice word, struct slice value,
                         struct memory_inquiry *v)
@@ -215,6 +230,8 @@ static bool read_victim(struct redis_call *call, struct slice word, struct slice
     }
     if (slice_is_word(word, "type"))
         return read_kind(call, value, &v->kind);
+    if (slice_is_word(word, "maxage"))
+        return read_age(call, value, &v->age_s);
     if (slice_is_word(word, "addr"))
         v->address = value;
     else if (slice_is_word(word, "laddr"))

@@ -175,6 +175,17 @@ class Sessions(Case):
         self.assertEqual(stranger.ask("PING"), "PONG")
         self.assertEqual(set(self.listed(asking)), {asking.id})
 
+    def test_sessions_are_killed_by_their_age(self):
+        old, asking = self.connect(), self.connect()
+        self.assertEqual(asking.ask("CLIENT", "KILL", "MAXAGE", "1000000"), 0)
+        self.assertEqual(asking.ask("CLIENT", "KILL", "MAXAGE", "9223372036854775807"), 0)
+        self.assertEqual(old.ask("PING"), "PONG")
+        wait_until(lambda: asking.ask("CLIENT", "KILL", "MAXAGE", "1", "ID", old.id) == 1, what="its first second to pass")
+        self.assertTrue(old.at_end())
+        for wrong, words in (("x", "is not an integer or out of range"), ("0", "should be greater than 0"),
+                             ("-1", "should be greater than 0")):
+            self.assertEqual(asking.ask("CLIENT", "KILL", "MAXAGE", wrong), f"ERR maxage {words}")
+
     def test_sessions_are_told_apart_by_type_and_user_and_our_address(self):
         plain, subscribed, asking = self.connect(), self.connect(3), self.connect()
         subscribed.ask("SUBSCRIBE", "type")
