@@ -11,7 +11,8 @@ enum { MOST_STATS = 4096 };
 
 struct note {
     bool is_binary, with_ours;
-    bool hides_stamp; /* one of each server's items is Sheaf's own */
+    bool hides_stamp;  /* one of each server's items is Sheaf's own */
+    bool are_settings; /* which are no counters */
     uint8_t opcode;
     uint32_t opaque;
 };
@@ -76,6 +77,16 @@ static enum sum sum_of(struct slice name)
     return SUM_ADD;
 }
 
+/* A setting is the first server's, but for what there is more of the more servers there are, and
+ * how large a value may be for all of them. */
+static enum sum sum_of_setting(struct slice name)
+{
+    if (slice_is_text(name, "maxbytes") || slice_is_text(name, "maxconns") ||
+        slice_is_text(name, "num_threads"))
+        return SUM_ADD;
+    return slice_is_text(name, "item_size_max") ? SUM_LEAST : SUM_FIRST;
+}
+
 struct stat {
     struct slice name, value; /* the first server's */
     uint64_t number;
@@ -86,6 +97,7 @@ struct stat {
 struct table {
     struct stat *at;
     uint32_t count, next; /* where the next server's same statistic should stand */
+    bool are_settings;
 };
 
 /* "12.000345": seconds with six digits behind the point. */
@@ -138,7 +150,7 @@ static void add_stat(struct table *table, struct slice name, struct slice value)
     stat->is_number = stat->is_number && slice_to_u64(value, &number);
     if (!stat->is_number)
         return;
-    switch (sum_of(name)) {
+    switch (table->are_settings ? sum_of_setting(name) : sum_of(name)) {
     case SUM_FIRST:
         return;
     case SUM_ADD:
@@ -218,7 +230,7 @@ static void put_ours(const struct memory_site *site, const struct note *note, st
 static void merge_stats(struct memory_merge *m)
 {
     const struct note *note = m->note;
-    struct table table = { 0 };
+    struct table table = { .are_settings = note->are_settings };
     uint32_t told = 0;
 
     table.at = arena_new(m->arena, MOST_STATS * sizeof(*table.at));
@@ -281,6 +293,7 @@ void memcached_plan_stats(struct memcached_call *call, struct slice what)
     }
     note->with_ours = what.len == 0;
     note->hides_stamp = call->site->pool->stamp;
+    note->are_settings = slice_is_text(what, "settings");
     for (size_t i = 0; MERGED[i] != NULL; i++)
         if (slice_is_text(what, MERGED[i])) {
             memcached_plan_all(call, arena_copy(call->op->arena, question), merge_stats, note);

@@ -197,6 +197,11 @@ class Whole(Shared):
         self.assertEqual(stats[b"sheaf_pool"], b"main")
         self.assertIn(b"state=up", stats[b"shard2"])
         self.assertTrue(self.session.ask("stats items").startswith(b"STAT items:1:number"))
+        settings, theirs = (dict(line.split(b" ", 2)[1:] for line in session.ask("stats settings").split(b"\r\n")[:-2])
+                            for session in (self.session, self.servers[0]))
+        self.assertEqual(int(settings[b"maxbytes"]), 3 * 64 * 1024 * 1024)
+        for name in (b"item_size_max", b"tcpport", b"umask", b"chunk_size", b"growth_factor", b"verbosity"):
+            self.assertEqual(settings[name], theirs[name], "it is no counter")
         self.say("stats reset", None, b"RESET\r\n")
         self.assertIn(b"can't work through a pool", self.session.ask("stats cachedump 1 10"))
 
@@ -381,7 +386,7 @@ WORDS = (   # a conversation each; "|" ends a line
     "set a 1 0 1|x|md a I T30|mg a v s q|mg a v q|ms a 1 I C1|y|mg a v|", "mg a N30 v|mg a N30 v|ms a 1|y|mg a R30 t v|",
     "ms a S1|x|", "ms a 1 T|x|", "ms a 1 Tx|x|", "ms a 1 Fx|x|", "ms a 1 MZ|x|", "ms a x|", "ms a -1|", "ms a 1 b|x|",
     "ms a 1 T0 T0|x|", "ms a 2 q q|xx|", "ms a 1 Z|x|", f"ms {TOO_LONG} 1|x|", f"ms {LONG_KEY} 1|x|mg {LONG_KEY} k v|",
-    "mg !! b v|", "mg YQ== b v k|", "ms YQ== 1 b k|x|mg a k v|mg YQ== b k v O5|get a|me YQ== b|", "me a|me|", "mn x y|",
+    "mg !! b v|", "md !! b|ma !! b|", "mg YQ== b v k|", "ms YQ== 1 b k|x|mg a k v|mg YQ== b k v O5|get a|me YQ== b|", "me a|me|", "mn x y|",
     "mg|md|ma|ms|", "mg a O0123456789012345678901234567890123456789|mg a O0123456789012345678901234567890123 q|",
     "mg a k k|mg a q q|mg a Z|ma a Z|md a Z|mg a|", "get a b|gets|get | get a|GET a|", "set a 1 0 1|x|bget a b a|bget a|bget|", "gat|gat 1|gat x a|gats 1 a b|",
     "set a 0 0 1 x|y|", "set a 0 0 1 noreply x|y|", "set a -1 0 1|y|", "set a 4294967295 0 1|y|get a|", "set a 0 x 1|y|",
