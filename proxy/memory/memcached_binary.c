@@ -295,7 +295,7 @@ static void plan_keyed(struct memcached_call *call)
     struct note *note;
     uint32_t shard;
 
-    if (!memcached_key_fits(r->key)) {
+    if (!call->site->translates && !memcached_key_fits(r->key)) {
         memcached_refuse(call, MEMCACHED_STATUS_INVALID,
                          "a key with blanks or control characters has 186 bytes at most, as "
                          "servers are sent it in base64");

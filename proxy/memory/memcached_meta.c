@@ -44,6 +44,15 @@ static struct slice bytes_without(struct memcached_call *call, uint32_t index)
     return slice_of(bytes, before + after.len);
 }
 
+static const char *error_of_key(enum memcached_verb verb)
+{
+    if (verb == MEMCACHED_ME)
+        return MEMCACHED_BAD_FORMAT;
+    return verb == MEMCACHED_MD || verb == MEMCACHED_MA
+               ? "CLIENT_ERROR invalid or duplicate flag\r\n"
+               : "CLIENT_ERROR error decoding key\r\n";
+}
+
 /* The key that is meant.  False: answered with an error. */
 static bool read_key(struct memcached_call *call, bool is_base64, struct slice *key)
 {
@@ -56,9 +65,7 @@ static bool read_key(struct memcached_call *call, bool is_base64, struct slice *
         return true;
     bytes = arena_bytes(call->op->arena, MEMCACHED_KEY_BYTES);
     if (base64_decode(text, bytes, MEMCACHED_KEY_BYTES, &len) != ERR_NONE || len == 0) {
-        memcached_answer_text(call, call->text->verb == MEMCACHED_ME
-                                        ? MEMCACHED_BAD_FORMAT
-                                        : "CLIENT_ERROR error decoding key\r\n");
+        memcached_answer_text(call, error_of_key(call->text->verb));
         return false;
     }
     *key = slice_of(bytes, len);

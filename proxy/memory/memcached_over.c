@@ -13,7 +13,8 @@
 
 #define BAD_TOKEN "CLIENT_ERROR bad token in command line format\r\n"
 
-enum { DAYS_S = 30 * 24 * 3600, NUMBER_BYTES = 24 };
+/* Of the front's own commands, a key in base64. */
+enum { KEY_MOST = BASE64_BYTES(MEMCACHED_KEY_BYTES), DAYS_S = 30 * 24 * 3600, NUMBER_BYTES = 24 };
 
 /* One of the front's commands on its way. */
 struct request {
@@ -87,7 +88,7 @@ static bool take_flags(struct request *r, struct slice word, uint32_t *out)
     uint64_t number = 0;
 
     if (word.at != NULL && !slice_to_u64(word, &number)) {
-        r->error = r->text.verb < MEMCACHED_MG ? MEMCACHED_BAD_FORMAT : BAD_TOKEN;
+        r->error = MEMCACHED_BAD_FORMAT;
         return false;
     }
     *out = (uint32_t)number;
@@ -286,41 +287,103 @@ static struct slice flag(const struct request *r, char letter)
     return memcached_over_flag(r->text.line, r->text.verb, letter);
 }
 
-/* `known` are the flags that are served, `refused` those that memcached has besides. */
-static bool check_flags(struct request *r, const char *known, const char *refused)
+/* What is wrong with a flag's token, whatever the command makes of it; NULL: nothing. */
+static const char *error_of_token(char letter, struct slice token)
 {
-    bool strict = r->text.verb == MEMCACHED_MD || r->text.verb == MEMCACHED_MA;
-    bool seen[128] = { false };
+    int64_t time;
+    uint64_t number;
 
-    for (uint32_t i = r->text.verb == MEMCACHED_MS ? 3 : 2; i < r->text.word_count; i++) {
-        uint8_t letter = r->text.words[i].at[0];
-
-        if (letter >= sizeof(seen) || (strchr(known, letter) == NULL && !strchr(refused, letter)))
-            r->error = strict ? "CLIENT_ERROR invalid or duplicate flag\r\n"
-                              : "CLIENT_ERROR invalid flag\r\n";
-        else if (seen[letter])
-            r->error = strict ? "CLIENT_ERROR invalid or duplicate flag\r\n"
-                              : "CLIENT_ERROR duplicate flag\r\n";
-        else if (strchr(refused, letter) != NULL)
-            r->why = "can't do what one of its flags asks for";
-        else
-            seen[letter] = true;
-        if (r->error != NULL || r->why != NULL)
-            return false;
+    switch (letter) {
+    case 'N':
+    case 'T':
+    case 'R':
+        return slice_to_i64(token, &time) ? NULL : BAD_TOKEN;
+    case 'C':
+        return slice_to_u64(token, &number) ? NULL : BAD_TOKEN;
+    case 'D':
+        return slice_to_u64(token, &number) ? NULL : "CLIENT_ERROR invalid numeric delta value\r\n";
+    case 'J':
+        return slice_to_u64(token, &number) ? NULL
+                                            : "CLIENT_ERROR invalid numeric initial value\r\n";
+    case 'F':
+        return slice_to_u64(token, &number) ? NULL : MEMCACHED_BAD_FORMAT;
+    case 'M':
+        return token.len == 1 ? NULL : "CLIENT_ERROR incorrect length for M token\r\n";
+    default: /* lint: of memcached's letters, not ours */
+        return NULL;
     }
-    return true;
 }
 
-/* The cas of flag C. */
-static bool take_cas(struct request *r, struct script *s)
+/* Why a flag's wish can't be done; NULL: it can, or the command does not look at it. */
+static const char *why_not(const struct request *r, char letter)
 {
-    struct slice token = flag(r, 'C');
+    static const struct {
+        enum memcached_verb verb;
+        char letter;
+        const char *why;
+    } REFUSED[] = {
+        { MEMCACHED_MG, 'h', "does not keep whether a value was read (flag h)" },
+        { MEMCACHED_MG, 'l', "does not keep when a value was read last (flag l)" },
+        { MEMCACHED_MG, 'u', "can't read a value without having used it (flag u)" },
+        { MEMCACHED_MG, 'N', "can't have one client make what is missing (flag N)" },
+        { MEMCACHED_MG, 'R', "can't have one client renew a value (flag R)" },
+        { MEMCACHED_MD, 'I', "keeps no stale values (flag I)" },
+        { MEMCACHED_MS, 'I', "keeps no stale values (flags I and C)" },
+    };
 
-    s->compares = token.at != NULL;
-    if (!s->compares || slice_to_u64(token, &s->cas))
-        return true;
-    r->error = BAD_TOKEN;
-    return false;
+    for (size_t i = 0; i < sizeof(REFUSED) / sizeof(REFUSED[0]); i++)
+        if (REFUSED[i].verb == r->text.verb && REFUSED[i].letter == letter &&
+            (r->text.verb != MEMCACHED_MS || flag(r, 'C').at != NULL))
+            return REFUSED[i].why;
+    return NULL;
+}
+
+/* An unknown flag, or one that stands there twice; NULL: neither. */
+static const char *error_of_letter(struct slice word, bool *seen)
+{
+    uint8_t letter = word.at[0];
+
+    if (letter == '\0' || letter >= 128 || strchr("OPLkstcfqbNTRDJFCMIlhuv", letter) == NULL)
+        return "CLIENT_ERROR invalid flag\r\n";
+    if (seen[letter])
+        return "CLIENT_ERROR duplicate flag\r\n";
+    seen[letter] = true;
+    return NULL;
+}
+
+/* As memcached looks at all flags of any command before it does anything; what a command has no use
+ * for it passes over.  Of several wrong tokens it tells of the last, unless that is F's. */
+static bool check_flags(struct request *r)
+{
+    enum { OPAQUE_MOST = 31 };
+    bool is_strict = r->text.verb == MEMCACHED_MD || r->text.verb == MEMCACHED_MA;
+    bool seen[128] = { false };
+    const char *error = NULL;
+
+    for (uint32_t i = r->text.verb == MEMCACHED_MS ? 3 : 2; i < r->text.word_count; i++) {
+        struct slice word = r->text.words[i];
+        const char *of_letter = error_of_letter(word, seen), *of_token;
+
+        if (of_letter != NULL) {
+            error = of_letter;
+            break;
+        }
+        of_token = error_of_token((char)word.at[0], slice_from(word, 1));
+        if (of_token != NULL && (error == NULL || word.at[0] != 'F'))
+            error = of_token;
+        r->why = r->why == NULL ? why_not(r, (char)word.at[0]) : r->why;
+    }
+    if (error == NULL && r->why == NULL && flag(r, 'O').len > OPAQUE_MOST)
+        r->error = "CLIENT_ERROR opaque token too long\r\n";
+    else if (error != NULL)
+        r->error = is_strict ? "CLIENT_ERROR invalid or duplicate flag\r\n" : error;
+    return r->error == NULL && r->why == NULL;
+}
+
+/* The cas of flag C, which is nothing to some if it is 0. */
+static void take_cas(struct request *r, bool may_be_nothing, struct script *s)
+{
+    s->compares = slice_to_u64(flag(r, 'C'), &s->cas) && (s->cas != 0 || !may_be_nothing);
 }
 
 static void put_meta_get(struct request *r)
@@ -328,7 +391,7 @@ static void put_meta_get(struct request *r)
     struct script s = { .op = "g", .end.unit = slice_text("KEEP") };
     struct slice words[] = { slice_text("MGET"), r->key }, touch = flag(r, 'T');
 
-    if (!check_flags(r, "vfcstkObqT", "hlNRE") || (touch.at != NULL && !take_end(r, touch, &s.end)))
+    if (!check_flags(r) || (touch.at != NULL && !take_end(r, touch, &s.end)))
         return;
     if (touch.at == NULL && flag(r, 't').at == NULL)
         say(r, MEMCACHED_OVER_VALUES, words, 2);
@@ -343,10 +406,6 @@ static const char *take_mode(struct request *r, const char *const *modes)
 
     if (token.at == NULL)
         return modes[0];
-    if (token.len != 1) {
-        r->error = "CLIENT_ERROR incorrect length for M token\r\n";
-        return NULL;
-    }
     for (; *modes != NULL; modes++)
         if (((*modes)[0] | 0x20) == (token.at[0] | 0x20))
             return *modes;
@@ -361,12 +420,13 @@ static void put_meta_set(struct request *r)
     struct script s = { .op = "s", .value = r->text.value };
     struct slice end = flag(r, 'T');
 
-    if (!check_flags(r, "bTFCMckOqsN", "IE") || !take_flags(r, flag(r, 'F'), &s.flags) ||
-        !take_end(r, end.at == NULL ? slice_text("0") : end, &s.end) || !take_cas(r, &s))
+    if (!check_flags(r) || !take_flags(r, flag(r, 'F'), &s.flags) ||
+        !take_end(r, end.at == NULL ? slice_text("0") : end, &s.end))
         return;
     s.mode = take_mode(r, MODES);
     if (s.mode == NULL)
         return;
+    take_cas(r, s.mode[0] == 'A' || s.mode[0] == 'P', &s);
     if (s.mode[0] == 'A' || s.mode[0] == 'P' || (s.compares && s.mode[0] != 'E'))
         run(r, &s);
     else
@@ -377,47 +437,39 @@ static void put_meta_delete(struct request *r)
 {
     struct script s = { .op = "d" };
 
-    if (!check_flags(r, "bCkOq", "ITE") || !take_cas(r, &s))
+    if (!check_flags(r))
         return;
+    take_cas(r, false, &s);
     if (s.compares)
         run(r, &s);
     else
         put_delete(r);
 }
 
-/* A number of 64 bits; what is not told is `otherwise`. */
-static bool take_number(struct request *r, struct slice token, const char *otherwise,
-                        struct slice *out)
+/* The last of N and T, which is what one that is made lives. */
+static struct slice last_end(const struct request *r)
 {
-    uint64_t number;
+    struct slice first = flag(r, 'N'), touch = flag(r, 'T');
 
-    *out = token.at == NULL ? slice_text(otherwise) : token;
-    if (slice_to_u64(*out, &number))
-        return true;
-    r->error = "CLIENT_ERROR invalid numeric delta argument\r\n";
-    return false;
+    return touch.at != NULL && touch.at > first.at ? touch : first;
 }
 
 static void put_meta_number(struct request *r)
 {
     static const char *const MODES[] = { "I", "+", "D", "-", NULL };
     struct script s = { .op = "i", .end.unit = slice_text("KEEP") };
-    struct slice touch = flag(r, 'T'), first = flag(r, 'N');
+    struct slice touch = flag(r, 'T'), delta = flag(r, 'D'), first = flag(r, 'J');
 
-    if (!check_flags(r, "bCNJDTMqtcvkO", "E") || !take_cas(r, &s) ||
-        !take_number(r, flag(r, 'D'), "1", &s.value) ||
-        !take_number(r, flag(r, 'J'), "0", &s.first) ||
-        (touch.at != NULL && !take_end(r, touch, &s.end)) ||
-        (first.at != NULL && !take_end(r, first, &s.first_end)))
+    if (!check_flags(r) || (touch.at != NULL && !take_end(r, touch, &s.end)) ||
+        (flag(r, 'N').at != NULL && !take_end(r, last_end(r), &s.first_end)))
         return;
-    if (first.at != NULL && touch.at != NULL) {
-        r->why = "can't give a number two ends, one if it was there and one if not";
-        return;
-    }
+    s.value = delta.at == NULL ? slice_text("1") : delta;
+    s.first = first.at == NULL ? slice_text("0") : first;
     s.mode = take_mode(r, MODES);
     if (s.mode == NULL)
         return;
     s.mode = s.mode[0] == 'I' || s.mode[0] == '+' ? "I" : "D";
+    take_cas(r, true, &s);
     run(r, &s);
 }
 
@@ -428,7 +480,7 @@ static void put_flush(struct request *r)
     struct slice words[] = { slice_text("FLUSHDB") };
     int64_t delay;
 
-    if (r->text.word_count > 1 && (!slice_to_i64(r->text.words[1], &delay) || delay != 0))
+    if (r->text.word_count > 1 && (!slice_to_i64(r->text.words[1], &delay) || delay > 0))
         r->why = "can't empty itself later than now";
     else
         say(r, MEMCACHED_OVER_DONE, words, 1);
@@ -515,6 +567,7 @@ static bool translate_one(struct request *r)
     r->ask->verb = r->text.verb;
     r->ask->line = line_kept(r->call->op->arena, r->text.line);
     r->ask->cas = next_cas(memcached_shared_of(r->call->site));
+    r->ask->now_s = r->call->site->wall_us / 1000000;
     if (row == NULL || row->put == NULL || row->put == put_refused || !take_key(r))
         r->why = row == NULL || row->put == NULL ? "has no such statistics" : row->text;
     else
@@ -544,7 +597,7 @@ static bool translate_part(struct memcached_call *call, struct memcached_over_no
     bool is_fine = true;
 
     while (rest.len > 0 && is_fine && over->count < MEMCACHED_OVER_ASKS) {
-        struct memcached_text_limits limits = { rest.len + 1, rest.len + 1 };
+        struct memcached_text_limits limits = { rest.len + 1, rest.len + 1, KEY_MOST };
         struct memcached_text_progress progress = { 0 };
         struct request r = { .call = call, .note = note, .out = &out };
         size_t need;

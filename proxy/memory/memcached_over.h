@@ -25,6 +25,7 @@ struct memcached_over_ask {
     enum memcached_over_answer answer;
     struct slice line; /* in the arena, with its CR LF behind it */
     uint64_t cas;      /* the value's, if it is stored */
+    int64_t now_s;     /* when it was asked, since 1970 */
 };
 
 enum { MEMCACHED_OVER_ASKS = 2, MEMCACHED_OVER_WORDS = 16 };

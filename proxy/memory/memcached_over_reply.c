@@ -179,16 +179,36 @@ static const char *word_of(enum memcached_verb verb, const char *code)
     return verb == MEMCACHED_TOUCH ? "TOUCHED\r\n" : "STORED\r\n";
 }
 
+/* What a number that is made had left when flag t at `at` was come by: by the one of N and T that
+ * stands before it last; -1: for ever. */
+static int64_t left_of_made(const struct memcached_over_ask *ask, struct slice at)
+{
+    enum { MONTH_S = 60 * 60 * 24 * 30 };
+    struct slice touch = memcached_over_flag(ask->line, ask->verb, 'T');
+    struct slice first = memcached_over_flag(ask->line, ask->verb, 'N'), last = { 0 };
+    int64_t end;
+
+    if (first.at < at.at)
+        last = first;
+    if (touch.at != NULL && touch.at < at.at && touch.at > last.at)
+        last = touch;
+    if (last.at == NULL || !slice_to_i64(last, &end) || end == 0)
+        return -1;
+    return end > MONTH_S ? end - ask->now_s : end;
+}
+
 /* What is left of its life; memcached goes by the flags in their order, and sets it on the way. */
 static void put_left(const struct memcached_over_ask *ask, struct slice at,
                      const struct outcome *outcome, struct buf *out)
 {
     struct slice touch = memcached_over_flag(ask->line, ask->verb, 'T');
-    struct slice first = memcached_over_flag(ask->line, ask->verb, 'N');
-    bool is_set = (touch.at != NULL && touch.at < at.at) || (first.at != NULL && first.at < at.at);
-    int64_t left_ms = is_set ? outcome->left_ms : outcome->left_before_ms;
+    int64_t left_ms =
+        touch.at != NULL && touch.at < at.at ? outcome->left_ms : outcome->left_before_ms;
 
-    buf_format(out, " t%" PRId64, left_ms < 0 ? -1 : (left_ms + 999) / 1000);
+    if (outcome->left_before_ms == MEMCACHED_SCRIPT_NOT_THERE)
+        buf_format(out, " t%" PRId64, left_of_made(ask, at));
+    else
+        buf_format(out, " t%" PRId64, left_ms < 0 ? -1 : (left_ms + 999) / 1000);
 }
 
 static void put_key(const struct memcached_over_ask *ask, struct buf *out)
@@ -218,11 +238,11 @@ static void put_flag(const struct memcached_over_ask *ask, struct slice word,
         put_key(ask, out);
         return;
     case 'c':
-        if (is_hit || ask->verb == MEMCACHED_MS)
+        if ((is_hit && ask->verb != MEMCACHED_MD) || ask->verb == MEMCACHED_MS)
             buf_format(out, " c%" PRIu64, !is_hit ? 0 : is_get ? value->cas : ask->cas);
         return;
     case 't':
-        if (is_hit)
+        if (is_hit && (is_get || ask->verb == MEMCACHED_MA))
             put_left(ask, word, outcome, out);
         return;
     case 'f':

@@ -75,9 +75,9 @@ static bool is_unsigned(struct slice word)
     return slice_to_u64(word, &number);
 }
 
-static bool is_key(struct slice word)
+static bool is_key(const struct memcached_text_request *r, struct slice word)
 {
-    return word.len <= MEMCACHED_KEY_BYTES;
+    return word.len <= r->key_most;
 }
 
 /* All words count, and the first are kept.  Returns how many there are. */
@@ -115,10 +115,10 @@ static const char *check_keys(struct memcached_text_request *r, uint32_t before)
     r->keys = rest;
     if (!memcached_next_word(&rest, &r->key)) /* memcached gets none then */
         return before == 2 ? "END\r\n" : MEMCACHED_ERROR;
-    if (!is_key(r->key))
+    if (!is_key(r, r->key))
         return MEMCACHED_BAD_FORMAT;
     while (memcached_next_word(&rest, &word))
-        if (!is_key(word))
+        if (!is_key(r, word))
             return MEMCACHED_BAD_FORMAT;
     return NULL;
 }
@@ -131,7 +131,7 @@ static bool read_length(struct slice word, uint64_t *out)
 
 static const char *check_value(struct memcached_text_request *r, bool has_cas, uint64_t *length)
 {
-    if (!is_key(r->key) || !is_unsigned(r->words[2]) || !is_number(r->words[3]) ||
+    if (!is_key(r, r->key) || !is_unsigned(r->words[2]) || !is_number(r->words[3]) ||
         !read_length(r->words[4], length) || (has_cas && !is_unsigned(r->words[5])))
         return MEMCACHED_BAD_FORMAT;
     r->has_value = true;
@@ -142,7 +142,7 @@ static const char *check_delete(struct memcached_text_request *r)
 {
     bool zero = r->word_count > 2 && slice_is_text(r->words[2], "0");
 
-    if (!is_key(r->key))
+    if (!is_key(r, r->key))
         return MEMCACHED_BAD_FORMAT;
     r->is_noreply_key = r->noreply && r->word_count == 2;
     if (r->word_count == 2 || (r->word_count == 3 && (zero || r->noreply)) || (zero && r->noreply))
@@ -152,12 +152,12 @@ static const char *check_delete(struct memcached_text_request *r)
 
 static const char *check_meta(struct memcached_text_request *r)
 {
-    return r->key.len > 0 && is_key(r->key) ? NULL : MEMCACHED_BAD_FORMAT;
+    return r->key.len > 0 && is_key(r, r->key) ? NULL : MEMCACHED_BAD_FORMAT;
 }
 
 static const char *check_meta_value(struct memcached_text_request *r, uint64_t *length)
 {
-    if (r->word_count < 3 || !is_key(r->key) || !read_length(r->words[2], length))
+    if (r->word_count < 3 || !is_key(r, r->key) || !read_length(r->words[2], length))
         return MEMCACHED_BAD_FORMAT;
     r->has_value = true;
     return NULL;
@@ -175,11 +175,11 @@ static const char *check_shape(struct memcached_text_request *r, enum shape shap
     case SHAPE_DELETE:
         return check_delete(r);
     case SHAPE_NUMBER:
-        if (!is_key(r->key))
+        if (!is_key(r, r->key))
             return MEMCACHED_BAD_FORMAT;
         return is_unsigned(r->words[2]) ? NULL : BAD_DELTA;
     case SHAPE_EXPIRY:
-        if (!is_key(r->key))
+        if (!is_key(r, r->key))
             return MEMCACHED_BAD_FORMAT;
         return is_number(r->words[2]) ? NULL : BAD_EXPIRY;
     case SHAPE_META:
@@ -288,6 +288,7 @@ enum parse memcached_text_parse(struct memcached_text_progress *progress, struct
     enum parse parse;
 
     clear(r);
+    r->key_most = limits->key_bytes > 0 ? limits->key_bytes : MEMCACHED_KEY_BYTES;
     parse = find_line(progress, in, limits, r, need);
     if (parse != PARSE_DONE)
         return parse;

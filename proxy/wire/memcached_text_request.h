@@ -36,6 +36,7 @@ struct memcached_text_progress {
 struct memcached_text_limits {
     size_t line_bytes;    /* of get, gets, gat, gats */
     uint64_t value_bytes; /* of a value */
+    uint32_t key_bytes;   /* 0: MEMCACHED_KEY_BYTES */
 };
 
 struct memcached_text_request {
@@ -44,6 +45,7 @@ struct memcached_text_request {
     /* The first words; of get and its kin only those before the keys, which are in `keys`. */
     struct slice words[MEMCACHED_WORDS];
     uint32_t word_count; /* of words[] that are set */
+    uint32_t key_most;   /* bytes of a key */
     struct slice keys;  /* the rest of the line: at least one, with single or more spaces between */
     struct slice key;   /* the first one; of a meta command as it stands there */
     struct slice value; /* without the CR LF behind it */

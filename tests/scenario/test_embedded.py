@@ -14,7 +14,7 @@ import time
 import redis
 
 from lib import *
-from lib.dice import set_options
+from lib.dice import NUMBERS, RISING, VALUES, RedisDice
 from lib.sheaf import BINARY
 from lib.twin import Twin
 
@@ -28,49 +28,25 @@ def url_of(engine, folder, name="store"):
     return f"{engine}://{folder}/{name}.{engine}"
 
 
-KEYS = [f"k{i}" for i in range(12)] + [b"\x00\r\n\xff", "", "{t}a", "{t}b"]
-VALUES = ["", "0", "1", "-7", "9223372036854775807", "3.25", "1e3", " 1", "01", "abc", b"\r\n\x00" * 9, "x" * 300]
-NUMBERS = ["0", "1", "-1", "3", "-3", "100000", "x", "", "1.5", "9223372036854775807", "-9223372036854775808", "01"]
-FAR = [str(4_000_000_000 + i) for i in range(3)]
+class Dice(RedisDice):
+    """Of all that embedded shards serve."""
 
+    KEYS = [*RedisDice.KEYS, ""]
+    TIMES = [*NUMBERS, RISING]
+    FAR = [str(4_000_000_000 + i) for i in range(3)]
 
-class Dice:
-    """Random commands whose replies do not depend on the time that passes between two servers."""
-
-    def __init__(self, seed):
-        self.random = random.Random(seed)
-
-    def _one(self, choices):
-        return self.random.choice(choices)
-
-    def command(self):
-        key, value, number = self._one(KEYS), self._one(VALUES), self._one(NUMBERS)
-        flags = self.random.sample(["NX", "XX", "GT", "LT", "ZZ"], self._one((0, 0, 0, 1, 1, 2)))
-        many = self.random.choices(KEYS, k=self._one((1, 2, 4)))
-        return self._one((
-            ["GET", key], ["GET", key], ["SET", key, value], ["SET", key, value, *set_options(self.random, NUMBERS, FAR)],
-            ["SET", key, value, *set_options(self.random, NUMBERS, FAR)], ["SETEX", key, "5000", value], ["SETEX", key, number, value],
-            ["PSETEX", key, "5000000", value], ["SETNX", key, value], ["GETSET", key, value], ["GETDEL", key],
-            ["GETEX", key], ["GETEX", key, "PERSIST"], ["GETEX", key, "EXAT", self._one(FAR)], ["GETEX", key, "EX", number],
-            ["GETEX", key, "PERSIST", "EX", "1"], ["GETEX", key, "EXAT", "1"], ["MGET", *many], ["DEL", *many],
-            ["MSET", *[w for k in many for w in (k, value)]], ["MSET", key], ["MSETNX", "{t}a", value, "{t}b", value],
-            ["UNLINK", *many], ["EXISTS", *many], ["TOUCH", *many], ["TYPE", key], ["STRLEN", key],
-            ["APPEND", key, value], ["SETRANGE", key, self._one(("0", "3", "-1", "x", "500", "600000000")), value],
-            ["GETRANGE", key, number, self._one(NUMBERS)], ["SUBSTR", key, "0", "-1"], ["INCR", key], ["DECR", key],
-            ["INCRBY", key, number], ["DECRBY", key, number], ["INCRBYFLOAT", key, self._one(("1.5", "-3", "x", "1e2", "nan", "inf", "0.1"))],
-            ["EXPIREAT", key, self._one(FAR), *flags], ["PEXPIREAT", key, self._one(FAR) + "000", *flags],
-            ["EXPIRE", key, self._one(("-1", "0", "x", "9223372036854775807")), *flags], ["PEXPIRE", key, "-5"],
-            ["EXPIREAT", key, "1", *flags], ["EXPIRETIME", "k1"], ["PERSIST", key], ["TTL", "nobody"], ["PTTL", "nobody"],
-            ["RENAME", "{t}a", "{t}b"], ["RENAMENX", "{t}b", "{t}a"], ["RENAME", "{t}a", "{t}a"], ["COPY", "{t}a", "{t}b"],
-            ["COPY", "{t}a", "{t}b", "REPLACE"], ["COPY", "{t}a", "{t}b", "DB", "3"], ["MOVE", key, "3"], ["MOVE", key, "0"],
-            ["DBSIZE"], ["SELECT", "3"], ["SELECT", "0"], ["SELECT", "0"], ["GET"], ["SET", key], ["FLUSHDB", "NOW"], ["FLUSHDB", "ASYNC"],
-        ))
+    def others(self):
+        key, value = self.one(self.KEYS), self.one(VALUES)
+        return (["MSETNX", "{t}a", value, "{t}b", value], ["PEXPIRE", key, "-5"], ["EXPIRETIME", "nobody"], ["TTL", "nobody"], ["PTTL", "nobody"],
+                ["RENAME", "{t}a", "{t}b"], ["RENAMENX", "{t}b", "{t}a"], ["RENAME", "{t}a", "{t}a"], ["COPY", "{t}a", "{t}b"],
+                ["COPY", "{t}a", "{t}b", "REPLACE"], ["COPY", "{t}a", "{t}b", "DB", "3"], ["MOVE", key, "3"], ["MOVE", key, "0"],
+                ["DBSIZE"], ["SELECT", "3"], ["SELECT", "0"], ["SELECT", "0"], ["FLUSHDB", "ASYNC"])
 
     def commands(self):
         if self.random.random() < 0.05:
-            key = self._one(KEYS)
-            return [["MULTI"], ["INCRBY", key, self._one(NUMBERS)], ["EXPIREAT", key, FAR[0]], ["GET", key], ["EXEC"]]
-        return [self.command() for _ in range(self._one((1, 1, 5, 20)))]
+            key = self.one(self.KEYS)
+            return [["MULTI"], ["INCRBY", key, self.one(NUMBERS)], ["EXPIREAT", key, self.FAR[0]], ["GET", key], ["EXEC"]]
+        return super().commands()
 
 
 class Stores(Case):

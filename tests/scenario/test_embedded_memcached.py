@@ -12,8 +12,8 @@ import threading
 from pymemcache.client.base import Client
 
 from lib import *
+from lib.dice import MEMCACHED_REFUSED, MemcachedDice, MemcachedTwin
 from test_embedded import DURABLE, url_of
-from test_mixed import MemcachedDice, MemcachedTwin
 
 ROUNDS = 100_000 if os.environ.get("SHEAF_LONG") == "1" else 800
 HEAD = b"\xf5mc\x01"
@@ -110,6 +110,8 @@ class AsMemcached(Case):
             session.packet()
             self.assertEqual([ask(incr, b"count", counter)[6] for _ in range(2)], [struct.pack(">Q", 2**63), struct.pack(">Q", 2**63 + 5)])
             self.assertEqual(ask(incr, key, counter)[1], 6)
+            key = b"\0" * 250
+            self.assertEqual([ask(set_, key, store, b"v")[1], ask(0x0c, key)[5:]], [0, (key, b"v")])
             session.send(b"".join(binary(getkq, k) for k in (b"none", b"count")) + binary(noop))
             self.assertEqual(session.packet()[5:], (b"count", str(2**63 + 5).encode()))
             self.assertEqual(session.packet()[0], noop)
@@ -140,10 +142,9 @@ class AsMemcached(Case):
 
     def test_what_can_not_be_said_is_refused_with_the_reason(self):
         session = self.connect("ram")
-        for word, line in (("later than now", "flush_all 10"), ("no such level", "verbosity 1"), ("does not keep", "me k"),
-                           ("one of its flags", "mg k h"), ("one of its flags", "md k I"), ("two ends", "ma k N1 T1"), ("no such statistics", "stats items")):
-            reply = session.ask(line)
-            self.assertTrue(reply.startswith(b"CLIENT_ERROR ") and word.encode() in reply and b"over an embedded shard" in reply, reply)
+        for line, word in MEMCACHED_REFUSED:
+            reply = session.ask(line, b"1" if line.startswith("ms") else None)
+            self.assertTrue(reply.startswith(b"CLIENT_ERROR ") and b"over an embedded shard" in reply and word in reply, reply)
         self.assertIn(b"STAT sheaf_pool", session.ask("stats"))
         self.assertTrue(session.ask("version").startswith(b"VERSION "))
 

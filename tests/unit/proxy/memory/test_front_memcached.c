@@ -756,8 +756,13 @@ static void what_redis_can_not_say_is_refused(void)
                                     "no such level\r\n");
     CHECK_ANSWER("flush_all 10\r\n", "CLIENT_ERROR 'flush_all' can't be served over Redis: it "
                                      "can't empty itself later than now\r\n");
-    CHECK_ANSWER("mg a h\r\n", "CLIENT_ERROR 'mg' can't be served over Redis: it can't do what one "
-                               "of its flags asks for\r\n");
+    CHECK_ANSWER("mg a h\r\n", "CLIENT_ERROR 'mg' can't be served over Redis: it does not keep "
+                               "whether a value was read (flag h)\r\n");
+    CHECK_ANSWER("mg a h T\r\n", "CLIENT_ERROR bad token in command line format\r\n");
+    CHECK_ANSWER("mg a Dx Tx Fx\r\n", "CLIENT_ERROR bad token in command line format\r\n");
+    CHECK_ANSWER("md a Tx\r\n", "CLIENT_ERROR invalid or duplicate flag\r\n");
+    CHECK_ANSWER("ma a Oaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n",
+                 "CLIENT_ERROR opaque token too long\r\n");
     CHECK_ANSWER("mg a x\r\n", "CLIENT_ERROR invalid flag\r\n");
     end();
 }
