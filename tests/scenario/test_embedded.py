@@ -2,6 +2,7 @@
 """Embedded shards: what they serve is what a Redis server would answer, and what they acknowledged stays.
 
 SHEAF_LONG=1 compares 100,000 random operations for each store, else some thousand; SHEAF_SEED=N repeats one."""
+import datetime
 import os
 import random
 import re
@@ -406,32 +407,56 @@ class Operated(Stores):
     def shard_of(self, sheaf, index=0):
         return sheaf.status()["pools"][index]["shards"][0]
 
-    def at(self, sheaf, hour, lead):
-        """Started so many seconds before that hour in a time zone of its own."""
-        now = time.gmtime()
-        ahead = (hour * 3600 - lead - (now.tm_hour * 3600 + now.tm_min * 60 + now.tm_sec)) % 86400
-        sheaf._env["TZ"] = f"NOW-{ahead // 3600}:{ahead // 60 % 60}:{ahead % 60}"
-        sheaf.terminate()
-        sheaf.wait()
+    def date_at(self, hour, lead):
+        """Of the zone in which it is that hour in so many seconds: how far ahead it is, and its date then."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        ahead = (hour * 3600 - lead - (now.hour * 3600 + now.minute * 60 + now.second)) % 86400
+        return ahead, (now + datetime.timedelta(seconds=ahead + lead)).date()
+
+    def begin_in(self, sheaf, ahead, jumps_on=None):
+        """In a time zone of its own; on that date its clock jumps from two to three."""
+        def zone(seconds):
+            return f"-{seconds // 3600}:{seconds // 60 % 60}:{seconds % 60}"
+
+        sheaf._env["TZ"] = f"NOW{zone(ahead)}"
+        if jumps_on:
+            day = jumps_on.replace(year=2025).timetuple().tm_yday        # as POSIX counts: no leap day
+            sheaf._env["TZ"] += f"SUM{zone(ahead + 3600)},J{day}/2,J{(day + 100) % 365 + 1}/3"
+        if sheaf.process is not None:
+            sheaf.terminate()
+            sheaf.wait()
         sheaf.start()
 
+    def began(self, sheaf, pool_=0):
+        return self.shard_of(sheaf, pool_)["purge_began_seconds"]
+
+    def in_time(self, sheaf, hour, schedules_at, urls, jumps=False):
+        """Begins it some seconds before that hour, with the schedules for that date, until the first pool's is due."""
+        for lead in (2, 4, 8, 16):  # a slow machine may be too late for the first
+            ahead, date = self.date_at(hour, lead)
+            sheaf.write(*[pool([url], name=f"p{i}", purge=when) for i, (url, when) in enumerate(zip(urls, schedules_at(date)))])
+            self.begin_in(sheaf, ahead, date if jumps else None)
+            end = time.monotonic() + lead + 1
+            wait_until(lambda: time.monotonic() > end or self.began(sheaf), seconds=30)
+            if self.began(sheaf):
+                return
+        self.fail("no purge began")
+
     def test_at_three_at_night_what_is_over_goes(self):
-        urls = [*[url_of(e, self.folder(), "purged") for e in DURABLE], Postgres(self).url_as() + "/app"]
-        sheaf = Sheaf(self, *[pool([url], name=f"p{i}", purge="0 3 *") for i, url in enumerate(urls)])
+        urls = [*[url_of(e, self.folder(), "purged") for e in DURABLE], Postgres(self).url_as() + "/app", url_of("sqlite", self.folder(), "not-today")]
+        sheaf = Sheaf(self, *[pool([url], name=f"p{i}") for i, url in enumerate(urls)])
         for i in range(len(urls)):
             with sheaf.connect(f"p{i}") as s:
                 s.send(b"".join(encode("SET", f"goes:{k}", "v", "PX", 1) for k in range(2500)))
                 s.send(b"".join(encode("SET", f"stays:{k}", "v", "EX", 1000 + k) for k in range(300)))
                 self.assertEqual([s.reply() for _ in range(2800)], ["OK"] * 2800)
-        for lead in (2, 4, 8, 16):  # a slow machine may be too late for the first
-            self.at(sheaf, 3, lead)
-            end = time.monotonic() + lead + 1
-            wait_until(lambda: time.monotonic() > end or self.shard_of(sheaf)["purge_began_seconds"], seconds=30)
-            if self.shard_of(sheaf)["purge_began_seconds"]:
-                break
-        else:
-            self.fail("no purge began")
-        for i, url in enumerate(urls):
+
+        def schedules_at(date):
+            tomorrow = date + datetime.timedelta(days=1)
+            return ("0 3 *", f"0 1-3 {date.day} {date.month} *", f"0 */3 * * {date:%a}", f"0 3 {tomorrow.day} * *")
+
+        self.in_time(sheaf, 3, schedules_at, urls)
+        for i, url in enumerate(urls[:3]):
             wait_until(lambda: self.shard_of(sheaf, i)["purge_percent"] == 100, what=f"the purge of {url}")
             shard = self.shard_of(sheaf, i)
             self.assertEqual(shard["purge_looked_at_keys"], 2801, f"{url}, and the stamp")
@@ -439,11 +464,19 @@ class Operated(Stores):
             self.assertEqual(shard["totals"]["store_expired_keys"], 2500, url)
             with sheaf.connect(f"p{i}") as s:
                 self.assertEqual(s.ask("DBSIZE"), 300, url)
+        self.assertEqual(self.began(sheaf, 3), 0, "that is due tomorrow")
         self.assertEqual(len(re.findall("purge ends .*removed=2500", sheaf.log)), 3)
-        self.at(sheaf, 4, 2)
+        self.begin_in(sheaf, self.date_at(4, 2)[0])
         with sheaf.connect("p0") as s:
             s.ask("SET", "goes", "v", "PX", 1)
-        self.assertEqual(self.shard_of(sheaf)["purge_began_seconds"], 0, "not at any other hour")
+        self.assertEqual(self.began(sheaf), 0, "not at any other hour")
+
+    def test_an_hour_that_the_clock_leaves_out_is_passed_over(self):
+        urls = [url_of("sqlite", self.folder(), f"jump{i}") for i in range(4)]
+        sheaf = Sheaf(self, *[pool([url], name=f"p{i}") for i, url in enumerate(urls)])
+        self.in_time(sheaf, 2, lambda date: ("0 3 *", "0 3 * * *", "0 2 *", "30 2 * * *"), urls, jumps=True)
+        wait_until(lambda: self.began(sheaf, 1), what="the other that is due at three")
+        self.assertEqual([self.began(sheaf, i) for i in (2, 3)], [0, 0])
 
     def test_a_store_that_can_not_be_opened_is_down_and_tried_again(self):
         for engine in DURABLE:
