@@ -222,6 +222,16 @@ static void put_key(const struct memcached_over_ask *ask, struct buf *out)
         buf_put(out, " b", 2);
 }
 
+/* md has none to tell; ms tells one of what it did not do, too. */
+static void put_cas(const struct memcached_over_ask *ask, bool is_hit,
+                    const struct memcached_kept *value, struct buf *out)
+{
+    if (ask->verb == MEMCACHED_MG && is_hit)
+        buf_format(out, " c%" PRIu64, value->cas);
+    else if (ask->verb == MEMCACHED_MS || (ask->verb == MEMCACHED_MA && is_hit))
+        buf_format(out, " c%" PRIu64, is_hit ? ask->cas : 0);
+}
+
 /* What one flag of a meta command adds to its reply. */
 static void put_flag(const struct memcached_over_ask *ask, struct slice word,
                      const struct outcome *outcome, const struct memcached_kept *value,
@@ -238,8 +248,7 @@ static void put_flag(const struct memcached_over_ask *ask, struct slice word,
         put_key(ask, out);
         return;
     case 'c':
-        if ((is_hit && ask->verb != MEMCACHED_MD) || ask->verb == MEMCACHED_MS)
-            buf_format(out, " c%" PRIu64, !is_hit ? 0 : is_get ? value->cas : ask->cas);
+        put_cas(ask, is_hit, value, out);
         return;
     case 't':
         if (is_hit && (is_get || ask->verb == MEMCACHED_MA))
