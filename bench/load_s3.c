@@ -227,11 +227,11 @@ static enum parse take_head(struct load_scan *scan, struct slice in)
     struct http1_search search = { 0 };
     enum http1_refusal why;
     size_t len = 0;
-    enum parse found = http1_search(&search, in, HTTP1_HEAD_MAX_BYTES, &len, &why);
+    enum parse found = http1_search(&search, in, HTTP1_HEAD_MAX_BYTES, &len, NULL, &why);
 
     if (found != PARSE_DONE)
         return found;
-    if (http1_response_parse(slice_of(in.at, len), HTTP1_METHOD_GET, &response) !=
+    if (http1_response_parse(slice_of(in.at, len), NULL, HTTP1_METHOD_GET, &response) !=
         HTTP1_REFUSAL_NONE)
         return PARSE_BAD;
     p->head_len = (uint32_t)len;

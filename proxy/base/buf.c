@@ -8,7 +8,7 @@
 
 #include "proxy/base/mem.h"
 
-enum { BUF_FIRST_BYTES = 256 };
+enum { BUF_FIRST_BYTES = 256, U64_MOST_DIGITS = 20 };
 
 void buf_widen(struct buf *b, size_t more)
 {
@@ -20,9 +20,16 @@ void buf_widen(struct buf *b, size_t more)
     b->cap = cap;
 }
 
-void buf_text(struct buf *b, const char *text)
+void buf_u64(struct buf *b, uint64_t value)
 {
-    buf_put(b, text, strlen(text));
+    uint8_t digits[U64_MOST_DIGITS];
+    size_t at = sizeof(digits);
+
+    do {
+        digits[--at] = (uint8_t)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    buf_put(b, digits + at, sizeof(digits) - at);
 }
 
 void buf_format(struct buf *b, const char *format, ...)

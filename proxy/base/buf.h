@@ -20,12 +20,12 @@ struct buf {
     size_t len, cap;
 };
 
-void buf_text(struct buf *b, const char *text);
 void buf_format(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Forgets the first `len` bytes; slices of the buffer are void afterwards. */
 void buf_skip(struct buf *b, size_t len);
 void buf_fini(struct buf *b);
-void buf_widen(struct buf *b, size_t more); /* what buf_reserve() does if there is no room */
+void buf_widen(struct buf *b, size_t more);  /* what buf_reserve() does if there is no room */
+void buf_u64(struct buf *b, uint64_t value); /* in decimal digits */
 
 /* Makes room for `more` further bytes and returns where they go; buf_grow() then counts them. */
 static inline uint8_t *buf_reserve(struct buf *b, size_t more)
@@ -47,6 +47,11 @@ static inline void buf_put(struct buf *b, const void *at, size_t len)
     assert(at != NULL);
     memcpy(buf_reserve(b, len), at, len);
     b->len += len;
+}
+
+static inline void buf_text(struct buf *b, const char *text)
+{
+    buf_put(b, text, strlen(text));
 }
 
 static inline void buf_slice(struct buf *b, struct slice s)

@@ -6,13 +6,34 @@
 #include "proxy/wire/http1_write.h"
 #include "proxy/wire/s3_write.h"
 
-void blob_answer_begin(struct blob_request *r, unsigned status, struct buf *out)
+/* Those of which the last one lacks its value. */
+static struct slice first_lines(struct blob_works *works)
 {
+    int64_t second = (int64_t)time(NULL);
+    struct buf *lines = &works->now.lines;
+
+    if (works->now.second != second || lines->len == 0) {
+        buf_clear(lines);
+        http1_put_field_text(lines, "server", "sheaf");
+        http1_put_field_date(lines, "date", second);
+        buf_text(lines, "x-amz-request-id: ");
+        works->now.second = second;
+    }
+    return buf_all(lines);
+}
+
+struct buf *blob_answer_begin(struct blob_request *r, unsigned status)
+{
+    struct blob_works *works = blob_works_of(r->side->worker);
+    struct buf *out = &works->head;
+
     r->status = (uint16_t)status;
+    buf_clear(out);
     http1_put_status_line(out, status);
-    http1_put_field_text(out, "server", "sheaf");
-    http1_put_field_date(out, "date", (int64_t)time(NULL));
-    http1_put_field_text(out, "x-amz-request-id", r->id);
+    buf_slice(out, first_lines(works));
+    buf_put(out, r->id, sizeof(r->id) - 1);
+    buf_text(out, "\r\n");
+    return out;
 }
 
 static bool has_no_body(const struct blob_request *r)
@@ -20,9 +41,10 @@ static bool has_no_body(const struct blob_request *r)
     return r->http.method == HTTP1_METHOD_HEAD || r->status == 204 || r->status == 304;
 }
 
-void blob_answer_head(struct blob_request *r, struct buf *out, uint64_t length)
+void blob_answer_head(struct blob_request *r, uint64_t length)
 {
     struct blob_session *s = r->session;
+    struct buf *out = &blob_works_of(s->base.worker)->head;
 
     /* It came before the body did: the rest of that is not wanted, and the head must say whether
      * the connection goes on. */
@@ -46,7 +68,7 @@ void blob_answer_head(struct blob_request *r, struct buf *out, uint64_t length)
         http1_put_field_text(out, "connection", "keep-alive");
     http1_put_end(out);
     counter_add(&r->side->stats->bytes_out, out->len);
-    chain_take(&s->base.out, &s->base.worker->chunks, out);
+    chain_slice(&s->base.out, &s->base.worker->chunks, buf_all(out));
     session_wants_flush(&s->base);
 }
 
@@ -170,7 +192,7 @@ void blob_answer_expect_late(struct blob_request *r)
 
 void blob_answer_tick(struct blob_request *r, uint64_t now_us)
 {
-    struct buf out = { 0 }, declaration = { 0 };
+    struct buf declaration = { 0 };
 
     if (!r->may_be_late || now_us < r->late_us)
         return;
@@ -179,16 +201,16 @@ void blob_answer_tick(struct blob_request *r, uint64_t now_us)
         blob_answer_put(r, slice_text(" "));
         return;
     }
-    blob_answer_begin(r, 200, &out);
-    http1_put_field_text(&out, "content-type", "application/xml");
-    blob_answer_head(r, &out, BLOB_LENGTH_UNKNOWN);
+    http1_put_field_text(blob_answer_begin(r, 200), "content-type", "application/xml");
+    blob_answer_head(r, BLOB_LENGTH_UNKNOWN);
     r->is_late = true;
     s3_write_declaration(&declaration);
     blob_answer_put(r, buf_all(&declaration));
     buf_fini(&declaration);
 }
 
-static bool is_ours(struct slice name);
+static bool is_ours(const struct blob_field *f);
+static void put_field(struct buf *out, const struct blob_field *f);
 
 void blob_answer_keep(struct blob_request *r, const struct blob_answer *answer)
 {
@@ -197,15 +219,17 @@ void blob_answer_keep(struct blob_request *r, const struct blob_answer *answer)
     for (size_t i = 0; i < answer->field_count; i++) {
         const struct blob_field *f = &answer->fields[i];
 
-        if (!is_ours(f->name) && slice_starts(f->name, slice_text("x-amz-")))
-            r->kept[r->kept_count++] = (struct blob_field){ arena_copy(&r->arena, f->name),
-                                                            arena_copy(&r->arena, f->value) };
+        if (!is_ours(f) && slice_starts(f->name, slice_text("x-amz-")))
+            r->kept[r->kept_count++] =
+                (struct blob_field){ .name = arena_copy(&r->arena, f->name),
+                                     .value = arena_copy(&r->arena, f->value),
+                                     .known = f->known };
     }
 }
 
 void blob_answer_xml(struct blob_request *r, unsigned status, struct slice body)
 {
-    struct buf out = { 0 };
+    struct buf *out;
 
     if (r->is_late && body.len == 0) { /* the store has no words for it */
         blob_refuse_with(r, S3_INTERNAL_ERROR);
@@ -215,12 +239,12 @@ void blob_answer_xml(struct blob_request *r, unsigned status, struct slice body)
         end_late(r, body);
         return;
     }
-    blob_answer_begin(r, status, &out);
+    out = blob_answer_begin(r, status);
     if (body.len > 0)
-        http1_put_field_text(&out, "content-type", "application/xml");
+        http1_put_field_text(out, "content-type", "application/xml");
     for (size_t i = 0; i < r->kept_count; i++)
-        (void)!http1_put_field_named(&out, r->kept[i].name, r->kept[i].value);
-    blob_answer_head(r, &out, body.len);
+        put_field(out, &r->kept[i]);
+    blob_answer_head(r, body.len);
     blob_answer_put(r, body);
     if (r->session->request == r)
         blob_answer_end(r);
@@ -299,23 +323,39 @@ void blob_fault_of_call(const struct blob_call *c, const struct blob_shard *shar
 }
 
 /* Framing, the connection, and who answered are ours; all else is the store's to say. */
-static bool is_ours(struct slice name)
+static bool is_ours(const struct blob_field *f)
 {
-    static const char *const NAMES[] = {
-        "server",     "date",           "x-amz-request-id",  "x-amz-id-2",
-        "connection", "content-length", "transfer-encoding", "keep-alive",
-        "trailer",    "upgrade",        "x-trans-id",        "x-openstack-request-id"
+    static const bool OURS[HTTP1_NAME_COUNT] = {
+        [HTTP1_NAME_SERVER] = true,
+        [HTTP1_NAME_DATE] = true,
+        [HTTP1_NAME_X_AMZ_REQUEST_ID] = true,
+        [HTTP1_NAME_X_AMZ_ID_2] = true,
+        [HTTP1_NAME_CONNECTION] = true,
+        [HTTP1_NAME_CONTENT_LENGTH] = true,
+        [HTTP1_NAME_TRANSFER_ENCODING] = true,
+        [HTTP1_NAME_KEEP_ALIVE] = true,
+        [HTTP1_NAME_TRAILER] = true,
+        [HTTP1_NAME_UPGRADE] = true,
     };
+    enum http1_name name = f->known != HTTP1_NAME_OTHER ? f->known : http1_name_of(f->name);
 
-    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++)
-        if (slice_is_word(name, NAMES[i]))
-            return true;
-    return false;
+    if (name != HTTP1_NAME_OTHER)
+        return OURS[name];
+    return slice_is_word(f->name, "x-trans-id") || slice_is_word(f->name, "x-openstack-request-id");
+}
+
+/* The name was looked up: then it is one of ours, and clean. */
+static void put_field(struct buf *out, const struct blob_field *f)
+{
+    if (http1_name_stands_for_many(f->known))
+        (void)!http1_put_field_named(out, f->name, f->value);
+    else
+        (void)!http1_put_field_own(out, f->name, f->value);
 }
 
 void blob_answer_fields(const struct blob_answer *answer, struct buf *out)
 {
     for (size_t i = 0; i < answer->field_count; i++)
-        if (!is_ours(answer->fields[i].name))
-            (void)!http1_put_field_named(out, answer->fields[i].name, answer->fields[i].value);
+        if (!is_ours(&answer->fields[i]))
+            put_field(out, &answer->fields[i]);
 }

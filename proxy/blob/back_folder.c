@@ -30,8 +30,8 @@ void folder_exchange_copy(struct folder_exchange *x, const struct blob_ask *ask)
             (struct blob_param){ folder_keep(x, ask->params[i].name),
                                  folder_keep(x, ask->params[i].value), ask->params[i].has_value };
     for (size_t i = 0; i < ask->field_count; i++)
-        fields[i] = (struct blob_field){ folder_keep(x, ask->fields[i].name),
-                                         folder_keep(x, ask->fields[i].value) };
+        fields[i] = blob_field_of(folder_keep(x, ask->fields[i].name),
+                                  folder_keep(x, ask->fields[i].value));
     x->ask = *ask;
     x->ask.bucket = folder_keep(x, ask->bucket);
     x->ask.key = folder_keep(x, ask->key);
@@ -71,7 +71,7 @@ struct folder_conditions folder_conditions_of(const struct folder_exchange *x)
 void folder_answer_field(struct folder_exchange *x, const char *name, struct slice value)
 {
     if (x->field_count < FOLDER_FIELDS_MOST)
-        x->fields[x->field_count++] = (struct blob_field){ slice_text(name), value };
+        x->fields[x->field_count++] = blob_field_of(slice_text(name), value);
 }
 
 void folder_answer_xml(struct folder_exchange *x)
@@ -193,7 +193,7 @@ static void put_object_fields(struct folder_exchange *x, const struct folder_obj
         if ((pair->kind == FOLDER_HEADER || (pair->kind == FOLDER_SUM && sums)) &&
             x->field_count < FOLDER_FIELDS_MOST)
             x->fields[x->field_count++] =
-                (struct blob_field){ folder_keep(x, pair->name), folder_keep(x, pair->value) };
+                blob_field_of(folder_keep(x, pair->name), folder_keep(x, pair->value));
     }
     if (tags > 0)
         folder_answer_field(x, "x-amz-tagging-count", number_text(x, tags));
@@ -499,7 +499,7 @@ void folder_exchange_commit(struct folder_exchange *x)
     for (size_t i = 0; i < commit.pair_count && x->field_count < FOLDER_FIELDS_MOST; i++)
         if (commit.pairs[i].kind == FOLDER_SUM)
             x->fields[x->field_count++] =
-                (struct blob_field){ commit.pairs[i].name, commit.pairs[i].value };
+                blob_field_of(commit.pairs[i].name, commit.pairs[i].value);
     folder_answer_nothing(x, 200);
 }
 

@@ -37,10 +37,9 @@ static void put_sum(struct folder_exchange *x, const struct folder_object *objec
 
         if (pair->kind != FOLDER_SUM)
             continue;
-        x->fields[x->field_count++] = (struct blob_field){
+        x->fields[x->field_count++] = blob_field_of(
             arena_copy(&x->arena, pair->name),
-            arena_copy(&x->arena, checksum_of_field(pair->name) == CHECKSUMS ? pair->value : sum)
-        };
+            arena_copy(&x->arena, checksum_of_field(pair->name) == CHECKSUMS ? pair->value : sum));
     }
 }
 

@@ -1,7 +1,8 @@
-/* See back_s3.h. */
+/* See back_s3.h.  All is written once, where it is to be sent; what is signed of it is remembered
+ * by its place, since the buffer may move while it grows. */
 #include "proxy/blob/back_s3.h"
 
-#include <stdio.h>
+#include <assert.h>
 #include <string.h>
 
 #include "proxy/wire/base64.h"
@@ -11,14 +12,33 @@
 
 enum { FIELDS_MOST = HTTP1_FIELDS_MAX + 8 };
 
+struct part {
+    size_t at, len; /* of the buffer */
+};
+
 struct saying {
     const struct endpoint_settings *endpoint;
     const struct blob_store *store;
     const struct blob_ask *ask;
-    struct buf host, path, query, source, text;
-    struct http1_field *fields; /* borrowed: FIELDS_MOST, of which `field_count` are set */
-    size_t field_count;
+    struct buf *out;
+    struct part path, query, host, source; /* of `out` */
+    struct buf text;                       /* a parameter's value */
 };
+
+static void part_begin(const struct saying *s, struct part *part)
+{
+    part->at = s->out->len;
+}
+
+static void part_end(const struct saying *s, struct part *part)
+{
+    part->len = s->out->len - part->at;
+}
+
+static struct slice part_of(const struct saying *s, struct part part)
+{
+    return slice_of(s->out->at + part.at, part.len);
+}
 
 /* ---- names ---- */
 
@@ -34,6 +54,21 @@ void s3_put_key(const struct blob_store *store, struct slice bucket, struct slic
         buf_text(out, "/");
     }
     buf_slice(out, key);
+}
+
+/* The same as it stands in a path. */
+static void put_encoded_key(const struct blob_store *store, struct slice bucket, struct slice key,
+                            struct buf *out)
+{
+    if (store->prefix != NULL && store->prefix[0] != '\0') {
+        uri_put_encoded(out, slice_text(store->prefix), URI_KEEP_SLASH);
+        buf_text(out, "/");
+    }
+    if (store->bucket != NULL && bucket.len > 0) {
+        uri_put_encoded(out, bucket, URI_KEEP_SLASH);
+        buf_text(out, "/");
+    }
+    uri_put_encoded(out, key, URI_KEEP_SLASH);
 }
 
 /* The stamp of a shard with a bucket of its own is not within a client's bucket. */
@@ -62,19 +97,17 @@ static void put_path(struct saying *s)
 {
     const struct blob_ask *ask = s->ask;
     struct slice bucket = bucket_meant(s->store, ask->bucket);
-    struct buf key = { 0 };
 
-    buf_text(&s->path, "/");
+    part_begin(s, &s->path);
+    buf_text(s->out, "/");
     if (s->store->style == BLOB_STYLE_PATH && bucket.len > 0) {
-        uri_put_encoded(&s->path, bucket, URI_KEEP_SLASH);
+        uri_put_encoded(s->out, bucket, URI_KEEP_SLASH);
         if (ask->key.len > 0)
-            buf_text(&s->path, "/");
+            buf_text(s->out, "/");
     }
-    if (ask->key.len == 0)
-        return;
-    s3_put_key(s->store, ask->bucket, ask->key, &key);
-    uri_put_encoded(&s->path, buf_all(&key), URI_KEEP_SLASH);
-    buf_fini(&key);
+    if (ask->key.len > 0)
+        put_encoded_key(s->store, ask->bucket, ask->key, s->out);
+    part_end(s, &s->path);
 }
 
 static void put_host(struct saying *s)
@@ -82,19 +115,23 @@ static void put_host(struct saying *s)
     const struct address *a = &s->endpoint->address;
     struct slice bucket = bucket_meant(s->store, s->ask->bucket);
     uint16_t usual = s->endpoint->tls.on ? 443 : 80;
+    bool is_v6 = a->path == NULL && strchr(a->host, ':') != NULL;
 
+    buf_text(s->out, "host: ");
+    part_begin(s, &s->host);
     if (s->store->style == BLOB_STYLE_VIRTUAL && bucket.len > 0) {
-        buf_slice(&s->host, bucket);
-        buf_text(&s->host, ".");
+        buf_slice(s->out, bucket);
+        buf_text(s->out, ".");
     }
-    if (a->path != NULL)
-        buf_text(&s->host, "localhost");
-    else if (strchr(a->host, ':') != NULL)
-        buf_format(&s->host, "[%s]", a->host);
-    else
-        buf_text(&s->host, a->host);
-    if (a->path == NULL && a->port != usual)
-        buf_format(&s->host, ":%u", a->port);
+    buf_text(s->out, is_v6 ? "[" : "");
+    buf_text(s->out, a->path != NULL ? "localhost" : a->host);
+    buf_text(s->out, is_v6 ? "]" : "");
+    if (a->path == NULL && a->port != usual) {
+        buf_text(s->out, ":");
+        buf_u64(s->out, a->port);
+    }
+    part_end(s, &s->host);
+    buf_text(s->out, "\r\n");
 }
 
 /* Parameters that name keys, or what keys begin with. */
@@ -110,13 +147,15 @@ static bool names_key(struct slice name)
 
 static void put_param(struct saying *s, struct slice name, struct slice value, bool has_value)
 {
-    if (s->query.len > 0)
-        buf_text(&s->query, "&");
-    uri_put_encoded(&s->query, name, URI_KEEP_UNRESERVED);
-    if (!has_value && value.len == 0)
-        return;
-    buf_text(&s->query, "=");
-    uri_put_encoded(&s->query, value, URI_KEEP_UNRESERVED);
+    buf_text(s->out, s->query.len > 0 ? "&" : "?");
+    if (s->query.len == 0)
+        part_begin(s, &s->query);
+    uri_put_encoded(s->out, name, URI_KEEP_UNRESERVED);
+    if (has_value || value.len > 0) {
+        buf_text(s->out, "=");
+        uri_put_encoded(s->out, value, URI_KEEP_UNRESERVED);
+    }
+    part_end(s, &s->query);
 }
 
 /* The names of buckets, where these are prefixes. */
@@ -169,43 +208,37 @@ static void put_query(struct saying *s)
 
 /* ---- fields ---- */
 
-static void add(struct saying *s, struct slice name, struct slice value)
-{
-    s->fields[s->field_count++] = (struct http1_field){ .name = name, .value = value };
-}
-
 /* Encoded once, with nothing left that a store could decode a second time: a source key with "%25"
  * in it makes some abort. */
-static void add_source(struct saying *s)
+static void put_source(struct saying *s)
 {
     const struct s3_source *source = &s->ask->source;
-    struct buf key = { 0 };
 
-    if (source->bucket.at == NULL)
-        return;
-    buf_text(&s->source, "/");
-    uri_put_encoded(&s->source, bucket_meant(s->store, source->bucket), URI_KEEP_SLASH);
-    buf_text(&s->source, "/");
-    s3_put_key(s->store, source->bucket, source->key, &key);
-    uri_put_encoded(&s->source, buf_all(&key), URI_KEEP_SLASH);
-    buf_fini(&key);
+    buf_text(s->out, "x-amz-copy-source: ");
+    part_begin(s, &s->source);
+    buf_text(s->out, "/");
+    uri_put_encoded(s->out, bucket_meant(s->store, source->bucket), URI_KEEP_SLASH);
+    buf_text(s->out, "/");
+    put_encoded_key(s->store, source->bucket, source->key, s->out);
     if (source->version.len > 0) {
-        buf_text(&s->source, "?versionId=");
-        uri_put_encoded(&s->source, source->version, URI_KEEP_UNRESERVED);
+        buf_text(s->out, "?versionId=");
+        uri_put_encoded(s->out, source->version, URI_KEEP_UNRESERVED);
     }
-    add(s, slice_text("x-amz-copy-source"), buf_all(&s->source));
+    part_end(s, &s->source);
+    buf_text(s->out, "\r\n");
 }
 
-static enum err add_fields(struct saying *s)
+static enum err put_fields(struct saying *s)
 {
     const struct blob_ask *ask = s->ask;
 
+    put_host(s);
     if (ask->field_count > HTTP1_FIELDS_MAX)
         return ERR_LIMIT;
-    add(s, slice_text("host"), buf_all(&s->host));
     for (size_t i = 0; i < ask->field_count; i++)
-        add(s, ask->fields[i].name, ask->fields[i].value);
-    add_source(s);
+        TRY(http1_put_field_named(s->out, ask->fields[i].name, ask->fields[i].value));
+    if (ask->source.bucket.at != NULL)
+        put_source(s);
     return ERR_NONE;
 }
 
@@ -223,15 +256,26 @@ static struct slice payload_of(const struct blob_ask *ask, char hex[DIGEST_SHA25
     return ask->payload_hash.len > 0 ? ask->payload_hash : slice_text("UNSIGNED-PAYLOAD");
 }
 
-static const char *method_of(enum s3_op op)
+static struct slice method_of(enum s3_op op)
 {
-    static const char *const NAMES[] = {
-        [HTTP1_METHOD_GET] = "GET",       [HTTP1_METHOD_HEAD] = "HEAD",
-        [HTTP1_METHOD_PUT] = "PUT",       [HTTP1_METHOD_POST] = "POST",
-        [HTTP1_METHOD_DELETE] = "DELETE", [HTTP1_METHOD_OPTIONS] = "OPTIONS",
-    };
-
-    return NAMES[s3_op_traits(op)->method];
+    switch (s3_op_traits(op)->method) {
+    case HTTP1_METHOD_GET:
+        return slice_text("GET");
+    case HTTP1_METHOD_HEAD:
+        return slice_text("HEAD");
+    case HTTP1_METHOD_PUT:
+        return slice_text("PUT");
+    case HTTP1_METHOD_POST:
+        return slice_text("POST");
+    case HTTP1_METHOD_DELETE:
+        return slice_text("DELETE");
+    case HTTP1_METHOD_OPTIONS:
+        return slice_text("OPTIONS");
+    case HTTP1_METHOD_OTHER:
+        break;
+    }
+    assert(false); /* no operation has another */
+    return slice_text("");
 }
 
 /* Deletes of many keys must come with an MD5 for stores of before 2025. */
@@ -247,66 +291,72 @@ static void put_md5(const struct blob_ask *ask, struct buf *out)
     http1_put_field_text(out, "content-md5", text);
 }
 
-static enum err put_lines(const struct saying *s, const struct s3_speaker *speaker, struct buf *out)
+static void put_body_fields(struct saying *s, const struct s3_speaker *speaker)
 {
     const struct blob_ask *ask = s->ask;
-    struct slice method = slice_text(method_of(op_meant(s->store, ask->op)));
-    struct sigv4_request request = { .method = method,
-                                     .path = buf_all(&s->path),
-                                     .query = buf_all(&s->query),
-                                     .fields = s->fields,
-                                     .field_count = s->field_count };
-    struct buf target = { 0 };
-    char hex[DIGEST_SHA256_HEX];
-    enum err err;
+    enum http1_method method = s3_op_traits(ask->op)->method;
 
-    buf_slice(&target, buf_all(&s->path));
-    if (s->query.len > 0) {
-        buf_text(&target, "?");
-        buf_slice(&target, buf_all(&s->query));
-    }
-    err = http1_put_request_line(out, method, buf_all(&target));
-    buf_fini(&target);
-    TRY(err);
-    for (size_t i = 0; i < s->field_count; i++)
-        TRY(http1_put_field_named(out, s->fields[i].name, s->fields[i].value));
-    put_md5(ask, out);
+    put_md5(ask, s->out);
     if (ask->has_body)
-        http1_put_field_u64(out, "content-length", ask->length);
-    else if (s3_op_traits(ask->op)->method == HTTP1_METHOD_PUT ||
-             s3_op_traits(ask->op)->method == HTTP1_METHOD_POST)
-        http1_put_field_u64(out, "content-length", 0);
+        http1_put_field_u64(s->out, "content-length", ask->length);
+    else if (method == HTTP1_METHOD_PUT || method == HTTP1_METHOD_POST)
+        http1_put_field_u64(s->out, "content-length", 0);
     if (speaker->expects_continue)
-        http1_put_field_text(out, "expect", "100-continue");
+        http1_put_field_text(s->out, "expect", "100-continue");
+}
+
+static struct http1_field field_of(struct slice name, struct slice value)
+{
+    return (struct http1_field){ .name = name, .value = value };
+}
+
+/* What was put is signed. */
+static enum err sign(struct saying *s, const struct s3_speaker *speaker, struct slice method)
+{
+    struct http1_field fields[FIELDS_MOST]; /* zeroing them takes 4,500 instructions */
+    const struct blob_ask *ask = s->ask;
+    struct sigv4_request request = { .method = method,
+                                     .path = part_of(s, s->path),
+                                     .query = part_of(s, s->query),
+                                     .fields = fields };
+    char hex[DIGEST_SHA256_HEX];
+
+    fields[request.field_count++] = field_of(slice_text("host"), part_of(s, s->host));
+    for (size_t i = 0; i < ask->field_count; i++)
+        fields[request.field_count++] = field_of(ask->fields[i].name, ask->fields[i].value);
+    if (s->source.len > 0)
+        fields[request.field_count++] =
+            field_of(slice_text("x-amz-copy-source"), part_of(s, s->source));
+    return sigv4_sign(&speaker->signer, &request, payload_of(ask, hex), speaker->now_s, NULL,
+                      s->out);
+}
+
+static enum err put_head(struct saying *s, const struct s3_speaker *speaker)
+{
+    struct slice method = method_of(op_meant(s->store, s->ask->op));
+
+    buf_slice(s->out, method);
+    buf_text(s->out, " ");
+    put_path(s);
+    put_query(s);
+    buf_text(s->out, " HTTP/1.1\r\n");
+    TRY(put_fields(s));
+    put_body_fields(s, speaker);
     if (speaker->signer.id.len > 0)
-        TRY(sigv4_sign(&speaker->signer, &request, payload_of(ask, hex), speaker->now_s, NULL,
-                       out));
-    http1_put_end(out);
+        TRY(sign(s, speaker, method));
+    http1_put_end(s->out);
     return ERR_NONE;
 }
 
 enum err s3_put_ask(const struct endpoint_settings *endpoint, const struct blob_ask *ask,
                     const struct s3_speaker *speaker, struct buf *out)
 {
-    struct http1_field fields[FIELDS_MOST]; /* zeroing them takes 4,500 instructions */
-    struct saying s = {
-        .endpoint = endpoint, .store = &endpoint->store, .ask = ask, .fields = fields
-    };
+    struct saying s = { .endpoint = endpoint, .store = &endpoint->store, .ask = ask, .out = out };
     size_t before = out->len;
-    enum err err;
+    enum err err = put_head(&s, speaker);
 
-    put_path(&s);
-    put_host(&s);
-    put_query(&s);
-    err = add_fields(&s);
-    if (err == ERR_NONE)
-        err = put_lines(&s, speaker, out);
     if (err != ERR_NONE)
         out->len = before;
-    buf_fini(&s.host);
-    buf_fini(&s.path);
-    buf_fini(&s.query);
-    buf_fini(&s.source);
     buf_fini(&s.text);
     return err;
 }

@@ -185,26 +185,25 @@ static struct s3_speaker speaker_of(struct s3_upstream *u)
 static void ask(struct s3_upstream *u)
 {
     struct blob_call *c = u->call;
-    struct buf out = { 0 };
+    struct buf *out = &blob_works_of(u->base.worker)->head;
     struct s3_speaker speaker;
     enum err err;
 
+    buf_clear(out);
     u->awaits_continue = streams(c) && c->ask.length > CONTINUE_BYTES;
     speaker = speaker_of(u);
-    err = lacks_keys(u->shard) ? ERR_LOGIN : s3_put_ask(u->base.endpoint, &c->ask, &speaker, &out);
+    err = lacks_keys(u->shard) ? ERR_LOGIN : s3_put_ask(u->base.endpoint, &c->ask, &speaker, out);
     if (err != ERR_NONE) {
         u->call = NULL;
-        buf_fini(&out);
         refuse(c, err == ERR_LOGIN ? err : ERR_LIMIT,
                err == ERR_LOGIN ? NO_KEYS : "the request's fields are too many or too long for it");
         upstream_gone(u);
         return;
     }
+    upstream_put(&u->base, buf_all(out));
     if (c->ask.has_body && c->ask.body.at != NULL)
-        buf_slice(&out, c->ask.body);
-    counter_add(&u->shard->stats->bytes_out, out.len);
-    upstream_take(&u->base, &out);
-    buf_fini(&out);
+        upstream_put(&u->base, c->ask.body);
+    counter_add(&u->shard->stats->bytes_out, out->len + c->ask.body.len);
     u->asked = true;
     u->base.pass_to = c->events->through != NULL ? c->events->through(c) : NULL;
     u->base.pass_left = 0;
@@ -338,12 +337,10 @@ static void take_fields(struct s3_upstream *u)
     answer->length = head->has_length ? head->length : 0;
     for (size_t i = 0; i < head->field_count; i++) {
         const struct http1_field *f = &head->fields[i];
-        struct slice name = f->known != HTTP1_NAME_OTHER && f->known != HTTP1_NAME_X_AMZ_META &&
-                                    f->known != HTTP1_NAME_X_AMZ_OTHER
-                                ? http1_name_text(f->known)
-                                : f->name;
+        struct slice name =
+            http1_name_stands_for_many(f->known) ? f->name : http1_name_text(f->known);
 
-        u->fields[i] = (struct blob_field){ name, f->value };
+        u->fields[i] = (struct blob_field){ name, f->value, f->known };
     }
 }
 
@@ -360,17 +357,22 @@ static void heard_interim(struct s3_upstream *u)
 /* Returns how much of `in` the head took; 0 with the stage unchanged: it is not whole. */
 static size_t take_head(struct s3_upstream *u, struct slice in)
 {
+    struct http1_lines *lines = &blob_works_of(u->base.worker)->lines;
     size_t before = u->head.len, len = 0;
     enum http1_refusal why;
     enum parse found;
 
-    buf_slice(&u->head, in);
-    found = http1_search(&u->search, buf_all(&u->head), HEAD_BYTES, &len, &why);
+    if (before > 0)
+        buf_slice(&u->head, in);
+    found = http1_search(&u->search, before > 0 ? buf_all(&u->head) : in, HEAD_BYTES, &len, lines,
+                         &why);
+    if (before == 0) /* mostly it comes whole, and what of it is the body need not be kept */
+        buf_slice(&u->head, found == PARSE_DONE ? slice_of(in.at, len) : in);
     if (found == PARSE_MORE)
         return in.len;
     if (found == PARSE_DONE) {
         u->head.len = len;
-        why = http1_response_parse(buf_all(&u->head), s3_op_traits(u->call->ask.op)->method,
+        why = http1_response_parse(buf_all(&u->head), lines, s3_op_traits(u->call->ask.op)->method,
                                    &u->response);
     }
     if (why != HTTP1_REFUSAL_NONE) {

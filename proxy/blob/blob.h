@@ -30,7 +30,13 @@ struct upstream;
 
 struct blob_field {
     struct slice name, value; /* the name in small letters */
+    uint8_t known;            /* enum http1_name, where it was looked up already; else 0 */
 };
+
+static inline struct blob_field blob_field_of(struct slice name, struct slice value)
+{
+    return (struct blob_field){ .name = name, .value = value };
+}
 
 /* All slices are borrowed until the call has ended. */
 struct blob_ask {

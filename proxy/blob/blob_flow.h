@@ -80,6 +80,13 @@ struct blob_works {
     struct sigv4_keys *keys; /* owned */
     bool is_short;           /* of memory: bodies were stopped, and not all go on yet */
     struct sigv4_scratch scratch;
+    struct http1_lines lines; /* of the head that was just found */
+    struct buf head;          /* that is being put, of an answer or an ask; empty between two */
+    /* What answers of the same second begin with, behind their first lines. */
+    struct {
+        int64_t second;
+        struct buf lines;
+    } now;
 };
 
 static inline struct blob_works *blob_works_of(const struct worker *w)
@@ -283,11 +290,11 @@ void blob_body_continue(struct blob_request *r);
 
 /* ---- answers ---- */
 
-/* The status line and the fields that all answers have are put to `out`; more may follow. */
-void blob_answer_begin(struct blob_request *r, unsigned status, struct buf *out);
-/* Ends the head that is in `out`, which it empties, and sends it. */
+/* The status line and the fields that all answers have; more may be put behind them, till: */
+struct buf *blob_answer_begin(struct blob_request *r, unsigned status);
+/* Ends the head, and sends it. */
 #define BLOB_LENGTH_UNKNOWN UINT64_MAX
-void blob_answer_head(struct blob_request *r, struct buf *out, uint64_t length);
+void blob_answer_head(struct blob_request *r, uint64_t length);
 /* Pieces of the body; the request may be gone after it if the client's connection broke. */
 void blob_answer_put(struct blob_request *r, struct slice bytes);
 /* So many bytes of it went by, in an answer with a length. */

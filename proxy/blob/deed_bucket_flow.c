@@ -271,7 +271,7 @@ static void tell_created(struct blob_fan *fan)
 {
     struct blob_request *r = fan->request;
     uint32_t created = 0, owned = 0;
-    struct buf out = { 0 }, location = { 0 };
+    struct buf location = { 0 };
 
     for (uint32_t i = 0; i < fan->count; i++) {
         struct slice body = buf_all(&fan->parts[i].answer.body);
@@ -288,10 +288,9 @@ static void tell_created(struct blob_fan *fan)
     blob_fan_free(fan);
     buf_text(&location, "/");
     buf_slice(&location, r->op.bucket);
-    blob_answer_begin(r, 200, &out);
-    (void)!http1_put_field(&out, "location", buf_all(&location));
+    (void)!http1_put_field(blob_answer_begin(r, 200), "location", buf_all(&location));
     buf_fini(&location);
-    blob_answer_head(r, &out, 0);
+    blob_answer_head(r, 0);
     blob_answer_end(r);
 }
 

@@ -104,8 +104,7 @@ static void fill_get(struct copy_deed *deed)
         struct slice value = http1_value(&r->http.head, CONDITIONS[i].theirs);
 
         if (value.len > 0)
-            fields[ask->field_count++] =
-                (struct blob_field){ slice_text(CONDITIONS[i].ours), value };
+            fields[ask->field_count++] = blob_field_of(slice_text(CONDITIONS[i].ours), value);
     }
     if (r->op.source.version.len > 0) {
         *version = (struct blob_param){ slice_text("versionId"), r->op.source.version, true };
@@ -165,8 +164,8 @@ static void fill_put_fields(struct copy_deed *deed)
             fields[count++] = said.fields[i];
     for (size_t i = 0; i < source->field_count && takes_source; i++)
         if (is_copied(source->fields[i].name))
-            fields[count++] = (struct blob_field){ arena_copy(&r->arena, source->fields[i].name),
-                                                   arena_copy(&r->arena, source->fields[i].value) };
+            fields[count++] = blob_field_of(arena_copy(&r->arena, source->fields[i].name),
+                                            arena_copy(&r->arena, source->fields[i].value));
     deed->put_fields = fields;
     deed->put.ask.fields = fields;
     deed->put.ask.field_count = count;
@@ -235,7 +234,7 @@ static void tags_came(struct blob_fan *fan)
     deed->fan = NULL;
     if (tags.len > 0)
         deed->put_fields[deed->put.ask.field_count++] =
-            (struct blob_field){ slice_text("x-amz-tagging"), tags };
+            blob_field_of(slice_text("x-amz-tagging"), tags);
     start_put(deed);
 }
 
@@ -406,7 +405,7 @@ static void keep_versions(struct copy_deed *deed)
     blob_answer_keep(r, &deed->put.answer);
     if (deed->source_version.len > 0)
         r->kept[r->kept_count++] =
-            (struct blob_field){ slice_text("x-amz-copy-source-version-id"), deed->source_version };
+            blob_field_of(slice_text("x-amz-copy-source-version-id"), deed->source_version);
 }
 
 static void on_put_head(struct blob_call *c)

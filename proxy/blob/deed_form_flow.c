@@ -127,7 +127,7 @@ static void answer(struct form_deed *deed)
 {
     struct blob_request *r = deed->request;
     struct slice etag = etag_of(&deed->call.answer);
-    struct buf out = { 0 }, location = { 0 }, body = { 0 };
+    struct buf *out, location = { 0 }, body = { 0 };
     unsigned status = status_asked(deed);
 
     if (put_redirect(deed, etag, &location))
@@ -139,12 +139,12 @@ static void answer(struct form_deed *deed)
                                                        .bucket = r->op.bucket,
                                                        .key = r->op.key,
                                                        .etag = without_quotes(etag) });
-    blob_answer_begin(r, status, &out);
-    put_fields(&deed->call.answer, &out);
-    (void)!http1_put_field(&out, "location", buf_all(&location));
+    out = blob_answer_begin(r, status);
+    put_fields(&deed->call.answer, out);
+    (void)!http1_put_field(out, "location", buf_all(&location));
     if (body.len > 0)
-        http1_put_field_text(&out, "content-type", "application/xml");
-    blob_answer_head(r, &out, body.len);
+        http1_put_field_text(out, "content-type", "application/xml");
+    blob_answer_head(r, body.len);
     blob_answer_put(r, buf_all(&body));
     if (r->session->request == r) {
         let_go(deed);

@@ -240,19 +240,19 @@ static void free_deed(struct list_deed *deed)
 static void tell(struct list_deed *deed)
 {
     struct blob_request *r = deed->request;
-    struct buf out = { 0 }, token = { 0 }, answer = { 0 };
+    struct buf out = { 0 }, token = { 0 }, *answer;
     struct s3_list_head head;
 
     fill_head(r, deed, &token, &head);
     s3_list_close(&deed->writer, &head, &out);
     buf_fini(&token);
-    blob_answer_begin(r, 200, &answer);
-    http1_put_field_text(&answer, "content-type", "application/xml");
+    answer = blob_answer_begin(r, 200);
+    http1_put_field_text(answer, "content-type", "application/xml");
     if (deed->has_missing)
-        http1_put_field_text(&answer, "x-sheaf-incomplete", "a shard did not answer");
+        http1_put_field_text(answer, "x-sheaf-incomplete", "a shard did not answer");
     free_deed(deed);
     r->began = false; /* nothing of it is left to abandon */
-    blob_answer_head(r, &answer, out.len);
+    blob_answer_head(r, out.len);
     blob_answer_put(r, buf_all(&out));
     buf_fini(&out);
     if (r->session->request == r)

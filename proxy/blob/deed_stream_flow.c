@@ -13,44 +13,34 @@ struct stream {
 
 /* ---- what is asked ---- */
 
-static bool is_one_of(enum http1_name name, const enum http1_name *names, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (names[i] == name)
-            return true;
-    return false;
-}
-
 /* Fields that mean something to a store: these, and those of Amazon's but for some. */
 static bool is_said(enum http1_name name)
 {
-    static const enum http1_name SAID[] = {
-        HTTP1_NAME_CACHE_CONTROL,
-        HTTP1_NAME_CONTENT_DISPOSITION,
-        HTTP1_NAME_CONTENT_LANGUAGE,
-        HTTP1_NAME_CONTENT_MD5,
-        HTTP1_NAME_CONTENT_TYPE,
-        HTTP1_NAME_EXPIRES,
-        HTTP1_NAME_IF_MATCH,
-        HTTP1_NAME_IF_MODIFIED_SINCE,
-        HTTP1_NAME_IF_NONE_MATCH,
-        HTTP1_NAME_IF_UNMODIFIED_SINCE,
-        HTTP1_NAME_RANGE,
+    static const bool SAID[HTTP1_NAME_COUNT] = {
+        [HTTP1_NAME_CACHE_CONTROL] = true,
+        [HTTP1_NAME_CONTENT_DISPOSITION] = true,
+        [HTTP1_NAME_CONTENT_LANGUAGE] = true,
+        [HTTP1_NAME_CONTENT_MD5] = true,
+        [HTTP1_NAME_CONTENT_TYPE] = true,
+        [HTTP1_NAME_EXPIRES] = true,
+        [HTTP1_NAME_IF_MATCH] = true,
+        [HTTP1_NAME_IF_MODIFIED_SINCE] = true,
+        [HTTP1_NAME_IF_NONE_MATCH] = true,
+        [HTTP1_NAME_IF_UNMODIFIED_SINCE] = true,
+        [HTTP1_NAME_RANGE] = true,
     };
-    static const enum http1_name KEPT[] = {
-        HTTP1_NAME_X_AMZ_CONTENT_SHA256, /* signing's, and the framing's */
-        HTTP1_NAME_X_AMZ_COPY_SOURCE,    /* said anew */
-        HTTP1_NAME_X_AMZ_DATE,
-        HTTP1_NAME_X_AMZ_DECODED_CONTENT_LENGTH,
-        HTTP1_NAME_X_AMZ_EXPECTED_BUCKET_OWNER, /* stores have owners of their own */
-        HTTP1_NAME_X_AMZ_SDK_CHECKSUM_ALGORITHM,
-        HTTP1_NAME_X_AMZ_SECURITY_TOKEN,
-        HTTP1_NAME_X_AMZ_TRAILER,
+    static const bool KEPT[HTTP1_NAME_COUNT] = {
+        [HTTP1_NAME_X_AMZ_CONTENT_SHA256] = true, /* signing's, and the framing's */
+        [HTTP1_NAME_X_AMZ_COPY_SOURCE] = true,    /* said anew */
+        [HTTP1_NAME_X_AMZ_DATE] = true,
+        [HTTP1_NAME_X_AMZ_DECODED_CONTENT_LENGTH] = true,
+        [HTTP1_NAME_X_AMZ_EXPECTED_BUCKET_OWNER] = true, /* stores have owners of their own */
+        [HTTP1_NAME_X_AMZ_SDK_CHECKSUM_ALGORITHM] = true,
+        [HTTP1_NAME_X_AMZ_SECURITY_TOKEN] = true,
+        [HTTP1_NAME_X_AMZ_TRAILER] = true,
     };
 
-    if (http1_name_is_amz(name))
-        return !is_one_of(name, KEPT, sizeof(KEPT) / sizeof(KEPT[0]));
-    return is_one_of(name, SAID, sizeof(SAID) / sizeof(SAID[0]));
+    return SAID[name] || (http1_name_is_amz(name) && !KEPT[name]);
 }
 
 /* "aws-chunked" was ours to undo; other codings are the object's. */
@@ -60,6 +50,8 @@ static struct slice codings(struct blob_request *r)
     struct buf kept = { 0 };
     struct slice all, one;
 
+    if (f == NULL)
+        return (struct slice){ 0 };
     for (; f != NULL; f = http1_field_next(&r->http.head, f)) {
         struct slice rest = f->value;
 
@@ -136,7 +128,7 @@ void blob_ask_fields(struct blob_request *r, struct blob_ask *ask)
         fields[count++].value = is_tags(f) ? joined(r, f) : f->value;
     }
     if (kept.len > 0)
-        fields[count++] = (struct blob_field){ slice_text("content-encoding"), kept };
+        fields[count++] = blob_field_of(slice_text("content-encoding"), kept);
     ask->fields = fields;
     ask->field_count = count;
 }
@@ -234,16 +226,14 @@ static void on_head(struct blob_call *c)
 {
     struct stream *stream = c->owner;
     struct blob_request *r = stream->request;
-    struct buf out = { 0 };
 
     if (is_the_object(r, &c->answer)) {
         blob_refuse_with(r, S3_NOT_IMPLEMENTED);
         return;
     }
     r->object_bytes = object_bytes(r, &c->answer);
-    blob_answer_begin(r, c->answer.status, &out);
-    blob_answer_fields(&c->answer, &out);
-    blob_answer_head(r, &out, c->answer.has_length ? c->answer.length : BLOB_LENGTH_UNKNOWN);
+    blob_answer_fields(&c->answer, blob_answer_begin(r, c->answer.status));
+    blob_answer_head(r, c->answer.has_length ? c->answer.length : BLOB_LENGTH_UNKNOWN);
 }
 
 static void on_body(struct blob_call *c, struct slice bytes)

@@ -345,12 +345,9 @@ static void on_room(struct blob_call *c)
 static void on_head(struct blob_call *c)
 {
     struct upload_deed *deed = c->owner;
-    struct buf out = { 0 };
 
-    blob_answer_begin(deed->request, c->answer.status, &out);
-    blob_answer_fields(&c->answer, &out);
-    blob_answer_head(deed->request, &out,
-                     c->answer.has_length ? c->answer.length : BLOB_LENGTH_UNKNOWN);
+    blob_answer_fields(&c->answer, blob_answer_begin(deed->request, c->answer.status));
+    blob_answer_head(deed->request, c->answer.has_length ? c->answer.length : BLOB_LENGTH_UNKNOWN);
 }
 
 static void on_body(struct blob_call *c, struct slice bytes)

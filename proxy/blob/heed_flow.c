@@ -7,21 +7,37 @@
 #include "proxy/wire/digest.h"
 #include "proxy/wire/http1_condition.h"
 
-static bool has_one(const struct http1_head *head, const char *const *names)
+/* Names that the table of names knows. */
+static bool has_one(const struct http1_head *head, const enum http1_name *names, size_t count)
 {
-    for (; *names != NULL; names++)
-        if (http1_field_named(head, *names) != NULL)
+    for (size_t i = 0; i < count; i++)
+        if (http1_has(head, names[i]))
             return true;
     return false;
 }
 
-/* ---- conditions of writes ---- */
+#define HAS_ONE(head, names) has_one((head), (names), sizeof(names) / sizeof((names)[0]))
 
-static const char *const TAGS[] = { "if-match", "if-none-match", NULL };
+/* Of Amazon's that it does not know. */
+static bool has_other(const struct http1_head *head, const char *const *names, size_t count)
+{
+    const struct http1_field *field = http1_field_find(head, HTTP1_NAME_X_AMZ_OTHER);
+
+    for (; field != NULL; field = http1_field_next(head, field))
+        for (size_t i = 0; i < count; i++)
+            if (slice_is_word(field->name, names[i]))
+                return true;
+    return false;
+}
+
+#define HAS_OTHER(head, names) has_other((head), (names), sizeof(names) / sizeof((names)[0]))
+
+/* ---- conditions of writes ---- */
 
 bool blob_has_condition(const struct blob_request *r)
 {
-    return has_one(&r->http.head, TAGS);
+    return http1_has(&r->http.head, HTTP1_NAME_IF_MATCH) ||
+           http1_has(&r->http.head, HTTP1_NAME_IF_NONE_MATCH);
 }
 
 /* Copies on a condition are made by puts where the store's own do not heed it. */
@@ -44,54 +60,50 @@ static enum blob_conditions needed(enum s3_op op)
  * lets writes depend. */
 static bool lacks_conditions(const struct blob_request *r)
 {
-    static const char *const TIMES[] = { "if-modified-since", "if-unmodified-since", NULL };
-    static const char *const MORE[] = { "x-amz-if-match-size", "x-amz-if-match-last-modified-time",
-                                        NULL };
+    static const enum http1_name TIMES[] = { HTTP1_NAME_IF_MODIFIED_SINCE,
+                                             HTTP1_NAME_IF_UNMODIFIED_SINCE };
+    static const char *const MORE[] = { "x-amz-if-match-size",
+                                        "x-amz-if-match-last-modified-time" };
     enum blob_conditions needs = needed(r->op.op), heeds;
-    bool has_more = has_one(&r->http.head, MORE);
     const struct blob_store *store;
+    bool has_more;
 
     if (needs == BLOB_CONDITIONS_NONE)
         return false;
+    has_more = HAS_OTHER(&r->http.head, MORE);
     store = &blob_shard_of(r->side, r->op.key)->settings->store;
     heeds = store->folder != NULL && !has_more ? BLOB_CONDITIONS_ALL : store->conditions;
-    return has_one(&r->http.head, TIMES) || ((has_more || blob_has_condition(r)) && heeds < needs);
+    return HAS_ONE(&r->http.head, TIMES) || ((has_more || blob_has_condition(r)) && heeds < needs);
 }
 
 /* ---- what no store is asked ---- */
 
-/* Checksums of kinds that we cannot compute, and so not verify. */
+/* Checksums of kinds that we cannot compute, and so not verify: those that we can the table of
+ * names knows. */
 static bool is_unknown_sum(struct slice name)
 {
-    static const char *const NAMES[] = { "algorithm", "mode", "type",      "crc32",
-                                         "crc32c",    "sha1", "crc64nvme", "sha256" };
     struct slice start = slice_text("x-amz-checksum-");
 
-    if (name.len < start.len || !slice_is_word(slice_of(name.at, start.len), "x-amz-checksum-"))
-        return false;
-    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++)
-        if (slice_is_word(slice_from(name, start.len), NAMES[i]))
-            return false;
-    return true;
+    return name.len >= start.len && slice_is_word(slice_of(name.at, start.len), "x-amz-checksum-");
 }
 
 /* Locks are not offered, bytes are not put into the middle of objects, and who owns a bucket is
  * another in each store: what a client expects of it nobody could verify. */
 static bool asks_what_is_not_offered(const struct http1_head *head)
 {
-    static const char *const NAMES[] = { "x-amz-object-lock-mode",
-                                         "x-amz-object-lock-retain-until-date",
-                                         "x-amz-object-lock-legal-hold",
-                                         "x-amz-bucket-object-lock-enabled",
-                                         "x-amz-write-offset-bytes",
-                                         "x-amz-expected-bucket-owner",
-                                         "x-amz-source-expected-bucket-owner",
-                                         NULL };
+    static const enum http1_name NAMES[] = {
+        HTTP1_NAME_X_AMZ_OBJECT_LOCK_MODE,       HTTP1_NAME_X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE,
+        HTTP1_NAME_X_AMZ_OBJECT_LOCK_LEGAL_HOLD, HTTP1_NAME_X_AMZ_WRITE_OFFSET_BYTES,
+        HTTP1_NAME_X_AMZ_EXPECTED_BUCKET_OWNER,
+    };
+    static const char *const OTHERS[] = { "x-amz-bucket-object-lock-enabled",
+                                          "x-amz-source-expected-bucket-owner" };
+    const struct http1_field *field = http1_field_find(head, HTTP1_NAME_X_AMZ_OTHER);
 
-    if (has_one(head, NAMES))
+    if (HAS_ONE(head, NAMES) || HAS_OTHER(head, OTHERS))
         return true;
-    for (size_t i = 0; i < head->field_count; i++)
-        if (is_unknown_sum(head->fields[i].name))
+    for (; field != NULL; field = http1_field_next(head, field))
+        if (is_unknown_sum(field->name))
             return true;
     return false;
 }
@@ -122,13 +134,15 @@ static bool is_directive(const struct http1_head *head, enum http1_name name)
 
 static bool copies_to_itself(const struct blob_request *r)
 {
-    static const char *const CHANGES[] = { "x-amz-storage-class", "x-amz-server-side-encryption",
-                                           "x-amz-server-side-encryption-customer-algorithm",
-                                           "x-amz-website-redirect-location", NULL };
+    static const enum http1_name CHANGES[] = { HTTP1_NAME_X_AMZ_STORAGE_CLASS,
+                                               HTTP1_NAME_X_AMZ_SERVER_SIDE_ENCRYPTION,
+                                               HTTP1_NAME_X_AMZ_WEBSITE_REDIRECT_LOCATION };
+    static const char *const OTHERS[] = { "x-amz-server-side-encryption-customer-algorithm" };
     const struct s3_source *source = &r->op.source;
 
     return slice_is(source->bucket, r->op.bucket) && slice_is(source->key, r->op.key) &&
-           source->version.len == 0 && !has_one(&r->http.head, CHANGES) &&
+           source->version.len == 0 && !HAS_ONE(&r->http.head, CHANGES) &&
+           !HAS_OTHER(&r->http.head, OTHERS) &&
            !slice_is_text(http1_value(&r->http.head, HTTP1_NAME_X_AMZ_METADATA_DIRECTIVE),
                           "REPLACE");
 }

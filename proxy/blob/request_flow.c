@@ -159,20 +159,30 @@ enum s3_error blob_permit_form(struct blob_request *r, const struct sigv4_form *
 
 /* ---- life ---- */
 
+static void put_id(struct blob_request *r)
+{
+    uint64_t number = (uint64_t)worker_random(r->side->worker) << 32;
+
+    number |= worker_random(r->side->worker);
+    for (size_t i = 0; i < BLOB_ID_BYTES - 1; i++, number <<= 4)
+        r->id[i] = "0123456789ABCDEF"[number >> 60];
+    r->id[BLOB_ID_BYTES - 1] = '\0';
+}
+
 static struct blob_request *request_new(struct blob_session *s)
 {
     struct blob_side *side = blob_side_of(s);
     struct blob_request *r = slab_new(&side->request_slab);
 
     memset(r, 0, offsetof(struct blob_request, verdict));
+    r->verdict.payload = SIGV4_PAYLOAD_NONE;
     r->arena.slab = &side->arena_slab;
     r->op.op = S3_OP_OTHER; /* till it is read */
     r->session = s;
     r->side = side;
     r->assembly = assembly_ref(side->assembly);
     r->began_us = r->heard_us = worker_now_us(side->worker);
-    snprintf(r->id, sizeof(r->id), "%08X%08X", worker_random(side->worker),
-             worker_random(side->worker));
+    put_id(r);
     s->request = r;
     side->requests++;
     counter_add(&side->stats->requests_open, 1);
@@ -317,8 +327,8 @@ void blob_request_begin(struct blob_session *s, struct slice head)
     enum http1_refusal why;
 
     session_request_begins(&s->base);
-    why = http1_request_parse(arena_copy(&r->arena, head), &r->http);
-    memset(&r->verdict.seed, 0, sizeof(r->verdict.seed));
+    why = http1_request_parse(arena_copy(&r->arena, head), &blob_works_of(s->base.worker)->lines,
+                              &r->http);
     if (why != HTTP1_REFUSAL_NONE) {
         memset(&r->http, 0, sizeof(r->http));
         s->closes = true;

@@ -232,7 +232,7 @@ enum s3_error s3_form_ask(const struct s3_form *form, struct blob_ask *ask, stru
             return fault->error;
         }
         if (!has_field(ask, name)) /* the first one is what the policy was asked about */
-            fields[ask->field_count++] = (struct blob_field){ name, value };
+            fields[ask->field_count++] = blob_field_of(name, value);
     }
     return S3_NONE;
 }

@@ -34,9 +34,9 @@ bool s3_bucket_is_legal(struct slice name)
         name.at[0] == '-')
         return false;
     for (size_t i = 0; i < name.len; i++)
-        if (!is_of_name(name.at[i]))
+        if (!is_of_name(name.at[i]) || (name.at[i] == '.' && name.at[i - 1] == '.'))
             return false;
-    return memmem(name.at, name.len, "..", 2) == NULL;
+    return true;
 }
 
 /* "photos" of "photos.s3.example.org:9000"; .at NULL: the host names no bucket. */
@@ -44,7 +44,7 @@ static struct slice bucket_of_host(struct slice host, const struct s3_hosts *hos
 {
     const uint8_t *colon;
 
-    if (host.len == 0)
+    if (host.len == 0 || hosts->count == 0)
         return (struct slice){ 0 };
     colon = memrchr(host.at, ':', host.len);
     if (colon != NULL)
@@ -70,11 +70,16 @@ static bool is_signing(struct slice name)
             strncasecmp((const char *)name.at, START, sizeof(START) - 1) == 0);
 }
 
+/* What is not coded stays where it lies. */
 static enum err decode(struct arena *arena, struct slice in, struct slice *out)
 {
-    uint8_t *at = arena_bytes(arena, in.len + 1);
+    uint8_t *at;
     size_t len = 0;
 
+    *out = in;
+    if (in.len == 0 || memchr(in.at, '%', in.len) == NULL)
+        return ERR_NONE;
+    at = arena_bytes(arena, in.len + 1);
     TRY(uri_decode(in, at, &len));
     *out = slice_of(at, len);
     return ERR_NONE;
@@ -240,7 +245,8 @@ static enum s3_op find(const struct s3_operation *o, enum http1_method method, e
     for (size_t i = 0; i < sizeof(FORMS) / sizeof(FORMS[0]); i++) {
         const struct s3_op_traits *t = &TRAITS[FORMS[i].op];
 
-        if (t->method != method || t->where != where || (FORMS[i].copies && !copies))
+        if ((FORMS[i].first != NULL && o->param_count == 0) || t->method != method ||
+            t->where != where || (FORMS[i].copies && !copies))
             continue;
         if ((FORMS[i].first == NULL || s3_param(o, FORMS[i].first) != NULL) &&
             (FORMS[i].second == NULL || s3_param(o, FORMS[i].second) != NULL))

@@ -52,10 +52,11 @@ static void refuse_head(struct blob_session *s, enum http1_refusal why)
 
 static size_t take_head(struct blob_session *s, struct slice in)
 {
+    struct blob_works *works = blob_works_of(s->base.worker);
     size_t most = blob_side_of(s)->settings->max_head_bytes, len = 0;
     enum http1_refusal why;
 
-    switch (http1_search(&s->search, in, most, &len, &why)) {
+    switch (http1_search(&s->search, in, most, &len, &works->lines, &why)) {
     case PARSE_MORE:
         return 0;
     case PARSE_BAD:

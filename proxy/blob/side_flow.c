@@ -356,6 +356,8 @@ static void end(struct worker *w)
     worker_free_the_dead(w);
     sigv4_keys_free(&works->keys);
     sigv4_scratch_fini(&works->scratch);
+    buf_fini(&works->head);
+    buf_fini(&works->now.lines);
     free(works);
 }
 

@@ -95,8 +95,16 @@ static inline bool is_blank(uint8_t byte)
     return byte == ' ' || byte == '\t';
 }
 
+static void line_note(struct http1_lines *lines, size_t end)
+{
+    if (lines->count < HTTP1_LINES_MAX)
+        lines->ends[lines->count] = (uint16_t)end;
+    lines->count++;
+}
+
 /* Goes on from search->searched up to the end of `in`, or of the head. */
-static enum parse search_on(struct http1_search *search, struct slice in, enum http1_refusal *why)
+static enum parse search_on(struct http1_search *search, struct slice in, struct http1_lines *lines,
+                            enum http1_refusal *why)
 {
     size_t at = search->searched;
     enum parse found = PARSE_MORE;
@@ -110,6 +118,7 @@ static enum parse search_on(struct http1_search *search, struct slice in, enum h
         if (in.len - at >= 2 && memcmp(in.at + at, "\r\n", 2) == 0) {
             bool is_empty = at == search->line;
 
+            line_note(lines, at);
             at += 2;
             if (is_empty)
                 found = empty_line_end(search, at, why);
@@ -126,14 +135,19 @@ static enum parse search_on(struct http1_search *search, struct slice in, enum h
 }
 
 enum parse http1_search(struct http1_search *search, struct slice in, size_t max_bytes, size_t *len,
-                        enum http1_refusal *why)
+                        struct http1_lines *lines, enum http1_refusal *why)
 {
     struct http1_search on = *search; /* in registers */
+    struct http1_lines unwanted;
     enum parse found;
 
     assert(max_bytes <= HTTP1_HEAD_MAX_BYTES);
     assert(on.searched <= in.len);
-    found = search_on(&on, slice_of(in.at, in.len < max_bytes ? in.len : max_bytes), why);
+    lines = lines != NULL ? lines : &unwanted;
+    lines->count = 0;
+    found = search_on(&on, slice_of(in.at, in.len < max_bytes ? in.len : max_bytes), lines, why);
+    if (search->searched > 0 || lines->count > HTTP1_LINES_MAX) /* those before were not seen now */
+        lines->count = 0;
     if (found == PARSE_MORE && in.len < max_bytes) {
         *search = on;
         return PARSE_MORE;
@@ -159,15 +173,42 @@ static const bool may_repeat[HTTP1_NAME_COUNT] = {
     [HTTP1_NAME_X_AMZ_OTHER] = true,
 };
 
-/* Takes the line at the front, without its CR LF; false: no CR. */
-static inline bool line_take(struct slice *rest, struct slice *line)
+/* As http1_search() would have them. */
+static bool lines_find(struct slice head, struct http1_lines *lines)
 {
-    const uint8_t *end = rest->len > 0 ? memchr(rest->at, '\r', rest->len - 1) : NULL;
+    size_t at = 0;
 
-    if (end == NULL)
+    lines->count = 0;
+    if (head.len > HTTP1_HEAD_MAX_BYTES)
         return false;
-    *line = slice_of(rest->at, (size_t)(end - rest->at));
-    *rest = slice_from(*rest, line->len + 2);
+    while (head.len - at >= 2 && lines->count < HTTP1_LINES_MAX) {
+        const uint8_t *end = memchr(head.at + at, '\r', head.len - at - 1);
+
+        if (end == NULL)
+            return false;
+        line_note(lines, (size_t)(end - head.at));
+        at = (size_t)(end - head.at) + 2;
+    }
+    return true;
+}
+
+/* The lines that are left to be read of a head. */
+struct lines_left {
+    struct slice head;
+    const struct http1_lines *lines;
+    size_t next, at; /* the number of the next, and where it begins */
+};
+
+/* Takes the next line, without its CR LF; false: there is none. */
+static inline bool line_take(struct lines_left *left, struct slice *line)
+{
+    size_t end;
+
+    if (left->next == left->lines->count)
+        return false;
+    end = left->lines->ends[left->next++];
+    *line = slice_of(left->head.at + left->at, end - left->at);
+    left->at = end + 2;
     return true;
 }
 
@@ -182,10 +223,35 @@ static inline struct slice without_blanks(struct slice text)
     return slice_of(at, (size_t)(end - at));
 }
 
-/* A name of the table is known to be a token. */
-static bool field_read(struct slice line, struct http1_field *out)
+#ifdef __SSE2__
+/* `end`: of the head; bytes behind the line may be looked at. */
+static inline const uint8_t *colon_find(struct slice line, const uint8_t *end)
 {
-    const uint8_t *colon = memchr(line.at, ':', line.len);
+    const __m128i colons = _mm_set1_epi8(':');
+
+    for (size_t at = 0; at < line.len && (size_t)(end - line.at) - at >= 16; at += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(line.at + at));
+        unsigned found = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, colons));
+
+        if (found != 0) {
+            at += (size_t)__builtin_ctz(found);
+            return at < line.len ? line.at + at : NULL;
+        }
+    }
+    return memchr(line.at, ':', line.len);
+}
+#else
+static inline const uint8_t *colon_find(struct slice line, const uint8_t *end)
+{
+    (void)end;
+    return memchr(line.at, ':', line.len);
+}
+#endif
+
+/* A name of the table is known to be a token. */
+static inline bool field_read(struct slice line, const uint8_t *end, struct http1_field *out)
+{
+    const uint8_t *colon = colon_find(line, end);
     enum http1_name known;
 
     if (colon == NULL)
@@ -210,27 +276,29 @@ static void field_link(struct http1_head *head, unsigned at)
     head->last[known] = (uint8_t)(at + 1);
 }
 
-/* All lines up to the empty one, with which `text` must end. */
-static enum http1_refusal fields_read(struct slice text, struct http1_head *head, bool is_strict)
+/* All lines up to the empty one, with which the head must end. */
+static enum http1_refusal fields_read(struct lines_left *left, struct http1_head *head,
+                                      bool is_strict)
 {
+    const uint8_t *end = left->head.at + left->head.len;
     struct slice line;
     unsigned count = 0;
 
     memset(head->first, 0, sizeof(head->first));
     head->field_count = 0;
-    while (line_take(&text, &line) && line.len > 0) {
+    while (line_take(left, &line) && line.len > 0) {
         struct http1_field *field = &head->fields[count];
 
         if (count == HTTP1_FIELDS_MAX)
             return HTTP1_REFUSAL_TOO_MANY_FIELDS;
-        if (!field_read(line, field))
+        if (!field_read(line, end, field))
             return HTTP1_REFUSAL_FIELD;
         if (is_strict && head->first[field->known] != 0 && !may_repeat[field->known])
             return HTTP1_REFUSAL_FIELD_TWICE;
         field_link(head, count++);
     }
     head->field_count = (uint16_t)count;
-    return text.len == 0 ? HTTP1_REFUSAL_NONE : HTTP1_REFUSAL_SYNTAX;
+    return left->at == left->head.len ? HTTP1_REFUSAL_NONE : HTTP1_REFUSAL_SYNTAX;
 }
 
 /* "HTTP/1.0" or "HTTP/1.1". */
@@ -250,6 +318,8 @@ static bool keep_alive_read(const struct http1_head *head)
     const struct http1_field *field = http1_field_find(head, HTTP1_NAME_CONNECTION);
     bool keep_alive = head->minor == 1;
 
+    if (field != NULL && field->next == 0 && slice_is_word(field->value, "keep-alive"))
+        return true;
     for (; field != NULL; field = http1_field_next(head, field)) {
         struct slice rest = field->value, element;
 
@@ -459,12 +529,12 @@ static enum http1_refusal expect_read(struct http1_request *out)
     return HTTP1_REFUSAL_NONE;
 }
 
-enum http1_refusal http1_request_parse(struct slice head, struct http1_request *out)
+static enum http1_refusal request_read(struct lines_left *left, struct http1_request *out)
 {
     struct slice authority = { 0 }, line = { 0 };
 
     while (line.len == 0) {
-        if (!line_take(&head, &line))
+        if (!line_take(left, &line))
             return HTTP1_REFUSAL_SYNTAX;
     }
     out->expects_continue = false;
@@ -473,10 +543,23 @@ enum http1_refusal http1_request_parse(struct slice head, struct http1_request *
     if (slice_is_text(out->method_text, "CONNECT"))
         return HTTP1_REFUSAL_CONNECT;
     REFUSE(target_read(out, &authority));
-    REFUSE(fields_read(head, &out->head, true));
+    REFUSE(fields_read(left, &out->head, true));
     REFUSE(framing_read(&out->head));
     REFUSE(host_read(&out->head, authority));
     return expect_read(out);
+}
+
+enum http1_refusal http1_request_parse(struct slice head, const struct http1_lines *lines,
+                                       struct http1_request *out)
+{
+    struct http1_lines found;
+
+    if (lines == NULL || lines->count == 0) {
+        if (!lines_find(head, &found))
+            return HTTP1_REFUSAL_SYNTAX;
+        lines = &found;
+    }
+    return request_read(&(struct lines_left){ .head = head, .lines = lines }, out);
 }
 
 /* --- Responses ------------------------------------------------------------------------------- */
@@ -506,15 +589,15 @@ static enum http1_refusal status_line_read(struct slice line, struct http1_respo
     return status == 101 ? HTTP1_REFUSAL_UPGRADED : HTTP1_REFUSAL_NONE;
 }
 
-enum http1_refusal http1_response_parse(struct slice head, enum http1_method asked,
+static enum http1_refusal response_read(struct lines_left *left, enum http1_method asked,
                                         struct http1_response *out)
 {
     struct slice line;
 
-    if (!line_take(&head, &line))
+    if (!line_take(left, &line))
         return HTTP1_REFUSAL_SYNTAX;
     REFUSE(status_line_read(line, out));
-    REFUSE(fields_read(head, &out->head, false));
+    REFUSE(fields_read(left, &out->head, false));
     REFUSE(framing_read(&out->head));
     if (has_no_body(out->status, asked)) {
         out->head.framing = HTTP1_FRAMING_NONE;
@@ -523,4 +606,17 @@ enum http1_refusal http1_response_parse(struct slice head, enum http1_method ask
         out->head.keep_alive = false;
     }
     return HTTP1_REFUSAL_NONE;
+}
+
+enum http1_refusal http1_response_parse(struct slice head, const struct http1_lines *lines,
+                                        enum http1_method asked, struct http1_response *out)
+{
+    struct http1_lines found;
+
+    if (lines == NULL || lines->count == 0) {
+        if (!lines_find(head, &found))
+            return HTTP1_REFUSAL_SYNTAX;
+        lines = &found;
+    }
+    return response_read(&(struct lines_left){ .head = head, .lines = lines }, asked, out);
 }

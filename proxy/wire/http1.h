@@ -3,12 +3,14 @@
  *
  *     struct http1_search search = { 0 };               the session's
  *     struct http1_request request;                     not to be set to zero: it is large
+ *     struct http1_lines lines;                         nor this; NULL where a copy is to be parsed
+ *                                                       after other calls
  *
- *     switch (http1_search(&search, in, max_bytes, &len, &why)) {
+ *     switch (http1_search(&search, in, max_bytes, &len, &lines, &why)) {
  *     case PARSE_MORE:    show the same bytes again, from the head's start, when more have come
  *     case PARSE_BAD:     answer http1_refusal_status(why), say http1_refusal_text(why), close
  *     case PARSE_DONE:    the head is in.at[0 .. len - 1]; the body begins behind it
- *         why = http1_request_parse(slice_of(in.at, len), &request);
+ *         why = http1_request_parse(slice_of(in.at, len), &lines, &request);
  *     }
  *
  * What is parsed are slices of the head: who keeps the request longer than the input copies the
@@ -30,6 +32,7 @@
 enum {
     HTTP1_HEAD_MAX_BYTES = 64 * 1024,
     HTTP1_FIELDS_MAX = 100,
+    HTTP1_LINES_MAX = HTTP1_FIELDS_MAX + 16, /* with the first, the last, and empty ones before */
 };
 
 enum http1_refusal {
@@ -131,17 +134,25 @@ struct http1_search {
     uint32_t skipped;  /* bytes of empty lines before the first that is not */
 };
 
+/* Where the lines of a head end: the places of their CR. */
+struct http1_lines {
+    uint16_t count; /* 0: they are not known */
+    uint16_t ends[HTTP1_LINES_MAX];
+};
+
 /* Where the head ends that begins at `in`, for requests behind up to a few empty lines, which count
  * as its bytes.  PARSE_BAD as soon as there is a reason, at the latest when max_bytes (at most
- * HTTP1_HEAD_MAX_BYTES) have come. */
+ * HTTP1_HEAD_MAX_BYTES) have come.  `lines`: set with PARSE_DONE; may be NULL. */
 enum parse http1_search(struct http1_search *search, struct slice in, size_t max_bytes, size_t *len,
-                        enum http1_refusal *why);
+                        struct http1_lines *lines, enum http1_refusal *why);
 
-/* A whole head, which http1_search() has found.  On a refusal, *out is undefined. */
-enum http1_refusal http1_request_parse(struct slice head, struct http1_request *out);
+/* A whole head, which http1_search() has found with these lines; NULL: they are looked for again.
+ * On a refusal, *out is undefined. */
+enum http1_refusal http1_request_parse(struct slice head, const struct http1_lines *lines,
+                                       struct http1_request *out);
 /* `asked`: the method of the request that is answered; after HEAD no body comes. */
-enum http1_refusal http1_response_parse(struct slice head, enum http1_method asked,
-                                        struct http1_response *out);
+enum http1_refusal http1_response_parse(struct slice head, const struct http1_lines *lines,
+                                        enum http1_method asked, struct http1_response *out);
 
 /* The first field of a name, NULL if there is none; http1_field_next(): the next of the same. */
 static inline const struct http1_field *http1_field_find(const struct http1_head *head,

@@ -204,7 +204,7 @@ static enum parse trailer_take(struct http1_body *body, struct slice in, size_t 
         *why = HTTP1_REFUSAL_TRAILER;
         return PARSE_BAD;
     }
-    found = http1_search(&body->search, in, HTTP1_TRAILER_MAX_BYTES, &len, why);
+    found = http1_search(&body->search, in, HTTP1_TRAILER_MAX_BYTES, &len, NULL, why);
     if (found == PARSE_MORE)
         return PARSE_MORE;
     if (found == PARSE_BAD) {

@@ -6,8 +6,6 @@
 #include "proxy/wire/http1_token.h"
 #include "proxy/wire/http_date.h"
 
-enum { U64_MAX_DIGITS = 20 };
-
 static uint8_t *put(uint8_t *at, const void *bytes, size_t len)
 {
     if (len > 0)
@@ -24,14 +22,38 @@ static bool is_target(struct slice target)
     return target.len > 0;
 }
 
+static bool ends_line(uint8_t byte)
+{
+    return byte == '\r' || byte == '\n' || byte == '\0';
+}
+
+/* Sixteen bytes, looked at together. */
+static inline bool end_no_line(const uint8_t *at)
+{
+    uint8_t bytes __attribute__((vector_size(16)));
+    uint64_t wrong __attribute__((vector_size(16)));
+
+    memcpy(&bytes, at, sizeof(bytes));
+    wrong = (__typeof__(wrong))((bytes == '\r') | (bytes == '\n') | (bytes == '\0'));
+    return (wrong[0] | wrong[1]) == 0;
+}
+
 /* No byte that ends a line, nor one that some take for an end. */
 static bool is_value(struct slice value)
 {
-    uint8_t found = 0;
+    size_t i = 0;
 
-    for (size_t i = 0; i < value.len; i++)
-        found |= value.at[i] == '\r' || value.at[i] == '\n' || value.at[i] == '\0';
-    return found == 0;
+    for (; i + 16 <= value.len; i += 16) {
+        if (!end_no_line(value.at + i))
+            return false;
+    }
+    if (value.len >= 16)
+        return end_no_line(value.at + value.len - 16);
+    for (; i < value.len; i++) {
+        if (ends_line(value.at[i]))
+            return false;
+    }
+    return true;
 }
 
 static void field_put(struct buf *b, struct slice name, struct slice value)
@@ -84,11 +106,11 @@ void http1_put_status_line(struct buf *b, unsigned status)
     buf_put(b, "\r\n", 2);
 }
 
-enum err http1_put_field(struct buf *b, const char *name, struct slice value)
+enum err http1_put_field_own(struct buf *b, struct slice name, struct slice value)
 {
     if (!is_value(value))
         return ERR_SYNTAX;
-    field_put(b, slice_text(name), value);
+    field_put(b, name, value);
     return ERR_NONE;
 }
 
@@ -100,24 +122,18 @@ enum err http1_put_field_named(struct buf *b, struct slice name, struct slice va
     return ERR_NONE;
 }
 
-void http1_put_field_text(struct buf *b, const char *name, const char *value)
+void http1_put_field_clean(struct buf *b, struct slice name, struct slice value)
 {
-    struct slice text = slice_text(value);
-
-    assert(is_value(text));
-    field_put(b, slice_text(name), text);
+    assert(is_value(value));
+    field_put(b, name, value);
 }
 
 void http1_put_field_u64(struct buf *b, const char *name, uint64_t value)
 {
-    uint8_t digits[U64_MAX_DIGITS];
-    size_t at = sizeof(digits);
-
-    do {
-        digits[--at] = (uint8_t)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    field_put(b, slice_text(name), slice_of(digits + at, sizeof(digits) - at));
+    buf_text(b, name);
+    buf_put(b, ": ", 2);
+    buf_u64(b, value);
+    buf_put(b, "\r\n", 2);
 }
 
 void http1_put_field_date(struct buf *b, const char *name, int64_t seconds)

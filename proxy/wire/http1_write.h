@@ -20,12 +20,24 @@ void http1_put_status_line(struct buf *b, unsigned status);
 const char *http1_reason(unsigned status);
 
 /* The name is the program's own.  ERR_SYNTAX, with nothing written: CR, LF or NUL in the value. */
-MUST_CHECK enum err http1_put_field(struct buf *b, const char *name, struct slice value);
+MUST_CHECK enum err http1_put_field_own(struct buf *b, struct slice name, struct slice value);
 /* The same for a name that came from elsewhere, which must be a token. */
 MUST_CHECK enum err http1_put_field_named(struct buf *b, struct slice name, struct slice value);
 /* Values that the program made: they are asserted to be clean. */
-void http1_put_field_text(struct buf *b, const char *name, const char *value);
+void http1_put_field_clean(struct buf *b, struct slice name, struct slice value);
 void http1_put_field_u64(struct buf *b, const char *name, uint64_t value);
 void http1_put_field_date(struct buf *b, const char *name, int64_t seconds);
+
+/* Here, so that the lengths of literals are known. */
+MUST_CHECK static inline enum err http1_put_field(struct buf *b, const char *name,
+                                                  struct slice value)
+{
+    return http1_put_field_own(b, slice_text(name), value);
+}
+
+static inline void http1_put_field_text(struct buf *b, const char *name, const char *value)
+{
+    http1_put_field_clean(b, slice_text(name), slice_text(value));
+}
 
 void http1_put_end(struct buf *b);

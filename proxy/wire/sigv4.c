@@ -497,7 +497,8 @@ enum s3_error sigv4_verify(const struct http1_request *request, const struct sig
 
 void sigv4_forget(struct sigv4_verdict *verdict)
 {
-    OPENSSL_cleanse(&verdict->seed, sizeof(verdict->seed));
+    if (sigv4_payload_is_chunked(verdict->payload)) /* else there is none */
+        OPENSSL_cleanse(&verdict->seed, sizeof(verdict->seed));
 }
 
 /* --- Forms ------------------------------------------------------------------------------------ */

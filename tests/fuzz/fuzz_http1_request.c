@@ -41,9 +41,10 @@ static void check_written(void)
                                    request.head.fields[i].value) == ERR_NONE);
     http1_put_end(&out);
     if (request.head.minor == 1 && out.len <= HTTP1_HEAD_MAX_BYTES) {
-        must(http1_search(&search, buf_all(&out), HTTP1_HEAD_MAX_BYTES, &len, &why) == PARSE_DONE);
+        must(http1_search(&search, buf_all(&out), HTTP1_HEAD_MAX_BYTES, &len, NULL, &why) ==
+             PARSE_DONE);
         must(len == out.len);
-        must(http1_request_parse(buf_all(&out), &again) == HTTP1_REFUSAL_NONE);
+        must(http1_request_parse(buf_all(&out), NULL, &again) == HTTP1_REFUSAL_NONE);
         must(again.method == request.method && slice_is(again.target, request.target));
         must(slice_is(again.path, request.path) && slice_is(again.query, request.query));
         must(again.expects_continue == request.expects_continue);
@@ -66,7 +67,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
         return 0;
     copy = copy_of(slice_of(in.at, len));
     head = slice_of(copy, len);
-    if (http1_request_parse(head, &request) == HTTP1_REFUSAL_NONE) {
+    why = http1_request_parse(head, NULL, &request);
+    must(http1_request_parse(head, &lines_found, &request) == why);
+    if (why == HTTP1_REFUSAL_NONE) {
         must_be_inside(head, request.target);
         must_be_inside(head, request.query);
         must(request.path.len > 0 && (request.path.at[0] == '/' || request.path.at[0] == '*'));

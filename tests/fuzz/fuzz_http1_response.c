@@ -36,7 +36,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
         return 0;
     copy = copy_of(slice_of(in.at, len));
     head = slice_of(copy, len);
-    if (http1_response_parse(head, asked, &response) == HTTP1_REFUSAL_NONE) {
+    why = http1_response_parse(head, NULL, asked, &response);
+    must(http1_response_parse(head, &lines_found, asked, &response) == why);
+    if (why == HTTP1_REFUSAL_NONE) {
         check_fields(head, &response.head);
         must(response.status >= 100 && response.status < 600 && response.status != 101);
         must(asked != HTTP1_METHOD_HEAD || response.head.framing == HTTP1_FRAMING_NONE);

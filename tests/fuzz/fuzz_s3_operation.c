@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
     struct arena arena = { 0 };
     enum s3_error error;
 
-    if (http1_request_parse(slice_of(at, size), &request) != HTTP1_REFUSAL_NONE)
+    if (http1_request_parse(slice_of(at, size), NULL, &request) != HTTP1_REFUSAL_NONE)
         return 0;
     error = s3_operation_read(&request, &hosts, &arena, &first, &fault);
     require(error == s3_operation_read(&request, &hosts, &arena, &second, &other));

@@ -93,7 +93,7 @@ static void sign(const struct http1_request *request)
     if (sigv4_sign(&signer, &signing, slice_text("UNSIGNED-PAYLOAD"), NOW, NULL, &head) ==
         ERR_NONE) {
         buf_text(&head, "\r\n");
-        if (http1_request_parse(buf_all(&head), &again) == HTTP1_REFUSAL_NONE)
+        if (http1_request_parse(buf_all(&head), NULL, &again) == HTTP1_REFUSAL_NONE)
             must(verify(&again, &verdict) == S3_NONE || request->query.len > 0 ||
                  !http1_has(&request->head, HTTP1_NAME_HOST));
     }
@@ -110,7 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
     if (keys == NULL)
         keys = sigv4_keys_new();
     memcpy(own, at, size);
-    if (http1_request_parse(slice_of(own, size), &request) == HTTP1_REFUSAL_NONE) {
+    if (http1_request_parse(slice_of(own, size), NULL, &request) == HTTP1_REFUSAL_NONE) {
         error = verify(&request, &verdict);
         must(error != S3_NONE || verdict.is_anonymous);
         must(verify(&request, &verdict) == error);

@@ -22,11 +22,13 @@ static inline uint8_t *copy_of(struct slice in)
     return copy;
 }
 
+static struct http1_lines lines_found; /* by the last search */
+
 static inline enum parse search_shown(struct http1_search *search, struct slice in, size_t max,
                                       size_t *len, enum http1_refusal *why)
 {
     uint8_t *copy = copy_of(in);
-    enum parse found = http1_search(search, slice_of(copy, in.len), max, len, why);
+    enum parse found = http1_search(search, slice_of(copy, in.len), max, len, &lines_found, why);
 
     free(copy);
     return found;
@@ -39,14 +41,15 @@ static inline enum parse search_pieces(struct slice in, uint8_t how, size_t *len
     size_t step = 1 + how / 8, max = how & 4 ? 200 : HTTP1_HEAD_MAX_BYTES, piece_len = 0;
     enum http1_refusal piece_why = HTTP1_REFUSAL_NONE;
     struct http1_search search = { 0 };
-    enum parse found = search_shown(&search, in, max, len, why), piece = PARSE_MORE;
+    enum parse found, piece = PARSE_MORE;
 
-    search = (struct http1_search){ 0 };
     for (size_t n = 0; piece == PARSE_MORE; n = n + step < in.len ? n + step : in.len) {
         piece = search_shown(&search, slice_of(in.at, n), max, &piece_len, &piece_why);
         if (n == in.len)
             break;
     }
+    search = (struct http1_search){ 0 };
+    found = search_shown(&search, in, max, len, why);
     must(piece == found);
     must(found != PARSE_DONE || (piece_len == *len && *len <= max && *len <= in.len));
     must(found != PARSE_BAD || piece_why == *why);

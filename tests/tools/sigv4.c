@@ -68,7 +68,7 @@ static const char *verified(const struct sigv4_signer *signer, const struct sigv
     for (size_t i = 0; i < request->field_count; i++)
         put(&head, request->fields[i].name, ":", request->fields[i].value, "\r\n");
     put(&head, lines, "\r\n", (struct slice){ 0 }, "");
-    if (http1_request_parse(buf_all(&head), &parsed) == HTTP1_REFUSAL_NONE)
+    if (http1_request_parse(buf_all(&head), NULL, &parsed) == HTTP1_REFUSAL_NONE)
         code = sigv4_verify(&parsed, &rules, &verdict) == S3_NONE
                    ? "ok"
                    : s3_error_code(verdict.fault.error);

@@ -81,7 +81,7 @@ int main(int argc, char **argv)
     make_head(&signer, &head);
     if (right != S3_NONE)
         head.at[head.len - 5] ^= 1;
-    if (http1_request_parse(buf_all(&head), &request) != HTTP1_REFUSAL_NONE)
+    if (http1_request_parse(buf_all(&head), NULL, &request) != HTTP1_REFUSAL_NONE)
         return 1;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
     for (long i = 0; i < rounds; i++) {

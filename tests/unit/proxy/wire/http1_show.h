@@ -21,6 +21,8 @@ static inline struct slice show(struct slice in)
     return slice_of(shown, in.len);
 }
 
+static struct http1_lines lines_shown; /* of the head that was found last, at once */
+
 /* The search at once must say what the search in pieces says. */
 static inline enum parse search_shown(struct slice in, size_t max_bytes, size_t *len,
                                       enum http1_refusal *why)
@@ -35,14 +37,14 @@ static inline enum parse search_shown(struct slice in, size_t max_bytes, size_t 
         pieces = PARSE_MORE;
         for (size_t n = 0; pieces == PARSE_MORE; n = n + step < in.len ? n + step : in.len) {
             pieces = http1_search(&search, show(slice_of(in.at, n)), max_bytes, &len_pieces,
-                                  &why_pieces);
+                                  &lines_shown, &why_pieces);
             if (n == in.len)
                 break;
         }
         *len = 0;
         *why = HTTP1_REFUSAL_NONE;
         search = (struct http1_search){ 0 };
-        found = http1_search(&search, show(in), max_bytes, len, why);
+        found = http1_search(&search, show(in), max_bytes, len, &lines_shown, why);
         CHECK_INT(pieces, found);
         if (found == PARSE_DONE)
             CHECK_INT(len_pieces, *len);
@@ -74,22 +76,37 @@ static inline enum http1_refusal head_shown(struct slice in, struct slice *head)
 static struct http1_request request;
 static struct http1_response response;
 
+/* With the lines that were found it must say what it says without. */
 static inline enum http1_refusal read_request(struct slice in)
 {
+    static struct http1_request looked_for;
     enum http1_refusal why;
     struct slice head;
 
     memset(&request, 0xee, sizeof(request)); /* as what an earlier one left behind */
+    memset(&looked_for, 0xee, sizeof(looked_for));
     why = head_shown(in, &head);
-    return why != HTTP1_REFUSAL_NONE ? why : http1_request_parse(head, &request);
+    if (why != HTTP1_REFUSAL_NONE)
+        return why;
+    why = http1_request_parse(head, NULL, &looked_for);
+    CHECK_INT(http1_request_parse(head, &lines_shown, &request), why);
+    CHECK(memcmp(&request, &looked_for, sizeof(request)) == 0);
+    return why;
 }
 
 static inline enum http1_refusal read_response(struct slice in, enum http1_method asked)
 {
+    static struct http1_response looked_for;
     enum http1_refusal why;
     struct slice head;
 
     memset(&response, 0xee, sizeof(response));
+    memset(&looked_for, 0xee, sizeof(looked_for));
     why = head_shown(in, &head);
-    return why != HTTP1_REFUSAL_NONE ? why : http1_response_parse(head, asked, &response);
+    if (why != HTTP1_REFUSAL_NONE)
+        return why;
+    why = http1_response_parse(head, NULL, asked, &looked_for);
+    CHECK_INT(http1_response_parse(head, &lines_shown, asked, &response), why);
+    CHECK(memcmp(&response, &looked_for, sizeof(response)) == 0);
+    return why;
 }

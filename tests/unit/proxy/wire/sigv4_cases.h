@@ -55,7 +55,7 @@ static inline bool parse(const char *lines, struct http1_request *request)
     }
     text[len++] = '\r';
     text[len++] = '\n';
-    return http1_request_parse(slice_of(text, len), request) == HTTP1_REFUSAL_NONE;
+    return http1_request_parse(slice_of(text, len), NULL, request) == HTTP1_REFUSAL_NONE;
 }
 
 static inline void forget_all(void)

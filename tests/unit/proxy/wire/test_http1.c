@@ -27,8 +27,9 @@ static void every_prefix_of_a_head_asks_for_more(void)
     size_t len;
 
     for (size_t n = 0; n < head.len; n++)
-        CHECK_INT(http1_search(&search, show(slice_of(head.at, n)), 100, &len, &why), PARSE_MORE);
-    CHECK_INT(http1_search(&search, show(head), 100, &len, &why), PARSE_DONE);
+        CHECK_INT(http1_search(&search, show(slice_of(head.at, n)), 100, &len, NULL, &why),
+                  PARSE_MORE);
+    CHECK_INT(http1_search(&search, show(head), 100, &len, NULL, &why), PARSE_DONE);
     CHECK_INT(len, head.len);
 }
 
@@ -98,7 +99,7 @@ static void a_head_that_does_not_end_within_the_limit_is_refused(void)
         CHECK_INT(why, HTTP1_REFUSAL_HEAD_TOO_LARGE);
     }
     CHECK_INT(search_shown(head, 27, &len, &why), PARSE_DONE);
-    CHECK_INT(http1_search(&search, show(slice_of(head.at, 26)), 27, &len, &why), PARSE_MORE);
+    CHECK_INT(http1_search(&search, show(slice_of(head.at, 26)), 27, &len, NULL, &why), PARSE_MORE);
     CHECK_INT(http1_refusal_status(HTTP1_REFUSAL_HEAD_TOO_LARGE), 431);
 }
 
