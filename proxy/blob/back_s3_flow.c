@@ -29,6 +29,7 @@ struct s3_row {
     struct list all;
     uint32_t open, waiting_count;
     struct keyring_copy *keys; /* owned; NULL: none were needed yet */
+    struct sigv4_plain plain;
 };
 
 struct s3_upstream {
@@ -172,7 +173,9 @@ static struct s3_speaker speaker_of(struct s3_upstream *u)
     struct blob_works *works = blob_works_of(u->base.worker);
     const struct endpoint_settings *e = u->base.endpoint;
     struct s3_speaker speaker = {
-        .signer = { .keys = works->keys, .scratch = &works->scratch },
+        .signer = { .keys = works->keys,
+                    .scratch = &works->scratch,
+                    .plain = &row_of(u->shard)->plain },
         .now_s = (uint64_t)time(NULL),
         .expects_continue = u->awaits_continue,
     };
@@ -748,6 +751,7 @@ static void close_shard(struct blob_shard *shard)
     if (row->keys != NULL)
         explicit_bzero(row->keys, sizeof(*row->keys));
     free(row->keys);
+    sigv4_plain_fini(&row->plain);
     free(row);
     shard->state = NULL;
 }

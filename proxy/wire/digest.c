@@ -38,19 +38,22 @@ void digest_md5(struct slice bytes, uint8_t digest[MD5_DIGEST_LENGTH])
  * to those above 9 the distance between '9' and 'a' is added. */
 static void put_sixteen(const uint8_t *in, char *out)
 {
-    uint8_t bytes __attribute__((vector_size(16)));
-    __typeof__(bytes) high, low, half[2];
+    int8_t bytes __attribute__((vector_size(16)));
+    uint16_t pairs __attribute__((vector_size(16)));
+    __typeof__(bytes) high, low, letters[2];
 
     memcpy(&bytes, in, sizeof(bytes));
-    high = bytes >> 4;
+    memcpy(&pairs, in, sizeof(pairs));
+    high = (__typeof__(bytes))(pairs >> 4) & 15; /* bytes cannot be shifted at once */
     low = bytes & 15;
-    half[0] =
+    high += '0' + ((__typeof__(bytes))(high > 9) & ('a' - '9' - 1));
+    low += '0' + ((__typeof__(bytes))(low > 9) & ('a' - '9' - 1));
+    letters[0] =
         __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    half[1] = __builtin_shufflevector(high, low, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14,
-                                      30, 15, 31);
-    for (int i = 0; i < 2; i++)
-        half[i] += '0' + ((__typeof__(bytes))(half[i] > 9) & ('a' - '9' - 1));
-    memcpy(out, half, sizeof(half));
+    letters[1] = __builtin_shufflevector(high, low, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29,
+                                         14, 30, 15, 31);
+    memcpy(out, &letters[0], sizeof(letters[0]));
+    memcpy(out + 16, &letters[1], sizeof(letters[1]));
 }
 
 void digest_hex(struct slice bytes, char *out)

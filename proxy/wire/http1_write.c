@@ -97,6 +97,10 @@ void http1_put_status_line(struct buf *b, unsigned status)
 {
     uint8_t line[] = "HTTP/1.1 000 ";
 
+    if (status == 200) {
+        buf_text(b, "HTTP/1.1 200 OK\r\n");
+        return;
+    }
     assert(status >= 100 && status <= 999);
     line[9] += (uint8_t)(status / 100);
     line[10] += (uint8_t)(status / 10 % 10);

@@ -219,33 +219,34 @@ static bool is_blank(uint8_t byte)
     return byte == ' ' || byte == '\t';
 }
 
-/* Sixteen bytes, looked at together. */
-static inline bool are_blank_free(const uint8_t *at)
+/* Copies sixteen bytes; false: a blank is among them. */
+static inline bool put_sixteen(uint8_t *to, const uint8_t *from)
 {
     uint8_t bytes __attribute__((vector_size(16)));
     uint64_t wrong __attribute__((vector_size(16)));
 
-    memcpy(&bytes, at, sizeof(bytes));
+    memcpy(&bytes, from, sizeof(bytes));
+    memcpy(to, &bytes, sizeof(bytes));
     wrong = (__typeof__(wrong))((bytes == ' ') | (bytes == '\t'));
     return (wrong[0] | wrong[1]) == 0;
 }
 
-/* Values are mostly short: memchr() takes longer to call than to look. */
-static bool has_blanks(struct slice value)
+/* Copies a value, looking at it on the way; false: it has a blank, and is not copied whole. */
+static inline bool put_blank_free(uint8_t *to, struct slice value)
 {
     size_t i = 0;
 
-    for (; i + 16 <= value.len; i += 16) {
-        if (!are_blank_free(value.at + i))
-            return true;
-    }
+    for (; i + 16 <= value.len; i += 16)
+        if (!put_sixteen(to + i, value.at + i))
+            return false;
     if (value.len >= 16)
-        return !are_blank_free(value.at + value.len - 16);
+        return put_sixteen(to + value.len - 16, value.at + value.len - 16);
     for (; i < value.len; i++) {
         if (is_blank(value.at[i]))
-            return true;
+            return false;
+        to[i] = value.at[i];
     }
-    return false;
+    return true;
 }
 
 static uint8_t *put_collapsed(uint8_t *to, struct slice value)
@@ -271,16 +272,12 @@ void sigv4_canonical_value(struct sigv4_scratch *scratch, struct slice value, bo
     struct buf *b = &scratch->canonical;
     uint8_t *to = reserve(b, value.len + 1);
 
-    if (!has_blanks(value))
-        to = put(to, value);
-    else
-        to = put_collapsed(to, value);
+    to = put_blank_free(to, value) ? to + value.len : put_collapsed(to, value);
     to = put_byte(to, is_last ? '\n' : ',');
     b->len = (size_t)(to - b->at);
 }
 
-void sigv4_canonical_end(struct sigv4_scratch *scratch, struct slice names, struct slice payload,
-                         uint8_t hash[DIGEST_SHA256_BYTES])
+void sigv4_canonical_last(struct sigv4_scratch *scratch, struct slice names, struct slice payload)
 {
     struct buf *b = &scratch->canonical;
     uint8_t *to = reserve(b, names.len + payload.len + 2);
@@ -290,7 +287,13 @@ void sigv4_canonical_end(struct sigv4_scratch *scratch, struct slice names, stru
     to = put_byte(to, '\n');
     to = put(to, payload);
     b->len = (size_t)(to - b->at);
-    digest_sha256(buf_all(b), hash);
+}
+
+void sigv4_canonical_end(struct sigv4_scratch *scratch, struct slice names, struct slice payload,
+                         uint8_t hash[DIGEST_SHA256_BYTES])
+{
+    sigv4_canonical_last(scratch, names, payload);
+    digest_sha256(buf_all(&scratch->canonical), hash);
 }
 
 /* --- What is signed --------------------------------------------------------------------------- */

@@ -44,7 +44,9 @@ enum err sigv4_canonical_begin(struct sigv4_scratch *scratch, struct slice metho
 void sigv4_canonical_name(struct sigv4_scratch *scratch, struct slice name);
 /* Without blanks around it, one for each run of them within.  Is it the field's last one? */
 void sigv4_canonical_value(struct sigv4_scratch *scratch, struct slice value, bool is_last);
-/* The names of all fields as they were written, with ';' between them. */
+/* The names of all fields as they were written, with ';' between them: what stands last. */
+void sigv4_canonical_last(struct sigv4_scratch *scratch, struct slice names, struct slice payload);
+/* The same, and all is hashed. */
 void sigv4_canonical_end(struct sigv4_scratch *scratch, struct slice names, struct slice payload,
                          uint8_t hash[DIGEST_SHA256_BYTES]);
 

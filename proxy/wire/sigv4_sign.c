@@ -4,6 +4,8 @@
 
 #include <assert.h>
 
+#include <openssl/crypto.h>
+
 #include "proxy/wire/sigv4_canonical.h"
 
 enum { FIELDS_MOST = HTTP1_FIELDS_MAX + 3 };
@@ -115,33 +117,50 @@ static enum err begin(struct signing *s, const struct sigv4_signer *signer,
     return ERR_NONE;
 }
 
+/* What is signed of the fields. */
+static void put_fields(const struct signing *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        if (!s->fields[i].is_again)
+            sigv4_canonical_name(s->signer->scratch, s->fields[i].name);
+        sigv4_canonical_value(s->signer->scratch, s->fields[i].value,
+                              i + 1 == s->count || !s->fields[i + 1].is_again);
+    }
+}
+
+static const struct hmac_sha256 *key_of(const struct signing *s)
+{
+    return sigv4_keys_get(s->signer->keys, s->signer->secret, slice_of(s->time.at, SIGV4_DATE),
+                          s->signer->region);
+}
+
+/* Once the canonical request is there. */
+static void sign_hash(struct sigv4_scratch *scratch, const struct hmac_sha256 *key,
+                      struct slice time, struct slice scope,
+                      const uint8_t hash[DIGEST_SHA256_BYTES], char signature[DIGEST_SHA256_HEX])
+{
+    char string[SIGV4_STRING_MOST];
+
+    sigv4_string_sign(scratch, key, slice_of(string, sigv4_string_write(time, scope, hash, string)),
+                      signature);
+}
+
 static enum err sign(struct signing *s, struct slice payload, char signature[DIGEST_SHA256_HEX])
 {
     struct sigv4_scratch *scratch = s->signer->scratch;
-    char string[SIGV4_STRING_MOST];
     uint8_t hash[DIGEST_SHA256_BYTES];
 
     TRY(sigv4_canonical_begin(scratch, s->request->method, s->request->path, &s->query, NULL));
-    for (size_t i = 0; i < s->count; i++) {
-        if (!s->fields[i].is_again)
-            sigv4_canonical_name(scratch, s->fields[i].name);
-        sigv4_canonical_value(scratch, s->fields[i].value,
-                              i + 1 == s->count || !s->fields[i + 1].is_again);
-    }
+    put_fields(s);
     sigv4_canonical_end(scratch, s->names, payload, hash);
-    sigv4_string_sign(scratch,
-                      sigv4_keys_get(s->signer->keys, s->signer->secret,
-                                     slice_of(s->time.at, SIGV4_DATE), s->signer->region),
-                      slice_of(string, sigv4_string_write(s->time, scope_of(s), hash, string)),
-                      signature);
+    sign_hash(scratch, key_of(s), s->time, scope_of(s), hash, signature);
     return ERR_NONE;
 }
 
 static void fill_seed(const struct signing *s, const char signature[DIGEST_SHA256_HEX],
                       struct sigv4_seed *seed)
 {
-    seed->key = *sigv4_keys_get(s->signer->keys, s->signer->secret,
-                                slice_of(s->time.at, SIGV4_DATE), s->signer->region);
+    seed->key = *key_of(s);
     memcpy(seed->time, s->time.at, SIGV4_TIME);
     seed->scope_len = (uint8_t)s->scope_len;
     memcpy(seed->scope, s->scope, s->scope_len);
@@ -155,9 +174,8 @@ static inline uint8_t *put(uint8_t *to, struct slice s)
     return to + s.len;
 }
 
-/* The lines of a head, with room asked for once. */
-static void put_lines(const struct signing *s, struct slice payload,
-                      const char signature[DIGEST_SHA256_HEX], struct buf *out)
+/* The lines of a head up to the signature, with room asked for once. */
+static void put_lines(const struct signing *s, struct slice payload, struct buf *out)
 {
     struct slice token = s->signer->token;
     size_t room = payload.len + token.len + s->signer->id.len + s->names.len + 512;
@@ -170,11 +188,135 @@ static void put_lines(const struct signing *s, struct slice payload,
     to = put(to, slice_text("\r\nAuthorization: AWS4-HMAC-SHA256 Credential="));
     to = put(put(put(to, s->signer->id), slice_text("/")), scope_of(s));
     to = put(put(to, slice_text(", SignedHeaders=")), s->names);
-    to = put(put(to, slice_text(", Signature=")), slice_of(signature, DIGEST_SHA256_HEX));
-    to = put(to, slice_text("\r\n"));
+    to = put(to, slice_text(", Signature="));
     assert((size_t)(to - start) <= room);
     buf_grow(out, (size_t)(to - start));
 }
+
+static void put_signature(const char signature[DIGEST_SHA256_HEX], struct buf *out)
+{
+    uint8_t *to = buf_reserve(out, DIGEST_SHA256_HEX + 2);
+
+    memcpy(to, signature, DIGEST_SHA256_HEX);
+    memcpy(to + DIGEST_SHA256_HEX, "\r\n", 2);
+    buf_grow(out, DIGEST_SHA256_HEX + 2);
+}
+
+static enum err prepare(struct signing *s, const struct sigv4_signer *signer,
+                        const struct sigv4_request *request, struct slice payload, uint64_t now_s)
+{
+    TRY(begin(s, signer, request, now_s));
+    add_field(s, slice_text("x-amz-content-sha256"), payload);
+    add_field(s, slice_text("x-amz-date"), s->time);
+    if (signer->token.len > 0)
+        add_field(s, slice_text("x-amz-security-token"), signer->token);
+    put_names(s);
+    return ERR_NONE;
+}
+
+/* --- What stays the same ---------------------------------------------------------------------- */
+
+static bool is_plain(const struct sigv4_request *request, struct slice payload)
+{
+    return request->field_count == 1 && slice_is_text(request->fields[0].name, "host") &&
+           slice_is_text(payload, DIGEST_OF_NOTHING);
+}
+
+/* Is this part the next of `made_of`? */
+static bool next_is(struct slice *made_of, struct slice part)
+{
+    if (made_of->len < part.len + 1 || made_of->at[part.len] != '\0' ||
+        (part.len > 0 && memcmp(made_of->at, part.at, part.len) != 0))
+        return false;
+    *made_of = slice_from(*made_of, part.len + 1);
+    return true;
+}
+
+static bool fits(const struct sigv4_plain *plain, const struct sigv4_signer *signer,
+                 struct slice host, uint64_t now_s)
+{
+    struct slice made_of = buf_all(&plain->made_of);
+
+    return plain->now_s == now_s && next_is(&made_of, host) && next_is(&made_of, signer->id) &&
+           next_is(&made_of, signer->secret) && next_is(&made_of, signer->region) &&
+           next_is(&made_of, signer->token) && made_of.len == 0;
+}
+
+static void put_part(struct buf *b, struct slice part)
+{
+    buf_slice(b, part);
+    buf_put(b, "", 1);
+}
+
+static void forget(struct sigv4_plain *plain)
+{
+    if (plain->made_of.len > 0)
+        OPENSSL_cleanse(plain->made_of.at, plain->made_of.len);
+    buf_clear(&plain->made_of);
+    buf_clear(&plain->canonical);
+    buf_clear(&plain->lines);
+    buf_clear(&plain->scope);
+}
+
+static enum err make_plain(const struct sigv4_signer *signer, const struct sigv4_request *request,
+                           struct slice payload, uint64_t now_s)
+{
+    struct sigv4_plain *plain = signer->plain;
+    struct signing s;
+
+    forget(plain);
+    TRY(prepare(&s, signer, request, payload, now_s));
+    buf_clear(&signer->scratch->canonical);
+    put_fields(&s);
+    sigv4_canonical_last(signer->scratch, s.names, payload);
+    buf_slice(&plain->canonical, buf_all(&signer->scratch->canonical));
+    put_lines(&s, payload, &plain->lines);
+    buf_slice(&plain->scope, scope_of(&s));
+    memcpy(plain->time, s.time.at, SIGV4_TIME);
+    plain->key = *key_of(&s);
+    plain->now_s = now_s;
+    put_part(&plain->made_of, request->fields[0].value);
+    put_part(&plain->made_of, signer->id);
+    put_part(&plain->made_of, signer->secret);
+    put_part(&plain->made_of, signer->region);
+    put_part(&plain->made_of, signer->token);
+    return ERR_NONE;
+}
+
+static enum err sign_plain(const struct sigv4_signer *signer, const struct sigv4_request *request,
+                           struct slice payload, uint64_t now_s, struct buf *out)
+{
+    struct sigv4_plain *plain = signer->plain;
+    struct sigv4_scratch *scratch = signer->scratch;
+    struct sigv4_query query;
+    char signature[DIGEST_SHA256_HEX];
+    uint8_t hash[DIGEST_SHA256_BYTES];
+
+    if (!fits(plain, signer, request->fields[0].value, now_s))
+        TRY(make_plain(signer, request, payload, now_s));
+    TRY(sigv4_query_read(scratch, request->query, &query));
+    TRY(sigv4_canonical_begin(scratch, request->method, request->path, &query, NULL));
+    buf_slice(&scratch->canonical, buf_all(&plain->canonical));
+    digest_sha256(buf_all(&scratch->canonical), hash);
+    sign_hash(scratch, &plain->key, slice_of(plain->time, SIGV4_TIME), buf_all(&plain->scope), hash,
+              signature);
+    buf_slice(out, buf_all(&plain->lines));
+    put_signature(signature, out);
+    return ERR_NONE;
+}
+
+void sigv4_plain_fini(struct sigv4_plain *plain)
+{
+    if (plain->made_of.at != NULL)
+        OPENSSL_cleanse(plain->made_of.at, plain->made_of.cap);
+    buf_fini(&plain->made_of);
+    buf_fini(&plain->canonical);
+    buf_fini(&plain->lines);
+    buf_fini(&plain->scope);
+    OPENSSL_cleanse(plain, sizeof(*plain));
+}
+
+/* --- Signing ---------------------------------------------------------------------------------- */
 
 enum err sigv4_sign(const struct sigv4_signer *signer, const struct sigv4_request *request,
                     struct slice payload, uint64_t now_s, struct sigv4_seed *seed, struct buf *out)
@@ -182,17 +324,15 @@ enum err sigv4_sign(const struct sigv4_signer *signer, const struct sigv4_reques
     struct signing s;
     char signature[DIGEST_SHA256_HEX];
 
-    TRY(begin(&s, signer, request, now_s));
+    if (signer->plain != NULL && seed == NULL && is_plain(request, payload))
+        return sign_plain(signer, request, payload, now_s, out);
     TRY(sigv4_query_read(signer->scratch, request->query, &s.query));
-    add_field(&s, slice_text("x-amz-content-sha256"), payload);
-    add_field(&s, slice_text("x-amz-date"), s.time);
-    if (signer->token.len > 0)
-        add_field(&s, slice_text("x-amz-security-token"), signer->token);
-    put_names(&s);
+    TRY(prepare(&s, signer, request, payload, now_s));
     TRY(sign(&s, payload, signature));
     if (seed != NULL)
         fill_seed(&s, signature, seed);
-    put_lines(&s, payload, signature, out);
+    put_lines(&s, payload, out);
+    put_signature(signature, out);
     return ERR_NONE;
 }
 

@@ -4,8 +4,8 @@
  *     sigv4_sign(&s, &request, slice_text("UNSIGNED-PAYLOAD"), now_s, out);
  *
  * The request's fields are those to be signed, all of them: host, and what else is sent and
- * matters. Its path and query are as they will be sent.  Written to `out` are whole lines of the
- * head: */
+ * matters. Its path and query are as they will be sent.  All of these may lie in `out`, before what
+ * is written there, which are whole lines of the head: */
 #pragma once
 
 #include "proxy/base/buf.h"
@@ -17,11 +17,25 @@ struct sigv4_request {
     size_t field_count;
 };
 
+/* Of requests without a body of which only `host` is signed, most of what is hashed and of what is
+ * written stays the same for a second: what the last one of an endpoint was like.  Empty when zero;
+ * keys are in it, which sigv4_plain_fini() wipes. */
+struct sigv4_plain {
+    uint64_t now_s;
+    char time[SIGV4_TIME];
+    struct hmac_sha256 key;
+    struct buf made_of; /* its host and whose signature it is */
+    struct buf canonical, lines, scope;
+};
+
+void sigv4_plain_fini(struct sigv4_plain *plain);
+
 struct sigv4_signer {
     struct sigv4_keys *keys;
     struct sigv4_scratch *scratch;
     struct slice id, secret, region;
-    struct slice token; /* of temporary credentials; empty: none */
+    struct slice token;        /* of temporary credentials; empty: none */
+    struct sigv4_plain *plain; /* an endpoint's; NULL: nothing is kept */
 };
 
 /* "x-amz-date: ...\r\nx-amz-content-sha256: ...\r\n[x-amz-security-token: ...\r\n]Authorization:

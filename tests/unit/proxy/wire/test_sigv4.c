@@ -296,6 +296,63 @@ static struct sigv4_signer signer_of(const struct sigv4_credential *credential)
                                   .region = slice_text("us-east-1") };
 }
 
+/* What is kept of one request must not show in another. */
+static void check_plain(struct sigv4_signer *signer, struct sigv4_plain *plain,
+                        struct sigv4_request *request, uint64_t now_s)
+{
+    struct buf kept = { 0 }, anew = { 0 };
+
+    for (int times = 0; times < 2; times++) {
+        buf_clear(&kept);
+        buf_clear(&anew);
+        signer->plain = plain;
+        CHECK(sigv4_sign(signer, request, slice_text(DIGEST_OF_NOTHING), now_s, NULL, &kept) ==
+              ERR_NONE);
+        signer->plain = NULL;
+        CHECK(sigv4_sign(signer, request, slice_text(DIGEST_OF_NOTHING), now_s, NULL, &anew) ==
+              ERR_NONE);
+        CHECK_BYTES(buf_all(&kept), buf_all(&anew));
+    }
+    buf_fini(&kept);
+    buf_fini(&anew);
+}
+
+static void what_is_kept_of_an_endpoint_signs_as_without(void)
+{
+    struct sigv4_signer signer = signer_of(&CREDENTIALS[0]);
+    struct http1_field fields[] = { { .name = bytes("host"), .value = bytes("a:1") },
+                                    { .name = bytes("range"), .value = bytes("bytes=0-9") } };
+    struct sigv4_request request = {
+        .method = bytes("GET"), .path = bytes("/b/k"), .fields = fields, .field_count = 1
+    };
+    struct sigv4_plain plain = { 0 };
+
+    check_plain(&signer, &plain, &request, MAY_24_2013);
+    request.path = bytes("/b/an%20other");
+    check_plain(&signer, &plain, &request, MAY_24_2013);
+    request.query = bytes("versionId=2&acl");
+    request.method = bytes("HEAD");
+    check_plain(&signer, &plain, &request, MAY_24_2013);
+    fields[0].value = bytes("a:12");
+    check_plain(&signer, &plain, &request, MAY_24_2013);
+    request.field_count = 2;
+    check_plain(&signer, &plain, &request, MAY_24_2013);
+    request.field_count = 1;
+    check_plain(&signer, &plain, &request, MAY_24_2013 + 1);
+    check_plain(&signer, &plain, &request, MAY_24_2013 + 86400);
+    signer.region = bytes("eu-west-1");
+    check_plain(&signer, &plain, &request, MAY_24_2013 + 86400);
+    signer.id = bytes("another");
+    check_plain(&signer, &plain, &request, MAY_24_2013 + 86400);
+    signer.secret = bytes("another secret");
+    check_plain(&signer, &plain, &request, MAY_24_2013 + 86400);
+    signer.token = bytes("a token");
+    check_plain(&signer, &plain, &request, MAY_24_2013 + 86400);
+    signer.token = bytes("a toke");
+    check_plain(&signer, &plain, &request, MAY_24_2013 + 86400);
+    sigv4_plain_fini(&plain);
+}
+
 static void the_published_get_is_signed_as_published(void)
 {
     struct sigv4_signer signer = signer_of(&CREDENTIALS[0]);
@@ -525,6 +582,7 @@ int main(void)
     RUN(the_payload_is_said);
     RUN(every_amz_field_and_the_host_must_be_signed);
     RUN(the_published_get_is_signed_as_published);
+    RUN(what_is_kept_of_an_endpoint_signs_as_without);
     RUN(paths_are_signed_decoded_once_and_never_normalised);
     RUN(queries_are_signed_split_decoded_and_in_order);
     RUN(values_of_a_field_are_joined_and_their_blanks_collapsed);
