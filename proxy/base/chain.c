@@ -93,6 +93,19 @@ static void append(struct chain *c, struct chunk *k)
     c->last = k;
 }
 
+/* What is left of a long chunk goes to its front once it is the smaller part: else a queue that is
+ * never empty would go through all of the chunk's memory for the little that it holds. */
+static void move_up(struct chunk *k)
+{
+    size_t left = k->end - k->begin;
+
+    if (k->kind != CHUNK_LARGE || left > k->begin)
+        return;
+    memcpy(k->at, k->at + k->begin, left);
+    k->begin = 0;
+    k->end = left;
+}
+
 void chain_put(struct chain *c, struct chunk_pool *pool, const void *at, size_t len)
 {
     const uint8_t *from = at;
@@ -101,8 +114,11 @@ void chain_put(struct chain *c, struct chunk_pool *pool, const void *at, size_t 
         return;
     c->len += len;
     if (c->last != NULL && c->last->kind != CHUNK_FOREIGN) {
-        size_t room = c->last->cap - c->last->end;
-        size_t now = len < room ? len : room;
+        size_t room, now;
+
+        move_up(c->last);
+        room = c->last->cap - c->last->end;
+        now = len < room ? len : room;
 
         memcpy(c->last->at + c->last->end, from, now);
         c->last->end += now;

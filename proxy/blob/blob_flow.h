@@ -38,9 +38,9 @@
 #include "proxy/wire/sigv4.h"
 
 enum {
-    BLOB_UNREAD_BYTES = 32 * 1024,      /* of an answer; then its store is not read from */
+    BLOB_UNREAD_BYTES = 16 * 1024,      /* of an answer; then its store is not read from */
     BLOB_UNSENT_BYTES = 16 * 1024,      /* of a body; then its client is not read from */
-    BLOB_SHORT_BYTES = 16 * 1024,       /* instead of the first, while memory is short */
+    BLOB_SHORT_BYTES = 8 * 1024,        /* instead of the first, while memory is short */
     BLOB_THROUGH_BYTES = 16 * 1024,     /* pieces that are written at once rather than copied */
     BLOB_WHOLE_BYTES = 4 * 1024 * 1024, /* of a body that is read whole: 10,000 parts' names */
     BLOB_FORM_BYTES = 256 * 1024,       /* of a form, beside its file */

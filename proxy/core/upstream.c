@@ -15,6 +15,7 @@
 enum {
     UPSTREAM_IOVECS = 256,
     UPSTREAM_PASS_BYTES = 32 * 1024,  /* a body of which so much is to come goes by unseen */
+    UPSTREAM_LEAST_BYTES = 16 * 1024, /* that are passed, whatever room there is; may be kept */
     UPSTREAM_HEAD_BYTES = 16 * 1024,  /* what is read at once where bodies go by */
     UPSTREAM_SPARE_BYTES = 64 * 1024, /* where what is read may have to be kept */
     UPSTREAM_COPY_BYTES = 128 * 1024, /* a kept beginning up to this moves back into the scratch */
@@ -243,7 +244,7 @@ static enum err pass(struct upstream *u)
     if (u->spares) {
         size_t room = conn_room(&s->conn) / ROOM_PART;
 
-        most = room > UPSTREAM_PASS_BYTES ? room : UPSTREAM_PASS_BYTES;
+        most = room > UPSTREAM_LEAST_BYTES ? room : UPSTREAM_LEAST_BYTES;
     }
     most = most < u->pass_left ? most : u->pass_left;
     TRY(conn_pipe_take(&u->worker->pipe, &u->conn, most, &taken));
@@ -252,7 +253,7 @@ static enum err pass(struct upstream *u)
     session_pass(s, &u->worker->pipe, taken);
     if (u->flow->upstream_passed_on != NULL)
         u->flow->upstream_passed_on(u, taken);
-    return taken >= UPSTREAM_PASS_BYTES ? ERR_NONE : ERR_AGAIN;
+    return taken >= UPSTREAM_LEAST_BYTES ? ERR_NONE : ERR_AGAIN;
 }
 
 static enum err read_once(struct upstream *u)
