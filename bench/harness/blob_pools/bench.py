@@ -6,6 +6,7 @@ from . import loads, peers as kinds
 from .lists import Lists
 from .memory import Memory
 from .origins import Origins
+from .stores import Stores
 from .throughput import WORKLOADS, Throughput
 
 SIGNATURES = 200_000
@@ -25,16 +26,18 @@ class BlobBench(Bench):
         ("memory.slow", "Memory of a slow stream"),
     ]
     packages = {"nginx": "nginx-light", "haproxy": "haproxy", "wrk": "wrk"}
-    parts = [w.name for w in WORKLOADS] + ["list", "memory", "signatures"]
+    # Ceph, for the part "stores", is large: it is measured where it is
+    parts = [w.name for w in WORKLOADS] + ["list", "memory", "signatures", "stores"]
     programs = ("sigv4_cost",)
 
     def __init__(self, root, options):
         super().__init__(root, options)
-        self.servers = self.lists_peer = None
+        self.processes = self.servers = self.lists_peer = None
         self.sheaf_bench = loads.SheafBench(self.cpus.load, str(root / "build/release/sheaf-bench"))
         self.wrk = loads.Wrk(self.cpus.load)
 
     def start(self, processes):
+        self.processes = processes
         self.servers = Origins(processes, self.cpus, self.program, self.say)
         about = processes, self.cpus, self.servers
         self.lists_peer = kinds.SheafLists(*about, self.program)
@@ -53,6 +56,8 @@ class BlobBench(Bench):
                 Memory(self).run()
             if self.wants("signatures"):
                 self.signatures()
+            if self.wants("stores"):
+                Stores(self).run()
         finally:
             self.servers.stop()
 

@@ -30,11 +30,11 @@ class SheafBench:
     def __init__(self, cpus, program):
         self.cpus, self.program = cpus, program
 
-    def __call__(self, port, call, count, *options):
+    def __call__(self, port, call, count, *options, login=f"{ID}:{SECRET}"):
         done = run_on([self.program, "-q", "-c", str(call.clients), "-k", str(call.keys), "-m", call.verb,
                        "-s", call.size, "--key-prefix", call.prefix, "-n", str(count), "-w", "0",
                        "--timeout", "30s", *options, "--json", "-",
-                       f"s3://{ID}:{SECRET}@127.0.0.1:{port}/{BUCKET}"], self.cpus)
+                       f"s3://{login}@127.0.0.1:{port}/{BUCKET}"], self.cpus)
         if done.returncode != 0 or not done.stdout:
             raise Failed(f"sheaf-bench: {done.stderr.strip() or troubles(done.stdout)}")
         found = json.loads(done.stdout)["targets"][0]
@@ -43,8 +43,9 @@ class SheafBench:
         times = found["latency_us"]
         return Result(found["calls"], found["calls_per_s"], times["p50"], times["p99"])
 
-    def fill(self, port, call):
-        self(port, dataclasses.replace(call, verb="put", clients=min(call.clients, 4)), 1, "--fill")
+    def fill(self, port, call, **login):
+        self(port, dataclasses.replace(call, verb="put", clients=min(call.clients, 4)), 1, "--fill",
+             **login)
 
 
 class Wrk:
