@@ -344,13 +344,13 @@ static bool is_ours(const struct blob_field *f)
     return slice_is_word(f->name, "x-trans-id") || slice_is_word(f->name, "x-openstack-request-id");
 }
 
-/* The name was looked up: then it is one of ours, and clean. */
+/* A name that was looked up came with its value in a head. */
 static void put_field(struct buf *out, const struct blob_field *f)
 {
     if (http1_name_stands_for_many(f->known))
         (void)!http1_put_field_named(out, f->name, f->value);
     else
-        (void)!http1_put_field_own(out, f->name, f->value);
+        http1_put_field_read(out, f->name, f->value);
 }
 
 void blob_answer_fields(const struct blob_answer *answer, struct buf *out)

@@ -30,7 +30,7 @@ struct upstream;
 
 struct blob_field {
     struct slice name, value; /* the name in small letters */
-    uint8_t known;            /* enum http1_name, where it was looked up already; else 0 */
+    uint8_t known;            /* enum http1_name, if it was read from a head; else 0 */
 };
 
 static inline struct blob_field blob_field_of(struct slice name, struct slice value)

@@ -138,7 +138,7 @@ struct slice s3_param_value(const struct s3_operation *o, const char *name)
 
 /* The first that fits counts; more special ones stand first. */
 static const struct {
-    const char *first, *second; /* parameters that must be there; NULL: none */
+    const char *first, *second; /* parameters that must be there; second NULL: one */
     enum s3_op op;
     bool copies; /* x-amz-copy-source must be there */
 } FORMS[] = {
@@ -163,18 +163,23 @@ static const struct {
     { "uploadId", NULL, S3_OP_LIST_PARTS, false },
     { "uploadId", NULL, S3_OP_COMPLETE_UPLOAD, false },
     { "uploadId", NULL, S3_OP_ABORT_UPLOAD, false },
-    { NULL, NULL, S3_OP_COPY_OBJECT, true },
-    { NULL, NULL, S3_OP_LIST_BUCKETS, false },
-    { NULL, NULL, S3_OP_CREATE_BUCKET, false },
-    { NULL, NULL, S3_OP_HEAD_BUCKET, false },
-    { NULL, NULL, S3_OP_DELETE_BUCKET, false },
-    { NULL, NULL, S3_OP_LIST_OBJECTS, false },
-    { NULL, NULL, S3_OP_POST_OBJECT, false },
-    { NULL, NULL, S3_OP_GET_OBJECT, false },
-    { NULL, NULL, S3_OP_HEAD_OBJECT, false },
-    { NULL, NULL, S3_OP_PUT_OBJECT, false },
-    { NULL, NULL, S3_OP_DELETE_OBJECT, false },
 };
+
+/* What is asked where none of those is, by the method and what it is of: one more than its number;
+ * 0: nothing. */
+static const uint8_t PLAIN[HTTP1_METHOD_OPTIONS + 1][S3_WHERE_OBJECT + 1] = {
+    [HTTP1_METHOD_GET] = { [S3_WHERE_SERVICE] = 1 + S3_OP_LIST_BUCKETS,
+                           [S3_WHERE_BUCKET] = 1 + S3_OP_LIST_OBJECTS,
+                           [S3_WHERE_OBJECT] = 1 + S3_OP_GET_OBJECT },
+    [HTTP1_METHOD_HEAD] = { [S3_WHERE_BUCKET] = 1 + S3_OP_HEAD_BUCKET,
+                            [S3_WHERE_OBJECT] = 1 + S3_OP_HEAD_OBJECT },
+    [HTTP1_METHOD_PUT] = { [S3_WHERE_BUCKET] = 1 + S3_OP_CREATE_BUCKET,
+                           [S3_WHERE_OBJECT] = 1 + S3_OP_PUT_OBJECT },
+    [HTTP1_METHOD_POST] = { [S3_WHERE_BUCKET] = 1 + S3_OP_POST_OBJECT },
+    [HTTP1_METHOD_DELETE] = { [S3_WHERE_BUCKET] = 1 + S3_OP_DELETE_BUCKET,
+                              [S3_WHERE_OBJECT] = 1 + S3_OP_DELETE_OBJECT },
+};
+_Static_assert(S3_OPS < UINT8_MAX, "numbers of operations are bytes");
 
 /* Parts of S3 that are not offered: their presence changes what is asked. */
 static bool is_unknown_part(struct slice name)
@@ -232,9 +237,16 @@ static bool is_of(enum s3_op op, struct slice name)
 {
     for (size_t i = 0; i < sizeof(FORMS) / sizeof(FORMS[0]); i++)
         if (FORMS[i].op == op)
-            return (FORMS[i].first != NULL && slice_is_text(name, FORMS[i].first)) ||
+            return slice_is_text(name, FORMS[i].first) ||
                    (FORMS[i].second != NULL && slice_is_text(name, FORMS[i].second));
     return false;
+}
+
+static enum s3_op find_plain(enum http1_method method, enum s3_where where, bool copies)
+{
+    enum s3_op op = PLAIN[method][where] == 0 ? S3_OP_OTHER : PLAIN[method][where] - 1U;
+
+    return copies && op == S3_OP_PUT_OBJECT ? S3_OP_COPY_OBJECT : op;
 }
 
 static enum s3_op find(const struct s3_operation *o, enum http1_method method, enum s3_where where,
@@ -242,17 +254,16 @@ static enum s3_op find(const struct s3_operation *o, enum http1_method method, e
 {
     if (!is_known(o, where))
         return S3_OP_OTHER;
-    for (size_t i = 0; i < sizeof(FORMS) / sizeof(FORMS[0]); i++) {
+    for (size_t i = 0; o->param_count > 0 && i < sizeof(FORMS) / sizeof(FORMS[0]); i++) {
         const struct s3_op_traits *t = &TRAITS[FORMS[i].op];
 
-        if ((FORMS[i].first != NULL && o->param_count == 0) || t->method != method ||
-            t->where != where || (FORMS[i].copies && !copies))
+        if (t->method != method || t->where != where || (FORMS[i].copies && !copies))
             continue;
-        if ((FORMS[i].first == NULL || s3_param(o, FORMS[i].first) != NULL) &&
+        if (s3_param(o, FORMS[i].first) != NULL &&
             (FORMS[i].second == NULL || s3_param(o, FORMS[i].second) != NULL))
             return FORMS[i].op;
     }
-    return S3_OP_OTHER;
+    return find_plain(method, where, copies);
 }
 
 /* A part of S3 that the operation found is not about: with another method it would mean something,

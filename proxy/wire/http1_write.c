@@ -126,6 +126,11 @@ enum err http1_put_field_named(struct buf *b, struct slice name, struct slice va
     return ERR_NONE;
 }
 
+void http1_put_field_read(struct buf *b, struct slice name, struct slice value)
+{
+    field_put(b, name, value);
+}
+
 void http1_put_field_clean(struct buf *b, struct slice name, struct slice value)
 {
     assert(is_value(value));

@@ -23,6 +23,8 @@ const char *http1_reason(unsigned status);
 MUST_CHECK enum err http1_put_field_own(struct buf *b, struct slice name, struct slice value);
 /* The same for a name that came from elsewhere, which must be a token. */
 MUST_CHECK enum err http1_put_field_named(struct buf *b, struct slice name, struct slice value);
+/* A field of a head that http1_search() has found: it is clean already. */
+void http1_put_field_read(struct buf *b, struct slice name, struct slice value);
 /* Values that the program made: they are asserted to be clean. */
 void http1_put_field_clean(struct buf *b, struct slice name, struct slice value);
 void http1_put_field_u64(struct buf *b, const char *name, uint64_t value);

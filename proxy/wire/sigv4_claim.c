@@ -103,28 +103,20 @@ enum sigv4_claimed sigv4_claim_where(const struct http1_request *request,
 
 /* --- In fields -------------------------------------------------------------------------------- */
 
-/* The place for a part by its name; NULL: no such part. */
-static struct slice *part_of(struct sigv4_claim *claim, struct slice name)
+/* False: it is another, or came already. */
+static inline bool take_named(struct slice element, struct slice name, struct slice *part)
 {
-    if (slice_is_text(name, "Credential"))
-        return &claim->credential;
-    if (slice_is_text(name, "SignedHeaders"))
-        return &claim->names;
-    return slice_is_text(name, "Signature") ? &claim->signature : NULL;
+    if (part->at != NULL || !slice_starts(element, name))
+        return false;
+    *part = slice_from(element, name.len);
+    return true;
 }
 
 static bool take_part(struct sigv4_claim *claim, struct slice element)
 {
-    const uint8_t *sign = memchr(element.at, '=', element.len);
-    struct slice *part;
-
-    if (sign == NULL)
-        return false;
-    part = part_of(claim, slice_of(element.at, (size_t)(sign - element.at)));
-    if (part == NULL || part->at != NULL)
-        return false;
-    *part = slice_from(element, (size_t)(sign - element.at) + 1);
-    return true;
+    return take_named(element, slice_text("Credential="), &claim->credential) ||
+           take_named(element, slice_text("SignedHeaders="), &claim->names) ||
+           take_named(element, slice_text("Signature="), &claim->signature);
 }
 
 enum s3_error sigv4_claim_of_fields(struct slice authorization, struct sigv4_claim *out,

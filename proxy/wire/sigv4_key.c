@@ -23,6 +23,7 @@ struct place {
 
 struct sigv4_keys {
     uint64_t clock;
+    struct place *last; /* that was found: mostly the next, too */
     struct place places[SETS][WAYS];
 };
 
@@ -95,10 +96,20 @@ static const struct hmac_sha256 *look(struct sigv4_keys *keys, struct place *set
     for (size_t way = 0; way < WAYS; way++) {
         if (place_is(&set[way], secret, date, region)) {
             set[way].used = ++keys->clock;
+            keys->last = &set[way];
             return &set[way].key;
         }
     }
     return NULL;
+}
+
+static const struct hmac_sha256 *look_at_last(struct sigv4_keys *keys, struct slice secret,
+                                              struct slice date, struct slice region)
+{
+    if (keys->last == NULL || !place_is(keys->last, secret, date, region))
+        return NULL;
+    keys->last->used = ++keys->clock;
+    return &keys->last->key;
 }
 
 static const struct hmac_sha256 *keep(struct sigv4_keys *keys, struct place *set,
@@ -139,6 +150,9 @@ const struct hmac_sha256 *sigv4_keys_get(struct sigv4_keys *keys, struct slice s
     const struct hmac_sha256 *key;
 
     check_bounds(secret, date, region);
+    key = look_at_last(keys, secret, date, region);
+    if (key != NULL)
+        return key;
     set = set_of(keys, secret, date, region);
     key = look(keys, set, secret, date, region);
     if (key != NULL)
@@ -156,7 +170,9 @@ const struct hmac_sha256 *sigv4_keys_find(struct sigv4_keys *keys, struct slice 
     const struct hmac_sha256 *key;
 
     check_bounds(secret, date, region);
-    key = look(keys, set_of(keys, secret, date, region), secret, date, region);
+    key = look_at_last(keys, secret, date, region);
+    if (key == NULL)
+        key = look(keys, set_of(keys, secret, date, region), secret, date, region);
     if (key != NULL)
         return key;
     sigv4_key_make(secret, date, region, slice_text("s3"), made);

@@ -83,19 +83,33 @@ static bool are_kept(const uint8_t *at, uint8_t bits)
     return (right[0] & right[1]) == UINT64_MAX;
 }
 
+/* How many bytes at the front stay as they are. */
+static inline size_t kept_len(struct slice text, uint8_t bits)
+{
+    size_t at = 0;
+
+    while (at + 16 <= text.len && are_kept(text.at + at, bits))
+        at += 16;
+    if (text.len >= 16 && text.len - at < 16 && are_kept(text.at + text.len - 16, bits))
+        return text.len;
+    while (at < text.len && kept[text.at[at]] & bits) /* nearly all of them */
+        at++;
+    return at;
+}
+
 size_t uri_encode(struct slice plain, enum uri_keep keep, uint8_t *out)
 {
     uint8_t bits = keep_of(keep);
     size_t len = 0, at = 0;
 
     while (at < plain.len) {
-        if (at + 16 <= plain.len && are_kept(plain.at + at, bits)) {
-            memcpy(out + len, plain.at + at, 16);
-            at += 16;
-            len += 16;
-        } else {
+        size_t here = kept_len(slice_from(plain, at), bits);
+
+        memcpy(out + len, plain.at + at, here);
+        len += here;
+        at += here;
+        if (at < plain.len)
             len += byte_put(plain.at[at++], bits, out + len);
-        }
     }
     return len;
 }
@@ -111,18 +125,12 @@ enum err uri_put_canonical(struct buf *b, struct slice encoded, enum uri_keep ke
     size_t len = 0;
 
     for (size_t at = 0; at < encoded.len;) {
-        size_t from = at, taken;
+        size_t here = kept_len(slice_from(encoded, at), bits), taken;
         uint8_t byte;
 
-        while (at + 16 <= encoded.len && are_kept(encoded.at + at, bits))
-            at += 16;
-        if (encoded.len >= 16 && encoded.len - at < 16 &&
-            are_kept(encoded.at + encoded.len - 16, bits))
-            at = encoded.len;
-        while (at < encoded.len && kept[encoded.at[at]] & bits) /* nearly all of them */
-            at++;
-        memcpy(out + len, encoded.at + from, at - from);
-        len += at - from;
+        memcpy(out + len, encoded.at + at, here);
+        len += here;
+        at += here;
         if (at == encoded.len)
             break;
         taken = byte_take(encoded.at + at, encoded.len - at, &byte);
