@@ -431,7 +431,6 @@ static void leave_replica(struct sql_session *s)
     struct sql_upstream *u = s->lease;
 
     (void)sql_begin_elsewhere(s);
-    s->forced = true;
     sql_lease_drop(u);
     sql_upstream_reset(u, false);
 }
@@ -457,6 +456,7 @@ static bool place_behind_begin(struct sql_session *s, struct slice in)
         return true;
     }
     begin_hold(s, &g);
+    s->lease->holds &= g.any; /* else it may be about a portal that is there */
     s->lease->sqlstate[0] = '\0';
     sql_begin_go_on(s, &g);
     return true;

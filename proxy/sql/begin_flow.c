@@ -70,7 +70,8 @@ void sql_begin_isolation(struct sql_upstream *u, struct slice row)
 static bool is_read(const struct sql_gathering *g)
 {
     return g->is_whole && g->alone == NULL && g->any && !g->leaves &&
-           g->verdict.route <= ROUTE_TRY && g->hints.route != HINT_PRIMARY;
+           (g->verdict.route <= ROUTE_TRY || g->verdict.kind == STATEMENT_SHOW) &&
+           g->hints.route != HINT_PRIMARY;
 }
 
 /* While there is no primary what may well be served by a replica is. */
@@ -84,7 +85,7 @@ bool sql_begin_is_misplaced(const struct sql_session *s, const struct sql_gather
         return false;
     if (g->effects & EFFECT_LOCK)
         return true;
-    return primary != NULL && !primary->failing &&
+    return primary != NULL && !primary->failing && g->hints.route != HINT_REPLICA &&
            (g->is_function_call || g->hints.route == HINT_PRIMARY ||
             (g->any && g->verdict.route == ROUTE_PRIMARY));
 }

@@ -36,7 +36,7 @@ static bool script_may_end_failure(const struct script *script)
 static bool leaves(const struct statement_verdict *v)
 {
     return (v->kind != STATEMENT_QUERY && v->kind != STATEMENT_EXPLAIN &&
-            v->kind != STATEMENT_COPY_OUT) ||
+            v->kind != STATEMENT_COPY_OUT && v->kind != STATEMENT_SHOW) ||
            (v->effects & ~(uint32_t)EFFECT_UNKNOWN) != 0;
 }
 

@@ -7,15 +7,29 @@
  *                     when that is done; see message_flow.c
  *     an Execute      others behind it, swallowed.  None that takes a snapshot: BEGIN may follow
  *
+ * What only some may set is set as who logged in, if the session has a role.
+ *
  * Nothing is put behind code that does it: the session is asked for what it has then. */
 #include "proxy/sql/pg_settings_pool.h"
 #include "proxy/sql/sql_words.h"
 
 enum { ENTRIES = 5 }; /* of one statement: restore_one() */
 
+/* What RESET ALL sends back and the present role may not set is set by who logged in. */
+enum stage {
+    STAGE_ALL,      /* what anyone may set */
+    STAGE_LOGIN,    /* SET session_authorization, */
+    STAGE_NO_ROLE,  /* SET role: whom the server's connection logged in as */
+    STAGE_REST,     /* what only that one may set */
+    STAGE_IDENTITY, /* SET session_authorization, */
+    STAGE_ROLE,     /* SET role: who the session is */
+    STAGE_END,
+};
+
 /* Zero is its beginning. */
 struct walk {
     size_t at; /* in the statement's settings, or what the client began with */
+    uint8_t stage;
 };
 
 struct back {
@@ -24,13 +38,9 @@ struct back {
     char name[PG_SETTINGS_NAME_BYTES]; /* of a client's own words */
 };
 
-/* Of what RESET ALL sends back, it might not be allowed to set this as another. */
-static bool is_left(const struct sql_session *s, const struct statement *st, struct slice name)
+static bool is_privileged(struct slice name)
 {
-    const struct pg_settings *now = pg_settings_session_effective(&s->settings);
-
-    return st->kind == STATEMENT_RESET_ALL && now != NULL && now->has_role &&
-           (pg_settings_traits(name) & PG_TRAIT_PRIVILEGED);
+    return (pg_settings_traits(name) & PG_TRAIT_PRIVILEGED) != 0;
 }
 
 static bool next_of_all(const struct sql_session *s, struct walk *walk, struct back *out)
@@ -45,29 +55,82 @@ static bool next_of_all(const struct sql_session *s, struct walk *walk, struct b
     return false;
 }
 
-bool sql_restore_is_left(const struct sql_session *s, const struct statement *st)
+static bool has_privileged(const struct sql_session *s)
 {
     struct walk walk = { 0 };
     struct back back;
 
-    while (st->kind == STATEMENT_RESET_ALL && next_of_all(s, &walk, &back))
-        if (is_left(s, st, back.to.name))
+    while (next_of_all(s, &walk, &back))
+        if (is_privileged(back.to.name))
             return true;
     return false;
+}
+
+/* SET LOCAL role, or session_authorization, to this: what either was set to behind which end of
+ * the transaction stays as it is.  False: it is not due. */
+static bool become(struct back *out, const char *name, bool is_due, struct slice who)
+{
+    out->is_local = is_due;
+    out->to = (struct pg_setting){ .name = slice_text(name), .value = who };
+    return is_due;
+}
+
+/* As next_of_all(), by somebody with a role. */
+static bool next_of_actor(const struct sql_session *s, struct walk *walk, struct back *out)
+{
+    const struct pg_settings *now = pg_settings_session_effective(&s->settings);
+    struct slice login = { 0 }, role = { 0 };
+    bool has_login = pg_settings_find(now, slice_text("session_authorization"), &login);
+    bool has_role = pg_settings_find(now, slice_text("role"), &role);
+
+    for (;; walk->stage++, walk->at = 0) {
+        switch ((enum stage)walk->stage) {
+        case STAGE_ALL:
+        case STAGE_REST:
+            while (next_of_all(s, walk, out))
+                if (is_privileged(out->to.name) == (walk->stage == STAGE_REST))
+                    return true;
+            if (walk->stage == STAGE_ALL && !has_privileged(s))
+                return false;
+            continue;
+        case STAGE_LOGIN:
+            if (!become(out, "session_authorization", has_login,
+                        slice_text(sql_upstream_user(s->lease))))
+                continue;
+            break;
+        case STAGE_NO_ROLE:
+            if (!become(out, "role", has_role && !has_login, slice_text("none")))
+                continue;
+            break;
+        case STAGE_IDENTITY:
+            if (!become(out, "session_authorization", has_login, login))
+                continue;
+            break;
+        case STAGE_ROLE:
+            if (!become(out, "role", has_role, role))
+                continue;
+            break;
+        case STAGE_END:
+            return false;
+        }
+        walk->stage++;
+        walk->at = 0;
+        return true;
+    }
 }
 
 static bool next_back(const struct sql_session *s, const struct statement *st, struct walk *walk,
                       struct back *out)
 {
+    const struct pg_settings *now = pg_settings_session_effective(&s->settings);
+
     out->is_local = false;
     if (st == NULL)
         return false;
-    if (st->kind == STATEMENT_RESET_ALL || st->kind == STATEMENT_DISCARD_ALL) {
-        while (next_of_all(s, walk, out))
-            if (!is_left(s, st, out->to.name))
-                return true;
-        return false;
-    }
+    if (st->kind == STATEMENT_RESET_ALL && now != NULL && now->has_role)
+        return next_of_actor(s, walk, out);
+    if (st->kind == STATEMENT_RESET_ALL || st->kind == STATEMENT_DISCARD_ALL)
+        return next_of_all(s, walk, out);
     while (walk->at < st->setting_count) {
         const struct setting *setting = &st->settings[walk->at++];
 

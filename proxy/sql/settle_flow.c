@@ -259,7 +259,7 @@ static void follow_server(struct sql_upstream *u, const struct statement *st, bo
     set_upstream(u, pg_settings_session_effective(&s->settings));
     if (st->kind == STATEMENT_DISCARD_ALL && !reworded)
         pg_settings_unref(u->endpoint->side->interned, &u->settings);
-    else if (sql_restore_is_left(s, st) || (!reworded && sql_restore_count(s, st) > 0))
+    else if (!reworded && sql_restore_count(s, st) > 0)
         u->hides_settings = true;
 }
 

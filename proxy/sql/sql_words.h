@@ -88,8 +88,6 @@ bool sql_edits_place(const struct sql_upstream *u, const struct pg_expected *who
 /* How much of what a statement sends back to the start was another there than the server knows;
  * NULL: of nothing. */
 size_t sql_restore_count(const struct sql_session *s, const struct statement *st);
-/* Is there more of that, which can only be set between two exchanges? */
-bool sql_restore_is_left(const struct sql_session *s, const struct statement *st);
 /* Appends what sets that, each behind a semicolon; returns how many. */
 size_t sql_restore_put(const struct sql_session *s, const struct statement *st, struct buf *out);
 /* The same as a Query's text, which nothing is told of; NULL: there is nothing. */

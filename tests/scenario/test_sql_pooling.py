@@ -291,6 +291,30 @@ class Settings(Pooled):
                    "SET ROLE postgres", "SELECT current_user", "DO $$ BEGIN SET ROLE other; END $$", "SELECT current_user", "RESET ALL",
                    "SELECT current_user")
 
+    def test_what_a_role_may_not_set_goes_back_to_the_start_too(self):
+        """By RESET ALL, that asks for no rights; what it was begun with is no value of the server's."""
+        start = {"user": "postgres", "options": {"options": "-c log_min_duration_statement=50s -c work_mem=7MB"}}
+        shown = "SELECT current_setting('log_min_duration_statement'), current_setting('work_mem'), current_user, session_user"
+        changed = "SET log_min_duration_statement = '60s'"
+        for role in ("SET ROLE other", "SET SESSION AUTHORIZATION app", "SET SESSION AUTHORIZATION app; SET ROLE other"):
+            local = role.replace("SET ", "SET LOCAL ")
+            for texts in ((changed, role, "RESET ALL", shown), (changed, role, "BEGIN", "RESET ALL", shown, "COMMIT", shown), (changed, "BEGIN", local, "RESET ALL", shown, "COMMIT", shown),
+                          (changed, "BEGIN", role, "SAVEPOINT a", "RESET ALL", shown, "ROLLBACK TO a", shown, "ROLLBACK", shown),
+                          (changed, role, f"SELECT 1; RESET ALL; {shown}", shown, "RESET ROLE", "RESET SESSION AUTHORIZATION", shown),
+                          (role, "SET work_mem = '1MB'", "BEGIN", local, "RESET ALL", "COMMIT", shown, "RESET SESSION AUTHORIZATION", "RESET ROLE", shown)):
+                with self.subTest(texts=texts):
+                    self.asked(*texts, **start)
+
+            def extended(session, role=role):
+                session.ask(role)
+                session.run(pg.one("RESET ALL") + pg.one(shown) + pg.sync())
+                session.ask("BEGIN")
+                for text in ("RESET ALL", shown):
+                    session.run(pg.one(text) + pg.sync())
+                session.ask("COMMIT")
+                session.ask(shown)
+            self.alone(extended, **start)
+
     def test_discard(self):
         def script(session):
             session.run(pg.parse("s", "SELECT 7") + SYNC)

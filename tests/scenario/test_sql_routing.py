@@ -474,7 +474,7 @@ class Transactions(Routed):
     def test_what_is_the_primarys_in_a_transaction_that_only_reads(self):
         """A replica would let it have a lock that keeps nobody away, or refuse: the transaction goes on at the primary, if nothing of it is at the replica."""
         session = self.reader()
-        reads = "SELECT count(*) >= 3 FROM t", "SELECT v FROM t WHERE id = 1", "COPY (SELECT 1) TO STDOUT"
+        reads = "SELECT count(*) >= 3 FROM t", "SHOW timezone", "SELECT v FROM t WHERE id = 1", "COPY (SELECT 1) TO STDOUT"
         for begin in ("BEGIN READ ONLY", "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY"):
             for first in ([], reads[:1], reads):
                 for ask in (session.ask, session.ask_extended):
@@ -522,6 +522,9 @@ class Transactions(Routed):
                 answer = session.ask(asked)
                 self.assertEqual((answer.errors, answer.state), (["55000"], "E"))
                 self.assertEqual(session.ask("ROLLBACK").done, ["ROLLBACK"])
+        self.assertEqual(session.run(pg.parse("", "BEGIN READ ONLY") + pg.bind("p") + pg.execute("p") + pg.sync()).errors, [])
+        self.assertEqual(session.run(pg.execute("p") + pg.sync()).errors, ["55000"])  # it is done
+        session.ask("ROLLBACK")
         session.ask("BEGIN READ ONLY")
         session.run(read)
         self.assertIn(session.ask("SET TRANSACTION READ WRITE").errors, (["0A000"], ["25001"]))
