@@ -128,7 +128,7 @@ static enum err end_endpoint(struct loading *l, const struct url *url, struct en
     static const char *const OF_FOLDERS[] = { "sync", "layout", "bucket", "depth", NULL };
     static const char *const OF_SERVERS[] = { "region",     "style",       "tls",
                                               "conditions", "credentials", "credentials_file",
-                                              NULL };
+                                              "encryption", NULL };
 
     if (e->store.folder == NULL)
         TRY(refuse_option(url, OF_FOLDERS, "a server: it is for folders (file://)", why));

@@ -74,6 +74,7 @@ struct blob_store {
     const char *region;
     enum blob_style style;
     enum blob_conditions conditions;
+    bool encryption; /* it does what fields ask of that */
     enum blob_credentials credentials;
     const char *credentials_file;
     const struct aws_keys *keys; /* at load; empty: not known; NULL: those of the URL, if any */

@@ -132,6 +132,10 @@ const struct option tables_blob_url[] = {
           "which writes with If-Match or If-None-Match it heeds: none, put (copies are then made "
           "by puts), writes (also copies of its own and the end of uploads, as not all do that "
           "heed puts), or all (deletes, too; AWS); others are answered with NotImplemented" },
+    { "encryption", OPTION_FLAG, AT(store.encryption), "no",
+      .text = "whether it encrypts objects as x-amz-server-side-encryption and its like ask (AWS, "
+              "Ceph over TLS); some pass over that (Swift), so it is answered with NotImplemented "
+              "unless you say so" },
     { "credentials", OPTION_WORD, AT(store.credentials), "url", .words = CREDENTIALS,
       .text =
           "where its access key comes from: the URL; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and "

@@ -260,6 +260,8 @@ enum s3_error blob_permit_form(struct blob_request *r, const struct sigv4_form *
                                struct s3_fault *fault) MUST_CHECK;
 /* heed_flow.c: what its fields ask is done, or the request is refused. */
 bool blob_has_condition(const struct blob_request *r);
+/* Does the store of its key encrypt where it is asked to? */
+bool blob_heeds_encryption(const struct blob_request *r);
 enum s3_error blob_heed(struct blob_request *r, struct s3_fault *fault) MUST_CHECK;
 /* Its client is gone. */
 void blob_request_abandon(struct blob_request *r);

@@ -214,6 +214,12 @@ static enum s3_error start_call(struct form_deed *deed, struct s3_fault *fault)
                               .length = deed->length };
     if (s3_form_ask(&deed->form, ask, fault) != S3_NONE)
         return fault->error;
+    for (size_t i = 0; i < ask->field_count; i++)
+        if (slice_starts(ask->fields[i].name, slice_text("x-amz-server-side-encryption")) &&
+            !blob_heeds_encryption(r)) {
+            s3_fault_set(fault, S3_NOT_IMPLEMENTED);
+            return fault->error;
+        }
     if (!deed->streams)
         ask->body = deed->length > 0 ? buf_all(&deed->kept) : slice_text("");
     deed->call.owner = deed;

@@ -76,6 +76,39 @@ static bool lacks_conditions(const struct blob_request *r)
     return HAS_ONE(&r->http.head, TIMES) || ((has_more || blob_has_condition(r)) && heeds < needs);
 }
 
+/* ---- encryption ---- */
+
+static bool asks_encryption(const struct http1_head *head)
+{
+    static const char *const STARTS[] = { "x-amz-server-side-encryption",
+                                          "x-amz-copy-source-server-side-encryption", NULL };
+
+    for (size_t i = 0; i < head->field_count; i++) {
+        struct slice name = head->fields[i].name;
+
+        if (head->fields[i].known == HTTP1_NAME_X_AMZ_SERVER_SIDE_ENCRYPTION)
+            return true;
+        for (size_t k = 0; head->fields[i].known == HTTP1_NAME_X_AMZ_OTHER && STARTS[k]; k++)
+            if (name.len > strlen(STARTS[k]) &&
+                slice_is_word(slice_of(name.at, strlen(STARTS[k])), STARTS[k]))
+                return true;
+    }
+    return false;
+}
+
+bool blob_heeds_encryption(const struct blob_request *r)
+{
+    const struct blob_store *store = &blob_shard_of(r->side, r->op.key)->settings->store;
+
+    return store->folder != NULL || store->encryption; /* a folder says itself what it lacks */
+}
+
+/* A store that does not know it keeps in the open what its client believes to be a secret. */
+static bool lacks_encryption(const struct blob_request *r)
+{
+    return r->op.key.len > 0 && asks_encryption(&r->http.head) && !blob_heeds_encryption(r);
+}
+
 /* ---- what no store is asked ---- */
 
 /* Checksums of kinds that we cannot compute, and so not verify: those that we can the table of
@@ -183,7 +216,7 @@ static void heed_source_range(const struct blob_request *r, struct s3_fault *fau
 
 enum s3_error blob_heed(struct blob_request *r, struct s3_fault *fault)
 {
-    if (lacks_conditions(r) || asks_what_is_not_offered(&r->http.head))
+    if (lacks_conditions(r) || lacks_encryption(r) || asks_what_is_not_offered(&r->http.head))
         s3_fault_set(fault, S3_NOT_IMPLEMENTED);
     else if (is_no_digest(&r->http.head))
         s3_fault_set(fault, S3_INVALID_DIGEST);

@@ -418,6 +418,25 @@ class Stores(Case):
             for method in ("GET", "HEAD"):
                 self.assertEqual(raw.ask(method, f"/traps/a?partNumber={part}")[0], status, (part, etag))
 
+    def test_encryption_is_asked_only_of_stores_that_do_it(self):
+        """Swift passes over what asks for it, and keeps in the open what its client believes to be a secret."""
+        store = self.over(lambda *_: (200, {"etag": '"e"'}, b""))
+        fields = ({"x-amz-server-side-encryption": "AES256"}, {"X-Amz-Server-Side-Encryption-Customer-Algorithm": "AES256"},
+                  {"x-amz-copy-source": "/traps/b", "x-amz-copy-source-server-side-encryption-customer-algorithm": "AES256"})
+        form = self.s3.generate_presigned_post("traps", "k", Fields=fields[0], Conditions=[fields[0]])
+        for more, status in (("", 501), ("?encryption=yes", 200)):
+            sheaf = Sheaf(self, blob_pool([store.url + more], stamp="no", probe="no"), proxy={"workers": 1})
+            before = len(store.asked)
+            for said in fields:
+                told = Raw(sheaf.target("mail")).ask("PUT", "/traps/k", said)[0]
+                self.assertEqual(told == 501, not more, (said, told))
+            target = "http://%s:%d/traps" % sheaf.target("mail")
+            self.assertEqual(post_form({**form, "url": target}, b"x")[0], status if not more else 204)
+            asked = store.asked[before:]
+            self.assertEqual(len(asked), 4 if more else 0)
+            if more:
+                self.assertEqual([each[2].get("x-amz-server-side-encryption") for each in asked], ["AES256", None, None, "AES256"])
+
     def test_stores_hear_of_one_range_or_of_none(self):
         """S3 gives the whole object to who asks for several; stores differ."""
         store = self.over(lambda *_: (200, {"etag": '"e"'}, b"0123456789"))
