@@ -66,57 +66,63 @@ static bool has_privileged(const struct sql_session *s)
     return false;
 }
 
-/* SET LOCAL role, or session_authorization, to this: what either was set to behind which end of
- * the transaction stays as it is.  False: it is not due. */
-static bool become(struct back *out, const char *name, bool is_due, struct slice who)
+/* SET LOCAL role, or session_authorization, to this, once: what either was set to behind which end
+ * of the transaction stays as it is.  False: it is not due. */
+static bool become(struct walk *walk, struct back *out, const char *name, bool is_due,
+                   struct slice who)
 {
-    out->is_local = is_due;
+    out->is_local = true;
     out->to = (struct pg_setting){ .name = slice_text(name), .value = who };
-    return is_due;
+    return walk->at++ == 0 && is_due;
 }
 
-/* As next_of_all(), by somebody with a role. */
-static bool next_of_actor(const struct sql_session *s, struct walk *walk, struct back *out)
+static bool next_of_rights(const struct sql_session *s, struct walk *walk, struct back *out,
+                           bool privileged)
+{
+    out->is_local = false;
+    while (next_of_all(s, walk, out))
+        if (is_privileged(out->to.name) == privileged)
+            return true;
+    return false;
+}
+
+static bool next_of_stage(const struct sql_session *s, struct walk *walk, struct back *out)
 {
     const struct pg_settings *now = pg_settings_session_effective(&s->settings);
     struct slice login = { 0 }, role = { 0 };
     bool has_login = pg_settings_find(now, slice_text("session_authorization"), &login);
     bool has_role = pg_settings_find(now, slice_text("role"), &role);
 
-    for (;; walk->stage++, walk->at = 0) {
-        switch ((enum stage)walk->stage) {
-        case STAGE_ALL:
-        case STAGE_REST:
-            while (next_of_all(s, walk, out))
-                if (is_privileged(out->to.name) == (walk->stage == STAGE_REST))
-                    return true;
-            if (walk->stage == STAGE_ALL && !has_privileged(s))
-                return false;
-            continue;
-        case STAGE_LOGIN:
-            if (!become(out, "session_authorization", has_login,
-                        slice_text(sql_upstream_user(s->lease))))
-                continue;
-            break;
-        case STAGE_NO_ROLE:
-            if (!become(out, "role", has_role && !has_login, slice_text("none")))
-                continue;
-            break;
-        case STAGE_IDENTITY:
-            if (!become(out, "session_authorization", has_login, login))
-                continue;
-            break;
-        case STAGE_ROLE:
-            if (!become(out, "role", has_role, role))
-                continue;
-            break;
-        case STAGE_END:
-            return false;
-        }
-        walk->stage++;
-        walk->at = 0;
-        return true;
+    switch ((enum stage)walk->stage) {
+    case STAGE_ALL:
+        return next_of_rights(s, walk, out, false);
+    case STAGE_LOGIN:
+        return become(walk, out, "session_authorization", has_login,
+                      slice_text(sql_upstream_user(s->lease)));
+    case STAGE_NO_ROLE:
+        return become(walk, out, "role", has_role && !has_login, slice_text("none"));
+    case STAGE_REST:
+        return next_of_rights(s, walk, out, true);
+    case STAGE_IDENTITY:
+        return become(walk, out, "session_authorization", has_login, login);
+    case STAGE_ROLE:
+        return become(walk, out, "role", has_role, role);
+    case STAGE_END:
+        break;
     }
+    return false;
+}
+
+/* As next_of_all(), by somebody with a role. */
+static bool next_of_actor(const struct sql_session *s, struct walk *walk, struct back *out)
+{
+    for (; walk->stage != STAGE_END; walk->stage++, walk->at = 0) {
+        if (next_of_stage(s, walk, out))
+            return true;
+        if (walk->stage == STAGE_ALL && !has_privileged(s))
+            return false;
+    }
+    return false;
 }
 
 static bool next_back(const struct sql_session *s, const struct statement *st, struct walk *walk,
