@@ -12,3 +12,4 @@ bool sql_may_roam_to(struct sql_session *s, struct sql_endpoint *e);
 struct sql_session *sql_roster_next(struct sql_roster *roster);
 /* It may be known by now that who waits for a replica may go to another, which is idle. */
 void sql_roamers_look(struct sql_side *side);
+void sql_waiters_tick(struct sql_side *side, uint64_t now_us, bool housekeeping);

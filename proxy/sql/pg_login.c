@@ -1,6 +1,7 @@
 /* See pg_login.h.  Each message is taken by its type, and the step says whether it was due:
  *
  *     BEGUN --cleartext, md5--> ANSWERED --ok--> IN --ReadyForQuery--> READY
+ *       (SCRAM's first message may be sent with the startup: then nothing but SASL is due)
  *       |  \--SASL--> CHALLENGE --continue--> SIGNATURE --final--> ANSWERED
  *       +--ok (trust)--> IN
  *       +--what only a deputy can prove--> DEPUTY --ok--> IN
@@ -193,6 +194,11 @@ static enum err begin_scram(struct pg_login *l, struct slice offered, struct buf
     enum err err;
 
     TRY(choose_mechanism(l, offered, &mechanism));
+    if (l->guessed) { /* it was sent */
+        l->guessed = false;
+        l->step = PG_LOGIN_CHALLENGE;
+        return ERR_NONE;
+    }
     if (!has_clear_password(l->settings) && !has_keys(l->settings))
         return l->settings->password.len == 0
                    ? no_password(l, "SCRAM")
@@ -262,12 +268,20 @@ static enum err check_signature(struct pg_login *l, struct slice final)
     if (err != ERR_NONE)
         return scram_failed(l, err);
     l->is_bound = l->prover.binding == SCRAM_BINDING_ENDPOINT;
+    l->may_guess = l->prover.binding == SCRAM_BINDING_NONE;
     l->step = PG_LOGIN_ANSWERED;
     return ERR_NONE;
 }
 
+static enum err wrong_guess(struct pg_login *l)
+{
+    return refuse(l, ERR_LOGIN, "the server does not ask for SCRAM, which was begun already");
+}
+
 static enum err take_ok(struct pg_login *l)
 {
+    if (l->guessed)
+        return wrong_guess(l);
     if (l->step == PG_LOGIN_CHALLENGE || l->step == PG_LOGIN_SIGNATURE)
         return refuse(l, ERR_LOGIN,
                       "the server let us in without a proof that it knows the password");
@@ -302,6 +316,8 @@ static enum err answer_first(struct pg_login *l, struct pg_auth auth, struct buf
 
     if (l->step != PG_LOGIN_BEGUN)
         return not_due(l, "a second request for authentication");
+    if (l->guessed && auth.kind != PG_AUTH_SASL)
+        return wrong_guess(l);
     if (l->settings->must_bind && auth.kind != PG_AUTH_SASL)
         return refuse(l, ERR_TLS,
                       "channel binding is demanded, and the server asks for something else");
@@ -494,6 +510,20 @@ static enum err take_front(struct pg_login *l, struct slice in, size_t *len, str
     return take_message(l, f.type, pg_frame_body(in, f), out);
 }
 
+/* What the server will ask for first, if it is as before. */
+static void guess(struct pg_login *l, struct buf *out)
+{
+    const struct pg_login_settings *s = l->settings;
+    struct buf first = { 0 };
+
+    if (!s->guesses_scram || !has_keys(s) || s->endpoint.len > 0 || s->must_bind || s->has_deputy)
+        return;
+    l->guessed = scram_prove_first(&l->prover, &first) == ERR_NONE;
+    if (l->guessed)
+        pg_put_sasl_initial(out, slice_text(SCRAM_MECHANISM), buf_all(&first));
+    buf_fini(&first);
+}
+
 void pg_login_begin(struct pg_login *l, const struct pg_login_settings *settings, struct buf *out)
 {
     struct buf parameters = { 0 };
@@ -508,6 +538,7 @@ void pg_login_begin(struct pg_login *l, const struct pg_login_settings *settings
     pg_put_startup(out, (const struct pg_parameter *)parameters.at, count + 2);
     buf_fini(&parameters);
     *l = (struct pg_login){ .settings = settings };
+    guess(l, out);
 }
 
 enum err pg_login_feed(struct pg_login *l, struct slice in, size_t *used, struct buf *out)

@@ -34,6 +34,7 @@ enum {
     PG_LOGIN_PARAMETERS_MOST = 256,       /* ParameterStatus messages */
     PG_LOGIN_PARAMETER_BYTES = 16 * 1024, /* what is kept of them */
     PG_LOGIN_WHY_BYTES = 384,
+    PG_LOGIN_ASKED_BYTES = 24, /* the server's request for SCRAM-SHA-256 */
 };
 
 /* Borrowed till the login ends. */
@@ -54,6 +55,9 @@ struct pg_login_settings {
     bool may_tell_password; /* it may be said in any case */
     bool must_bind;         /* nothing but SCRAM-SHA-256-PLUS will do */
     bool has_deputy;        /* what we can't prove ourselves goes to l->for_deputy */
+    /* SCRAM's first message is sent before it is asked for, as it was at the last login there: it
+     * tells nothing but a nonce.  Only with keys, and without TLS. */
+    bool guesses_scram;
 };
 
 enum pg_login_step {
@@ -74,6 +78,9 @@ struct pg_login {
     uint32_t notice_left; /* of a long notice, to be passed by */
     uint16_t parameter_messages;
     bool is_bound; /* SCRAM-SHA-256-PLUS was done to its end */
+    bool guessed;  /* it was asked for nothing yet, and SCRAM's first message was sent: if the login
+                     * fails without a word of the server's, one that guesses nothing may succeed */
+    bool may_guess; /* SCRAM-SHA-256 was done to its end, without TLS: so may the next one be */
     struct scram_prover prover;
 
     struct buf for_deputy; /* requests of the server's, whole; the caller takes them; owned */

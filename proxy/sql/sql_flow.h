@@ -189,6 +189,7 @@ struct sql_roster {
     uint64_t least_again_us; /* not before is one opened that nobody waits for: the last failed */
     uint32_t open;           /* here, those that start included */
     uint32_t starting;       /* of them */
+    bool guesses_scram;      /* the last login was by that: see pg_login.h */
 };
 
 /* What a client is told at its login, besides its key. */
@@ -699,7 +700,6 @@ void sql_roster_tick(struct sql_roster *roster, uint64_t now_us);
 void sql_roster_turn_away(struct sql_roster *roster);
 /* The primary may be another now. */
 void sql_primary_waiters_look(struct sql_side *side);
-void sql_waiters_tick(struct sql_side *side, uint64_t now_us, bool housekeeping);
 void sql_waiters_expire(struct list *waiters, uint64_t now_us, bool housekeeping);
 
 /* move_flow.c */

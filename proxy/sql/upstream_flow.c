@@ -152,6 +152,7 @@ static void begin_login(struct sql_upstream *u)
     state->settings.may_tell_password = address_is_local(&e->address);
     state->settings.has_deputy =
         u->endpoint->side->settings->server_login == SQL_SERVER_LOGIN_LIBPQ;
+    state->settings.guesses_scram = u->roster != NULL && u->roster->guesses_scram;
     if (u->tunnel != NULL && u->lessee != NULL)
         sql_tunnel_parameters(u, &parameters);
     state->settings.parameters = (const struct pg_parameter *)parameters.at;
@@ -162,6 +163,8 @@ static void begin_login(struct sql_upstream *u)
     buf_fini(&parameters);
     upstream_say(&u->base, buf_all(&out));
     buf_fini(&out);
+    if (state->login.guessed) /* it asks, and goes on at once: one wake for both */
+        conn_read_from(&u->base.conn, PG_LOGIN_ASKED_BYTES + 1);
 }
 
 void sql_upstream_connected(struct upstream *base)
@@ -240,6 +243,8 @@ static void stands(struct sql_upstream *u)
     u->key_secret = secret;
     if (state->login.keys.verifier.iterations > 0)
         *kept_keys(u) = state->login.keys;
+    if (u->roster != NULL)
+        u->roster->guesses_scram = state->login.may_guess;
     forget_login(u);
     u->stood = true;
     e->failing = false;
@@ -277,8 +282,11 @@ static size_t read_login(struct sql_upstream *u, struct slice in)
     struct pg_login *login = &u->login->login;
     struct buf out = { 0 };
     size_t used = 0;
+    bool guessed = login->guessed;
     enum err err = pg_login_feed(login, in, &used, &out);
 
+    if (guessed)
+        conn_read_from(&u->base.conn, 1);
     if (out.len > 0)
         upstream_say(&u->base, buf_all(&out));
     buf_fini(&out);
@@ -577,9 +585,8 @@ static void stood_lost(const struct loss *l)
                   log_text("why", l->why));
 }
 
-void sql_upstream_lost(struct upstream *base, enum err err, const char *why)
+static void upstream_lost(struct sql_upstream *u, enum err err, const char *why)
 {
-    struct sql_upstream *u = (struct sql_upstream *)base;
     struct loss l = { .endpoint = u->endpoint,
                       .roster = u->roster,
                       .inquirer = u->inquirer,
@@ -595,7 +602,7 @@ void sql_upstream_lost(struct upstream *base, enum err err, const char *why)
     if (u->sampler != NULL)
         sql_sampler_lost(u);
     if (l.roster != NULL && !l.stood)
-        l.roster->least_again_us = worker_now_us(base->worker) + LEAST_REST_US;
+        l.roster->least_again_us = worker_now_us(u->base.worker) + LEAST_REST_US;
     if (l.is_tunnel)
         sql_tunnel_lost(u, err, l.why);
     else
@@ -609,6 +616,36 @@ void sql_upstream_lost(struct upstream *base, enum err err, const char *why)
         no_room(&l);
     else
         sql_endpoint_fails(l.endpoint, err, l.why);
+}
+
+/* What the server asks for is another thing by now, or it wants to be the first to say so: the
+ * login is begun anew, and nobody hears of it. */
+static bool is_wrong_guess(const struct sql_upstream *u, enum err err)
+{
+    return u->login != NULL && u->login->login.guessed && err != ERR_TIMEOUT && err != ERR_DOWN &&
+           err != ERR_LIMIT;
+}
+
+static void login_anew(struct sql_upstream *u)
+{
+    struct sql_roster *roster = u->roster;
+
+    roster->guesses_scram = false;
+    sql_upstream_retire(u);
+    if (sql_budget_take(roster, false))
+        sql_upstream_open(roster);
+    else
+        worker_be_busy(roster->account->side->worker); /* the clock looks after those who wait */
+}
+
+void sql_upstream_lost(struct upstream *base, enum err err, const char *why)
+{
+    struct sql_upstream *u = (struct sql_upstream *)base;
+
+    if (is_wrong_guess(u, err))
+        login_anew(u);
+    else
+        upstream_lost(u, err, why);
 }
 
 void sql_upstream_says_goodbye(struct sql_upstream *u, const struct pg_report *report)

@@ -184,6 +184,27 @@ class Refusals(Limits):
         wait_until(lambda: not self.server.sessions("state <> 'idle'"), what="the server to be left alone")
 
 
+class Guesses(Case):
+    """Who logged in by SCRAM last begins with that unasked; a server that asks for something else by now is asked anew."""
+
+    def test_a_server_that_asks_for_another_method_by_now(self):
+        server = Postgres(self, {"log_connections": "on"})
+        front = Sheaf(self, sql_pool(server, probe="no", pool_size=1, reads="primary"), proxy={"workers": 1})
+        with pgwire.PgSession(front.target()) as session:
+            for method, logins in (("scram-sha-256", [1, 1, 1]), ("trust", [2, 1, 1]), ("scram-sha-256", [1, 1, 1]), ("password", [2, 1, 1]),
+                                   ("scram-sha-256", [1, 1]), ("md5", [1, 1])):  # which is SCRAM where that is what is known
+                server.hba = [f"host all app all {method}", "host all all all trust"]
+                server.reload()
+                for expected in logins:
+                    with pgwire.PgSession(front.target()) as last, self.assertRaises(EOFError):
+                        last.ask("SELECT pg_terminate_backend(pg_backend_pid())")
+                    before = len(server.log)
+                    answer = session.ask("SELECT current_user")
+                    self.assertEqual((method, answer.errors, answer.rows), (method, [], [["app"]]))
+                    wait_until(lambda b=before: server.logged("connection authorized: user=app", b), what="the login to be logged")
+                    self.assertEqual((method, server.logged("connection received", before)), (method, expected))
+
+
 class Names(Limits):
     def test_application_name_add_host(self):
         self.serve(application_name_add_host="yes", workers=2)
