@@ -89,6 +89,7 @@ static void settle(uint8_t how, struct pg_login_settings *s, struct scram_keys *
     s->is_private = how & 8;
     s->must_bind = how & 16;
     s->has_deputy = how & 32;
+    s->guesses_scram = how & 64;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
