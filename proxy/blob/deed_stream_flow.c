@@ -108,6 +108,14 @@ static bool is_tags(const struct http1_field *f)
     return f->known == HTTP1_NAME_IF_MATCH || f->known == HTTP1_NAME_IF_NONE_MATCH;
 }
 
+/* Whatever is there will do, so nothing need be said: Ceph's gateway takes the asterisk for a tag,
+ * and refuses. */
+static bool is_any_tag(const struct blob_request *r, const struct http1_field *f)
+{
+    return f->known == HTTP1_NAME_IF_MATCH && slice_is_text(f->value, "*") &&
+           s3_op_traits(r->op.op)->right == S3_RIGHT_READ;
+}
+
 void blob_ask_fields(struct blob_request *r, struct blob_ask *ask)
 {
     const struct http1_head *head = &r->http.head;
@@ -119,7 +127,7 @@ void blob_ask_fields(struct blob_request *r, struct blob_ask *ask)
     for (size_t i = 0; i < head->field_count; i++) {
         const struct http1_field *f = &head->fields[i];
 
-        if (!is_said(f->known) || is_no_range(f) ||
+        if (!is_said(f->known) || is_no_range(f) || is_any_tag(r, f) ||
             (is_tags(f) && http1_field_find(head, f->known) != f))
             continue;
         fields[count].name = f->known != HTTP1_NAME_X_AMZ_META && f->known != HTTP1_NAME_X_AMZ_OTHER

@@ -445,6 +445,14 @@ class Stores(Case):
             status, _, body = raw.ask("GET", "/traps/a", {"range": said})
             self.assertEqual((status, body, "range" in store.asked[-1][2]), (200, b"0123456789", heard), said)
 
+    def test_of_reads_of_any_version_stores_hear_nothing(self):
+        """Ceph's gateway takes the asterisk for a tag, and refuses."""
+        store = self.over(lambda *_: (200, {"etag": '"e"'}, b""))
+        raw = Raw(self.sheaf.target("mail"))
+        for method, said, heard in (("GET", "*", False), ("HEAD", "*", False), ("GET", '"*"', True), ("PUT", "*", True)):
+            self.assertEqual(raw.ask(method, "/traps/a", {"if-match": said})[0], 200)
+            self.assertEqual("if-match" in store.asked[-1][2], heard, (method, said))
+
     def test_a_bucket_is_changed_on_all_its_shards_or_on_none(self):
         kept = b"<VersioningConfiguration/>"
         answers = [(200, XML, kept), (501, XML, b"<Error><Code>NotImplemented</Code></Error>")]
