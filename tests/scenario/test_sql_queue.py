@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # not under tsan: one worker
 """Who waits for a replica is served by whichever is free first, in the order in which they came."""
+import itertools
 import re
 
 from lib import *
@@ -28,13 +29,18 @@ class Queue(Routed):
     def setUp(self):
         self.use("turn")
 
+    def port_of(self, n):
+        """The replica where the transaction is that reads this; to ask it there would move it to the primary."""
+        return next(replica.port for replica in self.replicas if replica.sessions(f"query ~ 'held {n} '"))
+
     def fill(self):
         """Transactions that hold all connections of the replicas: by port."""
         held = {replica.port: [] for replica in self.replicas}
-        for _ in range(SIZE * len(self.replicas)):
+        for n in range(SIZE * len(self.replicas)):
             session = self.session()
             session.ask("BEGIN READ ONLY")
-            held[int(session.value("SELECT inet_server_port()"))].append(session)
+            session.ask(f"SELECT 1 /* held {n} */")
+            held[self.port_of(n)].append(session)
         self.assertEqual({len(sessions) for sessions in held.values()}, {SIZE}, held)
         return held
 
@@ -69,15 +75,17 @@ class Queue(Routed):
     def test_where_shares_are_to_be_kept_nobody_changes_the_queue(self):
         self.use("weights")
         held = {replica.port: [] for replica in self.replicas}
-        while min(map(len, held.values())) < SIZE:  # who draws the one that is full waits for it
-            session = self.session()
-            session.send(pg.query("BEGIN READ ONLY") + pg.query("SELECT inet_server_port()"))
+        for n in itertools.count():
+            if min(map(len, held.values())) == SIZE:
+                break
+            session = self.session()  # who draws the one that is full waits for it
+            session.send(pg.query("BEGIN READ ONLY") + pg.query(f"SELECT 1 /* held {n} */"))
             if wait_until(lambda s=session: "waits" if self.waiting() else not s.is_silent(0.01), what="it to begin or wait") == "waits":
                 session.close()
                 wait_until(lambda: not self.waiting(), what="it to go")
                 continue
-            session.until("Z")
-            held[int(session.until("Z").rows[0][0])].append(session)
+            session.until("Z", 2)
+            held[self.port_of(n)].append(session)
         sessions = self.queue(8)
         at = self.replicas[0].port
         for session in held[at]:
