@@ -90,6 +90,7 @@ static void check_tls(struct loading *l, struct place place, const char *line,
 {
     size_t errors = l->problems->errors;
     struct buf why = { 0 };
+    bool listens = strcmp(line, "listen") == 0;
     enum err err;
 
     if (!tls->on)
@@ -101,9 +102,10 @@ static void check_tls(struct loading *l, struct place place, const char *line,
     draft_check_file(l, place, line, "certificate", tls->cert_file);
     draft_check_file(l, place, line, "key", tls->key_file);
     draft_check_file(l, place, line, "certificates of authorities", tls->ca_file);
-    if (l->problems->errors > errors || l->lines.no_files || l->vocabulary->check_tls == NULL)
+    if (l->problems->errors > errors || l->lines.no_files || l->vocabulary->check_tls == NULL ||
+        (listens && tls->cert_file == NULL))
         return;
-    err = l->vocabulary->check_tls(tls, strcmp(line, "listen") == 0, &why);
+    err = l->vocabulary->check_tls(tls, listens, &why);
     tell(l, place, line, err, &why);
     buf_fini(&why);
 }

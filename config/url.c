@@ -163,11 +163,13 @@ static enum err parse_path(struct parts *p, struct slice path)
     if (!is_path_only(p->url->scheme))
         return path.len == 0 ? ERR_NONE : decode(p, slice_from(path, 1), &p->url->path);
     TRY(decode(p, path, &p->url->address.path));
-    if (!is_unix(p->url->scheme))
-        return p->url->address.path[0] == '/' && p->url->address.path[1] != '\0' ? ERR_NONE
-               : is_file(p->url->scheme)
-                   ? fail(p, "a file needs an absolute path: sqlite:///srv/keys.db")
-                   : fail(p, "a folder needs an absolute path: file:///srv/blobs");
+    if (!is_unix(p->url->scheme)) {
+        if (p->url->address.path[0] == '/' && p->url->address.path[1] != '\0')
+            return ERR_NONE;
+        buf_format(p->why, "a %s needs an absolute path: %s:///srv/data",
+                   is_file(p->url->scheme) ? "file" : "folder", p->url->scheme);
+        return ERR_SYNTAX;
+    }
     if (p->url->address.path[0] != '/')
         return fail(p, "a Unix socket needs an absolute path: redis+unix:///run/redis.sock");
     if (strlen(p->url->address.path) > 107)

@@ -120,6 +120,11 @@ class Configuration(ConfigurationCase):
             self.assertIn(word, out)
         self.assertNotIn("secret", out)
 
+    def test_a_listener_without_its_certificate_is_told_once(self):
+        path = self.file("[memory main]\nlisten = rediss://127.0.0.1:7001\nshard = redis://127.0.0.1:7002\n")
+        self.assertEqual(Sheaf.command("check", path),
+                         (2, "", f"{path}:2: listen: rediss:// needs tls_cert and tls_key\n"))
+
     def test_an_sql_pool_is_printed_as_it_takes_effect(self):
         self.file('"web" "topsecret"\n', "users.txt")
         path = self.file("""[sql main]

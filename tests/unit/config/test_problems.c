@@ -53,7 +53,9 @@ static void mistakes_about_embedded_shards_are_named(void)
         { POOL "shard = ram://a:b@64mb\n", "t.ini:4: shard: an embedded shard has neither user nor "
                                            "password, and nothing behind it\n" },
         { POOL "shard = sqlite://\n",
-          "t.ini:4: shard: a file needs an absolute path: sqlite:///srv/keys.db\n" },
+          "t.ini:4: shard: a file needs an absolute path: sqlite:///srv/data\n" },
+        { POOL "shard = rocksdb://keys\n",
+          "t.ini:4: shard: a folder needs an absolute path: rocksdb:///srv/data\n" },
         { POOL "shard = sqlite:///a\nshard = sqlite:///a\n",
           "t.ini:5: shard: /a is already shard 1 (t.ini:4); two shards in one database would share "
           "their keys\n" },
