@@ -124,7 +124,8 @@ const struct option tables_sql[] = {
       .text = "how long a read waits for a replica to be fresh enough; then the primary serves" },
     { "balance", OPTION_WORD, AT(balance), "round-robin", .words = BALANCES,
       .text = "which of the replicas that are good enough; round-robin: in turn, but where fewest "
-              "clients wait" },
+              "clients wait, and who waits is served by the replica that is free first; "
+              "weights: by shares, strictly" },
     { "on_replicas_down", OPTION_WORD, AT(on_replicas_down), "primary", .words = REPLICAS_DOWN,
       .text = "what reads get while no replica is good enough" },
     { "unknown_functions", OPTION_WORD, AT(unknown_functions), "primary",

@@ -178,7 +178,8 @@ static inline uint8_t *put(uint8_t *to, struct slice s)
 static void put_lines(const struct signing *s, struct slice payload, struct buf *out)
 {
     struct slice token = s->signer->token;
-    size_t room = payload.len + token.len + s->signer->id.len + s->names.len + 512;
+    size_t room =
+        payload.len + token.len + s->signer->id.len + s->names.len + scope_of(s).len + 512;
     uint8_t *to = buf_reserve(out, room), *start = to;
 
     to = put(put(to, slice_text("x-amz-date: ")), s->time);
@@ -197,8 +198,7 @@ static void put_signature(const char signature[DIGEST_SHA256_HEX], struct buf *o
 {
     uint8_t *to = buf_reserve(out, DIGEST_SHA256_HEX + 2);
 
-    memcpy(to, signature, DIGEST_SHA256_HEX);
-    memcpy(to + DIGEST_SHA256_HEX, "\r\n", 2);
+    put(put(to, slice_of(signature, DIGEST_SHA256_HEX)), slice_text("\r\n"));
     buf_grow(out, DIGEST_SHA256_HEX + 2);
 }
 

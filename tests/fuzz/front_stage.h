@@ -109,7 +109,7 @@ static inline void stage_serve(struct stage *s, struct memory_site *site,
             else if (op.way == MEMORY_SUBSCRIBE)
                 state->subscribed = true;
         } else if (parse == PARSE_BAD) {
-            must(last_words.len > 0 || s->may_be_silent);
+            must(last_words.len > 0 || s->may_be_silent || op.is_inline); /* HTTP is told nothing */
         }
         arena_fini(&arena);
     }
