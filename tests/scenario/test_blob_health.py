@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: probes and breakers are those of test_health.py
 """Blob pools: a store that goes is seen, refused at once, and served again when it is back."""
 import http.server
 import json

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: logins, and what they ask, are tried in other files of SQL pools
 """Users whom the configuration does not name: the servers are asked by auth_query, and what they say is what counts,
 also when it is nonsense."""
 import base64

@@ -208,7 +208,7 @@ class Chaos(Case):
         began = time.monotonic()
         with Saboteur(lambda: dice.choice(self.faults).cut(), cut_short, reload):
             with Load(self.sheaf, 3, threads=2, depth=6) as load:
-                while time.monotonic() - began < (120 if LONG else 8) * min(SLOW, 2) and self.sheaf.process.running:
+                while time.monotonic() - began < (120 if LONG else 8) and self.sheaf.process.running:
                     time.sleep(0.1)
                 load.stop()
         end.set()
