@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: it would take as long there as all else that shares (--long has it)
 """Blob pools over folders: what clients see, who may what, what is on the disk."""
 import fcntl
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not under tsan: it would take as long there as all else that shares (--long has it)
 """Everything at once, for long: servers killed, connections cut, clients leaving, reloads; and sheaf-bench
 tags every value with its key.  No reply may reach the wrong request, no acknowledged write may be lost,
 and one client's requests keep their order.  SHEAF_LONG=1: a million operations."""
