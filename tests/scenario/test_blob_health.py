@@ -166,14 +166,14 @@ class Listener:
 class Keys(HealthCase):
     """Of a store, from elsewhere than its URL."""
     OLD = f"[default]\naws_access_key_id = {ID}\naws_secret_access_key = {SECRET}\n"
-    NEW = "# rotated\n[other]\naws_access_key_id=NO\n[default]\naws_access_key_id=SECOND\naws_secret_access_key=s2\n"
+    NEW = "# rotated\n[other]\naws_access_key_id=NO\n[default]\naws_access_key_id=SECOND\naws_secret_access_key=the-new-secret\n"
 
     def serve(self, port, query, **more):
         self.sheaf = Sheaf(self, blob_pool([f"s3://127.0.0.1:{port}?{query}"], stamp="no", probe="no"), **more)
         self.s3 = s3_client(self.sheaf.target("mail"))
 
     def test_a_file_is_read_again_when_it_changes(self):
-        key_lines = [f"{ID} {SECRET}", "SECOND s2"]
+        key_lines = [f"{ID} {SECRET}", "SECOND the-new-secret"]
         sections = [blob_pool([folder_url(self)], access_key=lines) for lines in (key_lines[:1], key_lines[1:])]
         sections[1][1]["listen"] = sections[0][1]["listen"]
         sections[1][1]["shard"] = sections[0][1]["shard"]
@@ -190,7 +190,7 @@ class Keys(HealthCase):
         file.with_name("next").write_text(self.NEW)
         file.with_name("next").rename(file)
         wait_until(lambda: self.status_of("k") == 200, what="the new keys to be used")
-        self.assertNotIn("s2", self.sheaf.log)
+        self.assertNotIn("the-new-secret", self.sheaf.log)
 
     def test_the_environment_with_a_token(self):
         store = Listener(self)
