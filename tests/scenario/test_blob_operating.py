@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# not under tsan: what workers count is looked at in test_admin too
+# release only: what is counted and told, most of it waiting (--long has all builds)
 """Blob pools, as those see them who run them: figures, slow requests."""
 import json
 import select

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# not under tsan: one session's own affairs
+# release only: other programs take the time, one session each
 """The clients that people use, as they come from their packages, with their default settings."""
 import json
 import os

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # release too: the core
-# not under tsan: what its threads share is in test_health.py and test_torture.py
+# not under tsan: what its threads share is in test_health.py
 """Servers that die, stand still, are slow or answer nonsense; clients that behave badly.
 
 Whatever happens: no reply reaches the wrong request, no acknowledged write is lost on a shard that

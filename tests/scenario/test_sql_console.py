@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# not under tsan: how workers ask each other is in test_admin.py
+# release only: what is told of pools, most of it waiting (--long has all builds)
 """PgBouncer's console before SQL pools: what it shows, who may do what, and what PAUSE and its like do under load."""
 import asyncio
 import contextlib
