@@ -53,7 +53,7 @@ class Logins(Case):
                 others = [self.session(sheaf) for _ in range(5)]
                 for other in others:
                     other.ask("BEGIN")
-                wait_until(lambda: len(self.server.sessions()) == 5, what="five, and no probe beside them")
+                wait_until(lambda: len(self.server.sessions("state = 'idle in transaction'")) == 5, what="five of them")
                 sheaf.terminate()
                 sheaf.wait()
                 wait_until(lambda: not self.server.sessions(), what="its connections to go")
