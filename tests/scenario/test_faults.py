@@ -1,5 +1,4 @@
 #!/usr/bin/python3
-# release too: the core
 # not under tsan: what its threads share is in test_health.py
 """Servers that die, stand still, are slow or answer nonsense; clients that behave badly.
 

@@ -1,5 +1,4 @@
 #!/usr/bin/python3
-# release too: the core
 """Reload and drain while clients work: what did not change does not notice, what did changes whole."""
 import http.client
 import signal

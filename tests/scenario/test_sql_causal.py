@@ -170,7 +170,7 @@ class Fresh(Routed):
             self.assertEqual(session.value("SELECT n FROM c"), str(n))
             session.ask("COMMIT")
 
-    def backwards(self, reads, rounds=400):
+    def backwards(self, reads, rounds=250):
         """Someone counts up; how often a session that reads all the time sees a number go down."""
         stop = threading.Event()
         self.primary.sql("UPDATE c SET n = 0")
@@ -203,7 +203,7 @@ class Fresh(Routed):
         """Also without a pause between them, and never back in time."""
         for late in ("0", "1ms"):
             self.late("0", late)
-            self.assertEqual(self.backwards("causal", 1500), 0)
+            self.assertEqual(self.backwards("causal", 600), 0)
         session = self.at("causal")
         before = [len(server.log) for server in self.servers]
         for _ in range(20):

@@ -164,9 +164,9 @@ class Programs(Pooled):
         self.run_client(binary("pgbench"), "-i", "-s", "1", "-q")
         done = 0
         for mode in ("simple", "extended", "prepared"):
-            self.pgbench("-M", mode, "-c", "10", "-j", "2", "-t", "40")
-            done += 400
-            self.pgbench("-M", mode, "-S", "-c", "10", "-j", "2", "-t", "200")
+            self.pgbench("-M", mode, "-c", "10", "-j", "2", "-t", "20")
+            done += 200
+            self.pgbench("-M", mode, "-S", "-c", "10", "-j", "2", "-t", "100")
         self.pgbench("-C", "-c", "5", "-t", "10")
         done += 50
         sums = [self.primary.value(f"SELECT sum({column}) FROM pgbench_{table}") for table, column in

@@ -1,6 +1,7 @@
 """A real PostgreSQL server, and streaming replicas of it, on free loopback ports."""
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import pathlib
@@ -68,6 +69,7 @@ def _base():
     return pathlib.Path(tempfile.gettempdir())
 
 
+@functools.cache
 def _template():
     """A folder as initdb makes it, with the role and the database that tests use: made once, then copied."""
     version = _must(binary("postgres"), "--version")

@@ -2,7 +2,7 @@
 #include "tests/unit/check.h"
 #include "tests/unit/shard/listing_model.h"
 
-enum { ROUNDS = 2000 };
+enum { ROUNDS = 1000 };
 
 static void check_kind(enum listing_kind kind, uint64_t seed)
 {
