@@ -2,14 +2,17 @@
  *
  * What is put waits in a batch that gets look into, too, and is written by commit in one piece: so
  * a crash leaves all of it or nothing.  Behind the keys' rows (store_row.h) stand those of a
- * database that nobody has, COUNTS: of each database how many keys it has. */
+ * database that nobody has, COUNTS: of each database how many keys it has.  Beside RocksDB's files
+ * in the folder lies one of ours, store.lock (store_lock.h). */
 #include <inttypes.h>
 #include <rocksdb/c.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "proxy/memory/memory.h"
 #include "proxy/memory/store_counts.h"
+#include "proxy/memory/store_lock.h"
 #include "proxy/memory/store_row.h"
 
 enum { DATABASES_MOST = 65536 };
@@ -24,6 +27,7 @@ struct store {
     struct store_counts counts, committed; /* as in the batch, and as written down */
     struct buf row, value;
     char *found; /* of the last get; RocksDB's */
+    int lock;
     char why[200];
 };
 
@@ -318,6 +322,7 @@ static void rocks_close(struct store **where)
     rocksdb_writeoptions_destroy(s->writes);
     rocksdb_writeoptions_destroy(s->synced_writes);
     rocksdb_options_destroy(s->options);
+    store_lock_give_up(s->lock);
     store_counts_fini(&s->counts);
     store_counts_fini(&s->committed);
     buf_fini(&s->row);
@@ -337,36 +342,50 @@ static rocksdb_options_t *options_new(void)
     return o;
 }
 
-/* By its one name, for RocksDB's locks are of names within a process. */
-static rocksdb_t *open_folder(const struct store *s, const char *path, char **message)
+/* The folder is made here, for the lock lies in it; what is wrong with it the lock tells. */
+static enum err lock_folder(struct store *s, const char *path, struct buf *why)
 {
-    char *real = realpath(path, NULL);
-    rocksdb_t *db = rocksdb_open(s->options, real == NULL ? path : real, message);
+    struct buf name = { 0 };
+    enum err err;
 
-    free(real);
-    return db;
+    (void)!mkdir(path, 0755);
+    buf_format(&name, "%s/store.lock%c", path, '\0');
+    err = store_lock_take((const char *)name.at, "folder", &s->lock, why);
+    buf_fini(&name);
+    return err;
+}
+
+static enum err open_folder(struct store *s, const char *path, struct buf *why)
+{
+    char *message = NULL;
+
+    TRY(lock_folder(s, path, why));
+    s->db = rocksdb_open(s->options, path, &message);
+    if (failed(s, message) == ERR_NONE && read_counts(s) == ERR_NONE)
+        return ERR_NONE;
+    buf_text(why, s->why);
+    return ERR_SYSTEM;
 }
 
 static enum err rocks_open(const struct store_settings *settings, struct store **out,
                            struct buf *why)
 {
     struct store *s = mem_new(sizeof(*s));
-    char *message = NULL;
+    enum err err;
 
+    s->lock = -1;
     s->options = options_new();
     s->reads = rocksdb_readoptions_create();
     s->writes = rocksdb_writeoptions_create();
     s->synced_writes = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(s->synced_writes, 1);
     s->batch = rocksdb_writebatch_wi_create(0, 1);
-    s->db = open_folder(s, settings->path, &message);
-    if (failed(s, message) != ERR_NONE || read_counts(s) != ERR_NONE) {
-        buf_text(why, s->why);
+    err = open_folder(s, settings->path, why);
+    if (err == ERR_NONE)
+        *out = s;
+    else
         rocks_close(&s);
-        return ERR_SYSTEM;
-    }
-    *out = s;
-    return ERR_NONE;
+    return err;
 }
 
 static const struct store_engine engine = {

@@ -4,7 +4,8 @@
  *     counts(database, keys)                            how many of them, written with them
  *
  * All that is between two commits is one transaction.  The file is this process's alone while it is
- * open; when it is not, sqlite3 and any other tool may look into it. */
+ * open, by a lock on FILE-lock beside it (store_lock.h) and SQLite's own; when it is not, sqlite3
+ * and any other tool may look into it. */
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include "proxy/memory/memory.h"
 #include "proxy/memory/store.h"
 #include "proxy/memory/store_counts.h"
+#include "proxy/memory/store_lock.h"
 
 enum statement {
     BEGIN,
@@ -59,6 +61,7 @@ struct store {
     bool syncs, should_sync;
     struct store_counts counts, committed;
     struct buf value; /* of the last get */
+    int lock;
     char why[200];
 };
 
@@ -353,18 +356,27 @@ static void lite_close(struct store **where)
     for (int i = 0; i < STATEMENTS; i++)
         sqlite3_finalize(s->statements[i]);
     sqlite3_close(s->db);
+    store_lock_give_up(s->lock);
     store_counts_fini(&s->counts);
     store_counts_fini(&s->committed);
     buf_fini(&s->value);
     free(s);
 }
 
-static enum err set_up(struct store *s, const char *path)
+/* Beside the file that it is in the end, as SQLite has it, which follows links. */
+static enum err lock_file(struct store *s, struct buf *why)
 {
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    struct buf name = { 0 };
+    enum err err;
 
-    if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK)
-        return failed(s);
+    buf_format(&name, "%s-lock%c", sqlite3_db_filename(s->db, "main"), '\0');
+    err = store_lock_take((const char *)name.at, "file", &s->lock, why);
+    buf_fini(&name);
+    return err;
+}
+
+static enum err set_up(struct store *s)
+{
     sqlite3_extended_result_codes(s->db, 1);
     TRY(execute(s, SETTING_UP));
     TRY(set_sync(s, true));
@@ -372,19 +384,36 @@ static enum err set_up(struct store *s, const char *path)
     return read_counts(s);
 }
 
+/* SQLite opens the file, and looks at it only when it is set up. */
+static enum err open_file(struct store *s, const char *path, struct buf *why)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+
+    enum err err = sqlite3_open_v2(path, &s->db, flags, NULL) == SQLITE_OK ? ERR_NONE : failed(s);
+
+    if (err == ERR_NONE)
+        TRY(lock_file(s, why));
+    if (err == ERR_NONE)
+        err = set_up(s);
+    if (err != ERR_NONE)
+        buf_text(why, s->why);
+    return err;
+}
+
 static enum err lite_open(const struct store_settings *settings, struct store **out,
                           struct buf *why)
 {
     struct store *s = mem_new(sizeof(*s));
+    enum err err;
 
+    s->lock = -1;
     s->should_sync = settings->syncs;
-    if (set_up(s, settings->path) != ERR_NONE) {
-        buf_text(why, s->why);
+    err = open_file(s, settings->path, why);
+    if (err == ERR_NONE)
+        *out = s;
+    else
         lite_close(&s);
-        return ERR_SYSTEM;
-    }
-    *out = s;
-    return ERR_NONE;
+    return err;
 }
 
 static const struct store_engine engine = {
