@@ -104,17 +104,17 @@ bool redis_over_place(struct redis_call *call, struct slice *key, uint32_t *shar
     return true;
 }
 
-/* The place of the argument that is in milliseconds; 0: there is none. */
+/* The place of the argument that is a life in milliseconds; 0: there is none.  A date is none: it
+ * may be over, which can be said. */
 static size_t find_milliseconds(const struct redis_call *call)
 {
     const char *name = call->cmd->name;
     size_t from = strcmp(name, "set") == 0 ? 3 : strcmp(name, "getex") == 0 ? 2 : call->count;
 
-    if (strcmp(name, "psetex") == 0 || strcmp(name, "pexpire") == 0 ||
-        strcmp(name, "pexpireat") == 0)
+    if (strcmp(name, "psetex") == 0 || strcmp(name, "pexpire") == 0)
         return 2;
     for (size_t i = from; i + 1 < call->count; i++)
-        if (slice_is_word(call->args[i], "px") || slice_is_word(call->args[i], "pxat"))
+        if (slice_is_word(call->args[i], "px"))
             return i + 1;
     return 0;
 }
@@ -124,7 +124,7 @@ bool redis_over_time_is_whole(struct redis_call *call)
     size_t at = find_milliseconds(call);
     int64_t number;
 
-    if (at == 0 || !verb_integer(call->args[at], &number) || number % 1000 == 0)
+    if (at == 0 || !verb_integer(call->args[at], &number) || number % 1000 == 0 || number < 0)
         return true;
     redis_error(call,
                 "ERR '%s' can't be served over memcached with %lld milliseconds: memcached "

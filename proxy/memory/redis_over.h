@@ -50,7 +50,8 @@ enum { REDIS_OVER_DAYS_S = 30 * 24 * 3600 };
 /* The command's only key and its shard.  False: answered with an error. */
 bool redis_over_place(struct redis_call *call, struct slice *key, uint32_t *shard);
 bool redis_over_key_fits(struct redis_call *call, struct slice key);
-/* False: answered, for a time of milliseconds that memcached can't keep was asked for. */
+/* False: answered, for a life of milliseconds that memcached can't keep was asked for; a date
+ * is looked at by the server's clock. */
 bool redis_over_time_is_whole(struct redis_call *call);
 /* A reply that is none of those expected. */
 void redis_over_put_error(struct buf *out, struct slice reply);

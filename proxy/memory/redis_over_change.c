@@ -37,6 +37,7 @@ struct change {
     struct slice key, request;     /* in the arena */
     uint8_t version;
     bool is_clocked;
+    bool is_dated;    /* what is over at once is so by a date that the client gave */
     bool keeps_flags; /* what other clients mark values with stays, as the value does */
     bool is_writing;
     uint32_t tries;
@@ -123,8 +124,10 @@ static enum err put(struct store *store, const struct store_key *key,
     int64_t end, expires_ms = is_given ? store->now_ms + (int64_t)c->end_ms : value->expires_ms;
     struct buf line;
 
-    if (expires_ms != 0 && expires_ms <= store->now_ms)
-        return drop(store, key);
+    if (expires_ms != 0 && expires_ms <= store->now_ms) {
+        store->wants_clock = c->is_dated && !c->is_clocked;
+        return store->wants_clock ? ERR_NONE : drop(store, key);
+    }
     if (c->class != NULL && c->class->max_value_bytes > 0 &&
         value->bytes.len > c->class->max_value_bytes) {
         store->excess = value->bytes.len;
@@ -346,6 +349,7 @@ void redis_over_change(struct redis_call *call, enum redis_over_way way, struct 
     c->request = redis_encode(op->arena, call->args, call->count);
     c->version = call->session->base.version;
     c->is_clocked = way == REDIS_OVER_CLOCKED;
+    c->is_dated = strcmp(call->cmd->name, "set") == 0 || strcmp(call->cmd->name, "getex") == 0;
     c->keeps_flags = way != REDIS_OVER_SET;
     op->parts = arena_new(op->arena, sizeof(*op->parts));
     op->parts->shard = shard;

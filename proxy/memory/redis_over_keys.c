@@ -151,7 +151,7 @@ static bool take_expiry(struct slice word, bool in_ms, bool is_absolute, struct 
 {
     int64_t number;
 
-    if (!verb_integer(word, &number))
+    if (!verb_integer(word, &number) || (in_ms && number % 1000 != 0))
         return false;
     s->expiry = in_ms ? number / 1000 : number;
     return s->expiry > 0 && (is_absolute ? s->expiry > REDIS_OVER_DAYS_S && s->expiry <= INT32_MAX

@@ -12,7 +12,7 @@ enum err store_lock_take(const char *name, const char *what, int *out, struct bu
     int lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
     if (lock < 0) {
-        buf_format(why, "%s can't be opened: %s", name, strerror(errno));
+        buf_format(why, "%s can't be opened: %s", name, strerrordesc_np(errno));
         return ERR_SYSTEM;
     }
     if (flock(lock, LOCK_EX | LOCK_NB) == 0) {
@@ -23,7 +23,7 @@ enum err store_lock_take(const char *name, const char *what, int *out, struct bu
         buf_format(why, "another process or another pool has the %s open: %s is locked", what,
                    name);
     else
-        buf_format(why, "%s can't be locked: %s", name, strerror(errno));
+        buf_format(why, "%s can't be locked: %s", name, strerrordesc_np(errno));
     close(lock);
     return ERR_SYSTEM;
 }

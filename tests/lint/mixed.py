@@ -18,7 +18,7 @@ HEAD = """# Mixed pools
 shard (`ram://`, `sqlite://` ...), or listeners of both protocols over any: what becomes of each command. What
 can't be said exactly is refused with the command and the reason. This page is made of the tables of the code by tests/lint/mixed.py.
 """
-ROW = re.compile(r'^(OVER|KIND)\((.*?), (?:(\w+), )?((?:"(?:\\.|[^"\\])*"\s*)+)\)', re.M)
+ROW = re.compile(r'^(OVER|KIND)\((.*?), (?:(\w+),\s+)?((?:"(?:\\.|[^"\\])*"\s*)+)\)', re.M)
 
 
 def rows(name):

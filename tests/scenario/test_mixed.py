@@ -32,7 +32,7 @@ class Dice(RedisDice):
 
     def others(self):
         value = self.one(VALUES)
-        return (["PEXPIRE", self.one(self.KEYS), "-5000"], ["TTL", "nobody"], ["PTTL", "nobody"], ["EXPIRETIME", "nobody"],
+        return (["PEXPIRE", self.one(self.KEYS), "-5000"], ["SET", self.one(self.KEYS), value, "PXAT", "1234567"], ["TTL", "nobody"], ["PTTL", "nobody"], ["EXPIRETIME", "nobody"],
                 # one that ends at fixed times only, which are then told
                 ["SET", "far", value], ["EXPIREAT", "far", self.one(self.FAR)], ["SET", "far", value, "KEEPTTL"], ["APPEND", "far", "x"],
                 ["EXPIRETIME", "far"], ["PEXPIRETIME", "far"], ["GETEX", "far", "EXAT", self.one(self.FAR)], ["INCR", "far"],
@@ -84,10 +84,16 @@ class RedisOverMemcached(Case):
         self.assertEqual(self.ask("PERSIST", "k"), 1)
         self.assertEqual(self.ask("PERSIST", "k"), 0)
         self.assertEqual(self.ask("TTL", "k"), -1)
-        for words in (["SET", "k", "v", "PX", 1500], ["PSETEX", "k", 1, "v"], ["PEXPIRE", "k", 2500], ["GETEX", "k", "PX", 10]):
+        for words in (["SET", "k", "v", "PX", 1500], ["PSETEX", "k", 1, "v"], ["PEXPIRE", "k", 2500], ["GETEX", "k", "PX", 10],
+                      ["SET", "k", "v", "PXAT", 2_000_000_000_500], ["PEXPIREAT", "k", 2_000_000_000_500], ["GETEX", "k", "PXAT", 2_000_000_000_500]):
             self.refused("whole seconds", *words)
         self.refused("2038", "SET", "k", "v", "EXAT", 4_000_000_000)
         self.assertEqual(self.ask("GET", "k"), b"v")
+        for over in (1_500, 1_600_000_000_500):  # by the server's clock it is, to the millisecond or not
+            self.ask("MSET", *[word for n in range(4) for word in (f"k{n}", "v")])
+            replies = [self.ask("SET", "k0", "w", "PXAT", over), self.ask("PEXPIREAT", "k1", over), self.ask("GETEX", "k2", "PXAT", over),
+                       self.ask("PEXPIRE", "k3", -over)]
+            self.assertEqual((replies, self.ask("EXISTS", "k0", "k1", "k2", "k3")), (["OK", 1, b"v", 1], 0))
 
     def test_a_time_to_live_is_kept_to_the_second_however_often_its_value_is_set(self):
         self.ask("SET", "k", "1", "EX", 50)

@@ -40,7 +40,7 @@ class RedisDice(Dice):
         words = []
         for _ in range(self.one((0, 0, 1, 1, 2, 3))):
             words += self.one((["NX"], ["XX"], ["GET"], ["KEEPTTL"], ["EX", self.one(self.TIMES)], ["PX", "5000000"],
-                               ["EXAT", self.one(self.FAR)], ["PXAT", self.one(self.FAR) + "000"], ["EX"], ["get"], ["zz"]))
+                               ["EXAT", self.one(self.FAR)], ["PXAT", self.one(self.FAR) + "000"], ["PX", "-1500"], ["EX"], ["get"], ["zz"]))
         return words
 
     def _key_command(self, key):
@@ -55,6 +55,7 @@ class RedisDice(Dice):
             ["GETRANGE", key, number, self.one(NUMBERS)], ["SUBSTR", key, "0", "-1"], ["INCR", key], ["DECR", key],
             ["INCRBY", key, number], ["DECRBY", key, number], ["INCRBYFLOAT", key, self.one(("1.5", "-3", "x", "1e2", "nan", "inf", "0.1"))],
             ["EXPIREAT", key, date, *flags], ["PEXPIREAT", key, date + "000", *flags], ["EXPIREAT", key, "1", *flags],
+            ["PEXPIREAT", key, "1234", *flags], ["PEXPIRE", key, "-1500", *flags], ["GETEX", key, "PXAT", "1234567"],
             ["EXPIRE", key, self.one(("-1", "0", "x", RISING, "9223372036854775807")), *flags], ["PERSIST", key]))
 
     def _many_keys(self):

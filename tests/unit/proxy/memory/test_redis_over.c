@@ -184,7 +184,16 @@ static void times_become_what_memcached_takes(void)
     CHECK_ASKED("ms a 1 T1802592001 F0 C7\r\nw\r\n");
     CHECK_REFUSED("SET a x PX 1500", "whole seconds");
     CHECK_REFUSED("PEXPIRE a 1", "whole seconds");
-    CHECK_REFUSED("GETEX a PXAT 1800000000001", "whole seconds");
+    CHECK_REFUSED("GETEX a PX 1", "whole seconds");
+    stage_say("SET a x PXAT 1800000000001"); /* over or not by the server's clock */
+    goes_on("VA 1 t-1 f0 c7\r\nw\r\n");
+    stage_reply(0, STATS("1800000000") "VA 1 t-1 f0 c7\r\nw\r\n" STATS("1800000000"));
+    CHECK(stage_merge());
+    CHECK(memmem(merged.at, merged.len, "whole seconds", 13) != NULL);
+    stage_say("SET a x PXAT 1500");
+    goes_on("VA 1 t-1 f0 c7\r\nw\r\n");
+    goes_on(STATS("1800000000") "VA 1 t-1 f0 c7\r\nw\r\n" STATS("1800000000"));
+    CHECK_ASKED("md a C7\r\n");
     stage_say("EXPIREAT a 4000000000");
     stage_reply(0, STATS("1800000000") "VA 1 t-1 f0 c7\r\nw\r\n" STATS("1800000000"));
     CHECK(stage_merge());
