@@ -46,12 +46,22 @@ static bool is_bound(struct redis_call *call)
     return true;
 }
 
+/* They go step by step, and what the session asks next must not be done meanwhile. */
+static bool has_shards_on_disks(const struct memory_site *site)
+{
+    for (uint32_t i = 0; i < memory_site_shards(site); i++)
+        if (memory_site_endpoint(site, i)->store_path != NULL)
+            return true;
+    return false;
+}
+
 void redis_stamp_plan_keys(struct redis_call *call)
 {
     struct redis_note *note = redis_note_new(call);
 
     hide(call, note);
     redis_plan_all(call, redis_call_bytes(call), 1, redis_merge_of(REDIS_MERGE_CONCAT), note);
+    call->op->alone |= has_shards_on_disks(call->site);
 }
 
 /* Each part's replies are DBSIZE's and EXISTS': the difference counts. */

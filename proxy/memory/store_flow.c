@@ -119,6 +119,8 @@ static void give_to_thread(struct memory_attempt *a, struct verbs_walk *walk)
         job->base.walk = *walk;
         *walk = (struct verbs_walk){ 0 };
     }
+    if (r->alone) /* else what the session asks behind it might be done in the middle of it */
+        job->base.ask.walk = &job->base.walk;
     job->base.worker = w->index;
     job->base.done = come_home;
     job->held = sizeof(*job) + job->base.bytes.cap + job->base.walk.names.cap;

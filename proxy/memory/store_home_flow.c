@@ -153,6 +153,51 @@ static bool begin_piece(struct store_home *home, struct list *piece)
     return store_open_ready(home) && foresee(home);
 }
 
+/* One walk at a time, so that there is one list of names; a step of it in each piece. */
+static bool must_wait_for_a_walk(const struct store_home *home, const struct store_job *job)
+{
+    return job->ask.walk != NULL && home->walking != NULL && home->walking != job;
+}
+
+/* False: it is to be asked again. */
+static bool run_job(struct store_home *home, struct store_job *job)
+{
+    struct verbs_walk *walk = job->ask.walk;
+
+    if (must_wait_for_a_walk(home, job))
+        return false;
+    if (walk != NULL && walk->goes_on && atomic_load(&job->is_unwanted))
+        walk->goes_on = false;
+    else
+        verbs_run(&home->verbs, &job->ask, &job->reply);
+    if (walk == NULL)
+        return true;
+    home->walking = walk->goes_on ? job : NULL;
+    return !walk->goes_on;
+}
+
+static void refuse_piece(struct store_home *home, struct list *piece, const char *why)
+{
+    home->walking = NULL;
+    store_home_refuse(piece, home->err, why);
+}
+
+/* Behind all that was asked meanwhile. */
+static void queue_again(struct store_home *home, struct list *jobs)
+{
+    if (list_is_empty(jobs))
+        return;
+    pthread_mutex_lock(&home->lock);
+    LIST_EACH (jobs, link) {
+        struct store_job *job = LIST_ITEM(link, struct store_job, link);
+
+        list_remove(&job->link);
+        list_append(&home->queue, &job->link);
+        home->queued_bytes += job->bytes.len;
+    }
+    pthread_mutex_unlock(&home->lock);
+}
+
 /* What is left of a piece whose replies are long is another one. */
 static void put_back(struct store_home *home, struct list *piece, struct list *after)
 {
@@ -170,15 +215,21 @@ static void put_back(struct store_home *home, struct list *piece, struct list *a
 static void run_piece(struct store_home *home, struct list *piece)
 {
     uint64_t bytes = 0;
+    struct list again;
 
     if (!begin_piece(home, piece)) {
-        store_home_refuse(piece, home->err, store_open_reason(home));
+        refuse_piece(home, piece, store_open_reason(home));
         return;
     }
+    list_init(&again);
     LIST_EACH (piece, link) {
         struct store_job *job = LIST_ITEM(link, struct store_job, link);
 
-        verbs_run(&home->verbs, &job->ask, &job->reply);
+        if (!run_job(home, job)) {
+            list_remove(&job->link);
+            list_append(&again, &job->link);
+            continue;
+        }
         bytes += job->reply.len;
         if (home->verbs.is_broken)
             break;
@@ -188,7 +239,8 @@ static void run_piece(struct store_home *home, struct list *piece)
         }
     }
     if (!store_open_commit(home, home->follows.sync == MEMORY_SYNC_ALWAYS))
-        store_home_refuse(piece, home->err, store_open_reason(home));
+        refuse_piece(home, piece, store_open_reason(home));
+    queue_again(home, &again);
 }
 
 /* Replies that no worker has taken yet, of all homes: a worker that is slower than disks are is
@@ -416,7 +468,7 @@ static void work_piece(struct store_home *home, struct list *piece)
         if (is_ready)
             run_piece(home, piece);
         else
-            store_home_refuse(piece, home->err, home->why);
+            refuse_piece(home, piece, home->why);
         store_home_send_back(piece);
     }
     sync_if_due(home, clock_now_us());

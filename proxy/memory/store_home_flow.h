@@ -11,7 +11,7 @@
  *     job->done() <----letter----  then nobody is told anything that is not there to stay
  *
  * So what many write at a time is made durable at once, and what a session asks is done in its
- * order. */
+ * order.  A walk goes one step in each piece, and then stands behind what was asked meanwhile. */
 #pragma once
 
 #include <stdatomic.h>

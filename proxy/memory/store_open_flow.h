@@ -56,6 +56,7 @@ struct store_home {
     struct store_orders follows; /* its stamp is owned */
     struct verbs verbs;
     struct verbs_outlook outlook; /* of the piece at hand */
+    const void *walking; /* the job whose walk goes on, of one that waits; it may be gone */
     bool is_ready;
     uint64_t retry_us, tend_due_us;
     uint64_t backoff_ms; /* the next one; 0: the first */

@@ -1,10 +1,37 @@
 #!/usr/bin/python3
 # release only: as many keys as are a test take a sanitizer long (--long has it in all builds)
-"""Embedded shards in memory that hold many keys."""
+"""Embedded shards that hold many keys."""
 import select
 
 from lib import *
-from test_embedded import Stores, url_of
+from test_embedded import DURABLE, Stores, url_of
+
+
+def answered_meanwhile(case, asks, other):
+    """How many requests of another session are answered until those are; and their replies."""
+    count = 0
+    while not select.select([asks.socket], [], [], 0)[0]:
+        case.assertEqual(other.ask("GET", "key:7"), b"v")
+        count += 1
+    return count
+
+
+class OnDisk(Stores):
+    def test_keys_is_answered_while_others_are(self):
+        names = [f"key:{i}" for i in range(24_000)]
+        for engine in DURABLE:
+            sheaf = Sheaf(self, pool([url_of(engine, self.folder())], sync="never", max_session_memory="64mb"), proxy={"workers": 1})
+            with sheaf.connect() as s, sheaf.connect() as other, sheaf.connect() as third:
+                self.assertEqual(s.ask("MSET", *[w for k in names for w in (k, "v")]), "OK")
+                for asks in (s, third):
+                    asks.send(encode("KEYS", "nobody*") + encode("KEYS", "*") + encode("DEL", "key:12345") + encode("GET", "key:12345"))
+                self.assertGreater(answered_meanwhile(self, s, other), 4, engine)
+                for asks in (s, third):
+                    self.assertEqual(asks.reply(), [], engine)
+                    keys = asks.reply()
+                    self.assertLessEqual({k.encode() for k in names} - set(keys), {b"key:12345"}, engine)
+                    self.assertEqual(len(keys), len(set(keys)))
+                    self.assertEqual((asks.reply() in (0, 1), asks.reply()), (True, None))
 
 
 class Many(Stores):
@@ -21,19 +48,11 @@ class Many(Stores):
             for i in range(0, self.KEYS, 2000):
                 self.assertEqual(s.ask("MSET", *[w for k in self.all[i:i + 2000] for w in (k, "v")]), "OK")
 
-    def answered_meanwhile(self, asks, other):
-        """How many requests of another session are answered until those are; and their replies."""
-        count = 0
-        while not select.select([asks.socket], [], [], 0)[0]:
-            self.assertEqual(other.ask("GET", "key:7"), b"v")
-            count += 1
-        return count
-
     def test_keys_is_answered_while_others_are(self):
         with self.sheaf.connect() as s, self.sheaf.connect() as other:
             for pattern, found in (("nobody*", 0), ("key:1234*", 11 + 100 * (self.KEYS > 123_500)), ("*", self.KEYS)):
                 s.send(encode("KEYS", pattern) + encode("DEL", "key:12345") + encode("SET", "key:12345", "v"))
-                self.assertGreater(self.answered_meanwhile(s, other), 10, pattern)
+                self.assertGreater(answered_meanwhile(self, s, other), 10, pattern)
                 keys = s.reply()
                 self.assertEqual(len(keys), found, pattern)
                 self.assertEqual(len(set(keys)), found)
