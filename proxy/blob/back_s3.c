@@ -360,3 +360,48 @@ enum err s3_put_ask(const struct endpoint_settings *endpoint, const struct blob_
     buf_fini(&s.text);
     return err;
 }
+
+/* ---- what is asked most: objects, and nothing else said ---- */
+
+/* May its head be made of what stays the same?  A bucket in the host does not. */
+static bool is_plain(const struct blob_store *store, const struct blob_ask *ask)
+{
+    enum http1_method method = s3_op_traits(ask->op)->method;
+
+    return ask->key.len > 0 && (method == HTTP1_METHOD_GET || method == HTTP1_METHOD_HEAD) &&
+           ask->param_count == 0 && ask->field_count == 0 && !ask->has_body &&
+           ask->source.bucket.at == NULL &&
+           (store->style == BLOB_STYLE_PATH || store->bucket != NULL);
+}
+
+enum err s3_make_plain(const struct endpoint_settings *endpoint, const struct s3_speaker *speaker,
+                       struct sigv4_plain *plain)
+{
+    static const struct blob_ask NOTHING;
+    struct buf line = { 0 };
+    struct saying s = {
+        .endpoint = endpoint, .store = &endpoint->store, .ask = &NOTHING, .out = &line
+    };
+    enum err err;
+
+    put_host(&s);
+    err = sigv4_plain_make(plain, &speaker->signer, part_of(&s, s.host), speaker->now_s);
+    buf_fini(&line);
+    return err;
+}
+
+bool s3_put_plain(const struct endpoint_settings *endpoint, const struct blob_ask *ask,
+                  struct sigv4_plain *plain, struct sigv4_scratch *scratch, struct buf *out)
+{
+    struct saying s = { .endpoint = endpoint, .store = &endpoint->store, .ask = ask, .out = out };
+    struct slice method;
+
+    if (!is_plain(s.store, ask))
+        return false;
+    method = method_of(ask->op);
+    buf_slice(out, method);
+    buf_put(out, " ", 1);
+    put_path(&s);
+    sigv4_plain_put(plain, scratch, method, s.path.len, out);
+    return true;
+}

@@ -21,6 +21,14 @@ struct s3_speaker {
 enum err s3_put_ask(const struct endpoint_settings *endpoint, const struct blob_ask *ask,
                     const struct s3_speaker *speaker, struct buf *out) MUST_CHECK;
 
+/* The same at less cost, for what is asked most: `plain` is made once a second, by a speaker who
+ * signs; false: this ask is not of that kind. */
+enum err s3_make_plain(const struct endpoint_settings *endpoint, const struct s3_speaker *speaker,
+                       struct sigv4_plain *plain) MUST_CHECK;
+bool s3_put_plain(const struct endpoint_settings *endpoint, const struct blob_ask *ask,
+                  struct sigv4_plain *plain, struct sigv4_scratch *scratch, struct buf *out)
+    MUST_CHECK;
+
 /* The store's key for a client's: with the prefix of the endpoint, and the bucket where one of its
  * own holds all. */
 void s3_put_key(const struct blob_store *store, struct slice bucket, struct slice key,

@@ -137,8 +137,10 @@ static const struct aws_keys *newest_keys(struct s3_row *row, struct keyring *ri
 {
     if (row->keys == NULL)
         row->keys = mem_new(sizeof(*row->keys));
-    if (row->keys->version != keyring_version(ring))
+    if (row->keys->version != keyring_version(ring)) {
         keyring_copy(ring, row->keys);
+        sigv4_plain_forget(&row->plain);
+    }
     return &row->keys->keys;
 }
 
@@ -168,15 +170,13 @@ static void take_keys(struct s3_upstream *u, struct sigv4_signer *signer)
     }
 }
 
-static struct s3_speaker speaker_of(struct s3_upstream *u)
+static struct s3_speaker speaker_of(struct s3_upstream *u, uint64_t now_s)
 {
     struct blob_works *works = blob_works_of(u->base.worker);
     const struct endpoint_settings *e = u->base.endpoint;
     struct s3_speaker speaker = {
-        .signer = { .keys = works->keys,
-                    .scratch = &works->scratch,
-                    .plain = &row_of(u->shard)->plain },
-        .now_s = (uint64_t)time(NULL),
+        .signer = { .keys = works->keys, .scratch = &works->scratch },
+        .now_s = now_s,
         .expects_continue = u->awaits_continue,
     };
 
@@ -185,17 +185,35 @@ static struct s3_speaker speaker_of(struct s3_upstream *u)
     return speaker;
 }
 
+/* The head, by what is kept for a second where there is such. */
+static enum err put_ask(struct s3_upstream *u, struct buf *out)
+{
+    struct blob_works *works = blob_works_of(u->base.worker);
+    struct sigv4_plain *plain = &row_of(u->shard)->plain;
+    const struct blob_ask *ask = &u->call->ask;
+    uint64_t now_s = (uint64_t)time(NULL);
+    struct s3_speaker speaker;
+
+    buf_clear(out);
+    if (lacks_keys(u->shard))
+        return ERR_LOGIN;
+    if (sigv4_plain_holds(plain, now_s) &&
+        s3_put_plain(u->base.endpoint, ask, plain, &works->scratch, out))
+        return ERR_NONE;
+    speaker = speaker_of(u, now_s);
+    if (speaker.signer.id.len > 0 && !sigv4_plain_holds(plain, now_s))
+        TRY(s3_make_plain(u->base.endpoint, &speaker, plain));
+    return s3_put_ask(u->base.endpoint, ask, &speaker, out);
+}
+
 static void ask(struct s3_upstream *u)
 {
     struct blob_call *c = u->call;
     struct buf *out = &blob_works_of(u->base.worker)->head;
-    struct s3_speaker speaker;
     enum err err;
 
-    buf_clear(out);
     u->awaits_continue = streams(c) && c->ask.length > CONTINUE_BYTES;
-    speaker = speaker_of(u);
-    err = lacks_keys(u->shard) ? ERR_LOGIN : s3_put_ask(u->base.endpoint, &c->ask, &speaker, out);
+    err = put_ask(u, out);
     if (err != ERR_NONE) {
         u->call = NULL;
         refuse(c, err == ERR_LOGIN ? err : ERR_LIMIT,
@@ -681,6 +699,7 @@ static void open_shard(struct blob_shard *shard)
         list_init(&row->all);
         shard->state = row;
     }
+    sigv4_plain_forget(&row->plain);
     LIST_EACH (&row->all, link)
         upstream_adopt(&LIST_ITEM(link, struct s3_upstream, link)->base, shard->side->assembly,
                        shard->settings);
@@ -751,7 +770,7 @@ static void close_shard(struct blob_shard *shard)
     if (row->keys != NULL)
         explicit_bzero(row->keys, sizeof(*row->keys));
     free(row->keys);
-    sigv4_plain_fini(&row->plain);
+    sigv4_plain_forget(&row->plain);
     free(row);
     shard->state = NULL;
 }

@@ -49,8 +49,7 @@ void hmac_sha256_of(const struct hmac_sha256 *keyed, struct slice text,
 
     assert(keyed->inner.Nl == SHA256_CBLOCK * 8 && keyed->inner.num == 0);
     if (sha256_whole_is_native()) {
-        sha256_whole(keyed->inner.h, SHA256_CBLOCK, text, digest);
-        sha256_whole(keyed->outer.h, SHA256_CBLOCK, slice_of(digest, SHA256_DIGEST_LENGTH), digest);
+        sha256_whole_twice(keyed->inner.h, SHA256_CBLOCK, text, keyed->outer.h, digest);
         return;
     }
     h = *keyed;
@@ -73,9 +72,8 @@ void hmac_sha256_of_start(const struct hmac_sha256 *keyed, struct hmac_sha256_st
         memcpy(start->key, keyed->inner.h, sizeof(start->key));
         sha256_whole_block(start->key, start->block, start->after);
     }
-    sha256_whole(start->after, 2 * (uint64_t)SHA256_CBLOCK, slice_from(text, SHA256_CBLOCK),
-                 digest);
-    sha256_whole(keyed->outer.h, SHA256_CBLOCK, slice_of(digest, SHA256_DIGEST_LENGTH), digest);
+    sha256_whole_twice(start->after, 2 * (uint64_t)SHA256_CBLOCK, slice_from(text, SHA256_CBLOCK),
+                       keyed->outer.h, digest);
 }
 
 void hmac_sha256_fold(const struct hmac_sha256 *keyed, uint8_t u[SHA256_DIGEST_LENGTH],

@@ -19,6 +19,10 @@ bool sha256_whole_is_native(void);
 void sha256_whole_block(const uint32_t state[8], const uint8_t block[SHA256_WHOLE_BLOCK],
                         uint32_t after[8]);
 /* The hash of `before` bytes, of which there are whole blocks and which led to `state`, and of
- * `text` behind them.  `state` is read, then `out` is written: they may be the same. */
+ * `text` behind them.  All is read before `out` is written. */
 void sha256_whole(const uint32_t state[8], uint64_t before, struct slice text,
                   uint8_t out[SHA256_WHOLE_BYTES]);
+/* The hash by `outer`, one block behind nothing, of the hash that sha256_whole() would give: an
+ * HMAC's two halves. */
+void sha256_whole_twice(const uint32_t inner[8], uint64_t before, struct slice text,
+                        const uint32_t outer[8], uint8_t out[SHA256_WHOLE_BYTES]);

@@ -306,10 +306,15 @@ static inline uint8_t *put_start(uint8_t *to, const char *algorithm, struct slic
     return put_byte(put(to, scope), '\n');
 }
 
+size_t sigv4_string_begin(struct slice time, struct slice scope, char out[SIGV4_STRING_MOST])
+{
+    return (size_t)(put_start((uint8_t *)out, "AWS4-HMAC-SHA256", time, scope) - (uint8_t *)out);
+}
+
 size_t sigv4_string_write(struct slice time, struct slice scope,
                           const uint8_t hash[DIGEST_SHA256_BYTES], char out[SIGV4_STRING_MOST])
 {
-    uint8_t *to = put_start((uint8_t *)out, "AWS4-HMAC-SHA256", time, scope);
+    uint8_t *to = (uint8_t *)out + sigv4_string_begin(time, scope, out);
 
     return (size_t)(put_hex(to, hash) - (uint8_t *)out);
 }

@@ -55,7 +55,8 @@ enum {
         sizeof("AWS4-HMAC-SHA256") + SIGV4_TIME + 1 + SIGV4_SCOPE_MOST + 1 + DIGEST_SHA256_HEX
 };
 
-/* The string to sign, and its length. */
+/* The string to sign, and its length; or only what stands before the hash. */
+size_t sigv4_string_begin(struct slice time, struct slice scope, char out[SIGV4_STRING_MOST]);
 size_t sigv4_string_write(struct slice time, struct slice scope,
                           const uint8_t hash[DIGEST_SHA256_BYTES], char out[SIGV4_STRING_MOST]);
 void sigv4_string_sign(struct sigv4_scratch *scratch, const struct hmac_sha256 *key,

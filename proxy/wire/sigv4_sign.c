@@ -216,103 +216,76 @@ static enum err prepare(struct signing *s, const struct sigv4_signer *signer,
 
 /* --- What stays the same ---------------------------------------------------------------------- */
 
-static bool is_plain(const struct sigv4_request *request, struct slice payload)
+/* Behind the path: an empty query, host and what the signature adds. */
+static void put_plain_canonical(struct sigv4_plain *plain, const struct signing *s,
+                                struct slice payload)
 {
-    return request->field_count == 1 && slice_is_text(request->fields[0].name, "host") &&
-           slice_is_text(payload, DIGEST_OF_NOTHING);
+    struct sigv4_scratch *scratch = s->signer->scratch;
+
+    buf_clear(&scratch->canonical);
+    put_fields(s);
+    sigv4_canonical_last(scratch, s->names, payload);
+    buf_text(&plain->canonical, "\n\n");
+    buf_slice(&plain->canonical, buf_all(&scratch->canonical));
 }
 
-/* Is this part the next of `made_of`? */
-static bool next_is(struct slice *made_of, struct slice part)
+static void put_plain_head(struct sigv4_plain *plain, const struct signing *s, struct slice host,
+                           struct slice payload)
 {
-    if (made_of->len < part.len + 1 || made_of->at[part.len] != '\0' ||
-        (part.len > 0 && memcmp(made_of->at, part.at, part.len) != 0))
-        return false;
-    *made_of = slice_from(*made_of, part.len + 1);
-    return true;
+    buf_text(&plain->head, " HTTP/1.1\r\nhost: ");
+    buf_slice(&plain->head, host);
+    buf_text(&plain->head, "\r\n");
+    put_lines(s, payload, &plain->head);
 }
 
-static bool fits(const struct sigv4_plain *plain, const struct sigv4_signer *signer,
-                 struct slice host, uint64_t now_s)
+enum err sigv4_plain_make(struct sigv4_plain *plain, const struct sigv4_signer *signer,
+                          struct slice host, uint64_t now_s)
 {
-    struct slice made_of = buf_all(&plain->made_of);
-
-    return plain->now_s == now_s && next_is(&made_of, host) && next_is(&made_of, signer->id) &&
-           next_is(&made_of, signer->secret) && next_is(&made_of, signer->region) &&
-           next_is(&made_of, signer->token) && made_of.len == 0;
-}
-
-static void put_part(struct buf *b, struct slice part)
-{
-    buf_slice(b, part);
-    buf_put(b, "", 1);
-}
-
-static void forget(struct sigv4_plain *plain)
-{
-    if (plain->made_of.len > 0)
-        OPENSSL_cleanse(plain->made_of.at, plain->made_of.len);
-    buf_clear(&plain->made_of);
-    buf_clear(&plain->canonical);
-    buf_clear(&plain->lines);
-    buf_clear(&plain->scope);
-}
-
-static enum err make_plain(const struct sigv4_signer *signer, const struct sigv4_request *request,
-                           struct slice payload, uint64_t now_s)
-{
-    struct sigv4_plain *plain = signer->plain;
+    struct http1_field field = { .name = slice_text("host"), .value = host };
+    struct sigv4_request request = { .fields = &field, .field_count = 1 };
+    struct slice payload = slice_text(DIGEST_OF_NOTHING);
     struct signing s;
 
-    forget(plain);
-    TRY(prepare(&s, signer, request, payload, now_s));
-    buf_clear(&signer->scratch->canonical);
-    put_fields(&s);
-    sigv4_canonical_last(signer->scratch, s.names, payload);
-    buf_slice(&plain->canonical, buf_all(&signer->scratch->canonical));
-    put_lines(&s, payload, &plain->lines);
-    buf_slice(&plain->scope, scope_of(&s));
-    memcpy(plain->time, s.time.at, SIGV4_TIME);
+    plain->now_s = 0;
+    buf_clear(&plain->canonical);
+    buf_clear(&plain->head);
+    TRY(prepare(&s, signer, &request, payload, now_s));
+    put_plain_canonical(plain, &s, payload);
+    put_plain_head(plain, &s, host, payload);
+    plain->string_len = sigv4_string_begin(s.time, scope_of(&s), plain->string);
     plain->key = *key_of(&s);
     plain->now_s = now_s;
-    put_part(&plain->made_of, request->fields[0].value);
-    put_part(&plain->made_of, signer->id);
-    put_part(&plain->made_of, signer->secret);
-    put_part(&plain->made_of, signer->region);
-    put_part(&plain->made_of, signer->token);
     return ERR_NONE;
 }
 
-static enum err sign_plain(const struct sigv4_signer *signer, const struct sigv4_request *request,
-                           struct slice payload, uint64_t now_s, struct buf *out)
+void sigv4_plain_put(struct sigv4_plain *plain, struct sigv4_scratch *scratch, struct slice method,
+                     size_t path_len, struct buf *out)
 {
-    struct sigv4_plain *plain = signer->plain;
-    struct sigv4_scratch *scratch = signer->scratch;
-    struct sigv4_query query;
-    char signature[DIGEST_SHA256_HEX];
+    struct buf *canonical = &scratch->canonical;
+    size_t rest = plain->head.len + DIGEST_SHA256_HEX + 4;
+    uint8_t *to;
     uint8_t hash[DIGEST_SHA256_BYTES];
 
-    if (!fits(plain, signer, request->fields[0].value, now_s))
-        TRY(make_plain(signer, request, payload, now_s));
-    TRY(sigv4_query_read(scratch, request->query, &query));
-    TRY(sigv4_canonical_begin(scratch, request->method, request->path, &query, NULL));
-    buf_slice(&scratch->canonical, buf_all(&plain->canonical));
-    digest_sha256(buf_all(&scratch->canonical), hash);
-    sign_hash(scratch, &plain->key, slice_of(plain->time, SIGV4_TIME), buf_all(&plain->scope), hash,
-              signature);
-    buf_slice(out, buf_all(&plain->lines));
-    put_signature(signature, out);
-    return ERR_NONE;
+    buf_clear(canonical);
+    to = buf_reserve(canonical, method.len + 1 + path_len + plain->canonical.len);
+    to = put(put(to, method), slice_text("\n"));
+    to =
+        put(put(to, slice_of(out->at + out->len - path_len, path_len)), buf_all(&plain->canonical));
+    canonical->len = (size_t)(to - canonical->at);
+    digest_sha256(buf_all(canonical), hash);
+    digest_hex(slice_of(hash, sizeof(hash)), plain->string + plain->string_len);
+    hmac_sha256_of_start(&plain->key, &plain->start,
+                         slice_of(plain->string, plain->string_len + DIGEST_SHA256_HEX), hash);
+    to = put(buf_reserve(out, rest), buf_all(&plain->head));
+    digest_hex(slice_of(hash, sizeof(hash)), (char *)to);
+    put(to + DIGEST_SHA256_HEX, slice_text("\r\n\r\n"));
+    buf_grow(out, rest);
 }
 
-void sigv4_plain_fini(struct sigv4_plain *plain)
+void sigv4_plain_forget(struct sigv4_plain *plain)
 {
-    if (plain->made_of.at != NULL)
-        OPENSSL_cleanse(plain->made_of.at, plain->made_of.cap);
-    buf_fini(&plain->made_of);
     buf_fini(&plain->canonical);
-    buf_fini(&plain->lines);
-    buf_fini(&plain->scope);
+    buf_fini(&plain->head);
     OPENSSL_cleanse(plain, sizeof(*plain));
 }
 
@@ -324,8 +297,6 @@ enum err sigv4_sign(const struct sigv4_signer *signer, const struct sigv4_reques
     struct signing s;
     char signature[DIGEST_SHA256_HEX];
 
-    if (signer->plain != NULL && seed == NULL && is_plain(request, payload))
-        return sign_plain(signer, request, payload, now_s, out);
     TRY(sigv4_query_read(signer->scratch, request->query, &s.query));
     TRY(prepare(&s, signer, request, payload, now_s));
     TRY(sign(&s, payload, signature));

@@ -9,7 +9,7 @@
 #pragma once
 
 #include "proxy/base/buf.h"
-#include "proxy/wire/sigv4.h"
+#include "proxy/wire/sigv4_canonical.h"
 
 struct sigv4_request {
     struct slice method, path, query; /* query: behind the '?', empty if there is none */
@@ -17,25 +17,11 @@ struct sigv4_request {
     size_t field_count;
 };
 
-/* Of requests without a body of which only `host` is signed, most of what is hashed and of what is
- * written stays the same for a second: what the last one of an endpoint was like.  Empty when zero;
- * keys are in it, which sigv4_plain_fini() wipes. */
-struct sigv4_plain {
-    uint64_t now_s;
-    char time[SIGV4_TIME];
-    struct hmac_sha256 key;
-    struct buf made_of; /* its host and whose signature it is */
-    struct buf canonical, lines, scope;
-};
-
-void sigv4_plain_fini(struct sigv4_plain *plain);
-
 struct sigv4_signer {
     struct sigv4_keys *keys;
     struct sigv4_scratch *scratch;
     struct slice id, secret, region;
-    struct slice token;        /* of temporary credentials; empty: none */
-    struct sigv4_plain *plain; /* an endpoint's; NULL: nothing is kept */
+    struct slice token; /* of temporary credentials; empty: none */
 };
 
 /* "x-amz-date: ...\r\nx-amz-content-sha256: ...\r\n[x-amz-security-token: ...\r\n]Authorization:
@@ -50,3 +36,36 @@ enum err sigv4_sign(const struct sigv4_signer *signer, const struct sigv4_reques
  * ERR_LIMIT, ERR_RANGE: `expires_s` is not within 1 .. SIGV4_EXPIRES_MOST_S. */
 enum err sigv4_presign(const struct sigv4_signer *signer, const struct sigv4_request *request,
                        uint64_t now_s, uint32_t expires_s, struct buf *out) MUST_CHECK;
+
+/* Of requests without query and body, of whose fields only `host` is signed, all but the method and
+ * the path stays the same for a second: it is made once.  Empty when zero.
+ *
+ *     if (!sigv4_plain_holds(plain, now_s))
+ *         TRY(sigv4_plain_make(plain, &signer, host, now_s));
+ *     buf_text(out, "GET ");
+ *     uri_put_encoded(out, path, URI_KEEP_SLASH);
+ *     sigv4_plain_put(plain, &scratch, method, path_len, out);         the whole rest of the head
+ *
+ * Keys are in it: sigv4_plain_forget(), which wipes them, also when host or signer change. */
+struct sigv4_plain {
+    uint64_t now_s; /* 0: empty */
+    struct hmac_sha256 key;
+    struct hmac_sha256_start start;
+    char string[SIGV4_STRING_MOST]; /* what is signed, up to the hash */
+    size_t string_len;
+    struct buf canonical, head; /* what follows the path in either, up to the signature */
+};
+
+static inline bool sigv4_plain_holds(const struct sigv4_plain *plain, uint64_t now_s)
+{
+    return plain->now_s == now_s && now_s != 0;
+}
+
+/* ERR_LIMIT: the region is too long. */
+enum err sigv4_plain_make(struct sigv4_plain *plain, const struct sigv4_signer *signer,
+                          struct slice host, uint64_t now_s) MUST_CHECK;
+/* Puts what follows the path, which is the end of `out` already, encoded as URI_KEEP_SLASH has it,
+ * behind a method and a blank. */
+void sigv4_plain_put(struct sigv4_plain *plain, struct sigv4_scratch *scratch, struct slice method,
+                     size_t path_len, struct buf *out);
+void sigv4_plain_forget(struct sigv4_plain *plain);
