@@ -283,4 +283,7 @@ void config_document(const struct config_vocabulary *vocabulary, FILE *out)
                    out);
     document_table("`database` of `[sql NAME]`, behind the names", tables_sql_database, vocabulary,
                    out);
+    document_table("`[blob NAME]`", tables_blob, vocabulary, out);
+    document_table("`shard` URLs of `[blob NAME]`, behind the `?`", tables_blob_url, vocabulary,
+                   out);
 }

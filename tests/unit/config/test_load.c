@@ -492,12 +492,22 @@ static void what_check_prints_loads_again_and_prints_the_same(void)
 
 static void the_documentation_names_every_option(void)
 {
-    char *text;
+    static const struct option *const TABLES[] = {
+        tables_proxy,        tables_memory, tables_shard_url,  tables_listen_url,
+        tables_class,        tables_sql,    tables_server_url, tables_sql_listen_url,
+        tables_sql_database, tables_blob,   tables_blob_url,   tables_sql_user,
+    };
+    char *text, row[1024];
     size_t len;
     FILE *out = open_memstream(&text, &len);
 
     config_document(&TEST_VOCABULARY, out);
     fclose(out);
+    for (size_t i = 0; i < sizeof(TABLES) / sizeof(TABLES[0]); i++)
+        for (const struct option *o = TABLES[i]; o->name != NULL; o++) {
+            snprintf(row, sizeof(row), "| `%s` | ", o->name);
+            CHECK_TEXT(strstr(text, row) != NULL ? o->name : "not documented", o->name);
+        }
     CHECK(strstr(text,
                  "| `timeout` | 1ms to 1d | `2s` | for a request: from sending it to its reply |"));
     CHECK(strstr(text, "| `hash` | xxh3, fnv1a_64, md5 or murmur | `xxh3` |"));
