@@ -219,7 +219,9 @@ void blob_answer_keep(struct blob_request *r, const struct blob_answer *answer)
     for (size_t i = 0; i < answer->field_count; i++) {
         const struct blob_field *f = &answer->fields[i];
 
-        if (!is_ours(f) && slice_starts(f->name, slice_text("x-amz-")))
+        if (!is_ours(f) &&
+            (slice_starts(f->name, slice_text("x-amz-")) ||
+             slice_is_word(f->name, "content-range") || slice_is_word(f->name, "retry-after")))
             r->kept[r->kept_count++] =
                 (struct blob_field){ .name = arena_copy(&r->arena, f->name),
                                      .value = arena_copy(&r->arena, f->value),

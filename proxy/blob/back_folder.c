@@ -172,6 +172,35 @@ static bool has_sum(const struct folder_object *object)
     return false;
 }
 
+/* Fields that may be asked for in words of the client's own, and by which parameters. */
+static const char *const ASKED_FIELDS[][2] = {
+    { "content-type", "response-content-type" },
+    { "content-disposition", "response-content-disposition" },
+    { "content-encoding", "response-content-encoding" },
+    { "content-language", "response-content-language" },
+    { "cache-control", "response-cache-control" },
+    { "expires", "response-expires" },
+};
+enum { ASKED_FIELD_COUNT = sizeof(ASKED_FIELDS) / sizeof(ASKED_FIELDS[0]) };
+
+static bool is_asked_otherwise(const struct folder_exchange *x, struct slice name)
+{
+    for (size_t i = 0; i < ASKED_FIELD_COUNT; i++)
+        if (slice_is_text(name, ASKED_FIELDS[i][0]))
+            return folder_param(x, ASKED_FIELDS[i][1]).len > 0;
+    return false;
+}
+
+static void put_asked_fields(struct folder_exchange *x)
+{
+    for (size_t i = 0; i < ASKED_FIELD_COUNT; i++) {
+        struct slice value = folder_param(x, ASKED_FIELDS[i][1]);
+
+        if (value.len > 0)
+            folder_answer_field(x, ASKED_FIELDS[i][0], folder_keep(x, value));
+    }
+}
+
 static void put_object_fields(struct folder_exchange *x, const struct folder_object *object)
 {
     bool sums = slice_is_word(folder_field(x, "x-amz-checksum-mode"), "enabled") &&
@@ -182,7 +211,9 @@ static void put_object_fields(struct folder_exchange *x, const struct folder_obj
     folder_answer_field(x, "etag", quoted(x, object->etag));
     folder_answer_date(x, "last-modified", object->modified_us / 1000000);
     folder_answer_field(x, "accept-ranges", slice_text("bytes"));
-    if (folder_object_find(object, FOLDER_HEADER, "content-type").at == NULL)
+    put_asked_fields(x);
+    if (folder_object_find(object, FOLDER_HEADER, "content-type").at == NULL &&
+        !is_asked_otherwise(x, slice_text("content-type")))
         folder_answer_field(x, "content-type", slice_text(DEFAULT_TYPE));
     if (sums && object->parts == 0 && has_sum(object))
         folder_answer_field(x, "x-amz-checksum-type", slice_text("FULL_OBJECT"));
@@ -190,7 +221,8 @@ static void put_object_fields(struct folder_exchange *x, const struct folder_obj
         const struct folder_pair *pair = &object->pairs[i];
 
         tags += pair->kind == FOLDER_TAG;
-        if ((pair->kind == FOLDER_HEADER || (pair->kind == FOLDER_SUM && sums)) &&
+        if (((pair->kind == FOLDER_HEADER && !is_asked_otherwise(x, pair->name)) ||
+             (pair->kind == FOLDER_SUM && sums)) &&
             x->field_count < FOLDER_FIELDS_MOST)
             x->fields[x->field_count++] =
                 blob_field_of(folder_keep(x, pair->name), folder_keep(x, pair->value));

@@ -495,7 +495,7 @@ static size_t input(struct upstream *base, struct slice in)
         return in.len;
     }
     move_deadline(u);
-    if (u->stage == S3_ANSWERS && u->body.framing == HTTP1_FRAMING_LENGTH)
+    if (u->stage == S3_ANSWERS && u->body.framing == HTTP1_FRAMING_LENGTH && c->answer.status < 300)
         u->base.pass_left = http1_body_left(&u->body);
     return at;
 }

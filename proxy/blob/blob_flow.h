@@ -9,6 +9,7 @@
  *     back_s3_flow.c    a server: an upstream is leased, the ask is signed and sent
  *     back_folder_flow.c   a folder: a thread that may wait does it
  *     answer_flow.c     the answer's head and body to the client
+ *     refusal_flow.c    a store's refusal, in our words
  *     log_flow.c        the access log
  *     side_flow.c       a worker's side of each pool; reload, clock
  *
@@ -207,6 +208,11 @@ struct blob_deed {
     void (*abandon)(struct blob_request *r);
 };
 
+struct blob_gathered {
+    struct buf body;
+    bool is_too_long;
+};
+
 struct blob_request {
     struct arena arena;
     struct blob_session *session;
@@ -244,6 +250,10 @@ struct blob_request {
     uint64_t object_bytes; /* of the object that it is about, where that is known */
     enum s3_error error;   /* that the answer tells; S3_NONE: none */
     bool is_abandoned;     /* its client left before all was answered */
+
+    /* What its store refuses with, see refusal_flow.c. */
+    struct blob_gathered refusal;
+    bool is_refused, has_waited;
 
     size_t deed_bytes; /* that its deed holds besides the arena; see blob_request_weigh() */
     size_t weight;     /* what of it is counted */
@@ -318,6 +328,13 @@ void blob_answer_tick(struct blob_request *r, uint64_t now_us);
 /* Refuses: abandons the deed and answers. */
 void blob_refuse(struct blob_request *r, const struct s3_fault *fault);
 void blob_refuse_with(struct blob_request *r, enum s3_error error);
+/* What a store refuses with, as a refusal of ours; empty or no XML: by its status. */
+void blob_answer_refusal(struct blob_request *r, unsigned status, struct slice document);
+enum s3_error blob_error_of_status(const struct blob_request *r, unsigned status);
+/* The same of an answer that streams: in head(), body(), ended().  False: it is no refusal. */
+bool blob_refusal_begins(struct blob_request *r, const struct blob_answer *answer);
+bool blob_refusal_takes(struct blob_request *r, struct slice bytes);
+bool blob_refusal_ends(struct blob_request *r);
 /* What became of a call that failed, in S3's words: SlowDown and the shard's name, mostly. */
 void blob_fault_of_call(const struct blob_call *c, const struct blob_shard *shard, enum err err,
                         const char *why, struct s3_fault *fault);
@@ -338,11 +355,7 @@ const struct blob_deed *blob_deed_of(enum s3_op op);
 
 /* Fields of the request that are said to the store: those that mean something to it. */
 void blob_ask_fields(struct blob_request *r, struct blob_ask *ask);
-/* The answer's body as a whole: gathered up to a limit; for small ones. */
-struct blob_gathered {
-    struct buf body;
-    bool is_too_long;
-};
+/* An answer's body as a whole: gathered up to a limit; for small ones. */
 void blob_gather(struct blob_gathered *g, struct slice bytes);
 
 /* fan_flow.c: small questions to several shards at once, or to one; answers are gathered.

@@ -430,7 +430,7 @@ void blob_body_wanted(struct blob_request *r)
 {
     struct blob_session *s = r->session;
 
-    if (!r->waits)
+    if (!r->waits || r->is_refused)
         return;
     r->waits = false;
     blob_body_continue(r);

@@ -264,7 +264,7 @@ static void done(struct blob_fan *fan)
         struct slice body = arena_copy(&r->arena, buf_all(&fan->parts[0].answer.body));
 
         free_deed(deed);
-        blob_answer_xml(r, 404, body);
+        blob_answer_refusal(r, 404, body);
         return;
     }
     for (uint32_t i = 0; i < fan->count; i++)

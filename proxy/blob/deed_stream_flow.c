@@ -239,6 +239,8 @@ static void on_head(struct blob_call *c)
         blob_refuse_with(r, S3_NOT_IMPLEMENTED);
         return;
     }
+    if (blob_refusal_begins(r, &c->answer))
+        return;
     r->object_bytes = object_bytes(r, &c->answer);
     blob_answer_fields(&c->answer, blob_answer_begin(r, c->answer.status));
     blob_answer_head(r, c->answer.has_length ? c->answer.length : BLOB_LENGTH_UNKNOWN);
@@ -248,7 +250,8 @@ static void on_body(struct blob_call *c, struct slice bytes)
 {
     struct stream *stream = c->owner;
 
-    blob_answer_put(stream->request, bytes);
+    if (!blob_refusal_takes(stream->request, bytes))
+        blob_answer_put(stream->request, bytes);
 }
 
 static struct session *through(struct blob_call *c)
@@ -272,7 +275,8 @@ static void on_ended(struct blob_call *c, enum err err, const char *why)
     struct s3_fault fault = { 0 };
 
     if (err == ERR_NONE) {
-        blob_answer_end(r);
+        if (!blob_refusal_ends(r))
+            blob_answer_end(r);
         return;
     }
     blob_fault_of_call(c, blob_shard_of(r->side, r->op.key), err, why, &fault);

@@ -346,6 +346,8 @@ static void on_head(struct blob_call *c)
 {
     struct upload_deed *deed = c->owner;
 
+    if (blob_refusal_begins(deed->request, &c->answer))
+        return;
     blob_answer_fields(&c->answer, blob_answer_begin(deed->request, c->answer.status));
     blob_answer_head(deed->request, c->answer.has_length ? c->answer.length : BLOB_LENGTH_UNKNOWN);
 }
@@ -354,7 +356,8 @@ static void on_body(struct blob_call *c, struct slice bytes)
 {
     struct upload_deed *deed = c->owner;
 
-    blob_answer_put(deed->request, bytes);
+    if (!blob_refusal_takes(deed->request, bytes))
+        blob_answer_put(deed->request, bytes);
 }
 
 static void on_ended(struct blob_call *c, enum err err, const char *why)
@@ -363,7 +366,8 @@ static void on_ended(struct blob_call *c, enum err err, const char *why)
     struct s3_fault fault = { 0 };
 
     if (err == ERR_NONE) {
-        blob_answer_end(deed->request);
+        if (!blob_refusal_ends(deed->request))
+            blob_answer_end(deed->request);
         return;
     }
     blob_fault_of_call(c, deed->shard, err, why, &fault);

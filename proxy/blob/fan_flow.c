@@ -108,29 +108,16 @@ void blob_fan_answer(struct blob_fan *fan, const struct blob_fan_part *part)
     uint16_t status = part->status;
 
     blob_fan_free(fan);
-    blob_answer_xml(r, status, body);
+    if (status >= 300)
+        blob_answer_refusal(r, status, body);
+    else
+        blob_answer_xml(r, status, body);
 }
 
 /* The store was asked HEAD in its place, or has no words: the client is told in S3's. */
 static bool says_nothing(const struct blob_request *r, const struct blob_fan_part *part)
 {
     return part->answer.body.len == 0 && r->http.method != HTTP1_METHOD_HEAD;
-}
-
-static enum s3_error error_of_status(const struct blob_request *r, uint16_t status)
-{
-    switch (status) {
-    case 404:
-        return r->op.key.len > 0 ? S3_NO_SUCH_KEY : S3_NO_SUCH_BUCKET;
-    case 403:
-        return S3_ACCESS_DENIED;
-    case 501:
-        return S3_NOT_IMPLEMENTED;
-    case 503:
-        return S3_SLOW_DOWN;
-    default:
-        return status >= 400 && status < 500 ? S3_INVALID_REQUEST : S3_INTERNAL_ERROR;
-    }
 }
 
 bool blob_fan_refuses(struct blob_fan *fan)
@@ -153,7 +140,7 @@ bool blob_fan_refuses(struct blob_fan *fan)
         if (part->status < 300)
             continue;
         if (says_nothing(r, part))
-            blob_refuse_with(r, error_of_status(r, part->status));
+            blob_refuse_with(r, blob_error_of_status(r, part->status));
         else
             blob_fan_answer(fan, part);
         return true;

@@ -212,6 +212,34 @@ static void heed_source_range(const struct blob_request *r, struct s3_fault *fau
                      "copy");
 }
 
+/* ---- what an answer shall say ---- */
+
+static bool is_no_value(struct slice value)
+{
+    for (size_t i = 0; i < value.len; i++)
+        if (value.at[i] < ' ' || value.at[i] == 0x7f)
+            return true;
+    return false;
+}
+
+/* Nobody's link makes a page of an object that is another's; and what is no field's value some
+ * stores put into their answers as it is, and then seem to be out of their minds. */
+static void heed_answer_fields(const struct blob_request *r, struct s3_fault *fault)
+{
+    for (size_t i = 0; i < r->op.param_count; i++) {
+        const struct blob_param *param = &r->op.params[i];
+
+        if (!slice_starts(param->name, slice_text("response-")))
+            continue;
+        if (r->key == NULL && !r->side->settings->unsigned_access)
+            s3_fault_say(fault, S3_INVALID_REQUEST,
+                         "Request specific response headers cannot be used for anonymous GET "
+                         "requests.");
+        else if (is_no_value(param->value))
+            s3_fault_say(fault, S3_INVALID_ARGUMENT, "Header value cannot be represented.");
+    }
+}
+
 /* ---- the whole ---- */
 
 enum s3_error blob_heed(struct blob_request *r, struct s3_fault *fault)
@@ -224,5 +252,7 @@ enum s3_error blob_heed(struct blob_request *r, struct s3_fault *fault)
         heed_copy(r, fault);
     if (fault->error == S3_NONE && r->op.source.bucket.at != NULL)
         heed_source_range(r, fault);
+    if (fault->error == S3_NONE && s3_op_traits(r->op.op)->right == S3_RIGHT_READ)
+        heed_answer_fields(r, fault);
     return fault->error;
 }

@@ -41,10 +41,18 @@ static struct slice key_meant(const struct s3_operation *o)
     return s3_op_traits(o->op)->where == S3_WHERE_BUCKET ? s3_param_value(o, "prefix") : o->key;
 }
 
+/* Of whom only some keys are, he changes no bucket as a whole: its rights, its versions, its being
+ * there.  Many deletes and forms are looked at key by key. */
 static bool needs_key_right(enum s3_op op)
 {
-    return s3_op_traits(op)->where == S3_WHERE_OBJECT || op == S3_OP_LIST_OBJECTS ||
-           op == S3_OP_LIST_OBJECTS_V2 || op == S3_OP_LIST_VERSIONS || op == S3_OP_LIST_UPLOADS;
+    const struct s3_op_traits *traits = s3_op_traits(op);
+
+    if (op == S3_OP_DELETE_OBJECTS || op == S3_OP_POST_OBJECT)
+        return false;
+    return traits->where == S3_WHERE_OBJECT ||
+           (traits->where == S3_WHERE_BUCKET && traits->right != S3_RIGHT_LIST) ||
+           op == S3_OP_LIST_OBJECTS || op == S3_OP_LIST_OBJECTS_V2 || op == S3_OP_LIST_VERSIONS ||
+           op == S3_OP_LIST_UPLOADS;
 }
 
 bool blob_may_bucket(const struct blob_access_key *key, struct slice bucket)
@@ -66,7 +74,7 @@ bool blob_may_key(const struct blob_access_key *key, struct slice object)
 
 static bool is_public(const struct blob_pool *pool, const struct s3_operation *o)
 {
-    return s3_op_traits(o->op)->right == S3_RIGHT_READ &&
+    return (o->op == S3_OP_GET_OBJECT || o->op == S3_OP_HEAD_OBJECT) &&
            fits_one(pool->public_buckets, pool->public_bucket_count, o->bucket);
 }
 
@@ -223,6 +231,7 @@ void blob_request_free(struct blob_request *r)
         aws_chunked_fini(r->chunked);
     sigv4_forget(&r->verdict);
     buf_fini(&r->whole);
+    buf_fini(&r->refusal.body);
     arena_fini(&r->arena);
     assembly_unref(&r->assembly);
     slab_free(&side->request_slab, r);

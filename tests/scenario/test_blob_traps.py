@@ -171,6 +171,26 @@ BAD = b'<?xml version="1.0"?><Error><Code>InternalError</Code><Message>after all
 NO_UPLOAD = b'<?xml version="1.0"?><Error><Code>NoSuchUpload</Code><Message>it is gone</Message></Error>'
 
 
+class Answers(Mixed):
+    """Fields that a client wants his answer to have."""
+
+    def test_they_are_as_asked_from_every_store(self):
+        said = {"ContentType": "text/x", "ContentDisposition": 'attachment; filename="a b+c"', "CacheControl": "no-store",
+                "ContentEncoding": "x-odd", "ContentLanguage": "de"}
+        for key in self.keys:
+            self.s3.put_object(Bucket="traps", Key=key, Body=b"x", ContentType="text/y", ContentLanguage="en", CacheControl="max-age=1")
+            told = self.s3.get_object(Bucket="traps", Key=key, **{"Response" + name: value for name, value in said.items()})
+            self.assertEqual({name: told[name] for name in said}, said)
+            told = self.s3.get_object(Bucket="traps", Key=key, ResponseContentLanguage="fr")
+            self.assertEqual((told["ContentType"], told["ContentLanguage"], told["CacheControl"]), ("text/y", "fr", "max-age=1"))
+
+    def test_what_is_no_fields_value_no_store_hears_of(self):
+        for key in self.keys:
+            self.s3.put_object(Bucket="traps", Key=key, Body=b"x")
+            for value in ("a%0d%0Ax-evil:%201", "a%0ab", "%00", "%7f"):
+                self.told(self.ask(self.signed("GET", f"/traps/{key}?response-content-type={value}")), 400, "InvalidArgument")
+
+
 class Conditions(Mixed):
     def put(self, key, body=b"y", **fields):
         return self.ask(self.signed("PUT", f"/traps/{key}", [(name.replace("_", "-"), value) for name, value in fields.items()]), body)
@@ -405,6 +425,19 @@ class Stores(Case):
             self.assertEqual(Raw(self.sheaf.target("mail")).ask("PUT", "/traps/c", {"x-amz-copy-source": source})[0], 200)
             self.assertEqual(store.asked[-1][2]["x-amz-copy-source"].replace("?versionId=v", ""), "/traps/a%2525b")
             self.assertEqual(store.asked[-1][3], b"")
+
+    def test_refusals_of_stores_are_told_in_words_of_s3_and_ours(self):
+        texts = [b"<Error><Code>NoSuchKey</Code><Message></Message><BucketName>inner</BucketName><RequestId>tx-7</RequestId></Error>",
+                 b"<html><body>404 Not Found</body></html>", b"", b"<Error><Code>Odd</Code>" + b"<Message>m</Message>" * 5000 + b"</Error>"]
+        self.over(lambda method, path, *_: (404, {**XML, "x-amz-delete-marker": "true", "server": "store"}, texts[int(path[-1])]))
+        for n in range(len(texts)):
+            for method, parameters in (("GET", ""), ("PUT", ""), ("GET", "tagging&")):
+                status, fields, text = Raw(self.sheaf.target("mail")).ask(method, f"/traps/k?{parameters}n={n}", body=b"" if method == "GET" else b"b")
+                told = dict(re.findall(r"<(\w+)>([^<]+)<", text.decode()))
+                self.assertEqual((status, told["Code"], told["Message"]), (404, "NoSuchKey", "The specified key does not exist."))
+                self.assertEqual((told["Key"], told["Resource"], told["BucketName"]), ("k", "/traps/k", "traps"))
+                self.assertEqual((told["RequestId"], told.get("HostId")), (fields["x-amz-request-id"], "tx-7" if n == 0 else None))
+                self.assertEqual((fields["x-amz-delete-marker"], fields["server"]), ("true", "sheaf"))
 
     def test_a_store_that_does_not_know_what_is_asked_of_an_object_is_not_believed(self):
         kept = {"etag": '"e"', "accept-ranges": "bytes", "content-type": "application/xml"}
@@ -643,7 +676,8 @@ class Stores(Case):
             with raw.connect() as session:
                 session.sendall(raw.head("PUT", "/traps/k") + b"content-length: %d\r\n\r\n" % size)
                 status, _, text = answer(session, "PUT")
-            self.assertEqual((status, text), (403, denied))
+            self.assertEqual(status, 403)
+            self.assertIn(b"<Code>QuotaExceeded</Code><Message>full</Message>", text)
             self.assertEqual(raw.ask("GET", "/traps/k", length=False)[0], 200)
         self.assertEqual(mistakes, [])
 

@@ -3,6 +3,7 @@ import base64
 import concurrent.futures
 import contextlib
 import hashlib
+import html
 import http.client
 import io
 import os
@@ -12,6 +13,7 @@ import re
 import socket
 import subprocess
 import tempfile
+import urllib.parse
 import urllib.request
 import zlib
 
@@ -459,6 +461,25 @@ class BlobStory:
         self.assertNotIn(".sheaf", str(self.s3.list_objects_v2(Bucket=self.bucket)))
         self.fails("AccessDenied", self.get, ".sheaf/stamp")
         self.fails("AccessDenied", self.put, ".sheaf/stamp", b"x")
+
+    def test_errors_are_told_with_code_message_resource_and_request(self):
+        raw = Raw(self.target)
+        asked = [("GET", "/k%20%26", {}, "NoSuchKey"), ("PUT", "/k?partNumber=1&uploadId=none", {}, "NoSuchUpload"),
+                 ("PUT", "/k", {"x-amz-copy-source": f"/{self.bucket}/none"}, "NoSuchKey"), ("GET", "/k?policy", {}, "NotImplemented"),
+                 ("POST", "?delete", {}, "MalformedXML")]
+        if "buckets" not in self.lacks:
+            asked += [(method, path, {}, "NoSuchBucket") for method, path in (
+                ("GET", "?location"), ("GET", "?list-type=2"), ("GET", "/k"), ("PUT", "/k"), ("POST", "/k?uploads"), ("DELETE", ""))]
+        for method, path, fields, code in asked:
+            with self.subTest(method=method, path=path, code=code):
+                bucket = "none-of-ours" if code == "NoSuchBucket" else self.bucket
+                status, fields, text = raw.ask(method, f"/{bucket}{path}", fields)
+                self.assertGreaterEqual(status, 400)
+                told = dict(re.findall(r"<(Code|Message|Resource|RequestId|BucketName)>([^<]+)<", text.decode()))
+                self.assertEqual((told["Code"], told["RequestId"]), (code, fields["x-amz-request-id"]), text)
+                self.assertTrue(told["Message"], text)
+                self.assertEqual(*(urllib.parse.unquote(html.unescape(each)) for each in (told["Resource"], f"/{bucket}{path.split('?')[0]}")))
+                self.assertEqual(told.get("BucketName", bucket), bucket)
 
     def test_what_is_not_offered_says_so(self):
         self.fails("NotImplemented", self.s3.get_bucket_policy, Bucket=self.bucket)
