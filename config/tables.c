@@ -74,7 +74,9 @@ const struct option tables_memory[] = {
     { "user", OPTION_LINES,
       .form =
           "NAME PASSWORD|#SHA256|nopass [password=...] [prefix=...] [allow=...] [deny=...] [admin]",
-      .text = "who may come in, and what they may do" },
+      .text =
+          "who may come in, and what they may do: prefix: with keys that begin so; allow: these "
+          "commands and @categories only (get,@read); deny: not these; admin: what is dangerous" },
     { "hash", OPTION_NAME, AT(hash), "xxh3", .words_from = OPTION_WORDS_HASHES,
       .text = "how a key becomes a number" },
     { "distribution", OPTION_NAME, AT(distribution), "modulo",

@@ -47,16 +47,28 @@ static enum err add_password(struct user_settings *user, const char *text, struc
     return ERR_NONE;
 }
 
+static bool is_category(const char *name)
+{
+    for (size_t i = 0; CATEGORIES[i] != NULL; i++)
+        if (strcmp(CATEGORIES[i] + 1, name) == 0)
+            return true;
+    return false;
+}
+
 static enum err check_command(const char *command, struct buf *why)
 {
     static const char LETTERS[] = "abcdefghijklmnopqrstuvwxyz0123456789-_.|";
 
     if (command[0] == '@') {
-        for (size_t i = 0; CATEGORIES[i] != NULL; i++)
-            if (strcmp(CATEGORIES[i], command) == 0)
-                return ERR_NONE;
+        if (is_category(command + 1))
+            return ERR_NONE;
         buf_format(why, "unknown category \"%s\"", command);
         option_suggest_word(CATEGORIES, command, why);
+        return ERR_SYNTAX;
+    }
+    /* Nobody gets anything by a command that there is not: a category is meant. */
+    if (is_category(command) && strcmp(command, "set") != 0 && strcmp(command, "pubsub") != 0) {
+        buf_format(why, "\"%s\" is no command; the category is @%s", command, command);
         return ERR_SYNTAX;
     }
     if (command[0] != '\0' && strspn(command, LETTERS) == strlen(command))

@@ -289,6 +289,8 @@ static void users_that_are_wrong_are_named_without_their_passwords(void)
           "t.ini:4: user: unknown word \"alow=\"; did you mean \"allow\"?\n" },
         { POOL "user = app pw allow=@raed\n",
           "t.ini:4: user: unknown category \"@raed\"; did you mean \"@read\"?\n" },
+        { POOL "user = app pw allow=read,set,pubsub\n",
+          "t.ini:4: user: \"read\" is no command; the category is @read\n" },
         { POOL "user = app pw deny=get,,set\n",
           "t.ini:4: user: \"\" is neither a command nor an @category\n" },
         { POOL "user = app #12\n",
