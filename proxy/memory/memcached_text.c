@@ -13,8 +13,6 @@ static struct slice loud_bytes(struct memcached_call *call)
 
     if (!r->noreply)
         return call->op->raw;
-    if (r->is_noreply_key)
-        return slice_text("delete noreply 0\r\n");
     line.len = (size_t)(r->words[r->word_count - 1].at - line.at);
     bytes = arena_bytes(call->op->arena, line.len + tail);
     at = mempcpy(mempcpy(bytes, line.at, line.len), "\r\n", 2);

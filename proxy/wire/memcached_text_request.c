@@ -144,7 +144,6 @@ static const char *check_delete(struct memcached_text_request *r)
 
     if (!is_key(r, r->key))
         return MEMCACHED_BAD_FORMAT;
-    r->is_noreply_key = r->noreply && r->word_count == 2;
     if (r->word_count == 2 || (r->word_count == 3 && (zero || r->noreply)) || (zero && r->noreply))
         return NULL;
     return BAD_DELETE;
@@ -223,7 +222,8 @@ static void read_line(struct memcached_text_request *r, uint64_t *length)
         return;
     }
     r->key = count > 1 ? r->words[1] : (struct slice){ 0 };
-    r->noreply = may_say_noreply(verb->shape, r->verb) && slice_is_text(word, "noreply");
+    r->noreply = may_say_noreply(verb->shape, r->verb) && slice_is_text(word, "noreply") &&
+                 (count > 2 || verb->shape != SHAPE_DELETE); /* there it is the key */
     if (count > MEMCACHED_WORDS && verb->shape != SHAPE_PLAIN) {
         if (verb->shape == SHAPE_META_VALUE) /* it is passed, as memcached does */
             (void)!check_meta_value(r, length);
@@ -275,7 +275,7 @@ static void clear(struct memcached_text_request *r)
     r->verb = MEMCACHED_VERBS;
     r->word_count = 0;
     r->keys = r->key = r->value = (struct slice){ 0 };
-    r->has_value = r->noreply = r->is_noreply_key = false;
+    r->has_value = r->noreply = false;
     r->error = NULL;
     r->skip = 0;
 }

@@ -50,9 +50,8 @@ struct memcached_text_request {
     struct slice key;   /* the first one; of a meta command as it stands there */
     struct slice value; /* without the CR LF behind it */
     bool has_value;
-    bool noreply;        /* the last word says so */
-    bool is_noreply_key; /* and is the key, too (delete noreply) */
-    const char *error;   /* what memcached answers to it, with CR LF; NULL: it is well formed */
+    bool noreply;      /* the last word says so */
+    const char *error; /* what memcached answers to it, with CR LF; NULL: it is well formed */
     /* Bytes behind `len` that are the value of a request with an error, and nobody's. */
     uint64_t skip;
     size_t len;

@@ -70,7 +70,7 @@ class Text(Shared):
     def test_noreply_is_silent_whatever_becomes_of_it(self):
         self.session.send(command("set n 0 0 1 noreply", "5") + command("add n 0 0 1 noreply", "6") +
                           command("incr n 2 noreply") + command("delete none noreply") + command("touch n 0 noreply") +
-                          command("cas n 0 0 1 1 noreply", "8") + command("delete noreply") +
+                          command("cas n 0 0 1 1 noreply", "8") + command("delete noreply noreply") +
                           command("set long 0 0 2000000 noreply", b"x" * 2000000) + command("mn"))
         self.assertEqual(self.session.reply(), b"MN\r\n")
         self.say("get n", None, b"VALUE n 0 1\r\n7\r\nEND\r\n")
@@ -388,7 +388,7 @@ WORDS = (   # a conversation each; "|" ends a line
     "ms a 1 T0 T0|x|", "ms a 2 q q|xx|", "ms a 1 Z|x|", f"ms {TOO_LONG} 1|x|", f"ms {LONG_KEY} 1|x|mg {LONG_KEY} k v|",
     "mg !! b v|", "md !! b|ma !! b|", "mg YQ== b v k|", "ms YQ== 1 b k|x|mg a k v|mg YQ== b k v O5|get a|me YQ== b|", "me a|me|", "mn x y|",
     "mg|md|ma|ms|", "mg a O0123456789012345678901234567890123456789|mg a O0123456789012345678901234567890123 q|",
-    "mg a k k|mg a q q|mg a Z|ma a Z|md a Z|mg a|", "get a b|gets|get | get a|GET a|", "set a 1 0 1|x|bget a b a|bget a|bget|", "gat|gat 1|gat x a|gats 1 a b|",
+    "mg a k k|mg a q q|mg a Z|ma a Z|md a Z|mg a|", "get a b|gets|get | get a|GET a|", "set a 1 0 1|x|bget a b a|bget a|bget|", "set noreply 0 0 1|x|delete noreply|delete noreply 0|get noreply|", "gat|gat 1|gat x a|gats 1 a b|",
     "set a 0 0 1 x|y|", "set a 0 0 1 noreply x|y|", "set a -1 0 1|y|", "set a 4294967295 0 1|y|get a|", "set a 0 x 1|y|",
     "set a 0 0 -1|y|", "set a 0 0 x|y|", "set a 0 -1 1|y|get a|", "set a 0 0 1 noreply|yy|", "set a 0 0 5|yy|mn|mn|",
     f"set {LONG_KEY} 0 0 1|x|get {LONG_KEY}|", f"set {TOO_LONG} 0 0 1|x|", f"get a {TOO_LONG}|", f"gat 0 {TOO_LONG}|",

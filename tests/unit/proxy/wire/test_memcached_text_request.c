@@ -79,9 +79,11 @@ static void noreply_counts_as_the_last_word_only(void)
     must_be_well_formed(bytes("set a 0 0 1 norepl\r\nx\r\n"), MEMCACHED_SET, "a");
     CHECK(!request.noreply);
     must_be_well_formed(bytes("delete noreply\r\n"), MEMCACHED_DELETE, "noreply");
-    CHECK(request.noreply && request.is_noreply_key);
+    CHECK(!request.noreply);
+    must_be_well_formed(bytes("delete noreply noreply\r\n"), MEMCACHED_DELETE, "noreply");
+    CHECK(request.noreply);
     must_be_well_formed(bytes("delete a 0 noreply\r\n"), MEMCACHED_DELETE, "a");
-    CHECK(request.noreply && !request.is_noreply_key);
+    CHECK(request.noreply);
     must_be_well_formed(bytes("get noreply\r\n"), MEMCACHED_GET, "noreply");
     CHECK(!request.noreply);
 }
