@@ -4,11 +4,13 @@
  * a crash leaves all of it or nothing.  Behind the keys' rows (store_row.h) stand those of a
  * database that nobody has, COUNTS: of each database how many keys it has.  Beside RocksDB's files
  * in the folder lies one of ours, store.lock (store_lock.h). */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <rocksdb/c.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "proxy/memory/memory.h"
 #include "proxy/memory/store_counts.h"
@@ -342,13 +344,29 @@ static rocksdb_options_t *options_new(void)
     return o;
 }
 
+/* RocksDB sees to what is in the folder, but not to the folder's own name. */
+static void sync_name(const char *path)
+{
+    struct buf name = { 0 };
+    int parent;
+
+    buf_format(&name, "%s/..%c", path, '\0');
+    parent = open((const char *)name.at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    buf_fini(&name);
+    if (parent < 0)
+        return;
+    (void)!fsync(parent);
+    close(parent);
+}
+
 /* The folder is made here, for the lock lies in it; what is wrong with it the lock tells. */
 static enum err lock_folder(struct store *s, const char *path, struct buf *why)
 {
     struct buf name = { 0 };
     enum err err;
 
-    (void)!mkdir(path, 0755);
+    if (mkdir(path, 0755) == 0)
+        sync_name(path);
     buf_format(&name, "%s/store.lock%c", path, '\0');
     err = store_lock_take((const char *)name.at, "folder", &s->lock, why);
     buf_fini(&name);

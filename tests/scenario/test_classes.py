@@ -2,6 +2,7 @@
 # not under tsan: what workers share here is atomic counters, and a lock around each list of hot keys
 """Classes of keys: what they allow, where their keys go, and what is told of them."""
 import json
+import re
 import struct
 import subprocess
 import threading
@@ -745,6 +746,8 @@ class Example(Case):
         out = subprocess.run([BINARY, "check", REPOSITORY / "config/example-stalwart.ini"], capture_output=True, text=True)
         self.assertEqual((out.returncode, out.stderr), (0, ""))
         self.assertIn("[class rate-limits]\nin = mail\nfirst_byte = 02-0a\npool = counters\n", out.stdout)
+        ranges = [(int(a, 16), int(b or a, 16)) for a, b in re.findall(r"^first_byte = (\w\w)(?:-(\w\w))?$", out.stdout, re.M)]
+        self.assertEqual(sorted(byte for a, b in ranges for byte in range(a, b + 1)), list(range(27)), "each of its prefixes is of one class")
 
     def test_a_reload_moves_classes(self):
         servers = [RedisServer(self) for _ in range(2)]
