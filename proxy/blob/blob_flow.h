@@ -81,6 +81,7 @@ struct blob_works {
     struct sigv4_keys *keys; /* owned */
     bool is_short;           /* of memory: bodies were stopped, and not all go on yet */
     struct sigv4_scratch scratch;
+    struct sha256_pair pair;  /* of bodies that are verified here on their way by */
     struct http1_lines lines; /* of the head that was just found */
     struct buf head;          /* that is being put, of an answer or an ask; empty between two */
     /* What answers of the same second begin with, behind their first lines. */
@@ -290,9 +291,10 @@ void blob_request_free(struct blob_request *r);
 enum s3_error blob_body_begin(struct blob_request *r, struct s3_fault *fault) MUST_CHECK;
 /* Takes what is there; returns how much. */
 size_t blob_body_input(struct blob_request *r, struct slice in);
-/* May what comes next of it go by; this will; so much did. */
+/* May what comes next of it go by; so much will, which was copied to the passage's view; so much
+ * did. */
 bool blob_body_passes(struct blob_request *r, struct session_passage *passage);
-void blob_body_seen(struct blob_request *r, struct slice bytes);
+void blob_body_seen(struct blob_request *r, size_t len);
 void blob_body_passed(struct blob_request *r, size_t len);
 /* For deeds: pieces may come (and "100 Continue" is said), or not now. */
 void blob_body_wanted(struct blob_request *r);

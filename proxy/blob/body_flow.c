@@ -388,14 +388,17 @@ bool blob_body_passes(struct blob_request *r, struct session_passage *passage)
     *passage = (struct session_passage){
         .to = taker != NULL ? blob_call_through(taker) : NULL,
         .most = may_go(r),
-        .is_seen = r->sums.wanted != 0,
     };
+    if (passage->to != NULL && r->sums.wanted != 0) {
+        passage->view = sha256_pair_room(&blob_works_of(r->side->worker)->pair);
+        passage->view_bytes = SHA256_PAIR_BYTES;
+    }
     return passage->to != NULL;
 }
 
-void blob_body_seen(struct blob_request *r, struct slice bytes)
+void blob_body_seen(struct blob_request *r, size_t len)
 {
-    checksum_set_add(&r->sums, bytes);
+    checksum_set_take(&r->sums, &blob_works_of(r->side->worker)->pair, len);
 }
 
 void blob_body_passed(struct blob_request *r, size_t len)

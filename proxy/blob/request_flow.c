@@ -229,6 +229,7 @@ void blob_request_free(struct blob_request *r)
     side->requests--;
     if (r->chunked != NULL)
         aws_chunked_fini(r->chunked);
+    checksum_set_forget(&r->sums);
     sigv4_forget(&r->verdict);
     buf_fini(&r->whole);
     buf_fini(&r->refusal.body);

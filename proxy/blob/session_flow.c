@@ -169,7 +169,7 @@ static bool passes(struct session *base, struct session_passage *passage)
 
 static void seen(struct session *base, struct slice bytes)
 {
-    blob_body_seen(of(base)->request, bytes);
+    blob_body_seen(of(base)->request, bytes.len);
 }
 
 static void passed(struct session *base, size_t len)

@@ -8,6 +8,7 @@
 
 #include "proxy/base/mem.h"
 #include "proxy/blob/blob_flow.h"
+#include "proxy/wire/sha256_whole.h"
 #include "shard/map.h"
 #include "shard/stamp.h"
 
@@ -328,7 +329,7 @@ static void turn_ends(struct worker *w)
 
 static size_t trim(struct worker *w)
 {
-    size_t given_back = 0;
+    size_t given_back = sha256_pair_trim(&blob_works_of(w)->pair);
 
     LIST_EACH (&blob_works_of(w)->sides, link) {
         given_back += slab_trim(&side_at(link)->session_slab);
@@ -344,6 +345,7 @@ static void begin(struct worker *w)
 
     list_init(&works->sides);
     works->keys = sigv4_keys_new();
+    sha256_pair_init(&works->pair, sha256_whole_is_native());
     w->works[POOL_BLOB] = works;
 }
 
@@ -356,6 +358,7 @@ static void end(struct worker *w)
     worker_free_the_dead(w);
     sigv4_keys_free(&works->keys);
     sigv4_scratch_fini(&works->scratch);
+    sha256_pair_fini(&works->pair);
     buf_fini(&works->head);
     buf_fini(&works->now.lines);
     free(works);

@@ -22,7 +22,9 @@ struct worker;
 struct session_passage {
     struct upstream *to;
     uint64_t most; /* so many */
-    bool is_seen;  /* session_seen is to be shown them on their way */
+    /* session_seen is to be shown them on their way: they are copied there.  NULL: it is not. */
+    uint8_t *view;
+    size_t view_bytes;
 };
 
 /* The part of a worker that a flow keeps for itself, in w->works[] at the place of this table in
@@ -62,7 +64,7 @@ struct flow {
     /* May what comes next go by?  Asked before each read of a session that nothing is kept of.
      * These three may be absent. */
     bool (*session_passes)(struct session *s, struct session_passage *passage);
-    /* This will: it lies there for the call. */
+    /* This will: it is the passage's view. */
     void (*session_seen)(struct session *s, struct slice bytes);
     /* So much did: it was put to the upstream.  May end the session. */
     void (*session_passed)(struct session *s, size_t len);

@@ -280,7 +280,9 @@ static bool may_pass(struct session *s, struct session_passage *passage)
 }
 
 /* From socket to socket inside the kernel; what the flow wants to see is copied once, and not a
- * second time to be sent.  No more is taken than the server takes. */
+ * second time to be sent.  No more is taken than the server takes, and of what is seen one piece a
+ * turn: it is long and costs time, and a flow may gain if those of several sessions come by turns.
+ */
 static enum err pass(struct session *s, const struct session_passage *passage)
 {
     struct worker *w = s->worker;
@@ -289,17 +291,17 @@ static enum err pass(struct session *s, const struct session_passage *passage)
 
     if (most > passage->most)
         most = passage->most;
-    if (passage->is_seen) {
-        if (most > WORKER_SCRATCH_BYTES)
-            most = WORKER_SCRATCH_BYTES;
-        TRY(conn_peek(&s->conn, w->scratch, most, &most));
+    if (passage->view != NULL) {
+        if (most > passage->view_bytes)
+            most = passage->view_bytes;
+        TRY(conn_peek(&s->conn, passage->view, most, &most));
     }
     TRY(conn_pipe_take(&w->pipe, &s->conn, most, &taken));
-    if (passage->is_seen)
-        s->limits->flow->session_seen(s, slice_of(w->scratch, taken));
+    if (passage->view != NULL)
+        s->limits->flow->session_seen(s, slice_of(passage->view, taken));
     upstream_pass(passage->to, taken);
     s->limits->flow->session_passed(s, taken);
-    return taken >= SESSION_PASS_BYTES ? ERR_NONE : ERR_AGAIN;
+    return taken >= SESSION_PASS_BYTES && passage->view == NULL ? ERR_NONE : ERR_AGAIN;
 }
 
 /* ERR_NONE: as much was read as was asked for, so there may be more. */

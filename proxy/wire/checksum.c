@@ -73,10 +73,15 @@ static bool is_in(unsigned set, enum checksum kind)
     return set >> kind & 1;
 }
 
+static bool wants_sha256(const struct checksum_set *s)
+{
+    return is_in(s->wanted, CHECKSUM_SHA256) || is_in(s->wanted, CHECKSUM_PAYLOAD);
+}
+
 static void want_sha256(struct checksum_set *s)
 {
-    if (!is_in(s->wanted, CHECKSUM_SHA256) && !is_in(s->wanted, CHECKSUM_PAYLOAD))
-        SHA256_Init(&s->sha256);
+    if (!wants_sha256(s))
+        sha256_stream_init(&s->sha256);
 }
 
 void checksum_set_want(struct checksum_set *s, enum checksum kind)
@@ -142,7 +147,8 @@ enum s3_error checksum_set_declare(struct checksum_set *s, enum checksum kind, s
     return S3_NONE;
 }
 
-void checksum_set_add(struct checksum_set *s, struct slice bytes)
+/* All but SHA-256. */
+static void add_others(struct checksum_set *s, struct slice bytes)
 {
     if (is_in(s->wanted, CHECKSUM_CRC32))
         s->crc32 = checksum_crc32(s->crc32, bytes);
@@ -152,10 +158,27 @@ void checksum_set_add(struct checksum_set *s, struct slice bytes)
         s->crc64nvme = crc64nvme_of(s->crc64nvme, bytes);
     if (is_in(s->wanted, CHECKSUM_SHA1))
         SHA1_Update(&s->sha1, bytes.at, bytes.len);
-    if (is_in(s->wanted, CHECKSUM_SHA256) || is_in(s->wanted, CHECKSUM_PAYLOAD))
-        SHA256_Update(&s->sha256, bytes.at, bytes.len);
     if (is_in(s->wanted, CHECKSUM_MD5))
         MD5_Update(&s->md5, bytes.at, bytes.len);
+}
+
+void checksum_set_add(struct checksum_set *s, struct slice bytes)
+{
+    add_others(s, bytes);
+    if (wants_sha256(s))
+        sha256_stream_add(&s->sha256, bytes);
+}
+
+void checksum_set_take(struct checksum_set *s, struct sha256_pair *pair, size_t len)
+{
+    add_others(s, slice_of(sha256_pair_room(pair), len));
+    if (wants_sha256(s))
+        sha256_stream_took(&s->sha256, pair, len);
+}
+
+void checksum_set_forget(struct checksum_set *s)
+{
+    sha256_stream_leave(&s->sha256);
 }
 
 static void put_big_endian(uint64_t value, size_t bytes, uint8_t *out)
@@ -169,8 +192,6 @@ static void put_big_endian(uint64_t value, size_t bytes, uint8_t *out)
 /* What the body really has, once for each kind. */
 static void compute(struct checksum_set *s, enum checksum kind, uint8_t out[CHECKSUM_BYTES_MOST])
 {
-    SHA256_CTX sha256 = s->sha256;
-
     switch (kind) {
     case CHECKSUM_CRC32:
         put_big_endian(s->crc32, KINDS[kind].bytes, out);
@@ -189,7 +210,7 @@ static void compute(struct checksum_set *s, enum checksum kind, uint8_t out[CHEC
         break;
     case CHECKSUM_SHA256:
     case CHECKSUM_PAYLOAD:
-        SHA256_Final(out, &sha256);
+        sha256_stream_tell(&s->sha256, out);
         break;
     case CHECKSUMS:
         break;

@@ -18,6 +18,7 @@
 #include "proxy/wire/base64.h"
 #include "proxy/wire/digest.h"
 #include "proxy/wire/s3_error.h"
+#include "proxy/wire/sha256_pair.h"
 
 enum {
     CHECKSUM_BYTES_MOST = 32,
@@ -53,7 +54,7 @@ struct checksum_set {
     uint16_t wanted, declared; /* 1 << enum checksum */
     uint32_t crc32, crc32c;
     uint64_t crc64nvme;
-    SHA256_CTX sha256;
+    struct sha256_stream sha256;
     SHA_CTX sha1;
     MD5_CTX md5;
     uint8_t value[CHECKSUMS][CHECKSUM_BYTES_MOST]; /* as declared; after the end, as it is */
@@ -68,6 +69,10 @@ void checksum_set_want(struct checksum_set *s, enum checksum kind);
 enum s3_error checksum_set_declare(struct checksum_set *s, enum checksum kind, struct slice value,
                                    struct s3_fault *fault) MUST_CHECK;
 void checksum_set_add(struct checksum_set *s, struct slice bytes);
+/* What lies in the pair's room; SHA-256 of it is computed later, with a piece of another set.  Then
+ * the set must be ended, or forgotten, before it goes. */
+void checksum_set_take(struct checksum_set *s, struct sha256_pair *pair, size_t len);
+void checksum_set_forget(struct checksum_set *s);
 /* Once, behind the last byte.  S3_BAD_DIGEST, S3_CONTENT_SHA256_MISMATCH.  What was wanted and
  * never declared is computed, no more. */
 enum s3_error checksum_set_end(struct checksum_set *s, struct s3_fault *fault) MUST_CHECK;

@@ -192,6 +192,36 @@ class Faulty(Case):
             self.assertEqual(raw.ask("PUT", f"/bucket/{key}", wrong, body)[0], 400, size)
             self.assertEqual(self.s3.get_object(Bucket="bucket", Key=key)["Body"].read(), body)
 
+    def test_of_uploads_at_once_each_is_verified_for_itself(self):
+        """Their hashes are computed two at a time, of whichever has come; some lie, and some leave."""
+        raw = Raw(self.sheaf.target("mail"))
+        uploads = []
+        for n, key in enumerate((self.of_first + self.of_second)[:12]):
+            body = random.randbytes(random.randrange(500_000, 1_500_000))
+            right = base64.b64encode(hashlib.sha256(body).digest()).decode()
+            wrong = base64.b64encode(hashlib.sha256(body[:-1]).digest()).decode()
+            session, kind = raw.connect(), ("honest", "lies", "honest", "leaves")[n % 4]
+            session.sendall(raw.head("PUT", f"/bucket/{key}", {"x-amz-checksum-sha256": wrong if kind == "lies" else right}) +
+                            b"content-length: %d\r\n\r\n" % len(body))
+            uploads.append((key, kind, session, memoryview(body)))
+        under_way = [(kind, session, body) for _, kind, session, body in uploads]
+        while under_way:
+            kind, session, body = under_way.pop(random.randrange(len(under_way)))
+            size = random.choice((100, 20_000, 40_000, 300_000))
+            if kind == "leaves" and len(body) < 400_000:
+                session.close()
+                continue
+            session.sendall(body[:size])
+            if len(body) > size:
+                under_way.append((kind, session, body[size:]))
+        for key, kind, session, body in uploads:
+            before = b"x" * int(key[1:])
+            if kind != "leaves":
+                self.assertEqual(answer(session, "PUT")[0], 400 if kind == "lies" else 200, key)
+                session.close()
+            got = self.s3.get_object(Bucket="bucket", Key=key)["Body"].read()
+            self.assertTrue(got == (body if kind == "honest" else before), (key, kind))
+
     def test_answers_and_requests_one_behind_the_other_stay_so(self):
         """Pipelined, on one connection: what goes by keeps its place between what does not."""
         raw = Raw(self.sheaf.target("mail"))
