@@ -412,6 +412,8 @@ void blob_log_end(struct blob_side *side);
 
 /* ---- stores ---- */
 
+/* Would it be asked at all, as far as is known? */
+bool blob_shard_is_up(const struct blob_shard *shard);
 /* For backs: the call is over; its owner is told when the turn ends, or now. */
 void blob_call_ended(struct blob_call *c, enum err err, const char *why);
 /* Before anything of it was sent; never tells its owner at once. */

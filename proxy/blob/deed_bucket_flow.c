@@ -33,6 +33,7 @@ struct bucket_names {
     struct s3_entry **list; /* in the arena */
     size_t count, room;
     unsigned pages; /* asked for so far */
+    bool is_incomplete;
     struct s3_reply_xml reply;
 };
 
@@ -85,6 +86,60 @@ static struct blob_ask ask_of(struct blob_request *r)
         ask.length = ask.body.len;
     }
     return ask;
+}
+
+/* ---- half of it ---- */
+
+static bool is_done(const struct blob_fan_part *part)
+{
+    struct slice body = buf_all(&part->answer.body);
+
+    if (part->err != ERR_NONE)
+        return false;
+    return part->status < 300 ||
+           (part->status == 409 && blob_counts_error_in(body) == S3_BUCKET_ALREADY_OWNED_BY_YOU);
+}
+
+static void fault_of(const struct blob_fan_part *part, struct s3_fault *fault)
+{
+    enum s3_error error = blob_counts_error_in(buf_all(&part->answer.body));
+
+    if (part->err != ERR_NONE) {
+        blob_fault_of_call(&part->call, part->shard, part->err, part->why, fault);
+        return;
+    }
+    if (error == S3_NONE)
+        error = blob_error_of_status(part->fan->request, part->status);
+    s3_fault_say(fault, error, "Shard %u (%s) does not do it: %s", part->shard->index,
+                 part->shard->name, s3_error_message(error));
+}
+
+/* As blob_fan_refuses(), of what is done on all shards: where some have done it the client is told
+ * which, for nothing is taken back, and the same request makes it whole. */
+static bool refuses_a_part(struct blob_fan *fan)
+{
+    const struct blob_fan_part *failed = NULL;
+    struct s3_fault fault = { 0 }, half = { 0 };
+    struct buf done = { 0 };
+
+    for (uint32_t i = 0; i < fan->count; i++)
+        if (is_done(&fan->parts[i]))
+            buf_format(&done, "%s%u", done.len > 0 ? ", " : "", fan->parts[i].shard->index);
+        else if (failed == NULL)
+            failed = &fan->parts[i];
+    if (failed == NULL || done.len == 0) {
+        buf_fini(&done);
+        return failed != NULL && blob_fan_refuses(fan);
+    }
+    buf_put(&done, "", 1);
+    fault_of(failed, &fault);
+    s3_fault_say(&half, fault.error,
+                 "%.140s; it is done on others (%.60s), and the same request "
+                 "again makes it whole",
+                 s3_fault_message(&fault), (const char *)done.at);
+    buf_fini(&done);
+    blob_refuse(fan->request, &half); /* its deed frees the fan */
+    return true;
 }
 
 /* ---- lists of buckets ---- */
@@ -172,6 +227,11 @@ static void tell_buckets(struct blob_request *r, struct bucket_names *names)
     head.next_token = buf_all(&token);
     s3_list_close(&list, &head, &out);
     s3_list_fini(&list);
+    if (names->is_incomplete) {
+        r->kept = arena_new(&r->arena, sizeof(*r->kept));
+        r->kept[r->kept_count++] =
+            blob_field_of(slice_text("x-sheaf-incomplete"), slice_text("a shard did not answer"));
+    }
     blob_answer_xml(r, 200, buf_all(&out));
     buf_fini(&token);
     buf_fini(&out);
@@ -237,6 +297,24 @@ static void add_page(struct blob_request *r, struct blob_fan *fan, struct blob_s
         (struct blob_ask){ .op = S3_OP_LIST_BUCKETS, .params = param, .param_count = 1 };
 }
 
+/* As lists of objects: what the others have, if the operator wants that, and marked. */
+static void forgive_missing(struct blob_fan *fan, struct bucket_names *names)
+{
+    uint32_t missing = 0;
+
+    for (uint32_t i = 0; i < fan->count; i++)
+        missing += fan->parts[i].err != ERR_NONE;
+    if (missing == 0 || missing == fan->count ||
+        names->request->side->settings->reads_while_shard_down != BLOB_SHARD_DOWN_PARTIAL)
+        return;
+    names->is_incomplete = true;
+    for (uint32_t i = 0; i < fan->count; i++)
+        if (fan->parts[i].err != ERR_NONE) {
+            fan->parts[i].err = ERR_NONE;
+            fan->parts[i].status = 204;
+        }
+}
+
 static void buckets_came(struct blob_fan *fan)
 {
     struct blob_request *r = fan->request;
@@ -248,6 +326,8 @@ static void buckets_came(struct blob_fan *fan)
     for (uint32_t i = 0; i < fan->count && err == ERR_NONE; i++) {
         struct slice token;
 
+        if (fan->parts[i].status == 204) /* see forgive_missing() */
+            continue;
         err = read_page(&deed->names, &fan->parts[i], &token);
         if (err == ERR_NONE && token.len > 0)
             add_page(r, next, fan->parts[i].shard, token);
@@ -270,17 +350,14 @@ static void buckets_came(struct blob_fan *fan)
 static void tell_created(struct blob_fan *fan)
 {
     struct blob_request *r = fan->request;
-    uint32_t created = 0, owned = 0;
     struct buf location = { 0 };
+    uint32_t created = 0;
 
-    for (uint32_t i = 0; i < fan->count; i++) {
-        struct slice body = buf_all(&fan->parts[i].answer.body);
-
-        created += fan->parts[i].status == 200;
-        owned += fan->parts[i].status == 409 && body.len > 0 &&
-                 memmem(body.at, body.len, "BucketAlreadyOwnedByYou", 23) != NULL;
-    }
-    if (created + owned < fan->count || created == 0) {
+    if (refuses_a_part(fan))
+        return;
+    for (uint32_t i = 0; i < fan->count; i++)
+        created += fan->parts[i].status < 300;
+    if (created == 0) {
         if (!blob_fan_refuses(fan))
             blob_refuse_with(r, S3_INTERNAL_ERROR);
         return;
@@ -387,6 +464,8 @@ static bool is_empty(struct bucket_deed *deed, struct blob_fan *fan)
 
     for (uint32_t i = 0; i < fan->count && !c.has_more; i++) {
         c.shard = fan->parts[i].shard;
+        if (fan->parts[i].status == 204) /* see forgive_absence() */
+            continue;
         if (blob_fan_read(&fan->parts[i], &c.reply, take_object, &c) != ERR_NONE)
             c.has_more = true;
         s3_reply_xml_fini(&c.reply);
@@ -430,11 +509,25 @@ static void clear(struct blob_request *r)
     blob_fan_start(deed->fan);
 }
 
+/* Those that do not have the bucket, while others do, had it deleted by a request that failed on
+ * those: they have done what is asked. */
+static void forgive_absence(struct blob_fan *fan)
+{
+    uint32_t absent = 0;
+
+    for (uint32_t i = 0; i < fan->count; i++)
+        absent += fan->parts[i].err == ERR_NONE && fan->parts[i].status == 404;
+    for (uint32_t i = 0; i < fan->count && absent < fan->count; i++)
+        if (fan->parts[i].err == ERR_NONE && fan->parts[i].status == 404)
+            fan->parts[i].status = 204;
+}
+
 static void looked(struct blob_fan *fan)
 {
     struct blob_request *r = fan->request;
     struct bucket_deed *deed = r->state;
 
+    forgive_absence(fan);
     if (deed->step == BUCKET_LOOKS && one_lacks_versions(fan))
         look(r, BUCKET_LOOKS_PLAINLY);
     else if (blob_fan_refuses(fan))
@@ -465,7 +558,8 @@ static void delete_step(struct blob_fan *fan)
     }
     for (uint32_t i = 0; i < fan->count; i++)
         blob_stamp_forget(fan->parts[i].shard, r->op.bucket);
-    if (blob_fan_refuses(fan))
+    forgive_absence(fan);
+    if (refuses_a_part(fan))
         return;
     blob_fan_free(fan);
     blob_answer_nothing(r, 204);
@@ -548,7 +642,7 @@ static void change(struct blob_fan *fan)
 static void done(struct blob_fan *fan)
 {
     struct blob_request *r = fan->request;
-    const struct bucket_deed *deed = r->state;
+    struct bucket_deed *deed = r->state;
 
     if (r->op.op == S3_OP_CREATE_BUCKET) {
         tell_created(fan);
@@ -558,7 +652,10 @@ static void done(struct blob_fan *fan)
         delete_step(fan);
         return;
     }
-    if (blob_fan_refuses(fan))
+    if (r->op.op == S3_OP_LIST_BUCKETS)
+        forgive_missing(fan, &deed->names);
+    if (is_change(r->op.op) && deed->step == BUCKET_ASKS ? refuses_a_part(fan)
+                                                         : blob_fan_refuses(fan))
         return;
     if (deed->step == BUCKET_READS)
         change(fan);
@@ -582,6 +679,23 @@ static uint32_t how_many(const struct blob_request *r)
     }
 }
 
+/* A bucket is made nowhere while it is known that one shard cannot: that one is asked alone, and
+ * says why. */
+static bool asks_one_down(struct blob_request *r, const struct blob_ask *ask)
+{
+    struct bucket_deed *deed = r->state;
+
+    for (uint32_t i = 0; r->op.op == S3_OP_CREATE_BUCKET && i < r->side->shard_count; i++) {
+        if (blob_shard_is_up(r->side->shards[i]))
+            continue;
+        deed->fan = blob_fan_new(r, 1, done);
+        deed->fan->parts[0].shard = r->side->shards[i];
+        ask_all(r, ask);
+        return true;
+    }
+    return false;
+}
+
 static void begin(struct blob_request *r)
 {
     struct bucket_deed *deed = arena_new(&r->arena, sizeof(*deed));
@@ -593,6 +707,8 @@ static void begin(struct blob_request *r)
         blob_refuse_with(r, S3_INVALID_ARGUMENT);
         return;
     }
+    if (asks_one_down(r, &ask))
+        return;
     deed->fan = blob_fan_new(r, how_many(r), done);
     if (r->op.op == S3_OP_DELETE_BUCKET || is_change(r->op.op)) {
         deed->shard_count = r->side->shard_count;

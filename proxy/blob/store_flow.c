@@ -145,6 +145,13 @@ static bool is_up(const struct blob_shard *shard, struct verdict *verdict)
     return verdict->state != VERDICT_DOWN && verdict->state != VERDICT_DRAINING;
 }
 
+bool blob_shard_is_up(const struct blob_shard *shard)
+{
+    struct verdict verdict;
+
+    return shard->present && is_up(shard, &verdict);
+}
+
 static void pass_to_store(struct blob_call *c)
 {
     counter_add(&c->shard->stats->requests, 1);

@@ -96,6 +96,10 @@ class Servers(HealthCase):
         story = self.story(path="", stamp="no")
         next(story)
         self.await_state("down", reason="connect_refused")
+        with self.assertRaises(ClientError) as caught:      # and nothing is made on the other
+            self.s3.create_bucket(Bucket="nowhere")
+        self.assertIn("Shard 0", str(caught.exception))
+        self.assertEqual([each["Name"] for each in s3_client(self.stores[1].target("mail")).list_buckets()["Buckets"]], ["bucket", "holder"])
         next(story)
         self.await_state("up", reason="")
         self.assertIsNone(next(story, None))

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # not under tsan: what is shared are the threads of folders, which other tests of blob pools have
 """Blob pools over servers that speak S3: here other Sheafs over folders, with faults between."""
+import functools
 import threading
 import time
 
@@ -108,12 +109,16 @@ class Faulty(Case):
         self.stores[0].wait()
         for function in lists:
             self.assertEqual(page(function), (self.of_second, True))
+        buckets = self.s3.list_buckets()
+        self.assertEqual(([each["Name"] for each in buckets["Buckets"]], buckets["ResponseMetadata"]["HTTPHeaders"].get("x-sheaf-incomplete")),
+                         (["bucket"], "a shard did not answer"))
         self.refused(self.s3.get_object, Bucket="bucket", Key=self.of_first[0])
         self.stores[1].terminate()
         self.stores[1].wait()
-        with self.assertRaises(ClientError) as caught:  # nothing is no part
-            self.s3.list_objects_v2(Bucket="bucket")
-        self.assertEqual(caught.exception.response["ResponseMetadata"]["HTTPStatusCode"], 503)
+        for function in (functools.partial(self.s3.list_objects_v2, Bucket="bucket"), self.s3.list_buckets):
+            with self.assertRaises(ClientError) as caught:  # nothing is no part
+                function()
+            self.assertEqual(caught.exception.response["ResponseMetadata"]["HTTPStatusCode"], 503)
 
     def test_a_silent_store_is_waited_for_so_long_and_no_longer(self):
         self.serve(timeout="1s")

@@ -512,6 +512,26 @@ class Stores(Case):
             self.assertEqual((status, b"is a folder" in text), (501, True), text)
         self.assertEqual(len(self.stores[0].asked), before)
 
+    def test_of_a_bucket_that_is_done_on_some_shards_only_these_are_told_and_another_try_ends_it(self):
+        ports, answers = [], {}
+
+        def serve(method, path, fields, _):
+            if method == "GET":
+                gone = answers["DELETE"][fields["host"].endswith(ports[1])][0] == 404
+                return answers["DELETE"][0] if gone else (200, XML, b"<ListVersionsResult/>")
+            return answers[method][fields["host"].endswith(ports[1])]
+        self.over(serve, 2)
+        ports += [each.url.rpartition(":")[2] for each in self.stores]
+        raw = Raw(self.sheaf.target("mail"))
+        done, full, absent = (200, {}, b""), (500, XML, b"<Error><Code>InternalError</Code></Error>"), (404, XML, b"<Error><Code>NoSuchBucket</Code></Error>")
+        owned = (409, XML, b"<Error><Code>BucketAlreadyOwnedByYou</Code></Error>")
+        for method, first, second, status in (("PUT", done, full, 500), ("PUT", owned, done, 200), ("PUT", owned, owned, 409), ("PUT", full, full, 500),
+                                              ("DELETE", (204, {}, b""), full, 500), ("DELETE", absent, (204, {}, b""), 204),
+                                              ("DELETE", absent, absent, 404)):
+            answers[method] = first, second
+            got, _, text = raw.ask(method, "/traps")
+            self.assertEqual((got, b"done on others (0)" in text), (status, first != second and status == 500), text)
+
     def test_a_store_that_keeps_checksums_of_parts_is_told_that_of_the_whole(self):
         kept = {"sum": b"<ChecksumCRC32>AAAAAA==</ChecksumCRC32>"}
 
