@@ -660,7 +660,7 @@ void session_open(struct worker *w, int fd, const struct session_limits *limits,
     counter_add(&w->shared.sessions_open, 1);
     conn_open(&s->conn, w->base, fd, on_ready);
     if (limits->tcp_keepalive)
-        conn_keep_alive(&s->conn);
+        conn_keep_alive(&s->conn, true);
     if (tls == NULL) {
         begin(s);
         return;

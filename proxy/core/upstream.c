@@ -117,7 +117,7 @@ static void disconnect(struct upstream *u)
     else
         chain_clear(&u->out, &w->chunks);
     u->out = (struct chain){ 0 };
-    u->blocked = u->paused = u->reads_on = false;
+    u->blocked = u->paused = u->reads_on = u->kept_alive = false;
     u->pass_left = 0;
 }
 
@@ -177,22 +177,35 @@ static void handshake(struct upstream *u)
         upstream_fail(u, ERR_TLS, tls_reason(u->conn.tls));
 }
 
-static void connect_done(struct upstream *u)
+static void connect_done(struct upstream *u, int error)
 {
-    int error = conn_connect_result(&u->conn);
-
     if (error != 0) {
         conn_close(&u->conn);
         u->connect_errno = error;
         try_next_address(u);
         return;
     }
-    if (u->endpoint->pool->tcp_keepalive)
-        conn_keep_alive(&u->conn);
     if (u->flow->tls_inside || u->assembly->endpoint_tls[u->endpoint->number] == NULL)
         connected(u);
     else
         upstream_secure(u);
+}
+
+void upstream_dialed(struct upstream *u)
+{
+    if (conn_is_connected(&u->conn))
+        connect_done(u, 0);
+    else
+        conn_watch(&u->conn, false, true);
+}
+
+/* One that soon ends again is spared the calls. */
+void upstream_keep_alive(struct upstream *u)
+{
+    if (u->kept_alive || u->state != UPSTREAM_READY || !u->endpoint->pool->tcp_keepalive)
+        return;
+    u->kept_alive = true;
+    conn_keep_alive(&u->conn, false);
 }
 
 void upstream_secure(struct upstream *u)
@@ -373,7 +386,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
         if (c->handshaking)
             handshake(u);
         else
-            connect_done(u);
+            connect_done(u, conn_connect_result(&u->conn));
         return;
     }
     if (what & EV_WRITE)
@@ -431,8 +444,10 @@ static void try_address(struct upstream *u, const struct sockaddr *address, sock
 {
     enum err err = conn_connect(&u->conn, u->worker->base, address, len, on_ready);
 
-    if (err == ERR_NONE)
+    if (err == ERR_NONE) {
+        list_append(&u->worker->dialed_upstreams, &u->flush);
         return;
+    }
     u->connect_errno = errno;
     try_next_address(u);
 }
@@ -448,6 +463,7 @@ static void fail_soon(struct upstream *u, enum err err)
 
 static void try_next_address(struct upstream *u)
 {
+    list_remove(&u->flush);
     if (u->endpoint->address.path != NULL || u->address_next >= u->addresses.count) {
         if (u->endpoint->address.host != NULL)
             resolve_refresh(u->worker->desk, u->endpoint->address.host);

@@ -31,7 +31,7 @@ enum upstream_state {
 
 struct upstream {
     struct list link;  /* on worker->upstreams until it is freed, so that a walk survives it */
-    struct list flush; /* on worker->to_flush_upstreams, or dead_upstreams */
+    struct list flush; /* on worker->dialed_upstreams, to_flush_upstreams, or dead_upstreams */
     struct worker *worker;
     const struct flow *flow;
     const struct endpoint_settings *endpoint; /* of `assembly` */
@@ -53,6 +53,7 @@ struct upstream {
     enum upstream_state state;
     enum err start_error; /* the connect failed already; the next tick tells */
     int connect_errno;    /* why */
+    bool kept_alive;      /* the system asks a silent server whether it is there */
     bool paused;          /* it is not read from, see upstream_pause() */
     bool blocked;         /* the socket took less than was there */
     bool reads_much;      /* the last read brought a long piece */
@@ -106,6 +107,9 @@ void upstream_emigrate(struct upstream *u);
 void upstream_immigrate(struct upstream *u, struct worker *w);
 
 /* For the worker. */
+/* At the end of the turn in which it began to connect: on this machine it is connected by now, and
+ * what it says first needs no turn of its own. */
+void upstream_dialed(struct upstream *u);
 /* As session_read() and what follows it. */
 void upstream_read(struct upstream *u);
 bool upstream_reads_pieces(const struct upstream *u);
@@ -117,5 +121,7 @@ void upstream_took(struct upstream *u, size_t put);
 void upstream_flushed(struct upstream *u, enum err err, bool all);
 void upstream_free(struct upstream *u);
 void upstream_tick(struct upstream *u, uint64_t now_us);
+/* Now and then. */
+void upstream_keep_alive(struct upstream *u);
 /* By the clock of those that gather: what came is taken, if it was too little to be told of. */
 void upstream_gather(struct upstream *u);

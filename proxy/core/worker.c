@@ -180,6 +180,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         w->housekeeping_us = now_us;
         LIST_EACH (&w->sessions, link)
             session_tick(LIST_ITEM(link, struct session, link));
+        LIST_EACH (&w->upstreams, link)
+            upstream_keep_alive(LIST_ITEM(link, struct upstream, link));
         give_memory_back(w);
         counter_set(&w->shared.held_bytes, worker_bytes(w));
     }
@@ -257,6 +259,7 @@ void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assemb
     list_init(&w->sessions);
     list_init(&w->upstreams);
     list_init(&w->due_sessions);
+    list_init(&w->dialed_upstreams);
     list_init(&w->to_flush_upstreams);
     list_init(&w->dead_sessions);
     list_init(&w->dead_upstreams);
@@ -313,6 +316,10 @@ static void end_turn(struct worker *w)
         if (s->resumes || s->recalled)
             session_feed(s);
     }
+    while ((link = list_first(&w->dialed_upstreams)) != NULL) {
+        list_remove(link);
+        upstream_dialed(LIST_ITEM(link, struct upstream, flush));
+    }
     while ((link = list_first(&w->to_flush_upstreams)) != NULL) {
         list_remove(link);
         list_append(&written, link);
@@ -339,7 +346,8 @@ static void space_turns(struct worker *w)
 
 void worker_turn(struct worker *w)
 {
-    bool more = !list_is_empty(&w->due_sessions) || !list_is_empty(&w->to_flush_upstreams);
+    bool more = !list_is_empty(&w->due_sessions) || !list_is_empty(&w->dialed_upstreams) ||
+                !list_is_empty(&w->to_flush_upstreams);
     bool crowd = !more && spacing_is_crowd(w->crowd, w->peak);
 
     if (crowd)

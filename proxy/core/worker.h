@@ -76,7 +76,7 @@ struct worker {
     uint64_t sessions_made;
     struct list sessions;  /* all */
     struct list upstreams; /* all */
-    struct list due_sessions, to_flush_upstreams, dead_sessions, dead_upstreams;
+    struct list due_sessions, dialed_upstreams, to_flush_upstreams, dead_sessions, dead_upstreams;
     struct event tick;
     struct list gatherers; /* upstreams that are read from when much has come, or by this clock: */
     struct event look;

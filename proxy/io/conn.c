@@ -10,16 +10,27 @@
 #include <poll.h>
 #include <unistd.h>
 
-void conn_prepare(int fd)
+static void do_not_delay(int fd)
 {
-    /* Redis's own patience: after five minutes, and a peer that says nothing for five more is
-     * gone. */
-    int one = 1, idle_s = 300, interval_s = 100, count = 3;
+    int one = 1;
 
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+}
+
+/* Redis's own: after five minutes, and a peer that says nothing for five more is gone. */
+static void be_patient(int fd)
+{
+    int idle_s = 300, interval_s = 100, count = 3;
+
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+}
+
+void conn_prepare(int fd)
+{
+    do_not_delay(fd);
+    be_patient(fd);
 }
 
 void conn_open(struct conn *c, struct event_base *base, int fd, conn_ready_f *ready)
@@ -30,10 +41,12 @@ void conn_open(struct conn *c, struct event_base *base, int fd, conn_ready_f *re
     event_assign(&c->event, base, fd, EV_READ | EV_PERSIST, ready, c);
 }
 
-void conn_keep_alive(struct conn *c)
+void conn_keep_alive(struct conn *c, bool inherits)
 {
     int one = 1;
 
+    if (!inherits)
+        be_patient(c->fd);
     setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 }
 
@@ -67,7 +80,7 @@ enum err conn_connect(struct conn *c, struct event_base *base, const struct sock
     if (fd < 0)
         return ERR_SYSTEM;
     if (address->sa_family != AF_UNIX)
-        conn_prepare(fd);
+        do_not_delay(fd);
     if (connect(fd, address, len) != 0 && errno != EINPROGRESS) {
         int why = errno;
 
@@ -76,8 +89,15 @@ enum err conn_connect(struct conn *c, struct event_base *base, const struct sock
         return why == EAGAIN ? ERR_LIMIT : ERR_CONNECT; /* EAGAIN: a Unix socket's full backlog */
     }
     conn_open(c, base, fd, ready);
-    conn_watch(c, false, true);
     return ERR_NONE;
+}
+
+bool conn_is_connected(const struct conn *c)
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof(peer);
+
+    return getpeername(c->fd, (struct sockaddr *)&peer, &len) == 0;
 }
 
 int conn_connect_result(const struct conn *c)

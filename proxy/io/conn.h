@@ -35,15 +35,18 @@ void conn_open(struct conn *c, struct event_base *base, int fd, conn_ready_f *re
 void conn_secure(struct conn *c, struct tls_stream *stream);
 /* ERR_NONE when done, ERR_AGAIN: wait for readiness (it is watched), else for good. */
 enum err conn_handshake(struct conn *c) MUST_CHECK;
-/* Begins a connect.  ERR_NONE: under way; when the conn becomes writable, which is watched, ask
+/* Begins a connect.  ERR_NONE: under way, or done already, which conn_is_connected() tells: on this
+ * machine it is.  If not, conn_watch() until the conn becomes writable, and ask
  * conn_connect_result().  Else it failed at once: nothing is open, and errno says why. */
 enum err conn_connect(struct conn *c, struct event_base *base, const struct sockaddr *address,
                       socklen_t len, conn_ready_f *ready) MUST_CHECK;
+bool conn_is_connected(const struct conn *c);
 /* What became of the connect; 0 or an errno. */
 int conn_connect_result(const struct conn *c);
 void conn_close(struct conn *c);
-/* Has the system ask a silent peer whether it is still there; a Unix socket's always is. */
-void conn_keep_alive(struct conn *c);
+/* Has the system ask a silent peer whether it is still there; a Unix socket's always is.  What a
+ * listener's socket accepted inherits how. */
+void conn_keep_alive(struct conn *c, bool inherits);
 
 /* Tells of what came only when it is so much, or the last; a Unix socket does so at once. */
 void conn_read_from(struct conn *c, int bytes);

@@ -102,6 +102,7 @@ static void roster_free(struct sql_roster *roster)
     sql_budget_close(&roster->budget);
     sql_budget_close(&roster->database_budget);
     sql_budget_close(&roster->user_budget);
+    pg_settings_unref(roster->account->side->interned, &roster->reported);
     list_remove(&roster->link);
     roster->endpoint->rosters--;
     free(roster);

@@ -373,6 +373,16 @@ static enum err take_auth(struct pg_login *l, struct slice body, struct buf *out
 
 /* --- Once we are in -------------------------------------------------------------------------- */
 
+/* True: perhaps not for the first time. */
+static bool is_told_again(struct pg_login *l, struct slice name)
+{
+    uint64_t bit = 1ull << ((name.at[0] + 5u * name.at[name.len - 1] + name.len) & 63);
+    bool seen = l->parameter_names & bit;
+
+    l->parameter_names |= bit;
+    return seen;
+}
+
 /* Forgets the pair of this name, if there is one. */
 static void drop_parameter(struct buf *parameters, struct slice name)
 {
@@ -397,7 +407,8 @@ static enum err take_parameter(struct pg_login *l, struct slice body)
     if (++l->parameter_messages > PG_LOGIN_PARAMETERS_MOST)
         return refuse(l, ERR_LIMIT, "the server tells of more than %d parameters",
                       PG_LOGIN_PARAMETERS_MOST);
-    drop_parameter(&l->parameters, p.name);
+    if (is_told_again(l, p.name))
+        drop_parameter(&l->parameters, p.name);
     if (l->parameters.len + body.len > PG_LOGIN_PARAMETER_BYTES)
         return refuse(l, ERR_LIMIT, "the server's parameters take more than %d bytes",
                       PG_LOGIN_PARAMETER_BYTES);

@@ -77,8 +77,9 @@ struct pg_login {
     uint32_t passed;      /* bytes of the server's that are used */
     uint32_t notice_left; /* of a long notice, to be passed by */
     uint16_t parameter_messages;
-    bool is_bound; /* SCRAM-SHA-256-PLUS was done to its end */
-    bool guessed;  /* it was asked for nothing yet, and SCRAM's first message was sent: if the login
+    uint64_t parameter_names; /* a bit for each of them; two may share one */
+    bool is_bound;            /* SCRAM-SHA-256-PLUS was done to its end */
+    bool guessed; /* it was asked for nothing yet, and SCRAM's first message was sent: if the login
                      * fails without a word of the server's, one that guesses nothing may succeed */
     bool may_guess; /* SCRAM-SHA-256 was done to its end, without TLS: so may the next one be */
     struct scram_prover prover;

@@ -735,6 +735,10 @@ size_t sql_reply_input(struct sql_upstream *u, struct slice in)
     if (u->base.state != UPSTREAM_READY)
         return in.len;
     flush_run(&r);
+    if (u->fatal && u->frame_left == 0) { /* nothing follows: its process ends, in its own time */
+        upstream_fail(&u->base, ERR_CLOSED, "the server ended the connection");
+        return in.len;
+    }
     pass_rest(u);
     end_barrier(u);
     if (u->lessee != NULL && u->lessee->base.throttled)

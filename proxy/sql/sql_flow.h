@@ -190,6 +190,7 @@ struct sql_roster {
     uint32_t open;           /* here, those that start included */
     uint32_t starting;       /* of them */
     bool guesses_scram;      /* the last login was by that: see pg_login.h */
+    const struct pg_settings *reported; /* counted: what the server said at the last login */
 };
 
 /* What a client is told at its login, besides its key. */

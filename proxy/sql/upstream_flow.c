@@ -203,14 +203,44 @@ static size_t read_tls_answer(struct sql_upstream *u, struct slice in)
     return in.len;
 }
 
+/* The next that is not the primary's to tell. */
+static bool next_reported(struct slice *rest, struct pg_parameter *p)
+{
+    while (pg_parameter_next(rest, p))
+        if (!slice_is_text(p->name, "in_hot_standby"))
+            return true;
+    return false;
+}
+
+static bool is_what_was_reported(const struct pg_settings *before, struct slice parameters)
+{
+    struct pg_parameter p;
+    struct slice value;
+    size_t count = 0;
+
+    for (; next_reported(&parameters, &p); count++)
+        if (!pg_settings_find(before, p.name, &value) || !slice_is(value, p.value))
+            return false;
+    return count == pg_settings_count(before);
+}
+
+/* Mostly it is what the last one said. */
 static void keep_reported(struct sql_upstream *u, const struct pg_login *login)
 {
+    struct pg_settings_pool *interned = u->endpoint->side->interned;
     struct slice rest = buf_all(&login->parameters);
     struct pg_parameter p;
 
-    while (pg_parameter_next(&rest, &p))
-        if (!slice_is_text(p.name, "in_hot_standby"))
-            pg_settings_report(u->endpoint->side->interned, &u->reported, p.name, p.value);
+    if (u->roster != NULL && is_what_was_reported(u->roster->reported, rest)) {
+        u->reported = pg_settings_ref(u->roster->reported);
+        return;
+    }
+    while (next_reported(&rest, &p))
+        pg_settings_report(interned, &u->reported, p.name, p.value);
+    if (u->roster == NULL)
+        return;
+    pg_settings_unref(interned, &u->roster->reported);
+    u->roster->reported = pg_settings_ref(u->reported);
 }
 
 static void forget_login(struct sql_upstream *u)

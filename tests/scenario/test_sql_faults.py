@@ -458,6 +458,17 @@ class Wires(Servers):
         self.wire = Faults(self, ("127.0.0.1", self.primary.port))
         self.sheaf(primary=f"postgresql://{self.wire.address}", probe="no")
 
+    def test_a_last_word_is_told_at_once(self):
+        """How long the server's process takes to end, here for ever, is not the client's to wait for."""
+        self.wire.hides_end = True
+        ends = "SELECT pg_terminate_backend(pg_backend_pid())"
+        for data in (pg.query(ends), pg.query(f"BEGIN; INSERT INTO log VALUES (2, 0); {ends}"), pg.one(ends) + pg.sync()):
+            session = self.session()
+            session.send(data)
+            answer = session.rest()
+            self.assertEqual((answer.errors, answer[-1].fields["S"]), (["57P01"], "FATAL"))
+        self.assertEqual(self.session().ask("SELECT count(*) FROM log").rows, [["0"]])
+
     def test_the_answer_to_a_commit_is_lost(self):
         """It was done, and the client is told so, or that nobody knows."""
         for n, commit in enumerate(("COMMIT", "END", "COMMIT AND CHAIN")):

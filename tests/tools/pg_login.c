@@ -1,13 +1,14 @@
 /* Logs in at a real PostgreSQL with our own login, for scenario tests.
  *
  *     pg_login at=HOST:PORT|/SOCKET user=U [database=D] [password=P] [tls=1] [bind=1] [clear=1]
- *              [cancel=1] [wait=1] [rounds=N] [+NAME=VALUE]...
+ *              [cancel=1] [wait=1] [guess=1] [rounds=N] [+NAME=VALUE]...
  *
  * Prints a line for each login: "in ..." or "refused ERROR SQLSTATE[!] WHY" ("!": the secret was
  * wrong).  Each round begins a connection; from the second on only the keys that the first one made
  * are known.  With wait=1 a line is awaited before each round but the first; with cancel=1 each
- * login cancels a query of its own.  A last line tells what a login took of the CPU, the first one
- * not counted: in our own code, and with all that it sent and received. */
+ * login cancels a query of its own; with guess=1 SCRAM is begun unasked.  A last line tells what a
+ * login took of the CPU, the first one not counted: in our own code, with all that it sent and
+ * received, and of connecting: the least that a login at that server takes. */
 #include <arpa/inet.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
@@ -28,7 +29,7 @@ static struct {
     struct pg_login_settings login;
     struct pg_parameter parameters[MOST_PARAMETERS];
     int rounds;
-    bool is_tls, must_cancel, must_wait;
+    bool is_tls, must_cancel, must_wait, guesses;
 } want = { .rounds = 1 };
 
 static struct {
@@ -38,6 +39,7 @@ static struct {
     uint8_t endpoint[EVP_MAX_MD_SIZE];
     double cpu_us; /* of the login's own code */
     double all_us; /* with sending and receiving; not with connecting */
+    double connect_us;
 } link_;
 
 static void fail(const char *text)
@@ -252,6 +254,16 @@ static void tell(struct pg_login *login, enum err err)
         cancel(login);
 }
 
+/* What comes is told of only when it is so much. */
+static void receive_from(int bytes)
+{
+    static int now = 1;
+
+    if (bytes != now)
+        setsockopt(link_.fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
+    now = bytes;
+}
+
 static enum err log_in(struct pg_login *login)
 {
     double began = cpu_us(), first = began;
@@ -260,10 +272,12 @@ static enum err log_in(struct pg_login *login)
 
     link_.cpu_us = 0;
     pg_login_begin(login, &want.login, &link_.out);
+    receive_from(login->guessed ? PG_LOGIN_ASKED_BYTES + 1 : 1);
     while (err == ERR_AGAIN) {
         link_.cpu_us += cpu_us() - began;
         send_out();
         receive(4096);
+        receive_from(1);
         began = cpu_us();
         err = pg_login_feed(login, buf_all(&link_.in), &used, &link_.out);
         buf_skip(&link_.in, used);
@@ -303,6 +317,8 @@ static void take_argument(char *text)
         want.must_cancel = true;
     else if (strcmp(text, "wait") == 0)
         want.must_wait = true;
+    else if (strcmp(text, "guess") == 0)
+        want.guesses = true;
     else if (strcmp(text, "rounds") == 0)
         want.rounds = (int)strtol(value, NULL, 10);
     else
@@ -313,7 +329,7 @@ int main(int argc, char **argv)
 {
     SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
     struct scram_keys keys = { 0 };
-    double sum = 0, all = 0;
+    double sum = 0, all = 0, connecting = 0, began;
 
     alarm(300); /* whoever asked may be gone */
     for (int i = 1; i < argc; i++)
@@ -327,9 +343,11 @@ int main(int argc, char **argv)
 
         if (i > 0 && want.must_wait && getchar() == EOF)
             break;
+        began = cpu_us();
         dial();
         if (want.is_tls)
             start_tls(tls);
+        link_.connect_us = cpu_us() - began;
         tell(&login, log_in(&login));
         fflush(stdout);
         if (login.keys.verifier.iterations > 0)
@@ -337,14 +355,17 @@ int main(int argc, char **argv)
         if (i > 0) {
             sum += link_.cpu_us;
             all += link_.all_us;
+            connecting += link_.connect_us;
         }
         want.login.keys = keys.verifier.iterations > 0 ? &keys : NULL;
         want.login.password = (struct slice){ 0 };
+        want.login.guesses_scram = want.guesses;
         pg_login_fini(&login);
         hang_up();
     }
     if (want.rounds > 1)
-        printf("cpu_us=%.1f all_us=%.1f\n", sum / (want.rounds - 1), all / (want.rounds - 1));
+        printf("cpu_us=%.1f all_us=%.1f connect_us=%.1f\n", sum / (want.rounds - 1),
+               all / (want.rounds - 1), connecting / (want.rounds - 1));
     SSL_CTX_free(tls);
     buf_fini(&link_.in);
     buf_fini(&link_.out);

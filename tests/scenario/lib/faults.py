@@ -23,6 +23,7 @@ class Faults:
         garbage         bytes put in place of the next piece of a reply, once,
         garbage_after   where the last request held these bytes; so probes do not take it
         one_byte        replies pass byte by byte
+        hides_end       that the target has closed a connection is not passed on
         ask_cut_after   so many bytes of each connection's requests pass (counted from when it is set), then it is
                         closed; None: all
         ask_delay       seconds by which each piece of a request, of at most 64 KiB, is late;
@@ -37,7 +38,7 @@ class Faults:
         self.black_hole = False
         self.garbage = None
         self.garbage_after = b""
-        self.one_byte = False
+        self.one_byte = self.hides_end = False
         self._cut_after = self._ask_cut_after = None
         self._target = target
         self._lock = threading.Lock()
@@ -115,7 +116,7 @@ class Faults:
         self.cut()
 
     def heal(self):
-        self.delay, self.black_hole, self.garbage, self.one_byte = 0, False, None, False
+        self.delay, self.black_hole, self.garbage, self.one_byte, self.hides_end = 0, False, None, False, False
         self.cut_after = self.ask_cut_after = None
 
     def take_garbage(self, asked):
@@ -173,7 +174,8 @@ class _Wire:
             direction()
         except OSError:
             pass
-        self.close()
+        if direction == self._ask or not self.faults.hides_end:
+            self.close()
 
     def _ask(self):
         while data := self.near.recv(65536):
