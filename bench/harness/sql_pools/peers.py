@@ -26,10 +26,11 @@ class Peer(peer.Peer):
     most_sessions = 1 << 30
     can_log_in = False      # to servers, by itself?
     uses_password = False   # for servers
+    passes_proof = False    # as those who prove who they are by SCRAM, of whom only a verifier is known
     knows_replicas = True
 
     def wait(self):
-        wait_until_it_answers(self.process, self.port)
+        wait_until_it_answers(self.process, self.port, **self.client)
 
     def ports_of_servers(self):
         return self.servers.ports if self.knows_replicas else self.servers.ports[:1]
@@ -46,6 +47,18 @@ class Peer(peer.Peer):
     def system_calls(self, run):
         self.settle()
         return count_system_calls(tree(self.pid), run)
+
+    @property
+    def client(self):
+        """How its clients log in."""
+        return {"user": PASSWORD_USER, "password": PASSWORD} if self.passes_proof else {}
+
+    def write_users(self):
+        """An auth_file."""
+        path = self.processes.folder / f"{self.name}.users"
+        path.write_text(f'"{PASSWORD_USER}" "{self.servers.verifier()}"\n' if self.passes_proof
+                        else '"bench" ""\n')
+        return path
 
     @property
     def login(self):
@@ -86,20 +99,22 @@ class Sheaf(Peer):
                 f"AND query LIKE '%/* {mark} */'")
         replicas = self.ports_of_servers()[1:] if self.reads != "primary" else []
         while not all(ask(port, seen) for port in replicas) and time.monotonic() < end:
-            ask(self.port, f"SELECT abalance FROM pgbench_accounts WHERE aid = 1 /* {mark} */")
+            ask(self.port, f"SELECT abalance FROM pgbench_accounts WHERE aid = 1 /* {mark} */", **self.client)
 
     def command(self):
         if not os.access(self.program, os.X_OK):
             raise Failed(f"{self.program} is not there")
         user, password = self.login
-        login = f"{user}:{password}@" if password else ""
+        login = f"{user}:{password}@" if password and not self.passes_proof else ""
+        users = (f"auth = scram-sha-256\nauth_file = {self.write_users()}\nprobe_user = bench\n" if self.passes_proof
+                 else "auth = trust\nuser = bench nopass\n")
         servers = "".join(f"{'replica' if n else 'primary'} = postgresql://{login}127.0.0.1:{port}"
                           "\n" for n, port in enumerate(self.ports_of_servers()))
         path = self.write(f"[proxy]\nworkers = {self.workers}\nadmin = off\n"
                           "max_sessions = 100000\n\n[sql bench]\n"
                           f"listen = postgresql://127.0.0.1:{self.port}\n{servers}"
                           f"reads = {self.reads}\npooling = transaction\npool_size = {POOL_SIZE // 2}\n"
-                          "auth = trust\nuser = bench nopass\nserver_tls = off\nconsole = no\n"
+                          f"{users}server_tls = off\nconsole = no\n"
                           "breaker_failures = 10000\n")
         return [self.program, "serve", path]
 
@@ -122,13 +137,13 @@ class PgBouncer(Peer):
 
     def command(self):
         name, password = self.login
-        server = (f"host=127.0.0.1 port={self.servers.ports[0]} user={name}" +
-                  f" password='{password}'" * bool(password))
-        users = self.processes.folder / "pgbouncer.users"
-        users.write_text('"bench" ""\n')
+        server = f"host=127.0.0.1 port={self.servers.ports[0]}"
+        if not self.passes_proof:
+            server += f" user={name}" + f" password='{password}'" * bool(password)
         path = self.write(f"[databases]\nbench = {server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-                          f"listen_port = {self.port}\nunix_socket_dir =\nauth_type = trust\n"
-                          f"auth_file = {users}\npool_mode = transaction\n"
+                          f"listen_port = {self.port}\nunix_socket_dir =\n"
+                          f"auth_type = {'scram-sha-256' if self.passes_proof else 'trust'}\n"
+                          f"auth_file = {self.write_users()}\npool_mode = transaction\n"
                           f"default_pool_size = {POOL_SIZE}\nmax_client_conn = 100000\n"
                           "server_tls_sslmode = disable\n"
                           "log_connections = 0\nlog_disconnections = 0\n")

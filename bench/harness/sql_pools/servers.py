@@ -142,6 +142,11 @@ class Cluster:
                 "VACUUM ANALYZE", "CHECKPOINT"):
             ask(port, statement)
 
+    def verifier(self):
+        """By which the servers know whether somebody knows the password."""
+        (text,), = ask(self.primary.port, f"SELECT rolpassword FROM pg_authid WHERE rolname = '{PASSWORD_USER}'")
+        return text.decode()
+
     def wait_until_replicas_have_all(self, seconds=120):
         """Until what the primary has written can be seen on each replica."""
         (position,), = ask(self.primary.port, "SELECT pg_current_wal_flush_lsn()")
