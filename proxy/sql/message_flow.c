@@ -15,7 +15,7 @@ static const struct statement_verdict OPAQUE = { .kind = STATEMENT_QUERY,
 
 /* ---- sending ---- */
 
-static void keep(struct sql_upstream *u, struct slice bytes)
+void sql_message_keep(struct sql_upstream *u, struct slice bytes)
 {
     if (!u->holds)
         return;
@@ -31,13 +31,12 @@ void sql_message_put(struct sql_upstream *u, struct slice bytes)
     counter_add(&u->endpoint->stats->bytes_out, bytes.len);
 }
 
-/* The message as it came; what is not there yet streams by. */
-static size_t pass(struct sql_session *s, struct slice in, struct pg_frame f)
+size_t sql_message_pass(struct sql_session *s, struct slice in, struct pg_frame f)
 {
     size_t here = f.bytes < in.len ? f.bytes : in.len;
     struct slice bytes = slice_of(in.at, here);
 
-    keep(s->lease, bytes);
+    sql_message_keep(s->lease, bytes);
     sql_message_put(s->lease, bytes);
     s->frame_left = f.bytes - here;
     s->drops_frame = false;
@@ -79,6 +78,12 @@ size_t sql_message_wait(struct sql_session *s)
     return 0;
 }
 
+void sql_message_is_opaque(struct sql_session *s)
+{
+    s->dirties = true;
+    sql_pins_note(s, &OPAQUE, slice_text(""));
+}
+
 /* False: too much is under way; the message waits. */
 static bool expect_one(struct sql_session *s, struct pg_expected entry)
 {
@@ -111,166 +116,6 @@ void sql_message_begin(struct sql_session *s)
     session_request_begins(&s->base);
 }
 
-/* ---- Parse ---- */
-
-/* The server says 42P05 if it is given a name that it has: the client's words are put in later. */
-static size_t parse_again(struct sql_session *s, struct slice in, struct pg_frame f,
-                          const struct pg_parse *parse, struct pg_statement *there)
-{
-    char name[PG_STATEMENT_NAME_BYTES];
-    struct buf out = { 0 };
-
-    if (!sql_prepared_ensure(s, there, false) ||
-        !sql_message_expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_DUPLICATE, pg_statement_ref(there)))
-        return 0;
-    sql_message_begin(s);
-    keep(s->lease, slice_of(in.at, f.bytes));
-    pg_put_parse(&out, pg_statement_name(there->id, name), parse->text, parse->types);
-    sql_message_put(s->lease, buf_all(&out));
-    buf_fini(&out);
-    return f.bytes;
-}
-
-/* In a failed transaction the server takes nothing but its end, whatever it has prepared before. */
-static bool must_fail(const struct sql_session *s, const struct pg_statement *st)
-{
-    const struct sql_note *note = st->note;
-
-    return s->status == PG_STATUS_FAILED && note->verdict.kind != STATEMENT_ROLLBACK &&
-           note->verdict.kind != STATEMENT_COMMIT && note->verdict.kind != STATEMENT_ROLLBACK_TO;
-}
-
-static size_t send_parse_to_fail(struct sql_session *s, struct slice in, struct pg_frame f,
-                                 const struct pg_parse *parse, struct pg_statement *st)
-{
-    char name[PG_STATEMENT_NAME_BYTES];
-    struct buf out = { 0 };
-
-    if (!sql_message_expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_CHANGE, NULL))
-        return 0;
-    keep(s->lease, slice_of(in.at, f.bytes));
-    pg_put_parse(&out, pg_statement_name(st->id, name), parse->text, parse->types);
-    sql_message_put(s->lease, buf_all(&out));
-    buf_fini(&out);
-    return f.bytes;
-}
-
-static size_t send_unnamed_parse(struct sql_session *s, struct slice in, struct pg_frame f,
-                                 const struct pg_parse *parse, struct pg_statement *st)
-{
-    struct slice text = pg_statement_text(st);
-    struct buf out = { 0 };
-
-    sql_message_expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_CHANGE | SQL_NOTE_UNNAMED,
-                       pg_statement_ref(st));
-    s->lease->prepared.unnamed = st->id;
-    if (slice_is(text, parse->text))
-        return pass(s, in, f);
-    keep(s->lease, slice_of(in.at, f.bytes));
-    pg_put_parse(&out, parse->name, text, parse->types);
-    sql_message_put(s->lease, buf_all(&out));
-    buf_fini(&out);
-    return f.bytes;
-}
-
-static size_t send_parse(struct sql_session *s, struct slice in, struct pg_frame f,
-                         const struct pg_parse *parse, struct pg_statement *st)
-{
-    char name[PG_STATEMENT_NAME_BYTES];
-    struct buf out = { 0 };
-
-    if (sql_statement_say(s, &st) != ERR_NONE || !sql_message_has_room(s, 2))
-        return 0;
-    if (parse->name.len == 0)
-        return send_unnamed_parse(s, in, f, parse, st);
-    switch (sql_prepared_there(s, st)) {
-    case SQL_PREPARED:
-        if (must_fail(s, st))
-            return send_parse_to_fail(s, in, f, parse, st);
-        if (!sql_message_expect(s, PG_EXPECT_PARSE, PG_EXPECT_FAKE, SQL_NOTE_CHANGE, NULL))
-            return 0;
-        keep(s->lease, slice_of(in.at, f.bytes));
-        return f.bytes;
-    case SQL_PREPARE_IT:
-        if (!sql_message_expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_CHANGE | SQL_NOTE_PREPARES,
-                                pg_statement_ref(st))) {
-            pg_prepared_settle(&s->lease->prepared, st->id, PG_OUTCOME_SKIPPED);
-            return 0;
-        }
-        keep(s->lease, slice_of(in.at, f.bytes));
-        pg_put_parse(&out, pg_statement_name(st->id, name), pg_statement_text(st), parse->types);
-        (void)sql_result_ask(s, st, slice_of(name, sizeof(name) - 1), SQL_NOTE_FIRST, &out);
-        sql_message_put(s->lease, buf_all(&out));
-        buf_fini(&out);
-        return f.bytes;
-    case SQL_PREPARED_LATER:
-        break;
-    }
-    return sql_message_wait(s);
-}
-
-/* One too large to be remembered: the session keeps this server, which knows it by its own name. */
-static size_t pass_parse(struct sql_session *s, struct slice in, struct pg_frame f)
-{
-    if (!sql_message_expect(s, PG_EXPECT_PARSE, 0, 0, NULL))
-        return 0;
-    sql_message_begin(s);
-    s->pins |= PG_PIN_STATEMENTS_LIMIT;
-    s->dirties = true;
-    s->lease->prepared.unnamed = 0;
-    return pass(s, in, f);
-}
-
-static size_t define_and_send(struct sql_session *s, struct slice in, struct pg_frame f,
-                              const struct pg_parse *parse, struct pg_statement *st)
-{
-    struct pg_statements *store = sql_side_of(s)->statements;
-    size_t used;
-    enum err err =
-        pg_statements_session_define(store, &s->statements, parse->name, st, PG_CHANGE_BY_MESSAGE);
-
-    if (err == ERR_AGAIN)
-        return sql_message_wait(s);
-    if (err != ERR_NONE)
-        return pass_parse(s, in, f);
-    used = send_parse(s, in, f, parse, st);
-    if (used == 0) {
-        pg_statements_session_take_back(store, &s->statements);
-        return 0;
-    }
-    sql_slow_hear(s->lease, parse->text);
-    sql_tally(s, SQL_DONE_CLIENT_PARSES, 1);
-    sql_message_begin(s);
-    return used;
-}
-
-static size_t forward_parse(struct sql_session *s, struct slice in, struct pg_frame f)
-{
-    struct pg_statement *st = NULL, *there;
-    struct pg_parse parse;
-    enum pg_name found;
-    size_t used;
-
-    if (f.bytes > SQL_PARSE_BYTES || (s->pins & PG_PIN_STATEMENTS_LIMIT))
-        return pass_parse(s, in, f);
-    if (!pg_frame_is_whole(in, f)) {
-        s->base.need = f.bytes;
-        return 0;
-    }
-    if (pg_read_parse(pg_frame_body(in, f), &parse) != ERR_NONE)
-        return pass_parse(s, in, f); /* the server says what is wrong with it */
-    found = pg_statements_session_find(&s->statements, parse.name, &there);
-    if (found == PG_NAME_LATER)
-        return sql_message_wait(s);
-    if (found == PG_NAME_THERE && parse.name.len > 0)
-        return parse_again(s, in, f, &parse, there);
-    if (sql_statement_intern(s, &parse, &st) != ERR_NONE)
-        return pass_parse(s, in, f);
-    used = define_and_send(s, in, f, &parse, st);
-    pg_statement_unref(sql_side_of(s)->statements, &st);
-    return used;
-}
-
 /* ---- Bind, Describe, Close ---- */
 
 static size_t send_bind(struct sql_session *s, struct slice in, struct pg_frame f,
@@ -281,7 +126,7 @@ static size_t send_bind(struct sql_session *s, struct slice in, struct pg_frame 
     size_t rest_at = (size_t)(bind->rest.at - in.at);
     struct buf out = { 0 };
 
-    keep(s->lease, slice_of(in.at, here));
+    sql_message_keep(s->lease, slice_of(in.at, here));
     pg_put_bind_head(&out, bind->portal, pg_statement_name(st->id, name), f.bytes - rest_at);
     sql_message_put(s->lease, buf_all(&out));
     buf_fini(&out);
@@ -317,7 +162,7 @@ static size_t replaced(struct sql_session *s, struct slice in, struct pg_frame f
     if (f.bytes > in.len)
         s->lease->holds = false;
     else
-        keep(s->lease, slice_of(in.at, f.bytes));
+        sql_message_keep(s->lease, slice_of(in.at, f.bytes));
     return drop(s, in, f);
 }
 
@@ -387,12 +232,12 @@ static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_fra
     sql_portal_leave(s);
     if (st == NULL) {
         s->dirties = true;
-        return pass(s, in, f);
+        return sql_message_pass(s, in, f);
     }
     sql_tally(s, SQL_DONE_BINDS, 1);
     sql_slow_hear(s->lease, pg_statement_text(own));
     sql_portal_bind(s, own, &bind, body, whole);
-    return bind.statement.len == 0 ? pass(s, in, f) : send_bind(s, in, f, &bind, st);
+    return bind.statement.len == 0 ? sql_message_pass(s, in, f) : send_bind(s, in, f, &bind, st);
 }
 
 static size_t forward_describe(struct sql_session *s, struct slice in, struct pg_frame f)
@@ -421,17 +266,39 @@ static size_t forward_describe(struct sql_session *s, struct slice in, struct pg
                        st != NULL ? pg_statement_ref(st) : NULL);
     sql_message_begin(s);
     if (st == NULL || target.name.len == 0)
-        return pass(s, in, f);
-    keep(s->lease, slice_of(in.at, f.bytes));
+        return sql_message_pass(s, in, f);
+    sql_message_keep(s->lease, slice_of(in.at, f.bytes));
     pg_put_describe(&out, PG_KIND_STATEMENT, pg_statement_name(st->id, name));
     sql_message_put(s->lease, buf_all(&out));
     buf_fini(&out);
     return f.bytes;
 }
 
+/* The session has no statement of this name, but its server may know one by it. */
+static size_t close_own(struct sql_session *s, struct slice in, struct pg_frame f,
+                        struct slice name)
+{
+    if (!sql_message_expect(s, PG_EXPECT_CLOSE, 0, 0, NULL))
+        return 0;
+    sql_message_begin(s);
+    s->probes = true;
+    if (name.len == 0)
+        s->pins &= ~(uint32_t)PG_PIN_UNNAMED;
+    return sql_message_pass(s, in, f);
+}
+
+static bool may_be_own(const struct sql_session *s, struct slice name)
+{
+    if (name.len == 0)
+        return s->pins & PG_PIN_UNNAMED;
+    return sql_has_own_names(s) && !pg_statement_is_reserved(name);
+}
+
 /* A statement's name is the session's own affair; the server keeps it for others. */
 static size_t forward_close(struct sql_session *s, struct slice in, struct pg_frame f)
 {
+    enum pg_name found = PG_NAME_THERE;
+    struct pg_statement *there;
     struct pg_target target;
 
     if (!pg_frame_is_whole(in, f)) {
@@ -439,21 +306,25 @@ static size_t forward_close(struct sql_session *s, struct slice in, struct pg_fr
         return 0;
     }
     if (pg_read_target(pg_frame_body(in, f), &target) != ERR_NONE ||
-        target.kind != PG_KIND_STATEMENT || (s->pins & PG_PIN_STATEMENTS_LIMIT)) {
+        target.kind != PG_KIND_STATEMENT) {
         if (!sql_message_expect(s, PG_EXPECT_CLOSE, 0, 0, NULL))
             return 0;
         sql_message_begin(s);
-        return pass(s, in, f);
+        return sql_message_pass(s, in, f);
     }
-    if (pg_statements_session_undefine(&s->statements, target.name, PG_CHANGE_BY_MESSAGE) !=
-        ERR_NONE)
+    if (may_be_own(s, target.name))
+        found = pg_statements_session_find(&s->statements, target.name, &there);
+    if (found == PG_NAME_FREE)
+        return close_own(s, in, f, target.name);
+    if (found == PG_NAME_LATER || pg_statements_session_undefine(&s->statements, target.name,
+                                                                 PG_CHANGE_BY_MESSAGE) != ERR_NONE)
         return sql_message_wait(s);
     if (!sql_message_expect(s, PG_EXPECT_CLOSE, PG_EXPECT_FAKE, SQL_NOTE_CHANGE, NULL)) {
         pg_statements_session_take_back(sql_side_of(s)->statements, &s->statements);
         return 0;
     }
     sql_message_begin(s);
-    keep(s->lease, slice_of(in.at, f.bytes));
+    sql_message_keep(s->lease, slice_of(in.at, f.bytes));
     return f.bytes;
 }
 
@@ -469,7 +340,7 @@ static size_t execute_deeds(struct sql_session *s, struct slice in, struct pg_fr
         return 0;
     entry = sql_portal_execute(s);
     (void)expect_one(s, entry);
-    used = pass(s, in, f);
+    used = sql_message_pass(s, in, f);
     if (entry.note & SQL_NOTE_RESTORED)
         sql_restore_execute(s);
     return used;
@@ -488,7 +359,7 @@ static size_t forward_execute(struct sql_session *s, struct slice in, struct pg_
     if (sql_portal_is_due(s, body))
         used = execute_deeds(s, in, f);
     else if (sql_message_expect(s, PG_EXPECT_EXECUTE, 0, 0, NULL))
-        used = pass(s, in, f);
+        used = sql_message_pass(s, in, f);
     else
         return 0;
     if (used == 0)
@@ -513,7 +384,7 @@ static size_t forward_sync(struct sql_session *s, struct slice in, struct pg_fra
     pg_statements_session_sync(&s->statements);
     s->in_exchange = s->deeds_sent = false;
     s->barrier = s->deeds != NULL;
-    return pass(s, in, f);
+    return sql_message_pass(s, in, f);
 }
 
 static size_t forward_copy(struct sql_session *s, struct slice in, struct pg_frame f)
@@ -528,7 +399,7 @@ static size_t forward_copy(struct sql_session *s, struct slice in, struct pg_fra
         s->copy_ended = true;
         s->copy_barrier = s->copies; /* the Query may have another */
     }
-    return pass(s, in, f);
+    return sql_message_pass(s, in, f);
 }
 
 static size_t forward_call(struct sql_session *s, struct slice in, struct pg_frame f)
@@ -537,9 +408,8 @@ static size_t forward_call(struct sql_session *s, struct slice in, struct pg_fra
         return 0;
     sql_slow_hear_call(s->lease);
     session_request_begins(&s->base);
-    s->dirties = true;
-    sql_pins_note(s, &OPAQUE, slice_text(""));
-    return pass(s, in, f);
+    sql_message_is_opaque(s);
+    return sql_message_pass(s, in, f);
 }
 
 /* ---- Query ---- */
@@ -550,10 +420,10 @@ static size_t pass_query(struct sql_session *s, struct slice in, struct pg_frame
         return 0;
     sql_slow_hear(s->lease, slice_from(in, PG_HEADER_BYTES));
     session_request_begins(&s->base);
-    s->dirties = true;
+    s->pins &= ~(uint32_t)PG_PIN_UNNAMED;
     s->lease->prepared.unnamed = 0;
-    sql_pins_note(s, &OPAQUE, slice_text(""));
-    return pass(s, in, f);
+    sql_message_is_opaque(s);
+    return sql_message_pass(s, in, f);
 }
 
 static void take_back(struct sql_session *s, size_t changes)
@@ -582,10 +452,8 @@ static void undo_rewording(struct sql_session *s, struct sql_rewording *r)
 static void note_prepares(struct sql_session *s, const struct sql_class *class)
 {
     for (size_t i = 0; class->script != NULL && i < class->script->count; i++)
-        if (class->script->statements[i].kind == STATEMENT_PREPARE) {
-            s->pins |= PG_PIN_SQL_PREPARE;
-            s->probes = true;
-        }
+        if (class->script->statements[i].kind == STATEMENT_PREPARE)
+            sql_note_prepares(s);
 }
 
 /* What was prepared by a Query: what its result looks like is asked behind it. */
@@ -654,12 +522,12 @@ static size_t send_query(struct sql_session *s, struct slice in, struct pg_frame
         sql_edits_free(s, &s->edits);
         s->edits = r.edits;
         s->barrier |= sql_edits_define(s->edits); /* what follows may mean it */
-        keep(s->lease, slice_of(in.at, f.bytes));
+        sql_message_keep(s->lease, slice_of(in.at, f.bytes));
         pg_put_query(&out, buf_all(&r.text));
         sql_message_put(s->lease, buf_all(&out));
         ask_for_result(s);
     } else {
-        used = pass(s, in, f);
+        used = sql_message_pass(s, in, f);
     }
     if (behind)
         send_behind(s, &out);
@@ -707,6 +575,7 @@ static size_t forward_query(struct sql_session *s, struct slice in, struct pg_fr
     if (used == 0)
         return 0;
     sql_slow_hear(s->lease, text);
+    s->pins &= ~(uint32_t)PG_PIN_UNNAMED;
     s->query_noted = false;
     s->query_last = true;
     s->dirties |= class->verdict.route > ROUTE_TRY;
@@ -752,7 +621,7 @@ size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_fra
         used = forward_query(s, in, f, class);
         break;
     case PG_FRONT_PARSE:
-        used = forward_parse(s, in, f);
+        used = sql_parse_forward(s, in, f);
         break;
     case PG_FRONT_BIND:
         used = forward_bind(s, in, f);
@@ -771,7 +640,7 @@ size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_fra
         break;
     case PG_FRONT_FLUSH:
         sql_message_begin(s);
-        used = pass(s, in, f);
+        used = sql_message_pass(s, in, f);
         break;
     case PG_FRONT_FUNCTION_CALL:
         used = forward_call(s, in, f);

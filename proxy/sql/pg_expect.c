@@ -351,6 +351,21 @@ unsigned pg_expect_other_frame(struct pg_expect *e, uint8_t type)
 
 /* --- Entries that no frame ends -------------------------------------------------------------- */
 
+bool pg_expect_may_fail(const struct pg_expect *e)
+{
+    enum { LOOKED_AT = 64 };
+
+    for (uint32_t i = 0; i < e->count && i < LOOKED_AT; i++) {
+        const struct pg_expected *entry = &e->ring[(e->head + i) & (e->size - 1)];
+
+        if (!(entry->flags & PG_EXPECT_SWALLOW) &&
+            (entry->kind == PG_EXPECT_SYNC || entry->kind == PG_EXPECT_QUERY ||
+             entry->kind == PG_EXPECT_FUNCTION_CALL))
+            return true;
+    }
+    return e->count > LOOKED_AT;
+}
+
 bool pg_expect_skipped(struct pg_expect *e, struct pg_expected *out)
 {
     while (e->skips > 0) {

@@ -167,6 +167,10 @@ static inline bool pg_expect_is_copying_in(const struct pg_expect *e)
     return e->phase == PG_PHASE_COPY_IN || e->phase == PG_PHASE_COPY_BOTH;
 }
 
+/* Is the end of an exchange owed to the client, by which a transaction may have failed?  True, too,
+ * if that would take long to find out. */
+bool pg_expect_may_fail(const struct pg_expect *e);
+
 /* Borrowed till the next call; NULL: nothing is owed. */
 static inline const struct pg_expected *pg_expect_head(const struct pg_expect *e)
 {

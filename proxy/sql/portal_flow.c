@@ -33,10 +33,8 @@ void sql_portal_bind(struct sql_session *s, const struct pg_statement *st,
                   note->verdict.kind == STATEMENT_PREPARE_TRANSACTION;
     s->portal_copies = note->verdict.kind == STATEMENT_COPY_IN;
     s->portal_kind = note->verdict.kind;
-    if (s->portal_kind == STATEMENT_PREPARE) {
-        s->pins |= PG_PIN_SQL_PREPARE;
-        s->probes = true;
-    }
+    if (s->portal_kind == STATEMENT_PREPARE)
+        sql_note_prepares(s);
     sql_pins_note(s, &note->verdict, pg_statement_text(st));
     sql_statement_note_executed(s, st);
     if (!note->has_deeds)
@@ -68,7 +66,8 @@ struct pg_expected sql_portal_execute(struct sql_session *s)
 
     s->portal_deeds = false;
     s->deeds_sent = true;
-    if (s->portal_kind == STATEMENT_DEALLOCATE || s->portal_kind == STATEMENT_DEALLOCATE_ALL) {
+    if (s->portal_kind == STATEMENT_DEALLOCATE ||
+        (s->portal_kind == STATEMENT_DEALLOCATE_ALL && !sql_has_own_names(s))) {
         entry.note |= SQL_NOTE_RETAG;
         entry.number =
             (s->portal_kind == STATEMENT_DEALLOCATE ? SQL_TAG_DEALLOCATE : SQL_TAG_DEALLOCATE_ALL)

@@ -195,11 +195,12 @@ static enum sql_words reword_prepare(struct wording *w)
     enum sql_words words;
     enum err err;
 
-    if (w->st->inner == NULL || w->st->written.len == 0 || is_unknown(w, w->st->name) ||
-        (s->pins & (PG_PIN_SQL_PREPARE | PG_PIN_STATEMENTS_LIMIT)))
+    if (w->st->inner == NULL || w->st->written.len == 0 || is_unknown(w, w->st->name))
         return leave_prepare(w);
     if (there != NULL)
         return prepare_again(w, there);
+    if (sql_has_own_names(s))
+        return leave_prepare(w);
     put_rest(&rest, w);
     err = sql_statement_intern_sql(s, buf_all(&rest), w->st->inner, &there);
     buf_fini(&rest);
@@ -229,6 +230,14 @@ void sql_note_executed(struct sql_session *s, const struct pg_statement *st)
     sql_pins_note(s, &note->verdict, pg_statement_text(st));
     if (note->has_deeds)
         s->probes = s->probes_settings = true;
+    if (note->verdict.kind == STATEMENT_PREPARE)
+        sql_note_prepares(s);
+}
+
+void sql_note_prepares(struct sql_session *s)
+{
+    s->pins |= PG_PIN_SQL_PREPARE;
+    s->probes = true;
 }
 
 static enum sql_words reword_execute(struct wording *w)
@@ -254,7 +263,7 @@ static enum sql_words reword_deallocate(struct wording *w)
     if (w->st->kind == STATEMENT_DEALLOCATE)
         return find(w, w->st->name) == NULL ? leave_name(w, w->st->name)
                                             : do_nothing(w, SQL_TAG_DEALLOCATE);
-    return w->s->pins & PG_PIN_SQL_PREPARE ? leave(w) : do_nothing(w, SQL_TAG_DEALLOCATE_ALL);
+    return sql_has_own_names(w->s) ? leave(w) : do_nothing(w, SQL_TAG_DEALLOCATE_ALL);
 }
 
 /* RESET x, SET x TO DEFAULT. */
@@ -397,6 +406,12 @@ static bool is_of_others(const struct sql_note *note)
     return note->name != NULL || note->verdict.kind == STATEMENT_DEALLOCATE_ALL;
 }
 
+/* Is what it is about in its own words? */
+static bool is_plain(const struct sql_note *note)
+{
+    return !is_of_others(note) || note->verdict.kind == STATEMENT_PREPARE;
+}
+
 /* With another name in it. */
 static enum err say_name(struct sql_session *s, const struct pg_statement *st, struct slice name)
 {
@@ -415,7 +430,7 @@ static enum err say_name(struct sql_session *s, const struct pg_statement *st, s
     return err;
 }
 
-/* EXECUTE x: of the statement that this name means now. */
+/* EXECUTE x: of the statement that this name means now; PREPARE x: of that which is in its way. */
 static enum err say_execute(struct sql_session *s, const struct pg_statement *st,
                             struct pg_statement *there)
 {
@@ -446,18 +461,20 @@ enum err sql_statement_say(struct sql_session *s, struct pg_statement **st)
     enum pg_name found = PG_NAME_FREE;
     enum err err;
 
-    if (!is_of_others(note) || (note->name == NULL && (s->pins & PG_PIN_SQL_PREPARE)))
+    if (!is_of_others(note) || (note->name == NULL && sql_has_own_names(s)))
         return ERR_NONE;
     if (note->name != NULL)
         found = pg_statements_session_find(&s->statements, slice_of(note->name, note->name_len),
                                            &there);
     if (found == PG_NAME_LATER)
         return sql_message_wait(s) > 0 ? ERR_NONE : ERR_AGAIN;
+    if (found == PG_NAME_FREE && note->verdict.kind == STATEMENT_PREPARE)
+        return ERR_NONE;
     if (note->name != NULL && found == PG_NAME_FREE)
         return say_nobody(s, st, slice_of(note->name, note->name_len));
     if (note->verdict.kind == STATEMENT_DEALLOCATE || note->name == NULL)
         err = say_as(s, *st, slice_text(NOTHING));
-    else if (is_of_others(there->note))
+    else if (!is_plain(there->note))
         return ERR_NONE;
     else
         err = say_execute(s, *st, there);
@@ -472,6 +489,7 @@ void sql_statement_note_executed(struct sql_session *s, const struct pg_statemen
     struct pg_statement *there;
 
     if (note->name != NULL && note->verdict.kind != STATEMENT_DEALLOCATE &&
+        note->verdict.kind != STATEMENT_PREPARE &&
         pg_statements_session_find(&s->statements, slice_of(note->name, note->name_len), &there) ==
             PG_NAME_THERE)
         sql_note_executed(s, there);

@@ -109,7 +109,8 @@ static void note_name(struct sql_note *note, const struct sql_class *class)
     if (class->script == NULL || class->script->count != 1)
         return;
     st = &class->script->statements[0];
-    name = st->kind == STATEMENT_DEALLOCATE ? st->name : st->executed;
+    name =
+        st->kind == STATEMENT_DEALLOCATE || st->kind == STATEMENT_PREPARE ? st->name : st->executed;
     if (name.at == NULL || (st->kind != STATEMENT_DEALLOCATE && st->written.len == 0))
         return;
     note->name = mem_text_of(name.at, name.len);

@@ -529,6 +529,8 @@ static bool must_keep(const struct sql_session *s)
 
 static bool must_probe(const struct sql_session *s)
 {
+    if (s->pins & PG_PIN_UNNAMED) /* which a Query would end */
+        return false;
     return s->replay.len == 0 && s->probes && s->status == PG_STATUS_IDLE && !s->in_exchange &&
            sql_account_pooling(s->account) == SQL_POOLING_TRANSACTION;
 }

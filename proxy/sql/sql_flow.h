@@ -8,7 +8,7 @@
  *     session_flow.c    a session's life between its exchanges: waits, errors of ours, its end
  *     ask_flow.c        what a session asks: an exchange is gathered (gather_flow.c), routed, begun
  *     begin_flow.c      transactions that may be begun elsewhere
- *     message_flow.c    its messages, one by one, to the upstream; portal_flow.c
+ *     message_flow.c    its messages, one by one, to the upstream; parse_flow.c, portal_flow.c
  *     prepared_flow.c   statements that must be prepared there first
  *     result_flow.c     what their results look like, which must stay
  *     restore_flow.c    settings that go back to what a client began with
@@ -489,7 +489,7 @@ struct sql_note {
     struct statement_verdict verdict;
     struct verdict_key key;
     struct sql_result result;
-    char *name; /* owned: of the statement that it executes or deallocates; NULL: none */
+    char *name; /* owned: of what it executes, deallocates or prepares; NULL: none */
     uint32_t name_len, written_at, written_len; /* and where in the text that stands */
     uint32_t epoch;                             /* the side's verdict_epoch */
     uint8_t hint;                               /* enum shape_hint_route */

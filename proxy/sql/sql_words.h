@@ -4,6 +4,23 @@
 
 #include "proxy/sql/sql_flow.h"
 
+/* Does the server know statements by the client's own names? */
+static inline bool sql_has_own_names(const struct sql_session *s)
+{
+    return s->pins & (PG_PIN_SQL_PREPARE | PG_PIN_STATEMENTS_LIMIT);
+}
+
+/* message_flow.c */
+/* The message as it came; what is not there yet streams by. */
+size_t sql_message_pass(struct sql_session *s, struct slice in, struct pg_frame f);
+/* Of an exchange that may be asked again elsewhere. */
+void sql_message_keep(struct sql_upstream *u, struct slice bytes);
+/* What it does is not known. */
+void sql_message_is_opaque(struct sql_session *s);
+
+/* parse_flow.c */
+size_t sql_parse_forward(struct sql_session *s, struct slice in, struct pg_frame f);
+
 /* prepared_flow.c */
 enum sql_prepared { SQL_PREPARED, SQL_PREPARE_IT, SQL_PREPARED_LATER };
 /* Is it there?  If not, room was made for it, and its Parse is to be sent. */
@@ -128,6 +145,8 @@ extern const char *const SQL_TAGS[];
 /* A simple Query in other words. */
 enum sql_words sql_reword(struct sql_session *s, const struct sql_class *class,
                           struct sql_rewording *r);
+/* The server will know a statement by the client's own name. */
+void sql_note_prepares(struct sql_session *s);
 /* A prepared statement is executed by SQL: what it does, this session does. */
 void sql_note_executed(struct sql_session *s, const struct pg_statement *st);
 void sql_put_prepare(struct buf *out, const struct pg_statement *st);

@@ -70,6 +70,18 @@ class Pins(PgTwin):
         self.pinned("DO $$ BEGIN CREATE TEMP TABLE own AS SELECT 1; END $$", count, "DO $$ BEGIN DROP TABLE own; END $$")
         self.pinned("SET search_path = pg_temp, public; CREATE TABLE own AS SELECT 1", count, "DROP TABLE own; RESET search_path")
 
+    def test_a_large_unnamed_statement(self):
+        """It cannot be remembered, and stays where it is until the next one: not longer."""
+        large = pg.parse("", f"SELECT 'large' /* {'x' * 400000} */")
+        use = pg.bind() + pg.execute() + SYNC
+        for end in (pg.query("SELECT 1"), pg.parse("", "SELECT 1") + SYNC, pg.close("S", "") + SYNC):
+            with self.subTest(end=end[:1]):
+                self.assertEqual(self.first.run(large + use).value, "large")
+                self.waits(self.second)
+                self.assertEqual(self.first.run(use).value, "large")
+                self.first.run(end)
+                self.assertEqual(self.second.until("Z").value, "served")
+
     def test_temporary_objects_that_do_not_stay(self):
         self.free("BEGIN; CREATE TEMP TABLE own (a int); ROLLBACK", "BEGIN; CREATE TEMP TABLE own (a int) ON COMMIT DROP; COMMIT",
                   "CREATE TEMP TABLE own (a bogus)", "CREATE TEMP TABLE own (a int); DROP TABLE own",

@@ -521,6 +521,27 @@ class Statements(Pooled):
         self.same(script)
         self.alone(script)
 
+    def test_prepare_by_the_protocol_shares_names(self):
+        """What PREPARE made by the extended protocol, or within code, the server knows by the client's own name."""
+        large, end = f"SELECT 1 /* {'x' * 400000} */", pg.bind("", "p") + pg.execute() + pg.bind("", "s") + pg.execute()
+        for steps in ((pg.one("PREPARE p AS SELECT 1"), pg.parse("p", "SELECT 2"), pg.close("S", "p") + pg.parse("p", "SELECT 3")),
+                      (pg.parse("p", "SELECT 2"), pg.one("PREPARE p AS SELECT 1"), pg.close("S", "p") + pg.one("PREPARE p AS SELECT 4")),
+                      (pg.parse("p", "SELECT 2") + pg.one("PREPARE p AS SELECT 1"), pg.one("PREPARE s AS SELECT 1") + pg.parse("s", "SELECT 2")),
+                      (pg.parse("s", "SELECT 2"), pg.one("PREPARE p AS SELECT 1"), "PREPARE s AS SELECT 3", "DEALLOCATE s; PREPARE s AS SELECT 4"),
+                      ("DO $$ BEGIN EXECUTE 'PREPARE p AS SELECT 5'; END $$", pg.parse("p", "SELECT 2"), "PREPARE p AS SELECT 1", "DEALLOCATE p"),
+                      ("BEGIN", pg.parse("s", "SELECT 6"), pg.one("PREPARE p AS SELECT 1"), pg.one("DEALLOCATE ALL"), pg.parse("s", "SELECT 6"), "COMMIT"),
+                      (pg.parse("s", "SELECT 7"), pg.parse("p", large), pg.parse("s", "SELECT 8"), pg.close("S", "s") + pg.parse("s", "SELECT 9")),
+                      (pg.parse("s", "SELECT 7"), pg.parse("p", large), "DEALLOCATE ALL", pg.parse("p", "SELECT 8"))):
+            with self.subTest(steps=[step[:50] for step in steps]):
+                self.same(lambda session: [session.run(pg.query(step) if isinstance(step, str) else step + SYNC) for step in (*steps, end)])
+
+    def test_parse_of_what_is_there_already_in_a_transaction_that_may_have_failed(self):
+        parse, use, fails = pg.parse("y", "SELECT 1"), pg.bind("", "y") + pg.execute(), pg.one("BEGIN") + pg.one("SELECT 1/0") + SYNC
+        for data in (fails + parse + SYNC + use + SYNC + pg.one("ROLLBACK") + parse + SYNC + use + SYNC, fails + pg.one("ROLLBACK") + parse + SYNC + use + SYNC,
+                     pg.query("BEGIN; SELECT 1/0") + parse + SYNC + use + SYNC, pg.one("BEGIN") + SYNC + parse + SYNC + use + SYNC):
+            readies = data.count(SYNC) + (data[:1] == b"Q")
+            self.same(lambda session: [session.run(pg.parse("x", "SELECT 1") + SYNC), session.run(data, readies)])
+
     def test_deallocate_by_the_extended_protocol(self):
         def script(session):
             session.run(pg.parse("s", "SELECT 7") + SYNC)

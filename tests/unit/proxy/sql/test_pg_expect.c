@@ -336,6 +336,25 @@ static void what_the_caller_noted_comes_back(void)
     pg_expect_fini(&expect);
 }
 
+static void it_is_known_whether_an_exchange_ends_before(void)
+{
+    struct pg_expected parse = { .kind = PG_EXPECT_PARSE };
+    struct pg_expected settings = { .kind = PG_EXPECT_QUERY, .flags = PG_EXPECT_SWALLOW };
+
+    CHECK(!pg_expect_may_fail(&expect));
+    CHECK_INT(pg_expect_push(&expect, settings), ERR_NONE);
+    for (uint32_t i = 0; i < 63; i++)
+        CHECK_INT(pg_expect_push(&expect, parse), ERR_NONE);
+    CHECK(!pg_expect_may_fail(&expect));
+    CHECK_INT(pg_expect_push(&expect, parse), ERR_NONE);
+    CHECK(pg_expect_may_fail(&expect));
+    pg_expect_fini(&expect);
+    CHECK_INT(pg_expect_push(&expect, parse), ERR_NONE);
+    CHECK_INT(pg_expect_push(&expect, (struct pg_expected){ .kind = PG_EXPECT_SYNC }), ERR_NONE);
+    CHECK(pg_expect_may_fail(&expect));
+    pg_expect_fini(&expect);
+}
+
 int main(void)
 {
     RUN(each_message_has_its_answer);
@@ -348,5 +367,6 @@ int main(void)
     RUN(what_nobody_asked_for_is_bad);
     RUN(the_queue_is_bounded_and_keeps_its_order);
     RUN(what_the_caller_noted_comes_back);
+    RUN(it_is_known_whether_an_exchange_ends_before);
     return check_report();
 }
