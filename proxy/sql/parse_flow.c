@@ -1,4 +1,5 @@
-/* Parse: a statement gets a name of the session's, and is prepared at the server if it is not there.
+/* Parse: a statement gets a name of the session's, and is prepared at the server if it is not
+ * there.
  *
  * A name that is taken must fail at its turn, and so must all but the end of a failed transaction:
  * what only the server knows it is asked. */
@@ -22,8 +23,8 @@ static size_t parse_again(struct sql_session *s, struct slice in, struct pg_fram
     return f.bytes;
 }
 
-/* The server has what is to be prepared, but in a failed transaction, which that of a pipeline may be
- * by now, it takes nothing but the end of that. */
+/* The server has what is to be prepared, but in a failed transaction, which that of a pipeline may
+ * be by now, it takes nothing but the end of that. */
 static bool may_fail(const struct sql_session *s, const struct pg_statement *st)
 {
     const struct sql_note *note = st->note;
