@@ -404,6 +404,7 @@ void blob_body_seen(struct blob_request *r, size_t len)
 void blob_body_passed(struct blob_request *r, size_t len)
 {
     struct blob_call *taker = r->deed->taker(r);
+    struct worker *w = r->side->worker;
 
     r->taken += len;
     http1_body_pass(&r->body, len);
@@ -414,6 +415,7 @@ void blob_body_passed(struct blob_request *r, size_t len)
         blob_body_wait(r);
         session_pause(&r->session->base);
     }
+    blob_bodies_stop_if_short(w);
 }
 
 /* ---- the deed's side ---- */

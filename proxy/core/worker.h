@@ -53,6 +53,7 @@ struct worker {
     struct assembly *assembly; /* counted reference; changed between two turns only */
     uint8_t *scratch;          /* what one read may bring */
     struct conn_pipe pipe;     /* empty between two calls */
+    size_t pass_most;          /* so much of a session goes by at once */
     struct ring ring;          /* empty between two calls; opened in the worker's own thread */
     struct turn_input input;
     uint64_t now_us; /* of this turn; see worker_now_us() */

@@ -267,7 +267,7 @@ class Memory(Case):
         store.listen(400)
         ends_with(self, store.close)
         self.sheaf = Sheaf(self, blob_pool(["s3://a:b@127.0.0.1:%d/holder" % store.getsockname()[1]], unsigned_access="yes", stamp="no",
-                                           probe_interval="1h"),
+                                           probe_interval="1h", stall_timeout=f"{int(15 * SLOW)}s"),
                            proxy={"workers": 1, "max_memory": "16mb"})
         head = b"PUT /bucket/k HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (1 << 30)
         writers = [self.open(head) for _ in range(100)]
@@ -289,7 +289,8 @@ class Memory(Case):
         self.assertEqual(self.closed("memory"), 0)
         for writer in writers:
             writer.close()
-        wait_until(lambda: self.held() < MIB, what="all to be given back")
+        # That they left is behind what they sent; a system that is short of memory for sockets does not take that.
+        wait_until(lambda: self.held() < MIB, 30, what="all to be given back")
 
     def test_many_uploads_end_well_or_are_told_to_slow_down(self):
         self.sheaf = Sheaf(self, blob_pool([folder_url(self, sync="never")], unsigned_access="yes"),
