@@ -8,6 +8,7 @@
 #include "proxy/memory/redis_class.h"
 #include "proxy/memory/redis_kinds.h"
 #include "proxy/memory/redis_merge.h"
+#include "proxy/memory/verbs_call.h"
 
 #define NO_DATABASE UINT32_MAX
 
@@ -16,7 +17,7 @@ static uint32_t database_of(struct redis_call *call, struct slice word)
 {
     int64_t database;
 
-    if (!slice_to_i64(word, &database) || database < 0 || database >= call->site->pool->databases)
+    if (!verb_integer(word, &database) || database < 0 || database >= call->site->pool->databases)
         return NO_DATABASE;
     return (uint32_t)database;
 }
@@ -30,7 +31,7 @@ static struct slice translate(struct redis_call *call, uint32_t shard, struct sl
     char *text;
     int len;
 
-    if (!slice_to_i64(word, &number))
+    if (!verb_integer(word, &number) || number != (int32_t)number)
         return word;
     text = arena_bytes(call->op->arena, 16);
     len = snprintf(text, 16, "%" PRIu32,

@@ -10,6 +10,7 @@
 #include "proxy/memory/redis_kinds.h"
 #include "proxy/memory/redis_transaction.h"
 #include "proxy/memory/redis_users.h"
+#include "proxy/memory/verbs_call.h"
 
 #define WRONGPASS "WRONGPASS invalid username-password pair or user is disabled."
 
@@ -78,8 +79,13 @@ static void plan_select(struct redis_call *call)
     struct memory_state *state = &call->session->base;
     int64_t database;
 
-    if (!slice_to_i64(call->args[1], &database)) {
+    if (!verb_integer(call->args[1], &database)) {
         redis_error(call, "ERR value is not an integer or out of range");
+        return;
+    }
+    if (database < INT32_MIN || database > INT32_MAX) {
+        redis_error(call, "ERR value is out of range, value must between %d and %d", INT32_MIN,
+                    INT32_MAX);
         return;
     }
     if (database < 0 || database >= call->site->pool->databases) {

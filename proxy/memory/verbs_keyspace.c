@@ -104,7 +104,11 @@ static bool take_database(struct verb_call *c, size_t at, uint32_t *out)
         *out = (uint32_t)number;
         return true;
     }
-    verb_error(c, "ERR DB index is out of range");
+    if (number != (int32_t)number)
+        verb_error(c, "ERR value is out of range, value must between %d and %d", INT32_MIN,
+                   INT32_MAX);
+    else
+        verb_error(c, "ERR DB index is out of range");
     return false;
 }
 
