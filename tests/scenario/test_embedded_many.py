@@ -20,7 +20,7 @@ class OnDisk(Stores):
     def test_keys_is_answered_while_others_are(self):
         names = [f"key:{i}" for i in range(24_000)]
         for engine in DURABLE:
-            sheaf = Sheaf(self, pool([url_of(engine, self.folder())], sync="never", max_session_memory="64mb"), proxy={"workers": 1})
+            sheaf = Sheaf(self, pool([url_of(engine, self.folder())], sync="never", timeout="30s", max_session_memory="64mb"), proxy={"workers": 1})
             with sheaf.connect() as s, sheaf.connect() as other, sheaf.connect() as third:
                 self.assertEqual(s.ask("MSET", *[w for k in names for w in (k, "v")]), "OK")
                 for asks in (s, third):
