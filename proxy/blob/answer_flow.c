@@ -209,23 +209,23 @@ void blob_answer_tick(struct blob_request *r, uint64_t now_us)
     buf_fini(&declaration);
 }
 
-static bool is_ours(const struct blob_field *f);
-static void put_field(struct buf *out, const struct blob_field *f);
+static inline bool is_ours(const struct http1_field *f);
+static inline void put_field(struct buf *out, const struct http1_field *f);
 
 void blob_answer_keep(struct blob_request *r, const struct blob_answer *answer)
 {
-    r->kept = arena_new(&r->arena, (answer->field_count + 1U) * sizeof(struct blob_field));
+    r->kept = arena_new(&r->arena, (answer->field_count + 1U) * sizeof(struct http1_field));
     r->kept_count = 0;
     for (size_t i = 0; i < answer->field_count; i++) {
-        const struct blob_field *f = &answer->fields[i];
+        const struct http1_field *f = &answer->fields[i];
 
         if (!is_ours(f) &&
             (slice_starts(f->name, slice_text("x-amz-")) ||
              slice_is_word(f->name, "content-range") || slice_is_word(f->name, "retry-after")))
             r->kept[r->kept_count++] =
-                (struct blob_field){ .name = arena_copy(&r->arena, f->name),
-                                     .value = arena_copy(&r->arena, f->value),
-                                     .known = f->known };
+                (struct http1_field){ .name = arena_copy(&r->arena, f->name),
+                                      .value = arena_copy(&r->arena, f->value),
+                                      .known = f->known };
     }
 }
 
@@ -325,7 +325,7 @@ void blob_fault_of_call(const struct blob_call *c, const struct blob_shard *shar
 }
 
 /* Framing, the connection, and who answered are ours; all else is the store's to say. */
-static bool is_ours(const struct blob_field *f)
+static inline bool is_ours(const struct http1_field *f)
 {
     static const bool OURS[HTTP1_NAME_COUNT] = {
         [HTTP1_NAME_SERVER] = true,
@@ -347,12 +347,12 @@ static bool is_ours(const struct blob_field *f)
 }
 
 /* A name that was looked up came with its value in a head. */
-static void put_field(struct buf *out, const struct blob_field *f)
+static inline void put_field(struct buf *out, const struct http1_field *f)
 {
     if (http1_name_stands_for_many(f->known))
         (void)!http1_put_field_named(out, f->name, f->value);
     else
-        http1_put_field_read(out, f->name, f->value);
+        http1_put_field_known(out, f->known, f->value);
 }
 
 void blob_answer_fields(const struct blob_answer *answer, struct buf *out)

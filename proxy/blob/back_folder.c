@@ -23,7 +23,7 @@ struct slice folder_keep(struct folder_exchange *x, struct slice s)
 void folder_exchange_copy(struct folder_exchange *x, const struct blob_ask *ask)
 {
     struct blob_param *params = arena_new(&x->arena, (ask->param_count + 1) * sizeof(*params));
-    struct blob_field *fields = arena_new(&x->arena, (ask->field_count + 1) * sizeof(*fields));
+    struct http1_field *fields = arena_new(&x->arena, (ask->field_count + 1) * sizeof(*fields));
 
     for (size_t i = 0; i < ask->param_count; i++)
         params[i] =
@@ -414,7 +414,7 @@ static size_t take_tags(struct folder_exchange *x, struct folder_pair *pairs, si
 }
 
 /* What is answered where nothing is kept. */
-static bool is_default(const struct blob_field *f)
+static bool is_default(const struct http1_field *f)
 {
     return slice_is_text(f->name, "content-type") && slice_is_text(f->value, DEFAULT_TYPE);
 }
@@ -425,7 +425,7 @@ size_t folder_pairs(struct folder_exchange *x, struct folder_pair **out)
     size_t count = 0;
 
     for (size_t i = 0; i < x->ask.field_count && count < FOLDER_PAIRS; i++) {
-        const struct blob_field *f = &x->ask.fields[i];
+        const struct http1_field *f = &x->ask.fields[i];
 
         if ((is_kept(f->name) && !is_default(f)) || is_sum(f->name))
             pairs[count++] = (struct folder_pair){ is_sum(f->name) ? FOLDER_SUM : FOLDER_HEADER,

@@ -30,7 +30,7 @@ struct folder_exchange {
     int64_t now_s;
 
     uint16_t status; /* 0: there is no answer yet, the body is wanted */
-    struct blob_field fields[FOLDER_FIELDS_MOST];
+    struct http1_field fields[FOLDER_FIELDS_MOST];
     size_t field_count;
     uint64_t length; /* of the answer's body */
     struct buf body; /* of it: all, or a piece */

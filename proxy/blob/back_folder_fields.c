@@ -21,7 +21,7 @@ static bool is_private(struct slice acl)
     return is_one_of(acl, WORDS);
 }
 
-static bool is_lacking(const struct blob_field *f)
+static bool is_lacking(const struct http1_field *f)
 {
     if (slice_is_text(f->name, "x-amz-acl"))
         return !is_private(f->value);

@@ -93,12 +93,24 @@ static enum s3_op op_meant(const struct blob_store *store, enum s3_op op)
     }
 }
 
+/* Is it with the store as with the client? */
+static bool is_path_kept(const struct blob_store *store, const struct blob_ask *ask)
+{
+    return ask->key.len > 0 && ask->path.len == ask->bucket.len + ask->key.len + 2 &&
+           store->bucket == NULL && store->prefix == NULL && store->style == BLOB_STYLE_PATH;
+}
+
 static void put_path(struct saying *s)
 {
     const struct blob_ask *ask = s->ask;
     struct slice bucket = bucket_meant(s->store, ask->bucket);
 
     part_begin(s, &s->path);
+    if (is_path_kept(s->store, ask)) {
+        buf_slice(s->out, ask->path);
+        part_end(s, &s->path);
+        return;
+    }
     buf_text(s->out, "/");
     if (s->store->style == BLOB_STYLE_PATH && bucket.len > 0) {
         uri_put_encoded(s->out, bucket, URI_KEEP_SLASH);

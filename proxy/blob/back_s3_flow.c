@@ -48,7 +48,6 @@ struct s3_upstream {
     bool awaits_continue; /* with the body */
     bool asked;           /* the whole head was put */
     struct http1_response response;
-    struct blob_field fields[HTTP1_FIELDS_MAX];
 };
 
 extern const struct flow s3_upstream_flow;
@@ -352,17 +351,10 @@ static void take_fields(struct s3_upstream *u)
     const struct http1_head *head = &u->response.head;
 
     answer->status = u->response.status;
-    answer->fields = u->fields;
+    answer->fields = head->fields;
     answer->field_count = head->field_count;
     answer->has_length = head->has_length || head->framing == HTTP1_FRAMING_NONE;
     answer->length = head->has_length ? head->length : 0;
-    for (size_t i = 0; i < head->field_count; i++) {
-        const struct http1_field *f = &head->fields[i];
-        struct slice name =
-            http1_name_stands_for_many(f->known) ? f->name : http1_name_text(f->known);
-
-        u->fields[i] = (struct blob_field){ name, f->value, f->known };
-    }
 }
 
 /* 1xx: the store is willing, and will say more. */

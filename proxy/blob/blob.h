@@ -21,6 +21,7 @@
 #include "proxy/base/list.h"
 #include "proxy/base/slice.h"
 #include "proxy/blob/s3_operation.h"
+#include "proxy/wire/http1.h"
 
 enum { BLOB_WHY_BYTES = 128 };
 
@@ -28,24 +29,22 @@ struct blob_shard; /* a worker's side of one shard */
 struct session;
 struct upstream;
 
-struct blob_field {
-    struct slice name, value; /* the name in small letters */
-    uint8_t known;            /* enum http1_name, if it was read from a head; else 0 */
-};
-
-static inline struct blob_field blob_field_of(struct slice name, struct slice value)
+/* Of asks and answers: a name in small letters; its number is there if it was read from a head. */
+static inline struct http1_field blob_field_of(struct slice name, struct slice value)
 {
-    return (struct blob_field){ .name = name, .value = value };
+    return (struct http1_field){ .name = name, .value = value };
 }
 
 /* All slices are borrowed until the call has ended. */
 struct blob_ask {
     enum s3_op op;
     struct slice bucket, key;        /* as clients name them, decoded */
+    struct slice path;               /* "/bucket/key" of these, encoded; empty: not known */
     struct s3_source source;         /* of copies: in the same shard */
     const struct blob_param *params; /* decoded, "uploads" and the like included, in any order */
     size_t param_count;
-    const struct blob_field *fields; /* what is asked besides: content-type, range, if-match, ... */
+    const struct http1_field
+        *fields; /* what is asked besides: content-type, range, if-match, ... */
     size_t field_count;
     bool has_body;
     uint64_t length;   /* of the body */
@@ -60,7 +59,7 @@ struct blob_ask {
 /* Good until the call has ended. */
 struct blob_answer {
     uint16_t status;
-    const struct blob_field *fields; /* without those of framing and of the connection */
+    const struct http1_field *fields; /* without those of framing and of the connection */
     size_t field_count;
     bool has_length;
     uint64_t length; /* of the body; in answers to HEAD what GET's would be */

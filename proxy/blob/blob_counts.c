@@ -161,7 +161,7 @@ static struct blob_counts_row *row_new(struct blob_counts_set *set, enum s3_op o
 
 static unsigned edge_of(uint64_t us)
 {
-    unsigned i = 0;
+    unsigned i = us > metric_edges_us[METRIC_EDGES / 2] ? METRIC_EDGES / 2 : 0;
 
     while (i < METRIC_EDGES && us > metric_edges_us[i])
         i++;
@@ -275,6 +275,8 @@ enum s3_error blob_counts_error_of(uint16_t status, bool of_object)
         { 503, S3_SERVICE_UNAVAILABLE },
     };
 
+    if (status < 300)
+        return S3_NONE;
     for (size_t i = 0; i < sizeof(MEANT) / sizeof(MEANT[0]); i++)
         if (MEANT[i].status == status)
             return MEANT[i].error;

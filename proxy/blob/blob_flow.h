@@ -242,7 +242,7 @@ struct blob_request {
 
     /* The answer, see answer_flow.c. */
     uint16_t status;
-    struct blob_field *kept; /* of the store's answer, for ours; in the arena */
+    struct http1_field *kept; /* of the store's answer, for ours; in the arena */
     size_t kept_count;
     bool head_is_out, is_chunked, has_no_body;
     bool may_be_late, is_late;

@@ -22,8 +22,8 @@ struct copy_deed {
     struct slice etag, source_version; /* in the arena */
     struct blob_gathered refusal;
     uint64_t length;
-    struct buf early;              /* of the source, before the destination wants it */
-    struct blob_field *put_fields; /* in the arena, with room for the tags */
+    struct buf early;               /* of the source, before the destination wants it */
+    struct http1_field *put_fields; /* in the arena, with room for the tags */
     bool get_failed, put_wants, source_has_tags;
 };
 
@@ -91,7 +91,7 @@ enum { CONDITION_COUNT = sizeof(CONDITIONS) / sizeof(CONDITIONS[0]) };
 static void fill_get(struct copy_deed *deed)
 {
     struct blob_request *r = deed->request;
-    struct blob_field *fields = arena_new(&r->arena, CONDITION_COUNT * sizeof(struct blob_field));
+    struct http1_field *fields = arena_new(&r->arena, CONDITION_COUNT * sizeof(struct http1_field));
     struct blob_param *version = arena_new(&r->arena, sizeof(*version));
     struct blob_ask *ask = &deed->get.ask;
 
@@ -152,12 +152,12 @@ static void fill_put_fields(struct copy_deed *deed)
     const struct blob_answer *source = &deed->get.answer;
     bool is_part = r->op.op == S3_OP_COPY_PART, takes_source = !is_part && !replaces(r);
     struct blob_ask said = { 0 };
-    struct blob_field *fields;
+    struct http1_field *fields;
     size_t count = 0;
 
     blob_ask_fields(r, &said);
     fields = arena_new(&r->arena,
-                       (said.field_count + source->field_count + 2) * sizeof(struct blob_field));
+                       (said.field_count + source->field_count + 2) * sizeof(struct http1_field));
     for (size_t i = 0; i < said.field_count; i++)
         if (!is_of_copies(r, said.fields[i].name) &&
             !(takes_source && is_copied(said.fields[i].name)))

@@ -14,7 +14,7 @@ struct stream {
 /* ---- what is asked ---- */
 
 /* Fields that mean something to a store: these, and those of Amazon's but for some. */
-static bool is_said(enum http1_name name)
+static inline bool is_said(enum http1_name name)
 {
     static const bool SAID[HTTP1_NAME_COUNT] = {
         [HTTP1_NAME_CACHE_CONTROL] = true,
@@ -116,24 +116,39 @@ static bool is_any_tag(const struct blob_request *r, const struct http1_field *f
            s3_op_traits(r->op.op)->right == S3_RIGHT_READ;
 }
 
+/* As most reads: they have nothing to say. */
+static bool says_nothing(const struct http1_head *head)
+{
+    for (size_t i = 0; i < head->field_count; i++)
+        if (is_said(head->fields[i].known) || head->fields[i].known == HTTP1_NAME_CONTENT_ENCODING)
+            return false;
+    return true;
+}
+
 void blob_ask_fields(struct blob_request *r, struct blob_ask *ask)
 {
     const struct http1_head *head = &r->http.head;
-    struct blob_field *fields =
-        arena_bytes(&r->arena, (head->field_count + 1U) * sizeof(struct blob_field));
-    struct slice kept = codings(r);
+    struct http1_field *fields;
+    struct slice kept;
     size_t count = 0;
 
+    if (says_nothing(head)) {
+        ask->fields = NULL;
+        ask->field_count = 0;
+        return;
+    }
+    fields = arena_bytes(&r->arena, (head->field_count + 1U) * sizeof(struct http1_field));
+    kept = codings(r);
     for (size_t i = 0; i < head->field_count; i++) {
         const struct http1_field *f = &head->fields[i];
 
         if (!is_said(f->known) || is_no_range(f) || is_any_tag(r, f) ||
             (is_tags(f) && http1_field_find(head, f->known) != f))
             continue;
-        fields[count].name = f->known != HTTP1_NAME_X_AMZ_META && f->known != HTTP1_NAME_X_AMZ_OTHER
-                                 ? http1_name_text(f->known)
-                                 : small_letters(&r->arena, f->name);
-        fields[count++].value = is_tags(f) ? joined(r, f) : f->value;
+        fields[count++] =
+            blob_field_of(http1_name_stands_for_many(f->known) ? small_letters(&r->arena, f->name)
+                                                               : http1_name_text(f->known),
+                          is_tags(f) ? joined(r, f) : f->value);
     }
     if (kept.len > 0)
         fields[count++] = blob_field_of(slice_text("content-encoding"), kept);
@@ -147,6 +162,7 @@ static void fill_ask(struct blob_request *r, struct blob_ask *ask)
         .op = r->op.op,
         .bucket = r->op.bucket,
         .key = r->op.key,
+        .path = r->op.path,
         .source = r->op.source,
         .params = r->op.params,
         .param_count = r->op.param_count,
@@ -268,19 +284,25 @@ static void on_went(struct blob_call *c, size_t len)
     blob_answer_went(stream->request, len);
 }
 
-static void on_ended(struct blob_call *c, enum err err, const char *why)
+static void fail(struct blob_call *c, enum err err, const char *why)
 {
     struct stream *stream = c->owner;
     struct blob_request *r = stream->request;
     struct s3_fault fault = { 0 };
 
-    if (err == ERR_NONE) {
-        if (!blob_refusal_ends(r))
-            blob_answer_end(r);
-        return;
-    }
     blob_fault_of_call(c, blob_shard_of(r->side, r->op.key), err, why, &fault);
     blob_refuse(r, &fault); /* cuts it, if the head went out */
+}
+
+static void on_ended(struct blob_call *c, enum err err, const char *why)
+{
+    struct stream *stream = c->owner;
+    struct blob_request *r = stream->request;
+
+    if (err != ERR_NONE)
+        fail(c, err, why);
+    else if (!blob_refusal_ends(r))
+        blob_answer_end(r);
 }
 
 static const struct blob_events EVENTS = {

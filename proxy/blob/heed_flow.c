@@ -83,16 +83,15 @@ static bool asks_encryption(const struct http1_head *head)
     static const char *const STARTS[] = { "x-amz-server-side-encryption",
                                           "x-amz-copy-source-server-side-encryption", NULL };
 
-    for (size_t i = 0; i < head->field_count; i++) {
-        struct slice name = head->fields[i].name;
+    const struct http1_field *field = http1_field_find(head, HTTP1_NAME_X_AMZ_OTHER);
 
-        if (head->fields[i].known == HTTP1_NAME_X_AMZ_SERVER_SIDE_ENCRYPTION)
-            return true;
-        for (size_t k = 0; head->fields[i].known == HTTP1_NAME_X_AMZ_OTHER && STARTS[k]; k++)
-            if (name.len > strlen(STARTS[k]) &&
-                slice_is_word(slice_of(name.at, strlen(STARTS[k])), STARTS[k]))
+    if (http1_has(head, HTTP1_NAME_X_AMZ_SERVER_SIDE_ENCRYPTION))
+        return true;
+    for (; field != NULL; field = http1_field_next(head, field))
+        for (size_t k = 0; STARTS[k] != NULL; k++)
+            if (field->name.len > strlen(STARTS[k]) &&
+                slice_is_word(slice_of(field->name.at, strlen(STARTS[k])), STARTS[k]))
                 return true;
-    }
     return false;
 }
 

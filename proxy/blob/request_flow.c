@@ -167,13 +167,23 @@ enum s3_error blob_permit_form(struct blob_request *r, const struct sigv4_form *
 
 /* ---- life ---- */
 
+#define BYTES_OF_ONE UINT64_C(0x0101010101010101)
+
 static void put_id(struct blob_request *r)
 {
-    uint64_t number = (uint64_t)worker_random(r->side->worker) << 32;
+    uint32_t number[2] = { worker_random(r->side->worker), worker_random(r->side->worker) };
+    uint64_t eight;
 
-    number |= worker_random(r->side->worker);
-    for (size_t i = 0; i < BLOB_ID_BYTES - 1; i++, number <<= 4)
-        r->id[i] = "0123456789ABCDEF"[number >> 60];
+    /* Half bytes to bytes of their own; then letters of either kind, all at once. */
+    for (size_t i = 0; i < 2; i++) {
+        eight = number[i];
+        eight = (eight << 16 | eight) & UINT64_C(0x0000ffff0000ffff);
+        eight = (eight << 8 | eight) & UINT64_C(0x00ff00ff00ff00ff);
+        eight = (eight << 4 | eight) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+        eight +=
+            '0' * BYTES_OF_ONE + ((eight + 6 * BYTES_OF_ONE) >> 4 & BYTES_OF_ONE) * ('A' - '9' - 1);
+        memcpy(r->id + 8 * i, &eight, sizeof(eight));
+    }
     r->id[BLOB_ID_BYTES - 1] = '\0';
 }
 
@@ -182,7 +192,9 @@ static struct blob_request *request_new(struct blob_session *s)
     struct blob_side *side = blob_side_of(s);
     struct blob_request *r = slab_new(&side->request_slab);
 
-    memset(r, 0, offsetof(struct blob_request, verdict));
+    memset(r, 0, offsetof(struct blob_request, sums.sha256)); /* those are begun if wanted */
+    memset(&r->whole, 0,
+           offsetof(struct blob_request, verdict) - offsetof(struct blob_request, whole));
     r->verdict.payload = SIGV4_PAYLOAD_NONE;
     r->arena.slab = &side->arena_slab;
     r->op.op = S3_OP_OTHER; /* till it is read */
@@ -333,8 +345,10 @@ static void go(struct blob_request *r)
 void blob_request_begin(struct blob_session *s, struct slice head)
 {
     struct blob_request *r = request_new(s);
-    struct s3_fault fault = { 0 };
+    struct s3_fault fault; /* large: it is not zeroed */
     enum http1_refusal why;
+
+    s3_fault_set(&fault, S3_NONE);
 
     session_request_begins(&s->base);
     why = http1_request_parse(arena_copy(&r->arena, head), &blob_works_of(s->base.worker)->lines,

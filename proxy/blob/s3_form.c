@@ -212,7 +212,7 @@ static bool has_field(const struct blob_ask *ask, struct slice name)
 
 enum s3_error s3_form_ask(const struct s3_form *form, struct blob_ask *ask, struct s3_fault *fault)
 {
-    struct blob_field *fields = arena_new(form->arena, (form->count + 1) * sizeof(*fields));
+    struct http1_field *fields = arena_new(form->arena, (form->count + 1) * sizeof(*fields));
 
     ask->fields = fields;
     ask->field_count = 0;

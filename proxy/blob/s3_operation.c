@@ -22,11 +22,10 @@ const struct s3_op_traits *s3_op_traits(enum s3_op op)
 
 /* ---- buckets ---- */
 
-static bool is_of_name(uint8_t c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_';
-}
+static const bool of_name[256] = {
+    ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['0' ... '9'] = true,
+    ['-'] = true,         ['.'] = true,         ['_'] = true,
+};
 
 bool s3_bucket_is_legal(struct slice name)
 {
@@ -34,7 +33,7 @@ bool s3_bucket_is_legal(struct slice name)
         name.at[0] == '-')
         return false;
     for (size_t i = 0; i < name.len; i++)
-        if (!is_of_name(name.at[i]) || (name.at[i] == '.' && name.at[i - 1] == '.'))
+        if (!of_name[name.at[i]] || (name.at[i] == '.' && name.at[i - 1] == '.'))
             return false;
     return true;
 }
@@ -291,7 +290,7 @@ static bool asks_more(const struct s3_operation *o)
 /* What is written gets its version from the store. */
 static bool writes_a_version(const struct s3_operation *o)
 {
-    return s3_param_value(o, "versionId").len > 0 &&
+    return o->param_count > 0 && s3_param_value(o, "versionId").len > 0 &&
            (o->op == S3_OP_PUT_OBJECT || o->op == S3_OP_COPY_OBJECT ||
             o->op == S3_OP_CREATE_UPLOAD || o->op == S3_OP_PUT_PART || o->op == S3_OP_COPY_PART ||
             o->op == S3_OP_COMPLETE_UPLOAD || o->op == S3_OP_ABORT_UPLOAD);
@@ -347,10 +346,16 @@ static enum s3_error read_path(const struct http1_request *request, const struct
     struct slice path, bucket = bucket_of_host(http1_value(&request->head, HTTP1_NAME_HOST), hosts);
     const uint8_t *slash;
 
-    if (decode(arena, request->path, &path) != ERR_NONE || path.len == 0 || path.at[0] != '/')
+    if (uri_is_plain(request->path, URI_KEEP_SLASH))
+        path = out->path = request->path;
+    else if (decode(arena, request->path, &path) != ERR_NONE)
+        return fail(fault, S3_INVALID_URI);
+    if (path.len == 0 || path.at[0] != '/')
         return fail(fault, S3_INVALID_URI);
     path = slice_from(path, 1);
-    if (bucket.at == NULL) {
+    if (bucket.at != NULL) {
+        out->path = (struct slice){ 0 };
+    } else {
         slash = memchr(path.at, '/', path.len);
         bucket = slash == NULL ? path : slice_of(path.at, (size_t)(slash - path.at));
         path = slice_from(path, bucket.len + (slash != NULL));
@@ -372,6 +377,8 @@ static enum s3_error read_part(struct s3_operation *out, struct s3_fault *fault)
 {
     uint64_t number;
 
+    if (out->param_count == 0)
+        return S3_NONE;
     out->upload_id = s3_param_value(out, "uploadId");
     if (out->op != S3_OP_PUT_PART && out->op != S3_OP_COPY_PART &&
         s3_param(out, "partNumber") == NULL)

@@ -58,6 +58,7 @@ struct s3_source {
 struct s3_operation {
     enum s3_op op;
     struct slice bucket, key; /* decoded; empty where there is none */
+    struct slice path;        /* "/bucket/key" as we should encode it, if it came so; else empty */
     struct blob_param *params;
     size_t param_count;
     struct s3_source source;

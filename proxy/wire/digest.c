@@ -6,6 +6,7 @@
 #include <openssl/sha.h>
 
 #include "proxy/wire/sha256_whole.h"
+#include "proxy/wire/sixteen.h"
 
 enum { WHOLE_MOST = 4096 }; /* what goes that way, see sha256_whole.h */
 
@@ -89,24 +90,32 @@ bool digest_of_hex(struct slice hex, uint8_t *out, size_t len)
 }
 
 /* Digits, or letters of either case from 'a' to 'f': sixteen are looked at together. */
-static bool are_sixteen(const uint8_t *at)
+static inline bool are_digits(const uint8_t *at, size_t count)
 {
-    uint8_t letters __attribute__((vector_size(16)));
-    uint64_t right __attribute__((vector_size(16)));
+    int8_t right __attribute__((vector_size(16))) = (__typeof__(right)){ 0 } == 0;
+    uint64_t halves[2];
 
-    memcpy(&letters, at, sizeof(letters));
-    right = (__typeof__(right))(((letters - '0') < 10) | (((letters | 0x20) - 'a') < 6));
-    return (right[0] & right[1]) == UINT64_MAX;
+    for (size_t i = 0; i < count; i += 16) {
+        uint8_t letters __attribute__((vector_size(16)));
+
+        memcpy(&letters, at + i, sizeof(letters));
+        right &= SIXTEEN_IN_RANGE(letters, '0', '9') | SIXTEEN_IN_RANGE(letters | 0x20, 'a', 'f');
+    }
+    memcpy(halves, &right, sizeof(halves));
+    return (halves[0] & halves[1]) == UINT64_MAX;
 }
 
 bool digest_is_hex(struct slice hex, size_t len)
 {
-    unsigned wrong = hex.len != 2 * len;
-    size_t i = 0;
+    size_t i = hex.len - hex.len % 16;
 
-    for (; i + 16 <= hex.len && wrong == 0; i += 16)
-        wrong = !are_sixteen(hex.at + i);
-    for (; i < hex.len && wrong == 0; i++)
-        wrong = half_of[hex.at[i]] == 0;
-    return wrong == 0;
+    if (hex.len != 2 * len)
+        return false;
+    if (len == DIGEST_SHA256_BYTES && memcmp(hex.at, DIGEST_OF_NOTHING, DIGEST_SHA256_HEX) == 0)
+        return true; /* as most payloads' are */
+    if (!are_digits(hex.at, i))
+        return false;
+    while (i < hex.len && half_of[hex.at[i]] != 0)
+        i++;
+    return i == hex.len;
 }

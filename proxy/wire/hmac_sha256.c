@@ -57,6 +57,25 @@ void hmac_sha256_of(const struct hmac_sha256 *keyed, struct slice text,
     hmac_sha256_end(&h, digest);
 }
 
+void hmac_sha256_start(const struct hmac_sha256 *keyed, const uint8_t block[SHA256_CBLOCK],
+                       struct hmac_sha256_start *start)
+{
+    memcpy(start->block, block, SHA256_CBLOCK);
+    memcpy(start->key, keyed->inner.h, sizeof(start->key));
+    if (sha256_whole_is_native())
+        sha256_whole_block(start->key, start->block, start->after);
+}
+
+void hmac_sha256_of_rest(const struct hmac_sha256 *keyed, const struct hmac_sha256_start *start,
+                         struct slice text, uint8_t digest[SHA256_DIGEST_LENGTH])
+{
+    if (!sha256_whole_is_native())
+        hmac_sha256_of(keyed, text, digest);
+    else
+        sha256_whole_twice(start->after, 2 * (uint64_t)SHA256_CBLOCK,
+                           slice_from(text, SHA256_CBLOCK), keyed->outer.h, digest);
+}
+
 void hmac_sha256_of_start(const struct hmac_sha256 *keyed, struct hmac_sha256_start *start,
                           struct slice text, uint8_t digest[SHA256_DIGEST_LENGTH])
 {
@@ -67,13 +86,9 @@ void hmac_sha256_of_start(const struct hmac_sha256 *keyed, struct hmac_sha256_st
         return;
     }
     if (memcmp(start->block, text.at, SHA256_CBLOCK) != 0 ||
-        memcmp(start->key, keyed->inner.h, sizeof(start->key)) != 0) {
-        memcpy(start->block, text.at, SHA256_CBLOCK);
-        memcpy(start->key, keyed->inner.h, sizeof(start->key));
-        sha256_whole_block(start->key, start->block, start->after);
-    }
-    sha256_whole_twice(start->after, 2 * (uint64_t)SHA256_CBLOCK, slice_from(text, SHA256_CBLOCK),
-                       keyed->outer.h, digest);
+        memcmp(start->key, keyed->inner.h, sizeof(start->key)) != 0)
+        hmac_sha256_start(keyed, text.at, start);
+    hmac_sha256_of_rest(keyed, start, text, digest);
 }
 
 void hmac_sha256_fold(const struct hmac_sha256 *keyed, uint8_t u[SHA256_DIGEST_LENGTH],

@@ -33,6 +33,12 @@ struct hmac_sha256_start {
 void hmac_sha256_of_start(const struct hmac_sha256 *keyed, struct hmac_sha256_start *start,
                           struct slice text, uint8_t digest[SHA256_DIGEST_LENGTH]);
 
+/* What it is, and the same of a text that is known to begin with that block, by the same key. */
+void hmac_sha256_start(const struct hmac_sha256 *keyed, const uint8_t block[SHA256_CBLOCK],
+                       struct hmac_sha256_start *start);
+void hmac_sha256_of_rest(const struct hmac_sha256 *keyed, const struct hmac_sha256_start *start,
+                         struct slice text, uint8_t digest[SHA256_DIGEST_LENGTH]);
+
 /* T ^= U for each U = HMAC(U), `times` times: the inner loop of PBKDF2. */
 void hmac_sha256_fold(const struct hmac_sha256 *keyed, uint8_t u[SHA256_DIGEST_LENGTH],
                       uint8_t t[SHA256_DIGEST_LENGTH], uint32_t times);

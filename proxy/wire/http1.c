@@ -22,56 +22,55 @@ enum {
 
 /* --- The head's end -------------------------------------------------------------------------- */
 
-/* The place of the first control byte (below ' ', or 127) from `at` on; in.len: there is none. */
-static size_t control_find_slowly(struct slice in, size_t at)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-
-    for (; in.len - at >= 8; at += 8) {
-        uint64_t word, other, found;
-
-        memcpy(&word, in.at + at, sizeof(word));
-        word = le64toh(word);
-        other = word ^ ones * DELETE;
-        found = ((word - ones * ' ') & ~word) | ((other - ones) & ~other);
-        found &= ones * 0x80; /* exact up to its lowest bit */
-        if (found != 0)
-            return at + (size_t)__builtin_ctzll(found) / 8;
-    }
-    while (at < in.len && in.at[at] >= ' ' && in.at[at] != DELETE)
-        at++;
-    return at;
-}
+enum { LOOK_BYTES = 64 }; /* that are looked at together */
 
 #ifdef __SSE2__
-static inline size_t control_find(struct slice in, size_t at)
+static inline uint64_t stops_of_sixteen(const uint8_t *at)
 {
-    const __m128i highest = _mm_set1_epi8(' ' - 1), delete = _mm_set1_epi8(DELETE);
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
 
-    if (in.len < 16)
-        return control_find_slowly(in, at);
-    for (size_t last = in.len - 16; at <= last; at += 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(in.at + at));
-        __m128i controls = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(bytes, highest), bytes),
-                                        _mm_cmpeq_epi8(bytes, delete));
-        unsigned found = (unsigned)_mm_movemask_epi8(controls);
+    bytes = _mm_add_epi8(bytes, _mm_set1_epi8(1)); /* which makes 127 the least of signed ones */
+    return (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmplt_epi8(bytes, _mm_set1_epi8(' ' + 1)));
+}
 
-        if (found != 0)
-            return at + (size_t)__builtin_ctz(found);
-    }
-    return control_find_slowly(in, at);
+/* A bit for each byte at `at` that a line may not just go over: control bytes (below ' ', or 127),
+ * and those above, which are rare. */
+static inline uint64_t stops_of(const uint8_t at[LOOK_BYTES])
+{
+    return stops_of_sixteen(at) | stops_of_sixteen(at + 16) << 16 |
+           stops_of_sixteen(at + 32) << 32 | stops_of_sixteen(at + 48) << 48;
 }
 #else
-static inline size_t control_find(struct slice in, size_t at)
+static inline uint64_t stops_of(const uint8_t at[LOOK_BYTES])
 {
-    return control_find_slowly(in, at);
+    uint64_t stops = 0;
+
+    for (size_t i = 0; i < LOOK_BYTES; i++)
+        stops |= (uint64_t)(at[i] < ' ' || at[i] >= DELETE) << i;
+    return stops;
 }
 #endif
 
-/* The empty line that ends before `at`: PARSE_DONE if it is not one of those before the first. */
-static enum parse empty_line_end(struct http1_search *search, size_t at, enum http1_refusal *why)
+/* The same of up to so many from `at` on. */
+static inline uint64_t stops_from(struct slice in, size_t at)
 {
-    if (search->line != search->skipped)
+    uint8_t rest[LOOK_BYTES];
+    size_t left = in.len - at;
+
+    if (left >= LOOK_BYTES)
+        return stops_of(in.at + at);
+    if (in.len >= LOOK_BYTES)
+        return stops_of(in.at + in.len - LOOK_BYTES) >> (LOOK_BYTES - left);
+    memset(rest, ' ', sizeof(rest));
+    memcpy(rest, in.at + at, left);
+    return stops_of(rest);
+}
+
+/* The empty line that ends before `at`: PARSE_DONE if it is not one of those before the first. */
+static inline enum parse empty_line_end(struct http1_search *search, size_t at,
+                                        enum http1_refusal *why)
+{
+    if (at - 2 != search->skipped)
         return PARSE_DONE;
     search->skipped = (uint32_t)at;
     if (at <= EMPTY_LINES_MAX_BYTES)
@@ -80,10 +79,16 @@ static enum parse empty_line_end(struct http1_search *search, size_t at, enum ht
     return PARSE_BAD;
 }
 
-/* What of a control byte at `at` is to be said that ends no line: PARSE_MORE: nothing. */
-static enum parse control_judge(struct slice in, size_t at, enum http1_refusal *why)
+/* An LF may follow. */
+static inline bool is_last_cr(struct slice in, size_t at)
 {
-    if (in.at[at] == '\t' || (in.at[at] == '\r' && at + 1 == in.len))
+    return at + 1 == in.len && in.at[at] == '\r';
+}
+
+/* What of a byte at `at` is to be said that ends no line: PARSE_MORE: nothing. */
+static enum parse stop_judge(struct slice in, size_t at, enum http1_refusal *why)
+{
+    if (in.at[at] == '\t' || in.at[at] > DELETE || is_last_cr(in, at))
         return PARSE_MORE;
     *why = in.at[at] == '\r' || in.at[at] == '\n' ? HTTP1_REFUSAL_LINE_END
                                                   : HTTP1_REFUSAL_CONTROL_BYTE;
@@ -95,42 +100,105 @@ static inline bool is_blank(uint8_t byte)
     return byte == ' ' || byte == '\t';
 }
 
-static void line_note(struct http1_lines *lines, size_t end)
+static inline void line_note(struct http1_lines *lines, size_t end)
 {
     if (lines->count < HTTP1_LINES_MAX)
         lines->ends[lines->count] = (uint16_t)end;
     lines->count++;
 }
 
+/* Does a line begin at `at` that goes on the one before?  No other begins with a blank. */
+static inline bool is_folded(struct slice in, size_t at, enum http1_refusal *why)
+{
+    if (at >= in.len || !is_blank(in.at[at]))
+        return false;
+    *why = HTTP1_REFUSAL_FOLDED;
+    return true;
+}
+
+static inline bool is_line_end(struct slice in, size_t at)
+{
+    return at + 1 < in.len && in.at[at] == '\r' && in.at[at + 1] == '\n';
+}
+
+/* Goes over lines as they mostly are; search->searched: at what is to be looked at more closely. */
+static inline void lines_run(struct http1_search *search, struct slice in,
+                             struct http1_lines *lines)
+{
+    size_t at = search->searched, line = search->line;
+    unsigned count = lines->count;
+
+    while (in.len - at >= LOOK_BYTES + sizeof("\r\n")) {
+        uint64_t stops = stops_of(in.at + at);
+        size_t next = at + LOOK_BYTES;
+
+        for (; stops != 0; stops &= stops - 1) {
+            size_t end = at + (size_t)__builtin_ctzll(stops);
+            const uint8_t *bytes = in.at + end;
+
+            if (memcmp(bytes, "\r\n", 2) != 0 || bytes[2] <= ' ' || end == line ||
+                count >= HTTP1_LINES_MAX) {
+                next = end;
+                break;
+            }
+            stops &= stops - 1; /* the LF, if it is of these */
+            lines->ends[count++] = (uint16_t)end;
+            line = end + 2;
+        }
+        at = next < line ? line : next;
+        if (stops != 0)
+            break;
+    }
+    lines->count = (uint16_t)count;
+    search->searched = (uint32_t)at;
+    search->line = (uint32_t)line;
+}
+
+/* Lines that end among the next bytes, one after the other.  search->searched: behind them. */
+static inline enum parse lines_take(struct http1_search *search, struct slice in,
+                                    struct http1_lines *lines, enum http1_refusal *why)
+{
+    size_t begin = search->searched, line = search->line;
+    size_t end = in.len - begin < LOOK_BYTES ? in.len : begin + LOOK_BYTES;
+    enum parse found = PARSE_MORE;
+
+    for (uint64_t stops = stops_from(in, begin); stops != 0 && found == PARSE_MORE;
+         stops &= stops - 1) {
+        size_t at = begin + (size_t)__builtin_ctzll(stops);
+
+        if (!is_line_end(in, at)) {
+            found = stop_judge(in, at, why);
+            end = is_last_cr(in, at) ? at : end;
+            continue;
+        }
+        stops &= stops - 1; /* the LF; if it is not of these: */
+        end = end < at + 2 ? at + 2 : end;
+        line_note(lines, at);
+        if (at == line)
+            found = empty_line_end(search, at + 2, why);
+        line = at + 2;
+        if (found == PARSE_DONE)
+            end = line;
+        else if (found == PARSE_MORE && is_folded(in, line, why))
+            found = PARSE_BAD;
+    }
+    search->line = (uint32_t)line;
+    search->searched = (uint32_t)end;
+    return found;
+}
+
 /* Goes on from search->searched up to the end of `in`, or of the head. */
 static enum parse search_on(struct http1_search *search, struct slice in, struct http1_lines *lines,
                             enum http1_refusal *why)
 {
-    size_t at = search->searched;
     enum parse found = PARSE_MORE;
 
-    while (found == PARSE_MORE && at < in.len) {
-        if (at == search->line && is_blank(in.at[at])) {
-            *why = HTTP1_REFUSAL_FOLDED;
-            return PARSE_BAD;
-        }
-        at = control_find(in, at);
-        if (in.len - at >= 2 && memcmp(in.at + at, "\r\n", 2) == 0) {
-            bool is_empty = at == search->line;
-
-            line_note(lines, at);
-            at += 2;
-            if (is_empty)
-                found = empty_line_end(search, at, why);
-            search->line = (uint32_t)at;
-        } else if (at < in.len) {
-            found = control_judge(in, at, why);
-            if (in.at[at] == '\r')
-                break;
-            at++;
-        }
+    if (search->searched == search->line && is_folded(in, search->line, why))
+        return PARSE_BAD;
+    while (found == PARSE_MORE && search->searched < in.len && !is_last_cr(in, search->searched)) {
+        lines_run(search, in, lines);
+        found = lines_take(search, in, lines, why);
     }
-    search->searched = (uint32_t)at;
     return found;
 }
 
@@ -195,20 +263,20 @@ static bool lines_find(struct slice head, struct http1_lines *lines)
 /* The lines that are left to be read of a head. */
 struct lines_left {
     struct slice head;
-    const struct http1_lines *lines;
+    struct http1_lines *lines;
     size_t next, at; /* the number of the next, and where it begins */
 };
 
 /* Takes the next line, without its CR LF; false: there is none. */
 static inline bool line_take(struct lines_left *left, struct slice *line)
 {
-    size_t end;
+    size_t end, begin = left->at;
 
     if (left->next == left->lines->count)
         return false;
     end = left->lines->ends[left->next++];
-    *line = slice_of(left->head.at + left->at, end - left->at);
     left->at = end + 2;
+    *line = slice_of(left->head.at + begin, end - begin);
     return true;
 }
 
@@ -223,82 +291,134 @@ static inline struct slice without_blanks(struct slice text)
     return slice_of(at, (size_t)(end - at));
 }
 
-#ifdef __SSE2__
-/* `end`: of the head; bytes behind the line may be looked at. */
-static inline const uint8_t *colon_find(struct slice line, const uint8_t *end)
+/* The same of what stands between a colon and the CR at `end`; mostly a blank is before it. */
+static inline struct slice value_read(const uint8_t *at, const uint8_t *end)
 {
-    const __m128i colons = _mm_set1_epi8(':');
+    if (*at == ' ')
+        at++;
+    if (*at > ' ' && end[-1] > ' ')
+        return slice_of(at, (size_t)(end - at));
+    return without_blanks(slice_of(at, (size_t)(end - at)));
+}
 
-    for (size_t at = 0; at < line.len && (size_t)(end - line.at) - at >= 16; at += 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(line.at + at));
-        unsigned found = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, colons));
+#ifdef __SSE2__
+/* Which of the sixteen bytes at `at` are as the name has them from `from` on?  Letters may be large
+ * ones: see http1_name_hash.h. */
+static inline uint64_t same_of_sixteen(const uint8_t *at, const uint8_t *name, size_t from)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(at + from));
+    __m128i own = _mm_loadu_si128((const __m128i *)(const void *)(name + from));
 
-        if (found != 0) {
-            at += (size_t)__builtin_ctz(found);
-            return at < line.len ? line.at + at : NULL;
-        }
-    }
-    return memchr(line.at, ':', line.len);
+    bytes = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
+    return (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, own)) << from;
+}
+
+/* `room`: how much may be looked at. */
+static inline bool is_name(const uint8_t *at, size_t room, const struct http1_name_text *text)
+{
+    uint64_t same, due = (UINT64_C(1) << text->len) - 1;
+
+    if (room < HTTP1_NAME_ROOM && (room < 16 || text->len > 16))
+        return false;
+    same = same_of_sixteen(at, text->at, 0);
+    if (text->len > 16)
+        same |= same_of_sixteen(at, text->at, 16) | same_of_sixteen(at, text->at, 32);
+    return (same & due) == due;
 }
 #else
-static inline const uint8_t *colon_find(struct slice line, const uint8_t *end)
+static inline bool is_name(const uint8_t *at, size_t room, const struct http1_name_text *text)
 {
-    (void)end;
-    return memchr(line.at, ':', line.len);
+    (void)room;
+    return http1_name_of(slice_of(at, text->len)) == (enum http1_name)(text - http1_name_texts);
 }
 #endif
 
-/* A name of the table is known to be a token. */
-static inline bool field_read(struct slice line, const uint8_t *end, struct http1_field *out)
+/* The name before a line's colon.  A name of the table is known to be a token. */
+static __attribute__((noinline)) bool name_read(struct slice line, struct http1_field *out)
 {
-    const uint8_t *colon = colon_find(line, end);
+    const uint8_t *colon = memchr(line.at, ':', line.len);
     enum http1_name known;
 
     if (colon == NULL)
         return false;
     out->name = slice_of(line.at, (size_t)(colon - line.at));
-    out->value = without_blanks(slice_from(line, out->name.len + 1));
     known = http1_name_of(out->name);
     out->known = (uint8_t)known;
-    out->next = 0;
     return !http1_name_stands_for_many(known) || http1_is_token(out->name);
 }
 
-/* Puts the field into the row of its name. */
-static void field_link(struct http1_head *head, unsigned at)
+/* Of a line that ends with the CR at `stop`.  `guess`: the number that its name probably has. */
+static inline bool field_read(const uint8_t *at, const uint8_t *stop, const uint8_t *end,
+                              unsigned guess, struct http1_field *out)
 {
-    unsigned known = head->fields[at].known;
+    const struct http1_name_text *text = &http1_name_texts[guess];
+    size_t len = text->len;
 
-    if (head->first[known] == 0)
-        head->first[known] = (uint8_t)(at + 1);
-    else
-        head->fields[head->last[known] - 1].next = (uint8_t)(at + 1);
-    head->last[known] = (uint8_t)(at + 1);
+    /* a length of 0, which stands for no name, is then the highest */
+    if (len - 1 < (size_t)(stop - at) - 1 && at[len] == ':' &&
+        is_name(at, (size_t)(end - at), text)) {
+        out->name = slice_of(at, len);
+        out->value = value_read(at + len + 1, stop);
+        out->known = (uint8_t)guess;
+        out->next = 0;
+        return true;
+    }
+    if (!name_read(slice_of(at, (size_t)(stop - at)), out))
+        return false;
+    out->value = value_read(at + out->name.len + 1, stop);
+    out->next = 0;
+    return true;
 }
 
-/* All lines up to the empty one, with which the head must end. */
-static enum http1_refusal fields_read(struct lines_left *left, struct http1_head *head,
-                                      bool is_strict)
+/* Puts the field into the row of its name; false: there is one already. */
+static inline bool field_link(struct http1_head *head, unsigned known, unsigned place)
 {
-    const uint8_t *end = left->head.at + left->head.len;
-    struct slice line;
-    unsigned count = 0;
+    bool is_first = head->first[known] == 0;
+
+    if (is_first)
+        head->first[known] = (uint8_t)(place + 1);
+    else
+        head->fields[head->last[known] - 1].next = (uint8_t)(place + 1);
+    head->last[known] = (uint8_t)(place + 1);
+    return is_first;
+}
+
+/* All lines up to the empty one, with which the head must end.  Here are no stores of bytes but
+ * where they must be: after each the compiler would read all it has at hand anew. */
+static inline enum http1_refusal fields_read(struct lines_left *left, struct http1_head *head,
+                                             bool is_request)
+{
+    const uint8_t *begin = left->head.at, *at = begin + left->at, *end = begin + left->head.len;
+    unsigned count = 0, known = is_request ? HTTP1_NAME_OTHER : HTTP1_NAME_X_AMZ_OTHER;
+    uint8_t *behind = left->lines->behind;
+    const uint16_t *next = left->lines->ends + left->next;
+    const uint16_t *last = left->lines->ends + left->lines->count;
 
     memset(head->first, 0, sizeof(head->first));
-    head->field_count = 0;
-    while (line_take(left, &line) && line.len > 0) {
+    for (; next < last; next++, count++) {
+        const uint8_t *stop = begin + *next;
         struct http1_field *field = &head->fields[count];
+        unsigned guess = behind[known];
 
+        if (at == stop) {
+            at += 2;
+            break;
+        }
         if (count == HTTP1_FIELDS_MAX)
             return HTTP1_REFUSAL_TOO_MANY_FIELDS;
-        if (!field_read(line, end, field))
+        if (!field_read(at, stop, end, guess, field))
             return HTTP1_REFUSAL_FIELD;
-        if (is_strict && head->first[field->known] != 0 && !may_repeat[field->known])
+        if (field->known != guess)
+            behind[known] = field->known;
+        known = field->known;
+        if (!field_link(head, known, count) && is_request && !may_repeat[known])
             return HTTP1_REFUSAL_FIELD_TWICE;
-        field_link(head, count++);
+        if (!is_request && !http1_name_stands_for_many(known))
+            field->name.at = http1_name_texts[known].at;
+        at = stop + 2;
     }
     head->field_count = (uint16_t)count;
-    return left->at == left->head.len ? HTTP1_REFUSAL_NONE : HTTP1_REFUSAL_SYNTAX;
+    return at == end ? HTTP1_REFUSAL_NONE : HTTP1_REFUSAL_SYNTAX;
 }
 
 /* "HTTP/1.0" or "HTTP/1.1". */
@@ -549,7 +669,7 @@ static enum http1_refusal request_read(struct lines_left *left, struct http1_req
     return expect_read(out);
 }
 
-enum http1_refusal http1_request_parse(struct slice head, const struct http1_lines *lines,
+enum http1_refusal http1_request_parse(struct slice head, struct http1_lines *lines,
                                        struct http1_request *out)
 {
     struct http1_lines found;
@@ -557,6 +677,7 @@ enum http1_refusal http1_request_parse(struct slice head, const struct http1_lin
     if (lines == NULL || lines->count == 0) {
         if (!lines_find(head, &found))
             return HTTP1_REFUSAL_SYNTAX;
+        memset(found.behind, 0, sizeof(found.behind));
         lines = &found;
     }
     return request_read(&(struct lines_left){ .head = head, .lines = lines }, out);
@@ -608,7 +729,7 @@ static enum http1_refusal response_read(struct lines_left *left, enum http1_meth
     return HTTP1_REFUSAL_NONE;
 }
 
-enum http1_refusal http1_response_parse(struct slice head, const struct http1_lines *lines,
+enum http1_refusal http1_response_parse(struct slice head, struct http1_lines *lines,
                                         enum http1_method asked, struct http1_response *out)
 {
     struct http1_lines found;
@@ -616,6 +737,7 @@ enum http1_refusal http1_response_parse(struct slice head, const struct http1_li
     if (lines == NULL || lines->count == 0) {
         if (!lines_find(head, &found))
             return HTTP1_REFUSAL_SYNTAX;
+        memset(found.behind, 0, sizeof(found.behind));
         lines = &found;
     }
     return response_read(&(struct lines_left){ .head = head, .lines = lines }, asked, out);

@@ -57,8 +57,18 @@ enum http1_name {
 
 /* The number of a field's name, in any case of letters. */
 enum http1_name http1_name_of(struct slice name);
-/* Its text in small letters; "" for the three that stand for many. */
-struct slice http1_name_text(enum http1_name name);
+/* Their texts in small letters, with room for copies by sixteen bytes; "" for the three that stand
+ * for many. */
+enum { HTTP1_NAME_ROOM = 48 };
+extern const struct http1_name_text {
+    _Alignas(64) uint8_t at[HTTP1_NAME_ROOM];
+    uint8_t len;
+} http1_name_texts[HTTP1_NAME_COUNT];
+
+static inline struct slice http1_name_text(enum http1_name name)
+{
+    return slice_of(http1_name_texts[name].at, http1_name_texts[name].len);
+}
 
 /* Is none of the table. */
 static inline bool http1_name_stands_for_many(enum http1_name name)
@@ -82,7 +92,8 @@ enum http1_method {
 };
 
 struct http1_field {
-    struct slice name;  /* as it came: letters of any case */
+    struct slice name;  /* as it came: letters of any case; in responses, those of the table's
+                         * names are small */
     struct slice value; /* without blanks around it; may have tabs and bytes above 127 in it */
     uint8_t known;      /* enum http1_name */
     uint8_t next;       /* 1 + the place of the next field of the same `known`; 0: none */
@@ -134,10 +145,13 @@ struct http1_search {
     uint32_t skipped;  /* bytes of empty lines before the first that is not */
 };
 
-/* Where the lines of a head end: the places of their CR. */
+/* Where the lines of a head end: the places of their CR.  And what is only for speed: which name
+ * stood behind which in the last heads, as mostly in the next; so it is to be zero before the
+ * first. */
 struct http1_lines {
     uint16_t count; /* 0: they are not known */
     uint16_t ends[HTTP1_LINES_MAX];
+    uint8_t behind[HTTP1_NAME_COUNT]; /* enum http1_name */
 };
 
 /* Where the head ends that begins at `in`, for requests behind up to a few empty lines, which count
@@ -148,10 +162,10 @@ enum parse http1_search(struct http1_search *search, struct slice in, size_t max
 
 /* A whole head, which http1_search() has found with these lines; NULL: they are looked for again.
  * On a refusal, *out is undefined. */
-enum http1_refusal http1_request_parse(struct slice head, const struct http1_lines *lines,
+enum http1_refusal http1_request_parse(struct slice head, struct http1_lines *lines,
                                        struct http1_request *out);
 /* `asked`: the method of the request that is answered; after HEAD no body comes. */
-enum http1_refusal http1_response_parse(struct slice head, const struct http1_lines *lines,
+enum http1_refusal http1_response_parse(struct slice head, struct http1_lines *lines,
                                         enum http1_method asked, struct http1_response *out);
 
 /* The first field of a name, NULL if there is none; http1_field_next(): the next of the same. */

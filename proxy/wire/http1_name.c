@@ -1,7 +1,5 @@
 /* The names of header fields, and the texts of refusals: see http1.h.  A name is found by one hash
  * of its first and last bytes and one comparison, eight bytes at a time. */
-#include <assert.h>
-
 #include "proxy/wire/http1.h"
 #include "proxy/wire/http1_name_hash.h"
 #include "proxy/wire/http1_name_index.h"
@@ -9,14 +7,11 @@
 
 enum { SLOTS = 1 << HTTP1_NAME_INDEX_BITS };
 
-struct text {
-    uint8_t at[HTTP1_NAME_MAX_BYTES + 1];
-    uint8_t len;
-};
-
 static const uint8_t slots[SLOTS] = INDEX_SLOTS;
 
-static const struct text texts[HTTP1_NAME_COUNT] = {
+_Static_assert((int)HTTP1_NAME_MAX_BYTES < (int)HTTP1_NAME_ROOM, "the longest name has no room");
+
+const struct http1_name_text http1_name_texts[HTTP1_NAME_COUNT] = {
 #define HTTP1_NAME(name, text, may_repeat) [HTTP1_NAME_##name] = { text, sizeof(text) - 1 },
 #include "proxy/wire/http1_names.def"
 #undef HTTP1_NAME
@@ -29,7 +24,8 @@ const bool http1_token_bytes[256] = {
     ['`'] = true,         ['|'] = true,         ['~'] = true,
 };
 
-static inline bool is_same(const struct text *text, struct slice name, struct http1_name_ends ends)
+static inline bool is_same(const struct http1_name_text *text, struct slice name,
+                           struct http1_name_ends ends)
 {
     struct http1_name_ends own;
 
@@ -65,16 +61,10 @@ enum http1_name http1_name_of(struct slice name)
     unsigned slot = http1_name_hash(ends, name.len);
 
     for (; slots[slot] != 0; slot = (slot + 1) % SLOTS) {
-        if (is_same(&texts[slots[slot]], name, ends))
+        if (is_same(&http1_name_texts[slots[slot]], name, ends))
             return slots[slot];
     }
     return name_of_many(name);
-}
-
-struct slice http1_name_text(enum http1_name name)
-{
-    assert(name < HTTP1_NAME_COUNT);
-    return slice_of(texts[name].at, texts[name].len);
 }
 
 /* --- Refusals -------------------------------------------------------------------------------- */

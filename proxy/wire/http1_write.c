@@ -6,6 +6,8 @@
 #include "proxy/wire/http1_token.h"
 #include "proxy/wire/http_date.h"
 
+enum { U64_MOST_DIGITS = 20 };
+
 static uint8_t *put(uint8_t *at, const void *bytes, size_t len)
 {
     if (len > 0)
@@ -126,11 +128,6 @@ enum err http1_put_field_named(struct buf *b, struct slice name, struct slice va
     return ERR_NONE;
 }
 
-void http1_put_field_read(struct buf *b, struct slice name, struct slice value)
-{
-    field_put(b, name, value);
-}
-
 void http1_put_field_clean(struct buf *b, struct slice name, struct slice value)
 {
     assert(is_value(value));
@@ -139,10 +136,13 @@ void http1_put_field_clean(struct buf *b, struct slice name, struct slice value)
 
 void http1_put_field_u64(struct buf *b, const char *name, uint64_t value)
 {
-    buf_text(b, name);
-    buf_put(b, ": ", 2);
-    buf_u64(b, value);
-    buf_put(b, "\r\n", 2);
+    uint8_t room[U64_MOST_DIGITS], *at = room + sizeof(room);
+
+    do {
+        *--at = (uint8_t)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    field_put(b, slice_text(name), slice_of(at, (size_t)(room + sizeof(room) - at)));
 }
 
 void http1_put_field_date(struct buf *b, const char *name, int64_t seconds)

@@ -85,10 +85,17 @@ NATIVE static AT_ONCE void add(struct words *s, struct words more)
     s->cdgh = _mm_add_epi32(s->cdgh, more.cdgh);
 }
 
+NATIVE static AT_ONCE __m128i words_at(const uint8_t *at)
+{
+    return _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)at), byte_order());
+}
+
 NATIVE static AT_ONCE void block_read(const uint8_t *at, __m128i m[4])
 {
-    for (size_t i = 0; i < 4; i++)
-        m[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)at + i), byte_order());
+    m[0] = words_at(at);
+    m[1] = words_at(at + 16);
+    m[2] = words_at(at + 32);
+    m[3] = words_at(at + 48);
 }
 
 /* A block, as sixteen words.  Without loops, so that all of it stays in registers: a third of the

@@ -1,6 +1,6 @@
 /* See sigv4.h.  A request goes through steps; each may refuse it:
  *
- *     claim    what does it say of its signature?               sigv4_claim.c
+ *     claim    what does it say of its signature?  (mostly, what is usual)     sigv4_claim.c
  *     time     is it of these minutes, or still valid?
  *     scope    for this day, region and service?
  *     payload  what does it say of its body?
@@ -12,6 +12,7 @@
 
 #include <openssl/crypto.h>
 
+#include "proxy/base/mem.h"
 #include "proxy/wire/http_date.h"
 #include "proxy/wire/sigv4_claim.h"
 
@@ -21,7 +22,8 @@ struct check {
     struct sigv4_verdict *out;
     struct sigv4_query query;
     struct sigv4_claim claim;
-    struct slice time; /* as it is signed: SIGV4_TIME letters */
+    struct sigv4_usual *usual; /* what that is; NULL: nothing */
+    struct slice time;         /* as it is signed: SIGV4_TIME letters */
     char names_room[SIGV4_NAMES_MOST];
     struct slice payload;                             /* the canonical request's last line */
     uint64_t is_signed[(HTTP1_FIELDS_MAX + 63) / 64]; /* a bit for each field */
@@ -151,7 +153,9 @@ static enum s3_error time_of_query(struct check *c)
 
 static enum s3_error scope(struct check *c)
 {
-    enum s3_error error = sigv4_claim_scope(&c->claim, c->time, c->rules, &c->out->fault);
+    enum s3_error error = c->usual != NULL
+                              ? sigv4_claim_date(&c->claim, c->time, c->rules, &c->out->fault)
+                              : sigv4_claim_scope(&c->claim, c->time, c->rules, &c->out->fault);
 
     if (error == S3_NONE)
         c->out->access_key = c->claim.access_key;
@@ -254,7 +258,7 @@ static enum s3_error payload_of_nobody(struct check *c)
 static const struct http1_field *next_named(const struct http1_head *head,
                                             const struct http1_field *field, struct slice name)
 {
-    if (field == NULL || http1_name_text((enum http1_name)field->known).len > 0)
+    if (field == NULL || !http1_name_stands_for_many(field->known))
         return field;
     while (field != NULL &&
            (field->name.len != name.len ||
@@ -298,30 +302,48 @@ static bool put_field(struct check *c, struct slice name)
     return true;
 }
 
-static bool next_name(struct slice *rest, struct slice *name)
+/* The same of a name that stands for no other. */
+static bool put_usual(struct check *c, enum http1_name known)
 {
-    const uint8_t *end = rest->len == 0 ? NULL : memchr(rest->at, ';', rest->len);
-    size_t len = end == NULL ? rest->len : (size_t)(end - rest->at);
+    const struct http1_head *head = &c->request->head;
+    unsigned place = head->first[known];
 
-    if (rest->len == 0)
-        return false;
-    *name = slice_of(rest->at, len);
-    *rest = slice_from(*rest, end == NULL ? len : len + 1);
+    if (place == 0)
+        return true;
+    if (head->first[known] != head->last[known])
+        return put_field(c, http1_name_text(known));
+    place--;
+    c->is_signed[place / 64] |= UINT64_C(1) << place % 64;
+    sigv4_canonical_field(c->rules->scratch, known, head->fields[place].value);
+    return true;
+}
+
+static bool put_named(struct check *c)
+{
+    struct slice rest = c->claim.names, name;
+
+    for (size_t count = 0; sigv4_claim_name_next(&rest, &name); count++)
+        if (count == HTTP1_FIELDS_MAX || !put_field(c, name))
+            return false;
+    return true;
+}
+
+static bool put_usuals(struct check *c)
+{
+    for (size_t i = 0; i < c->usual->name_count; i++)
+        if (!put_usual(c, c->usual->names[i]))
+            return false;
     return true;
 }
 
 static enum s3_error put_fields(struct check *c)
 {
-    struct slice rest = c->claim.names, name;
-
-    for (size_t count = 0; next_name(&rest, &name); count++) {
-        if (count == HTTP1_FIELDS_MAX || !put_field(c, name))
-            return say(c,
-                       c->claim.is_in_query ? S3_AUTHORIZATION_QUERY_PARAMETERS_ERROR
-                                            : S3_AUTHORIZATION_HEADER_MALFORMED,
-                       "SignedHeaders has too many names, or one of them twice.");
-    }
-    return S3_NONE;
+    if (c->usual != NULL ? put_usuals(c) : put_named(c))
+        return S3_NONE;
+    return say(c,
+               c->claim.is_in_query ? S3_AUTHORIZATION_QUERY_PARAMETERS_ERROR
+                                    : S3_AUTHORIZATION_HEADER_MALFORMED,
+               "SignedHeaders has too many names, or one of them twice.");
 }
 
 static enum s3_error not_signed(struct check *c, struct slice name)
@@ -336,12 +358,16 @@ static enum s3_error all_are_signed(struct check *c)
 {
     const struct http1_head *head = &c->request->head;
 
-    for (size_t place = 0; place < head->field_count; place++) {
-        const struct http1_field *field = &head->fields[place];
-        bool is_signed = c->is_signed[place / 64] >> place % 64 & 1;
+    for (size_t first = 0; first < head->field_count; first += 64) {
+        size_t count = head->field_count - first;
+        uint64_t all = count < 64 ? (UINT64_C(1) << count) - 1 : UINT64_MAX;
 
-        if (!is_signed && (http1_name_is_amz(field->known) || field->known == HTTP1_NAME_HOST))
-            return not_signed(c, field->name);
+        for (uint64_t left = all & ~c->is_signed[first / 64]; left != 0; left &= left - 1) {
+            const struct http1_field *field = &head->fields[first + (size_t)__builtin_ctzll(left)];
+
+            if (http1_name_is_amz(field->known) || field->known == HTTP1_NAME_HOST)
+                return not_signed(c, field->name);
+        }
     }
     return http1_has(head, HTTP1_NAME_HOST) ? S3_NONE : not_signed(c, slice_text("host"));
 }
@@ -398,8 +424,28 @@ static bool is_signature(const char right[DIGEST_SHA256_HEX], const uint8_t *cla
     for (size_t i = 0; i < DIGEST_SHA256_HEX / 8; i++)
         differ |= a[i] ^ b[i];
     __asm__("" : "+r"(differ)); /* all of them are needed before it is looked at */
-    OPENSSL_cleanse(a, sizeof(a));
+    mem_wipe(a, sizeof(a));
     return differ == 0;
+}
+
+static void sign(const struct check *c, const struct hmac_sha256 *key, struct slice string,
+                 char signature[DIGEST_SHA256_HEX])
+{
+    uint8_t digest[DIGEST_SHA256_BYTES];
+
+    if (c->usual == NULL) {
+        sigv4_string_sign(c->rules->scratch, key, string, signature);
+        return;
+    }
+    hmac_sha256_of_start(key, &c->usual->start, string, digest);
+    digest_hex(slice_of(digest, sizeof(digest)), signature);
+}
+
+static void keep_usual(const struct check *c)
+{
+    if (c->usual == NULL && c->request != NULL && !c->claim.is_in_query)
+        sigv4_claim_keep(c->rules->scratch,
+                         http1_value(&c->request->head, HTTP1_NAME_AUTHORIZATION), &c->claim);
 }
 
 /* Whose secret signed `string`?  The key is kept once it has proved good. */
@@ -417,7 +463,7 @@ static enum s3_error compare_string(struct check *c, struct slice string)
     bool is_right;
 
     key = sigv4_keys_find(rules->keys, who->secret, c->claim.date, c->claim.region, &made);
-    sigv4_string_sign(rules->scratch, key, string, signature);
+    sign(c, key, string, signature);
     is_right = c->claim.signature.len == DIGEST_SHA256_HEX &&
                is_signature(signature, c->claim.signature.at);
     if (found != NULL && is_right) {
@@ -425,10 +471,11 @@ static enum s3_error compare_string(struct check *c, struct slice string)
         fill_seed(c, key, signature);
         if (key == &made)
             sigv4_keys_keep(rules->keys, who->secret, c->claim.date, c->claim.region, &made);
+        keep_usual(c);
     }
     if (key == &made)
         OPENSSL_cleanse(&made, sizeof(made));
-    OPENSSL_cleanse(signature, sizeof(signature));
+    mem_wipe(signature, sizeof(signature));
     if (found == NULL) {
         say(c, S3_INVALID_ACCESS_KEY_ID, NULL);
         s3_fault_detail(&c->out->fault, "AWSAccessKeyId", c->out->access_key);
@@ -437,21 +484,39 @@ static enum s3_error compare_string(struct check *c, struct slice string)
     return is_right ? S3_NONE : does_not_match(c, string);
 }
 
+/* Of what is usual, only the hash is another from one request to the next. */
+static struct slice string_of(struct check *c, const uint8_t hash[DIGEST_SHA256_BYTES],
+                              char room[SIGV4_STRING_MOST])
+{
+    struct sigv4_usual *u = c->usual;
+
+    if (u == NULL)
+        return slice_of(room, sigv4_string_write(c->time, c->claim.scope, hash, room));
+    if (!sigv4_claim_is_of(u, c->time)) {
+        u->string_len = (uint8_t)sigv4_string_begin(c->time, c->claim.scope, u->string);
+        memcpy(u->time, c->time.at, SIGV4_TIME);
+    }
+    digest_hex(slice_of(hash, DIGEST_SHA256_BYTES), u->string + u->string_len);
+    return slice_of(u->string, u->string_len + DIGEST_SHA256_HEX);
+}
+
 static enum s3_error compare(struct check *c)
 {
-    char string[SIGV4_STRING_MOST];
+    char room[SIGV4_STRING_MOST];
     uint8_t hash[DIGEST_SHA256_BYTES];
-    size_t len;
 
     sigv4_canonical_end(c->rules->scratch, c->claim.names, c->payload, hash);
-    len = sigv4_string_write(c->time, c->claim.scope, hash, string);
-    return compare_string(c, slice_of(string, len));
+    return compare_string(c, string_of(c, hash, room));
 }
 
 /* --- The whole -------------------------------------------------------------------------------- */
 
-static void begin(struct sigv4_verdict *out)
+static void begin(struct check *c)
 {
+    struct sigv4_verdict *out = c->out;
+
+    c->usual = NULL;
+    memset(c->is_signed, 0, sizeof(c->is_signed));
     out->is_anonymous = false;
     out->is_presigned = false;
     out->payload = SIGV4_PAYLOAD_NONE;
@@ -462,6 +527,25 @@ static void begin(struct sigv4_verdict *out)
 }
 
 #define RUN_STEPS(c, steps) run((c), (steps), sizeof(steps) / sizeof(*(steps)))
+
+/* What has no signature of digits is refused for that, before all else. */
+static bool is_as_usual(struct check *c, enum s3_error *error)
+{
+    static step_f *const steps[] = {
+        time_of_fields, scope, token, payload_of_fields, fields, compare,
+    };
+
+    if (!c->query.may_sign)
+        c->usual = sigv4_claim_usual(
+            c->rules->scratch, http1_value(&c->request->head, HTTP1_NAME_AUTHORIZATION), &c->claim);
+    if (c->usual == NULL)
+        return false;
+    *error = RUN_STEPS(c, steps);
+    if (*error == S3_NONE || digest_is_hex(c->claim.signature, DIGEST_SHA256_BYTES))
+        return true;
+    begin(c);
+    return false;
+}
 
 enum s3_error sigv4_verify(const struct http1_request *request, const struct sigv4_rules *rules,
                            struct sigv4_verdict *out)
@@ -474,13 +558,16 @@ enum s3_error sigv4_verify(const struct http1_request *request, const struct sig
     };
     struct check c;
 
+    enum s3_error error;
+
     c.request = request;
     c.rules = rules;
     c.out = out;
-    memset(c.is_signed, 0, sizeof(c.is_signed));
-    begin(out);
+    begin(&c);
     if (sigv4_query_read(rules->scratch, request->query, &c.query) != ERR_NONE)
         return say(&c, S3_INVALID_URI, NULL);
+    if (is_as_usual(&c, &error))
+        return error;
     switch (sigv4_claim_where(request, &c.query, &out->fault)) {
     case SIGV4_CLAIMED_IN_FIELDS:
         return RUN_STEPS(&c, in_fields);
@@ -534,9 +621,10 @@ enum s3_error sigv4_verify_form(const struct sigv4_form *form, const struct sigv
     struct check c;
     enum s3_error error;
 
+    c.request = NULL;
     c.rules = rules;
     c.out = out;
-    begin(out);
+    begin(&c);
     out->payload = SIGV4_PAYLOAD_UNSIGNED;
     error = claim_form(&c, form);
     if (error == S3_NONE)

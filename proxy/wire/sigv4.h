@@ -28,7 +28,26 @@ enum {
     SIGV4_EXPIRES_MOST_S = 7 * 24 * 3600,
     SIGV4_CREDENTIAL_MOST = 384, /* letters of an access key's id with its scope */
     SIGV4_STARTS = 16,           /* of a few keys at a time */
+    SIGV4_USUALS = 16,           /* and of as many clients */
+    SIGV4_USUAL_MOST = 320,      /* letters, and names, of which is kept what is usual */
+    SIGV4_USUAL_NAMES = 12,
     SIGV4_SCOPE_MOST = SIGV4_DATE + SIGV4_REGION_MOST + sizeof("//s3/aws4_request"),
+    SIGV4_STRING_MOST =
+        sizeof("AWS4-HMAC-SHA256") + SIGV4_TIME + 1 + SIGV4_SCOPE_MOST + 1 + DIGEST_SHA256_HEX,
+};
+
+/* What a client's requests of one day say alike in Authorization, taken apart; and what those of
+ * one second sign alike.  Only good signatures leave it; see sigv4_claim.h. */
+struct sigv4_usual {
+    uint16_t len;                    /* of `text`, up to the signature; 0: empty */
+    uint16_t id, id_len, region_len; /* the access key's place in it; date, region follow */
+    uint16_t names_at, names_len;    /* and that of the fields' names: */
+    uint8_t name_count, string_len;
+    uint8_t names[SIGV4_USUAL_NAMES]; /* enum http1_name, each of one name only */
+    char text[SIGV4_USUAL_MOST];
+    char time[SIGV4_TIME]; /* of `string`, which ends before the hash */
+    char string[SIGV4_STRING_MOST];
+    struct hmac_sha256_start start;
 };
 
 /* A thread's, kept so that nothing is allocated for a request, and so that each second is read and
@@ -41,6 +60,7 @@ struct sigv4_scratch {
     } read, written; /* the last ones */
     /* Of a second, a region and a key all texts that are signed begin alike. */
     struct hmac_sha256_start starts[SIGV4_STARTS];
+    struct sigv4_usual usuals[SIGV4_USUALS];
 };
 
 void sigv4_scratch_fini(struct sigv4_scratch *scratch);

@@ -12,6 +12,7 @@ void sigv4_scratch_fini(struct sigv4_scratch *scratch)
     buf_fini(&scratch->query);
     buf_fini(&scratch->names);
     OPENSSL_cleanse(scratch->starts, sizeof(scratch->starts));
+    OPENSSL_cleanse(scratch->usuals, sizeof(scratch->usuals));
 }
 
 /* There mostly is room. */
@@ -219,29 +220,51 @@ static bool is_blank(uint8_t byte)
     return byte == ' ' || byte == '\t';
 }
 
-/* Copies sixteen bytes; false: a blank is among them. */
-static inline bool put_sixteen(uint8_t *to, const uint8_t *from)
+/* Copies sixteen bytes or more, looking at them; false: a blank is among them. */
+static inline bool put_sixteens(uint8_t *to, struct slice value)
+{
+    int8_t wrong __attribute__((vector_size(16))) = { 0 };
+    uint8_t bytes __attribute__((vector_size(16)));
+    size_t last = value.len - 16;
+    uint64_t halves[2];
+
+    for (size_t i = 0; i < last; i += 16) {
+        memcpy(&bytes, value.at + i, sizeof(bytes));
+        memcpy(to + i, &bytes, sizeof(bytes));
+        wrong |= (bytes == ' ') | (bytes == '\t');
+    }
+    memcpy(&bytes, value.at + last, sizeof(bytes));
+    memcpy(to + last, &bytes, sizeof(bytes));
+    wrong |= (bytes == ' ') | (bytes == '\t');
+    memcpy(halves, &wrong, sizeof(halves));
+    return (halves[0] | halves[1]) == 0;
+}
+
+/* The same of eight to sixteen. */
+static inline bool put_eights(uint8_t *to, struct slice value)
 {
     uint8_t bytes __attribute__((vector_size(16)));
-    uint64_t wrong __attribute__((vector_size(16)));
+    int8_t wrong __attribute__((vector_size(16)));
+    uint64_t halves[2];
 
-    memcpy(&bytes, from, sizeof(bytes));
-    memcpy(to, &bytes, sizeof(bytes));
-    wrong = (__typeof__(wrong))((bytes == ' ') | (bytes == '\t'));
-    return (wrong[0] | wrong[1]) == 0;
+    memcpy(&halves[0], value.at, 8);
+    memcpy(&halves[1], value.at + value.len - 8, 8);
+    memcpy(to, &halves[0], 8);
+    memcpy(to + value.len - 8, &halves[1], 8);
+    memcpy(&bytes, halves, sizeof(bytes));
+    wrong = (bytes == ' ') | (bytes == '\t');
+    memcpy(halves, &wrong, sizeof(halves));
+    return (halves[0] | halves[1]) == 0;
 }
 
 /* Copies a value, looking at it on the way; false: it has a blank, and is not copied whole. */
 static inline bool put_blank_free(uint8_t *to, struct slice value)
 {
-    size_t i = 0;
-
-    for (; i + 16 <= value.len; i += 16)
-        if (!put_sixteen(to + i, value.at + i))
-            return false;
     if (value.len >= 16)
-        return put_sixteen(to + value.len - 16, value.at + value.len - 16);
-    for (; i < value.len; i++) {
+        return put_sixteens(to, value);
+    if (value.len >= 8)
+        return put_eights(to, value);
+    for (size_t i = 0; i < value.len; i++) {
         if (is_blank(value.at[i]))
             return false;
         to[i] = value.at[i];
@@ -267,12 +290,28 @@ static uint8_t *put_collapsed(uint8_t *to, struct slice value)
     return to;
 }
 
+static inline uint8_t *put_value(uint8_t *to, struct slice value)
+{
+    return put_blank_free(to, value) ? to + value.len : put_collapsed(to, value);
+}
+
+void sigv4_canonical_field(struct sigv4_scratch *scratch, enum http1_name name, struct slice value)
+{
+    const struct http1_name_text *text = &http1_name_texts[name];
+    struct buf *b = &scratch->canonical;
+    uint8_t *to = reserve(b, HTTP1_NAME_ROOM + value.len + 2);
+
+    memcpy(to, text->at, HTTP1_NAME_ROOM);
+    to = put_byte(to + text->len, ':');
+    to = put_byte(put_value(to, value), '\n');
+    b->len = (size_t)(to - b->at);
+}
+
 void sigv4_canonical_value(struct sigv4_scratch *scratch, struct slice value, bool is_last)
 {
     struct buf *b = &scratch->canonical;
-    uint8_t *to = reserve(b, value.len + 1);
+    uint8_t *to = put_value(reserve(b, value.len + 1), value);
 
-    to = put_blank_free(to, value) ? to + value.len : put_collapsed(to, value);
     to = put_byte(to, is_last ? '\n' : ',');
     b->len = (size_t)(to - b->at);
 }

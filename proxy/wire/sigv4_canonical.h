@@ -40,6 +40,8 @@ const struct slice *sigv4_query_value(const struct sigv4_query *query, const cha
 enum err sigv4_canonical_begin(struct sigv4_scratch *scratch, struct slice method,
                                struct slice path, const struct sigv4_query *query, const char *omit)
     MUST_CHECK;
+/* A field of the table's that has one value. */
+void sigv4_canonical_field(struct sigv4_scratch *scratch, enum http1_name name, struct slice value);
 /* In small letters. */
 void sigv4_canonical_name(struct sigv4_scratch *scratch, struct slice name);
 /* Without blanks around it, one for each run of them within.  Is it the field's last one? */
@@ -49,11 +51,6 @@ void sigv4_canonical_last(struct sigv4_scratch *scratch, struct slice names, str
 /* The same, and all is hashed. */
 void sigv4_canonical_end(struct sigv4_scratch *scratch, struct slice names, struct slice payload,
                          uint8_t hash[DIGEST_SHA256_BYTES]);
-
-enum {
-    SIGV4_STRING_MOST =
-        sizeof("AWS4-HMAC-SHA256") + SIGV4_TIME + 1 + SIGV4_SCOPE_MOST + 1 + DIGEST_SHA256_HEX
-};
 
 /* The string to sign, and its length; or only what stands before the hash. */
 size_t sigv4_string_begin(struct slice time, struct slice scope, char out[SIGV4_STRING_MOST]);

@@ -101,6 +101,18 @@ enum sigv4_claimed sigv4_claim_where(const struct http1_request *request,
     return SIGV4_CLAIMED_BADLY;
 }
 
+bool sigv4_claim_name_next(struct slice *rest, struct slice *name)
+{
+    const uint8_t *end = rest->len == 0 ? NULL : memchr(rest->at, ';', rest->len);
+    size_t len = end == NULL ? rest->len : (size_t)(end - rest->at);
+
+    if (rest->len == 0)
+        return false;
+    *name = slice_of(rest->at, len);
+    *rest = slice_from(*rest, end == NULL ? len : len + 1);
+    return true;
+}
+
 /* --- In fields -------------------------------------------------------------------------------- */
 
 /* False: it is another, or came already. */
@@ -235,15 +247,9 @@ static bool is_region(struct slice region, const struct sigv4_rules *rules)
 /* Two arguments of a message; what has other bytes than a message may have is not told. */
 #define PRINTED(slice) is_printable(slice) ? (int)(slice).len : 0, (const char *)(slice).at
 
-enum s3_error sigv4_claim_scope(struct sigv4_claim *claim, struct slice time,
-                                const struct sigv4_rules *rules, struct s3_fault *fault)
+enum s3_error sigv4_claim_date(const struct sigv4_claim *claim, struct slice time,
+                               const struct sigv4_rules *rules, struct s3_fault *fault)
 {
-    struct slice service, end;
-
-    if (!cut(claim, &service, &end))
-        return malformed(claim, fault,
-                         "the Credential is mal-formed; expecting "
-                         "\"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".");
     if (memcmp(claim->date.at, time.at, SIGV4_DATE) != 0)
         return malformed(claim, fault,
                          "Invalid credential date \"%.*s\". This date is not the same as "
@@ -255,6 +261,20 @@ enum s3_error sigv4_claim_scope(struct sigv4_claim *claim, struct slice time,
         s3_fault_detail(fault, "Region", rules->regions[0]);
         return fault->error;
     }
+    return S3_NONE;
+}
+
+enum s3_error sigv4_claim_scope(struct sigv4_claim *claim, struct slice time,
+                                const struct sigv4_rules *rules, struct s3_fault *fault)
+{
+    struct slice service, end;
+
+    if (!cut(claim, &service, &end))
+        return malformed(claim, fault,
+                         "the Credential is mal-formed; expecting "
+                         "\"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".");
+    if (sigv4_claim_date(claim, time, rules, fault) != S3_NONE)
+        return fault->error;
     if (!slice_is_text(service, "s3"))
         return malformed(claim, fault,
                          "incorrect service \"%.*s\". This endpoint belongs to \"s3\".",
@@ -264,4 +284,81 @@ enum s3_error sigv4_claim_scope(struct sigv4_claim *claim, struct slice time,
                          "incorrect terminal \"%.*s\". This endpoint uses \"aws4_request\".",
                          PRINTED(end));
     return S3_NONE;
+}
+
+/* --- What is usual ---------------------------------------------------------------------------- */
+
+enum {
+    ID_AT = sizeof("AWS4-HMAC-SHA256 Credential=") - 1,
+    SCOPE_END = sizeof("/s3/aws4_request") - 1,
+};
+
+/* Where the access key mostly begins, that chooses the place. */
+static struct sigv4_usual *usual_of(struct sigv4_scratch *scratch, struct slice authorization)
+{
+    uint64_t id;
+
+    if (authorization.len < ID_AT + sizeof(id) + DIGEST_SHA256_HEX)
+        return NULL;
+    memcpy(&id, authorization.at + ID_AT, sizeof(id));
+    return &scratch->usuals[(id * UINT64_C(0x9e3779b97f4a7c15) >> 32) % SIGV4_USUALS];
+}
+
+struct sigv4_usual *sigv4_claim_usual(struct sigv4_scratch *scratch, struct slice authorization,
+                                      struct sigv4_claim *out)
+{
+    struct sigv4_usual *u = usual_of(scratch, authorization);
+    const uint8_t *at = authorization.at;
+
+    if (u == NULL || u->len == 0 || authorization.len != (size_t)u->len + DIGEST_SHA256_HEX ||
+        memcmp(u->text, at, u->len) != 0)
+        return NULL;
+    out->is_in_query = false;
+    out->signature = slice_of(at + u->len, DIGEST_SHA256_HEX);
+    out->names = slice_of(at + u->names_at, u->names_len);
+    out->access_key = slice_of(at + u->id, u->id_len);
+    out->date = slice_of(at + u->id + u->id_len + 1, SIGV4_DATE);
+    out->region = slice_of(out->date.at + SIGV4_DATE + 1, u->region_len);
+    out->scope = slice_of(out->date.at, SIGV4_DATE + 1 + u->region_len + SCOPE_END);
+    return u;
+}
+
+/* The numbers of the names, if none stands for many or comes twice. */
+static bool names_keep(struct slice names, struct sigv4_usual *u)
+{
+    struct slice name;
+
+    u->name_count = 0;
+    while (sigv4_claim_name_next(&names, &name)) {
+        enum http1_name known = http1_name_of(name);
+
+        if (u->name_count == SIGV4_USUAL_NAMES || http1_name_stands_for_many(known) ||
+            memchr(u->names, (int)known, u->name_count) != NULL)
+            return false;
+        u->names[u->name_count++] = (uint8_t)known;
+    }
+    return true;
+}
+
+void sigv4_claim_keep(struct sigv4_scratch *scratch, struct slice authorization,
+                      const struct sigv4_claim *claim)
+{
+    struct sigv4_usual *u = usual_of(scratch, authorization);
+    const uint8_t *at = authorization.at;
+    size_t len = authorization.len - DIGEST_SHA256_HEX;
+
+    if (u == NULL || len > SIGV4_USUAL_MOST || claim->signature.at != at + len ||
+        claim->signature.len != DIGEST_SHA256_HEX)
+        return;
+    u->len = 0;
+    if (!names_keep(claim->names, u))
+        return;
+    memcpy(u->text, at, len);
+    memset(u->time, 0, sizeof(u->time));
+    u->id = (uint16_t)(claim->access_key.at - at);
+    u->id_len = (uint16_t)claim->access_key.len;
+    u->region_len = (uint16_t)claim->region.len;
+    u->names_at = (uint16_t)(claim->names.at - at);
+    u->names_len = (uint16_t)claim->names.len;
+    u->len = (uint16_t)len;
 }

@@ -243,7 +243,7 @@ enum err sigv4_plain_make(struct sigv4_plain *plain, const struct sigv4_signer *
 {
     struct http1_field field = { .name = slice_text("host"), .value = host };
     struct sigv4_request request = { .fields = &field, .field_count = 1 };
-    struct slice payload = slice_text(DIGEST_OF_NOTHING);
+    struct slice payload = slice_text(SIGV4_PLAIN_PAYLOAD);
     struct signing s;
 
     plain->now_s = 0;
@@ -254,8 +254,23 @@ enum err sigv4_plain_make(struct sigv4_plain *plain, const struct sigv4_signer *
     put_plain_head(plain, &s, host, payload);
     plain->string_len = sigv4_string_begin(s.time, scope_of(&s), plain->string);
     plain->key = *key_of(&s);
+    if (plain->string_len >= SHA256_CBLOCK)
+        hmac_sha256_start(&plain->key, (const uint8_t *)plain->string, &plain->start);
     plain->now_s = now_s;
     return ERR_NONE;
+}
+
+/* By the hash of the canonical request; `hash` is then what is to be told.  With a region of up to
+ * three letters that hash begins within the first block. */
+static void sign_plain(struct sigv4_plain *plain, uint8_t hash[DIGEST_SHA256_BYTES])
+{
+    struct slice string = slice_of(plain->string, plain->string_len + DIGEST_SHA256_HEX);
+
+    digest_hex(slice_of(hash, DIGEST_SHA256_BYTES), plain->string + plain->string_len);
+    if (plain->string_len >= SHA256_CBLOCK)
+        hmac_sha256_of_rest(&plain->key, &plain->start, string, hash);
+    else
+        hmac_sha256_of(&plain->key, string, hash);
 }
 
 void sigv4_plain_put(struct sigv4_plain *plain, struct sigv4_scratch *scratch, struct slice method,
@@ -273,9 +288,7 @@ void sigv4_plain_put(struct sigv4_plain *plain, struct sigv4_scratch *scratch, s
         put(put(to, slice_of(out->at + out->len - path_len, path_len)), buf_all(&plain->canonical));
     canonical->len = (size_t)(to - canonical->at);
     digest_sha256(buf_all(canonical), hash);
-    digest_hex(slice_of(hash, sizeof(hash)), plain->string + plain->string_len);
-    hmac_sha256_of_start(&plain->key, &plain->start,
-                         slice_of(plain->string, plain->string_len + DIGEST_SHA256_HEX), hash);
+    sign_plain(plain, hash);
     to = put(buf_reserve(out, rest), buf_all(&plain->head));
     digest_hex(slice_of(hash, sizeof(hash)), (char *)to);
     put(to + DIGEST_SHA256_HEX, slice_text("\r\n\r\n"));

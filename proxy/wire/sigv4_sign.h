@@ -47,6 +47,7 @@ enum err sigv4_presign(const struct sigv4_signer *signer, const struct sigv4_req
  *     sigv4_plain_put(plain, &scratch, method, path_len, out);         the whole rest of the head
  *
  * Keys are in it: sigv4_plain_forget(), which wipes them, also when host or signer change. */
+#define SIGV4_PLAIN_PAYLOAD "UNSIGNED-PAYLOAD" /* there is none; hashed in two blocks less */
 struct sigv4_plain {
     uint64_t now_s; /* 0: empty */
     struct hmac_sha256 key;

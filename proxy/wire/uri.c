@@ -1,6 +1,8 @@
 /* See uri.h. */
 #include "proxy/wire/uri.h"
 
+#include "proxy/wire/sixteen.h"
+
 enum { ALWAYS = 1, SLASH = 2 }; /* kept always; kept by URI_KEEP_SLASH */
 
 static const uint8_t kept[256] = {
@@ -69,17 +71,21 @@ enum err uri_decode(struct slice in, uint8_t *out, size_t *len)
     return ERR_NONE;
 }
 
-/* Sixteen bytes, looked at together. */
-static bool are_kept(const uint8_t *at, uint8_t bits)
+/* Sixteen bytes, looked at together: eight at `at` and eight at `more`.  '-', '.', '/' and the
+ * digits stand in a row. */
+static inline bool are_kept(const uint8_t *at, const uint8_t *more, uint8_t bits)
 {
     uint8_t bytes __attribute__((vector_size(16)));
-    uint64_t right __attribute__((vector_size(16)));
-    uint8_t slash = bits & SLASH ? '/' : '.';
+    uint64_t halves[2], right __attribute__((vector_size(16)));
+    uint8_t never = bits & SLASH ? 0 : '/';
 
-    memcpy(&bytes, at, sizeof(bytes));
+    memcpy(&halves[0], at, sizeof(halves[0]));
+    memcpy(&halves[1], more, sizeof(halves[1]));
+    memcpy(&bytes, halves, sizeof(bytes));
     right =
-        (__typeof__(right))((((bytes | 0x20) - 'a') < 26) | ((bytes - '0') < 10) | (bytes == '-') |
-                            (bytes == '_') | (bytes == '.') | (bytes == '~') | (bytes == slash));
+        (__typeof__(right))((SIXTEEN_IN_RANGE(bytes | 0x20, 'a', 'z') |
+                             SIXTEEN_IN_RANGE(bytes, '-', '9') | (bytes == '_') | (bytes == '~')) &
+                            (bytes != never));
     return (right[0] & right[1]) == UINT64_MAX;
 }
 
@@ -88,9 +94,10 @@ static inline size_t kept_len(struct slice text, uint8_t bits)
 {
     size_t at = 0;
 
-    while (at + 16 <= text.len && are_kept(text.at + at, bits))
+    while (at + 16 <= text.len && are_kept(text.at + at, text.at + at + 8, bits))
         at += 16;
-    if (text.len >= 16 && text.len - at < 16 && are_kept(text.at + text.len - 16, bits))
+    if (text.len >= 8 && text.len - at < 16 &&
+        are_kept(text.at + (at < text.len - 8 ? at : text.len - 8), text.at + text.len - 8, bits))
         return text.len;
     while (at < text.len && kept[text.at[at]] & bits) /* nearly all of them */
         at++;
@@ -117,6 +124,11 @@ size_t uri_encode(struct slice plain, enum uri_keep keep, uint8_t *out)
 void uri_put_encoded(struct buf *b, struct slice plain, enum uri_keep keep)
 {
     buf_grow(b, uri_encode(plain, keep, buf_reserve(b, 3 * plain.len)));
+}
+
+bool uri_is_plain(struct slice text, enum uri_keep keep)
+{
+    return kept_len(text, keep_of(keep)) == text.len;
 }
 
 enum err uri_put_canonical(struct buf *b, struct slice encoded, enum uri_keep keep)

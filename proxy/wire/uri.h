@@ -26,6 +26,9 @@ void uri_put_encoded(struct buf *b, struct slice plain, enum uri_keep keep);
 /* The same to memory with room for 3 * plain.len bytes; returns the length. */
 size_t uri_encode(struct slice plain, enum uri_keep keep, uint8_t *out);
 
+/* Would it be the same, encoded? */
+bool uri_is_plain(struct slice text, enum uri_keep keep);
+
 /* What is already encoded, in whatever way, in the form of SigV4: decoded and encoded at one go.
  * ERR_SYNTAX as above, with nothing put. */
 MUST_CHECK enum err uri_put_canonical(struct buf *b, struct slice encoded, enum uri_keep keep);

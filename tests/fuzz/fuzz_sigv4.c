@@ -63,6 +63,18 @@ static size_t fields_of(const struct http1_request *request, struct http1_field 
     return count;
 }
 
+/* It is found good, and so the second time, when what it says is usual. */
+static void check_signed(const struct http1_request *request, const struct http1_request *again)
+{
+    struct sigv4_verdict verdict, usual;
+    enum s3_error error = verify(again, &verdict);
+
+    must(error == S3_NONE || request->query.len > 0 || !http1_has(&request->head, HTTP1_NAME_HOST));
+    must(verify(again, &usual) == error);
+    must(usual.credential == verdict.credential && usual.payload == verdict.payload);
+    must(slice_is(usual.access_key, verdict.access_key));
+}
+
 static void sign(const struct http1_request *request)
 {
     static struct http1_request again;
@@ -77,7 +89,6 @@ static void sign(const struct http1_request *request)
                                      .query = request->query,
                                      .fields = fields,
                                      .field_count = fields_of(request, fields) };
-    struct sigv4_verdict verdict;
     struct buf head = { 0 };
 
     buf_slice(&head, request->method_text);
@@ -94,8 +105,7 @@ static void sign(const struct http1_request *request)
         ERR_NONE) {
         buf_text(&head, "\r\n");
         if (http1_request_parse(buf_all(&head), NULL, &again) == HTTP1_REFUSAL_NONE)
-            must(verify(&again, &verdict) == S3_NONE || request->query.len > 0 ||
-                 !http1_has(&request->head, HTTP1_NAME_HOST));
+            check_signed(request, &again);
     }
     buf_fini(&head);
 }

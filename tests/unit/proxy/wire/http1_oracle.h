@@ -122,7 +122,9 @@ static inline const char *oracle_differs(const struct oracle *o, const struct ht
     if (o->count != head->field_count)
         return "the number of fields";
     for (unsigned i = 0; i < o->count; i++) {
-        if (!slice_is(o->names[i], head->fields[i].name))
+        if (o->names[i].len != head->fields[i].name.len ||
+            strncasecmp((const char *)o->names[i].at, (const char *)head->fields[i].name.at,
+                        o->names[i].len) != 0)
             return "a name";
         if (!slice_is(o->values[i], head->fields[i].value))
             return "a value";
