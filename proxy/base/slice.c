@@ -3,11 +3,20 @@
 
 bool slice_to_u64(struct slice a, uint64_t *out)
 {
+    enum { SURE_DIGITS = 19 }; /* these fit, whatever they are */
     uint64_t value = 0;
+    size_t i = 0;
 
-    if (a.len == 0 || a.len > 20)
+    if (a.len == 0 || a.len > SURE_DIGITS + 1)
         return false;
-    for (size_t i = 0; i < a.len; i++) {
+    for (; i < a.len && i < SURE_DIGITS; i++) {
+        unsigned digit = a.at[i] - (unsigned)'0';
+
+        if (digit > 9)
+            return false;
+        value = 10 * value + digit;
+    }
+    for (; i < a.len; i++) {
         if (a.at[i] < '0' || a.at[i] > '9')
             return false;
         if (__builtin_mul_overflow(value, 10, &value) ||

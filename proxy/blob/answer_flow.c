@@ -55,7 +55,7 @@ void blob_answer_head(struct blob_request *r, uint64_t length)
     r->has_no_body = has_no_body(r);
     r->answer_left = r->has_no_body ? 0 : length;
     if (length != BLOB_LENGTH_UNKNOWN && r->status != 204) {
-        http1_put_field_u64(out, "content-length", length);
+        http1_put_length(out, length);
     } else if (!r->has_no_body && r->http.head.minor == 1) {
         http1_put_field_text(out, "transfer-encoding", "chunked");
         r->is_chunked = true;

@@ -7,18 +7,13 @@
 
 #define METHOD_OF(method) HTTP1_METHOD_##method
 
-static const struct s3_op_traits TRAITS[S3_OPS] = {
+const struct s3_op_traits s3_ops_traits[S3_OPS] = {
 #define S3_OPERATION(name, method, where, right, body, words)                                      \
     [S3_OP_##                                                                                      \
         name] = { words, METHOD_OF(method), S3_WHERE_##where, S3_RIGHT_##right, S3_BODY_##body },
 #include "proxy/blob/s3_operations.def"
 #undef S3_OPERATION
 };
-
-const struct s3_op_traits *s3_op_traits(enum s3_op op)
-{
-    return &TRAITS[op];
-}
 
 /* ---- buckets ---- */
 
@@ -254,7 +249,7 @@ static enum s3_op find(const struct s3_operation *o, enum http1_method method, e
     if (!is_known(o, where))
         return S3_OP_OTHER;
     for (size_t i = 0; o->param_count > 0 && i < sizeof(FORMS) / sizeof(FORMS[0]); i++) {
-        const struct s3_op_traits *t = &TRAITS[FORMS[i].op];
+        const struct s3_op_traits *t = s3_op_traits(FORMS[i].op);
 
         if (t->method != method || t->where != where || (FORMS[i].copies && !copies))
             continue;

@@ -41,7 +41,12 @@ struct s3_op_traits {
     enum s3_right right;
     enum s3_body body;
 };
-const struct s3_op_traits *s3_op_traits(enum s3_op op);
+extern const struct s3_op_traits s3_ops_traits[S3_OPS];
+
+static inline const struct s3_op_traits *s3_op_traits(enum s3_op op)
+{
+    return &s3_ops_traits[op];
+}
 
 /* A parameter of the query, decoded; signing's own (X-Amz-Signature ...) and the clients' marks
  * (x-id) are left out. */

@@ -57,6 +57,15 @@ void hmac_sha256_of(const struct hmac_sha256 *keyed, struct slice text,
     hmac_sha256_end(&h, digest);
 }
 
+bool hmac_sha256_is_start(const struct hmac_sha256 *keyed, const struct hmac_sha256_start *start)
+{
+    unsigned differ = 0;
+
+    for (size_t i = 0; i < 8; i++)
+        differ |= start->key[i] ^ keyed->inner.h[i];
+    return differ == 0;
+}
+
 void hmac_sha256_start(const struct hmac_sha256 *keyed, const uint8_t block[SHA256_CBLOCK],
                        struct hmac_sha256_start *start)
 {

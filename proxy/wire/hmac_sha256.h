@@ -33,6 +33,8 @@ struct hmac_sha256_start {
 void hmac_sha256_of_start(const struct hmac_sha256 *keyed, struct hmac_sha256_start *start,
                           struct slice text, uint8_t digest[SHA256_DIGEST_LENGTH]);
 
+/* Is it of this key? */
+bool hmac_sha256_is_start(const struct hmac_sha256 *keyed, const struct hmac_sha256_start *start);
 /* What it is, and the same of a text that is known to begin with that block, by the same key. */
 void hmac_sha256_start(const struct hmac_sha256 *keyed, const uint8_t block[SHA256_CBLOCK],
                        struct hmac_sha256_start *start);

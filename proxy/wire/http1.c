@@ -14,6 +14,7 @@
 #endif
 
 #include "proxy/wire/http1_token.h"
+#include "proxy/wire/sixteen.h"
 
 enum {
     EMPTY_LINES_MAX_BYTES = 16, /* before a request, as some send them behind a body */
@@ -556,6 +557,22 @@ static enum http1_refusal request_line_read(struct slice line, struct http1_requ
     return version_read(slice_from(line, at + out->target.len + 1), &out->head);
 }
 
+/* Of eight to sixteen bytes, all at once: letters, '-' to ':' (digits are between) but the slash. */
+static inline bool is_usual_host(struct slice host)
+{
+    uint8_t bytes __attribute__((vector_size(16)));
+    int8_t right __attribute__((vector_size(16)));
+    uint64_t halves[2];
+
+    memcpy(&halves[0], host.at, 8);
+    memcpy(&halves[1], host.at + host.len - 8, 8);
+    memcpy(&bytes, halves, sizeof(bytes));
+    right = (SIXTEEN_IN_RANGE(bytes | 0x20, 'a', 'z') | SIXTEEN_IN_RANGE(bytes, '-', ':')) &
+            (bytes != '/');
+    memcpy(halves, &right, sizeof(halves));
+    return (halves[0] & halves[1]) == UINT64_MAX;
+}
+
 /* A name or address and perhaps a port; what else may stand in an authority (a user, say) may not
  * in a Host. */
 static bool is_host(struct slice host)
@@ -569,6 +586,8 @@ static bool is_host(struct slice host)
         ['%'] = true,
     };
 
+    if (host.len >= 8 && host.len <= 16 && is_usual_host(host))
+        return true;
     for (size_t i = 0; i < host.len; i++) {
         if (!allowed[host.at[i]])
             return false;
@@ -690,19 +709,27 @@ static bool has_no_body(unsigned status, enum http1_method asked)
     return asked == HTTP1_METHOD_HEAD || status / 100 == 1 || status == 204 || status == 304;
 }
 
+/* 0: those are not three digits. */
+static inline unsigned status_of(const uint8_t *at)
+{
+    unsigned first = at[0] - '0', second = at[1] - '0', third = at[2] - '0';
+
+    return first > 9 || second > 9 || third > 9 ? 0 : 100 * first + 10 * second + third;
+}
+
 /* HTTP/1.x SP 200 SP reason; old ones leave out the reason and the blank before it. */
 static enum http1_refusal status_line_read(struct slice line, struct http1_response *out)
 {
     enum { VERSION_BYTES = 8, STATUS_BYTES = 12 };
-    uint64_t status;
+    unsigned status;
 
     REFUSE(version_read(slice_of(line.at, line.len < VERSION_BYTES ? line.len : VERSION_BYTES),
                         &out->head));
     if (line.len < STATUS_BYTES || line.at[VERSION_BYTES] != ' ' ||
         (line.len > STATUS_BYTES && line.at[STATUS_BYTES] != ' '))
         return HTTP1_REFUSAL_STATUS;
-    if (!slice_to_u64(slice_of(line.at + VERSION_BYTES + 1, 3), &status) || status < 100 ||
-        status > 599)
+    status = status_of(line.at + VERSION_BYTES + 1);
+    if (status < 100 || status > 599)
         return HTTP1_REFUSAL_STATUS;
     out->status = (uint16_t)status;
     out->is_interim = status < 200;

@@ -134,15 +134,29 @@ void http1_put_field_clean(struct buf *b, struct slice name, struct slice value)
     field_put(b, name, value);
 }
 
-void http1_put_field_u64(struct buf *b, const char *name, uint64_t value)
+static inline struct slice digits_of(uint64_t value, uint8_t room[U64_MOST_DIGITS])
 {
-    uint8_t room[U64_MOST_DIGITS], *at = room + sizeof(room);
+    uint8_t *end = room + U64_MOST_DIGITS, *at = end;
 
     do {
         *--at = (uint8_t)('0' + value % 10);
         value /= 10;
     } while (value > 0);
-    field_put(b, slice_text(name), slice_of(at, (size_t)(room + sizeof(room) - at)));
+    return slice_of(at, (size_t)(end - at));
+}
+
+void http1_put_field_u64(struct buf *b, const char *name, uint64_t value)
+{
+    uint8_t room[U64_MOST_DIGITS];
+
+    field_put(b, slice_text(name), digits_of(value, room));
+}
+
+void http1_put_length(struct buf *b, uint64_t length)
+{
+    uint8_t room[U64_MOST_DIGITS];
+
+    http1_put_field_known(b, HTTP1_NAME_CONTENT_LENGTH, digits_of(length, room));
 }
 
 void http1_put_field_date(struct buf *b, const char *name, int64_t seconds)

@@ -41,6 +41,7 @@ static inline void http1_put_field_known(struct buf *b, enum http1_name name, st
 /* Values that the program made: they are asserted to be clean. */
 void http1_put_field_clean(struct buf *b, struct slice name, struct slice value);
 void http1_put_field_u64(struct buf *b, const char *name, uint64_t value);
+void http1_put_length(struct buf *b, uint64_t length); /* content-length */
 void http1_put_field_date(struct buf *b, const char *name, int64_t seconds);
 
 /* Here, so that the lengths of literals are known. */

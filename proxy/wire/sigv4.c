@@ -437,7 +437,13 @@ static void sign(const struct check *c, const struct hmac_sha256 *key, struct sl
         sigv4_string_sign(c->rules->scratch, key, string, signature);
         return;
     }
-    hmac_sha256_of_start(key, &c->usual->start, string, digest);
+    if (c->usual->string_len < SHA256_CBLOCK) { /* the hash begins within the first block */
+        hmac_sha256_of(key, string, digest);
+    } else {
+        if (!hmac_sha256_is_start(key, &c->usual->start))
+            hmac_sha256_start(key, string.at, &c->usual->start);
+        hmac_sha256_of_rest(key, &c->usual->start, string, digest);
+    }
     digest_hex(slice_of(digest, sizeof(digest)), signature);
 }
 
@@ -495,6 +501,7 @@ static struct slice string_of(struct check *c, const uint8_t hash[DIGEST_SHA256_
     if (!sigv4_claim_is_of(u, c->time)) {
         u->string_len = (uint8_t)sigv4_string_begin(c->time, c->claim.scope, u->string);
         memcpy(u->time, c->time.at, SIGV4_TIME);
+        memset(&u->start, 0, sizeof(u->start)); /* it is of another string */
     }
     digest_hex(slice_of(hash, DIGEST_SHA256_BYTES), u->string + u->string_len);
     return slice_of(u->string, u->string_len + DIGEST_SHA256_HEX);
