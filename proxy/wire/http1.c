@@ -557,7 +557,7 @@ static enum http1_refusal request_line_read(struct slice line, struct http1_requ
     return version_read(slice_from(line, at + out->target.len + 1), &out->head);
 }
 
-/* Of eight to sixteen bytes, all at once: letters, '-' to ':' (digits are between) but the slash. */
+/* Of eight to sixteen bytes: letters, and from '-' to ':', where the digits are; no slash. */
 static inline bool is_usual_host(struct slice host)
 {
     uint8_t bytes __attribute__((vector_size(16)));
