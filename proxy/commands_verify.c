@@ -231,6 +231,7 @@ static void conclude_shard(const struct verification *all, const struct verify_s
            v->stamp.len == 0      ? "stamps are off"
            : t.bad_stamps > 0     ? "of another place by its stamp"
            : t.missing_stamps > 0 ? "not stamped yet"
+           : v->err != ERR_NONE   ? "of its stamp all is not known"
                                   : "its stamp is right");
     if (v->err != ERR_NONE)
         printf("shard %u (%s): NOT WALKED TO ITS END: %.*s\n", v->endpoint->shard,

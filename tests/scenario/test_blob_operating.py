@@ -413,6 +413,7 @@ class Verified(Case):
         self.assertIn("connect", lines[0]["failed"])
         self.assertNotIn("failed", lines[1])
         self.assertEqual((lines[2]["failed_shards"], lines[2]["fine"]), (1, False))
+        self.assertNotIn("its stamp is right", self.verify(sheaf, code=1))
 
     def test_a_shard_whose_keys_a_service_hands_out_is_not_asked_without_them(self):
         sheaf = Sheaf(self, blob_pool([f"s3://127.0.0.1:{free_port()}/b?credentials=metadata"]), start=False)
