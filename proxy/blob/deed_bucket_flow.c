@@ -599,14 +599,16 @@ static void look_before_change(struct blob_request *r)
                             .param_count = 1 };
 
     for (uint32_t i = 0; i < deed->shard_count; i++) {
+        const struct blob_store *store = &deed->shards[i]->settings->store;
         struct s3_fault fault = { 0 };
 
         deed->fan->parts[i].shard = deed->shards[i];
-        if (deed->shards[i]->settings->store.folder == NULL)
+        if (store->folder == NULL && store->bucket == NULL)
             continue;
-        s3_fault_say(&fault, S3_NOT_IMPLEMENTED,
-                     "Shard %s is a folder, which has neither versions nor ACLs.",
-                     deed->shards[i]->name);
+        s3_fault_say(&fault, S3_NOT_IMPLEMENTED, "Shard %s is %s.", deed->shards[i]->name,
+                     store->folder != NULL ? "a folder, which has neither versions nor ACLs"
+                                           : "one bucket, with all others inside: it would be "
+                                             "done to these, too");
         blob_refuse(r, &fault);
         return;
     }
