@@ -32,13 +32,13 @@ enum sql_pooling sql_account_pooling(const struct sql_account *a)
                                         : a->side->settings->pooling;
 }
 
-void sql_account_follow(struct sql_account *a)
+void sql_account_follow(struct sql_account *a, bool are_others)
 {
     const struct sql_pool *pool = a->side->settings;
 
     a->user_settings = sql_pool_user(pool, a->user);
     a->database_settings = sql_pool_database(pool, a->database);
-    sql_catalog_follow(a);
+    sql_catalog_follow(a, are_others);
     if (a->scope != NULL)
         sql_budget_close(&a->scope);
     if (pool->causal_scope == SQL_CAUSAL_USER)
@@ -75,7 +75,7 @@ struct sql_account *sql_account_find(struct sql_side *side, struct slice databas
     list_init(&a->rosters);
     a->idle_since_us = worker_now_us(side->worker);
     list_append(&side->accounts, &a->link);
-    sql_account_follow(a);
+    sql_account_follow(a, false);
     a->ledger = sql_ledger_of(side, a->database);
     return a;
 }

@@ -113,7 +113,7 @@ void sql_catalog_give(struct sql_account *a)
     free(c);
 }
 
-void sql_catalog_follow(struct sql_account *a)
+void sql_catalog_follow(struct sql_account *a, bool are_others)
 {
     struct sql_catalog *c = catalog_find(a->side, database_of(a));
 
@@ -122,8 +122,10 @@ void sql_catalog_follow(struct sql_account *a)
         sql_catalog_give(a);
         a->catalog = c;
     }
-    forget(c); /* it may be of other servers now */
-    c->due_us = 0;
+    if (are_others)
+        forget(c);
+    if (c->table == NULL)
+        c->due_us = 0;
 }
 
 /* ---- asking ---- */

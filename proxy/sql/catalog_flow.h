@@ -3,8 +3,8 @@
 
 #include "proxy/sql/sql_flow.h"
 
-/* The account's database is known, or another now; or the servers may be. */
-void sql_catalog_follow(struct sql_account *a);
+/* The account's database is known, or another now; or the servers are. */
+void sql_catalog_follow(struct sql_account *a, bool are_others);
 void sql_catalog_give(struct sql_account *a);
 /* Before anything is looked up: what is old by now is forgotten, and asked for again. */
 void sql_catalog_look(struct sql_session *s);

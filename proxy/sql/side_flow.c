@@ -150,16 +150,26 @@ static void follow_endpoint(struct sql_endpoint *e, const struct endpoint_settin
     e->name = mem_text(settings->name);
 }
 
-static void follow_endpoints(struct sql_side *side)
+static bool is_same_text(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* Returns whether there are others now, or other databases of theirs. */
+static bool follow_endpoints(struct sql_side *side)
 {
     const struct pool_settings *settings = &side->settings->base;
     struct sql_endpoint **endpoints =
         mem_new(settings->endpoint_count * sizeof(struct sql_endpoint *));
+    bool are_others = side->endpoint_count != settings->endpoint_count;
 
     for (uint32_t i = 0; i < settings->endpoint_count; i++) {
         endpoints[i] = take_endpoint(side, settings->endpoints[i]->identity);
         if (endpoints[i] == NULL)
             endpoints[i] = endpoint_new(side, settings->endpoints[i]);
+        if (endpoints[i]->settings == NULL || !is_same_text(endpoints[i]->settings->database_name,
+                                                            settings->endpoints[i]->database_name))
+            are_others = true;
         follow_endpoint(endpoints[i], settings->endpoints[i]);
     }
     for (uint32_t i = 0; i < side->endpoint_count; i++)
@@ -170,6 +180,7 @@ static void follow_endpoints(struct sql_side *side)
     free(side->endpoints);
     side->endpoints = endpoints;
     side->endpoint_count = settings->endpoint_count;
+    return are_others;
 }
 
 /* ---- upstreams over a reload ---- */
@@ -231,15 +242,16 @@ static struct sql_side *side_new(struct worker *w, const struct sql_pool *settin
 static void follow_settings(struct sql_side *side, const struct sql_pool *settings)
 {
     struct assembly *old = side->assembly; /* keeps what the old settings point to */
+    bool are_others;
 
     side->gone = false;
     side->assembly = assembly_ref(side->worker->assembly);
     side->settings = settings;
     side->primary_known = false;
     follow_gates(side);
-    follow_endpoints(side);
+    are_others = follow_endpoints(side);
     LIST_EACH (&side->accounts, link)
-        sql_account_follow(LIST_ITEM(link, struct sql_account, link));
+        sql_account_follow(LIST_ITEM(link, struct sql_account, link), are_others);
     follow_upstreams(side);
     verdicts_forget_all(side->verdicts);
     side->verdict_epoch++;

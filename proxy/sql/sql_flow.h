@@ -547,7 +547,7 @@ bool sql_budget_is_wanted(const struct sql_roster *roster);
 /* account_flow.c */
 struct sql_account *sql_account_find(struct sql_side *side, struct slice database,
                                      struct slice user);
-void sql_account_follow(struct sql_account *a);
+void sql_account_follow(struct sql_account *a, bool are_others); /* are_others: the servers */
 void sql_account_free(struct sql_account *a);
 void sql_account_tick(struct sql_account *a, uint64_t now_us, bool housekeeping);
 void sql_credentials_wipe(struct sql_credentials *c);

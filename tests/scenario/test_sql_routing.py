@@ -127,6 +127,19 @@ class Statements(Routed):
                 for _ in range(20):
                     self.assertEqual(session.value("SELECT * FROM swallowed"), "written")
 
+    def test_another_user_and_a_reload_do_not_unlearn_the_catalog(self):
+        name, options = sql_pool(self.primary, self.replicas, user=["app secret", "postgres secret"])
+        front = Sheaf(self, (name, options), proxy={"workers": 1})
+        with pg.PgSession(front.target()) as session:
+            def route():
+                return session.value("EXPLAIN ROUTE SELECT calm()")[:7]
+            wait_until(lambda: route() == "replica", what="the catalog to be known")
+            with pg.PgSession(front.target(), user="postgres") as other:
+                self.assertEqual((other.value("SELECT 1"), route()), ("1", "replica"))
+            front.reload((name, {**options, "pool_size": 7}))
+            wait_until(lambda: "configuration reloaded" in front.log, what="the reload")
+            self.assertEqual(route(), "replica")
+
     def test_what_it_means_changes_in_code(self):
         """DDL in functions, DO and CALL, in transactions and outside; prepared statements follow."""
         calm, writes = "CREATE OR REPLACE VIEW means AS SELECT ''calm''::text AS m", "CREATE OR REPLACE VIEW means AS SELECT swallows() AS m"
