@@ -73,6 +73,9 @@ struct flow {
     /* The client sends no more, and is owed replies: who waits for ever is let go.  May be
      * absent. */
     void (*session_half_closed)(struct session *s);
+    /* The session is to go (s->reason), and nothing is under way: says so, and calls
+     * session_finish().  Absent: it is closed without a word. */
+    void (*session_dismissed)(struct session *s);
     /* There are too many sessions: says so on the plain descriptor.  May be absent. */
     void (*turn_away)(const struct session_limits *limits, int fd);
     /* Those for whom there is no room are sessions too, `surplus`, so that they are told so when

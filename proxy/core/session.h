@@ -57,7 +57,7 @@ struct session {
     uint32_t open_requests; /* kept by the flow: begun and not yet answered */
     uint32_t need;          /* bytes that `in` must reach before it is worth showing again */
     enum session_state state : 8;
-    enum close_reason reason : 8; /* for last_words */
+    enum close_reason reason : 8; /* for last_words, and of who is dismissed */
     uint8_t crowd_mark;           /* when it was counted last, see worker->crowd */
     bool ended : 1;               /* the client sends no more */
     bool last_words : 1;          /* close when all is answered and written */

@@ -257,6 +257,27 @@ static size_t input(struct session *base, struct slice in)
     return in.len;
 }
 
+/* As PostgreSQL words it when it does the same. */
+static void dismissed(struct session *base)
+{
+    struct sql_session *s = (struct sql_session *)base;
+    struct buf out = { 0 };
+
+    if (s->stage != SQL_READY) {
+        session_close(base, base->reason);
+        return;
+    }
+    if (base->reason == CLOSE_IDLE)
+        pg_put_error_text(&out, "FATAL", "57P05",
+                          "terminating connection due to idle-session timeout (idle_timeout)");
+    else
+        pg_put_error_text(&out, "FATAL", "57P01",
+                          "terminating connection due to administrator command");
+    sql_session_put(s, buf_all(&out));
+    buf_fini(&out);
+    leave(s, base->reason);
+}
+
 /* There are too many sessions, and too many who are to hear it: PostgreSQL's own words, which not
  * every client takes for an answer to its SSLRequest. */
 static void turn_away(const struct session_limits *limits, int fd)
@@ -316,6 +337,7 @@ const struct flow sql_flow = {
     .session_input = input,
     .session_drained = drained,
     .session_half_closed = half_closed,
+    .session_dismissed = dismissed,
     .turn_away = turn_away,
     .session_end = end,
     .upstream_connected = sql_upstream_connected,

@@ -2,6 +2,7 @@
 # release only: the sanitizers see the same code in the other tests of SQL pools
 """How many server connections there are, who waits for them, for how long, and what is said when there are no more."""
 import contextlib
+import signal
 import threading
 
 import psycopg2
@@ -139,6 +140,18 @@ class Refusals(Limits):
         pgwire.cancel(self.sheaf.target(), key)  # who is one too many may do that, and look on
         self.assertEqual(sessions[1].until("Z").errors, ["57014"])
         self.session(database="sheaf").close()
+
+    def test_who_is_sent_away_hears_why_as_from_the_server(self):
+        self.serve()
+        with pgwire.PgSession(self.sheaf.target()) as session:
+            session.ask("SELECT 1")
+            self.sheaf.process.signal(signal.SIGTERM)
+            answer = session.rest()
+            self.assertEqual((answer.errors, answer[-1].fields["S"]), (["57P01"], "FATAL"))
+        self.serve(idle_timeout="1s")
+        with pgwire.PgSession(self.sheaf.target()) as idle:
+            answer = idle.rest()
+            self.assertEqual((answer.errors, answer[-1].fields["S"]), (["57P05"], "FATAL"))
 
     def test_query_wait_timeout(self):
         self.serve(pool_size=1, query_wait_timeout="200ms")
