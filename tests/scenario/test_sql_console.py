@@ -259,6 +259,8 @@ class Shows(Console):
         exchanges = self.sheaf.status()["pools"][0]["exchanges"]
         self.assertEqual((exchanges["primary"], exchanges["replica"]), (1, 5))
         self.assertEqual(self.metric('sheaf_sql_exchanges_total{pool="main",route="replica"}'), 5)
+        wait_until(lambda: self.metric('sheaf_sql_clients_active{pool="main"}') == 0,
+                   what="the server to be asked what FOR UPDATE left there: until then it is the client's")
         client.execute("SELECT id FROM t /* route=primary */")
         routed = self.sheaf.status()["pools"][0]["routed"]
         self.assertEqual({why: count for why, count in routed.items() if count}, {"read": 5, "statement": 1, "asked": 1})
