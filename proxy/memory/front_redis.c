@@ -157,8 +157,8 @@ static void portray(const struct memory_state *state, struct memory_portrait *ou
 static void refuse(const struct memory_state *state, const struct memory_refusal *why,
                    struct buf *out)
 {
-    bool is_loading =
-        why->err == ERR_DOWN && why->text != NULL && strstr(why->text, "LOADING") != NULL;
+    bool is_loading = why->is_loading || (why->err == ERR_DOWN && why->text != NULL &&
+                                          strstr(why->text, "LOADING") != NULL);
 
     (void)state;
     buf_text(out, is_loading ? "-LOADING " : "-ERR ");

@@ -277,6 +277,7 @@ struct memory_refusal {
     const char *endpoint; /* NULL: none in particular */
     const char *pool;     /* NULL: not told */
     const char *text;     /* the sentence; no newline */
+    bool is_loading; /* the shard will serve once it has loaded its data: clients know to wait */
 };
 
 /* The whole sentence, in one line: which shard of what pool, and why. */

@@ -57,6 +57,7 @@ static bool refuses_new(const struct memory_upstream *u, struct memory_refusal *
     if (verdict.state != VERDICT_DOWN || u->shard->stood_us > verdict.since_ms * 1000)
         return false;
     refusal->text = reason_text(verdict.reason);
+    refusal->is_loading = verdict.reason == HEALTH_LOADING;
     return true;
 }
 

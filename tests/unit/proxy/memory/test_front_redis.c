@@ -144,6 +144,11 @@ static void refusals_name_what_is_wrong(void)
     why.text = "LOADING Redis is loading the dataset in memory";
     memory_front_redis.refuse(state, &why, &answer);
     CHECK(slice_starts(buf_all(&answer), bytes("-LOADING shard 1 (10.0.0.2:6379) of pool ")));
+    buf_clear(&answer);
+    why.text = "is loading its data";
+    why.is_loading = true;
+    memory_front_redis.refuse(state, &why, &answer);
+    CHECK(slice_starts(buf_all(&answer), bytes("-LOADING shard 1 (10.0.0.2:6379) of pool ")));
     stage_end();
 }
 
