@@ -23,6 +23,7 @@ struct saying {
     struct buf *out;
     struct part path, query, host, source; /* of `out` */
     struct buf text;                       /* a parameter's value */
+    bool bares_tags;
 };
 
 static void part_begin(const struct saying *s, struct part *part)
@@ -240,6 +241,17 @@ static void put_source(struct saying *s)
     buf_text(s->out, "\r\n");
 }
 
+/* A field's value, as the store wants it. */
+static struct slice value_of(const struct saying *s, const struct blob_field *f)
+{
+    struct slice tag = f->value;
+
+    if (s->bares_tags && slice_is_text(f->name, "if-match") && tag.len > 2 && tag.at[0] == '"' &&
+        memchr(tag.at + 1, '"', tag.len - 1) == tag.at + tag.len - 1)
+        return slice_of(tag.at + 1, tag.len - 2);
+    return tag;
+}
+
 static enum err put_fields(struct saying *s)
 {
     const struct blob_ask *ask = s->ask;
@@ -248,7 +260,7 @@ static enum err put_fields(struct saying *s)
     if (ask->field_count > HTTP1_FIELDS_MAX)
         return ERR_LIMIT;
     for (size_t i = 0; i < ask->field_count; i++)
-        TRY(http1_put_field_named(s->out, ask->fields[i].name, ask->fields[i].value));
+        TRY(http1_put_field_named(s->out, ask->fields[i].name, value_of(s, &ask->fields[i])));
     if (ask->source.bucket.at != NULL)
         put_source(s);
     return ERR_NONE;
@@ -335,7 +347,7 @@ static enum err sign(struct saying *s, const struct s3_speaker *speaker, struct 
 
     fields[request.field_count++] = field_of(slice_text("host"), part_of(s, s->host));
     for (size_t i = 0; i < ask->field_count; i++)
-        fields[request.field_count++] = field_of(ask->fields[i].name, ask->fields[i].value);
+        fields[request.field_count++] = field_of(ask->fields[i].name, value_of(s, &ask->fields[i]));
     if (s->source.len > 0)
         fields[request.field_count++] =
             field_of(slice_text("x-amz-copy-source"), part_of(s, s->source));
@@ -363,7 +375,11 @@ static enum err put_head(struct saying *s, const struct s3_speaker *speaker)
 enum err s3_put_ask(const struct endpoint_settings *endpoint, const struct blob_ask *ask,
                     const struct s3_speaker *speaker, struct buf *out)
 {
-    struct saying s = { .endpoint = endpoint, .store = &endpoint->store, .ask = ask, .out = out };
+    struct saying s = { .endpoint = endpoint,
+                        .store = &endpoint->store,
+                        .ask = ask,
+                        .out = out,
+                        .bares_tags = speaker->bares_tags };
     size_t before = out->len;
     enum err err = put_head(&s, speaker);
 

@@ -13,6 +13,7 @@ struct s3_speaker {
     struct sigv4_signer signer;
     uint64_t now_s;
     bool expects_continue;
+    bool bares_tags; /* of conditions of writes: the store compares them without quotes */
 };
 
 /* Puts the head of the request that asks this of the store behind `endpoint`: its names for bucket

@@ -177,6 +177,7 @@ static struct s3_speaker speaker_of(struct s3_upstream *u, uint64_t now_s)
         .signer = { .keys = works->keys, .scratch = &works->scratch },
         .now_s = now_s,
         .expects_continue = u->awaits_continue,
+        .bares_tags = u->shard->is_ceph && s3_op_traits(u->call->ask.op)->right != S3_RIGHT_READ,
     };
 
     take_keys(u, &speaker.signer);
@@ -404,10 +405,30 @@ static size_t take_head(struct s3_upstream *u, struct slice in)
     return len - before;
 }
 
+/* Ceph's gateway compares the tag of a write's condition as it comes, with its quotes, to one that
+ * has none: it calls requests tx00000(16 more)-006b0babbc-1014-ZONE.  Swift's have one dash. */
+static void learn(struct blob_shard *shard, const struct blob_answer *answer)
+{
+    unsigned dashes = 0;
+
+    for (size_t i = 0; i < answer->field_count; i++) {
+        struct slice id = answer->fields[i].value;
+
+        if (answer->fields[i].known != HTTP1_NAME_X_AMZ_REQUEST_ID)
+            continue;
+        for (size_t k = 0; k < id.len; k++)
+            dashes += id.at[k] == '-';
+        shard->is_ceph = dashes >= 3 && slice_starts(id, slice_text("tx"));
+        shard->is_known = true;
+    }
+}
+
 static void tell_head(struct s3_upstream *u)
 {
     struct blob_call *c = u->call;
 
+    if (!u->shard->is_known)
+        learn(u->shard, &c->answer);
     if (c->events->head != NULL)
         c->events->head(c);
 }

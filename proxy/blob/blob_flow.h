@@ -115,6 +115,7 @@ struct blob_shard {
     uint32_t index;
     bool present;
     bool lists_plainly;     /* it does not heed encoding-type=url */
+    bool is_known, is_ceph; /* by what it calls requests: see learn() in back_s3_flow.c */
     uint64_t past_since_us; /* not present: then requests that began before may know it */
     struct stats_row *stats;
     struct blob_counts_set *counts;

@@ -56,6 +56,14 @@ static enum blob_conditions needed(enum s3_op op)
     }
 }
 
+/* That there is not this version: S3 has no such write, and stores pass over it. */
+static bool excludes_a_tag(const struct blob_request *r)
+{
+    struct slice tags = http1_value(&r->http.head, HTTP1_NAME_IF_NONE_MATCH);
+
+    return tags.len > 0 && !slice_is_text(tags, "*");
+}
+
 /* A write on a condition that its store would not heed must not be done at all.  By times nobody
  * lets writes depend. */
 static bool lacks_conditions(const struct blob_request *r)
@@ -73,7 +81,8 @@ static bool lacks_conditions(const struct blob_request *r)
     has_more = HAS_OTHER(&r->http.head, MORE);
     store = &blob_shard_of(r->side, r->op.key)->settings->store;
     heeds = store->folder != NULL && !has_more ? BLOB_CONDITIONS_ALL : store->conditions;
-    return HAS_ONE(&r->http.head, TIMES) || ((has_more || blob_has_condition(r)) && heeds < needs);
+    return HAS_ONE(&r->http.head, TIMES) || (store->folder == NULL && excludes_a_tag(r)) ||
+           ((has_more || blob_has_condition(r)) && heeds < needs);
 }
 
 /* ---- encryption ---- */

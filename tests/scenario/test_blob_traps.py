@@ -486,6 +486,18 @@ class Stores(Case):
             self.assertEqual(raw.ask(method, "/traps/a", {"if-match": said})[0], 200)
             self.assertEqual("if-match" in store.asked[-1][2], heard, (method, said))
 
+    def test_tags_of_writes_are_said_as_the_store_compares_them(self):
+        name = ["tx000009685e61f8779098b-006b0babbc-1014-default"]
+        for name[0], quoted in (("tx000009685e61f8779098b-006b0babbc-1014-default", False), ("tx8ea1bacdbcc64a349107b-006b0ba3b3", True), ("4442587FB7D0A2F9", True)):
+            store = self.over(lambda *_: (200, {"etag": '"e"', "x-amz-request-id": name[0]}, b""))
+            raw = Raw(self.sheaf.target("mail"))
+            raw.ask("GET", "/traps/k")  # its first answer tells what it is
+            for method, said in (("GET", '"e"'), ("PUT", '"e"'), ("PUT", "e"), ("PUT", '"e","f"'), ("PUT", "*")):
+                self.assertEqual(raw.ask(method, "/traps/k", {"if-match": said})[0], 200)
+                heard = "e" if method == "PUT" and said == '"e"' and not quoted else said
+                self.assertEqual(store.asked[-1][2]["if-match"], heard, (name, method))
+            self.assertEqual([raw.ask("PUT", "/traps/k", {"if-none-match": said})[0] for said in ("*", '"e"')], [200, 501])
+
     def test_a_bucket_is_changed_on_all_its_shards_or_on_none(self):
         kept = b"<VersioningConfiguration/>"
         answers = [(200, XML, kept), (501, XML, b"<Error><Code>NotImplemented</Code></Error>")]
