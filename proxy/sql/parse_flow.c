@@ -78,13 +78,15 @@ static size_t send_unnamed_parse(struct sql_session *s, struct slice in, struct 
     return f.bytes;
 }
 
+enum { ROOM_TO_PARSE = 5 }; /* what makes room, the Parse, and a Describe */
+
 static size_t send_parse(struct sql_session *s, struct slice in, struct pg_frame f,
                          const struct pg_parse *parse, struct pg_statement *st)
 {
     char name[PG_STATEMENT_NAME_BYTES];
     struct buf out = { 0 };
 
-    if (sql_statement_say(s, &st) != ERR_NONE || !sql_message_has_room(s, 3))
+    if (sql_statement_say(s, &st) != ERR_NONE || !sql_message_has_room(s, ROOM_TO_PARSE))
         return 0;
     if (parse->name.len == 0)
         return send_unnamed_parse(s, in, f, parse, st);

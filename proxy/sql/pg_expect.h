@@ -68,11 +68,14 @@ enum pg_expect_flag {
 };
 
 struct pg_expected {
-    uint8_t kind;    /* enum pg_expect_kind */
-    uint8_t flags;   /* enum pg_expect_flag */
-    uint16_t note;   /* the caller's */
-    uint32_t number; /* the caller's */
-    void *subject;   /* the caller's; borrowed, or owned if it says so */
+    uint8_t kind;        /* enum pg_expect_kind */
+    uint8_t flags;       /* enum pg_expect_flag */
+    uint16_t note;       /* the caller's */
+    uint32_t number;     /* the caller's */
+    union {              /* the caller's, too */
+        void *subject;   /* borrowed, or owned if it says so */
+        uint64_t closed; /* of a Close */
+    };
 };
 
 enum pg_turn {

@@ -192,6 +192,27 @@ void pg_prepared_settle(struct pg_prepared *p, uint64_t id, enum pg_outcome outc
         pg_prepared_remove(p, id);
 }
 
+uint64_t pg_prepared_surplus(struct pg_prepared *p)
+{
+    uint64_t goes = p->count > p->max ? to_evict(p) : 0;
+
+    if (goes != 0)
+        pg_prepared_remove(p, goes);
+    return goes;
+}
+
+void pg_prepared_closed(struct pg_prepared *p, uint64_t id)
+{
+    uint32_t number = find(p, id);
+
+    if (number == 0)
+        return;
+    if (entry_of(p, number)->state == PG_PREPARED_SENT)
+        entry_of(p, number)->is_there = false; /* the Parse is behind it */
+    else
+        pg_prepared_remove(p, id);
+}
+
 void pg_prepared_restore(struct pg_prepared *p, uint64_t id)
 {
     uint32_t number = find(p, id);

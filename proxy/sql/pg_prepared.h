@@ -11,7 +11,8 @@
  *
  * Where the Parse was sent before a Sync whose messages are not all answered yet, and may have been
  * skipped, SENT is no promise for messages behind that Sync: pg_statements_session_find() has then
- * said PG_NAME_LATER, if the Parse was the session's own. */
+ * said PG_NAME_LATER, if the Parse was the session's own.  Nor does ABSENT promise there that the
+ * server does not have it: its Close may have been skipped, and is sent again before the Parse. */
 #pragma once
 
 #include <stdbool.h>
@@ -51,9 +52,13 @@ enum pg_prepared_state pg_prepared_find(struct pg_prepared *p, uint64_t id);
 MUST_CHECK enum err pg_prepared_add(struct pg_prepared *p, uint64_t id, uint64_t *evicted);
 /* What became of the Parse. */
 void pg_prepared_settle(struct pg_prepared *p, uint64_t id, enum pg_outcome outcome);
-/* The Close of an evicted one was skipped, so the server still has it. */
-void pg_prepared_restore(struct pg_prepared *p, uint64_t id);
-/* It was closed otherwise, or the server says that it is not there. */
+/* What pg_prepared_restore() brought back beyond what is kept makes room: as *evicted; 0: none. */
+uint64_t pg_prepared_surplus(struct pg_prepared *p);
+/* Its Close is being sent, or the server says that it is not there. */
 void pg_prepared_remove(struct pg_prepared *p, uint64_t id);
+/* A Close of it was carried out. */
+void pg_prepared_closed(struct pg_prepared *p, uint64_t id);
+/* The Close of one that was there was skipped, so the server still has it. */
+void pg_prepared_restore(struct pg_prepared *p, uint64_t id);
 /* DEALLOCATE ALL, DISCARD ALL reached the server. */
 void pg_prepared_clear(struct pg_prepared *p);

@@ -49,16 +49,59 @@ enum err sql_statement_intern(struct sql_session *s, const struct pg_parse *pars
 
 /* ---- at the upstream ---- */
 
-static void close_evicted(struct sql_session *s, uint64_t id)
+/* What becomes of it is settled: if it is skipped, the server has it still, if it was there. */
+static bool put_close(struct sql_session *s, uint64_t id, bool is_there, struct buf *out)
 {
-    struct sql_upstream *u = s->lease;
     char name[PG_STATEMENT_NAME_BYTES];
+    struct pg_expected entry = {
+        .kind = PG_EXPECT_CLOSE, .flags = PG_EXPECT_SWALLOW, .number = is_there, .closed = id
+    };
+
+    if (pg_expect_push(&s->lease->expect, entry) != ERR_NONE)
+        return sql_message_wait(s) > 0;
+    pg_put_close(out, PG_KIND_STATEMENT, pg_statement_name(id, name));
+    return true;
+}
+
+static void close_now(struct sql_session *s, uint64_t id, bool is_there)
+{
     struct buf out = { 0 };
 
-    pg_put_close(&out, PG_KIND_STATEMENT, pg_statement_name(id, name));
-    sql_message_put(u, buf_all(&out));
+    if (!put_close(s, id, is_there, &out) && is_there)
+        pg_prepared_restore(&s->lease->prepared, id);
+    sql_message_put(s->lease, buf_all(&out));
     buf_fini(&out);
-    (void)sql_message_expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, 0, NULL);
+}
+
+static void make_room(struct sql_session *s, uint64_t evicted)
+{
+    uint64_t surplus = pg_prepared_surplus(&s->lease->prepared);
+
+    if (evicted != 0)
+        close_now(s, evicted, true);
+    if (surplus != 0)
+        close_now(s, surplus, true);
+}
+
+void sql_prepared_settle_close(struct sql_upstream *u, const struct pg_expected *e,
+                               enum pg_outcome outcome)
+{
+    if (e->closed == 0)
+        return;
+    if (outcome == PG_OUTCOME_DONE)
+        pg_prepared_closed(&u->prepared, e->closed);
+    else if (e->number != 0)
+        pg_prepared_restore(&u->prepared, e->closed);
+}
+
+bool sql_statement_put_close(struct sql_session *s, const struct pg_statement *st, struct buf *out)
+{
+    enum pg_prepared_state there = pg_prepared_find(&s->lease->prepared, st->id);
+
+    if (there == PG_PREPARED_SENT || !sql_message_has_room(s, 2))
+        return sql_message_wait(s) > 0;
+    pg_prepared_remove(&s->lease->prepared, st->id);
+    return put_close(s, st->id, there == PG_PREPARED_READY, out);
 }
 
 enum sql_prepared sql_prepared_there(struct sql_session *s, struct pg_statement *st)
@@ -76,8 +119,9 @@ enum sql_prepared sql_prepared_there(struct sql_session *s, struct pg_statement 
     }
     if (pg_prepared_add(&u->prepared, st->id, &evicted) != ERR_NONE)
         return SQL_PREPARED_LATER;
-    if (evicted != 0)
-        close_evicted(s, evicted);
+    make_room(s, evicted);
+    if (u->syncs_open > 0)
+        close_now(s, st->id, false); /* a Close of it before that Sync may have been skipped */
     return SQL_PREPARE_IT;
 }
 
@@ -190,15 +234,11 @@ bool sql_statement_ensure(struct sql_session *s, struct pg_statement *st)
 
 bool sql_statement_close(struct sql_session *s, struct pg_statement *st)
 {
-    char name[PG_STATEMENT_NAME_BYTES];
     struct buf out = { 0 };
-    bool sent;
+    bool sent = sql_statement_put_close(s, st, &out);
 
-    if (!sql_message_has_room(s, 2))
+    if (!sent)
         return false;
-    sent = sql_message_expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, 0, NULL);
-    pg_put_close(&out, PG_KIND_STATEMENT, pg_statement_name(st->id, name));
-    pg_prepared_remove(&s->lease->prepared, st->id);
     s->prepares_for_query = true;
     sent = end_preparing(s, &out, sent);
     s->prepares_for_query = false;

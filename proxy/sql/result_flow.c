@@ -203,14 +203,10 @@ void sql_nobody_reword(const struct sql_session *s, struct buf *message)
 
 bool sql_result_refuse(struct sql_session *s, struct pg_statement *st, enum pg_expect_kind kind)
 {
-    char name[PG_STATEMENT_NAME_BYTES];
     struct buf out = { 0 };
 
-    if (!sql_message_has_room(s, 2))
+    if (!sql_statement_put_close(s, st, &out))
         return false;
-    sql_message_expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, 0, NULL);
-    pg_put_close(&out, PG_KIND_STATEMENT, pg_statement_name(st->id, name));
-    pg_prepared_remove(&s->lease->prepared, st->id);
     if (s->lease->prepared.unnamed == st->id)
         s->lease->prepared.unnamed = 0;
     sql_message_expect(s, kind, 0, SQL_NOTE_CHANGED, pg_statement_ref(st));

@@ -387,7 +387,7 @@ bool sql_settings_apply(struct sql_upstream *u, const struct pg_settings *wanted
 void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum pg_outcome outcome)
 {
     struct pg_statements *store = u->endpoint->side->statements;
-    struct pg_statement *st = e->subject;
+    struct pg_statement *st;
 
     if ((e->note & SQL_NOTE_CHANGE) && u->lessee != NULL) {
         uint32_t changes = e->number & ((1u << SQL_TAG_SHIFT) - 1);
@@ -396,6 +396,11 @@ void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum 
             pg_statements_session_settle(store, &u->lessee->statements, outcome);
         while (changes-- > 1);
     }
+    if (e->kind == PG_EXPECT_CLOSE) {
+        sql_prepared_settle_close(u, e, outcome);
+        return;
+    }
+    st = e->subject;
     if (st == NULL)
         return;
     if (e->note & SQL_NOTE_PREPARES)

@@ -31,6 +31,11 @@ bool sql_prepared_ensure(struct sql_session *s, struct pg_statement *st, bool un
 bool sql_statement_ensure(struct sql_session *s, struct pg_statement *st);
 /* The same, but its preparation is the caller's to send, if *must_send. */
 bool sql_statement_room(struct sql_session *s, struct pg_statement *st, bool *must_send);
+/* Appends a Close of it; false: it must wait. */
+bool sql_statement_put_close(struct sql_session *s, const struct pg_statement *st, struct buf *out);
+/* What became of that, or of another. */
+void sql_prepared_settle_close(struct sql_upstream *u, const struct pg_expected *e,
+                               enum pg_outcome outcome);
 /* The server forgets it, for a Query that comes next. */
 bool sql_statement_close(struct sql_session *s, struct pg_statement *st);
 MUST_CHECK enum err sql_statement_intern_sql(struct sql_session *s, struct slice text,

@@ -549,6 +549,19 @@ class WithOneConnection(ExtendedQueries, Copies, PgTwin):
     """The reset of tables goes past the front, so one is enough; what is left on it is seen by the next."""
     options = {"pooling": "transaction", "pool_size": 1}
 
+    def test_who_had_to_make_room_for_what_was_skipped_is_still_there(self):
+        count = 200
+        session = self.session()
+        session.run(b"".join(pg.parse(f"s{n}", f"SELECT {n} + $1::int") for n in range(count)) + SYNC)
+        use = b"".join(pg.bind("", f"s{n}", [1]) for n in range(count)) + pg.execute() + SYNC
+        for n in range(3):
+            skipped = pg.parse("", "bogus") + pg.parse("t", f"SELECT 'new {n}'") + SYNC
+            answer = session.run(use + skipped, readies=2)
+            self.assertEqual((answer.rows, answer.errors), ([[str(count)]], ["42601"]))
+            self.assertEqual(session.run(use).rows, [[str(count)]])
+            answer = session.run(skipped + use, readies=2)
+            self.assertEqual((answer.errors, answer.rows), (["42601"], [[str(count)]]))
+
 
 if __name__ == "__main__":
     main()

@@ -108,6 +108,43 @@ static void a_close_that_was_skipped_leaves_it_there(void)
     pg_prepared_fini(&prepared);
 }
 
+static void a_close_between_syncs_has_the_last_word(void)
+{
+    CHECK_INT(add_ready(1), 0);
+    pg_prepared_remove(&prepared, 1); /* Close 1, skipped; behind a Sync Close 1 and Parse 1 */
+    CHECK_INT(add(1), 0);
+    pg_prepared_restore(&prepared, 1);
+    pg_prepared_closed(&prepared, 1);
+    pg_prepared_settle(&prepared, 1, PG_OUTCOME_FAILED);
+    CHECK_INT(state(1), PG_PREPARED_ABSENT);
+
+    CHECK_INT(add_ready(1), 0);
+    pg_prepared_remove(&prepared, 1);
+    pg_prepared_restore(&prepared, 1);
+    CHECK_INT(state(1), PG_PREPARED_READY);
+    pg_prepared_closed(&prepared, 1);
+    CHECK_INT(state(1), PG_PREPARED_ABSENT);
+    pg_prepared_closed(&prepared, 1);
+    pg_prepared_fini(&prepared);
+}
+
+static void what_came_back_beyond_the_limit_goes_again(void)
+{
+    prepared.max = 2;
+    CHECK_INT(add_ready(1), 0);
+    CHECK_INT(add_ready(2), 0);
+    CHECK_INT(pg_prepared_surplus(&prepared), 0);
+    pg_prepared_remove(&prepared, 2);
+    CHECK_INT(add_ready(3), 0);
+    pg_prepared_restore(&prepared, 2);
+    CHECK_INT(prepared.count, 3);
+    CHECK_INT(add_ready(4), 1);
+    CHECK_INT(pg_prepared_surplus(&prepared), 3);
+    CHECK_INT(pg_prepared_surplus(&prepared), 0);
+    CHECK_INT(prepared.count, 2);
+    pg_prepared_fini(&prepared);
+}
+
 static void many_come_and_go_in_any_order(void)
 {
     enum { IDS = 1000, ROUNDS = 20000 };
@@ -140,6 +177,8 @@ int main(void)
     RUN(the_one_used_least_lately_goes);
     RUN(what_is_under_way_stays);
     RUN(a_close_that_was_skipped_leaves_it_there);
+    RUN(a_close_between_syncs_has_the_last_word);
+    RUN(what_came_back_beyond_the_limit_goes_again);
     RUN(many_come_and_go_in_any_order);
     return check_report();
 }
