@@ -96,10 +96,8 @@ enum position_order position_compare(const struct position *needed, const struct
 {
     if (position_is_none(needed))
         return POSITION_REACHED;
-    if (needed->system != at->system || needed->timeline > at->timeline)
-        return POSITION_FOREIGN;
-    if (needed->timeline < at->timeline)
-        return POSITION_FOREIGN; /* position_switch() was not told where the old one ended */
+    if (needed->system != at->system || needed->timeline != at->timeline)
+        return POSITION_FOREIGN; /* where an older timeline ended is not known */
     return at->lsn >= needed->lsn ? POSITION_REACHED : POSITION_BEFORE;
 }
 
@@ -121,14 +119,4 @@ uint64_t position_before_page_header(uint64_t insert_lsn, uint64_t segment_bytes
         (segment_bytes > 0 && insert_lsn % segment_bytes == SEGMENT_HEADER_BYTES))
         return insert_lsn - in_page;
     return insert_lsn;
-}
-
-void position_switch(struct position *p, uint32_t old_timeline, uint32_t new_timeline,
-                     uint64_t switch_lsn)
-{
-    if (p->timeline != old_timeline || position_is_none(p))
-        return;
-    p->timeline = new_timeline;
-    if (p->lsn > switch_lsn)
-        p->lsn = switch_lsn;
 }

@@ -53,8 +53,3 @@ void position_keep(struct position *kept, const struct position *other);
  * behind the header of a page in which there is no record yet, and replay then stays before the
  * header until there is. */
 uint64_t position_before_page_header(uint64_t insert_lsn, uint64_t segment_bytes);
-
-/* A promotion ended timeline `timeline` of this system at `lsn`, where the next one began: what was
- * remembered beyond that was lost or is no longer, and is clamped to it. */
-void position_switch(struct position *p, uint32_t old_timeline, uint32_t new_timeline,
-                     uint64_t switch_lsn);

@@ -440,8 +440,3 @@ enum err scram_check_final(struct scram_checker *c, struct slice message, struct
     OPENSSL_cleanse(key, sizeof(key));
     return is_right ? ERR_NONE : fail(&c->why, ERR_LOGIN, "The proof is wrong.");
 }
-
-void scram_checker_fini(struct scram_checker *c)
-{
-    OPENSSL_cleanse(c, sizeof(*c));
-}

@@ -16,7 +16,6 @@
  *     struct scram_checker c = { .verifier = &verifier };
  *     TRY(scram_check_first(&c, message, out));     send; the client's final message comes
  *     TRY(scram_check_final(&c, message, &keys, out));     send; keys.client_key is recovered
- *     scram_checker_fini(&c);
  *
  * On failure p.why or c.why holds what is wrong, a text of static storage.  Errors of both sides:
  * ERR_PROTOCOL     the message is not well formed, or another one was due
@@ -130,6 +129,7 @@ enum err scram_prove_final(struct scram_prover *p, const struct scram_keys *keys
 enum err scram_prove_end(struct scram_prover *p, struct slice message) MUST_CHECK;
 void scram_prover_fini(struct scram_prover *p);
 
+/* To be wiped by its owner. */
 struct scram_checker {
     const struct scram_verifier *verifier; /* borrowed till the end */
     /* Borrowed till the end: hash of our certificate, with which -PLUS was offered; empty: it was
@@ -150,4 +150,3 @@ enum err scram_check_first(struct scram_checker *c, struct slice message, struct
 /* Keys and output are as they were on failure.  Takes the same time for a mock verifier. */
 enum err scram_check_final(struct scram_checker *c, struct slice message, struct scram_keys *keys,
                            struct buf *out) MUST_CHECK;
-void scram_checker_fini(struct scram_checker *c);

@@ -98,7 +98,6 @@ static void check(struct slice in, bool offered, bool plus)
         must(scram_check_final(&c, final, &keys, &out) != ERR_NONE);
     }
     must(c.why != NULL);
-    scram_checker_fini(&c);
     free((void *)first.at);
     free((void *) final.at);
     buf_fini(&out);

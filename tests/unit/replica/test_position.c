@@ -97,29 +97,11 @@ static void a_page_header_without_record_is_not_waited_for(void)
     CHECK_INT(position_before_page_header(40, 0), 40);
 }
 
-static void what_was_lost_in_a_promotion_is_not_waited_for(void)
-{
-    struct position p = { 7, 1, 100 };
-
-    position_switch(&p, 2, 3, 50);
-    CHECK_INT(p.timeline, 1);
-    position_switch(&p, 1, 2, 80);
-    CHECK_INT(p.timeline, 2);
-    CHECK_INT(p.lsn, 80);
-    position_switch(&p, 2, 3, 200);
-    CHECK_INT(p.timeline, 3);
-    CHECK_INT(p.lsn, 80);
-    p = (struct position){ 0 };
-    position_switch(&p, 0, 1, 10);
-    CHECK_INT(p.timeline, 0);
-}
-
 int main(void)
 {
     RUN(positions_are_read_and_written_as_the_server_does);
     RUN(only_positions_of_one_history_compare);
     RUN(the_later_position_is_kept);
     RUN(a_page_header_without_record_is_not_waited_for);
-    RUN(what_was_lost_in_a_promotion_is_not_waited_for);
     return check_report();
 }
