@@ -57,8 +57,6 @@ struct draft_kind {
 };
 
 extern const struct draft_kind draft_memory, draft_sql, draft_blob;
-/* NULL: there is no such kind. */
-const struct draft_kind *draft_kind_find(const char *name);
 const struct draft_kind *draft_kind_of(const struct pool_settings *pool);
 
 /* A section. */

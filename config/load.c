@@ -67,7 +67,8 @@ const struct draft_kind *draft_kind_of(const struct pool_settings *pool)
     return KINDS[pool->kind];
 }
 
-const struct draft_kind *draft_kind_find(const char *name)
+/* NULL: there is no such kind. */
+static const struct draft_kind *draft_kind_find(const char *name)
 {
     for (int kind = POOL_MEMORY; kind <= POOL_BLOB; kind++)
         if (strcmp(pool_kind_name((enum pool_kind)kind), name) == 0)

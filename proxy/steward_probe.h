@@ -31,6 +31,3 @@ struct steward_probe {
 
 /* In the place of a protocol: of all endpoints that lie within the process. */
 #define STEWARD_PROBE_EMBEDDED "embedded"
-
-/* NULL: such endpoints are not probed. */
-const struct steward_probe *steward_probe_find(const struct endpoint_settings *e);

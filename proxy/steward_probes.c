@@ -59,7 +59,8 @@ static void probe_free(struct probe *p)
 #include "steward_probes.def"
 #undef DRIVER
 
-const struct steward_probe *steward_probe_find(const struct endpoint_settings *e)
+/* NULL: such endpoints are not probed. */
+static const struct steward_probe *steward_probe_find(const struct endpoint_settings *e)
 {
     const char *protocol = e->store_path != NULL ? STEWARD_PROBE_EMBEDDED : e->protocol;
 

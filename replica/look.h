@@ -31,9 +31,6 @@ struct look {
 
 /* Makes the route at least this strict; who made it strictest first gives the reason. */
 void look_raise(struct statement *s, enum statement_route route, const char *reason);
-/* As look_raise(), with the name of what it is about. */
-void look_raise_about(struct look *l, struct statement *s, enum statement_route route,
-                      const char *reason, struct slice subject);
 
 /* A function is called; `schema` may be empty.  `argument`: the first one if it is a constant, else
  * empty. */

@@ -10,8 +10,9 @@ void look_raise(struct statement *s, enum statement_route route, const char *rea
     s->subject = (struct slice){ 0 };
 }
 
-void look_raise_about(struct look *l, struct statement *s, enum statement_route route,
-                      const char *reason, struct slice subject)
+/* As look_raise(), with the name of what it is about. */
+static void look_raise_about(struct look *l, struct statement *s, enum statement_route route,
+                             const char *reason, struct slice subject)
 {
     if (route <= s->route)
         return;

@@ -150,7 +150,6 @@ struct blob_side {
     bool log_is_torn; /* its last line has no end */
 };
 
-struct blob_side *blob_side_find(struct worker *w, const char *pool);
 /* Where a key lies. */
 struct blob_shard *blob_shard_of(struct blob_side *side, struct slice key);
 

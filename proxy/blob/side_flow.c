@@ -17,7 +17,7 @@ static struct blob_side *side_at(struct list *link)
     return LIST_ITEM(link, struct blob_side, link);
 }
 
-struct blob_side *blob_side_find(struct worker *w, const char *pool)
+static struct blob_side *blob_side_find(struct worker *w, const char *pool)
 {
     LIST_EACH (&blob_works_of(w)->sides, link)
         if (strcmp(side_at(link)->name, pool) == 0)

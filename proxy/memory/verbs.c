@@ -67,7 +67,7 @@ void verb_null(struct verb_call *c)
     resp_put_null(c->out, c->ask->version == 3 ? RESP_VERSION_3 : RESP_VERSION_2);
 }
 
-struct store_key verb_key(const struct verb_call *c, struct slice name)
+static struct store_key verb_key(const struct verb_call *c, struct slice name)
 {
     return (struct store_key){ c->database, store_hash(name), name };
 }

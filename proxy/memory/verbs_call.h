@@ -44,7 +44,6 @@ bool verbs_next_request(struct verb_call *c, struct slice *bytes);
 void verb_error(struct verb_call *c, const char *format, ...) PRINTF_LIKE(2, 3);
 void verb_null(struct verb_call *c);
 
-struct store_key verb_key(const struct verb_call *c, struct slice name);
 /* False: it is not there, or its time is over (then it is dropped), or the store is in trouble. */
 bool verb_get(struct verb_call *c, struct slice name, struct store_value *out);
 /* As it was read by a client: counts for INFO. */

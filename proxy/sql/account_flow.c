@@ -47,7 +47,7 @@ void sql_account_follow(struct sql_account *a, bool are_others)
         a->scope = sql_budget_open(a->side->name, "", a->database, "");
 }
 
-void sql_credentials_wipe(struct sql_credentials *c)
+static void sql_credentials_wipe(struct sql_credentials *c)
 {
     if (c->password != NULL)
         OPENSSL_cleanse(c->password, strlen(c->password));

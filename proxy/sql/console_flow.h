@@ -86,5 +86,3 @@ void console_put_rows(struct sql_side *side, struct console_letter *letter);
 bool console_put_figures(struct sql_side *side, struct console_letter *letter);
 /* False: no more rows are wanted. */
 bool console_row_is_room(struct console_letter *letter);
-/* "2026-01-31 12:00:00 UTC" of a time of the monotonic clock. */
-void console_row_time(struct console_row *row, uint64_t monotonic_us, uint64_t now_us);

@@ -16,7 +16,8 @@ bool console_row_is_room(struct console_letter *letter)
     return !letter->cut;
 }
 
-void console_row_time(struct console_row *row, uint64_t monotonic_us, uint64_t now_us)
+/* "2026-01-31 12:00:00 UTC" of a time of the monotonic clock. */
+static void console_row_time(struct console_row *row, uint64_t monotonic_us, uint64_t now_us)
 {
     time_t wall = time(NULL) - (time_t)((now_us - monotonic_us) / 1000000);
     struct tm parts;

@@ -223,7 +223,8 @@ static enum sql_words execute_nobody(struct wording *w, struct pg_statement *the
     return replace(w, w->st->written, slice_text("\"_sheaf_\""), SQL_EDIT_KEEP);
 }
 
-void sql_note_executed(struct sql_session *s, const struct pg_statement *st)
+/* A prepared statement is executed by SQL: what it does, this session does. */
+static void sql_note_executed(struct sql_session *s, const struct pg_statement *st)
 {
     const struct sql_note *note = st->note;
 

@@ -550,7 +550,6 @@ struct sql_account *sql_account_find(struct sql_side *side, struct slice databas
 void sql_account_follow(struct sql_account *a, bool are_others); /* are_others: the servers */
 void sql_account_free(struct sql_account *a);
 void sql_account_tick(struct sql_account *a, uint64_t now_us, bool housekeeping);
-void sql_credentials_wipe(struct sql_credentials *c);
 struct sql_sizes sql_account_sizes(const struct sql_account *a);
 uint32_t sql_account_max_connections(const struct sql_account *a);
 enum sql_pooling sql_account_pooling(const struct sql_account *a);

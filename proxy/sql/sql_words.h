@@ -152,8 +152,6 @@ enum sql_words sql_reword(struct sql_session *s, const struct sql_class *class,
                           struct sql_rewording *r);
 /* The server will know a statement by the client's own name. */
 void sql_note_prepares(struct sql_session *s);
-/* A prepared statement is executed by SQL: what it does, this session does. */
-void sql_note_executed(struct sql_session *s, const struct pg_statement *st);
 void sql_put_prepare(struct buf *out, const struct pg_statement *st);
 /* What the server is to have in the place of a statement that speaks of others by their names, like
  * EXECUTE and DEALLOCATE: in *st, borrowed till the next call.  ERR_AGAIN: it waits. */
