@@ -242,7 +242,7 @@ static void put_source(struct saying *s)
 }
 
 /* A field's value, as the store wants it. */
-static struct slice value_of(const struct saying *s, const struct blob_field *f)
+static struct slice value_of(const struct saying *s, const struct http1_field *f)
 {
     struct slice tag = f->value;
 
@@ -432,4 +432,14 @@ bool s3_put_plain(const struct endpoint_settings *endpoint, const struct blob_as
     put_path(&s);
     sigv4_plain_put(plain, scratch, method, s.path.len, out);
     return true;
+}
+
+/* tx00000(16 more)-006b0babbc-1014-ZONE.  Swift's have one dash. */
+bool s3_is_of_ceph(struct slice request_id)
+{
+    unsigned dashes = 0;
+
+    for (size_t i = 0; i < request_id.len; i++)
+        dashes += request_id.at[i] == '-';
+    return dashes >= 3 && slice_starts(request_id, slice_text("tx"));
 }

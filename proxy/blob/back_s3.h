@@ -30,6 +30,10 @@ bool s3_put_plain(const struct endpoint_settings *endpoint, const struct blob_as
                   struct sigv4_plain *plain, struct sigv4_scratch *scratch, struct buf *out)
     MUST_CHECK;
 
+/* Is this what Ceph's gateway calls a request?  It compares the tag of a write's condition as it
+ * comes, with its quotes, to one that has none. */
+bool s3_is_of_ceph(struct slice request_id);
+
 /* The store's key for a client's: with the prefix of the endpoint, and the bucket where one of its
  * own holds all. */
 void s3_put_key(const struct blob_store *store, struct slice bucket, struct slice key,

@@ -405,20 +405,12 @@ static size_t take_head(struct s3_upstream *u, struct slice in)
     return len - before;
 }
 
-/* Ceph's gateway compares the tag of a write's condition as it comes, with its quotes, to one that
- * has none: it calls requests tx00000(16 more)-006b0babbc-1014-ZONE.  Swift's have one dash. */
 static void learn(struct blob_shard *shard, const struct blob_answer *answer)
 {
-    unsigned dashes = 0;
-
     for (size_t i = 0; i < answer->field_count; i++) {
-        struct slice id = answer->fields[i].value;
-
         if (answer->fields[i].known != HTTP1_NAME_X_AMZ_REQUEST_ID)
             continue;
-        for (size_t k = 0; k < id.len; k++)
-            dashes += id.at[k] == '-';
-        shard->is_ceph = dashes >= 3 && slice_starts(id, slice_text("tx"));
+        shard->is_ceph = s3_is_of_ceph(answer->fields[i].value);
         shard->is_known = true;
     }
 }
