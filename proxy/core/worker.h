@@ -50,11 +50,12 @@ struct worker {
     uint32_t index, count; /* of all workers */
     struct event_base *base;
     struct resolve_desk *desk;
-    struct assembly *assembly; /* counted reference; changed between two turns only */
-    uint8_t *scratch;          /* what one read may bring */
-    struct conn_pipe pipe;     /* empty between two calls */
-    size_t pass_most;          /* so much of a session goes by at once */
-    struct ring ring;          /* empty between two calls; opened in the worker's own thread */
+    struct assembly *assembly;    /* counted reference; changed between two turns only */
+    uint8_t *scratch;             /* what one read may bring */
+    struct conn_pipe pipe;        /* empty between two calls */
+    size_t pass_most;             /* so much of a session goes by at once */
+    uint64_t doubt_room_until_us; /* of sockets: what does not fit is kept, see upstream.c */
+    struct ring ring;             /* empty between two calls; opened in the worker's own thread */
     struct turn_input input;
     uint64_t now_us; /* of this turn; see worker_now_us() */
     bool now_is_known;
