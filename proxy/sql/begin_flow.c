@@ -141,6 +141,32 @@ bool sql_begin_elsewhere(struct sql_session *s)
     return true;
 }
 
+/* Names in the server's source: its messages are translated, and a primary has other reasons to
+ * answer with these codes. */
+static bool is_of_recovery(const struct pg_report *report)
+{
+    return slice_is_text(report->routine, "PreventCommandDuringRecovery") ||
+           slice_is_text(report->routine, "get_relation_info") ||
+           slice_is_text(report->routine, "GetSerializableTransactionSnapshot") ||
+           (slice_is_text(report->file, "xlogfuncs.c") && slice_is_text(report->sqlstate, "55000"));
+}
+
+bool sql_begin_hint(const struct sql_upstream *u, struct pg_report *report, struct buf *hint)
+{
+    static const char HINT[] = "The transaction is at a replica. Begin it with /* route=primary */ "
+                               "BEGIN, or SET sheaf.route = primary.";
+    const struct sql_session *s = u->lessee;
+
+    if (s->status != PG_STATUS_IN_TRANSACTION || u->endpoint == sql_primary(sql_side_of(s)) ||
+        !is_of_recovery(report))
+        return false;
+    buf_slice(hint, report->hint);
+    buf_text(hint, hint->len > 0 ? " " : "");
+    buf_text(hint, HINT);
+    report->hint = buf_all(hint);
+    return true;
+}
+
 void sql_begin_again(struct sql_session *s)
 {
     struct buf text = { 0 };

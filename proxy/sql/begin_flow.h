@@ -6,6 +6,8 @@
 
 #include "proxy/base/slice.h"
 
+struct buf;
+struct pg_report;
 struct sql_gathering;
 struct sql_session;
 struct sql_upstream;
@@ -35,5 +37,8 @@ void sql_begin_go_on(struct sql_session *s, const struct sql_gathering *g);
 bool sql_begin_may_follow(struct sql_session *s, const struct sql_gathering *g);
 /* Its server is lost, or not the right one.  False: it cannot be begun elsewhere. */
 bool sql_begin_elsewhere(struct sql_session *s);
+/* An error of a replica that says that only a primary does what is asked: true, and the client is
+ * told what to do, too.  *report borrows from *hint, which is the caller's to fini. */
+bool sql_begin_hint(const struct sql_upstream *u, struct pg_report *report, struct buf *hint);
 /* Says BEGIN to the lease, if that is due. */
 void sql_begin_again(struct sql_session *s);

@@ -144,14 +144,14 @@ static bool forget_unnamed(struct sql_session *s)
 {
     struct buf out = { 0 };
 
-    if (s->lease->prepared.unnamed == 0)
+    if ((s->pins & PG_PIN_UNNAMED) || pg_prepared_unnamed_is(&s->lease->prepared, 0))
         return true;
-    if (!sql_message_expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, 0, NULL))
+    if (!sql_message_expect(s, PG_EXPECT_CLOSE, PG_EXPECT_SWALLOW, SQL_NOTE_UNNAMED, NULL))
         return false;
     pg_put_close(&out, PG_KIND_STATEMENT, slice_text(""));
     sql_message_put(s->lease, buf_all(&out));
     buf_fini(&out);
-    s->lease->prepared.unnamed = 0;
+    pg_prepared_unnamed_becomes(&s->lease->prepared, 0);
     return true;
 }
 
@@ -381,6 +381,7 @@ static size_t forward_sync(struct sql_session *s, struct slice in, struct pg_fra
     sql_message_begin(s);
     sql_portal_leave(s);
     u->syncs_open++;
+    u->prepared.syncs++;
     pg_statements_session_sync(&s->statements);
     s->in_exchange = s->deeds_sent = false;
     s->barrier = s->deeds != NULL;
@@ -421,7 +422,7 @@ static size_t pass_query(struct sql_session *s, struct slice in, struct pg_frame
     sql_slow_hear(s->lease, slice_from(in, PG_HEADER_BYTES));
     session_request_begins(&s->base);
     s->pins &= ~(uint32_t)PG_PIN_UNNAMED;
-    s->lease->prepared.unnamed = 0;
+    pg_prepared_unnamed_becomes(&s->lease->prepared, 0);
     sql_message_is_opaque(s);
     return sql_message_pass(s, in, f);
 }
@@ -517,7 +518,7 @@ static size_t send_query(struct sql_session *s, struct slice in, struct pg_frame
     r.note |= behind ? SQL_NOTE_GOES_ON : 0;
     expect_query(s, &r);
     session_request_begins(&s->base);
-    s->lease->prepared.unnamed = 0;
+    pg_prepared_unnamed_becomes(&s->lease->prepared, 0);
     if (words == SQL_WORDS_OTHER) {
         sql_edits_free(s, &s->edits);
         s->edits = r.edits;

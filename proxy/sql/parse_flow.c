@@ -68,7 +68,7 @@ static size_t send_unnamed_parse(struct sql_session *s, struct slice in, struct 
     s->pins &= ~(uint32_t)PG_PIN_UNNAMED;
     sql_message_expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_CHANGE | SQL_NOTE_UNNAMED,
                        pg_statement_ref(st));
-    s->lease->prepared.unnamed = st->id;
+    pg_prepared_unnamed_becomes(&s->lease->prepared, st->id);
     if (slice_is(text, parse->text))
         return sql_message_pass(s, in, f);
     sql_message_keep(s->lease, slice_of(in.at, f.bytes));
@@ -137,7 +137,8 @@ static size_t pass_parse(struct sql_session *s, struct slice in, struct pg_frame
         return 0;
     }
     sql_message_begin(s);
-    s->lease->prepared.unnamed = 0;
+    if (is_unnamed)
+        pg_prepared_unnamed_is_unknown(&s->lease->prepared);
     s->dirties = true;
     if (is_unnamed)
         sql_message_is_opaque(s);

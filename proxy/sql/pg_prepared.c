@@ -229,4 +229,15 @@ void pg_prepared_clear(struct pg_prepared *p)
 
     pg_prepared_fini(p);
     p->max = max;
+    pg_prepared_unnamed_is_unknown(p); /* they leave it */
+}
+
+void pg_prepared_unnamed_settle(struct pg_prepared *p, uint64_t id, enum pg_outcome outcome)
+{
+    if (outcome == PG_OUTCOME_SKIPPED) {
+        pg_prepared_unnamed_is_unknown(p);
+    } else if (p->unnamed == id) { /* a Parse that fails has ended what was */
+        p->unnamed = outcome == PG_OUTCOME_DONE ? id : 0;
+        p->unnamed_is_hoped = false;
+    }
 }

@@ -35,7 +35,10 @@ struct pg_prepared {
     uint32_t max;                      /* 0: PG_PREPARED_MAX; set before the first use */
     uint32_t size, count, free;
     uint32_t newest, oldest;
-    uint64_t unnamed; /* id of what the server's own unnamed statement is; 0: none of ours */
+    uint64_t unnamed;       /* private: see pg_prepared_unnamed_is() */
+    uint32_t unnamed_since; /* Syncs that were sent before what made it so, */
+    uint32_t syncs;         /* and up to now */
+    bool unnamed_is_hoped;  /* what made it so is not answered */
 };
 
 void pg_prepared_fini(struct pg_prepared *p);
@@ -60,5 +63,28 @@ void pg_prepared_remove(struct pg_prepared *p, uint64_t id);
 void pg_prepared_closed(struct pg_prepared *p, uint64_t id);
 /* The Close of one that was there was skipped, so the server still has it. */
 void pg_prepared_restore(struct pg_prepared *p, uint64_t id);
+/* The server's own unnamed statement is that with this id, or will be when what is sent next comes
+ * there; 0: there is none.  What was sent in front of an earlier Sync may be skipped. */
+static inline bool pg_prepared_unnamed_is(const struct pg_prepared *p, uint64_t id)
+{
+    return p->unnamed == id && (!p->unnamed_is_hoped || p->unnamed_since == p->syncs);
+}
+
+/* Something is sent that makes it this one. */
+static inline void pg_prepared_unnamed_becomes(struct pg_prepared *p, uint64_t id)
+{
+    p->unnamed = id;
+    p->unnamed_is_hoped = true;
+    p->unnamed_since = p->syncs;
+}
+
+/* It may be any. */
+static inline void pg_prepared_unnamed_is_unknown(struct pg_prepared *p)
+{
+    p->unnamed = UINT64_MAX;
+}
+
+/* What became of that. */
+void pg_prepared_unnamed_settle(struct pg_prepared *p, uint64_t id, enum pg_outcome outcome);
 /* DEALLOCATE ALL, DISCARD ALL reached the server. */
 void pg_prepared_clear(struct pg_prepared *p);

@@ -9,6 +9,7 @@
  * Where nothing is to be done, the server is asked to do nothing, so that it says when that is, and
  * in what transaction. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "proxy/base/mem.h"
 #include "proxy/sql/sql_words.h"
@@ -399,7 +400,24 @@ static enum err say_as(struct sql_session *s, const struct pg_statement *st, str
     struct pg_parse parse = { .text = text, .types = pg_statement_types(st) };
 
     pg_statement_unref(sql_side_of(s)->statements, &s->said);
-    return sql_statement_intern(s, &parse, &s->said);
+    TRY(sql_statement_intern(s, &parse, &s->said));
+    ((struct sql_note *)s->said->note)->said_for = st->id;
+    return ERR_NONE;
+}
+
+void sql_statement_reword(const struct pg_statement *st, struct buf *message)
+{
+    const struct sql_note *note = st == NULL ? NULL : st->note;
+    char said[PG_STATEMENT_NAME_BYTES], meant[PG_STATEMENT_NAME_BYTES];
+    struct slice name;
+    uint8_t *found;
+
+    if (note == NULL || note->said_for == 0 || message->len == 0)
+        return;
+    name = pg_statement_name(st->id, said);
+    found = memmem(message->at, message->len, name.at, name.len);
+    if (found != NULL)
+        memcpy(found, pg_statement_name(note->said_for, meant).at, name.len);
 }
 
 static bool is_of_others(const struct sql_note *note)

@@ -186,7 +186,7 @@ static bool prepare(struct sql_session *s, struct pg_statement *st, bool unnamed
     pg_put_parse(&out, name, pg_statement_text(st), sql_result_known_types(st));
     sent = sql_result_ask(s, st, name, 0, &out);
     if (unnamed)
-        s->lease->prepared.unnamed = st->id;
+        pg_prepared_unnamed_becomes(&s->lease->prepared, st->id);
     return end_preparing(s, &out, sent);
 }
 
@@ -210,7 +210,8 @@ bool sql_prepared_ensure(struct sql_session *s, struct pg_statement *st, bool un
     if (!sql_message_has_room(s, PREPARE_ENTRIES))
         return false;
     if (unnamed)
-        return s->lease->prepared.unnamed == st->id || (prepare(s, st, true) && verify(s, st));
+        return pg_prepared_unnamed_is(&s->lease->prepared, st->id) ||
+               (prepare(s, st, true) && verify(s, st));
     switch (sql_prepared_there(s, st)) {
     case SQL_PREPARED:
         return true;

@@ -203,15 +203,19 @@ static void note_error(struct sql_upstream *u, const struct pg_report *report)
 /* The server spoke of a statement by the name that it knows. */
 static void say_reworded(struct reply *r, struct pg_report *report, const struct pg_expected *whose)
 {
-    struct buf message = { 0 }, out = { 0 };
+    struct buf said = { 0 }, message = { 0 }, out = { 0 };
 
     if (whose->note & SQL_NOTE_CHANGED)
         sql_result_reword(whose, report, &out);
-    pg_statements_session_reword(&r->u->lessee->statements, report->message, &message);
+    buf_slice(&said, report->message);
+    if (whose->kind == PG_EXPECT_BIND)
+        sql_statement_reword(whose->subject, &said);
+    pg_statements_session_reword(&r->u->lessee->statements, buf_all(&said), &message);
     sql_nobody_reword(r->u->lessee, &message);
     report->message = buf_all(&message);
     pg_put_error(&out, report);
     say(r, &out);
+    buf_fini(&said);
     buf_fini(&message);
 }
 
@@ -329,6 +333,7 @@ static bool on_error(struct reply *r, struct pg_frame f, unsigned turn)
     struct slice rest = slice_from(r->in, r->at);
     struct slice body = pg_frame_is_whole(rest, f) ? pg_frame_body(rest, f) : slice_of(NULL, 0);
     struct pg_report report = { 0 };
+    struct buf hint = { 0 };
     char digits[SQL_PLACE_BYTES];
     enum telling telling;
     bool shown, is_another = take_report(u, whose, body, &report, digits);
@@ -345,12 +350,13 @@ static bool on_error(struct reply *r, struct pg_frame f, unsigned turn)
     if (shown &&
         (slice_is_text(report.severity, "FATAL") || slice_is_text(report.severity, "PANIC")))
         u->fatal = true; /* the session ends with its server, as it would without Sheaf */
-    if (shown && u->lessee != NULL && is_another) {
+    if (shown && u->lessee != NULL && (sql_begin_hint(u, &report, &hint) || is_another)) {
         advance(r, f, false);
         say_reworded(r, &report, whose);
     } else {
         advance(r, f, shown);
     }
+    buf_fini(&hint);
     if (turn & PG_TURN_ENDS)
         sql_settle_entry(u, whose, PG_OUTCOME_FAILED);
     if (turn & PG_TURN_SKIPS)

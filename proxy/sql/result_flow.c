@@ -208,7 +208,7 @@ bool sql_result_refuse(struct sql_session *s, struct pg_statement *st, enum pg_e
     if (!sql_statement_put_close(s, st, &out))
         return false;
     if (s->lease->prepared.unnamed == st->id)
-        s->lease->prepared.unnamed = 0;
+        pg_prepared_unnamed_is_unknown(&s->lease->prepared);
     sql_message_expect(s, kind, 0, SQL_NOTE_CHANGED, pg_statement_ref(st));
     put_nobody(s, kind, &out);
     s->changed_id = 0;

@@ -380,7 +380,7 @@ bool sql_settings_apply(struct sql_upstream *u, const struct pg_settings *wanted
     buf_fini(&out);
     set_upstream(u, wanted);
     if (queries > 0)
-        u->prepared.unnamed = 0;
+        pg_prepared_unnamed_becomes(&u->prepared, 0);
     return queries > 0;
 }
 
@@ -397,16 +397,21 @@ void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum 
         while (changes-- > 1);
     }
     if (e->kind == PG_EXPECT_CLOSE) {
+        if (e->note & SQL_NOTE_UNNAMED)
+            pg_prepared_unnamed_settle(&u->prepared, 0, outcome);
         sql_prepared_settle_close(u, e, outcome);
         return;
     }
     st = e->subject;
+    if (e->kind == PG_EXPECT_QUERY) /* it ends the unnamed statement, and may fail then */
+        pg_prepared_unnamed_settle(
+            &u->prepared, 0, outcome == PG_OUTCOME_SKIPPED ? PG_OUTCOME_SKIPPED : PG_OUTCOME_DONE);
+    else if (st != NULL && (e->note & SQL_NOTE_UNNAMED))
+        pg_prepared_unnamed_settle(&u->prepared, st->id, outcome);
     if (st == NULL)
         return;
     if (e->note & SQL_NOTE_PREPARES)
         pg_prepared_settle(&u->prepared, st->id, outcome);
-    if ((e->note & SQL_NOTE_UNNAMED) && outcome != PG_OUTCOME_DONE && u->prepared.unnamed == st->id)
-        u->prepared.unnamed = 0;
     pg_statement_unref(store, &st);
 }
 

@@ -491,8 +491,9 @@ struct sql_note {
     struct sql_result result;
     char *name; /* owned: of what it executes, deallocates or prepares; NULL: none */
     uint32_t name_len, written_at, written_len; /* and where in the text that stands */
-    uint32_t epoch;                             /* the side's verdict_epoch */
-    uint8_t hint;                               /* enum shape_hint_route */
+    uint64_t said_for; /* id of that in whose place it was said last; 0: it is a client's */
+    uint32_t epoch;    /* the side's verdict_epoch */
+    uint8_t hint;      /* enum shape_hint_route */
     bool has_deeds;
     bool is_of_sql; /* what a PREPARE's executions are */
     bool is_ours;   /* sql_local_is(); */

@@ -156,6 +156,8 @@ void sql_put_prepare(struct buf *out, const struct pg_statement *st);
 /* What the server is to have in the place of a statement that speaks of others by their names, like
  * EXECUTE and DEALLOCATE: in *st, borrowed till the next call.  ERR_AGAIN: it waits. */
 MUST_CHECK enum err sql_statement_say(struct sql_session *s, struct pg_statement **st);
+/* A server's words about what it has in the place of another: they are of that, then. */
+void sql_statement_reword(const struct pg_statement *st, struct buf *message);
 /* What the statement does that such a one executes, the session does. */
 void sql_statement_note_executed(struct sql_session *s, const struct pg_statement *st);
 MUST_CHECK enum err sql_statement_intern(struct sql_session *s, const struct pg_parse *parse,

@@ -392,7 +392,7 @@ void sql_upstream_ask(struct sql_upstream *u, struct slice text, uint16_t note)
     pg_put_query(&out, text);
     upstream_put(&u->base, buf_all(&out));
     buf_fini(&out);
-    u->prepared.unnamed = 0;
+    pg_prepared_unnamed_becomes(&u->prepared, 0);
     worker_be_busy(u->base.worker);
 }
 

@@ -380,6 +380,15 @@ class Statements(Pooled):
         self.assertEqual(clients[0].run(pg.bind() + SYNC).errors, ["26000"])
         self.assertEqual(clients[1].run(pg.bind("", "", ["x"]) + pg.execute() + SYNC).rows, [["1", "x"]])
 
+    def test_the_unnamed_statement_of_a_pipeline_that_failed_is_nobody_elses(self):
+        first, second = self.session(), self.session()
+        own, use = pg.parse("", "SELECT 'first'"), pg.bind() + pg.execute() + SYNC
+        for skipped in (own + SYNC, pg.query("SELECT 1") + SYNC, pg.parse("", "SELECT 2") + SYNC + pg.bind() + SYNC):
+            first.run(own + SYNC)
+            first.run(pg.execute("nosuch") + skipped, skipped.count(SYNC))
+            self.assertEqual(second.run(pg.execute("nosuch") + use + use, 2).errors, ["34000", "26000"])
+        self.same(lambda session: session.run(pg.parse("e", "EXECUTE e (1)") + pg.bind("", "e", ["1"]) + SYNC))
+
     def test_more_statements_than_a_connection_keeps(self):
         count = 500
         first, second = self.session(), self.session()
@@ -539,8 +548,7 @@ class Statements(Pooled):
         parse, use, fails = pg.parse("y", "SELECT 1"), pg.bind("", "y") + pg.execute(), pg.one("BEGIN") + pg.one("SELECT 1/0") + SYNC
         for data in (fails + parse + SYNC + use + SYNC + pg.one("ROLLBACK") + parse + SYNC + use + SYNC, fails + pg.one("ROLLBACK") + parse + SYNC + use + SYNC,
                      pg.query("BEGIN; SELECT 1/0") + parse + SYNC + use + SYNC, pg.one("BEGIN") + SYNC + parse + SYNC + use + SYNC):
-            readies = data.count(SYNC) + (data[:1] == b"Q")
-            self.same(lambda session: [session.run(pg.parse("x", "SELECT 1") + SYNC), session.run(data, readies)])
+            self.same(lambda session: [session.run(pg.parse("x", "SELECT 1") + SYNC), session.run(data, data.count(SYNC) + (data[:1] == b"Q"))])
 
     def test_deallocate_by_the_extended_protocol(self):
         def script(session):

@@ -534,6 +534,7 @@ class Transactions(Routed):
                     self.assertEqual(session.run(data).errors, [])
                 answer = session.ask(asked)
                 self.assertEqual((answer.errors, answer.state), (["55000"], "E"))
+                self.assertIn("route=primary", [m for m in answer if m.tag == "E"][0].fields["H"])
                 self.assertEqual(session.ask("ROLLBACK").done, ["ROLLBACK"])
         self.assertEqual(session.run(pg.parse("", "BEGIN READ ONLY") + pg.bind("p") + pg.execute("p") + pg.sync()).errors, [])
         self.assertEqual(session.run(pg.execute("p") + pg.sync()).errors, ["55000"])  # it is done
