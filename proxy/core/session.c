@@ -288,27 +288,16 @@ static bool may_pass(struct session *s, struct session_passage *passage)
            passage->most >= SESSION_PASS_BYTES && upstream_may_pass(passage->to, &s->conn);
 }
 
-/* No more is to be taken than the server takes, for what it leaves is kept.  Where the system is
- * short of memory for sockets there is less room than it says. */
-static void learn_room(struct worker *w, bool was_room)
-{
-    if (!was_room)
-        w->pass_most = SESSION_PASS_BYTES;
-    else if (w->pass_most < WORKER_PIPE_BYTES)
-        w->pass_most *= 2;
-}
-
 /* From socket to socket inside the kernel; what the flow wants to see is copied once, and not a
- * second time to be sent.  Of what is seen one piece a turn: it is long and costs time, and a flow
- * may gain if those of several sessions come by turns. */
+ * second time to be sent.  No more is taken than the server takes, for it would be kept; and of
+ * what is seen one piece a turn: it is long and costs time, and a flow may gain if those of several
+ * sessions come by turns. */
 static enum err pass(struct session *s, const struct session_passage *passage)
 {
     struct worker *w = s->worker;
     size_t room = conn_room(&passage->to->conn), taken = 0;
-    size_t most = room > SESSION_PASS_BYTES ? room : SESSION_PASS_BYTES;
+    size_t most = room > SESSION_PASS_BYTES && !worker_doubts_room(w) ? room : SESSION_PASS_BYTES;
 
-    if (most > w->pass_most)
-        most = w->pass_most;
     if (most > passage->most)
         most = passage->most;
     if (passage->view != NULL) {
@@ -320,8 +309,8 @@ static enum err pass(struct session *s, const struct session_passage *passage)
     if (passage->view != NULL)
         s->limits->flow->session_seen(s, slice_of(passage->view, taken));
     upstream_pass(passage->to, taken);
-    if (room >= SESSION_PASS_BYTES)
-        learn_room(w, passage->to->out.len == 0);
+    if (passage->to->out.len > 0 && taken <= room)
+        worker_doubt_room(w);
     s->limits->flow->session_passed(s, taken);
     return taken >= SESSION_PASS_BYTES && passage->view == NULL ? ERR_NONE : ERR_AGAIN;
 }

@@ -16,8 +16,7 @@ enum {
     UPSTREAM_IOVECS = 256,
     UPSTREAM_PASS_BYTES = 32 * 1024,  /* a body of which so much is to come goes by unseen */
     UPSTREAM_LEAST_BYTES = 16 * 1024, /* that are passed, whatever room there is; may be kept */
-    UPSTREAM_DOUBT_BYTES = 32 * 1024, /* instead, where sockets took less than they had room for: */
-    UPSTREAM_DOUBT_US = 1000 * 1000,  /* the system is short of memory for them, for a while */
+    UPSTREAM_DOUBT_BYTES = 32 * 1024, /* at most, where there may be less room than is told */
     UPSTREAM_HEAD_BYTES = 16 * 1024,  /* what is read at once where bodies go by */
     UPSTREAM_SPARE_BYTES = 64 * 1024, /* where what is read may have to be kept */
     UPSTREAM_COPY_BYTES = 128 * 1024, /* a kept beginning up to this moves back into the scratch */
@@ -260,7 +259,7 @@ static enum err pass(struct upstream *u)
     if (u->spares) {
         size_t room = conn_room(&s->conn) / ROOM_PART;
 
-        if (room > UPSTREAM_DOUBT_BYTES && worker_now_us(w) < w->doubt_room_until_us)
+        if (room > UPSTREAM_DOUBT_BYTES && worker_doubts_room(w))
             room = UPSTREAM_DOUBT_BYTES;
         most = room > UPSTREAM_LEAST_BYTES ? room : UPSTREAM_LEAST_BYTES;
     }
@@ -270,7 +269,7 @@ static enum err pass(struct upstream *u)
     u->flow->upstream_passed(u, taken);
     session_pass(s, &w->pipe, taken);
     if (u->spares && s->out.len > 0 && taken > UPSTREAM_LEAST_BYTES)
-        w->doubt_room_until_us = worker_now_us(w) + UPSTREAM_DOUBT_US;
+        worker_doubt_room(w);
     if (u->flow->upstream_passed_on != NULL)
         u->flow->upstream_passed_on(u, taken);
     return taken >= UPSTREAM_LEAST_BYTES ? ERR_NONE : ERR_AGAIN;

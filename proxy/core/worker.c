@@ -243,9 +243,7 @@ void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assemb
 {
     struct event_config *config = event_config_new();
 
-    *w = (struct worker){
-        .index = index, .count = count, .assembly = assembly, .pass_most = WORKER_PIPE_BYTES
-    };
+    *w = (struct worker){ .index = index, .count = count, .assembly = assembly };
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
     event_config_set_flag(config, EVENT_BASE_FLAG_NO_CACHE_TIME);
     w->base = event_base_new_with_config(config);

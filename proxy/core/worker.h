@@ -43,6 +43,7 @@ enum {
     WORKER_TICK_US = 20 * 1000,  /* while requests are under way */
     WORKER_LOOK_US = 1000,       /* while an upstream gathers */
     WORKER_REST_US = 250 * 1000, /* housekeeping otherwise */
+    WORKER_DOUBT_US = 1000 * 1000,
     WORKER_FLOWS_MOST = 4,
 };
 
@@ -53,8 +54,7 @@ struct worker {
     struct assembly *assembly;    /* counted reference; changed between two turns only */
     uint8_t *scratch;             /* what one read may bring */
     struct conn_pipe pipe;        /* empty between two calls */
-    size_t pass_most;             /* so much of a session goes by at once */
-    uint64_t doubt_room_until_us; /* of sockets: what does not fit is kept, see upstream.c */
+    uint64_t doubt_room_until_us; /* of sockets: see worker_doubt_room() */
     struct ring ring;             /* empty between two calls; opened in the worker's own thread */
     struct turn_input input;
     uint64_t now_us; /* of this turn; see worker_now_us() */
@@ -126,6 +126,17 @@ static inline uint64_t worker_now_us(struct worker *w)
         w->now_is_known = true;
     }
     return w->now_us;
+}
+
+/* A socket took less than it had room for: the system is short of memory for sockets.  For a while
+ * little is sent on at a time unseen, for what is not taken has to be kept. */
+static inline void worker_doubt_room(struct worker *w)
+{
+    w->doubt_room_until_us = worker_now_us(w) + WORKER_DOUBT_US;
+}
+static inline bool worker_doubts_room(struct worker *w)
+{
+    return w->doubt_room_until_us > worker_now_us(w);
 }
 
 /* Has timeouts looked at soon; called when a request begins to wait. */
