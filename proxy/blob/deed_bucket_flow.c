@@ -698,6 +698,35 @@ static bool asks_one_down(struct blob_request *r, const struct blob_ask *ask)
     return false;
 }
 
+static bool asks_access(const struct http1_field *f)
+{
+    return (f->known == HTTP1_NAME_X_AMZ_ACL && !slice_is_text(f->value, "private")) ||
+           (f->known >= HTTP1_NAME_X_AMZ_GRANT_FULL_CONTROL &&
+            f->known <= HTTP1_NAME_X_AMZ_GRANT_WRITE_ACP);
+}
+
+/* A bucket inside of another has no ACL of its own. */
+static bool refuses_access(struct blob_request *r)
+{
+    const struct http1_head *head = &r->http.head;
+
+    for (uint32_t i = 0; r->op.op == S3_OP_CREATE_BUCKET && i < r->side->shard_count; i++) {
+        const struct blob_shard *shard = r->side->shards[i];
+        struct s3_fault fault = { 0 };
+
+        for (size_t k = 0; k < head->field_count && shard->settings->store.bucket != NULL; k++) {
+            if (!asks_access(&head->fields[k]))
+                continue;
+            s3_fault_say(&fault, S3_NOT_IMPLEMENTED,
+                         "Shard %s is one bucket, with all others inside: these have no ACL.",
+                         shard->name);
+            blob_refuse(r, &fault);
+            return true;
+        }
+    }
+    return false;
+}
+
 static void begin(struct blob_request *r)
 {
     struct bucket_deed *deed = arena_new(&r->arena, sizeof(*deed));
@@ -709,7 +738,7 @@ static void begin(struct blob_request *r)
         blob_refuse_with(r, S3_INVALID_ARGUMENT);
         return;
     }
-    if (asks_one_down(r, &ask))
+    if (refuses_access(r) || asks_one_down(r, &ask))
         return;
     deed->fan = blob_fan_new(r, how_many(r), done);
     if (r->op.op == S3_OP_DELETE_BUCKET || is_change(r->op.op)) {

@@ -525,12 +525,15 @@ class Stores(Case):
         self.assertEqual(len(self.stores[0].asked), before)
 
     def test_what_is_asked_of_one_bucket_is_not_done_to_all_in_the_same(self):
-        store = self.over(lambda *_: (200, XML, b"<VersioningConfiguration/>"))
+        store = self.over(lambda method, *_: (200, {}, b"") if method == "HEAD" else (200, XML, b"<VersioningConfiguration/>"))
         self.sheaf = Sheaf(self, blob_pool([f"{store.url}/holder"], stamp="no", probe="no"), proxy={"workers": 1})
         for query, fields, body in (("versioning", {}, b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"),
                                     ("acl", {"x-amz-acl": "public-read"}, b"")):
             status, _, text = Raw(self.sheaf.target("mail")).ask("PUT", f"/traps?{query}", fields, body)
             self.assertEqual((status, b"one bucket" in text, store.asked), (501, True, []), text)
+        status, _, text = Raw(self.sheaf.target("mail")).ask("PUT", "/new", {"x-amz-acl": "public-read"})
+        self.assertEqual((status, b"one bucket" in text), (501, True), text)
+        self.assertEqual(Raw(self.sheaf.target("mail")).ask("PUT", "/new", {"x-amz-acl": "private"})[0], 200)
 
     def test_of_a_bucket_that_is_done_on_some_shards_only_these_are_told_and_another_try_ends_it(self):
         ports, answers = [], {}
