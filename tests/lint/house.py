@@ -51,8 +51,7 @@ def check_switches(name, lines):
             if depth == indent and re.match(r"\s*case ", above):
                 cases.append(above)
         if cases and all(OWN_CASE.match(c) for c in cases) and "errno" not in above:
-            known = {m for c in cases for m in re.findall(r"[A-Z][A-Z0-9_]+", c)}
-            if any(re.search(rf"^\s+{k}\b\s*[,=]|^enum \w+ {{.*\b{k}\b", ENUMS, re.M) for k in known):
+            if any(m in OURS for c in cases for m in re.findall(r"[A-Z][A-Z0-9_]+", c)):
                 complain(name, number, "a default over our own enum")
 
 
@@ -83,7 +82,10 @@ def check_line(name, number, line):
 
 
 BUILD = (root / "CMakeLists.txt").read_text()  # it names what it generates
-ENUMS = "\n".join((root / x).read_text() for x in sources if x.endswith((".h", ".c")))
+CODE = "\n".join((root / x).read_text() for x in sources if x.endswith((".h", ".c")))
+# What our enums have: one a line, or all in one.
+OURS = set(re.findall(r"^[ \t]+([A-Z][A-Z0-9_]+)\s*[,=]", CODE, re.M))
+OURS |= {name for line in re.findall(r"^enum \w+ {.*", CODE, re.M) for name in re.findall(r"[A-Z][A-Z0-9_]+", line)}
 for name in sources:
     lines = (root / name).read_text().split("\n")
     if len(lines) > LONGEST_FILE:
