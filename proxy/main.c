@@ -2,6 +2,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#ifdef SHEAF_LEAKS
+#include <sanitizer/lsan_interface.h>
+#endif
 
 #include "config/option.h"
 #include "proxy/commands.h"
@@ -83,6 +87,16 @@ static int refuse(const char *word)
     return COMMANDS_USAGE;
 }
 
+/* Threads that wait for a disk, or for a name, are not waited for: behind their backs nothing is
+ * taken down, as exit() would have the libraries do. */
+static _Noreturn void leave(int code)
+{
+#ifdef SHEAF_LEAKS
+    __lsan_do_leak_check();
+#endif
+    _exit(code);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2) {
@@ -100,7 +114,7 @@ int main(int argc, char **argv)
             usage(stdout, argv[1]);
             return 0;
         }
-        return written(COMMANDS[i].run(argc - 1, argv + 1));
+        leave(written(COMMANDS[i].run(argc - 1, argv + 1)));
     }
     if (asks_for_help(argv[1]) || strcmp(argv[1], "help") == 0) {
         usage(stdout, NULL);
