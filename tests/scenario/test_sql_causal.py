@@ -181,6 +181,7 @@ class Fresh(Routed):
             while not stop.is_set():
                 n += 1
                 self.primary.sql("UPDATE c SET n = %s", n)
+                stop.wait(0.001)
         thread = threading.Thread(target=count)
         thread.start()
         try:

@@ -57,6 +57,7 @@ class Crowd:
                     while not self._stop.is_set():
                         n += 1
                         self._once(session, number, n)
+                        self._stop.wait(0.002)  # there are others on this machine
             except pg.PgError as error:
                 self.errors[error.code] += 1
                 time.sleep(0.01)

@@ -86,6 +86,7 @@ class _Worker(threading.Thread):
             with self._sheaf.connect(self._name) as session:
                 while not self._load.ending:
                     self._round(session)
+                    time.sleep(0.002)  # there are others on this machine
         except Exception as error:  # pylint: disable=broad-except
             self._load.note_closed(repr(error))
 
