@@ -18,7 +18,7 @@ from lib.dice import NUMBERS, RISING, VALUES, RedisDice
 from lib.sheaf import BINARY
 from lib.twin import Twin
 
-ROUNDS = 100_000 if os.environ.get("SHEAF_LONG") == "1" else 2_000
+ROUNDS = 100_000 if os.environ.get("SHEAF_LONG") == "1" else 1_200
 DURABLE = ("sqlite", "rocksdb")
 
 

@@ -1,5 +1,4 @@
 #!/usr/bin/python3
-# release too: the core
 # not under tsan: reloads and ends are in test_reload.py and all others
 """The process: its command line, exit codes, signals, reload and drain."""
 import re
