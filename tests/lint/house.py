@@ -13,6 +13,8 @@ TODO = re.compile(r"\b(TODO|FIXME|XXX)\b(?!.*#\d)")
 OWN_CASE = re.compile(r"\s*case [A-Z][A-Z0-9]*_[A-Z0-9_]+:")
 
 root = pathlib.Path(sys.argv[1])
+TOP = set(".ci .clang-format .clang-tidy .editorconfig .gitignore CMakeLists.txt CMakePresets.json LICENSE README.md quickstart"
+          " bench config health proxy replica shard tests".split())
 listed = subprocess.run(["git", "-C", root, "ls-files", "-co", "--exclude-standard", "-z"],
                         capture_output=True, check=True).stdout.decode().split("\0")
 sources = sorted(x for x in listed if x.endswith((".c", ".h", ".def", ".py", ".js")) and (root / x).exists())
@@ -86,6 +88,8 @@ CODE = "\n".join((root / x).read_text() for x in sources if x.endswith((".h", ".
 # What our enums have: one a line, or all in one.
 OURS = set(re.findall(r"^[ \t]+([A-Z][A-Z0-9_]+)\s*[,=]", CODE, re.M))
 OURS |= {name for line in re.findall(r"^enum \w+ {.*", CODE, re.M) for name in re.findall(r"[A-Z][A-Z0-9_]+", line)}
+for name in sorted({x.split("/")[0] for x in listed if (root / x).exists()} - TOP - {""}):
+    complain(name, 1, "nobody expects it at the top level")
 for name in sources:
     lines = (root / name).read_text().split("\n")
     if len(lines) > LONGEST_FILE:
