@@ -164,9 +164,11 @@ void store_open_set_up(struct store_home *home)
 void store_open_follow(struct store_home *home)
 {
     struct buf stamp = home->follows.stamp;
+    bool is_due_elsewhen;
 
     if (!home->has_news)
         return;
+    is_due_elsewhen = !schedule_is(&home->follows.purge_when, &home->orders.purge_when);
     home->has_news = false;
     home->is_ready = false;
     home->retry_us = 0;
@@ -175,7 +177,8 @@ void store_open_follow(struct store_home *home)
     buf_clear(&home->follows.stamp);
     buf_slice(&home->follows.stamp, buf_all(&home->orders.stamp));
     store_open_set_up(home);
-    home->purge.due_s = schedule_next(&home->follows.purge_when, clock_wall_s());
+    if (is_due_elsewhen || home->purge.due_s == 0) /* else it may be due, and not have begun yet */
+        home->purge.due_s = schedule_next(&home->follows.purge_when, clock_wall_s());
 }
 
 /* ---- commit ---- */

@@ -367,9 +367,10 @@ class Operated(Stores):
     def began(self, sheaf, pool_=0):
         return self.shard_of(sheaf, pool_)["purge_began_seconds"]
 
-    def in_time(self, sheaf, hour, schedules_at, urls, jumps=False, due=(0,)):
+    def in_time(self, sheaf, hour, schedules_at, urls, jumps=False, due=(0,), before=lambda: None):
         """Begins it some seconds before that hour, with the schedules for that date, until those of these pools are due."""
         for lead in (2, 4, 8, 16):  # a slow machine may be too late for the first
+            before()
             ahead, date = self.date_at(hour, lead)
             sheaf.write(*[pool([url], name=f"p{i}", purge=when) for i, (url, when) in enumerate(zip(urls, schedules_at(date)))])
             self.begin_in(sheaf, ahead, date if jumps else None)
@@ -382,17 +383,19 @@ class Operated(Stores):
     def test_at_three_at_night_what_is_over_goes(self):
         urls = [*[url_of(e, self.folder(), "purged") for e in DURABLE], Postgres(self).url_as() + "/app", url_of("sqlite", self.folder(), "not-today")]
         sheaf = Sheaf(self, *[pool([url], name=f"p{i}") for i, url in enumerate(urls)])
-        for i in range(len(urls)):
-            with sheaf.connect(f"p{i}") as s:
-                s.send(b"".join(encode("SET", f"goes:{k}", "v", "PX", 1) for k in range(2500)))
-                s.send(b"".join(encode("SET", f"stays:{k}", "v", "EX", 1000 + k) for k in range(300)))
-                self.assertEqual([s.reply() for _ in range(2800)], ["OK"] * 2800)
+
+        def fill():
+            for i in range(len(urls)):
+                with sheaf.connect(f"p{i}") as s:
+                    s.send(b"".join(encode("SET", f"goes:{k}", "v", "PX", 1) for k in range(2500)))
+                    s.send(b"".join(encode("SET", f"stays:{k}", "v", "EX", 1000 + k) for k in range(300)))
+                    self.assertEqual([s.reply() for _ in range(2800)], ["OK"] * 2800)
 
         def schedules_at(date):
             tomorrow = date + datetime.timedelta(days=1)
             return ("0 3 *", f"0 1-3 {date.day} {date.month} *", f"0 */3 * * {date:%a}", f"0 3 {tomorrow.day} * *")
 
-        self.in_time(sheaf, 3, schedules_at, urls, due=(0, 1, 2))
+        self.in_time(sheaf, 3, schedules_at, urls, due=(0, 1, 2), before=fill)
         for i, url in enumerate(urls[:3]):
             wait_until(lambda: self.shard_of(sheaf, i)["purge_percent"] == 100, what=f"the purge of {url}")
             shard = self.shard_of(sheaf, i)
@@ -407,6 +410,15 @@ class Operated(Stores):
         with sheaf.connect("p0") as s:
             s.ask("SET", "goes", "v", "PX", 1)
         self.assertEqual(self.began(sheaf), 0, "not at any other hour")
+
+    def test_what_became_due_before_a_store_could_be_opened_is_done_then(self):
+        missing = self.folder() / "missing"
+        urls = [url_of("sqlite", self.folder(), "there"), f"sqlite://{missing}/later"]
+        sheaf = Sheaf(self, *[pool([url], name=f"p{i}") for i, url in enumerate(urls)])
+        self.in_time(sheaf, 3, lambda date: ["0 3 *"] * 2, urls)
+        sheaf.reload(*[pool([url], name=f"p{i}", purge="0 3 *", sync="never") for i, url in enumerate(urls)])
+        missing.mkdir()
+        wait_until(lambda: self.began(sheaf, 1), what="its purge")
 
     def test_an_hour_that_the_clock_leaves_out_is_passed_over(self):
         urls = [url_of("sqlite", self.folder(), f"jump{i}") for i in range(4)]
