@@ -7,6 +7,11 @@
 
 #include "proxy/base/slice.h"
 
+#ifdef UNIT_MAIN /* one of many in a program */
+int UNIT_MAIN(void);
+#define main UNIT_MAIN
+#endif
+
 static int check_failures_here, check_passed, check_failed;
 
 #define CHECK(condition)                                                                           \
