@@ -310,7 +310,6 @@ static void begin(struct loading *l, const char *file)
     assert(option_find(tables_memory, "breaker_open") - tables_memory < DRAFT_OPTIONS_MOST);
     assert(option_find(tables_sql, "probe_database") - tables_sql < DRAFT_OPTIONS_MOST);
     l->snapshot = mem_new(sizeof(*l->snapshot));
-    atomic_init(&l->snapshot->refs, 1);
     l->arena = &l->snapshot->arena;
     l->snapshot->file = arena_text(l->arena, slice_text(file));
     l->drafts_end = &l->drafts;
@@ -329,7 +328,7 @@ static enum err finish(struct loading *l, struct snapshot **out)
     draft_check(l);
     problems_sort(l->problems);
     if (l->problems->errors > 0) {
-        snapshot_unref(&l->snapshot);
+        snapshot_free(&l->snapshot);
         return ERR_CONFIG;
     }
     *out = l->snapshot;

@@ -39,8 +39,8 @@ struct config_vocabulary {
     config_check_tls_f *check_tls;              /* likewise */
 };
 
-/* ERR_CONFIG and the problems, all of them in the order of the lines; or a snapshot with one
- * reference, and perhaps warnings. */
+/* ERR_CONFIG and the problems, all of them in the order of the lines; or a snapshot,
+ * and perhaps warnings. */
 enum err config_load(const char *file, const struct config_vocabulary *vocabulary,
                      struct snapshot **out, struct problems *problems) MUST_CHECK;
 /* The same from text, called `name` in problems.  Opens no file: includes are refused, and that TLS

@@ -2,18 +2,8 @@
 #include "config/snapshot.h"
 
 #include <arpa/inet.h>
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct snapshot *snapshot_ref(struct snapshot *s)
-{
-    unsigned before = atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
-
-    assert(before > 0);
-    (void)before;
-    return s;
-}
 
 static void wipe(const char *text)
 {
@@ -63,12 +53,12 @@ static void wipe_secrets(struct snapshot *s)
         WIPERS[s->pools[i]->kind](s->pools[i]);
 }
 
-void snapshot_unref(struct snapshot **s)
+void snapshot_free(struct snapshot **s)
 {
     struct snapshot *gone = *s;
 
     *s = NULL;
-    if (gone == NULL || atomic_fetch_sub_explicit(&gone->refs, 1, memory_order_acq_rel) > 1)
+    if (gone == NULL)
         return;
     wipe_secrets(gone);
     arena_fini(&gone->arena);
@@ -154,7 +144,9 @@ enum sql_route sql_pool_route(const struct sql_user *user, const struct sql_data
 {
     if (user != NULL && user->route != SQL_ROUTE_AUTO)
         return user->route;
-    return database->route != SQL_ROUTE_AUTO ? database->route : listener->route;
+    if (database != NULL && database->route != SQL_ROUTE_AUTO)
+        return database->route;
+    return listener == NULL ? SQL_ROUTE_AUTO : listener->route;
 }
 
 struct sql_login sql_probe_login(const struct endpoint_settings *endpoint)

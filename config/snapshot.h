@@ -1,5 +1,5 @@
 /* One loaded configuration.  It is never changed after config_load() made it, so every thread reads
- * it without a lock; who keeps one holds a reference.
+ * it without a lock.
  *
  * Everything in it is owned by the snapshot's arena.  Durations end in _ms, sizes in _bytes; 0
  * means "no limit" or "never" where the comment says so.  Every option's default, range and
@@ -7,7 +7,6 @@
 #pragma once
 
 #include <assert.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -450,7 +449,6 @@ struct proxy_settings {
 };
 
 struct snapshot {
-    atomic_uint refs;
     uint64_t generation; /* set by who loads: 1, 2, ... */
     const char *file;
     struct proxy_settings proxy;
@@ -465,8 +463,7 @@ struct snapshot {
     struct arena arena; /* owns all of the above and every text */
 };
 
-struct snapshot *snapshot_ref(struct snapshot *s);
-void snapshot_unref(struct snapshot **s); /* clears it; passwords are wiped with the last */
+void snapshot_free(struct snapshot **s); /* clears it; passwords are wiped */
 
 /* NULL if there is none of this name. */
 const struct pool_settings *snapshot_pool(const struct snapshot *s, const char *name);
@@ -506,8 +503,8 @@ enum sql_secret sql_secret_kind(const char *secret);
 const struct sql_user *sql_pool_user(const struct sql_pool *pool, const char *name);
 const struct sql_database *sql_pool_database(const struct sql_pool *pool, const char *name);
 
-/* What a session starts with: the first that says something of user (NULL: not known), database
- * and listener. */
+/* What a session starts with: the first that says something of user, database and listener, of
+ * which each may be NULL. */
 enum sql_route sql_pool_route(const struct sql_user *user, const struct sql_database *database,
                               const struct listener_settings *listener);
 

@@ -22,7 +22,7 @@ static int check_file(const char *file)
     if (snapshot == NULL)
         return COMMANDS_USAGE;
     config_check_print(snapshot, stdout);
-    snapshot_unref(&snapshot);
+    snapshot_free(&snapshot);
     return COMMANDS_FINE;
 }
 
@@ -215,6 +215,6 @@ int command_route(int count, char **words)
     if (snapshot == NULL)
         return COMMANDS_USAGE;
     code = route(snapshot, rest[1], is_hex, rest + 2, left - 2);
-    snapshot_unref(&snapshot);
+    snapshot_free(&snapshot);
     return code;
 }

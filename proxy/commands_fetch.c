@@ -54,7 +54,7 @@ static bool take_file(struct commands_fetch *f, const char *file)
     else
         set_address(f, &snapshot->proxy.admin_address);
     problems_fini(&problems);
-    snapshot_unref(&snapshot);
+    snapshot_free(&snapshot);
     return is_on;
 }
 

@@ -383,6 +383,6 @@ int command_verify(int count, char **words)
     else if (all.pool != NULL)
         fprintf(stderr, "sheaf verify: pool \"%s\" is of the kind %s; blob pools can be verified\n",
                 all.pool->name, pool_kind_name(all.pool->kind));
-    snapshot_unref(&snapshot);
+    snapshot_free(&snapshot);
     return code;
 }

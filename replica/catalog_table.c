@@ -22,7 +22,6 @@ struct entry {
 };
 
 struct catalog_table {
-    uint32_t refs;
     uint32_t count, room, slot_count;
     uint32_t names;
     uint64_t seed;
@@ -37,25 +36,18 @@ struct catalog_table *catalog_table_new(uint64_t seed)
 {
     struct catalog_table *t = mem_new(sizeof(*t));
 
-    t->refs = 1;
     t->seed = seed;
     t->slot_count = SLOTS_FIRST;
     t->slots = mem_new(t->slot_count * sizeof(*t->slots));
     return t;
 }
 
-struct catalog_table *catalog_table_ref(struct catalog_table *t)
-{
-    t->refs++;
-    return t;
-}
-
-void catalog_table_unref(struct catalog_table **where)
+void catalog_table_free(struct catalog_table **where)
 {
     struct catalog_table *t = *where;
 
     *where = NULL;
-    if (t == NULL || --t->refs > 0)
+    if (t == NULL)
         return;
     buf_fini(&t->text);
     free(t->entries);

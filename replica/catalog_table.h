@@ -47,8 +47,7 @@ struct catalog_table;
 
 /* The seed keeps who chooses names from choosing where they lie. */
 struct catalog_table *catalog_table_new(uint64_t seed);
-struct catalog_table *catalog_table_ref(struct catalog_table *t);
-void catalog_table_unref(struct catalog_table **where);
+void catalog_table_free(struct catalog_table **where);
 
 /* ERR_LIMIT: it is full; ERR_PROTOCOL: not such a row. */
 MUST_CHECK enum err catalog_table_add(struct catalog_table *t, const struct catalog_row *row);

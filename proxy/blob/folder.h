@@ -232,7 +232,6 @@ MUST_CHECK enum folder_outcome folder_copy_begin(struct folder *folder,
  * to copy: folder_copy_begin(), folder_part_copy_begin(), folder_complete_begin().  To be called
  * until `done`, then commit. */
 MUST_CHECK enum folder_outcome folder_put_step(struct folder_put *put, uint64_t most, bool *done);
-uint64_t folder_put_size(const struct folder_put *put); /* bytes so far */
 
 enum { FOLDER_SUMS = 5 };
 /* Has checksums of what will be put computed, before its first byte: a bit for each of `enum

@@ -222,11 +222,6 @@ enum folder_outcome folder_put_pipe(struct folder_put *put, int pipe, size_t len
     return outcome;
 }
 
-uint64_t folder_put_size(const struct folder_put *put)
-{
-    return put->size;
-}
-
 /* ---- copies ---- */
 
 void folder_put_source(struct folder_put *put, const struct folder_reader *reader, uint64_t from,

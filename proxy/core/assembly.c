@@ -206,6 +206,6 @@ void assembly_unref(struct assembly **where)
     free(a->stamps);
     free(a->endpoint_tls);
     free(a->listener_tls);
-    snapshot_unref(&a->snapshot);
+    snapshot_free(&a->snapshot);
     free(a);
 }

@@ -92,7 +92,7 @@ static void learned(struct sql_catalog *c)
 
 static void forget(struct sql_catalog *c)
 {
-    catalog_table_unref(&c->table);
+    catalog_table_free(&c->table);
     c->signature[0] = '\0';
     c->too_large = false;
 }
@@ -138,7 +138,7 @@ static void be_done(struct sql_catalog *c, uint64_t again_us)
     u->catalog = NULL;
     c->upstream = NULL;
     c->stage = STAGE_NONE;
-    catalog_table_unref(&c->coming);
+    catalog_table_free(&c->coming);
     sql_upstream_close(u);
 }
 
@@ -352,7 +352,7 @@ static void take(struct sql_catalog *c)
     if (c->signature[0] != '\0' && strcmp(c->signature, c->read) != 0)
         atomic_fetch_add(&c->shared->editions, 1); /* somebody has done DDL, but not through us */
     memcpy(c->signature, c->read, sizeof(c->signature));
-    catalog_table_unref(&c->table);
+    catalog_table_free(&c->table);
     if (c->too_large) {
         log_event(
             LOG_WARN,
@@ -434,7 +434,7 @@ void sql_catalog_lost(struct sql_upstream *u)
     c->upstream = NULL;
     c->stage = STAGE_NONE;
     c->due_us = worker_now_us(c->side->worker) + CATALOG_AGAIN_US;
-    catalog_table_unref(&c->coming);
+    catalog_table_free(&c->coming);
 }
 
 /* ---- clock ---- */

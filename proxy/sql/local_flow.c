@@ -87,12 +87,8 @@ static uint8_t default_route(const struct sql_session *s)
 {
     const struct sql_account *a = s->account;
 
-    if (a->user_settings != NULL && a->user_settings->route != SQL_ROUTE_AUTO)
-        return (uint8_t)a->user_settings->route;
-    if (a->database_settings != NULL && a->database_settings->route != SQL_ROUTE_AUTO)
-        return (uint8_t)a->database_settings->route;
-    return sql_gate_of(s)->settings == NULL ? SQL_ROUTE_AUTO
-                                            : (uint8_t)sql_gate_of(s)->settings->route;
+    return (uint8_t)sql_pool_route(a->user_settings, a->database_settings,
+                                   sql_gate_of(s)->settings);
 }
 
 static bool set_route(struct sql_session *s, struct slice value)

@@ -231,14 +231,6 @@ void pg_put_terminate(struct buf *b)
     put_empty(b, PG_FRONT_TERMINATE);
 }
 
-void pg_put_parse_head(struct buf *b, struct slice name, size_t rest)
-{
-    size_t at = begin(b, PG_FRONT_PARSE);
-
-    put_text(b, name);
-    set_length(b, at, b->len - at + rest);
-}
-
 void pg_put_bind_head(struct buf *b, struct slice portal, struct slice statement, size_t rest)
 {
     size_t at = begin(b, PG_FRONT_BIND);

@@ -35,7 +35,6 @@ void pg_put_terminate(struct buf *b);
 
 /* Header and names of a message of which `rest` bytes, what stood behind the names, follow as they
  * came: names of statements change so without the rest being touched. */
-void pg_put_parse_head(struct buf *b, struct slice name, size_t rest);
 void pg_put_bind_head(struct buf *b, struct slice portal, struct slice statement, size_t rest);
 
 /* --- To a client ----------------------------------------------------------------------------- */

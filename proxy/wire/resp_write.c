@@ -2,7 +2,6 @@
 #include "proxy/wire/resp_write.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,30 +88,6 @@ void resp_put_bulk(struct buf *b, struct slice s)
 void resp_put_bulk_text(struct buf *b, const char *text)
 {
     resp_put_bulk(b, slice_text(text));
-}
-
-void resp_put_bool(struct buf *b, enum resp_version version, bool value)
-{
-    if (version == RESP_VERSION_3)
-        buf_text(b, value ? "#t\r\n" : "#f\r\n");
-    else
-        resp_put_integer(b, value);
-}
-
-void resp_put_double(struct buf *b, enum resp_version version, double value)
-{
-    char text[40];
-
-    if (isnan(value))
-        snprintf(text, sizeof(text), "nan");
-    else if (isinf(value))
-        snprintf(text, sizeof(text), value > 0 ? "inf" : "-inf");
-    else
-        snprintf(text, sizeof(text), "%.17g", value);
-    if (version == RESP_VERSION_3)
-        put_line(b, ',', slice_text(text));
-    else
-        resp_put_bulk_text(b, text);
 }
 
 void resp_put_verbatim(struct buf *b, enum resp_version version, const char *format, struct slice s)

@@ -21,8 +21,6 @@ void resp_put_error_text(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 
 void resp_put_integer(struct buf *b, int64_t value);
 void resp_put_bulk(struct buf *b, struct slice s);
 void resp_put_bulk_text(struct buf *b, const char *text);
-void resp_put_bool(struct buf *b, enum resp_version version, bool value);
-void resp_put_double(struct buf *b, enum resp_version version, double value);
 /* `format` is the three letters of RESP3: "txt", "mkd". */
 void resp_put_verbatim(struct buf *b, enum resp_version version, const char *format,
                        struct slice s);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "proxy/wire/aws_chunked.h"
-#include "proxy/wire/aws_chunked_write.h"
+#include "tests/unit/proxy/wire/aws_chunked_writer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size);
 

@@ -34,7 +34,7 @@ static void load_again(const struct snapshot *s)
         abort();
     free(first);
     free(second);
-    snapshot_unref(&again);
+    snapshot_free(&again);
     problems_fini(&problems);
 }
 
@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
     } else if (problems.errors == 0) {
         abort();
     }
-    snapshot_unref(&s);
+    snapshot_free(&s);
     problems_fini(&problems);
     free(text);
     return 0;

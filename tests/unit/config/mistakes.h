@@ -22,7 +22,7 @@ static inline void check_mistakes(const struct mistake *mistakes)
         CHECK_TEXT(found, m->problems);
         CHECK_INT(err, errors > 0 ? ERR_CONFIG : ERR_NONE);
         CHECK((s == NULL) == (err != ERR_NONE));
-        snapshot_unref(&s);
+        snapshot_free(&s);
         free(found);
     }
 }

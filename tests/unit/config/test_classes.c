@@ -34,7 +34,7 @@ static void a_class_says_which_keys_and_what_becomes_of_them(void)
     CHECK(c->cache_ms == 1000 && c->cache_bytes == 1 << 20);
     CHECK(a->class_count == 1 && a->classes[0] == c);
     CHECK_INT(c->pool->class_count, 0);
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 static void without_words_a_class_changes_nothing(void)
@@ -46,7 +46,7 @@ static void without_words_a_class_changes_nothing(void)
     CHECK(c->max_value_bytes == 0 && c->cache_ms == 0 && c->cache_bytes == 4 << 20);
     CHECK_INT(memory_pool_of(snapshot_pool(s, "a"))->class_count, 1);
     CHECK_INT(memory_pool_of(snapshot_pool(s, "b"))->class_count, 1);
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 static void who_may_live_for_so_long_at_most_lives_so_long_without_a_word(void)
@@ -54,7 +54,7 @@ static void who_may_live_for_so_long_at_most_lives_so_long_without_a_word(void)
     struct snapshot *s = test_load(POOL "[class x]\nprefix = x\nmax_ttl = 1h\n");
 
     CHECK_INT(s->classes[0]->ttl_ms, 3600000);
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 static void mistakes_of_classes_are_named(void)
@@ -127,8 +127,8 @@ static void what_is_printed_of_classes_loads_again_as_the_same(void)
                         "first_byte = 02-0b\npattern = x*\npool = b\n"));
     free(first);
     free(second);
-    snapshot_unref(&s);
-    snapshot_unref(&again);
+    snapshot_free(&s);
+    snapshot_free(&again);
 }
 
 static void the_mail_servers_example_has_a_class_for_each_prefix(void)
@@ -153,7 +153,7 @@ static void the_mail_servers_example_has_a_class_for_each_prefix(void)
                     byte >= s->classes[i]->matches[k].low && byte <= s->classes[i]->matches[k].high;
         CHECK_INT(classes, 1);
     }
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 int main(void)

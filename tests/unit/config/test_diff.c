@@ -35,8 +35,8 @@ static struct reload begin(const char *was, const char *is)
 static void end(struct reload *r)
 {
     diff_fini(&r->diff);
-    snapshot_unref(&r->was);
-    snapshot_unref(&r->is);
+    snapshot_free(&r->was);
+    snapshot_free(&r->is);
     free(r->warnings);
 }
 

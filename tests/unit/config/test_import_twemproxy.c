@@ -93,7 +93,7 @@ static void what_twemproxy_presumes_is_said(void)
     CHECK_TEXT(memory_pool_of(s->pools[0])->hash, "fnv1a_64");
     CHECK_TEXT(memory_pool_of(s->pools[0])->distribution, "ketama");
     CHECK_TEXT(memory_pool_of(s->pools[0])->hash_tag, "");
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 static void passwords_sockets_tags_and_weights_are_taken_over(void)
@@ -124,7 +124,7 @@ static void passwords_sockets_tags_and_weights_are_taken_over(void)
     CHECK_INT(p->base.endpoints[1]->database, 2);
     CHECK(s->pools[1]->insecure_listen && !s->pools[0]->insecure_listen);
     CHECK_INT(s->pools[2]->listeners[0]->socket_mode, 0666);
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 static void memcached_pools_stay_memcached_pools(void)
@@ -139,7 +139,7 @@ static void memcached_pools_stay_memcached_pools(void)
     CHECK_TEXT(s->pools[0]->endpoints[0]->protocol, "memcached");
     CHECK_TEXT(s->pools[0]->endpoints[1]->scheme, "memcached+unix");
     CHECK_TEXT(memory_pool_of(s->pools[0])->hash, "fnv1a_64");
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 static void pools_that_find_no_key_again_are_comments(void)
@@ -156,7 +156,7 @@ static void pools_that_find_no_key_again_are_comments(void)
                  "Sheaf finds each key again.\n;[memory m]\n;listen = redis://127.0.0.1:1\n") !=
           NULL);
     CHECK(s != NULL && s->pool_count == 1);
-    snapshot_unref(&s);
+    snapshot_free(&s);
     free(ini);
 }
 
@@ -233,7 +233,7 @@ static void servers_are_in_the_order_in_which_twemproxy_counts_them(void)
         return;
     for (uint32_t i = 0; i < s->pools[0]->endpoint_count; i++)
         CHECK_TEXT(s->pools[0]->endpoints[i]->name, NAMES[i]);
-    snapshot_unref(&s);
+    snapshot_free(&s);
 
     s = loaded("p:\n  listen: 127.0.0.1:1\n  redis: true\n  servers:\n   - h:1:1\n"
                "   - host:11211:1\n   - h1:1:1\n");
@@ -241,7 +241,7 @@ static void servers_are_in_the_order_in_which_twemproxy_counts_them(void)
         return;
     CHECK_TEXT(s->pools[0]->endpoints[1]->name, "h1:1"); /* "host", without its port, comes last */
     CHECK_TEXT(s->pools[0]->endpoints[2]->name, "host:11211");
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 int main(void)

@@ -69,7 +69,7 @@ static void every_option_of_the_process_has_its_default(void)
     CHECK_INT(s->proxy.log_level, LOG_INFO);
     CHECK_INT(s->proxy.log_format, LOG_FORMAT_TEXT);
     CHECK(!s->proxy.insecure_listen);
-    snapshot_unref(&s);
+    snapshot_free(&s);
     CHECK(s == NULL);
 }
 
@@ -123,7 +123,7 @@ static void every_option_of_a_pool_has_its_default(void)
     CHECK_INT(p->base.health.breaker_failures, 5);
     CHECK_INT(p->base.health.breaker_open_ms, 1000);
     CHECK_INT(p->user_count, 0);
-    snapshot_unref(&s);
+    snapshot_free(&s);
     CHECK(s == NULL);
 }
 
@@ -181,7 +181,7 @@ static void an_endpoints_url_says_all_of_it(void)
     CHECK_TEXT(e->address.path, "/run/a b.sock");
     CHECK_TEXT(e->password, "pw");
     CHECK(e->address.host == NULL);
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 static void an_endpoints_identity_tells_its_logins_apart(void)
@@ -200,7 +200,7 @@ static void an_endpoints_identity_tells_its_logins_apart(void)
     CHECK_TEXT(s->endpoints[0].identity, s->endpoints[2].identity);
     CHECK(strcmp(s->endpoints[0].identity, s->endpoints[3].identity) != 0);
     CHECK(strstr(s->endpoints[0].name, "a@") == NULL);
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 static void listeners_say_where_and_how(void)
@@ -228,7 +228,7 @@ static void listeners_say_where_and_how(void)
     CHECK_TEXT(n->tls.cert_file, "c.pem");
     CHECK_TEXT(n->tls.key_file, "/k.pem");
     CHECK_TEXT(n->tls.ca_file, "ca.pem");
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 static void users_have_passwords_prefixes_and_rights(void)
@@ -268,7 +268,7 @@ static void users_have_passwords_prefixes_and_rights(void)
     CHECK_TEXT(u->passwords[1].text, "next");
     u++;
     CHECK(u->nopass && u->password_count == 0 && u->allow_count == 1);
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 static void values_carry_units_words_and_comments(void)
@@ -290,7 +290,7 @@ static void values_carry_units_words_and_comments(void)
     CHECK_TEXT(memory_pool_of(s->pools[0])->hash_tag, "");
     CHECK(!memory_pool_of(s->pools[0])->stamp && !s->pools[0]->health.probe);
     CHECK_INT(memory_pool_of(s->pools[0])->max_request_bytes, 65536);
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 static void the_environment_never_moves_the_boundaries_of_a_url(void)
@@ -311,7 +311,7 @@ static void the_environment_never_moves_the_boundaries_of_a_url(void)
     CHECK_TEXT(s->endpoints[1].password, "pA$");
     CHECK_TEXT(s->endpoints[1].name, "h:1/2");
     CHECK_INT(s->endpoints[1].weight, 3);
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 /* A pool whose `user` line has `len` bytes in all. */
@@ -341,7 +341,7 @@ static void lines_are_whole_up_to_64_kib_and_an_error_beyond(void)
         CHECK(s != NULL && memory_pool_of(s->pools[0])->user_count == 1);
         if (s != NULL)
             CHECK_INT(memory_pool_of(s->pools[0])->users[0].key_prefixes[0].len, LENGTHS[i] - 21);
-        snapshot_unref(&s);
+        snapshot_free(&s);
         free(text);
     }
     text = long_text(65537);
@@ -371,7 +371,7 @@ static void included_files_count_in_their_place(void)
     CHECK(s != NULL && s->pool_count == 2 && s->proxy.workers == 2);
     if (s != NULL)
         CHECK_TEXT(s->pools[0]->name, "a");
-    snapshot_unref(&s);
+    snapshot_free(&s);
     free(found);
 }
 
@@ -424,7 +424,7 @@ static void tls_files_must_be_there_and_are_sought_beside_the_file(void)
     if (s != NULL)
         CHECK_TEXT(s->endpoints[0].tls.ca_file, path_of("ca.pem"));
     free(found);
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 static void a_zero_byte_is_a_problem(void)
@@ -486,8 +486,8 @@ static void what_check_prints_loads_again_and_prints_the_same(void)
     CHECK_TEXT(again->pools[0]->listeners[1]->tls.cert_file, "/cert");
     free(first);
     free(second);
-    snapshot_unref(&s);
-    snapshot_unref(&again);
+    snapshot_free(&s);
+    snapshot_free(&again);
 }
 
 static void the_documentation_names_every_option(void)
@@ -538,7 +538,7 @@ static void the_example_loads_without_a_warning(void)
     CHECK(s != NULL && s->pools[1]->kind == POOL_SQL && s->pools[1]->endpoint_count == 3);
     CHECK(s != NULL && s->pools[2]->kind == POOL_BLOB && s->pools[2]->endpoint_count == 2);
     free(found);
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 static void the_example_shows_the_true_defaults(void)

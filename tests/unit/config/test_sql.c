@@ -56,7 +56,7 @@ static void the_least_that_a_pool_needs_gives_the_defaults(void)
     CHECK_TEXT(p->probe_database, "postgres");
     CHECK_INT(p->database_count, 1);
     CHECK_TEXT(p->databases[0].name, "*");
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 static void servers_have_roles_logins_and_weights(void)
@@ -91,7 +91,7 @@ static void servers_have_roles_logins_and_weights(void)
     CHECK_INT(p->endpoints[2]->shard, 2);
     CHECK(p->endpoints[2]->pool == p);
     CHECK_TEXT(p->listeners[0]->name, "postgresql://127.0.0.1:5432");
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 static void servers_speak_verified_tls_unless_they_are_on_this_machine(void)
@@ -128,7 +128,7 @@ static void servers_speak_verified_tls_unless_they_are_on_this_machine(void)
         CHECK_INT(s->endpoints[0].tls.on, CASES[i].on);
         CHECK_INT(s->endpoints[0].tls.verify, CASES[i].verify);
         CHECK_INT(s->endpoints[0].tls.need, CASES[i].need);
-        snapshot_unref(&s);
+        snapshot_free(&s);
     }
 }
 
@@ -162,7 +162,7 @@ static void listeners_allow_tls_where_there_is_a_certificate(void)
             CHECK_INT(s->listeners[0].tls.need, CASES[i].need);
             CHECK_INT(s->listeners[0].tls.on, CASES[i].need != TLS_NEED_OFF);
         }
-        snapshot_unref(&s);
+        snapshot_free(&s);
         problems_fini(&problems);
     }
 }
@@ -182,7 +182,7 @@ static void a_unix_socket_is_named_as_libpq_names_it(void)
     CHECK_TEXT(s->listeners[1].address.path, "/run/sheaf/.s.PGSQL.6432");
     CHECK_INT(s->listeners[1].socket_mode, 0777);
     CHECK_TEXT(s->listeners[2].address.path, "/.s.PGSQL.5432");
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 static void users_have_secrets_of_three_kinds_or_none(void)
@@ -214,7 +214,7 @@ static void users_have_secrets_of_three_kinds_or_none(void)
     CHECK_INT(sql_secret_kind(p->users[4].secret), SQL_SECRET_PASSWORD);
     CHECK(sql_pool_user(p, "c") == &p->users[2]);
     CHECK(sql_pool_user(p, "C") == NULL);
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 static void databases_start_from_the_pool(void)
@@ -245,10 +245,10 @@ static void databases_start_from_the_pool(void)
     d = sql_pool_database(p, "anything");
     CHECK_TEXT(d->server_name, "rest");
     CHECK_INT(d->sizes.reserve_pool_size, 2);
-    snapshot_unref(&s);
+    snapshot_free(&s);
     s = test_load(POOL "database = shop\n");
     CHECK(s != NULL && sql_pool_database(sql_pool_of(s->pools[0]), "other") == NULL);
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 static void a_route_is_said_by_user_then_database_then_listener(void)
@@ -261,6 +261,7 @@ static void a_route_is_said_by_user_then_database_then_listener(void)
     CHECK_INT(sql_pool_route(&silent, &of_replica, &listener), SQL_ROUTE_REPLICA);
     CHECK_INT(sql_pool_route(NULL, &any, &listener), SQL_ROUTE_PRIMARY);
     CHECK_INT(sql_pool_route(NULL, &any, &plain), SQL_ROUTE_AUTO);
+    CHECK_INT(sql_pool_route(NULL, NULL, NULL), SQL_ROUTE_AUTO);
 }
 
 static void a_probe_logs_in_with_what_is_known(void)
@@ -290,7 +291,7 @@ static void a_probe_logs_in_with_what_is_known(void)
         CHECK_TEXT(login.user, CASES[i].user);
         CHECK_TEXT(login.password, CASES[i].password);
         CHECK_TEXT(login.database, "postgres");
-        snapshot_unref(&s);
+        snapshot_free(&s);
     }
 }
 
@@ -344,8 +345,8 @@ static void what_check_prints_loads_again_and_prints_the_same(void)
     CHECK(strstr(first, "\n;tls = auto\n"));
     free(first);
     free(second);
-    snapshot_unref(&again);
-    snapshot_unref(&s);
+    snapshot_free(&again);
+    snapshot_free(&s);
 }
 
 static void what_nobody_gave_is_not_printed(void)
@@ -364,8 +365,8 @@ static void what_nobody_gave_is_not_printed(void)
     again = test_load(text);
     CHECK(again != NULL);
     free(text);
-    snapshot_unref(&again);
-    snapshot_unref(&s);
+    snapshot_free(&again);
+    snapshot_free(&s);
 }
 
 static void a_changed_secret_is_a_changed_pool(void)
@@ -392,9 +393,9 @@ static void a_changed_secret_is_a_changed_pool(void)
     CHECK_INT(diff.listener_was[0], 0);
     diff_fini(&diff);
     problems_fini(&problems);
-    snapshot_unref(&was);
-    snapshot_unref(&is);
-    snapshot_unref(&other);
+    snapshot_free(&was);
+    snapshot_free(&is);
+    snapshot_free(&other);
 }
 
 /* ---- files ---- */
@@ -464,7 +465,7 @@ static void users_of_auth_file_join_those_of_the_lines(void)
     found = printed(s);
     CHECK(strstr(found, "bob") == NULL && strstr(found, "auth_file = /") != NULL);
     free(found);
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 static void what_a_file_says_is_part_of_the_pool(void)
@@ -487,14 +488,14 @@ static void what_a_file_says_is_part_of_the_pool(void)
         diff_init(&diff, was, is, &problems);
         CHECK_INT(diff.pool_change[0], DIFF_SAME);
         diff_fini(&diff);
-        snapshot_unref(&is);
+        snapshot_free(&is);
         write_file(FILES[i][0], FILES[i][1]);
         free(load_file(TEXT, &is));
         diff_init(&diff, was, is, &problems);
         CHECK_INT(diff.pool_change[0], DIFF_CHANGED);
         diff_fini(&diff);
-        snapshot_unref(&is);
-        snapshot_unref(&was);
+        snapshot_free(&is);
+        snapshot_free(&was);
     }
     problems_fini(&problems);
 }
@@ -564,7 +565,7 @@ static void rules_that_do_not_fit_the_listeners_are_named(void)
         found = load_file(text, &s);
         CHECK_TEXT(found, CASES[i].problems);
         free(found);
-        snapshot_unref(&s);
+        snapshot_free(&s);
     }
 }
 
@@ -581,7 +582,7 @@ static void a_map_without_rules_has_no_effect(void)
                "main.ini:5: warning: ident_file has no effect: only rules of an hba_file name "
                "its maps\n");
     free(found);
-    snapshot_unref(&s);
+    snapshot_free(&s);
 }
 
 static void begin_files(void)

@@ -307,7 +307,6 @@ static void pipes_carry_bytes_both_ways(enum folder_etag etag)
     CHECK(write(pipes[1], sent, sizeof(sent)) == sizeof(sent));
     while (all < sizeof(sent) && folder_put_pipe(put, pipes[0], 1000, &moved) == FOLDER_OK)
         all += moved;
-    CHECK_INT(folder_put_size(put), sizeof(sent));
     CHECK_INT(folder_put_commit(&put, &commit, &written), FOLDER_OK);
     CHECK(strlen(written.etag) == (etag == FOLDER_ETAG_MD5 ? 32 : 34));
 

@@ -1,6 +1,6 @@
 #include "proxy/wire/aws_chunked.h"
 
-#include "proxy/wire/aws_chunked_write.h"
+#include "tests/unit/proxy/wire/aws_chunked_writer.h"
 #include "tests/unit/proxy/wire/sigv4_cases.h"
 
 /* The chunked uploads of "Signature Calculations for the Authorization Header: Transferring Payload

@@ -91,9 +91,6 @@ static void a_head_counts_the_rest_that_streams_behind(void)
     CHECK_BYTES(found.statement, bytes("_p7"));
     CHECK_INT(found.value_count, 1);
     buf_clear(&out);
-
-    pg_put_parse_head(&out, bytes("_p7"), 0x3ffffff0);
-    CHECK_WRITTEN("P\x3f\xff\xff\xf8_p7\0");
 }
 
 static void what_is_said_to_a_client_that_logs_in(void)

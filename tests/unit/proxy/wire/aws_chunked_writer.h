@@ -1,7 +1,17 @@
-/* See aws_chunked_write.h. */
-#include "proxy/wire/aws_chunked_write.h"
+/* Writes the framing that aws_chunked.h reads.
+ *
+ *     struct aws_chunked_writer w = { .seed = seed };         from sigv4_sign(); NULL: unsigned
+ *     aws_chunked_write(&w, piece, out);                       a chunk; not an empty one
+ *     aws_chunked_write_end(&w, trailers, count, out); */
+#pragma once
 
+#include "proxy/base/buf.h"
+#include "proxy/wire/sigv4.h"
 #include "proxy/wire/sigv4_canonical.h"
+
+struct aws_chunked_writer {
+    struct sigv4_seed *seed; /* borrowed, its signature moves on; NULL: chunks are not signed */
+};
 
 static void put_head(struct aws_chunked_writer *w, struct slice payload, struct buf *out)
 {
@@ -16,7 +26,7 @@ static void put_head(struct aws_chunked_writer *w, struct slice payload, struct 
     buf_text(out, "\r\n");
 }
 
-void aws_chunked_write(struct aws_chunked_writer *w, struct slice payload, struct buf *out)
+static void aws_chunked_write(struct aws_chunked_writer *w, struct slice payload, struct buf *out)
 {
     put_head(w, payload, out);
     buf_slice(out, payload);
@@ -34,8 +44,9 @@ static void put_trailers(const struct http1_field *trailers, size_t count, const
     }
 }
 
-void aws_chunked_write_end(struct aws_chunked_writer *w, const struct http1_field *trailers,
-                           size_t count, struct buf *out)
+/* The last chunk, and trailers if there are any: signed if the chunks are. */
+static void aws_chunked_write_end(struct aws_chunked_writer *w, const struct http1_field *trailers,
+                                  size_t count, struct buf *out)
 {
     uint8_t hash[DIGEST_SHA256_BYTES];
     size_t before;
