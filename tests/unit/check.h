@@ -7,7 +7,7 @@
 
 #include "proxy/base/slice.h"
 
-#ifdef UNIT_MAIN /* one of many in a program */
+#ifdef UNIT_MAIN                           /* one of many in a program */
 int UNIT_MAIN(void) __attribute__((cold)); /* as compilers take any main() to be */
 #define main UNIT_MAIN
 #endif
