@@ -9,10 +9,12 @@ const uint32_t SHA256_WHOLE_START[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa
 #include <cpuid.h>
 #include <immintrin.h>
 
-#define NATIVE  __attribute__((target("sha,sse4.1")))
+/* With AVX an instruction's result need not take the place of one of its two words: a block is 30
+ * moves of registers shorter. */
+#define NATIVE  __attribute__((target("sha,avx")))
 #define AT_ONCE __attribute__((always_inline)) inline
 
-enum { SHA_BIT = 1 << 29, SSE41_BIT = 1 << 19, REST_STEP = 16 };
+enum { SHA_BIT = 1 << 29, REST_STEP = 16 };
 
 static const uint32_t rounds[64] __attribute__((aligned(16))) = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -31,11 +33,10 @@ struct words {
 
 static bool find_out(void)
 {
-    unsigned a, b, c, d, features;
+    unsigned a, c, d, features;
 
-    if (__get_cpuid_count(7, 0, &a, &features, &c, &d) == 0 || __get_cpuid(1, &a, &b, &c, &d) == 0)
-        return false;
-    return (features & SHA_BIT) != 0 && (c & SSE41_BIT) != 0;
+    return __get_cpuid_count(7, 0, &a, &features, &c, &d) != 0 && (features & SHA_BIT) != 0 &&
+           __builtin_cpu_supports("avx");
 }
 
 bool sha256_whole_is_native(void)
