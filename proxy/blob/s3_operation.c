@@ -339,9 +339,10 @@ static enum s3_error read_path(const struct http1_request *request, const struct
                                struct s3_fault *fault)
 {
     struct slice path, bucket = bucket_of_host(http1_value(&request->head, HTTP1_NAME_HOST), hosts);
+    bool is_plain = request->path_is_plain || uri_is_plain(request->path, URI_KEEP_SLASH);
     const uint8_t *slash;
 
-    if (uri_is_plain(request->path, URI_KEEP_SLASH))
+    if (is_plain)
         path = out->path = request->path;
     else if (decode(arena, request->path, &path) != ERR_NONE)
         return fail(fault, S3_INVALID_URI);
@@ -363,7 +364,7 @@ static enum s3_error read_path(const struct http1_request *request, const struct
         return fail(fault, S3_INVALID_BUCKET_NAME);
     if (path.len > S3_KEY_MOST)
         return fail(fault, S3_KEY_TOO_LONG_ERROR);
-    if (path.len > 0 && memchr(path.at, '\0', path.len) != NULL)
+    if (!is_plain && path.len > 0 && memchr(path.at, '\0', path.len) != NULL)
         return fail(fault, S3_INVALID_URI);
     return S3_NONE;
 }

@@ -1,235 +1,20 @@
-/* See http1.h.  http1_search() looks at every byte once, many at a time, and stops only at control
- * bytes: behind it, lines are known to end in CR LF, and to have no other control byte but tabs in
- * them.  What is parsed then is split at those lines.
+/* See http1.h.  What is parsed was looked through by http1_search.c before, and is split at the
+ * lines that it found.
  *
  * llhttp is not asked, for what it costs (eight instructions a byte, while all the work on a
  * signed GET is to take 15,000) and for what it lets pass where it is lenient ("\r\n\rX" as a
  * head's end, blanks in names).  It is the tests' oracle. */
 #include "proxy/wire/http1.h"
 
-#include <assert.h>
-#include <endian.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
+#ifdef __x86_64__
+#include <immintrin.h>
 #endif
 
 #include "proxy/wire/http1_token.h"
 #include "proxy/wire/sixteen.h"
+#include "proxy/wire/uri.h"
 
-enum {
-    EMPTY_LINES_MAX_BYTES = 16, /* before a request, as some send them behind a body */
-    DELETE = 0x7f,
-};
-
-/* --- The head's end -------------------------------------------------------------------------- */
-
-enum { LOOK_BYTES = 64 }; /* that are looked at together */
-
-#ifdef __SSE2__
-static inline uint64_t stops_of_sixteen(const uint8_t *at)
-{
-    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
-
-    bytes = _mm_add_epi8(bytes, _mm_set1_epi8(1)); /* which makes 127 the least of signed ones */
-    return (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmplt_epi8(bytes, _mm_set1_epi8(' ' + 1)));
-}
-
-/* A bit for each byte at `at` that a line may not just go over: control bytes (below ' ', or 127),
- * and those above, which are rare. */
-static inline uint64_t stops_of(const uint8_t at[LOOK_BYTES])
-{
-    return stops_of_sixteen(at) | stops_of_sixteen(at + 16) << 16 |
-           stops_of_sixteen(at + 32) << 32 | stops_of_sixteen(at + 48) << 48;
-}
-#else
-static inline uint64_t stops_of(const uint8_t at[LOOK_BYTES])
-{
-    uint64_t stops = 0;
-
-    for (size_t i = 0; i < LOOK_BYTES; i++)
-        stops |= (uint64_t)(at[i] < ' ' || at[i] >= DELETE) << i;
-    return stops;
-}
-#endif
-
-/* The same of up to so many from `at` on. */
-static inline uint64_t stops_from(struct slice in, size_t at)
-{
-    uint8_t rest[LOOK_BYTES];
-    size_t left = in.len - at;
-
-    if (left >= LOOK_BYTES)
-        return stops_of(in.at + at);
-    if (in.len >= LOOK_BYTES)
-        return stops_of(in.at + in.len - LOOK_BYTES) >> (LOOK_BYTES - left);
-    memset(rest, ' ', sizeof(rest));
-    memcpy(rest, in.at + at, left);
-    return stops_of(rest);
-}
-
-/* The empty line that ends before `at`: PARSE_DONE if it is not one of those before the first. */
-static inline enum parse empty_line_end(struct http1_search *search, size_t at,
-                                        enum http1_refusal *why)
-{
-    if (at - 2 != search->skipped)
-        return PARSE_DONE;
-    search->skipped = (uint32_t)at;
-    if (at <= EMPTY_LINES_MAX_BYTES)
-        return PARSE_MORE;
-    *why = HTTP1_REFUSAL_SYNTAX;
-    return PARSE_BAD;
-}
-
-/* An LF may follow. */
-static inline bool is_last_cr(struct slice in, size_t at)
-{
-    return at + 1 == in.len && in.at[at] == '\r';
-}
-
-/* What of a byte at `at` is to be said that ends no line: PARSE_MORE: nothing. */
-static enum parse stop_judge(struct slice in, size_t at, enum http1_refusal *why)
-{
-    if (in.at[at] == '\t' || in.at[at] > DELETE || is_last_cr(in, at))
-        return PARSE_MORE;
-    *why = in.at[at] == '\r' || in.at[at] == '\n' ? HTTP1_REFUSAL_LINE_END
-                                                  : HTTP1_REFUSAL_CONTROL_BYTE;
-    return PARSE_BAD;
-}
-
-static inline bool is_blank(uint8_t byte)
-{
-    return byte == ' ' || byte == '\t';
-}
-
-static inline void line_note(struct http1_lines *lines, size_t end)
-{
-    if (lines->count < HTTP1_LINES_MAX)
-        lines->ends[lines->count] = (uint16_t)end;
-    lines->count++;
-}
-
-/* Does a line begin at `at` that goes on the one before?  No other begins with a blank. */
-static inline bool is_folded(struct slice in, size_t at, enum http1_refusal *why)
-{
-    if (at >= in.len || !is_blank(in.at[at]))
-        return false;
-    *why = HTTP1_REFUSAL_FOLDED;
-    return true;
-}
-
-static inline bool is_line_end(struct slice in, size_t at)
-{
-    return at + 1 < in.len && in.at[at] == '\r' && in.at[at + 1] == '\n';
-}
-
-/* Goes over lines as they mostly are; search->searched: at what is to be looked at more closely. */
-static inline void lines_run(struct http1_search *search, struct slice in,
-                             struct http1_lines *lines)
-{
-    size_t at = search->searched, line = search->line;
-    unsigned count = lines->count;
-
-    while (in.len - at >= LOOK_BYTES + sizeof("\r\n")) {
-        uint64_t stops = stops_of(in.at + at);
-        size_t next = at + LOOK_BYTES;
-
-        for (; stops != 0; stops &= stops - 1) {
-            size_t end = at + (size_t)__builtin_ctzll(stops);
-            const uint8_t *bytes = in.at + end;
-
-            if (memcmp(bytes, "\r\n", 2) != 0 || bytes[2] <= ' ' || end == line ||
-                count >= HTTP1_LINES_MAX) {
-                next = end;
-                break;
-            }
-            stops &= stops - 1; /* the LF, if it is of these */
-            lines->ends[count++] = (uint16_t)end;
-            line = end + 2;
-        }
-        at = next < line ? line : next;
-        if (stops != 0)
-            break;
-    }
-    lines->count = (uint16_t)count;
-    search->searched = (uint32_t)at;
-    search->line = (uint32_t)line;
-}
-
-/* Lines that end among the next bytes, one after the other.  search->searched: behind them. */
-static inline enum parse lines_take(struct http1_search *search, struct slice in,
-                                    struct http1_lines *lines, enum http1_refusal *why)
-{
-    size_t begin = search->searched, line = search->line;
-    size_t end = in.len - begin < LOOK_BYTES ? in.len : begin + LOOK_BYTES;
-    enum parse found = PARSE_MORE;
-
-    for (uint64_t stops = stops_from(in, begin); stops != 0 && found == PARSE_MORE;
-         stops &= stops - 1) {
-        size_t at = begin + (size_t)__builtin_ctzll(stops);
-
-        if (!is_line_end(in, at)) {
-            found = stop_judge(in, at, why);
-            end = is_last_cr(in, at) ? at : end;
-            continue;
-        }
-        stops &= stops - 1; /* the LF; if it is not of these: */
-        end = end < at + 2 ? at + 2 : end;
-        line_note(lines, at);
-        if (at == line)
-            found = empty_line_end(search, at + 2, why);
-        line = at + 2;
-        if (found == PARSE_DONE)
-            end = line;
-        else if (found == PARSE_MORE && is_folded(in, line, why))
-            found = PARSE_BAD;
-    }
-    search->line = (uint32_t)line;
-    search->searched = (uint32_t)end;
-    return found;
-}
-
-/* Goes on from search->searched up to the end of `in`, or of the head. */
-static enum parse search_on(struct http1_search *search, struct slice in, struct http1_lines *lines,
-                            enum http1_refusal *why)
-{
-    enum parse found = PARSE_MORE;
-
-    if (search->searched == search->line && is_folded(in, search->line, why))
-        return PARSE_BAD;
-    while (found == PARSE_MORE && search->searched < in.len && !is_last_cr(in, search->searched)) {
-        lines_run(search, in, lines);
-        found = lines_take(search, in, lines, why);
-    }
-    return found;
-}
-
-enum parse http1_search(struct http1_search *search, struct slice in, size_t max_bytes, size_t *len,
-                        struct http1_lines *lines, enum http1_refusal *why)
-{
-    struct http1_search on = *search; /* in registers */
-    struct http1_lines unwanted;
-    enum parse found;
-
-    assert(max_bytes <= HTTP1_HEAD_MAX_BYTES);
-    assert(on.searched <= in.len);
-    lines = lines != NULL ? lines : &unwanted;
-    lines->count = 0;
-    found = search_on(&on, slice_of(in.at, in.len < max_bytes ? in.len : max_bytes), lines, why);
-    if (search->searched > 0 || lines->count > HTTP1_LINES_MAX) /* those before were not seen now */
-        lines->count = 0;
-    if (found == PARSE_MORE && in.len < max_bytes) {
-        *search = on;
-        return PARSE_MORE;
-    }
-    if (found == PARSE_DONE) {
-        *len = on.searched;
-    } else if (found == PARSE_MORE) {
-        *why = HTTP1_REFUSAL_HEAD_TOO_LARGE;
-        found = PARSE_BAD;
-    }
-    *search = (struct http1_search){ 0 };
-    return found;
-}
+#define AT_ONCE __attribute__((always_inline)) inline
 
 /* --- Fields ---------------------------------------------------------------------------------- */
 
@@ -255,7 +40,7 @@ static bool lines_find(struct slice head, struct http1_lines *lines)
 
         if (end == NULL)
             return false;
-        line_note(lines, (size_t)(end - head.at));
+        lines->ends[lines->count++] = (uint16_t)(end - head.at);
         at = (size_t)(end - head.at) + 2;
     }
     return true;
@@ -285,9 +70,9 @@ static inline struct slice without_blanks(struct slice text)
 {
     const uint8_t *at = text.at, *end = text.at + text.len;
 
-    while (at < end && is_blank(*at))
+    while (at < end && http1_is_blank(*at))
         at++;
-    while (at < end && is_blank(end[-1]))
+    while (at < end && http1_is_blank(end[-1]))
         end--;
     return slice_of(at, (size_t)(end - at));
 }
@@ -302,7 +87,7 @@ static inline struct slice value_read(const uint8_t *at, const uint8_t *end)
     return without_blanks(slice_of(at, (size_t)(end - at)));
 }
 
-#ifdef __SSE2__
+#ifdef __x86_64__
 /* Which of the sixteen bytes at `at` are as the name has them from `from` on?  Letters may be large
  * ones: see http1_name_hash.h. */
 static inline uint64_t same_of_sixteen(const uint8_t *at, const uint8_t *name, size_t from)
@@ -317,14 +102,14 @@ static inline uint64_t same_of_sixteen(const uint8_t *at, const uint8_t *name, s
 /* `room`: how much may be looked at. */
 static inline bool is_name(const uint8_t *at, size_t room, const struct http1_name_text *text)
 {
-    uint64_t same, due = (UINT64_C(1) << text->len) - 1;
+    uint64_t differs = text->due;
 
     if (room < HTTP1_NAME_ROOM && (room < 16 || text->len > 16))
         return false;
-    same = same_of_sixteen(at, text->at, 0);
+    differs &= ~same_of_sixteen(at, text->at, 0);
     if (text->len > 16)
-        same |= same_of_sixteen(at, text->at, 16) | same_of_sixteen(at, text->at, 32);
-    return (same & due) == due;
+        differs &= ~(same_of_sixteen(at, text->at, 16) | same_of_sixteen(at, text->at, 32));
+    return differs == 0;
 }
 #else
 static inline bool is_name(const uint8_t *at, size_t room, const struct http1_name_text *text)
@@ -348,26 +133,32 @@ static __attribute__((noinline)) bool name_read(struct slice line, struct http1_
     return !http1_name_stands_for_many(known) || http1_is_token(out->name);
 }
 
-/* Of a line that ends with the CR at `stop`.  `guess`: the number that its name probably has. */
-static inline bool field_read(const uint8_t *at, const uint8_t *stop, const uint8_t *end,
-                              unsigned guess, struct http1_field *out)
+/* Reads a line that ends with the CR at `stop`, if its name is the one that `guess` is the number
+ * of, as it probably is. */
+static inline bool field_guessed(const uint8_t *at, const uint8_t *stop, const uint8_t *end,
+                                 unsigned guess, bool is_request, struct http1_field *out)
 {
     const struct http1_name_text *text = &http1_name_texts[guess];
     size_t len = text->len;
 
-    /* a length of 0, which stands for no name, is then the highest */
-    if (len - 1 < (size_t)(stop - at) - 1 && at[len] == ':' &&
-        is_name(at, (size_t)(end - at), text)) {
-        out->name = slice_of(at, len);
-        out->value = value_read(at + len + 1, stop);
-        out->known = (uint8_t)guess;
-        out->next = 0;
-        return true;
-    }
+    if (at + len >= stop || at[len] != ':' || !is_name(at, (size_t)(end - at), text))
+        return false;
+    out->name = slice_of(is_request ? at : text->at, len);
+    out->value = value_read(at + len + 1, stop);
+    out->known = (uint8_t)guess;
+    out->next = 0;
+    return true;
+}
+
+static inline bool field_read(const uint8_t *at, const uint8_t *stop, bool is_request,
+                              struct http1_field *out)
+{
     if (!name_read(slice_of(at, (size_t)(stop - at)), out))
         return false;
     out->value = value_read(at + out->name.len + 1, stop);
     out->next = 0;
+    if (!is_request && !http1_name_stands_for_many(out->known))
+        out->name.at = http1_name_texts[out->known].at;
     return true;
 }
 
@@ -386,8 +177,8 @@ static inline bool field_link(struct http1_head *head, unsigned known, unsigned 
 
 /* All lines up to the empty one, with which the head must end.  Here are no stores of bytes but
  * where they must be: after each the compiler would read all it has at hand anew. */
-static inline enum http1_refusal fields_read(struct lines_left *left, struct http1_head *head,
-                                             bool is_request)
+static AT_ONCE enum http1_refusal fields_read(struct lines_left *left, struct http1_head *head,
+                                              bool is_request)
 {
     const uint8_t *begin = left->head.at, *at = begin + left->at, *end = begin + left->head.len;
     unsigned count = 0, known = is_request ? HTTP1_NAME_OTHER : HTTP1_NAME_X_AMZ_OTHER;
@@ -401,21 +192,20 @@ static inline enum http1_refusal fields_read(struct lines_left *left, struct htt
         struct http1_field *field = &head->fields[count];
         unsigned guess = behind[known];
 
-        if (at == stop) {
-            at += 2;
-            break;
-        }
-        if (count == HTTP1_FIELDS_MAX)
+        if (count == HTTP1_FIELDS_MAX && at != stop)
             return HTTP1_REFUSAL_TOO_MANY_FIELDS;
-        if (!field_read(at, stop, end, guess, field))
-            return HTTP1_REFUSAL_FIELD;
-        if (field->known != guess)
-            behind[known] = field->known;
-        known = field->known;
+        if (!field_guessed(at, stop, end, guess, is_request, field)) {
+            if (at == stop) {
+                at += 2;
+                break;
+            }
+            if (!field_read(at, stop, is_request, field))
+                return HTTP1_REFUSAL_FIELD;
+            guess = behind[known] = field->known;
+        }
+        known = guess;
         if (!field_link(head, known, count) && is_request && !may_repeat[known])
             return HTTP1_REFUSAL_FIELD_TWICE;
-        if (!is_request && !http1_name_stands_for_many(known))
-            field->name.at = http1_name_texts[known].at;
         at = stop + 2;
     }
     head->field_count = (uint16_t)count;
@@ -439,7 +229,7 @@ static bool keep_alive_read(const struct http1_head *head)
     const struct http1_field *field = http1_field_find(head, HTTP1_NAME_CONNECTION);
     bool keep_alive = head->minor == 1;
 
-    if (field != NULL && field->next == 0 && slice_is_word(field->value, "keep-alive"))
+    if (field != NULL && field->next == 0 && slice_is_text(field->value, "keep-alive"))
         return true;
     for (; field != NULL; field = http1_field_next(head, field)) {
         struct slice rest = field->value, element;
@@ -636,6 +426,11 @@ static enum http1_refusal target_read(struct http1_request *out, struct slice *a
     const uint8_t *mark;
     bool is_absolute = false;
 
+    out->path_is_plain = rest.at[0] == '/' && uri_is_plain(rest, URI_KEEP_SLASH);
+    if (out->path_is_plain) {
+        out->path = rest;
+        return HTTP1_REFUSAL_NONE;
+    }
     if (memchr(rest.at, '#', rest.len) != NULL || memchr(rest.at, '\t', rest.len) != NULL)
         return HTTP1_REFUSAL_TARGET;
     if (slice_is_text(rest, "*") && out->method == HTTP1_METHOD_OPTIONS) {
@@ -649,8 +444,10 @@ static enum http1_refusal target_read(struct http1_request *out, struct slice *a
     }
     mark = rest.len > 0 ? memchr(rest.at, '?', rest.len) : NULL;
     out->path = mark == NULL ? rest : slice_of(rest.at, (size_t)(mark - rest.at));
-    if (mark != NULL)
+    if (mark != NULL) {
         out->query = slice_from(rest, out->path.len + 1);
+        out->path_is_plain = uri_is_plain(out->path, URI_KEEP_SLASH);
+    }
     if (is_absolute && out->path.len == 0)
         out->path = slice_text("/");
     return HTTP1_REFUSAL_NONE;

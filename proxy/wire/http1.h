@@ -58,10 +58,12 @@ enum http1_name {
 /* The number of a field's name, in any case of letters. */
 enum http1_name http1_name_of(struct slice name);
 /* Their texts in small letters, with room for copies by sixteen bytes; "" for the three that stand
- * for many. */
+ * for many.  A bit of `due` for each byte that must be the same in a name; for those three one that
+ * no byte has. */
 enum { HTTP1_NAME_ROOM = 48 };
 extern const struct http1_name_text {
     _Alignas(64) uint8_t at[HTTP1_NAME_ROOM];
+    uint64_t due;
     uint8_t len;
 } http1_name_texts[HTTP1_NAME_COUNT];
 
@@ -122,6 +124,7 @@ struct http1_head {
 struct http1_request {
     enum http1_method method;
     bool expects_continue; /* wants to hear "100 Continue" before it sends the body */
+    bool path_is_plain;    /* it would be the same, encoded (uri.h); false: or that is not known */
     struct slice method_text;
     struct slice target; /* as it came */
     /* The target without scheme and host, cut at the first '?'; "*" or beginning with '/'.  As it

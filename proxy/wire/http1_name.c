@@ -11,10 +11,20 @@ static const uint8_t slots[SLOTS] = INDEX_SLOTS;
 
 _Static_assert((int)HTTP1_NAME_MAX_BYTES < (int)HTTP1_NAME_ROOM, "the longest name has no room");
 
+#define ALL_OF(len) ((UINT64_C(1) << (len)) - 1)
+#define MANY                                                                                       \
+    {                                                                                              \
+        .due = UINT64_C(1) << 63                                                                   \
+    }
+
 const struct http1_name_text http1_name_texts[HTTP1_NAME_COUNT] = {
-#define HTTP1_NAME(name, text, may_repeat) [HTTP1_NAME_##name] = { text, sizeof(text) - 1 },
+    [HTTP1_NAME_OTHER] = MANY,
+#define HTTP1_NAME(name, text, may_repeat)                                                         \
+    [HTTP1_NAME_##name] = { text, ALL_OF(sizeof(text) - 1), sizeof(text) - 1 },
 #include "proxy/wire/http1_names.def"
 #undef HTTP1_NAME
+    [HTTP1_NAME_X_AMZ_META] = MANY,
+    [HTTP1_NAME_X_AMZ_OTHER] = MANY,
 };
 
 const bool http1_token_bytes[256] = {

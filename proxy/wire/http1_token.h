@@ -16,3 +16,8 @@ static inline bool http1_is_token(struct slice text)
     }
     return text.len > 0;
 }
+
+static inline bool http1_is_blank(uint8_t byte)
+{
+    return byte == ' ' || byte == '\t';
+}

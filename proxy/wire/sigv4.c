@@ -378,7 +378,7 @@ static enum s3_error fields(struct check *c)
     enum s3_error error;
 
     if (sigv4_canonical_begin(c->rules->scratch, c->request->method_text, c->request->path,
-                              &c->query, omit) != ERR_NONE)
+                              c->request->path_is_plain, &c->query, omit) != ERR_NONE)
         return say(c, S3_INVALID_URI, NULL);
     error = put_fields(c);
     return error != S3_NONE ? error : all_are_signed(c);

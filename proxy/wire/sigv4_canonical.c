@@ -165,14 +165,18 @@ static void put_query(struct buf *b, const struct sigv4_query *query, const char
 }
 
 enum err sigv4_canonical_begin(struct sigv4_scratch *scratch, struct slice method,
-                               struct slice path, const struct sigv4_query *query, const char *omit)
+                               struct slice path, bool path_is_plain,
+                               const struct sigv4_query *query, const char *omit)
 {
     struct buf *b = &scratch->canonical;
 
     buf_clear(b);
     buf_slice(b, method);
     buf_put(b, "\n", 1);
-    TRY(uri_put_canonical(b, path.len == 0 ? slice_text("/") : path, URI_KEEP_SLASH));
+    if (path_is_plain)
+        buf_slice(b, path);
+    else
+        TRY(uri_put_canonical(b, path.len == 0 ? slice_text("/") : path, URI_KEEP_SLASH));
     buf_put(b, "\n", 1);
     put_query(b, query, omit);
     buf_put(b, "\n", 1);

@@ -1,7 +1,7 @@
 /* The canonical request of SigV4, which both who signs and who verifies write, line by line:
  *
  *     TRY(sigv4_query_read(scratch, query, &params));
- *     TRY(sigv4_canonical_begin(scratch, method, path, &params, "X-Amz-Signature"));
+ *     TRY(sigv4_canonical_begin(scratch, method, path, false, &params, "X-Amz-Signature"));
  *     sigv4_canonical_name(scratch, name);               for each field that is signed
  *     sigv4_canonical_value(scratch, value, true);        for each of its values
  *     sigv4_canonical_end(scratch, names, payload, hash);
@@ -36,10 +36,11 @@ enum err sigv4_query_read(struct sigv4_scratch *scratch, struct slice query,
  * there is none. */
 const struct slice *sigv4_query_value(const struct sigv4_query *query, const char *name);
 
-/* The parameter `omit` is left out, if that is not NULL.  ERR_SYNTAX as above. */
+/* `path_is_plain`: it is known to be the same, encoded.  The parameter `omit` is left out, if that
+ * is not NULL.  ERR_SYNTAX as above. */
 enum err sigv4_canonical_begin(struct sigv4_scratch *scratch, struct slice method,
-                               struct slice path, const struct sigv4_query *query, const char *omit)
-    MUST_CHECK;
+                               struct slice path, bool path_is_plain,
+                               const struct sigv4_query *query, const char *omit) MUST_CHECK;
 /* A field of the table's that has one value. */
 void sigv4_canonical_field(struct sigv4_scratch *scratch, enum http1_name name, struct slice value);
 /* In small letters. */

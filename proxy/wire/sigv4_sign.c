@@ -150,7 +150,8 @@ static enum err sign(struct signing *s, struct slice payload, char signature[DIG
     struct sigv4_scratch *scratch = s->signer->scratch;
     uint8_t hash[DIGEST_SHA256_BYTES];
 
-    TRY(sigv4_canonical_begin(scratch, s->request->method, s->request->path, &s->query, NULL));
+    TRY(sigv4_canonical_begin(scratch, s->request->method, s->request->path, false, &s->query,
+                              NULL));
     put_fields(s);
     sigv4_canonical_end(scratch, s->names, payload, hash);
     sign_hash(scratch, key_of(s), s->time, scope_of(s), hash, signature);

@@ -230,6 +230,33 @@ static void targets_are_kept_as_they_came(void)
     CHECK(request.query.at != NULL && request.query.len == 0);
 }
 
+static void of_a_path_that_comes_as_it_would_be_encoded_that_is_told(void)
+{
+    static const struct {
+        const char *target, *path;
+        bool is_plain;
+    } cases[] = {
+        { "/", "/", true },
+        { "/bucket/a-key_1.~/of//more/than/sixteen/bytes", NULL, true },
+        { "/bucket/key?list-type=2&a=%2f", "/bucket/key", true },
+        { "/bucket/a%20key", NULL, false },
+        { "/bucket/a%20key?x", "/bucket/a%20key", false },
+        { "/bucket/a:key/of/more/than/sixteen/bytes", NULL, false },
+        { "/bucket/of/more/than/sixteen/bytes\xc3\xa4", NULL, false },
+        { "/bucket/*", NULL, false },
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *path = cases[i].path == NULL ? cases[i].target : cases[i].path;
+        char text[128];
+
+        snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", cases[i].target);
+        CHECK_TAKEN(slice_text(text));
+        CHECK_BYTES(request.path, slice_text(path));
+        CHECK(request.path_is_plain == cases[i].is_plain);
+    }
+}
+
 static void targets_that_name_a_host_are_cut_to_their_path(void)
 {
     CHECK_TAKEN(bytes("GET http://h:1/a?b HTTP/1.1\r\nHost: H:1\r\n\r\n"));
@@ -589,6 +616,7 @@ int main(void)
     RUN(versions_other_than_1_0_and_1_1_are_refused);
     RUN(a_first_line_has_two_blanks);
     RUN(targets_are_kept_as_they_came);
+    RUN(of_a_path_that_comes_as_it_would_be_encoded_that_is_told);
     RUN(targets_that_name_a_host_are_cut_to_their_path);
     RUN(other_targets_are_refused);
     RUN(fields_are_names_colons_and_values);
