@@ -405,14 +405,14 @@ static size_t take_head(struct s3_upstream *u, struct slice in)
     return len - before;
 }
 
-static void learn(struct blob_shard *shard, const struct blob_answer *answer)
+static void learn(struct blob_shard *shard, const struct http1_head *head)
 {
-    for (size_t i = 0; i < answer->field_count; i++) {
-        if (answer->fields[i].known != HTTP1_NAME_X_AMZ_REQUEST_ID)
-            continue;
-        shard->is_ceph = s3_is_of_ceph(answer->fields[i].value);
-        shard->is_known = true;
-    }
+    const struct http1_field *id = http1_field_find(head, HTTP1_NAME_X_AMZ_REQUEST_ID);
+
+    if (id == NULL)
+        return;
+    shard->is_ceph = s3_is_of_ceph(id->value);
+    shard->is_known = true;
 }
 
 static void tell_head(struct s3_upstream *u)
@@ -420,7 +420,7 @@ static void tell_head(struct s3_upstream *u)
     struct blob_call *c = u->call;
 
     if (!u->shard->is_known)
-        learn(u->shard, &c->answer);
+        learn(u->shard, &u->response.head);
     if (c->events->head != NULL)
         c->events->head(c);
 }

@@ -120,9 +120,9 @@ static bool is_any_tag(const struct blob_request *r, const struct http1_field *f
 static bool says_nothing(const struct http1_head *head)
 {
     for (size_t i = 0; i < head->field_count; i++)
-        if (is_said(head->fields[i].known) || head->fields[i].known == HTTP1_NAME_CONTENT_ENCODING)
+        if (is_said(head->fields[i].known))
             return false;
-    return true;
+    return !http1_has(head, HTTP1_NAME_CONTENT_ENCODING);
 }
 
 void blob_ask_fields(struct blob_request *r, struct blob_ask *ask)

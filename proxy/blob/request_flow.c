@@ -114,7 +114,7 @@ static const struct sigv4_credential *look_up(const void *directory, struct slic
     for (uint32_t i = 0; i < pool->access_key_count; i++) {
         if (!slice_is_text(id, pool->access_keys[i].id))
             continue;
-        found = (struct sigv4_credential){ .id = slice_text(pool->access_keys[i].id),
+        found = (struct sigv4_credential){ .id = slice_of(pool->access_keys[i].id, id.len),
                                            .secret = slice_text(pool->access_keys[i].secret),
                                            .owner = &pool->access_keys[i] };
         return &found;
