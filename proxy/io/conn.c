@@ -27,10 +27,29 @@ static void be_patient(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
 }
 
-void conn_prepare(int fd)
+bool conn_is_loopback(const struct sockaddr *address)
+{
+    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
+
+    if (address->sa_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
+    return address->sa_family == AF_INET6 &&
+           (IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127));
+}
+
+/* No network lies between two of one machine, and an algorithm that paces what is sent, as BBR
+ * does, has large answers wait for its clock all the same. */
+void conn_do_not_pace(int fd)
+{
+    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", sizeof("reno") - 1);
+}
+
+void conn_prepare(int fd, const struct sockaddr *address)
 {
     do_not_delay(fd);
     be_patient(fd);
+    if (conn_is_loopback(address))
+        conn_do_not_pace(fd);
 }
 
 void conn_open(struct conn *c, struct event_base *base, int fd, conn_ready_f *ready)
@@ -81,6 +100,8 @@ enum err conn_connect(struct conn *c, struct event_base *base, const struct sock
         return ERR_SYSTEM;
     if (address->sa_family != AF_UNIX)
         do_not_delay(fd);
+    if (conn_is_loopback(address))
+        conn_do_not_pace(fd);
     if (connect(fd, address, len) != 0 && errno != EINPROGRESS) {
         int why = errno;
 

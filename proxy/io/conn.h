@@ -27,8 +27,12 @@ struct conn {
     struct event event;
 };
 
-/* Options of a TCP socket; those that a listening one accepts inherit them, and cost no calls. */
-void conn_prepare(int fd);
+/* Options of a TCP socket at that address; those that a listening one accepts inherit them, and
+ * cost no calls. */
+void conn_prepare(int fd, const struct sockaddr *address);
+bool conn_is_loopback(const struct sockaddr *address);
+/* To a peer on this machine: see conn.c. */
+void conn_do_not_pace(int fd);
 /* Takes the descriptor, which must not block; nothing is watched yet. */
 void conn_open(struct conn *c, struct event_base *base, int fd, conn_ready_f *ready);
 /* Puts TLS on the open conn (takes the stream); conn_handshake() comes first then. */

@@ -23,6 +23,7 @@ struct listener {
     struct event event;
     struct event_base *base; /* borrowed */
     int fd;                  /* owned */
+    bool is_wide;            /* listens beyond loopback: where a client is, its address tells */
     listener_accepted_f *accepted;
     void *arg;
 };
@@ -48,7 +49,7 @@ static enum err bind_one(const struct sockaddr *address, socklen_t len,
     if (address->sa_family != AF_UNIX) {
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
-        conn_prepare(fd);
+        conn_prepare(fd, address);
     }
     if (bind(fd, address, len) != 0 || listen(fd, (int)o->backlog) != 0) {
         enum err err = say_why(why, "cannot listen on", o);
@@ -182,13 +183,26 @@ uint16_t listener_port(int fd)
 /* False: nothing more to accept now. */
 static bool accept_one(struct listener *l)
 {
-    int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof(peer);
+    int fd = accept4(l->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd >= 0) {
+        if (l->is_wide && conn_is_loopback((struct sockaddr *)&peer))
+            conn_do_not_pace(fd);
         l->accepted(l->arg, fd);
         return true;
     }
     return errno == ECONNABORTED || errno == EINTR;
+}
+
+static bool listens_wide(int fd)
+{
+    struct sockaddr_storage at;
+    socklen_t len = sizeof(at);
+
+    return getsockname(fd, (struct sockaddr *)&at, &len) == 0 && at.ss_family != AF_UNIX &&
+           !conn_is_loopback((struct sockaddr *)&at);
 }
 
 static void on_event(evutil_socket_t fd, short what, void *arg)
@@ -225,6 +239,7 @@ struct listener *listener_open(struct event_base *base, int fd, listener_accepte
 
     l->base = base;
     l->fd = fd;
+    l->is_wide = listens_wide(fd);
     l->accepted = accepted;
     l->arg = arg;
     event_assign(&l->event, base, fd, EV_READ | EV_PERSIST, on_event, l);
