@@ -36,7 +36,7 @@ static void follow_flows(struct worker *w)
 
 /* ---- listening ---- */
 
-static void on_accepted(void *arg, int fd)
+static void on_accepted(void *arg, int fd, const union listener_peer *peer)
 {
     struct gate *gate = arg;
     struct worker *w = gate->worker;
@@ -44,7 +44,7 @@ static void on_accepted(void *arg, int fd)
 
     const struct session_limits *limits = w->flows[settings->pool->kind]->limits(w, gate->number);
 
-    session_open(w, fd, limits,
+    session_open(w, fd, peer, limits,
                  limits->flow->tls_inside ? NULL : w->assembly->listener_tls[gate->number]);
 }
 

@@ -646,8 +646,8 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
         read_input(s);
 }
 
-void session_open(struct worker *w, int fd, const struct session_limits *limits,
-                  struct tls_context *tls)
+void session_open(struct worker *w, int fd, const union listener_peer *peer,
+                  const struct session_limits *limits, struct tls_context *tls)
 {
     bool has_room = !w->draining && admit(w, limits);
     struct session *s;
@@ -662,6 +662,7 @@ void session_open(struct worker *w, int fd, const struct session_limits *limits,
     s = memset(slab_new(limits->slab), 0, limits->slab->size);
     s->worker = w;
     s->limits = limits;
+    s->peer = *peer;
     s->surplus = !has_room;
     s->id = ++w->sessions_made * w->count + w->index;
     s->opened_s = s->active_s = seconds(w);
@@ -712,20 +713,16 @@ void session_tick(struct session *s)
         limits->flow->session_half_closed(s);
 }
 
-static void put_address(const struct sockaddr_storage *at, char *text, size_t size)
+static void put_address(const union listener_peer *at, char *text, size_t size)
 {
     char host[INET6_ADDRSTRLEN] = "";
 
-    if (at->ss_family == AF_INET) {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)at;
-
-        inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
-        snprintf(text, size, "%s:%u", host, ntohs(v4->sin_port));
-    } else if (at->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)at;
-
-        inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
-        snprintf(text, size, "[%s]:%u", host, ntohs(v6->sin6_port));
+    if (at->any.sa_family == AF_INET) {
+        inet_ntop(AF_INET, &at->v4.sin_addr, host, sizeof(host));
+        snprintf(text, size, "%s:%u", host, ntohs(at->v4.sin_port));
+    } else if (at->any.sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &at->v6.sin6_addr, host, sizeof(host));
+        snprintf(text, size, "[%s]:%u", host, ntohs(at->v6.sin6_port));
     } else {
         snprintf(text, size, "unix:0");
     }
@@ -733,20 +730,14 @@ static void put_address(const struct sockaddr_storage *at, char *text, size_t si
 
 void session_address(const struct session *s, char *text, size_t size)
 {
-    struct sockaddr_storage peer = { 0 };
-    socklen_t len = sizeof(peer);
-
-    if (getpeername(s->conn.fd, (struct sockaddr *)&peer, &len) == 0)
-        put_address(&peer, text, size);
-    else
-        snprintf(text, size, "gone:0"); /* it was reset */
+    put_address(&s->peer, text, size);
 }
 
 void session_local_address(const struct session *s, char *text, size_t size)
 {
-    struct sockaddr_storage own = { 0 };
+    union listener_peer own = { 0 };
     socklen_t len = sizeof(own);
 
-    (void)!getsockname(s->conn.fd, (struct sockaddr *)&own, &len);
+    (void)!getsockname(s->conn.fd, &own.any, &len);
     put_address(&own, text, size);
 }

@@ -21,6 +21,7 @@
 #include "proxy/core/flow.h"
 #include "proxy/core/worker.h"
 #include "proxy/io/conn.h"
+#include "proxy/io/listener.h"
 
 enum session_state { SESSION_READING, SESSION_WAITING, SESSION_CLOSING };
 
@@ -47,7 +48,8 @@ struct session {
     struct worker *worker; /* borrowed */
     const struct session_limits *limits; /* borrowed from the flow's side of the pool */
     struct conn conn;
-    struct buf in; /* the beginning of a request whose end has not come */
+    union listener_peer peer; /* of one that was reset the system does not tell it any more */
+    struct buf in;            /* the beginning of a request whose end has not come */
     struct chain out;
     size_t held_bytes; /* kept by the flow: replies that wait for their turn */
     size_t kept_bytes; /* kept by the flow: what is under way, and what it remembers for it */
@@ -74,8 +76,8 @@ struct session {
 };
 
 /* Takes an accepted descriptor. */
-void session_open(struct worker *w, int fd, const struct session_limits *limits,
-                  struct tls_context *tls);
+void session_open(struct worker *w, int fd, const union listener_peer *peer,
+                  const struct session_limits *limits, struct tls_context *tls);
 /* Closes now; what is unwritten is lost. */
 void session_close(struct session *s, enum close_reason reason);
 /* Reads no more, and closes when the flow has answered everything and all is written. */

@@ -183,14 +183,14 @@ uint16_t listener_port(int fd)
 /* False: nothing more to accept now. */
 static bool accept_one(struct listener *l)
 {
-    struct sockaddr_storage peer;
+    union listener_peer peer = { 0 };
     socklen_t len = sizeof(peer);
-    int fd = accept4(l->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(l->fd, &peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd >= 0) {
-        if (l->is_wide && conn_is_loopback((struct sockaddr *)&peer))
+        if (l->is_wide && conn_is_loopback(&peer.any))
             conn_do_not_pace(fd);
-        l->accepted(l->arg, fd);
+        l->accepted(l->arg, fd, &peer);
         return true;
     }
     return errno == ECONNABORTED || errno == EINTR;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <event2/event.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,8 +28,15 @@ uint16_t listener_port(int fd);
 
 struct listener;
 
+/* Who connected: of a Unix socket the family alone is told. */
+union listener_peer {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
 /* The descriptor is the receiver's. */
-typedef void listener_accepted_f(void *arg, int fd);
+typedef void listener_accepted_f(void *arg, int fd, const union listener_peer *peer);
 
 /* Takes the descriptor and accepts in this loop. */
 struct listener *listener_open(struct event_base *base, int fd, listener_accepted_f *accepted,

@@ -3,6 +3,7 @@
 """Blob pools, as those see them who run them: figures, slow requests."""
 import json
 import select
+import struct
 
 from lib import *
 from lib.blob import *
@@ -195,6 +196,18 @@ class AccessLog(Case):
             session.sendall("GET /bucket/%ff%c3%a4 HTTP/1.1\r\nhost: x\r\n\r\n".encode())
             answer(session)
         self.assertEqual(json.loads(self.lines(5)[-1])["key"], "%FFä")
+
+    def test_who_reset_his_connection_is_named(self):
+        self.log("json")
+        raw = Raw(self.sheaf.target("mail"))
+        with raw.connect() as session:
+            session.sendall(raw.head("PUT", "/bucket/k") + b"content-length: 100\r\n\r\nhalf")
+            wait_until(lambda: self.sheaf.status()["pools"][0]["requests_open"] == 1, what="it to be under way")
+            address = "%s:%d" % session.getsockname()
+            session.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # RST
+        line = json.loads(self.lines(5)[-1])
+        self.assertEqual((line["remote"], line["abandoned"]), (address, True))
+        wait_until(lambda: f"address={address}" in self.sheaf.log, what="the end to be told")
 
     def test_a_file_that_is_taken_away_is_made_anew_by_a_reload(self):
         self.log("json")
