@@ -22,6 +22,14 @@ static struct slice first_lines(struct blob_works *works)
     return buf_all(lines);
 }
 
+void blob_answer_continue(struct blob_request *r)
+{
+    struct session *s = &r->session->base;
+
+    chain_slice(&s->out, &s->worker->chunks, slice_text("HTTP/1.1 100 Continue\r\n\r\n"));
+    session_wants_flush(s);
+}
+
 struct buf *blob_answer_begin(struct blob_request *r, unsigned status)
 {
     struct blob_works *works = blob_works_of(r->side->worker);

@@ -49,6 +49,7 @@ enum {
     BLOB_DROP_BYTES = 64 * 1024 * 1024, /* and so that the answer is read, before it is closed */
     BLOB_LINGER_US = 10 * 1000 * 1000,
     BLOB_LATE_US = 5 * 1000 * 1000, /* see blob_answer_expect_late() */
+    BLOB_ASK_US = 1000 * 1000,      /* then who sends no more is asked if he is there */
     BLOB_ID_BYTES = 17,
 };
 
@@ -245,7 +246,7 @@ struct blob_request {
     struct http1_field *kept; /* of the store's answer, for ours; in the arena */
     size_t kept_count;
     bool head_is_out, is_chunked, has_no_body;
-    bool may_be_late, is_late;
+    bool may_be_late, is_late, was_asked;
     uint64_t late_us; /* when a blank is due */
     uint64_t answer_left, answer_bytes;
     uint64_t object_bytes; /* of the object that it is about, where that is known */
@@ -304,6 +305,8 @@ void blob_body_continue(struct blob_request *r);
 
 /* ---- answers ---- */
 
+/* "100 Continue", which may come any number of times before an answer. */
+void blob_answer_continue(struct blob_request *r);
 /* The status line and the fields that all answers have; more may be put behind them, till: */
 struct buf *blob_answer_begin(struct blob_request *r, unsigned status);
 /* Ends the head, and sends it. */

@@ -422,13 +422,10 @@ void blob_body_passed(struct blob_request *r, size_t len)
 
 void blob_body_continue(struct blob_request *r)
 {
-    struct blob_session *s = r->session;
-
     if (!http1_has(&r->http.head, HTTP1_NAME_EXPECT) || r->http.head.minor == 0 || r->continues)
         return;
     r->continues = true;
-    chain_slice(&s->base.out, &s->base.worker->chunks, slice_text("HTTP/1.1 100 Continue\r\n\r\n"));
-    session_wants_flush(&s->base);
+    blob_answer_continue(r);
 }
 
 void blob_body_wanted(struct blob_request *r)

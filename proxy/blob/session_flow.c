@@ -234,15 +234,39 @@ static void drained(struct session *base)
         s->request->deed->hold(s->request, false);
 }
 
-/* A body that will not come.  A process that drains asks all who wait; who sends on may do so. */
+/* Who sends no more may wait for his answer, or be gone: as yet nothing that he was sent can tell.
+ * After a while he is asked, by what any client passes over; who is gone resets the connection
+ * then. */
+static void ask_if_there(struct blob_session *s)
+{
+    struct blob_request *r = s->request;
+    uint64_t waited_us = r == NULL ? 0 : worker_now_us(s->base.worker) - r->heard_us;
+
+    if (waited_us < BLOB_ASK_US || r->head_is_out || r->http.head.minor == 0 || r->was_asked)
+        return;
+    r->was_asked = true;
+    blob_answer_continue(r);
+}
+
+/* A process that drains asks all who wait; who sends on may do so.  Of a body whose end has not
+ * been read as much may lie in the socket as it lacks. */
 static void half_closed(struct session *base)
 {
     struct blob_session *s = of(base);
 
     if (base->worker->draining && !base->ended)
         return;
-    if (s->stage == BLOB_BODY || s->stage == BLOB_DROPPING)
-        session_close(base, CLOSE_CLIENT_LEFT);
+    if (base->ended && (s->stage == BLOB_BODY || s->stage == BLOB_DROPPING))
+        session_close(base, CLOSE_CLIENT_LEFT); /* it will not come */
+    else
+        ask_if_there(s);
+}
+
+/* Of sessions that are not read from nobody else would tell. */
+static bool is_gone(const struct blob_session *s)
+{
+    return s->request != NULL && (s->base.ended || s->base.state == SESSION_WAITING) &&
+           conn_is_reset(&s->base.conn);
 }
 
 void blob_session_tick(struct blob_session *s, uint64_t now_us)
@@ -252,7 +276,11 @@ void blob_session_tick(struct blob_session *s, uint64_t now_us)
 
     if (s->stage == BLOB_ANSWERS && s->request != NULL)
         blob_answer_tick(s->request, now_us);
-    if (s->stage == BLOB_DROPPING && now_us > s->drop_until_us)
+    if (s->base.ended)
+        ask_if_there(s);
+    if (is_gone(s))
+        session_close(&s->base, CLOSE_CLIENT_LEFT);
+    else if (s->stage == BLOB_DROPPING && now_us > s->drop_until_us)
         session_close(&s->base, CLOSE_REFUSED);
     else if (s->stage == BLOB_BODY && !s->request->waits && pool->stall_timeout_ms > 0 &&
              still_ms > pool->stall_timeout_ms)

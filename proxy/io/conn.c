@@ -234,6 +234,13 @@ bool conn_is_left(const struct conn *c)
     return poll(&p, 1, 0) == 1;
 }
 
+bool conn_is_reset(const struct conn *c)
+{
+    struct pollfd p = { .fd = c->fd };
+
+    return poll(&p, 1, 0) == 1;
+}
+
 static enum err write_secured(struct conn *c, const struct iovec *places, int count, size_t *put)
 {
     size_t sum = 0;

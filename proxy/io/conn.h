@@ -106,6 +106,8 @@ static inline bool conn_pipe_joins(const struct conn_pipe *pipe, const struct co
 bool conn_has_input(const struct conn *c);
 /* Will the peer send no more, or is it gone, whatever it sent before? */
 bool conn_is_left(const struct conn *c);
+/* Nothing that is sent is heard any more. */
+bool conn_is_reset(const struct conn *c);
 /* May a further read give bytes at once, though the socket looks idle? (TLS records) */
 static inline bool conn_has_pending(const struct conn *c)
 {

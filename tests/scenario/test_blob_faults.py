@@ -230,6 +230,33 @@ class Clients(FaultCase):
         # What was under way for them was closed: at the store nothing is under way either.
         wait_until(lambda: self.stores[0].status()["pools"][0]["requests_open"] == 0, what="the store to be idle")
 
+    def test_who_leaves_before_his_answer_began_takes_his_work_along(self):
+        self.serve(wired=True, timeout="300s", stall_timeout="0", probe="no")
+        key = self.of_first[0].encode()
+        get = b"GET /bucket/%s HTTP/1.1\r\nhost: x\r\n\r\n" % key
+        put = b"PUT /bucket/%s HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n" % key + b"y" * 100
+        self.wire.black_hole = True
+        for request in (get, put, get * 3):
+            with socket.create_connection(self.sheaf.target("mail"), timeout=30 * SLOW) as session:
+                session.sendall(request)
+                wait_until(lambda: self.sheaf.status()["pools"][0]["requests_open"] == 1, what="the store to be asked")
+            wait_until(lambda: self.sheaf.status()["pools"][0]["requests_open"] == 0, what="it to be let go")
+            self.assertEqual(self.shard()["health"]["state"], "up")  # it is not the store's fault
+
+    def test_who_only_sends_no_more_is_answered(self):
+        self.serve(wired=True, probe="no")
+        (put, got), body = self.of_first[:2], random.randbytes(6_000_000)
+        self.wire.ask_delay = 0.03  # of each 64 KiB: he has said all before the store has half of it
+        self.wire.delay = 2.5       # so that he is asked whether he is still there
+        for request, expected in ((b"PUT /bucket/%s HTTP/1.1\r\nhost: x\r\ncontent-length: 6000000\r\n\r\n" % put.encode() + body, b""),
+                                  (b"GET /bucket/%s HTTP/1.1\r\nhost: x\r\n\r\n" % got.encode(), got.encode())):
+            with socket.create_connection(self.sheaf.target("mail"), timeout=30 * SLOW) as session:
+                session.sendall(request)
+                session.shutdown(socket.SHUT_WR)
+                self.assertEqual(answer(session)[::2], (200, expected))
+        self.wire.heal()
+        self.assertTrue(self.get(put) == body)
+
     def test_a_reader_by_bits_gets_every_byte(self):
         self.serve()
         for key in (self.of_first[0], self.of_second[0]):
