@@ -9,7 +9,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/core/keyring.h"
 
-/* How a file looked when it was read. */
+/* How a file looks. */
 struct look {
     dev_t device;
     ino_t inode;
@@ -17,9 +17,14 @@ struct look {
     struct timespec changed;
 };
 
+/* One that changes may be written just now: it is read when it looks as it did a second ago. */
+struct watch {
+    struct look seen, read;
+};
+
 struct steward_keys {
     struct assembly *assembly; /* borrowed */
-    struct look *looks;        /* by endpoint number */
+    struct watch *watches;     /* by endpoint number */
 };
 
 struct steward_keys *steward_keys_new(void)
@@ -34,16 +39,16 @@ void steward_keys_free(struct steward_keys **where)
     *where = NULL;
     if (k == NULL)
         return;
-    free(k->looks);
+    free(k->watches);
     free(k);
 }
 
 /* All are read once more: they may have changed since the configuration was loaded. */
 void steward_keys_follow(struct steward_keys *k, struct assembly *assembly)
 {
-    free(k->looks);
+    free(k->watches);
     k->assembly = assembly;
-    k->looks = mem_new(assembly->snapshot->endpoint_count * sizeof(*k->looks));
+    k->watches = mem_new(assembly->snapshot->endpoint_count * sizeof(*k->watches));
 }
 
 static struct look look_at(const char *file)
@@ -85,14 +90,18 @@ void steward_keys_tick(struct steward_keys *k)
 
     for (uint32_t i = 0; i < s->endpoint_count; i++) {
         const struct endpoint_settings *e = &s->endpoints[i];
+        struct watch *watch = &k->watches[i];
         struct look now;
+        bool rests;
 
         if (e->store.credentials != BLOB_CREDENTIALS_FILE)
             continue;
         now = look_at(e->store.credentials_file);
-        if (are_same(&now, &k->looks[i]))
+        rests = are_same(&now, &watch->seen);
+        watch->seen = now;
+        if (!rests || are_same(&now, &watch->read))
             continue;
-        k->looks[i] = now;
+        watch->read = now;
         read_again(e, k->assembly->keyrings[i]);
     }
 }

@@ -3,6 +3,7 @@
 """Blob pools: a store that goes is seen, refused at once, and served again when it is back."""
 import http.server
 import json
+import select
 import threading
 
 from lib import *
@@ -195,6 +196,29 @@ class Keys(HealthCase):
         file.with_name("next").rename(file)
         wait_until(lambda: self.status_of("k") == 200, what="the new keys to be used")
         self.assertNotIn("the-new-secret", self.sheaf.log)
+
+    def test_a_file_that_is_being_written_is_not_read(self):
+        log = self.folder() / "access"
+        store = Sheaf(self, blob_pool([folder_url(self)], access_key=[f"{ID} {SECRET}", "SECOND the-new-secret"],
+                                      access_log="json", access_log_file=log))
+        file = self.folder() / "credentials"
+        file.write_text(self.OLD)
+        self.serve(store.port, f"credentials=file&credentials_file={file}")
+        self.s3.create_bucket(Bucket="bucket")
+        self.s3.put_object(Bucket="bucket", Key="k", Body=b"x")
+        for text, key in ((self.NEW, "SECOND"), (self.OLD, ID), (self.NEW, "SECOND")):
+            with open(file, "wb", buffering=0) as out:
+                cut = text.index("secret_access_key") + 25  # in the secret's midst
+                out.write(text[:cut].encode())
+                for letter in text[cut:].encode():
+                    self.assertEqual(self.status_of("k"), 200)
+                    select.select([], [], [], 0.1)
+                    out.write(bytes([letter]))
+
+            def is_used():
+                self.assertEqual(self.status_of("k"), 200)
+                return f'"access_key":"{key}"' in log.read_text().splitlines()[-1]
+            wait_until(is_used, what="the new keys to be used")
 
     def test_the_environment_with_a_token(self):
         store = Listener(self)

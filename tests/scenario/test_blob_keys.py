@@ -17,7 +17,9 @@ class Service:
 
     def __init__(self, owner):
         self.asked, self.store_heads = [], []
-        self.serial, self.lasts, self.trouble, self.knows_v2, self.on_answer = 0, 3600, None, True, None
+        self.serial, self.lasts, self.trouble, self.knows_v2 = 0, 3600, None, True
+        self.swallows = ()  # paths to which no answer comes
+        self.closing = threading.Event()
         service = self
 
         class Answer(http.server.BaseHTTPRequestHandler):
@@ -31,6 +33,10 @@ class Service:
                     status, text = 200, "x"
                 else:
                     service.asked.append((self.command, self.path, head, body))
+                    if self.path in service.swallows:
+                        service.closing.wait()
+                        self.close_connection = True
+                        return
                     status, text = service.trouble or service.keys(self.command, self.path, head, body)
                 self.send_response(status)
                 self.send_header("content-length", str(len(text)))
@@ -47,6 +53,7 @@ class Service:
         self.url = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         ends_with(owner, self._server.shutdown)
+        ends_with(owner, self.closing.set)
 
     def keys(self, method, path, head, body):
         if path == "/latest/api/token":
@@ -108,6 +115,35 @@ class MetadataKeys(Case):
     def test_an_instance_s_of_before_sessions(self):
         self.service.knows_v2 = False
         self.serve(AWS_EC2_METADATA_SERVICE_ENDPOINT=self.service.url)
+        self.await_keys()
+
+    def test_an_instance_s_whose_sessions_do_not_reach_a_container(self):
+        self.service.knows_v2, self.service.swallows = False, ("/latest/api/token",)
+        self.serve(AWS_EC2_METADATA_SERVICE_ENDPOINT=self.service.url)
+        self.await_keys()
+        self.sheaf.terminate()
+        self.assertEqual(self.sheaf.wait(), 0)
+        self.serve(AWS_EC2_METADATA_SERVICE_ENDPOINT=self.service.url, AWS_EC2_METADATA_V1_DISABLED="true")
+        wait_until(lambda: "keys can't be got" in self.sheaf.log, what="the trouble to be told")
+        self.assertEqual(self.status(), 503)
+
+    def test_a_service_that_says_nothing_holds_nobody_up(self):
+        self.service.swallows = ("/keys",)
+        self.serve(AWS_CONTAINER_CREDENTIALS_FULL_URI=self.service.url + "/keys")
+        wait_until(lambda: self.service.asked, what="it to be asked")
+        self.assertEqual(self.status(), 503)
+        self.sheaf.reload()
+        wait_until(lambda: "configuration reloaded" in self.sheaf.log, what="the reload")
+        self.sheaf.terminate()
+        self.assertEqual(self.sheaf.wait(5), 0)
+
+    def test_a_service_that_is_dead_is_asked_again(self):
+        wire = Faults(self, ("127.0.0.1", self.service.port))
+        wire.close()
+        self.serve(AWS_CONTAINER_CREDENTIALS_FULL_URI=f"http://{wire.address}/keys")
+        wait_until(lambda: "keys can't be got" in self.sheaf.log, what="the trouble to be told")
+        self.assertEqual(self.status(), 503)
+        wire.open()
         self.await_keys()
 
     def test_a_container_s(self):
