@@ -507,6 +507,18 @@ void folder_exchange_write(struct folder_exchange *x, struct slice bytes)
     folder_answer_error(x, outcome);
 }
 
+static void put_commits_sums(struct folder_exchange *x, const struct folder_commit *commit)
+{
+    size_t before = x->field_count;
+
+    for (size_t i = 0; i < commit->pair_count && x->field_count + 1 < FOLDER_FIELDS_MOST; i++)
+        if (commit->pairs[i].kind == FOLDER_SUM)
+            x->fields[x->field_count++] =
+                blob_field_of(commit->pairs[i].name, commit->pairs[i].value);
+    if (x->field_count > before && x->ask.op == S3_OP_PUT_OBJECT)
+        folder_answer_field(x, "x-amz-checksum-type", slice_text("FULL_OBJECT"));
+}
+
 void folder_exchange_commit(struct folder_exchange *x)
 {
     struct slice declared = folder_field(x, "content-md5");
@@ -528,10 +540,7 @@ void folder_exchange_commit(struct folder_exchange *x)
         return;
     }
     folder_answer_field(x, "etag", quoted(x, written.etag));
-    for (size_t i = 0; i < commit.pair_count && x->field_count < FOLDER_FIELDS_MOST; i++)
-        if (commit.pairs[i].kind == FOLDER_SUM)
-            x->fields[x->field_count++] =
-                blob_field_of(commit.pairs[i].name, commit.pairs[i].value);
+    put_commits_sums(x, &commit);
     folder_answer_nothing(x, 200);
 }
 

@@ -86,8 +86,8 @@ void folder_do_list(struct folder_exchange *x)
 
 void folder_do_buckets(struct folder_exchange *x)
 {
-    struct s3_list_head head = { .owner_id = slice_text("sheaf"),
-                                 .owner_name = slice_text("sheaf") };
+    struct s3_list_head head = { .owner_id = slice_text(BLOB_OWNER),
+                                 .owner_name = slice_text(BLOB_OWNER) };
     struct folder_bucket *buckets = NULL;
     struct s3_list_writer list;
     size_t count = 0;

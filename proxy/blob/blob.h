@@ -25,6 +25,9 @@
 
 enum { BLOB_WHY_BYTES = 128 };
 
+/* Whose buckets are, and what folders hold, as clients are told. */
+#define BLOB_OWNER "sheaf"
+
 struct blob_shard; /* a worker's side of one shard */
 struct session;
 struct upstream;

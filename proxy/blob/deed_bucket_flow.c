@@ -209,8 +209,8 @@ static void keep_each_once(struct bucket_names *names)
 
 static void tell_buckets(struct blob_request *r, struct bucket_names *names)
 {
-    struct s3_list_head head = { .owner_id = slice_text("sheaf"),
-                                 .owner_name = slice_text("sheaf"),
+    struct s3_list_head head = { .owner_id = slice_text(BLOB_OWNER),
+                                 .owner_name = slice_text(BLOB_OWNER),
                                  .prefix = names->prefix };
     struct buf out = { 0 }, token = { 0 };
     struct s3_list_writer list;

@@ -322,6 +322,15 @@ static void wrap_upload(struct list_part *part, struct s3_entry *entry)
     buf_fini(&text);
 }
 
+/* Folders know no owners, and clients look for them. */
+static void fill_owners(struct s3_entry *entry)
+{
+    if (entry->owner_id.len == 0)
+        entry->owner_id = entry->owner_name = slice_text(BLOB_OWNER);
+    if (entry->initiator_id.len == 0)
+        entry->initiator_id = entry->initiator_name = slice_text(BLOB_OWNER);
+}
+
 static enum err take_entry(void *owner, const struct s3_entry *entry)
 {
     struct list_part *part = owner;
@@ -335,6 +344,8 @@ static enum err take_entry(void *owner, const struct s3_entry *entry)
     item.id = one.id; /* by the store's own, it is asked to go on */
     if (one.kind == S3_ENTRY_UPLOAD)
         wrap_upload(part, &one);
+    if (deed->writer.has_owner && !item.is_prefix)
+        fill_owners(&one);
     kept = s3_entry_copy(part->page, &one, part->before);
     part->before = kept;
     item.name = kept->name;
@@ -524,7 +535,7 @@ static void begin(struct blob_request *r)
     };
     listing_open(&deed->listing, &options);
     s3_list_open(&deed->writer, kind_of(r->op.op), deed->is_url);
-    deed->writer.has_owner = r->op.op == S3_OP_LIST_OBJECTS ||
+    deed->writer.has_owner = r->op.op != S3_OP_LIST_OBJECTS_V2 ||
                              slice_is_text(s3_param_value(&r->op, "fetch-owner"), "true");
     (void)go_on(deed);
 }

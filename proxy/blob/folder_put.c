@@ -58,7 +58,8 @@ enum folder_outcome folder_put_new(struct folder *f, const struct folder_place *
     return FOLDER_OK;
 }
 
-enum folder_outcome folder_put_reserve(struct folder_put *put, uint64_t len)
+/* Takes room on the disk for the next `len` bytes, if they are many; FULL. */
+static enum folder_outcome reserve(struct folder_put *put, uint64_t len)
 {
     if (len == FOLDER_SIZE_UNKNOWN || len < RESERVE_BYTES)
         return FOLDER_OK;
@@ -70,7 +71,8 @@ enum folder_outcome folder_put_reserve(struct folder_put *put, uint64_t len)
     return FOLDER_OK;
 }
 
-void folder_put_digest(struct folder_put *put)
+/* Has its bytes' digest computed, if the store does that. */
+static void begin_digest(struct folder_put *put)
 {
     if (put->folder->md5 == NULL)
         return;
@@ -79,6 +81,17 @@ void folder_put_digest(struct folder_put *put)
         EVP_MD_CTX_free(put->digest);
         put->digest = NULL;
     }
+}
+
+enum folder_outcome folder_put_expect(struct folder_put **put, uint64_t len)
+{
+    enum folder_outcome outcome;
+
+    begin_digest(*put);
+    outcome = reserve(*put, len);
+    if (outcome != FOLDER_OK)
+        folder_put_abort(put);
+    return outcome;
 }
 
 void folder_put_sum(struct folder_put *put, unsigned kinds)
@@ -157,13 +170,7 @@ enum folder_outcome folder_put_begin(struct folder *f, struct slice bucket, stru
 
     if (outcome == FOLDER_OK)
         outcome = folder_put_new(f, &place, size, out);
-    if (outcome != FOLDER_OK)
-        return outcome;
-    folder_put_digest(*out);
-    outcome = folder_put_reserve(*out, size);
-    if (outcome != FOLDER_OK)
-        folder_put_abort(out);
-    return outcome;
+    return outcome == FOLDER_OK ? folder_put_expect(out, size) : outcome;
 }
 
 /* Counts bytes that are about to be written. */
@@ -233,7 +240,7 @@ void folder_put_source(struct folder_put *put, const struct folder_reader *reade
     if (from == 0 && len == reader->object.size) {
         memcpy(put->etag, reader->object.etag, sizeof(put->etag));
     } else {
-        folder_put_digest(put);
+        begin_digest(put);
     }
 }
 
@@ -336,7 +343,7 @@ static enum folder_outcome copy_some(struct folder_put *put, const struct folder
     }
     run = data_at(source, fd);
     if (put->size >= put->reserved)
-        outcome = folder_put_reserve(put, run);
+        outcome = reserve(put, run);
     if (outcome != FOLDER_OK)
         return outcome;
     len = run < len ? (size_t)run : len;

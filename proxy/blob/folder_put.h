@@ -45,13 +45,12 @@ struct folder_put {
 /* A put to `place` of at most `room` bytes (or SIZE_UNKNOWN). */
 enum folder_outcome folder_put_new(struct folder *f, const struct folder_place *place,
                                    uint64_t room, struct folder_put **out);
-/* Takes room on the disk for the next `len` bytes, if they are many; FULL. */
-enum folder_outcome folder_put_reserve(struct folder_put *put, uint64_t len);
+/* So many bytes will be written: has their digest computed, if the store does that, and takes room
+ * for them, if they are many.  FULL: the put is freed. */
+enum folder_outcome folder_put_expect(struct folder_put **put, uint64_t len);
 /* Makes a put that copies out of an open object. */
 void folder_put_source(struct folder_put *put, const struct folder_reader *reader, uint64_t from,
                        uint64_t len);
-/* Has its bytes' digest computed, if the store does that. */
-void folder_put_digest(struct folder_put *put);
 /* Opens a part of an upload (bucket/ID); NO_SUCH_KEY if it is not there. */
 enum folder_outcome folder_part_open(const struct folder *f, const char *upload, unsigned number,
                                      int *fd, struct folder_object *out);

@@ -234,13 +234,7 @@ enum folder_outcome folder_part_begin(struct folder *f, struct slice bucket, str
 {
     enum folder_outcome outcome = begin_part(f, bucket, key, id, number, size, out);
 
-    if (outcome != FOLDER_OK)
-        return outcome;
-    folder_put_digest(*out);
-    outcome = folder_put_reserve(*out, size);
-    if (outcome != FOLDER_OK)
-        folder_put_abort(out);
-    return outcome;
+    return outcome == FOLDER_OK ? folder_put_expect(out, size) : outcome;
 }
 
 enum folder_outcome folder_part_copy_begin(struct folder *f, struct slice bucket, struct slice key,

@@ -331,6 +331,22 @@ class BlobStory:
         self.assertEqual([key for key, _ in seen], sorted(keys))
         self.assertEqual(sorted(upload for _, upload in seen), sorted(begun))
 
+    def test_lists_tell_owners_where_amazon_does(self):
+        keys = [f"owned/{n}" for n in range(8)]
+        for key in keys:
+            self.put(key, b"x")
+        upload = self.s3.create_multipart_upload(Bucket=self.bucket, Key="owned/upload")["UploadId"]
+        where = {"Bucket": self.bucket, "Prefix": "owned/"}
+        for name, listed in (("V1", self.s3.list_objects(**where)["Contents"]),
+                             ("V2 with owners", self.s3.list_objects_v2(**where, FetchOwner=True)["Contents"]),
+                             ("versions", self.s3.list_object_versions(**where)["Versions"]),
+                             ("uploads", self.s3.list_multipart_uploads(**where)["Uploads"]),
+                             ("parts", [self.s3.list_parts(Bucket=self.bucket, Key="owned/upload", UploadId=upload)])):
+            self.assertEqual([each["Key"] for each in listed], ["owned/upload"] if name in ("uploads", "parts") else keys)
+            self.assertTrue(all(each["Owner"]["ID"] for each in listed), (name, listed))
+        self.assertFalse(any("Owner" in each for each in self.s3.list_objects_v2(**where)["Contents"]))
+        self.s3.abort_multipart_upload(Bucket=self.bucket, Key="owned/upload", UploadId=upload)
+
     def test_multipart_uploads(self):
         parts = [random.randbytes(5 * 1024 * 1024), random.randbytes(100_000)]
         where = {"Bucket": self.bucket, "Key": "big/object"}
