@@ -2,11 +2,13 @@
 # not under tsan: what is shared are the threads of folders, which other tests of blob pools have
 """Blob pools amid faults of stores and clients: nothing half visible, nothing lost, and nobody else's trouble."""
 import contextlib
+import functools
 import json
 
 from lib import *
 from lib.blob import *
 from lib.blob_load import BlobLoad
+from lib.process import run
 from lib.small_disk import small_disk
 
 FAST = {"probe_interval": "50ms", "probe_timeout": "1s", "rise": 1, "fall": 3, "breaker_open": "50ms", "backoff_max": "100ms",
@@ -313,6 +315,71 @@ class FullDisk(Case):
             self.assertEqual(s3.get_object(Bucket="bucket", Key=key)["Body"].read(), key.encode())
             s3.put_object(Bucket="bucket", Key=key, Body=b"y" * 10_000)    # what the large ones took was given back
         self.assertEqual(len(s3.list_objects_v2(Bucket="bucket")["Contents"]), 20)
+
+    def test_an_upload_that_a_folder_has_no_room_for_can_be_tried_again_or_given_up(self):
+        small = small_disk(self, "24m")
+        sheaf = Sheaf(self, blob_pool([f"file://{small}"]))
+        s3, where = s3_client(sheaf.target("mail")), {"Bucket": "bucket", "Key": "k"}
+
+        def room():
+            return os.statvfs(small).f_bavail * os.statvfs(small).f_bsize
+
+        def is_full(function, **arguments):
+            before = room()
+            with self.assertRaises(ClientError) as caught:
+                function(**{**where, **arguments})
+            self.assertEqual(caught.exception.response["Error"]["Code"], "InsufficientStorage")
+            self.assertGreaterEqual(room(), before - 65536)
+        s3.create_bucket(Bucket="bucket")
+        s3.put_object(**where, Body=b"before")
+        at_first, bodies = room(), [random.randbytes(9 << 20) for _ in range(2)]
+        upload = s3.create_multipart_upload(**where)["UploadId"]
+        parts = [{"PartNumber": n, "ETag": s3.upload_part(**where, UploadId=upload, PartNumber=n, Body=body)["ETag"]}
+                 for n, body in enumerate(bodies, 1)]
+        is_full(s3.upload_part, UploadId=upload, PartNumber=3, Body=bodies[0])
+        is_full(s3.upload_part, UploadId=upload, PartNumber=2, Body=bodies[0])
+        is_full(s3.complete_multipart_upload, UploadId=upload, MultipartUpload={"Parts": parts})
+        self.assertEqual([part["ETag"] for part in s3.list_parts(**where, UploadId=upload)["Parts"]], [part["ETag"] for part in parts])
+        self.assertEqual(s3.get_object(**where)["Body"].read(), b"before")
+        self.assertEqual(run(["mount", "-o", "remount,size=48m", small])[0], 0)
+        s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": parts})
+        self.assertTrue(s3.get_object(**where)["Body"].read() == b"".join(bodies))
+        second = s3.create_multipart_upload(**where)["UploadId"]
+        for n in (1, 2):
+            s3.upload_part(**where, UploadId=second, PartNumber=n, Body=bodies[0])
+        is_full(s3.copy_object, Key="copy", CopySource="bucket/k")
+        s3.abort_multipart_upload(**where, UploadId=second)
+        s3.delete_object(**where)
+        wait_until(lambda: room() >= at_first + (24 << 20) - 65536, what="all room to be given back")
+
+    def test_a_folder_without_a_block_left_loses_nothing(self):
+        small = small_disk(self, "1m")
+        sheaf = Sheaf(self, blob_pool([f"file://{small}"]))
+        s3 = s3_client(sheaf.target("mail"))
+        s3.create_bucket(Bucket="bucket")
+        s3.put_object(Bucket="bucket", Key="k", Body=b"before", Tagging="a=1")
+        ballast = os.open(small / "ballast", os.O_CREAT | os.O_WRONLY)
+        with contextlib.suppress(OSError):
+            while os.write(ballast, b"x" * 4096):
+                pass
+        os.close(ballast)
+        outcomes = set()
+        for function in (functools.partial(s3.put_object, Key="k", Body=b"after"), functools.partial(s3.create_multipart_upload, Key="u"),
+                         functools.partial(s3.put_object_tagging, Key="k", Tagging={"TagSet": [{"Key": "a", "Value": "v" * 200}]})):
+            try:
+                function(Bucket="bucket")
+                outcomes.add("done")  # what needs no block
+            except ClientError as error:
+                outcomes.add(error.response["Error"]["Code"])
+        self.assertLessEqual({"InsufficientStorage"}, outcomes)
+        self.assertLessEqual(outcomes, {"done", "InsufficientStorage"})
+        self.assertEqual(s3.get_object(Bucket="bucket", Key="k")["Body"].read(), b"before")
+        self.assertEqual([each["Key"] for each in s3.list_objects_v2(Bucket="bucket")["Contents"]], ["k"])
+        s3.delete_object(Bucket="bucket", Key="k")
+        self.assertNotIn("Contents", s3.list_objects_v2(Bucket="bucket"))
+        (small / "ballast").unlink()
+        s3.put_object(Bucket="bucket", Key="k", Body=b"after")
+        self.assertEqual(s3.get_object(Bucket="bucket", Key="k")["Body"].read(), b"after")
 
 
 if __name__ == "__main__":
