@@ -160,10 +160,6 @@ void folder_do_parts(struct folder_exchange *x)
                                  .key = x->ask.key,
                                  .upload_id = id,
                                  .max_keys = (uint32_t)folder_most_of(x, "max-parts"),
-                                 .owner_id = slice_text(BLOB_OWNER),
-                                 .owner_name = slice_text(BLOB_OWNER),
-                                 .initiator_id = slice_text(BLOB_OWNER),
-                                 .initiator_name = slice_text(BLOB_OWNER),
                                  .storage_class = slice_text("STANDARD") };
     struct folder_object upload = { 0 };
     struct folder_part *parts = NULL;

@@ -256,6 +256,12 @@ static enum err take_part(void *owner, const struct s3_entry *entry)
     return ERR_NONE;
 }
 
+/* Folders tell none, and Ceph's gateway none of an upload without parts. */
+static struct slice or_ours(struct slice id, struct slice told)
+{
+    return id.len > 0 ? told : slice_text(BLOB_OWNER);
+}
+
 static void tell_parts(struct blob_request *r, struct blob_fan_part *part)
 {
     struct s3_list_writer list;
@@ -274,10 +280,10 @@ static void tell_parts(struct blob_request *r, struct blob_fan_part *part)
             .is_truncated = reply.is_truncated,
             .marker = s3_param_value(&r->op, "part-number-marker"),
             .next_marker = reply.next_marker,
-            .owner_id = reply.owner_id,
-            .owner_name = reply.owner_name,
-            .initiator_id = reply.initiator_id,
-            .initiator_name = reply.initiator_name,
+            .owner_id = or_ours(reply.owner_id, reply.owner_id),
+            .owner_name = or_ours(reply.owner_id, reply.owner_name),
+            .initiator_id = or_ours(reply.initiator_id, reply.initiator_id),
+            .initiator_name = or_ours(reply.initiator_id, reply.initiator_name),
             .storage_class = reply.storage_class,
             .algorithms = reply.algorithms,
             .checksum_type = reply.checksum_type,

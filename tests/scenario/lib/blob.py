@@ -343,7 +343,7 @@ class BlobStory:
                              ("uploads", self.s3.list_multipart_uploads(**where)["Uploads"]),
                              ("parts", [self.s3.list_parts(Bucket=self.bucket, Key="owned/upload", UploadId=upload)])):
             self.assertEqual([each["Key"] for each in listed], ["owned/upload"] if name in ("uploads", "parts") else keys)
-            self.assertTrue(all(each["Owner"]["ID"] for each in listed), (name, listed))
+            self.assertTrue(all(each["Owner"]["ID"] and each.get("Initiator", each["Owner"])["ID"] for each in listed), (name, listed))
         self.assertFalse(any("Owner" in each for each in self.s3.list_objects_v2(**where)["Contents"]))
         self.s3.abort_multipart_upload(Bucket=self.bucket, Key="owned/upload", UploadId=upload)
 
