@@ -119,6 +119,7 @@ static void plan(const struct memory_site *site, struct memory_state *state,
         memcached_plan_binary(&call);
     } else {
         call.text = &shared->text;
+        call.bytes = slice_from(op->raw, (size_t)(shared->text.line.at - op->raw.at));
         session->skip = shared->text.skip;
         memcached_plan_text(&call);
     }

@@ -46,6 +46,7 @@ bool memcached_class_limit(struct memcached_call *call, const struct key_class *
 
     if (c == NULL || !slice_to_i64(text, &asked))
         return false;
+    asked = (int32_t)asked; /* as memcached has it */
     allowed = memcached_class_expiry(call, c, asked);
     if (allowed == asked)
         return false;

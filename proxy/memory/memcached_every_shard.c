@@ -1,5 +1,8 @@
 /* flush_all and verbosity go to all shards; the first error of one is the answer, or OK. */
+#include <inttypes.h>
+
 #include "proxy/memory/memcached_front.h"
+#include "proxy/wire/memcached_numeral.h"
 #include "shard/stamp.h"
 
 enum { FIRST_EPOCH = 1 };
@@ -86,15 +89,14 @@ void memcached_plan_flush(struct memcached_call *call, struct slice expiry)
 
 void memcached_plan_verbosity(struct memcached_call *call)
 {
-    struct slice level = call->text->words[1];
     struct buf bytes = { 0 };
-    uint64_t number;
+    uint64_t level;
 
-    if (!slice_to_u64(level, &number)) {
+    if (!memcached_numeral_unsigned(call->text->words[1], &level)) {
         memcached_answer_text(call, MEMCACHED_BAD_FORMAT);
         return;
     }
-    buf_format(&bytes, "verbosity %.*s\r\n", (int)level.len, (const char *)level.at);
+    buf_format(&bytes, "verbosity %" PRIu64 "\r\n", level);
     memcached_plan_all(call, arena_copy(call->op->arena, buf_all(&bytes)), merge_all_ok,
                        note_new(call));
     buf_fini(&bytes);

@@ -59,6 +59,7 @@ struct memcached_call {
     /* Exactly one of them is there. */
     const struct memcached_text_request *text;
     const struct memcached_binary_request *binary;
+    struct slice bytes; /* of `text`, from its first word on, as servers are sent it */
 };
 
 static inline struct memcached_shared *memcached_shared_of(const struct memory_site *site)

@@ -157,15 +157,15 @@ static struct slice limit_time(struct memcached_call *call)
     size_t place = (size_t)(r->words[1].at - r->line.at);
 
     if (call->site->sorter == NULL || r->word_count < 2)
-        return call->op->raw;
+        return call->bytes;
     time = limited_time(call);
     if (time.at == r->words[1].at)
-        return call->op->raw;
+        return call->bytes;
     own = arena_new(call->op->arena, sizeof(*own));
     *own = *r;
     own->words[1] = time;
     call->text = own;
-    return memcached_splice(call, call->op->raw, place, r->words[1].len, time);
+    return memcached_splice(call, call->bytes, place, r->words[1].len, time);
 }
 
 void memcached_plan_get(struct memcached_call *call)

@@ -37,7 +37,7 @@ static struct slice bytes_without(struct memcached_call *call, uint32_t index)
     const struct memcached_text_request *r = call->text;
     const struct slice *word = &r->words[index];
     size_t before = (size_t)(word->at - r->line.at);
-    struct slice after = slice_from(call->op->raw, before + word->len);
+    struct slice after = slice_from(call->bytes, before + word->len);
     uint8_t *bytes = arena_bytes(call->op->arena, before + after.len);
 
     memcpy(mempcpy(bytes, r->line.at, before), after.at, after.len);
@@ -161,7 +161,7 @@ void memcached_plan_meta(struct memcached_call *call)
         memcached_miss_if_down(call, "EN\r\n");
     if (quiet != 0 && memcached_plan_quiet_number(call, key, shard))
         return;
-    bytes = quiet == 0 ? call->op->raw : bytes_without(call, quiet);
+    bytes = quiet == 0 ? call->bytes : bytes_without(call, quiet);
     memcached_plan_one(call, shard,
                        limited_bytes(call, memcached_class_of(call, key), bytes, quiet));
     if (quiet != 0)

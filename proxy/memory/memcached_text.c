@@ -1,7 +1,9 @@
 /* Text commands.  What names one key goes to its shard as it came, without noreply. */
+#include <assert.h>
 #include <string.h>
 
 #include "proxy/memory/memcached_front.h"
+#include "proxy/wire/memcached_numeral.h"
 
 /* The request as its server must see it: it will always reply. */
 static struct slice loud_bytes(struct memcached_call *call)
@@ -12,7 +14,7 @@ static struct slice loud_bytes(struct memcached_call *call)
     uint8_t *bytes, *at;
 
     if (!r->noreply)
-        return call->op->raw;
+        return call->bytes;
     line.len = (size_t)(r->words[r->word_count - 1].at - line.at);
     bytes = arena_bytes(call->op->arena, line.len + tail);
     at = mempcpy(mempcpy(bytes, line.at, line.len), "\r\n", 2);
@@ -175,6 +177,38 @@ static void plan_verb(struct memcached_call *call)
     (plan == NULL ? plan_refused : plan)(call);
 }
 
+/* The request with numbers that all servers take as we did. */
+static void take_plain_numbers(struct memcached_call *call)
+{
+    const struct memcached_text_request *r = call->text;
+    struct memcached_text_request *own = arena_new(call->op->arena, sizeof(*own));
+    struct memcached_text_progress progress = { 0 };
+    struct memcached_text_limits limits;
+    struct slice rest = call->bytes;
+    struct buf bytes = { 0 };
+    enum parse parse;
+    size_t need;
+
+    for (uint32_t i = 0; i < r->word_count; i++) {
+        char plain[MEMCACHED_NUMERAL_BYTES];
+        size_t letter = r->verb >= MEMCACHED_MG && i >= (r->verb == MEMCACHED_MS ? 3U : 2U);
+
+        if ((r->odd_numbers >> i & 1) == 0)
+            continue;
+        buf_put(&bytes, rest.at, (size_t)(r->words[i].at - rest.at) + letter);
+        buf_put(&bytes, plain, memcached_numeral_rewrite(slice_from(r->words[i], letter), plain));
+        rest = slice_from(rest, (size_t)(r->words[i].at + r->words[i].len - rest.at));
+    }
+    buf_slice(&bytes, rest);
+    call->bytes = arena_copy(call->op->arena, buf_all(&bytes));
+    buf_fini(&bytes);
+    limits = (struct memcached_text_limits){ call->bytes.len, call->bytes.len, r->key_most };
+    parse = memcached_text_parse(&progress, call->bytes, &limits, own, &need);
+    assert(parse == PARSE_DONE && own->error == NULL && own->odd_numbers == 0);
+    (void)parse;
+    call->text = own;
+}
+
 void memcached_plan_text(struct memcached_call *call)
 {
     const struct memcached_text_request *r = call->text;
@@ -191,6 +225,8 @@ void memcached_plan_text(struct memcached_call *call)
         return;
     }
     op->silent = r->noreply;
+    if (r->error == NULL && r->odd_numbers != 0)
+        take_plain_numbers(call);
     if (r->error != NULL && r->skip > 0 && strcmp(r->error, MEMCACHED_TOO_LARGE) == 0)
         plan_too_large(call);
     else if (r->error != NULL)

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "proxy/wire/memcached_numeral.h"
+
 enum { VALUE_MOST_BYTES = INT32_MAX - 2, FIRST_META_FLAG = 2 };
 
 #define BAD_CHUNK  "CLIENT_ERROR bad data chunk\r\n"
@@ -58,21 +60,26 @@ static enum memcached_verb find_verb(struct slice word)
 
 /* ---- words ---- */
 
-/* memcached's strtol() takes a sign. */
-static bool is_number(struct slice word)
+/* The word at `index` is a number, if `is_one`: that is to be written anew if it is not plain. */
+static bool note_number(struct memcached_text_request *r, uint32_t index, bool is_one)
+{
+    if (is_one && !memcached_numeral_is_plain(r->words[index]))
+        r->odd_numbers |= UINT32_C(1) << index;
+    return is_one;
+}
+
+static bool is_number(struct memcached_text_request *r, uint32_t index)
 {
     int64_t number;
 
-    if (word.len > 1 && word.at[0] == '+')
-        word = slice_from(word, 1);
-    return slice_to_i64(word, &number);
+    return note_number(r, index, memcached_numeral_signed(r->words[index], &number));
 }
 
-static bool is_unsigned(struct slice word)
+static bool is_unsigned(struct memcached_text_request *r, uint32_t index)
 {
     uint64_t number;
 
-    return slice_to_u64(word, &number);
+    return note_number(r, index, memcached_numeral_unsigned(r->words[index], &number));
 }
 
 static bool is_key(const struct memcached_text_request *r, struct slice word)
@@ -108,7 +115,7 @@ static const char *check_keys(struct memcached_text_request *r, uint32_t before)
             return MEMCACHED_ERROR;
         r->word_count = i + 1;
     }
-    if (before == 2 && !is_number(r->words[1]))
+    if (before == 2 && !is_number(r, 1))
         return BAD_EXPIRY;
     while (rest.len > 0 && rest.at[0] == ' ')
         rest = slice_from(rest, 1);
@@ -124,15 +131,21 @@ static const char *check_keys(struct memcached_text_request *r, uint32_t before)
 }
 
 /* The length of a value that follows; false: there is no such length. */
-static bool read_length(struct slice word, uint64_t *out)
+static bool read_length(struct memcached_text_request *r, uint32_t index, uint64_t *out)
 {
-    return slice_to_u64(word, out) && *out <= VALUE_MOST_BYTES;
+    int64_t length;
+
+    if (!note_number(r, index, memcached_numeral_signed(r->words[index], &length)) || length < 0 ||
+        length > VALUE_MOST_BYTES)
+        return false;
+    *out = (uint64_t)length;
+    return true;
 }
 
 static const char *check_value(struct memcached_text_request *r, bool has_cas, uint64_t *length)
 {
-    if (!is_key(r, r->key) || !is_unsigned(r->words[2]) || !is_number(r->words[3]) ||
-        !read_length(r->words[4], length) || (has_cas && !is_unsigned(r->words[5])))
+    if (!is_key(r, r->key) || !is_unsigned(r, 2) || !is_number(r, 3) ||
+        !read_length(r, 4, length) || (has_cas && !is_unsigned(r, 5)))
         return MEMCACHED_BAD_FORMAT;
     r->has_value = true;
     return NULL;
@@ -142,24 +155,62 @@ static const char *check_delete(struct memcached_text_request *r)
 {
     bool zero = r->word_count > 2 && slice_is_text(r->words[2], "0");
 
-    if (!is_key(r, r->key))
-        return MEMCACHED_BAD_FORMAT;
-    if (r->word_count == 2 || (r->word_count == 3 && (zero || r->noreply)) || (zero && r->noreply))
-        return NULL;
-    return BAD_DELETE;
+    if (r->word_count > 2 && !(zero && (r->word_count == 3 || r->noreply)) &&
+        !(r->word_count == 3 && r->noreply))
+        return BAD_DELETE;
+    return is_key(r, r->key) ? NULL : MEMCACHED_BAD_FORMAT;
+}
+
+/* Of the flags from word `first` on.  What is no number where one should be is the server's to
+ * refuse. */
+static void note_flags(struct memcached_text_request *r, uint32_t first)
+{
+    for (uint32_t i = first; i < r->word_count; i++) {
+        struct slice token = slice_from(r->words[i], 1);
+        bool is_one = false;
+        uint64_t number;
+        int64_t time;
+
+        if (strchr("NTR", r->words[i].at[0]) != NULL)
+            is_one = memcached_numeral_signed(token, &time);
+        else if (strchr("CDJF", r->words[i].at[0]) != NULL)
+            is_one = memcached_numeral_unsigned(token, &number);
+        if (is_one && !memcached_numeral_is_plain(token))
+            r->odd_numbers |= UINT32_C(1) << i;
+    }
+}
+
+/* What can't be a flag is for us to refuse if a value follows: memcached from 1.6.40 on gives the
+ * line up at it, and takes the value for commands. */
+static const char *error_of_letters(const struct memcached_text_request *r, uint32_t first)
+{
+    for (uint32_t i = first; i < r->word_count; i++) {
+        uint8_t letter = r->words[i].at[0];
+
+        if (letter >= 0x7f)
+            return "CLIENT_ERROR duplicate flag\r\n"; /* as memcached 1.6.18 words it */
+        if (letter < 'A' || letter > 'z')
+            return "CLIENT_ERROR invalid flag\r\n";
+    }
+    return NULL;
 }
 
 static const char *check_meta(struct memcached_text_request *r)
 {
-    return r->key.len > 0 && is_key(r, r->key) ? NULL : MEMCACHED_BAD_FORMAT;
+    if (r->key.len == 0 || !is_key(r, r->key))
+        return MEMCACHED_BAD_FORMAT;
+    if (r->verb != MEMCACHED_ME)
+        note_flags(r, FIRST_META_FLAG);
+    return NULL;
 }
 
 static const char *check_meta_value(struct memcached_text_request *r, uint64_t *length)
 {
-    if (r->word_count < 3 || !is_key(r, r->key) || !read_length(r->words[2], length))
+    if (r->word_count < 3 || !is_key(r, r->key) || !read_length(r, 2, length))
         return MEMCACHED_BAD_FORMAT;
+    note_flags(r, FIRST_META_FLAG + 1);
     r->has_value = true;
-    return NULL;
+    return error_of_letters(r, FIRST_META_FLAG + 1);
 }
 
 static const char *check_shape(struct memcached_text_request *r, enum shape shape, uint64_t *length)
@@ -176,16 +227,18 @@ static const char *check_shape(struct memcached_text_request *r, enum shape shap
     case SHAPE_NUMBER:
         if (!is_key(r, r->key))
             return MEMCACHED_BAD_FORMAT;
-        return is_unsigned(r->words[2]) ? NULL : BAD_DELTA;
+        return is_unsigned(r, 2) ? NULL : BAD_DELTA;
     case SHAPE_EXPIRY:
         if (!is_key(r, r->key))
             return MEMCACHED_BAD_FORMAT;
-        return is_number(r->words[2]) ? NULL : BAD_EXPIRY;
+        return is_number(r, 2) ? NULL : BAD_EXPIRY;
     case SHAPE_META:
         return check_meta(r);
     case SHAPE_META_VALUE:
         return check_meta_value(r, length);
     case SHAPE_PLAIN:
+        if (r->verb == MEMCACHED_FLUSH_ALL && r->word_count > 1)
+            (void)is_number(r, 1);
         return NULL;
     }
     return NULL;
@@ -266,6 +319,8 @@ static enum parse find_line(struct memcached_text_progress *progress, struct sli
         return PARSE_BAD;
     if (r->line.len > 0 && end[-1] == '\r')
         r->line.len--;
+    while (r->line.len > 0 && r->line.at[0] == ' ') /* which later servers do not take */
+        r->line = slice_from(r->line, 1);
     return PARSE_DONE;
 }
 
@@ -275,6 +330,7 @@ static void clear(struct memcached_text_request *r)
     r->verb = MEMCACHED_VERBS;
     r->word_count = 0;
     r->keys = r->key = r->value = (struct slice){ 0 };
+    r->odd_numbers = 0;
     r->has_value = r->noreply = false;
     r->error = NULL;
     r->skip = 0;

@@ -44,8 +44,10 @@ struct memcached_text_request {
     struct slice line; /* without its end */
     /* The first words; of get and its kin only those before the keys, which are in `keys`. */
     struct slice words[MEMCACHED_WORDS];
-    uint32_t word_count; /* of words[] that are set */
-    uint32_t key_most;   /* bytes of a key */
+    uint32_t word_count;  /* of words[] that are set */
+    uint32_t odd_numbers; /* bits: words that are numbers, or flags with one, which not all servers
+                           * take as memcached 1.6.18 does; see memcached_numeral.h */
+    uint32_t key_most;    /* bytes of a key */
     struct slice keys;  /* the rest of the line: at least one, with single or more spaces between */
     struct slice key;   /* the first one; of a meta command as it stands there */
     struct slice value; /* without the CR LF behind it */

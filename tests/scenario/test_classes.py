@@ -502,7 +502,9 @@ class Lives(Case):
         for line, key, seconds in (("set m:1 0 0 1", "m:1", 1000), ("add m:2 0 5000 1", "m:2", 1000), (f"set m:3 7 {far} 1", "m:3", 1000),
                                    ("set s:1 0 5000 1", "s:1", 5000), ("set s:2 0 0 1", "s:2", 100), ("set b:1 0 50 1", "b:1", 50),
                                    ("set other 0 0 1", "other", -1), ("ms m:4 1", "m:4", 1000), ("ms m:5 1 T5000 F3", "m:5", 1000),
-                                   ("ms s:5 1 T0", "s:5", 100), ("ms b:5 1 T50", "b:5", 50), ("set short:1 0 0 1", "short:1", 1)):
+                                   ("ms s:5 1 T0", "s:5", 100), ("ms b:5 1 T50", "b:5", 50), ("set short:1 0 0 1", "short:1", 1),
+                                   ("set m:6 0 +5000 1", "m:6", 1000), ("set m:7 0 5000\t 1", "m:7", 1000), ("ms m:8 1 T+5000", "m:8", 1000),
+                                   ("set s:6 0 -0 1", "s:6", 100), ("ms s:7 1 T00", "s:7", 100), ("set m:9 0 8589934592 1", "m:9", 1000)):
             self.assertIn(session.ask(line, b"x"), (b"STORED\r\n", b"HD\r\n"), line)
             lives(key, seconds)
         session.send(b"set m:quiet 0 0 1 noreply\r\nx\r\nms m:q2 1 q T0\r\nx\r\nmn\r\n")

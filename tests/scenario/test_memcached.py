@@ -405,6 +405,13 @@ WORDS = (   # a conversation each; "|" ends a line
     "|", "bogus a|", "GET / HTTP/1.1||mn|", "POST /a HTTP/1.0|Host: b||flush_all|", "get HTTP/1.1|",
     "append a 0 0 1|x|set a 5 0 1|x|append a 7 0 1|y|prepend a 7 0 1|z|get a|add a 0 0 1|x|replace b 0 0 1|x|",
     "stats reset|", "stats sizes|",
+    # numbers as strtol() takes them
+    "set a +1 \t0 01|x|get a|", "set a 1\t 00 1\tz|x|get a|", f"set a 0 0 {'0' * 30}1|x|get a|", "set a 0 0 1\r|x|get a|", "set a 0 0 +-1|x|",
+    "set a 0 0 -0||get a|", "set a -18446744073709551615 0 1|x|get a|", "set a 0 0 -18446744073709551615|x|", "set a 0 +9223372036854775808 1|x|",
+    "set a 0 0 1|5|incr a +5|incr a 05|incr a 5x|incr a \v2|decr a -0|decr a 18446744073709551617|touch a +0|touch a 5x|gat +0 a|gat -0 a|",
+    "set a 0 0 1|5|ma a D+2 v|ma a D\t02 v|ma b N+0 J007 v|ma c q N00 J+5 v|mg c v t|mg a T+0 t|md a C+0|ms a +1 F007 T-0|x|mg a v f t|ms a 1 Tx|x|",
+    "ms a 4 !|mn||ms a 4 5|mn||ms a 4 \t|mn||ms a S4|mn||", "  set a 0 0 1|x|  get a|   |\tget a|", "flush_all +0|flush_all 0x|verbosity +1|verbosity -0|verbosity x|",
+    f"delete {TOO_LONG} 5|delete {TOO_LONG} 0|",
 )
 U32, NUMBERS = struct.Struct(">I").pack, struct.Struct(">QQI").pack
 PACKETS = (     # the same in binary

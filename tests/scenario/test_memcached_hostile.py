@@ -141,6 +141,23 @@ class Servers(MemcachedCase):
         self.assertEqual(session.reply(), b"STORED\r\n")
         self.assertTrue(self.stored(session, "a", "3"))
 
+    def test_a_server_that_is_stricter_than_we_finds_no_commands_in_values(self):
+        """memcached from 1.6.40 on gives up a line with such a length, blank or flag, and goes on behind it."""
+        seen = []
+        liar = test_hostile.Liar(self, lambda data: b"VERSION 1.6.40\r\n" if b"version" in data else seen.append(data) or (b"HD\r\n" if data[:1] == b"m" else b"STORED\r\n"))
+        session = self.session(Sheaf(self, cache_pool([f"memcached://{liar.address}"], probe="no", stamp="no")))
+        value = b"\r\nflush_all\r\n"
+        for line, plain in ((b"set k 0 0 000000000000009", b"set k 0 0 9"), (b"set k +1 1\t 9\t", b"set k 1 1 9"), (b" set k 0 0 9", b"set k 0 0 9"),
+                            (b"add k  01 0 9\r noreply", b"add k  1 0 9 "), (b"cas k 0 -0 +9 \t7", b"cas k 0 0 9 7"), (b"ms k 0000000000009 T+5 O+1 F07", b"ms k 9 T5 O+1 F7"),
+                            (b"ms k 9 !", None), (b"ms k 9 \t", None), (b"ms k 9 k \xff", None)):
+            del seen[:]
+            session.send(line + value + b"mn\r\n")
+            reply = session.reply()
+            self.assertEqual(reply[:12] == b"CLIENT_ERROR", plain is None, line)
+            self.assertEqual(b"".join(seen), b"" if plain is None else plain + value, line)
+            if b"noreply" not in line:
+                self.assertEqual(session.reply(), b"MN\r\n")
+
     def test_errors_of_any_words_are_errors_and_cost_no_connection(self):
         self.begin(shards=1, through_faults=True)
         session = self.session()

@@ -196,8 +196,48 @@ static void what_memcached_takes_has_no_error(void)
     CHECK(seen > 50);
 }
 
+static void odd_numbers_are_told(void)
+{
+    must_be_well_formed(bytes("set a 1 -1 2\r\nhi\r\n"), MEMCACHED_SET, "a");
+    CHECK_INT(request.odd_numbers, 0);
+    must_be_well_formed(bytes("set a +1 1\t 0000000000000000002\r\nhi\r\n"), MEMCACHED_SET, "a");
+    CHECK_INT(request.odd_numbers, 1 << 2 | 1 << 3 | 1 << 4);
+    must_be_well_formed(bytes("cas a 1 1 2\r +7\r\nhi\r\n"), MEMCACHED_CAS, "a");
+    CHECK_INT(request.odd_numbers, 1 << 4 | 1 << 5);
+    must_be_well_formed(bytes("gat +5 a b\r\n"), MEMCACHED_GAT, "a");
+    CHECK_INT(request.odd_numbers, 1 << 1);
+    must_be_well_formed(bytes("incr a 007\r\n"), MEMCACHED_INCR, "a");
+    CHECK_INT(request.odd_numbers, 1 << 2);
+    must_be_well_formed(bytes("touch a -0\r\n"), MEMCACHED_TOUCH, "a");
+    CHECK_INT(request.odd_numbers, 1 << 2);
+    must_be_well_formed(bytes("ms a 02 T+5 F1 O+1 C01 MS\r\nhi\r\n"), MEMCACHED_MS, "a");
+    CHECK_INT(request.odd_numbers, 1 << 2 | 1 << 3 | 1 << 6);
+    must_be_well_formed(bytes("mg a v N00 Tx\r\n"), MEMCACHED_MG, "a");
+    CHECK_INT(request.odd_numbers, 1 << 3);
+    must_be_well_formed(bytes("flush_all +1\r\n"), MEMCACHED_FLUSH_ALL, "+1");
+    CHECK_INT(request.odd_numbers, 1 << 1);
+}
+
+static void blanks_before_a_line_are_none_of_it(void)
+{
+    must_be_well_formed(bytes("  set a 0 0 1\r\nx\r\n"), MEMCACHED_SET, "a");
+    CHECK_BYTES(request.line, bytes("set a 0 0 1"));
+    must_be_wrong(bytes("   \r\n"), 5, 0, MEMCACHED_ERROR);
+}
+
+/* A server that gives the line up would take the value for commands. */
+static void a_flag_that_is_no_letter_is_refused_before_a_value(void)
+{
+    must_be_wrong(bytes("ms a 4 !\r\nmn\r\n\r\n"), 10, 6, "CLIENT_ERROR invalid flag\r\n");
+    must_be_wrong(bytes("ms a 4 \t\r\nmn\r\n\r\n"), 10, 6, "CLIENT_ERROR invalid flag\r\n");
+    must_be_wrong(bytes("ms a 4 \xff\r\nmn\r\n\r\n"), 10, 6, "CLIENT_ERROR duplicate flag\r\n");
+}
+
 int main(void)
 {
+    RUN(odd_numbers_are_told);
+    RUN(blanks_before_a_line_are_none_of_it);
+    RUN(a_flag_that_is_no_letter_is_refused_before_a_value);
     RUN(requests_are_taken_whole);
     RUN(keys_of_a_get_are_given_as_they_stand);
     RUN(noreply_counts_as_the_last_word_only);
