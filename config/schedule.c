@@ -66,7 +66,9 @@ static enum err read_range(const struct field *f, struct slice text, uint64_t *b
                            struct buf *why)
 {
     bool has_step = memchr(text.at, '/', text.len) != NULL;
-    struct slice range = take_until(&text, '/'), low = take_until(&range, '-');
+    struct slice range = take_until(&text, '/');
+    bool has_end = memchr(range.at, '-', range.len) != NULL;
+    struct slice low = take_until(&range, '-');
     unsigned from = f->least, to = f->most;
     uint64_t step = 1;
 
@@ -79,7 +81,7 @@ static enum err read_range(const struct field *f, struct slice text, uint64_t *b
             return complain(f, why);
         to = has_step ? f->most : from;
     }
-    if (range.len > 0 && (slice_is_text(low, "*") || !read_value(f, range, &to) || to < from))
+    if (has_end && (slice_is_text(low, "*") || !read_value(f, range, &to) || to < from))
         return complain(f, why);
     for (uint64_t i = from; i <= to; i += step)
         *bits |= (uint64_t)1 << i;
@@ -89,14 +91,17 @@ static enum err read_range(const struct field *f, struct slice text, uint64_t *b
 static enum err read_field(const struct field *f, struct slice text, uint64_t *out, struct buf *why)
 {
     uint64_t bits = 0;
+    bool has_more;
 
     do {
-        struct slice range = take_until(&text, ',');
+        struct slice range;
 
+        has_more = memchr(text.at, ',', text.len) != NULL;
+        range = take_until(&text, ',');
         if (range.len == 0)
             return complain(f, why);
         TRY(read_range(f, range, &bits, why));
-    } while (text.len > 0);
+    } while (has_more);
     *out = bits;
     return ERR_NONE;
 }

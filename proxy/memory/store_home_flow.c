@@ -25,6 +25,7 @@ enum {
     SWEEP_MOST = 64, /* so many times as much, while much is found */
     TEND_US = 5 * 1000 * 1000,
     IDLE_US = 1000 * 1000, /* its thread looks around so often */
+    SET_BACK_S = 60 * 60,  /* a clock that is set back by less has no purge done again */
     PURGE_PLACES = 1000,
 };
 
@@ -335,7 +336,7 @@ static void begin_purge(struct store_home *home, int64_t now_s)
         home->engine->measure(home->verbs.store, i, &size);
         p->before += size.keys;
     }
-    p->due_s = schedule_next(&home->follows.purge_when, now_s);
+    store_open_reckon_purge(home, now_s);
     log_event(LOG_INFO, "purge begins", log_text("endpoint", home->name),
               log_text("pool", home->pool), log_number("keys", p->before));
     if (home->stats != NULL)
@@ -373,6 +374,9 @@ static void purge_if_due(struct store_home *home)
 
     if (!home->is_ready || home->purge.due_s == 0)
         return;
+    /* The clock was set back, as one is that began in another year: what is due may be far away. */
+    if (now_s < home->purge.reckoned_s - SET_BACK_S)
+        store_open_reckon_purge(home, now_s);
     if (!home->purge.is_under_way && now_s >= home->purge.due_s)
         begin_purge(home, now_s);
     if (home->purge.is_under_way)

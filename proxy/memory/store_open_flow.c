@@ -160,6 +160,12 @@ void store_open_set_up(struct store_home *home)
     home->stats = o->stats;
 }
 
+void store_open_reckon_purge(struct store_home *home, int64_t now_s)
+{
+    home->purge.due_s = schedule_next(&home->follows.purge_when, now_s);
+    home->purge.reckoned_s = now_s;
+}
+
 /* With the lock held. */
 void store_open_follow(struct store_home *home)
 {
@@ -178,7 +184,7 @@ void store_open_follow(struct store_home *home)
     buf_slice(&home->follows.stamp, buf_all(&home->orders.stamp));
     store_open_set_up(home);
     if (is_due_elsewhen || home->purge.due_s == 0) /* else it may be due, and not have begun yet */
-        home->purge.due_s = schedule_next(&home->follows.purge_when, clock_wall_s());
+        store_open_reckon_purge(home, clock_wall_s());
 }
 
 /* ---- commit ---- */

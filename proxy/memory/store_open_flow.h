@@ -19,6 +19,7 @@ struct store_purge {
     uint32_t database;
     uint64_t place;
     int64_t due_s;              /* 0: never */
+    int64_t reckoned_s;         /* the time when that was the next one */
     uint64_t looked_at, before; /* in this run; keys at its beginning */
     uint64_t found_before;      /* verbs->expired at its beginning */
 };
@@ -90,6 +91,8 @@ bool store_open_ready(struct store_home *home);
 /* With the lock held: goes on with what the configuration wants now. */
 void store_open_follow(struct store_home *home);
 void store_open_set_up(struct store_home *home);
+/* When its purge is due next. */
+void store_open_reckon_purge(struct store_home *home, int64_t now_s);
 /* False: nothing of it was done, and store_open_reason() tells why. */
 bool store_open_commit(struct store_home *home, bool sync);
 /* Of what was not committed.  A store that others write to can refuse something and be well. */

@@ -4,10 +4,13 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proxy/base/mem.h"
+#include "proxy/core/stats.h"
 #include "proxy/memory/memory.h"
 #include "proxy/wire/resp_write.h"
 #include "tests/unit/check.h"
@@ -120,9 +123,87 @@ static void who_ends_in_order_leaves_nothing_unsynced(void)
     CHECK_INT(system(command), 0);
 }
 
+/* What the purges go by; it is the test's. */
+static atomic_llong time_s;
+
+time_t time(time_t *out)
+{
+    time_t now_s = (time_t)atomic_load(&time_s);
+
+    if (out != NULL)
+        *out = now_s;
+    return now_s;
+}
+
+static time_t at(const char *text)
+{
+    struct tm day = { 0 };
+
+    CHECK(strptime(text, "%Y-%m-%d %H:%M:%S", &day) != NULL);
+    return timegm(&day);
+}
+
+/* It has looked around since, and at the time. */
+static void look_around(struct store_home *home, const struct stats_row *stats)
+{
+    uint64_t keys = counter_get(&stats->store_keys);
+    static int number;
+    char key[16];
+
+    snprintf(key, sizeof(key), "k%d", number++);
+    set(home, key);
+    for (int i = 0; i < 10000 && counter_get(&stats->store_keys) == keys; i++)
+        usleep(1000);
+    CHECK_INT(counter_get(&stats->store_keys), keys + 1);
+}
+
+/* Did the last purge begin then? */
+static void time_passes(struct store_home *home, const struct stats_row *stats, const char *now,
+                        const char *began)
+{
+    atomic_store(&time_s, at(now));
+    look_around(home, stats);
+    look_around(home, stats);
+    CHECK_INT(counter_get(&stats->purge_began_s), began == NULL ? 0 : at(began));
+}
+
+static void a_clock_that_is_set_back_loses_no_purge(void)
+{
+    char folder[] = "/tmp/sheaf-homes-XXXXXX", path[64], command[64];
+    struct memory_pool pool = { .base.name = "main", .sync = MEMORY_SYNC_NEVER };
+    struct endpoint_settings endpoint = {
+        .name = path, .identity = path, .protocol = "sqlite", .store_path = path, .pool = &pool.base
+    };
+    struct stats_row *stats;
+    struct store_home *home;
+    struct buf why = { 0 };
+
+    CHECK(mkdtemp(folder) != NULL);
+    CHECK_INT(setenv("TZ", "UTC", 1), 0);
+    CHECK_INT(schedule_parse("0 3 *", &pool.purge_when, &why), ERR_NONE);
+    snprintf(path, sizeof(path), "%s/clock", folder);
+    stats = stats_row_of("main", path, 0, STATS_NO_WORKER);
+    atomic_store(&time_s, at("2031-05-05 12:00:00"));
+    home = store_home_enter(&endpoint, sqlite);
+    store_home_follow(home, &endpoint, (struct slice){ 0 });
+    time_passes(home, stats, "2031-05-05 12:00:01", NULL);
+    time_passes(home, stats, "2026-11-29 02:00:00", NULL);
+    time_passes(home, stats, "2026-11-29 03:00:01", "2026-11-29 03:00:01");
+    time_passes(home, stats, "2026-11-29 02:59:00", "2026-11-29 03:00:01");
+    time_passes(home, stats, "2026-11-29 03:00:30", "2026-11-29 03:00:01"); /* not again */
+    time_passes(home, stats, "2026-11-28 22:00:00", "2026-11-29 03:00:01");
+    time_passes(home, stats, "2026-11-29 03:00:02", "2026-11-29 03:00:02");
+    store_home_leave(&home);
+    store_homes_end();
+    snprintf(command, sizeof(command), "rm -rf %s", folder);
+    CHECK_INT(system(command), 0);
+    buf_fini(&why);
+}
+
 int main(void)
 {
     sqlite = memory_back_find("sqlite")->engine;
     RUN(who_ends_in_order_leaves_nothing_unsynced);
+    RUN(a_clock_that_is_set_back_loses_no_purge);
     return check_report();
 }
