@@ -9,8 +9,9 @@
 #include "proxy/io/conn.h"
 #include "tests/unit/check.h"
 
-static void remember(void *arg, int fd)
+static void remember(void *arg, int fd, const union listener_peer *peer)
 {
+    (void)peer;
     *(int *)arg = fd;
 }
 
