@@ -36,7 +36,7 @@ struct listing_shard {
 
 /* ---- order ---- */
 
-static int compare(struct slice a, struct slice b)
+static inline int compare(struct slice a, struct slice b)
 {
     size_t len = a.len < b.len ? a.len : b.len;
     int order = len > 0 ? memcmp(a.at, b.at, len) : 0;
@@ -44,7 +44,7 @@ static int compare(struct slice a, struct slice b)
     return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
 }
 
-static const struct listing_item *row_head(const struct row *row)
+static inline const struct listing_item *row_head(const struct row *row)
 {
     return row->next < row->count ? &row->items[row->next] : NULL;
 }
@@ -59,11 +59,11 @@ static struct row *least_row(struct listing_shard *s)
     return prefix == NULL || compare(key->name, prefix->name) <= 0 ? &s->keys : &s->prefixes;
 }
 
-static const struct listing_item *shard_head(struct listing_shard *s)
+static inline const struct listing_item *shard_head(struct listing_shard *s)
 {
-    const struct row *row = least_row(s);
-
-    return row != NULL ? row_head(row) : NULL;
+    if (s->prefixes.next == s->prefixes.count)
+        return row_head(&s->keys);
+    return row_head(least_row(s));
 }
 
 /* Equal keys stay together by shard. */

@@ -96,23 +96,17 @@ static void date_of(int64_t days, int *year, unsigned *month, unsigned *day)
     *year = (int)(era * 400 + years) + (*month <= 2);
 }
 
-/* `count` digits and what must stand behind them, if that is not 0. */
-static bool take_number(struct slice *in, size_t count, char behind, unsigned *out)
+/* What is no digit makes the value too large for all that it may be. */
+static inline unsigned digit_at(const uint8_t *at)
 {
-    unsigned value = 0;
+    unsigned digit = *at - (unsigned)'0';
 
-    if (in->len < count + (behind != 0))
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        if (in->at[i] < '0' || in->at[i] > '9')
-            return false;
-        value = value * 10 + (in->at[i] - '0');
-    }
-    if (behind != 0 && in->at[count] != (uint8_t)behind)
-        return false;
-    *in = slice_from(*in, count + (behind != 0));
-    *out = value;
-    return true;
+    return digit <= 9 ? digit : 100000;
+}
+
+static inline unsigned two_at(const uint8_t *at)
+{
+    return digit_at(at) * 10 + digit_at(at + 1);
 }
 
 /* .123 or more digits, of which three count; nothing is 0. */
@@ -142,26 +136,37 @@ static bool is_utc(struct slice zone)
 
 bool s3_time_read(struct slice text, int64_t *time_ms)
 {
+    enum { FIRST_BYTES = sizeof("2026-11-28T11:43:22") - 1 };
+    const uint8_t *at = text.at;
     unsigned year, month, day, hour, minute, second, ms;
 
-    if (!take_number(&text, 4, '-', &year) || !take_number(&text, 2, '-', &month) ||
-        !take_number(&text, 2, 'T', &day) || !take_number(&text, 2, ':', &hour) ||
-        !take_number(&text, 2, ':', &minute) || !take_number(&text, 2, 0, &second) ||
-        !take_fraction(&text, &ms) || !is_utc(text))
+    if (text.len < FIRST_BYTES || at[4] != '-' || at[7] != '-' || at[10] != 'T' || at[13] != ':' ||
+        at[16] != ':')
         return false;
-    if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60)
+    year = two_at(at) * 100 + two_at(at + 2);
+    month = two_at(at + 5);
+    day = two_at(at + 8);
+    hour = two_at(at + 11);
+    minute = two_at(at + 14);
+    second = two_at(at + 17);
+    text = slice_from(text, FIRST_BYTES);
+    if (!take_fraction(&text, &ms) || !is_utc(text))
+        return false;
+    if (year > YEARS_LAST || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 ||
+        minute > 59 || second > 60)
         return false;
     *time_ms = days_of(year, month, day) * MS_PER_DAY +
                ((int64_t)(hour * 60 + minute) * 60 + second) * 1000 + ms;
     return true;
 }
 
-static char *put_digits(char *out, unsigned value, unsigned digits, char behind)
+/* Two digits and what stands behind them. */
+static inline char *put_two(char *out, unsigned value, char behind)
 {
-    for (unsigned i = digits; i-- > 0; value /= 10)
-        out[i] = (char)('0' + value % 10);
-    out[digits] = behind;
-    return out + digits + 1;
+    out[0] = (char)('0' + value / 10);
+    out[1] = (char)('0' + value % 10);
+    out[2] = behind;
+    return out + 3;
 }
 
 void s3_time_write(int64_t time_ms, char out[S3_TIME_BYTES])
@@ -174,11 +179,13 @@ void s3_time_write(int64_t time_ms, char out[S3_TIME_BYTES])
     int year;
 
     date_of(days, &year, &month, &day);
-    out = put_digits(out, (unsigned)year, 4, '-');
-    out = put_digits(out, month, 2, '-');
-    out = put_digits(out, day, 2, 'T');
-    out = put_digits(out, of_day / 3600000, 2, ':');
-    out = put_digits(out, of_day / 60000 % 60, 2, ':');
-    out = put_digits(out, of_day / 1000 % 60, 2, '.');
-    put_digits(out, of_day % 1000, 3, 'Z');
+    put_two(out, (unsigned)year / 100, 0);
+    out = put_two(out + 2, (unsigned)year % 100, '-');
+    out = put_two(out, month, '-');
+    out = put_two(out, day, 'T');
+    out = put_two(out, of_day / 3600000, ':');
+    out = put_two(out, of_day / 60000 % 60, ':');
+    out = put_two(out, of_day / 1000 % 60, '.');
+    *out++ = (char)('0' + of_day % 1000 / 100);
+    put_two(out, of_day % 100, 'Z');
 }

@@ -361,18 +361,25 @@ static enum err on_root(void *owner, struct slice name)
     for (size_t i = 0; i < sizeof(ROOTS) / sizeof(ROOTS[0]); i++) {
         if (slice_is_text(name, ROOTS[i].name)) {
             reply->root = ROOTS[i].root;
-            reply->rows = ROOTS[i].rows;
+            reply->rows = reply->next_row = ROOTS[i].rows;
         }
     }
     return ERR_NONE;
 }
 
-static const struct s3_reply_row *find_row(const struct s3_reply_xml *reply, struct slice path)
+/* Elements mostly follow each other as they stand in the tables. */
+static const struct s3_reply_row *find_row(struct s3_reply_xml *reply, struct slice path)
 {
-    for (const struct s3_reply_row *row = reply->rows; row->path.at != NULL; row++)
-        if (slice_is(path, row->path))
-            return row;
-    return NULL;
+    const struct s3_reply_row *row = reply->next_row;
+
+    if (row->path.at == NULL || !slice_is(path, row->path))
+        for (row = reply->rows; row->path.at != NULL; row++)
+            if (slice_is(path, row->path))
+                break;
+    if (row->path.at == NULL)
+        return NULL;
+    reply->next_row = row + 1;
+    return row;
 }
 
 static enum err on_opened(void *owner, struct slice path)
@@ -426,7 +433,8 @@ void s3_reply_xml_open(struct s3_reply_xml *reply, struct arena *arena, s3_entry
                                     .owner = owner,
                                     .asked_url = asked_url,
                                     .time_ms = S3_NO_TIME,
-                                    .rows = NO_ROWS };
+                                    .rows = NO_ROWS,
+                                    .next_row = NO_ROWS };
     reply->xml = s3_xml_new(&CALLS, reply, REPLY_BYTES);
 }
 

@@ -67,14 +67,15 @@ struct s3_reply_xml {
     struct arena *arena; /* borrowed */
     s3_entry_f *take;
     void *owner;
-    struct s3_xml *xml;              /* owned */
-    const struct s3_reply_row *rows; /* borrowed: constant: what the root may hold */
-    const struct s3_reply_row *row;  /* of the element just opened; NULL: none */
-    bool has_row;                    /* none was closed since */
-    struct s3_entry entry;           /* being read; its slices are places in `text` */
-    struct buf text;                 /* owned: the bytes of the entry being read */
-    bool asked_url;                  /* encoding-type=url was asked for */
-    bool saw_percent;                /* decoding changed a name */
+    struct s3_xml *xml;                  /* owned */
+    const struct s3_reply_row *rows;     /* borrowed: constant: what the root may hold */
+    const struct s3_reply_row *next_row; /* which is probably looked for next */
+    const struct s3_reply_row *row;      /* of the element just opened; NULL: none */
+    bool has_row;                        /* none was closed since */
+    struct s3_entry entry;               /* being read; its slices are places in `text` */
+    struct buf text;                     /* owned: the bytes of the entry being read */
+    bool asked_url;                      /* encoding-type=url was asked for */
+    bool saw_percent;                    /* decoding changed a name */
 };
 
 /* `asked_url`: the request had encoding-type=url.  Stores may say only at the end of a list that

@@ -1,5 +1,11 @@
-/* See s3_write.h. */
+/* See s3_write.h.  A list is a thousand entries of a dozen tags: what puts those is put where it is
+ * called, so that the lengths of their names are known. */
 #include "proxy/wire/s3_write.h"
+
+#include "proxy/wire/sixteen.h"
+#include "proxy/wire/uri.h"
+
+#define AT_ONCE __attribute__((always_inline)) inline
 
 /* ---- text ---- */
 
@@ -61,14 +67,38 @@ static const bool IS_PLAIN[256] = { [' ' ... '!'] = true,
                                     ['='] = true,
                                     ['?' ... '~'] = true };
 
+/* The same of sixteen bytes. */
+static inline bool are_plain(const uint8_t *at)
+{
+    uint8_t bytes __attribute__((vector_size(16)));
+    uint64_t right __attribute__((vector_size(16)));
+
+    memcpy(&bytes, at, sizeof(bytes));
+    right = (__typeof__(right))(SIXTEEN_IN_RANGE(bytes, ' ', '~') & (bytes != '"') &
+                                (bytes != '&') & (bytes != '<') & (bytes != '>'));
+    return (right[0] & right[1]) == UINT64_MAX;
+}
+
+/* How many bytes at the front stand for themselves. */
+static inline size_t plain_len(struct slice in)
+{
+    size_t at = 0;
+
+    while (in.len - at >= 16 && are_plain(in.at + at))
+        at += 16;
+    if (in.len >= 16 && in.len - at < 16 && are_plain(in.at + in.len - 16))
+        return in.len;
+    while (at < in.len && IS_PLAIN[in.at[at]])
+        at++;
+    return at;
+}
+
 void s3_write_escaped(struct buf *out, struct slice in)
 {
     while (in.len > 0) {
-        size_t plain = 0;
+        size_t plain = plain_len(in);
         const char *escape;
 
-        while (plain < in.len && IS_PLAIN[in.at[plain]])
-            plain++;
         buf_put(out, in.at, plain);
         in = slice_from(in, plain);
         if (in.len == 0)
@@ -82,31 +112,9 @@ void s3_write_escaped(struct buf *out, struct slice in)
     }
 }
 
-static bool is_unreserved(uint8_t c)
-{
-    uint8_t lower = c | 0x20;
-
-    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-           c == '.' || c == '~' || c == '/';
-}
-
 void s3_url_encode(struct buf *out, struct slice name)
 {
-    static const char HEX[] = "0123456789ABCDEF";
-    uint8_t *at = buf_reserve(out, 3 * name.len), *end = at;
-
-    for (size_t i = 0; i < name.len; i++) {
-        uint8_t c = name.at[i];
-
-        if (is_unreserved(c)) {
-            *end++ = c;
-        } else {
-            *end++ = '%';
-            *end++ = (uint8_t)HEX[c >> 4];
-            *end++ = (uint8_t)HEX[c & 15];
-        }
-    }
-    buf_grow(out, (size_t)(end - at));
+    uri_put_encoded(out, name, URI_KEEP_SLASH);
 }
 
 /* ---- elements ---- */
@@ -129,32 +137,74 @@ void s3_write_begin(struct buf *out, const char *root)
     s3_write_root(out, root);
 }
 
-static void put_tag(struct buf *out, const char *before, size_t before_len, const char *element)
+static AT_ONCE void put_tag(struct buf *out, const char *before, const char *element)
 {
-    struct slice name = slice_text(element);
-    uint8_t *at = buf_reserve(out, before_len + name.len + 1);
+    size_t before_len = strlen(before), len = strlen(element);
+    uint8_t *at = buf_reserve(out, before_len + len + 1);
 
     memcpy(at, before, before_len);
-    memcpy(at + before_len, name.at, name.len);
-    at[before_len + name.len] = '>';
-    buf_grow(out, before_len + name.len + 1);
+    memcpy(at + before_len, element, len);
+    at[before_len + len] = '>';
+    buf_grow(out, before_len + len + 1);
+}
+
+static AT_ONCE void put_text(struct buf *out, const char *element, struct slice text)
+{
+    put_tag(out, "<", element);
+    s3_write_escaped(out, text);
+    put_tag(out, "</", element);
+}
+
+/* Of what is known to have nothing in it to escape. */
+static AT_ONCE void put_plain(struct buf *out, const char *element, struct slice text)
+{
+    put_tag(out, "<", element);
+    buf_slice(out, text);
+    put_tag(out, "</", element);
+}
+
+static AT_ONCE void put_name(struct buf *out, const char *element, struct slice name, bool is_url)
+{
+    put_tag(out, "<", element);
+    if (is_url)
+        s3_url_encode(out, name);
+    else
+        s3_write_escaped(out, name);
+    put_tag(out, "</", element);
+}
+
+static AT_ONCE void put_number(struct buf *out, const char *element, uint64_t number)
+{
+    char digits[20], *first = digits + sizeof(digits);
+
+    do {
+        *--first = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    put_plain(out, element, slice_of(first, (size_t)(digits + sizeof(digits) - first)));
+}
+
+static AT_ONCE void put_time(struct buf *out, const char *element, int64_t time_ms)
+{
+    char text[S3_TIME_BYTES];
+
+    s3_time_write(time_ms, text);
+    put_plain(out, element, slice_of(text, sizeof(text)));
 }
 
 void s3_write_open(struct buf *out, const char *element)
 {
-    put_tag(out, "<", 1, element);
+    put_tag(out, "<", element);
 }
 
 void s3_write_close(struct buf *out, const char *element)
 {
-    put_tag(out, "</", 2, element);
+    put_tag(out, "</", element);
 }
 
 void s3_write_text(struct buf *out, const char *element, struct slice text)
 {
-    s3_write_open(out, element);
-    s3_write_escaped(out, text);
-    s3_write_close(out, element);
+    put_text(out, element, text);
 }
 
 void s3_write_text_if(struct buf *out, const char *element, struct slice text)
@@ -165,32 +215,12 @@ void s3_write_text_if(struct buf *out, const char *element, struct slice text)
 
 void s3_write_name(struct buf *out, const char *element, struct slice name, bool is_url)
 {
-    if (!is_url) {
-        s3_write_text(out, element, name);
-        return;
-    }
-    s3_write_open(out, element);
-    s3_url_encode(out, name);
-    s3_write_close(out, element);
-}
-
-static void name_if(struct buf *out, const char *element, struct slice name, bool is_url)
-{
-    if (name.len > 0)
-        s3_write_name(out, element, name, is_url);
+    put_name(out, element, name, is_url);
 }
 
 void s3_write_number(struct buf *out, const char *element, uint64_t number)
 {
-    char digits[20], *first = digits + sizeof(digits);
-
-    do {
-        *--first = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    s3_write_open(out, element);
-    buf_put(out, first, (size_t)(digits + sizeof(digits) - first));
-    s3_write_close(out, element);
+    put_number(out, element, number);
 }
 
 void s3_write_bool(struct buf *out, const char *element, bool value)
@@ -200,10 +230,13 @@ void s3_write_bool(struct buf *out, const char *element, bool value)
 
 void s3_write_time(struct buf *out, const char *element, int64_t time_ms)
 {
-    char text[S3_TIME_BYTES];
+    put_time(out, element, time_ms);
+}
 
-    s3_time_write(time_ms, text);
-    s3_write_text(out, element, slice_of(text, sizeof(text)));
+static void name_if(struct buf *out, const char *element, struct slice name, bool is_url)
+{
+    if (name.len > 0)
+        s3_write_name(out, element, name, is_url);
 }
 
 static void time_if(struct buf *out, const char *element, int64_t time_ms)
@@ -258,16 +291,17 @@ static void put_algorithms(struct buf *out, struct slice algorithms)
 static void put_object(const struct s3_list_writer *list, struct buf *out,
                        const struct s3_entry *entry)
 {
-    s3_write_name(out, "Key", entry->name, list->is_url);
-    time_if(out, "LastModified", entry->time_ms);
+    put_name(out, "Key", entry->name, list->is_url);
+    if (entry->time_ms != S3_NO_TIME)
+        put_time(out, "LastModified", entry->time_ms);
     etag_if(out, entry->etag);
     put_algorithms(out, entry->algorithms);
     s3_write_text_if(out, "ChecksumType", entry->checksum_type);
-    s3_write_number(out, "Size", entry->size);
+    put_number(out, "Size", entry->size);
     if (list->kind != S3_LIST_OBJECTS_V2 || list->has_owner)
         put_person(out, "Owner", entry->owner_id, entry->owner_name);
-    s3_write_text(out, "StorageClass",
-                  entry->storage_class.len > 0 ? entry->storage_class : slice_text("STANDARD"));
+    put_text(out, "StorageClass",
+             entry->storage_class.len > 0 ? entry->storage_class : slice_text("STANDARD"));
 }
 
 static void put_version(const struct s3_list_writer *list, struct buf *out,
@@ -378,10 +412,16 @@ void s3_list_put(struct s3_list_writer *list, const struct s3_entry *entry)
 {
     struct buf *out = entry->kind == S3_ENTRY_PREFIX ? &list->prefixes : &list->entries;
 
+    list->count++;
+    if (entry->kind == S3_ENTRY_OBJECT) { /* mostly */
+        put_tag(out, "<", "Contents");
+        put_object(list, out, entry);
+        put_tag(out, "</", "Contents");
+        return;
+    }
     s3_write_open(out, element_of(entry->kind));
     put_fields(list, out, entry);
     s3_write_close(out, element_of(entry->kind));
-    list->count++;
 }
 
 static void put_objects_head(const struct s3_list_writer *list, const struct s3_list_head *head,

@@ -28,6 +28,7 @@ enum place {
 struct level {
     size_t path_len; /* before the name */
     size_t name_at;  /* in `names` */
+    size_t name_len; /* it is what the path ends with; 0: it stands in `names` */
     bool has_child;
 };
 
@@ -45,8 +46,8 @@ struct s3_xml {
     struct level levels[S3_XML_DEPTH];
     char path[S3_XML_PATH_BYTES];
     size_t path_len;
-    struct buf names;    /* owned: of the elements that are open, as they were written */
-    struct buf text;     /* owned: of the element that is open */
+    struct buf names; /* owned: of the elements that are open, where the path has not all of it */
+    struct buf text;  /* owned: of the element that is open */
     struct slice direct; /* the same, from what is being fed; then `text` is empty */
 };
 
@@ -254,8 +255,11 @@ static void tell_open(struct s3_xml *xml, struct slice name)
         stop(xml, xml->calls->opened(xml->owner, slice_of(xml->path, xml->path_len)));
 }
 
-static void element_open(struct s3_xml *xml, struct slice name)
+/* `local`: the name without its prefix. */
+static void element_open(struct s3_xml *xml, struct slice name, struct slice local)
 {
+    bool is_in_path = xml->depth > 0 && local.len == name.len;
+
     if (xml->place == PLACE_BEHIND || has_text(xml)) {
         stop(xml, ERR_SYNTAX);
         return;
@@ -268,10 +272,12 @@ static void element_open(struct s3_xml *xml, struct slice name)
     xml->place = PLACE_WITHIN;
     if (xml->depth > 0)
         xml->levels[xml->depth - 1].has_child = true;
-    xml->levels[xml->depth++] =
-        (struct level){ .path_len = xml->path_len, .name_at = xml->names.len };
-    buf_slice(&xml->names, name);
-    tell_open(xml, local_name(name));
+    xml->levels[xml->depth++] = (struct level){ .path_len = xml->path_len,
+                                                .name_at = xml->names.len,
+                                                .name_len = is_in_path ? name.len : 0 };
+    if (!is_in_path)
+        buf_slice(&xml->names, name);
+    tell_open(xml, local);
 }
 
 static void element_close(struct s3_xml *xml)
@@ -309,14 +315,18 @@ static void read_open(struct s3_xml *xml, struct slice tag)
     if (len < tag.len)
         stop(xml, xml_check_attributes(slice_from(tag, len)));
     if (xml->err == ERR_NONE)
-        element_open(xml, slice_of(tag.at, len));
+        element_open(xml, slice_of(tag.at, len), local_name(slice_of(tag.at, len)));
     if (xml->err == ERR_NONE && is_empty)
         element_close(xml);
 }
 
 static struct slice name_of_open(const struct s3_xml *xml)
 {
-    return slice_from(buf_all(&xml->names), xml->levels[xml->depth - 1].name_at);
+    const struct level *level = &xml->levels[xml->depth - 1];
+
+    if (level->name_len > 0)
+        return slice_of(xml->path + xml->path_len - level->name_len, level->name_len);
+    return slice_from(buf_all(&xml->names), level->name_at);
 }
 
 static void read_close(struct s3_xml *xml, struct slice name)
@@ -329,22 +339,50 @@ static void read_close(struct s3_xml *xml, struct slice name)
         element_close(xml);
 }
 
+#ifdef __SSE2__
+/* The length of a name of less than 16 letters, as most are; 0: look closer. */
+static size_t short_name(struct slice in)
+{
+    const __m128i small = _mm_set1_epi8(0x20), before = _mm_set1_epi8('a' - 1),
+                  behind = _mm_set1_epi8('z' + 1);
+    __m128i bytes;
+    unsigned others;
+
+    if (in.len < 16)
+        return 0;
+    bytes = _mm_or_si128(_mm_loadu_si128((const __m128i *)in.at), small);
+    others = ~(unsigned)_mm_movemask_epi8(
+        _mm_and_si128(_mm_cmpgt_epi8(bytes, before), _mm_cmplt_epi8(bytes, behind)));
+    return (size_t)__builtin_ctz(others) % 16; /* those above 16 are set */
+}
+#else
+static size_t short_name(struct slice in)
+{
+    (void)in;
+    return 0;
+}
+#endif
+
 /* What nearly all tags are: a name and no more.  Its length; 0: look closer. */
 static size_t read_plain_tag(struct s3_xml *xml, struct slice in)
 {
     bool is_close = in.at[1] == '/';
     struct slice rest = slice_from(in, is_close ? 2 : 1), name;
+    size_t len = is_close ? 0 : short_name(rest);
 
     if (xml->place != PLACE_WITHIN)
         return 0;
-    name = is_close ? name_of_open(xml) : slice_of(rest.at, xml_name(rest));
+    if (is_close)
+        name = name_of_open(xml);
+    else
+        name = slice_of(rest.at, len > 0 && rest.at[len] == '>' ? len : xml_name(rest));
     if (name.len == 0 || rest.len <= name.len || rest.at[name.len] != '>' ||
         name.len > S3_XML_PATH_BYTES || (is_close && !slice_starts(rest, name)))
         return 0;
     if (is_close)
         element_close(xml);
     else
-        element_open(xml, name);
+        element_open(xml, name, name.len == len ? name : local_name(name));
     return (size_t)(rest.at - in.at) + name.len + 1;
 }
 

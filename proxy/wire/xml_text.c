@@ -97,19 +97,23 @@ static enum xml_take name_at(struct slice in, size_t *len, uint32_t *code)
 {
     static const struct {
         const char *name;
-        char letter;
-    } NAMES[] = {
-        { "&lt;", '<' }, { "&gt;", '>' }, { "&amp;", '&' }, { "&quot;", '"' }, { "&apos;", '\'' }
-    };
+        uint8_t len, letter;
+    } NAMES[] = { { "&quot;", 6, '"' },
+                  { "&amp;", 5, '&' },
+                  { "&lt;", 4, '<' },
+                  { "&gt;", 4, '>' },
+                  { "&apos;", 6, '\'' } };
 
     for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
-        struct slice name = slice_text(NAMES[i].name);
+        struct slice name = slice_of(NAMES[i].name, NAMES[i].len);
 
+        if (in.len > 1 && in.at[1] != name.at[1])
+            continue;
         if (in.len < name.len && slice_starts(name, in))
             return XML_MORE;
         if (slice_starts(in, name)) {
             *len = name.len;
-            *code = (uint32_t)NAMES[i].letter;
+            *code = NAMES[i].letter;
             return XML_TAKEN;
         }
     }
