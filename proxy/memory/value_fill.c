@@ -32,8 +32,8 @@ void value_fill_keep(const struct value_fill *fill, const struct memory_site *si
         return;
     class = &site->classes[fill->class];
     life_ms = class->settings->cache_ms;
-    if (left_ms >= 0 && (uint64_t)left_ms < life_ms)
-        life_ms = (uint64_t)left_ms;
+    if (left_ms >= 0 && (uint64_t)left_ms <= life_ms) /* the last of them may be almost over */
+        life_ms = left_ms == 0 ? 0 : (uint64_t)left_ms - 1;
     value_cache_put(class->cache, &fill->key, value, fill->asked_us + life_ms * 1000, fill->mark);
 }
 

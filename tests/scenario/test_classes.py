@@ -640,6 +640,21 @@ class Caches(Case):
         for session in self.sessions:
             self.assertIsNone(session.ask("GET", "h:t"))
 
+    def test_nor_for_a_part_of_a_millisecond(self):
+        sheaf = Sheaf(self, pool(["ram://16mb"]), ("class kept", {"prefix": "h:", "cache": "1h"}), proxy={"workers": 1})
+        session, late = sheaf.connect(), 0
+        for number in range(50):
+            key = f"h:{number}"
+            session.ask("SET", key, "v", "PX", 8 + number % 5)
+            for _ in range(3):
+                session.ask("GET", key)
+            while session.ask("GETRANGE", key, 0, -1):                  # which the store itself answers
+                pass
+            while session.ask("GET", key):
+                late += 1
+        self.assertEqual(late, 0)
+        session.close()
+
     def test_what_others_write_is_seen_when_the_classs_time_is_over(self):
         self.sessions[0].ask("SET", "brief:k", "old")
         self.warm("brief:k", b"old")
