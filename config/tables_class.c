@@ -35,7 +35,8 @@ const struct option tables_class[] = {
       .text = "larger values are refused, those too that APPEND, INCR, RENAME and their like would "
               "make of strings (Redis servers' user must be allowed EVAL then; memcached servers "
               "are asked twice for append and prepend); of lists, hashes and so on each element "
-              "is measured, of RESTORE what it is sent, and what a script writes is not" },
+              "is measured, of RESTORE what it is sent, and what a script writes is not, nor what "
+              "memcached's incr, decr and ma make, which has 20 digits at most" },
     { "cache", OPTION_DURATION, AT(cache_ms), "off", .min = 1, .max = HOURS(1), .zero = "off",
       .text = "each worker keeps values that are often read (GET, and get of one key) and answers "
               "with them for so long; a write through Sheaf ends that at once, and so does the "
