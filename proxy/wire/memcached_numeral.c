@@ -15,10 +15,10 @@ static bool is_blank(uint8_t c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-bool memcached_numeral_is_plain(struct slice word)
+bool memcached_numeral_is_plain(struct slice word, bool may_be_negative)
 {
     enum { DIGITS_MOST = 20 };
-    size_t sign = word.len > 0 && word.at[0] == '-', digits = word.len - sign;
+    size_t sign = may_be_negative && word.len > 0 && word.at[0] == '-', digits = word.len - sign;
 
     if (digits == 0 || digits > DIGITS_MOST || (word.len > 1 && word.at[sign] == '0'))
         return false;

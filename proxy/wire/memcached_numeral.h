@@ -12,8 +12,9 @@
 
 enum { MEMCACHED_NUMERAL_BYTES = 24 }; /* of one that is written anew, with the end of a C string */
 
-/* Digits without zeros before them, or behind a "-": all servers take it alike. */
-bool memcached_numeral_is_plain(struct slice word);
+/* Digits without zeros before them, behind a "-" at most, if there may be one: all servers take it
+ * alike. */
+bool memcached_numeral_is_plain(struct slice word, bool may_be_negative);
 /* False: it is no such number to memcached, or too large for it. */
 bool memcached_numeral_signed(struct slice word, int64_t *out);
 bool memcached_numeral_unsigned(struct slice word, uint64_t *out);

@@ -60,26 +60,39 @@ static enum memcached_verb find_verb(struct slice word)
 
 /* ---- words ---- */
 
-/* The word at `index` is a number, if `is_one`: that is to be written anew if it is not plain. */
-static bool note_number(struct memcached_text_request *r, uint32_t index, bool is_one)
+/* `text` is the word at `index`, or what stands in it.  If it is such a number, but not plain, it
+ * is to be written anew. */
+static bool take_signed(struct memcached_text_request *r, uint32_t index, struct slice text,
+                        int64_t *out)
 {
-    if (is_one && !memcached_numeral_is_plain(r->words[index]))
+    if (!memcached_numeral_signed(text, out))
+        return false;
+    if (!memcached_numeral_is_plain(text, true))
         r->odd_numbers |= UINT32_C(1) << index;
-    return is_one;
+    return true;
+}
+
+static bool take_unsigned(struct memcached_text_request *r, uint32_t index, struct slice text)
+{
+    uint64_t number;
+
+    if (!memcached_numeral_unsigned(text, &number))
+        return false;
+    if (!memcached_numeral_is_plain(text, false))
+        r->odd_numbers |= UINT32_C(1) << index;
+    return true;
 }
 
 static bool is_number(struct memcached_text_request *r, uint32_t index)
 {
     int64_t number;
 
-    return note_number(r, index, memcached_numeral_signed(r->words[index], &number));
+    return take_signed(r, index, r->words[index], &number);
 }
 
 static bool is_unsigned(struct memcached_text_request *r, uint32_t index)
 {
-    uint64_t number;
-
-    return note_number(r, index, memcached_numeral_unsigned(r->words[index], &number));
+    return take_unsigned(r, index, r->words[index]);
 }
 
 static bool is_key(const struct memcached_text_request *r, struct slice word)
@@ -135,8 +148,7 @@ static bool read_length(struct memcached_text_request *r, uint32_t index, uint64
 {
     int64_t length;
 
-    if (!note_number(r, index, memcached_numeral_signed(r->words[index], &length)) || length < 0 ||
-        length > VALUE_MOST_BYTES)
+    if (!take_signed(r, index, r->words[index], &length) || length < 0 || length > VALUE_MOST_BYTES)
         return false;
     *out = (uint64_t)length;
     return true;
@@ -167,16 +179,12 @@ static void note_flags(struct memcached_text_request *r, uint32_t first)
 {
     for (uint32_t i = first; i < r->word_count; i++) {
         struct slice token = slice_from(r->words[i], 1);
-        bool is_one = false;
-        uint64_t number;
         int64_t time;
 
         if (strchr("NTR", r->words[i].at[0]) != NULL)
-            is_one = memcached_numeral_signed(token, &time);
+            (void)take_signed(r, i, token, &time);
         else if (strchr("CDJF", r->words[i].at[0]) != NULL)
-            is_one = memcached_numeral_unsigned(token, &number);
-        if (is_one && !memcached_numeral_is_plain(token))
-            r->odd_numbers |= UINT32_C(1) << i;
+            (void)take_unsigned(r, i, token);
     }
 }
 

@@ -148,7 +148,7 @@ class Servers(MemcachedCase):
         session = self.session(Sheaf(self, cache_pool([f"memcached://{liar.address}"], probe="no", stamp="no")))
         value = b"\r\nflush_all\r\n"
         for line, plain in ((b"set k 0 0 000000000000009", b"set k 0 0 9"), (b"set k +1 1\t 9\t", b"set k 1 1 9"), (b" set k 0 0 9", b"set k 0 0 9"),
-                            (b"add k  01 0 9\r noreply", b"add k  1 0 9 "), (b"cas k 0 -0 +9 \t7", b"cas k 0 0 9 7"), (b"ms k 0000000000009 T+5 O+1 F07", b"ms k 9 T5 O+1 F7"),
+                            (b"add k  01 0 9\r noreply", b"add k  1 0 9 "), (b"cas k 0 -0 +9 \t7", b"cas k 0 0 9 7"), (b"cas k 0 0 9 -18446744073709551615", b"cas k 0 0 9 1"), (b"ms k 0000000000009 T+5 O+1 F07", b"ms k 9 T5 O+1 F7"),
                             (b"ms k 9 !", None), (b"ms k 9 \t", None), (b"ms k 9 k \xff", None)):
             del seen[:]
             session.send(line + value + b"mn\r\n")

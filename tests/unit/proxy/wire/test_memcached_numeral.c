@@ -17,10 +17,11 @@ static void plain_ones_are_those_that_all_servers_take(void)
                                        "1\t", "\t1", "1\t2", "x",  "0x1", "1.5" };
 
     for (size_t i = 0; i < sizeof(PLAIN) / sizeof(PLAIN[0]); i++)
-        CHECK(memcached_numeral_is_plain(slice_text(PLAIN[i])));
+        CHECK(memcached_numeral_is_plain(slice_text(PLAIN[i]), true));
     for (size_t i = 0; i < sizeof(ODD) / sizeof(ODD[0]); i++)
-        CHECK(!memcached_numeral_is_plain(slice_text(ODD[i])));
-    CHECK(!memcached_numeral_is_plain(bytes("000000000000000000000")));
+        CHECK(!memcached_numeral_is_plain(slice_text(ODD[i]), true));
+    CHECK(!memcached_numeral_is_plain(bytes("000000000000000000000"), true));
+    CHECK(!memcached_numeral_is_plain(bytes("-1"), false));
 }
 
 static void odd_ones_become_plain(void)

@@ -204,6 +204,8 @@ static void odd_numbers_are_told(void)
     CHECK_INT(request.odd_numbers, 1 << 2 | 1 << 3 | 1 << 4);
     must_be_well_formed(bytes("cas a 1 1 2\r +7\r\nhi\r\n"), MEMCACHED_CAS, "a");
     CHECK_INT(request.odd_numbers, 1 << 4 | 1 << 5);
+    must_be_well_formed(bytes("cas a 1 1 2 -9223372036854775809\r\nhi\r\n"), MEMCACHED_CAS, "a");
+    CHECK_INT(request.odd_numbers, 1 << 5);
     must_be_well_formed(bytes("gat +5 a b\r\n"), MEMCACHED_GAT, "a");
     CHECK_INT(request.odd_numbers, 1 << 1);
     must_be_well_formed(bytes("incr a 007\r\n"), MEMCACHED_INCR, "a");
