@@ -407,7 +407,7 @@ static const char *take_mode(struct request *r, const char *const *modes)
     if (token.at == NULL)
         return modes[0];
     for (; *modes != NULL; modes++)
-        if (((*modes)[0] | 0x20) == (token.at[0] | 0x20))
+        if (token.len > 0 && (uint8_t)(*modes)[0] == token.at[0])
             return *modes;
     r->error = r->text.verb == MEMCACHED_MS ? "CLIENT_ERROR invalid mode for ms M token\r\n"
                                             : "CLIENT_ERROR invalid mode for ma M token\r\n";

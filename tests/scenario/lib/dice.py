@@ -113,6 +113,7 @@ class MemcachedDice(Dice):
             (f"gat {self.one((0, 1000, -1, 2_000_000_000))} {many}", None), (f"gats 0 {key}", None), (f"delete {key}", None),
             (f"incr {key} {number}", None), (f"decr {key} {number}", None), (f"incr {key} 1", None), (f"decr {key} 1", None),
             (f"touch {key} {self.one((0, 1000, -1))}", None), ("flush_all", None), ("flush_all -1", None), ("version", None), (f"incr {key} x", None), (f"set {key} 0 0 x", None),
+            (f"incr {key} +{number}", None), (f"set {key} +{flags} {end}\t 0{size}", value), (f"cas {key} 0 0 {size} -18446744073709551615", value),
             ("nonsense", None), (f"set {key} 99999999999 0 1", b"x"), (f"set {key} 0 99999999999 1", b"x")))
 
     def meta(self):
@@ -123,12 +124,12 @@ class MemcachedDice(Dice):
         return self.one((
             (f"mg {key}{b}{self._flags(['v', 'f', 'c', 's', 'k', 'Oab', 'q', 'D1', 'F5', 'I', 'P', 'O' + 'x' * self.one((31, 32))])}", None), (f"mg {key}{b} v c", None),
             (f"mg {key}{b}{self._flags(['v', 'T0', 't', 'k', 's'])}", None),
-            (f"ms {key} {size}{b}{cas}{end}{self._flags(['F5', 'c', 'k', 'Oab', 'q', self.one(('MS', 'ME', 'MR', 'MA', 'MP', 'Mset', 'Mx'))])}", value),
+            (f"ms {key} {size}{b}{cas}{end}{self._flags(['F5', 'c', 'k', 'Oab', 'q', self.one(('MS', 'ME', 'MR', 'MA', 'MP', 'Mset', 'Mx', 'Me'))])}", value),
             (f"ms {key} {size}{b}{self._flags(['MS', 'F9', 'k', 'Ox', 't', 'v', 's', 'I', 'J5', 'N0', 'Nx', 'Fx'])}", value),
-            (f"ms {key} {size}{b} {self.one(('MA', 'MP'))} C0", value), (f"md {key}{b}{self._flags(['T30', 'T', 't', 'c', 'C', 'k'])}", None),
+            (f"ms {key} {size}{b} {self.one(('MA', 'MP'))} C0", value), (f"md {key}{b}{self._flags(['T30', 'T+30', 'T', 't', 'c', 'C', 'k'])}", None),
             (f"ma {key}{b}{self._flags(['N30', 'T70', 't', 'J5', 'v', 'C0', 'I', 'Jx'])}", None),
             (f"md {key}{b}{cas}{self._flags(['k', 'Oab', 'q'])}", None), (f"md {key}{b} x", None), (f"mg {key}{b} x", None), (f"mg {key}{b} v v", None),
-            (f"ma {key}{b}{cas}{self._flags(['v', 'c', 'k', 'Oab', 'q', 'D1' if binary else self.one(('N0', 'N0 J13', 'N1000 J5')), *([] if binary else [f'D{number}']), self.one(('MD', 'MI', 'Mx')), 't'])}", None),
+            (f"ma {key}{b}{cas}{self._flags(['v', 'c', 'k', 'Oab', 'q', 'D1' if binary else self.one(('N0', 'N0 J13', 'N1000 J5')), *([] if binary else [f'D{number}']), self.one(('MD', 'MI', 'Mx', 'Md')), 't'])}", None),
             (f"ma {key}{b} v MD D{number}", None), (f"ma {key}{b}{self._flags(['T0', 't', 'v'])}", None), ("mn", None)))
 
     def command(self):
