@@ -154,6 +154,22 @@ class Stores(FaultCase):
         self.assertTrue(self.get(self.of_first[0]) == body)
         self.the_others_are_served()
 
+    def test_a_download_that_stands_still_in_its_midst_is_cut(self):
+        self.serve(wired=True, timeout="1s", stall_timeout="2s", probe="no", fall=100)
+        key = self.of_first[0]
+        self.assertEqual(self.put(key, b"z" * 20_000_000), 200)
+        with socket.create_connection(self.sheaf.target("mail"), timeout=30 * SLOW) as session:
+            session.sendall(b"GET /bucket/%s HTTP/1.1\r\nhost: x\r\n\r\n" % key.encode())
+            got = len(session.recv(1000))
+            self.wire.black_hole = True
+            with contextlib.suppress(ConnectionResetError):
+                while more := len(session.recv(1 << 20)):
+                    got += more
+            self.assertLess(got, 20_000_000)
+        self.the_others_are_served()
+        self.wire.heal()
+        self.assertEqual(len(wait_until(lambda: self.get(key))), 20_000_000)
+
     def test_of_an_upload_that_the_store_breaks_off_nothing_is_seen(self):
         self.serve(wired=True, probe="no", fall=100)
         key = self.of_first[0]
@@ -258,6 +274,18 @@ class Clients(FaultCase):
                 self.assertEqual(answer(session)[::2], (200, expected))
         self.wire.heal()
         self.assertTrue(self.get(put) == body)
+
+    def test_who_does_not_read_at_all_is_let_go_and_nobody_is_to_blame(self):
+        self.serve(unread_timeout="1s", probe="no", fall=1)
+        for key in (self.of_first[0], self.of_second[0]):
+            self.assertEqual(self.put(key, b"z" * 20_000_000), 200)
+            with socket.create_connection(self.sheaf.target("mail"), timeout=30 * SLOW) as session:
+                session.sendall(b"GET /bucket/%s HTTP/1.1\r\nhost: x\r\n\r\n" % key.encode())
+                wait_until(lambda: self.sheaf.status()["pools"][0]["requests_open"] == 1, what="it to be under way")
+                wait_until(lambda: self.sheaf.status()["pools"][0]["requests_open"] == 0, what="it to be let go")
+            wait_until(lambda: all(each.status()["pools"][0]["requests_open"] == 0 for each in self.stores), what="its store, too")
+        for shard in (0, 1):
+            self.assertEqual((self.shard(shard)["health"]["state"], self.shard(shard)["totals"]["failures"]), ("up", 0))
 
     def test_a_reader_by_bits_gets_every_byte(self):
         self.serve()
