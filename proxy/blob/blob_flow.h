@@ -334,7 +334,12 @@ void blob_answer_tick(struct blob_request *r, uint64_t now_us);
 void blob_refuse(struct blob_request *r, const struct s3_fault *fault);
 void blob_refuse_with(struct blob_request *r, enum s3_error error);
 /* What a store refuses with, as a refusal of ours; empty or no XML: by its status. */
-void blob_answer_refusal(struct blob_request *r, unsigned status, struct slice document);
+void blob_answer_refusal(struct blob_request *r, const struct blob_shard *shard, unsigned status,
+                         struct slice document);
+/* False: it refuses the client.  True: Sheaf itself, whose keys it does not take, and that is no
+ * fault of his. */
+bool blob_fault_of_login(const struct blob_request *r, const struct blob_shard *shard,
+                         enum s3_error error, struct s3_fault *fault);
 enum s3_error blob_error_of_status(const struct blob_request *r, unsigned status);
 /* The same of an answer that streams: in head(), body(), ended().  False: it is no refusal. */
 bool blob_refusal_begins(struct blob_request *r, const struct blob_answer *answer);

@@ -108,6 +108,8 @@ static void fault_of(const struct blob_fan_part *part, struct s3_fault *fault)
         blob_fault_of_call(&part->call, part->shard, part->err, part->why, fault);
         return;
     }
+    if (blob_fault_of_login(part->fan->request, part->shard, error, fault))
+        return;
     if (error == S3_NONE)
         error = blob_error_of_status(part->fan->request, part->status);
     s3_fault_say(fault, error, "Shard %u (%s) does not do it: %s", part->shard->index,

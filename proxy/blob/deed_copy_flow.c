@@ -361,7 +361,7 @@ static void tell_refusal(struct copy_deed *deed)
     if (status == 304 || status == 412)
         blob_refuse_with(r, S3_PRECONDITION_FAILED);
     else
-        blob_answer_refusal(r, status, body);
+        blob_answer_refusal(r, deed->from, status, body);
 }
 
 static void on_get_ended(struct blob_call *c, enum err err, const char *why)
@@ -456,7 +456,7 @@ static void on_put_ended(struct blob_call *c, enum err err, const char *why)
         uint16_t status = c->answer.status;
 
         buf_fini(&deed->refusal.body);
-        blob_answer_refusal(r, status, body);
+        blob_answer_refusal(r, deed->to, status, body);
     } else {
         tell_copied(deed);
     }

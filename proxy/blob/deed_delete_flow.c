@@ -224,7 +224,11 @@ static void read_part(struct delete_deed *deed, struct delete_part *part,
         return;
     }
     err = blob_fan_read(answer, &reading.reply, take_entry, &reading);
-    if (answer->status >= 300 && err == ERR_NONE && reading.reply.root == S3_ROOT_ERROR)
+    if (answer->status >= 300 && err == ERR_NONE && reading.reply.root == S3_ROOT_ERROR &&
+        blob_fault_of_login(deed->request, part->shard, s3_error_of_code(reading.reply.code),
+                            &fault))
+        fail_all(deed, part, s3_error_code(fault.error), slice_text(s3_fault_message(&fault)));
+    else if (answer->status >= 300 && err == ERR_NONE && reading.reply.root == S3_ROOT_ERROR)
         fail_all(deed, part, s3_error_code(s3_error_of_code(reading.reply.code)),
                  reading.reply.message);
     else
@@ -263,8 +267,10 @@ static void done(struct blob_fan *fan)
         struct blob_request *r = fan->request;
         struct slice body = arena_copy(&r->arena, buf_all(&fan->parts[0].answer.body));
 
+        const struct blob_shard *shard = fan->parts[0].shard;
+
         free_deed(deed);
-        blob_answer_refusal(r, 404, body);
+        blob_answer_refusal(r, shard, 404, body);
         return;
     }
     for (uint32_t i = 0; i < fan->count; i++)

@@ -191,7 +191,7 @@ static void on_ended(struct blob_call *c, enum err err, const char *why)
         uint16_t status = c->answer.status;
 
         let_go(deed);
-        blob_answer_refusal(r, status, body);
+        blob_answer_refusal(r, deed->shard, status, body);
     } else if (!deed->is_whole) { /* of a body that it has not had */
         refuse_with(deed, S3_INTERNAL_ERROR);
     } else {

@@ -375,12 +375,15 @@ static void pass_error(struct list_part *part)
 {
     struct blob_request *r = part->deed->request;
     enum s3_error error = s3_error_of_code(part->reply.code);
+    struct s3_fault fault = { 0 };
 
     if (part->reply.root != S3_ROOT_ERROR || error == S3_NONE) {
         refuse(part, ERR_PROTOCOL, "it answers a list with an error");
         return;
     }
-    blob_refuse_with(r, error);
+    if (!blob_fault_of_login(r, part->shard, error, &fault))
+        s3_fault_set(&fault, error);
+    blob_refuse(r, &fault);
 }
 
 static bool are_others_missing(const struct list_part *part)

@@ -105,11 +105,12 @@ void blob_fan_answer(struct blob_fan *fan, const struct blob_fan_part *part)
 {
     struct blob_request *r = fan->request;
     struct slice body = arena_copy(&r->arena, without_blanks(buf_all(&part->answer.body)));
+    const struct blob_shard *shard = part->shard;
     uint16_t status = part->status;
 
     blob_fan_free(fan);
     if (status >= 300)
-        blob_answer_refusal(r, status, body);
+        blob_answer_refusal(r, shard, status, body);
     else
         blob_answer_xml(r, status, body);
 }

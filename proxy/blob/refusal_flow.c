@@ -1,5 +1,6 @@
 /* What a store refuses with, told as a refusal of ours: its code and words, but what was asked
  * here, in names that clients know.  A store's bucket may be another, and some say little. */
+#include "proxy/base/log.h"
 #include "proxy/blob/blob_flow.h"
 #include "proxy/wire/s3_reply_xml.h"
 #include "proxy/wire/s3_write.h"
@@ -57,8 +58,50 @@ static void put_document(struct blob_request *r, unsigned status, const struct s
     s3_write_error(out, &document, false);
 }
 
-void blob_answer_refusal(struct blob_request *r, unsigned status, struct slice document)
+static bool is_of_login(const struct blob_request *r, enum s3_error error)
 {
+    switch ((int)error) {
+    case S3_AUTHORIZATION_HEADER_MALFORMED:
+    case S3_EXPIRED_TOKEN:
+    case S3_INVALID_ACCESS_KEY_ID:
+    case S3_INVALID_TOKEN:
+    case S3_REQUEST_TIME_TOO_SKEWED:
+        return true;
+    case S3_SIGNATURE_DOES_NOT_MATCH: /* of a hash that the client said, it may be his fault */
+        return r->payload_hash.len == 0;
+    default:
+        return false;
+    }
+}
+
+bool blob_fault_of_login(const struct blob_request *r, const struct blob_shard *shard,
+                         enum s3_error error, struct s3_fault *fault)
+{
+    if (shard->back != &blob_back_s3 || !is_of_login(r, error))
+        return false;
+    log_event(LOG_WARN, "a store does not take the keys that it is asked with",
+              log_text("shard", shard->name), log_text("pool", r->side->name),
+              log_text("why", s3_error_code(error)));
+    s3_fault_say(fault, S3_SLOW_DOWN, "Shard %u (%s) does not serve: it does not take our keys: %s",
+                 shard->index, shard->name, s3_error_code(error));
+    return true;
+}
+
+/* In place of the store's document. */
+static void put_fault(struct blob_request *r, const struct s3_fault *fault, struct buf *out)
+{
+    struct s3_error_document document = { .code = s3_error_code(fault->error),
+                                          .message = slice_text(s3_fault_message(fault)),
+                                          .resource = r->http.path,
+                                          .request_id = slice_text(r->id) };
+
+    s3_write_error(out, &document, false);
+}
+
+void blob_answer_refusal(struct blob_request *r, const struct blob_shard *shard, unsigned status,
+                         struct slice document)
+{
+    struct s3_fault fault = { 0 };
     struct s3_reply_xml reply;
     struct buf out = { 0 };
     bool is_error;
@@ -70,6 +113,9 @@ void blob_answer_refusal(struct blob_request *r, unsigned status, struct slice d
     is_error = reads(&reply, &r->arena, document);
     if (is_error && slice_is_text(reply.request_id, r->id)) { /* a folder's: it is ours already */
         blob_answer_xml(r, status, document);
+    } else if (is_error && blob_fault_of_login(r, shard, s3_error_of_code(reply.code), &fault)) {
+        put_fault(r, &fault, &out);
+        blob_answer_xml(r, s3_error_status(fault.error), buf_all(&out));
     } else {
         put_document(r, status, is_error ? &reply : NULL, &out);
         blob_answer_xml(r, status, buf_all(&out));
@@ -104,6 +150,7 @@ bool blob_refusal_ends(struct blob_request *r)
     if (!r->is_refused)
         return false;
     r->waits = r->has_waited;
-    blob_answer_refusal(r, r->status, arena_copy(&r->arena, buf_all(&r->refusal.body)));
+    blob_answer_refusal(r, blob_shard_of(r->side, r->op.key), r->status,
+                        arena_copy(&r->arena, buf_all(&r->refusal.body)));
     return true;
 }
