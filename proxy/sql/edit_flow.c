@@ -22,10 +22,15 @@ struct sql_definition {
     bool is_sent; /* to be prepared by it */
 };
 
+struct sql_end {   /* of a CommandComplete */
+    uint32_t mark; /* pg_statement_name_mark() */
+    uint8_t end;   /* enum sql_edit_end */
+};
+
 struct sql_edits {
     struct sql_shift *shifts; /* owned, in their order */
     struct sql_definition *first, **last;
-    uint8_t *ends; /* owned: of each CommandComplete, enum sql_edit_end */
+    struct sql_end *ends; /* owned */
     uint32_t shift_count, end_count, done;
     bool is_utf8, is_masked;
 };
@@ -59,6 +64,14 @@ void sql_edits_free(struct sql_session *s, struct sql_edits **where)
 
 /* ---- making ---- */
 
+static bool speaks_utf8(const struct sql_session *s)
+{
+    struct slice encoding;
+
+    return !pg_settings_find(s->told, slice_text("client_encoding"), &encoding) ||
+           slice_is_text(encoding, "UTF8");
+}
+
 static uint32_t characters(const struct sql_edits *edits, struct slice text)
 {
     uint32_t count = 0;
@@ -73,13 +86,10 @@ static uint32_t characters(const struct sql_edits *edits, struct slice text)
 void sql_edit_begin(struct sql_session *s, struct sql_edit *edit, const struct sql_class *class,
                     struct buf *out)
 {
-    struct slice encoding;
-
     *edit = (struct sql_edit){ .class = class, .out = out, .edits = mem_new(sizeof(*edit->edits)) };
     edit->edits->last = &edit->edits->first;
     edit->edits->is_masked = class != NULL && sql_is_masked(class);
-    edit->edits->is_utf8 = !pg_settings_find(s->told, slice_text("client_encoding"), &encoding) ||
-                           slice_is_text(encoding, "UTF8");
+    edit->edits->is_utf8 = speaks_utf8(s);
 }
 
 /* What stands before it goes over as it is. */
@@ -126,8 +136,13 @@ void sql_edit_end_with(struct sql_edit *edit, enum sql_edit_end end)
 {
     struct sql_edits *edits = edit->edits;
 
-    edits->ends = mem_resize(edits->ends, room_for(edits->end_count + 1));
-    edits->ends[edits->end_count++] = (uint8_t)end;
+    edits->ends = mem_resize(edits->ends, room_for(edits->end_count + 1) * sizeof(edits->ends[0]));
+    edits->ends[edits->end_count++] = (struct sql_end){ .end = (uint8_t)end };
+}
+
+void sql_edit_name(struct sql_edit *edit, struct slice name)
+{
+    edit->edits->ends[edit->edits->end_count - 1].mark = pg_statement_name_mark(name);
 }
 
 void sql_edit_define(struct sql_edit *edit, struct slice name, struct pg_statement *st,
@@ -172,7 +187,12 @@ enum sql_edit_end sql_edits_next(const struct sql_upstream *u)
 
     return edits == NULL || edits->done >= edits->end_count
                ? SQL_EDIT_KEEP
-               : (enum sql_edit_end)edits->ends[edits->done];
+               : (enum sql_edit_end)edits->ends[edits->done].end;
+}
+
+uint32_t sql_edits_mark(const struct sql_edits *edits)
+{
+    return edits == NULL || edits->done >= edits->end_count ? 0 : edits->ends[edits->done].mark;
 }
 
 bool sql_edits_define(const struct sql_edits *edits)
@@ -223,14 +243,38 @@ static uint32_t place_of(const struct sql_edits *edits, uint32_t place)
     return result + 1;
 }
 
+/* Of an Execute of what was said with another name in it. */
+static bool shift_of(const struct sql_upstream *u, const struct pg_expected *whose,
+                     struct sql_shift *shift)
+{
+    const struct pg_statement *st = whose->kind == PG_EXPECT_EXECUTE ? whose->subject : NULL;
+    const struct sql_note *note = st == NULL ? NULL : st->note;
+    struct sql_edits how = { .is_utf8 = u->lessee != NULL && speaks_utf8(u->lessee) };
+    struct slice text;
+
+    if (note == NULL || note->name == NULL)
+        return false;
+    text = pg_statement_text(st);
+    shift->here = shift->there = characters(&how, slice_of(text.at, note->written_at));
+    shift->len = PG_STATEMENT_NAME_BYTES - 1 + sizeof("\"\"") - 1;
+    shift->replaced_len = characters(&how, slice_of(text.at + note->written_at, note->written_len));
+    return true;
+}
+
 bool sql_edits_place(const struct sql_upstream *u, const struct pg_expected *whose,
                      struct pg_report *report, char digits[SQL_PLACE_BYTES])
 {
     const struct sql_edits *edits = u->lessee == NULL ? NULL : u->lessee->edits;
+    struct sql_shift shift;
+    struct sql_edits one = { .shifts = &shift, .shift_count = 1 };
     uint64_t place;
 
-    if (edits == NULL || !(whose->note & SQL_NOTE_EDITED) ||
-        !slice_to_u64(report->position, &place) || place == 0 || place > UINT32_MAX)
+    if (shift_of(u, whose, &shift))
+        edits = &one;
+    else if (!(whose->note & SQL_NOTE_EDITED))
+        edits = NULL;
+    if (edits == NULL || !slice_to_u64(report->position, &place) || place == 0 ||
+        place > UINT32_MAX)
         return false;
     snprintf(digits, SQL_PLACE_BYTES, "%u", place_of(edits, (uint32_t)place));
     report->position = slice_text(digits);

@@ -106,6 +106,19 @@ bool sql_message_expect(struct sql_session *s, enum pg_expect_kind kind, uint8_t
         s, (struct pg_expected){ .kind = kind, .flags = flags, .note = note, .subject = subject });
 }
 
+bool sql_message_expect_named(struct sql_session *s, enum pg_expect_kind kind, uint16_t note,
+                              struct slice name, struct pg_statement *subject)
+{
+    struct pg_expected entry = {
+        .kind = kind, .note = note, .number = pg_statement_name_mark(name), .subject = subject
+    };
+
+    if (!expect_one(s, entry))
+        return false;
+    pg_statement_ref(subject);
+    return true;
+}
+
 void sql_message_begin(struct sql_session *s)
 {
     s->query_last = false;
@@ -227,7 +240,10 @@ static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_fra
         return used;
     if (!sql_message_has_room(s, 1))
         return 0;
-    sql_message_expect(s, PG_EXPECT_BIND, 0, 0, st != NULL ? pg_statement_ref(st) : NULL);
+    if (st == NULL)
+        sql_message_expect(s, PG_EXPECT_BIND, 0, 0, NULL);
+    else
+        sql_message_expect_named(s, PG_EXPECT_BIND, 0, bind.statement, st);
     sql_message_begin(s);
     sql_portal_leave(s);
     if (st == NULL) {
@@ -237,6 +253,8 @@ static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_fra
     sql_tally(s, SQL_DONE_BINDS, 1);
     sql_slow_hear(s->lease, pg_statement_text(own));
     sql_portal_bind(s, own, &bind, body, whole);
+    if (st != own)
+        sql_portal_said(s, own, bind.portal);
     return bind.statement.len == 0 ? sql_message_pass(s, in, f) : send_bind(s, in, f, &bind, st);
 }
 
@@ -346,22 +364,29 @@ static size_t execute_deeds(struct sql_session *s, struct slice in, struct pg_fr
     return used;
 }
 
+static size_t execute_plain(struct sql_session *s, struct slice in, struct pg_frame f,
+                            struct slice body)
+{
+    return sql_message_has_room(s, 1) &&
+                   sql_message_expect(s, PG_EXPECT_EXECUTE, 0, 0, sql_portal_of(s, body))
+               ? sql_message_pass(s, in, f)
+               : 0;
+}
+
 static size_t forward_execute(struct sql_session *s, struct slice in, struct pg_frame f)
 {
     bool whole = pg_frame_is_whole(in, f);
     struct slice body = whole ? pg_frame_body(in, f) : slice_of(NULL, 0);
     size_t used;
 
-    if (s->portal_deeds && !whole && f.bytes <= SQL_WHOLE_BYTES) {
+    if ((s->portal_deeds || s->portal_said != NULL) && !whole && f.bytes <= SQL_WHOLE_BYTES) {
         s->base.need = f.bytes;
         return 0;
     }
     if (sql_portal_is_due(s, body))
         used = execute_deeds(s, in, f);
-    else if (sql_message_expect(s, PG_EXPECT_EXECUTE, 0, 0, NULL))
-        used = sql_message_pass(s, in, f);
     else
-        return 0;
+        used = execute_plain(s, in, f, body);
     if (used == 0)
         return 0;
     sql_message_begin(s);

@@ -13,7 +13,7 @@ static size_t parse_again(struct sql_session *s, struct slice in, struct pg_fram
     struct buf out = { 0 };
 
     if (!sql_prepared_ensure(s, there, false) ||
-        !sql_message_expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_DUPLICATE, pg_statement_ref(there)))
+        !sql_message_expect_named(s, PG_EXPECT_PARSE, SQL_NOTE_DUPLICATE, parse->name, there))
         return 0;
     sql_message_begin(s);
     sql_message_keep(s->lease, slice_of(in.at, f.bytes));

@@ -181,6 +181,8 @@ size_t pg_statements_session_pending(const struct pg_statements_session *s);
 /* Settled names, without the unnamed one; for SHOW. */
 size_t pg_statements_session_count(const struct pg_statements_session *s);
 
+/* A statement may have several names: which of them a message has said.  0: that is not known. */
+uint32_t pg_statement_name_mark(struct slice name);
 /* Appends `text` with the client's names in place of the servers'. */
 void pg_statements_session_reword(const struct pg_statements_session *s, struct slice text,
-                                  struct buf *out);
+                                  uint32_t mark, struct buf *out);

@@ -460,26 +460,40 @@ size_t pg_statements_session_count(const struct pg_statements_session *s)
 
 /* --- Words of servers ------------------------------------------------------------------------ */
 
-static bool name_of(const struct pg_statement_names *names, uint64_t id, struct slice *name)
+uint32_t pg_statement_name_mark(struct slice name)
 {
+    return (uint32_t)hash_of(name);
+}
+
+/* The one with that mark, if there is one, else any. */
+static bool name_of(const struct pg_statement_names *names, uint64_t id, uint32_t mark,
+                    struct slice *name)
+{
+    bool found = false;
+
     for (size_t i = 0; i < names->change_count; i++) {
         const struct change *c = change_at(names, i);
 
-        if (c->st != NULL && c->st->id == id) {
+        if (c->st == NULL || c->st->id != id)
+            continue;
+        if (!found || (uint32_t)c->hash == mark)
             *name = c->name;
-            return true;
-        }
+        found = true;
     }
-    for (size_t i = 0; i < names->slot_count; i++)
-        if (names->slots[i] != NULL && names->slots[i]->st->id == id) {
-            *name = slice_of(names->slots[i]->at, names->slots[i]->len);
-            return true;
-        }
-    return false;
+    for (size_t i = 0; i < names->slot_count; i++) {
+        const struct name *n = names->slots[i];
+
+        if (n == NULL || n->st->id != id)
+            continue;
+        if (!found || (uint32_t)n->hash == mark)
+            *name = slice_of(n->at, n->len);
+        found = true;
+    }
+    return found;
 }
 
 void pg_statements_session_reword(const struct pg_statements_session *s, struct slice text,
-                                  struct buf *out)
+                                  uint32_t mark, struct buf *out)
 {
     size_t at;
     uint64_t id;
@@ -487,7 +501,7 @@ void pg_statements_session_reword(const struct pg_statements_session *s, struct 
 
     while (s->names != NULL && pg_statement_find_name(text, &at, &id)) {
         buf_put(out, text.at, at);
-        if (name_of(s->names, id, &name))
+        if (name_of(s->names, id, mark, &name))
             buf_slice(out, name);
         else
             buf_put(out, text.at + at, PG_STATEMENT_NAME_BYTES - 1);

@@ -22,12 +22,29 @@ void sql_portal_leave(struct sql_session *s)
     sql_deeds_take_back(s);
 }
 
+void sql_portal_said(struct sql_session *s, struct pg_statement *own, struct slice portal)
+{
+    s->portal_said = pg_statement_ref(own);
+    s->portal_named = hash_of(portal);
+}
+
+struct pg_statement *sql_portal_of(const struct sql_session *s, struct slice body)
+{
+    struct pg_execute execute;
+
+    return s->portal_said != NULL && pg_read_execute(body, &execute) == ERR_NONE &&
+                   hash_of(execute.portal) == s->portal_named
+               ? pg_statement_ref(s->portal_said)
+               : NULL;
+}
+
 void sql_portal_bind(struct sql_session *s, const struct pg_statement *st,
                      const struct pg_bind *bind, struct slice body, bool whole)
 {
     const struct sql_note *note = st->note;
     struct pg_bind full;
 
+    pg_statement_unref(sql_side_of(s)->statements, &s->portal_said);
     s->dirties |= note->verdict.route > ROUTE_TRY;
     s->commits |= note->verdict.kind == STATEMENT_COMMIT ||
                   note->verdict.kind == STATEMENT_PREPARE_TRANSACTION;

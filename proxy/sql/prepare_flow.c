@@ -5,6 +5,8 @@
  *     EXECUTE x (1)            EXECUTE "_sheaf_..." (1), behind its preparation if it is not there
  *     DEALLOCATE x             nothing: others go on to use it
  *     RESET x                  SET x TO 'what it was at the start'
+ *     ROLLBACK; EXECUTE x      in a failed transaction, which takes no preparation in front:
+ *                              ROLLBACK; PREPARE "_sheaf_..." AS ...; EXECUTE "_sheaf_..."
  *
  * Where nothing is to be done, the server is asked to do nothing, so that it says when that is, and
  * in what transaction. */
@@ -33,6 +35,7 @@ struct wording {
     struct pg_statement **made;  /* by each of them; borrowed, or NULL */
     struct sql_edit edit;
     struct sql_rewording *r;
+    bool leaves_failed; /* what comes first ends a transaction that has failed, or its failure */
 };
 
 /* Is it answered all that the session asked?  What sets its server may be under way. */
@@ -75,6 +78,7 @@ static enum sql_words replace_name(struct wording *w, const struct pg_statement 
     pg_statement_name(st->id, name);
     buf_format(&quoted, "\"%s\"", name);
     replace(w, w->st->written, buf_all(&quoted), SQL_EDIT_KEEP);
+    sql_edit_name(&w->edit, w->st->executed.at != NULL ? w->st->executed : w->st->name);
     buf_fini(&quoted);
     return SQL_WORDS_OTHER;
 }
@@ -143,6 +147,38 @@ static bool is_made(const struct wording *w, const struct pg_statement *st)
     return false;
 }
 
+/* ---- what the server must have ---- */
+
+/* As a statement of the text, which the client is told nothing of. */
+static void prepare_within(struct wording *w, struct slice name, struct pg_statement *st)
+{
+    struct buf text = { 0 };
+
+    sql_put_prepare(&text, st);
+    buf_text(&text, "; ");
+    sql_edit_define(&w->edit, name, st, true);
+    replace(w, slice_of(w->st->text.at, 0), buf_all(&text), SQL_EDIT_SWALLOW);
+    buf_fini(&text);
+}
+
+/* OTHER: it will be there.  CLIENTS: it can't be. */
+static enum sql_words ensure(struct wording *w, struct slice name, struct pg_statement *st)
+{
+    bool must_send = false;
+
+    if (is_made(w, st))
+        return SQL_WORDS_OTHER;
+    if (!w->leaves_failed)
+        return sql_statement_ensure(w->s, st) ? SQL_WORDS_OTHER : SQL_WORDS_WAIT;
+    if (!st->from_sql && pg_prepared_find(&w->s->lease->prepared, st->id) == PG_PREPARED_ABSENT)
+        return SQL_WORDS_CLIENTS; /* SQL has no words for the types of its parameters */
+    if (!sql_statement_room(w->s, st, &must_send))
+        return SQL_WORDS_WAIT;
+    if (must_send)
+        prepare_within(w, name, st);
+    return SQL_WORDS_OTHER;
+}
+
 /* ---- PREPARE ---- */
 
 /* "(int) AS SELECT ...". */
@@ -157,13 +193,21 @@ static void put_rest(struct buf *out, const struct wording *w)
     buf_slice(out, sql_part(w->class, w->st->inner->text));
 }
 
+static enum sql_words leave_prepare(struct wording *w)
+{
+    w->r->leaves_prepare = true;
+    return leave(w);
+}
+
 static enum sql_words prepare_again(struct wording *w, struct pg_statement *there)
 {
-    if (!is_made(w, there) &&
-        pg_prepared_find(&w->s->lease->prepared, there->id) == PG_PREPARED_ABSENT &&
-        !sql_statement_ensure(w->s, there))
-        return SQL_WORDS_WAIT;
-    return replace_name(w, there);
+    enum sql_words words = SQL_WORDS_OTHER;
+
+    if (pg_prepared_find(&w->s->lease->prepared, there->id) == PG_PREPARED_ABSENT)
+        words = ensure(w, w->st->name, there);
+    if (words == SQL_WORDS_CLIENTS)
+        return leave_prepare(w);
+    return words == SQL_WORDS_WAIT ? words : replace_name(w, there);
 }
 
 /* Its name will be the session's.  CLIENTS: there is no room for it. */
@@ -180,12 +224,6 @@ static enum sql_words define(struct wording *w, struct pg_statement *st)
     sql_edit_define(&w->edit, w->st->name, st, must_send);
     w->made[index_of(w)] = st;
     return must_send ? replace_name(w, st) : do_nothing(w, SQL_TAG_PREPARE);
-}
-
-static enum sql_words leave_prepare(struct wording *w)
-{
-    w->r->leaves_prepare = true;
-    return leave(w);
 }
 
 static enum sql_words reword_prepare(struct wording *w)
@@ -246,13 +284,17 @@ static enum sql_words reword_execute(struct wording *w)
 {
     struct sql_session *s = w->s;
     struct pg_statement *there = w->st->written.len == 0 ? NULL : find(w, w->st->executed);
+    enum sql_words words;
 
     if (there == NULL)
         return leave_name(w, w->st->executed);
     if (sql_result_is_changed(s, there))
         return execute_nobody(w, there);
-    if (!is_made(w, there) && !sql_statement_ensure(s, there))
-        return SQL_WORDS_WAIT;
+    words = ensure(w, w->st->executed, there);
+    if (words == SQL_WORDS_WAIT)
+        return words;
+    if (words == SQL_WORDS_CLIENTS)
+        return leave_name(w, w->st->executed);
     sql_note_executed(s, there);
     return replace_name(w, there);
 }
@@ -285,11 +327,21 @@ static enum sql_words reword_reset(struct wording *w)
     return SQL_WORDS_OTHER;
 }
 
+/* Who it is then is known when the failed transaction's end has come. */
+static bool may_be_another(const struct wording *w)
+{
+    const struct pg_settings *now = pg_settings_session_effective(&w->s->settings);
+
+    return w->leaves_failed && now != NULL && now->has_role;
+}
+
 static enum sql_words reword_reset_all(struct wording *w)
 {
     struct buf text = { 0 };
     size_t count;
 
+    if (may_be_another(w))
+        return leave(w);
     buf_text(&text, "RESET ALL");
     count = sql_restore_put(w->s, w->st, &text);
     if (count == 0) {
@@ -308,7 +360,7 @@ static enum sql_words reword_others(struct wording *w)
 {
     struct slice end = slice_from(w->st->text, w->st->text.len);
     struct buf text = { 0 };
-    size_t count = sql_restore_put(w->s, w->st, &text);
+    size_t count = may_be_another(w) ? 0 : sql_restore_put(w->s, w->st, &text);
 
     if (count == 0)
         return leave(w);
@@ -363,6 +415,13 @@ static bool may_be_reworded(const struct script *script)
     return false;
 }
 
+/* All else a failed transaction refuses. */
+static bool ends_failure(const struct statement *st)
+{
+    return st->kind == STATEMENT_ROLLBACK || st->kind == STATEMENT_ROLLBACK_TO ||
+           st->kind == STATEMENT_COMMIT;
+}
+
 enum sql_words sql_reword(struct sql_session *s, const struct sql_class *class,
                           struct sql_rewording *r)
 {
@@ -373,7 +432,8 @@ enum sql_words sql_reword(struct sql_session *s, const struct sql_class *class,
         return SQL_WORDS_CLIENTS;
     if (!is_at_rest(s))
         return SQL_WORDS_WAIT;
-    if (s->status == PG_STATUS_FAILED)
+    w.leaves_failed = s->status == PG_STATUS_FAILED;
+    if (w.leaves_failed && !ends_failure(&class->script->statements[0]))
         return SQL_WORDS_CLIENTS;
     sql_edit_begin(s, &w.edit, class, &r->text);
     w.made = mem_new((w.script->count + 1) * sizeof(struct pg_statement *));

@@ -200,6 +200,19 @@ static void note_error(struct sql_upstream *u, const struct pg_report *report)
     u->sqlstate[len] = '\0';
 }
 
+/* By which of its names the session spoke of a statement. */
+static uint32_t mark_of(const struct sql_session *s, const struct pg_expected *whose)
+{
+    const struct pg_statement *st = whose->kind == PG_EXPECT_EXECUTE ? whose->subject : NULL;
+    const struct sql_note *note = st == NULL ? NULL : st->note;
+
+    if (whose->note & SQL_NOTE_EDITED)
+        return sql_edits_mark(s->edits);
+    if (note != NULL && note->name != NULL) /* EXECUTE x */
+        return pg_statement_name_mark(slice_of(note->name, note->name_len));
+    return whose->kind == PG_EXPECT_PARSE || whose->kind == PG_EXPECT_BIND ? whose->number : 0;
+}
+
 /* The server spoke of a statement by the name that it knows. */
 static void say_reworded(struct reply *r, struct pg_report *report, const struct pg_expected *whose)
 {
@@ -210,7 +223,8 @@ static void say_reworded(struct reply *r, struct pg_report *report, const struct
     buf_slice(&said, report->message);
     if (whose->kind == PG_EXPECT_BIND)
         sql_statement_reword(whose->subject, &said);
-    pg_statements_session_reword(&r->u->lessee->statements, buf_all(&said), &message);
+    pg_statements_session_reword(&r->u->lessee->statements, buf_all(&said),
+                                 mark_of(r->u->lessee, whose), &message);
     sql_nobody_reword(r->u->lessee, &message);
     report->message = buf_all(&message);
     pg_put_error(&out, report);

@@ -193,6 +193,7 @@ static void end(struct session *base)
     sql_deeds_forget(s);
     sql_edits_free(s, &s->edits);
     pg_statement_unref(side->statements, &s->said);
+    pg_statement_unref(side->statements, &s->portal_said);
     buf_fini(&s->nobody);
     pg_statements_session_fini(side->statements, &s->statements);
     pg_settings_session_fini(side->interned, &s->settings);

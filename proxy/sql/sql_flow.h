@@ -280,19 +280,19 @@ struct sql_session {
     struct sql_deeds *deeds;     /* owned: changes under way */
     struct sql_presets *presets; /* owned: those that its transaction may change; NULL: none */
     struct buf nobody;           /* see sql_nobody() */
-    struct pg_statement *said;   /* a reference: see sql_statement_say() */
-    struct sql_edits *edits;     /* owned: of the Query under way, if it is SQL_NOTE_EDITED */
-    struct position needed;      /* a replica must have reached it */
+    struct pg_statement *said, *portal_said; /* references, or NULL: see sql_words.h */
+    struct sql_edits *edits; /* owned: of the Query under way, if it is SQL_NOTE_EDITED */
+    struct position needed;  /* a replica must have reached it */
     uint64_t dirty_us; /* when the primary last answered it; 0: not since `needed` was known */
     uint64_t needed_as_of_us; /* `needed` covers all that was before */
     uint64_t read_us;         /* when a replica last answered it, */
     uint64_t read_since_us;   /* since when it was that one, or when another was looked for last, */
     struct sql_endpoint *read_from; /* and which; borrowed, NULL: none, or it is gone */
-    uint64_t changed_id;   /* of a statement whose result is another at the lease; 0: none */
-    uint64_t portal_hash;  /* the name of that with portal_deeds */
-    uint64_t avoided;      /* by endpoint index: not asked again in this exchange */
-    uint32_t pins;         /* enum pg_pin, of the lease */
-    uint32_t pins_counted; /* of them, see sql_tally_pins() */
+    uint64_t changed_id; /* of a statement whose result is another at the lease; 0: none */
+    uint64_t portal_hash, portal_named; /* the names of that with portal_deeds, of portal_said's */
+    uint64_t avoided;                   /* by endpoint index: not asked again in this exchange */
+    uint32_t pins;                      /* enum pg_pin, of the lease */
+    uint32_t pins_counted;              /* of them, see sql_tally_pins() */
     uint32_t key_pid;
     uint32_t key_secret;
     uint32_t own_edition; /* of the catalog, while the lease has one of its own; 0: it has not */

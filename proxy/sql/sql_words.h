@@ -18,6 +18,10 @@ void sql_message_keep(struct sql_upstream *u, struct slice bytes);
 /* What it does is not known. */
 void sql_message_is_opaque(struct sql_session *s);
 
+/* Expects the answer about a statement, whose words are to have this name of the session's. */
+bool sql_message_expect_named(struct sql_session *s, enum pg_expect_kind kind, uint16_t note,
+                              struct slice name, struct pg_statement *subject);
+
 /* parse_flow.c */
 size_t sql_parse_forward(struct sql_session *s, struct slice in, struct pg_frame f);
 
@@ -94,6 +98,8 @@ void sql_edit_end_with(struct sql_edit *edit, enum sql_edit_end end);
 /* And gives the session a statement. */
 void sql_edit_define(struct sql_edit *edit, struct slice name, struct pg_statement *st,
                      bool is_sent);
+/* What the statement noted last was about, by the session's own name. */
+void sql_edit_name(struct sql_edit *edit, struct slice name);
 bool sql_edit_is_any(const struct sql_edit *edit);
 void sql_edit_end(struct sql_edit *edit);
 void sql_edits_free(struct sql_session *s, struct sql_edits **where);
@@ -102,6 +108,8 @@ bool sql_edits_define(const struct sql_edits *edits);
 void sql_edits_ask(struct sql_session *s, struct buf *out);
 enum sql_edit_end sql_edits_next(const struct sql_upstream *u); /* of the statement answered now */
 void sql_edits_done(struct sql_upstream *u);                    /* its CommandComplete came */
+/* By which name the session speaks of a statement in that which is answered now. */
+uint32_t sql_edits_mark(const struct sql_edits *edits);
 /* The place of an error, as the client counts; false: it is what the server says. */
 bool sql_edits_place(const struct sql_upstream *u, const struct pg_expected *whose,
                      struct pg_report *report, char digits[SQL_PLACE_BYTES]);
@@ -131,6 +139,10 @@ void sql_deeds_suspended(struct sql_upstream *u, uint16_t note);
 /* What its execution will do. */
 void sql_portal_bind(struct sql_session *s, const struct pg_statement *st,
                      const struct pg_bind *bind, struct slice body, bool whole);
+/* Its statement was said with another name in it. */
+void sql_portal_said(struct sql_session *s, struct pg_statement *own, struct slice portal);
+/* A reference to that, if an Execute with this body is of it; or NULL. */
+struct pg_statement *sql_portal_of(const struct sql_session *s, struct slice body);
 /* That which was bound last is not executed now. */
 void sql_portal_leave(struct sql_session *s);
 /* Does an Execute with this body do what was noted last? */

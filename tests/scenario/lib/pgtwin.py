@@ -77,3 +77,43 @@ class PgTwin(Case):
     def same_bytes(self, data, tags=None, readies=1, **options):
         """The answer to bytes that are sent at once."""
         return self.same(lambda session: session.run(data, readies), tags, **options)
+
+
+class Pooled(PgTwin):
+    options = {"pooling": "transaction", "pool_size": 1}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server.sql("CREATE ROLE other; GRANT other TO app; GRANT ALL ON t, t_id_seq TO other;"
+                       "CREATE SCHEMA one AUTHORIZATION app; CREATE SCHEMA two AUTHORIZATION app")
+        cls.server.sql("CREATE TABLE one.who AS SELECT 'one' AS name; CREATE TABLE two.who AS SELECT 'two' AS name;"
+                       "GRANT ALL ON SCHEMA one, two TO other; GRANT ALL ON one.who, two.who TO other;"
+                       "CREATE FUNCTION sets(text, text, bool) RETURNS text LANGUAGE plpgsql AS"
+                       " $$ BEGIN RETURN set_config($1, $2, $3); END $$;"
+                       "CREATE FUNCTION past() RETURNS void LANGUAGE plpgsql AS"
+                       " $$ BEGIN PERFORM set_config('app.past', 'mine', false); END $$", user="app")
+
+    def alone(self, script, **options):
+        """What a script is told by the server, where it is alone, and through the front while another, with
+        settings of its own, does something on the same connection before each thing that it asks: the same."""
+        direct = self.told(("127.0.0.1", self.server.port), script, **options)
+        with self.session(options={"DateStyle": "German", "TimeZone": "America/Lima"}) as other:
+            other.ask("SET work_mem = '9MB'; SET my.own = 'not yours'; SET search_path = two")
+
+            def beside(session):
+                ask = session.send
+
+                def send(data):
+                    answer = other.ask("SELECT current_setting('work_mem'), current_setting('DateStyle'),"
+                                       " current_setting('my.own'), current_user, name FROM who")
+                    self.assertEqual(answer.rows, [["9MB", "German, DMY", "not yours", "app", "two"]])
+                    ask(data)
+                session.send = lambda data: (send if session.idle else ask)(data)
+                script(session)
+            through = self.told(self.front.target(), beside, **options)
+        self.assertEqual(comparable(through), comparable(direct))
+        return direct
+
+    def asked(self, *texts, **options):
+        return self.alone(lambda session: [session.ask(text) for text in texts], **options)

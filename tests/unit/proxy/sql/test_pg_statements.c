@@ -472,7 +472,7 @@ static void servers_words_get_the_clients_names(void)
     struct pg_statement *st;
 
     begin();
-    pg_statements_session_reword(&session, slice_text("no _sheaf_ here"), &out);
+    pg_statements_session_reword(&session, slice_text("no _sheaf_ here"), 0, &out);
     CHECK_BYTES(buf_all(&out), slice_text("no _sheaf_ here"));
     define("mine", "SELECT 1");
     define("other", "SELECT 2");
@@ -485,11 +485,37 @@ static void servers_words_get_the_clients_names(void)
                (const char *)pg_statement_name(st->id, name).at);
     pg_statement_unref(store, &st);
     buf_clear(&out);
-    pg_statements_session_reword(&session, buf_all(&text), &out);
+    pg_statements_session_reword(&session, buf_all(&text), 0, &out);
     CHECK_BYTES(buf_all(&out), slice_text("\"mine\" and other but _sheaf_00000000 "
                                           "_sheaf_00000000000000ff"));
     buf_fini(&out);
     buf_fini(&text);
+    end();
+}
+
+static void a_statement_with_several_names_is_called_by_the_one_that_was_said(void)
+{
+    static const char *const NAMES[] = { "one", "two", "three" };
+    char name[PG_STATEMENT_NAME_BYTES];
+    struct pg_statement *st;
+    struct buf out = { 0 };
+
+    begin();
+    define("one", "SELECT 1");
+    define("two", "SELECT 1");
+    settle(PG_OUTCOME_DONE);
+    settle(PG_OUTCOME_DONE);
+    define("three", "SELECT 1"); /* pending */
+    st = intern("SELECT 1");
+    for (size_t i = 0; i < 3; i++) {
+        buf_clear(&out);
+        pg_statements_session_reword(&session, pg_statement_name(st->id, name),
+                                     pg_statement_name_mark(slice_text(NAMES[i])), &out);
+        CHECK_BYTES(buf_all(&out), slice_text(NAMES[i]));
+    }
+    pg_statement_unref(store, &st);
+    settle(PG_OUTCOME_DONE);
+    buf_fini(&out);
     end();
 }
 
@@ -511,5 +537,6 @@ int main(void)
     RUN(many_names_come_and_go);
     RUN(a_session_is_bounded);
     RUN(servers_words_get_the_clients_names);
+    RUN(a_statement_with_several_names_is_called_by_the_one_that_was_said);
     return check_report();
 }
