@@ -110,3 +110,35 @@ bool code_setting_next(struct slice *text, struct slice *name)
     }
     return false;
 }
+
+/* Of a word, and what stands behind it. */
+static unsigned leaves(struct slice word, struct slice rest)
+{
+    static const char *const LOADS[] = { "dblink_connect", "dblink_connect_u" };
+
+    rest = skip_spaces(rest);
+    if (rest.len == 0)
+        return 0;
+    if (slice_is_word(word, "load"))
+        return rest.at[0] == '\'' ? CODE_LOADS : 0;
+    if (rest.at[0] != '(')
+        return 0;
+    for (size_t i = 0; i < sizeof(LOADS) / sizeof(LOADS[0]); i++)
+        if (slice_is_word(word, LOADS[i]))
+            return CODE_LOADS;
+    return slice_is_word(word, "setseed") ? CODE_SEEDS : 0;
+}
+
+unsigned code_leaves(struct slice text)
+{
+    unsigned found = 0;
+
+    while (text.len > 0) {
+        size_t len = word_length(text);
+        struct slice word = slice_of(text.at, len);
+
+        text = slice_from(text, len > 0 ? len : 1);
+        found |= leaves(word, text);
+    }
+    return found;
+}

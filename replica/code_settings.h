@@ -1,4 +1,6 @@
-/* Names of settings with a dot ("app.user") that a piece of code sets, as far as its text says so:
+/* What a piece of code leaves behind it that no server tells, as far as its text says so.
+ *
+ * Names of settings with a dot ("app.user"):
  *
  *     set_config('app.user', ...       SET app.user ...       SET LOCAL app.user ...
  *     'app.user' ...                   which it may give to who sets it
@@ -12,5 +14,13 @@
 
 enum { CODE_SETTING_BYTES = 63 };
 
-/* The next one; *text is what comes behind it.  False: there is none. */
+enum code_leaving {
+    CODE_SEEDS = 1 << 0, /* setseed() */
+    CODE_LOADS = 1 << 1, /* LOAD, dblink_connect() */
+};
+
+/* enum code_leaving. */
+unsigned code_leaves(struct slice text);
+
+/* The next name; *text is what comes behind it.  False: there is none. */
 bool code_setting_next(struct slice *text, struct slice *name);

@@ -13,6 +13,7 @@
 #include "proxy/sql/preset_flow.h"
 #include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_words.h"
+#include "replica/code_settings.h"
 
 /* One text's statements. */
 struct sql_deed {
@@ -327,6 +328,14 @@ static bool may_unpin(const struct statement_verdict *v)
            v->kind != STATEMENT_COPY_IN && v->kind != STATEMENT_COPY_OUT;
 }
 
+/* What the server would not tell when it is asked. */
+static uint32_t pins_of_code(struct slice text)
+{
+    unsigned leaves = code_leaves(text);
+
+    return (leaves & CODE_SEEDS ? PG_PIN_SEED : 0) | (leaves & CODE_LOADS ? PG_PIN_LOAD : 0);
+}
+
 void sql_pins_note(struct sql_session *s, const struct statement_verdict *v, struct slice text)
 {
     uint32_t effects = v->effects;
@@ -352,6 +361,8 @@ void sql_pins_note(struct sql_session *s, const struct statement_verdict *v, str
         sql_sampler_heed_code(s, text);
         sql_code_heed(s, text);
     }
+    if (effects & EFFECT_OPAQUE)
+        s->pins |= pins_of_code(text);
     if (effects & EFFECT_CATALOG)
         s->may_change_catalog = true;
     if (effects & EFFECT_PRESETS)

@@ -179,6 +179,27 @@ class Pins(PgTwin):
         self.first.terminate()
         self.assertEqual(self.second.until("Z").value, "served")
 
+    def test_what_no_server_tells_of(self):
+        """A library, another server's connection, and the seed, also by code: nobody else gets the connection, ever."""
+        self.server.sql("CREATE EXTENSION IF NOT EXISTS dblink")
+        at = f"'mine', 'dbname=app user=postgres host={self.server.folder} port={self.server.port}'"
+        loaded, linked = "SELECT current_setting('auto_explain.log_format', true)", "SELECT a FROM dblink('mine', 'SELECT 7') AS x (a int)"
+        for begin, use, value in (("LOAD 'auto_explain'", loaded, "text"), (f"SELECT dblink_connect({at})", linked, "7"),
+                                  (f"DO $$ BEGIN PERFORM dblink_connect({at}); END $$", linked, "7"),
+                                  ("DO $$ BEGIN EXECUTE 'LOAD \'\'auto_explain\'\''; END $$", loaded, "text"),
+                                  ("DO $$ BEGIN PERFORM setseed(0.25); END $$", "SELECT 1", "1")):
+            with self.subTest(begin=begin):
+                first, second = self.session(user="postgres"), self.session(user="postgres")
+                pid = first.value("SELECT pg_backend_pid()")
+                self.assertEqual(first.ask(begin).errors, [])
+                self.waits(second)
+                self.assertEqual((first.value(use), first.value("SELECT pg_backend_pid()")), (value, pid))
+                first.terminate()
+                self.assertEqual(second.until("Z").value, "served")
+                self.assertNotEqual(second.value("SELECT pg_backend_pid()"), pid)
+                self.assertEqual((second.value(loaded), second.ask(linked).errors), (None, ["08001"]))
+                second.close()
+
     def test_sequences_in_a_transaction(self):
         self.server.sql("CREATE SEQUENCE IF NOT EXISTS counted", user="app")
         self.first.ask("BEGIN")

@@ -70,9 +70,35 @@ static void the_end_of_the_text_is_the_end(void)
     }
 }
 
+static void what_no_server_tells_of_is_found(void)
+{
+    static const struct {
+        const char *code;
+        unsigned leaves;
+    } CASES[] = {
+        { "DO $$ BEGIN PERFORM setseed(0.5); END $$", CODE_SEEDS },
+        { "PERFORM pg_catalog.SetSeed (0.5)", CODE_SEEDS },
+        { "PERFORM setseed", 0 },
+        { "PERFORM my_setseed(1)", 0 },
+        { "BEGIN LOAD 'auto_explain'; END", CODE_LOADS },
+        { "EXECUTE 'load  ''auto_explain'''", CODE_LOADS },
+        { "SELECT load FROM t; PERFORM load(1)", 0 },
+        { "PERFORM dblink_connect('c', 'dbname=x')", CODE_LOADS },
+        { "PERFORM public.dblink_connect_u\n('dbname=x')", CODE_LOADS },
+        { "PERFORM dblink_disconnect('c')", 0 },
+        { "setseed(1) load 'x'", CODE_SEEDS | CODE_LOADS },
+        { "load", 0 },
+        { "", 0 },
+    };
+
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
+        CHECK_INT(code_leaves(slice_text(CASES[i].code)), CASES[i].leaves);
+}
+
 int main(void)
 {
     RUN(what_is_set_is_found);
+    RUN(what_no_server_tells_of_is_found);
     RUN(what_is_not_is_not);
     RUN(a_name_that_is_too_long_is_none);
     RUN(the_end_of_the_text_is_the_end);
