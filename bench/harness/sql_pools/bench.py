@@ -3,8 +3,9 @@ from ..bench import Bench
 from . import loads, peers as kinds
 from .bulk import CopyOut
 from .freshness import WriteThenRead
+from .logins import Logins
 from .servers import Cluster
-from .sessions import IdleSessions, Logins
+from .sessions import IdleSessions
 from .spread import Spread
 from .throughput import WORKLOADS, Throughput
 

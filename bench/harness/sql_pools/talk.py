@@ -54,9 +54,12 @@ class Session:
 
     def query(self, text):
         """The rows, each a list of bytes or None."""
+        self.send(text)
+        return self.until_ready()
+
+    def send(self, text):
         body = text.encode() + b"\0"
         self.socket.sendall(b"Q" + struct.pack("!i", len(body) + 4) + body)
-        return self.until_ready()
 
     def until_ready(self):
         rows, problem, at, received = [], None, 0, self.received

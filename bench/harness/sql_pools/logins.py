@@ -1,0 +1,162 @@
+"""CPU time of a login at a server, told apart from all else that a proxy does then.
+
+Clients stay connected and ask, all at once, again and again.  Each time they ask twice: with server connections
+that are there, and after somebody else has ended those (pg_terminate_backend), so that they are made anew.  The
+proxy's CPU time is read before and after each, while it has nothing to do.
+"""
+import contextlib
+import pathlib
+import subprocess
+import time
+
+from ..gauges import tree_user_system_ns
+from ..processes import Failed
+from ..results import Bar
+from .servers import PASSWORD, PASSWORD_USER
+from .talk import Session, ask
+
+LOGINS = 400
+TOGETHER = 5                # clients: half of a pool
+LIMIT_MS = 0.1
+LOGINS_MISSED = 0.1         # or too many, at most: an ended connection may be used, and made anew, once more
+SETTLE_SECONDS = 0.002      # what a proxy does once its client has the answer, or its server was lost
+MARK = "/* login */"
+QUERY = f"SELECT 1 {MARK}"
+LONG_QUERY = f"SELECT pg_sleep(0.03) {MARK}"    # nobody has done before all have a connection
+POOLED = f"FROM pg_stat_activity WHERE query LIKE '%{MARK}' AND pid <> pg_backend_pid()"
+
+
+class Rows:
+    def __init__(self, row, name="", key=""):
+        group, bar = "Login at a server with a SCRAM password", Bar(LIMIT_MS, is_ratio=False)
+
+        def add(what, title, bar=None):
+            return row(f"login.{name}{what}", group, f"{key}CPU of {title}", "ms", bar)
+
+        self.together = add("cpu", f"connecting and logging in, {TOGETHER} at once", bar=bar)
+        self.alone = add("alone", "connecting and logging in, one at a time", bar=bar)
+        self.loss = add("loss", "hearing of a server connection's end, one at a time")
+        self.user = row(f"login.{name}user", group, f"{key}user time's part of all this", "%")
+        self.client = add("client", "a client that comes, asks and goes")
+
+    def all(self):
+        return self.together, self.alone, self.loss, self.user, self.client
+
+
+class Spent:
+    """CPU milliseconds of a proxy: of queries with servers that are there, of the loss of those, and of
+    queries that need a login first; and how many logins there were."""
+
+    def __init__(self):
+        self.queries = self.losses = self.with_logins = 0.0
+        self.logins = 0
+
+
+class Logins:
+    """With a password that the proxy knows; then one that nobody but the client knows, and what he proved
+    is the key to the servers."""
+
+    def __init__(self, bench):
+        self.bench = bench
+        row = bench.results.row
+        self.rows = {"uses_password": Rows(row),
+                     "passes_proof": Rows(row, "passed.", "by a client's key: ")}
+
+    def run(self):
+        peers = [peer for peer in self.bench.peers if peer.can_log_in]
+        for way, rows in self.rows.items():
+            self.restart(peers, way, True)
+            for peer in self.bench.alternating("logins", peers):
+                self.one_round(peer, rows)
+            self.restart(peers, way, False)
+        for _ in range(self.bench.rounds):
+            self.measure_least(self.rows["uses_password"])
+
+    @staticmethod
+    def restart(peers, way, is_on):
+        """Before the primary alone, or it would be by chance whether a query needs a login."""
+        for peer in peers:
+            setattr(peer, way, is_on)
+            peer.knows_replicas = not is_on and type(peer).knows_replicas
+            peer.problem or peer.restart()
+
+    def one_round(self, peer, rows):
+        try:
+            peer.check()
+            rows.client.add(peer.name, self.come_and_go(peer))
+            before = tree_user_system_ns(peer.pid)
+            alone, together = self.measure(peer, 1, QUERY), self.measure(peer, TOGETHER, LONG_QUERY)
+            rows.user.add(peer.name, user_percent(before, tree_user_system_ns(peer.pid)))
+            rows.alone.add(peer.name, (alone.with_logins - alone.queries) / alone.logins)
+            rows.together.add(peer.name, (together.with_logins - together.queries) / together.logins)
+            rows.loss.add(peer.name, alone.losses / alone.logins)
+        except (Failed, OSError) as problem:
+            for row in rows.all():
+                row.add(peer.name, None)
+                row.problems[peer.name] = str(problem)
+
+    def measure(self, peer, count, text):
+        spent, rounds = Spent(), LOGINS // count
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(Session(peer.port, **peer.client)) for _ in range(count)]
+            killer = stack.enter_context(Session(self.bench.servers.primary.port))
+            query_at_once(clients, text)
+            for _ in range(rounds):
+                self.one_loss(peer, lambda: query_at_once(clients, text), killer, spent)
+        if abs(spent.logins / (rounds * count) - 1) > LOGINS_MISSED:
+            raise Failed(f"{spent.logins} logins at the server in {rounds} rounds of {count}")
+        return spent
+
+    @staticmethod
+    def one_loss(peer, ask_all, killer, spent):
+        def rise(act):
+            before = peer.cpu_ns()
+            act()
+            time.sleep(SETTLE_SECONDS)
+            return (peer.cpu_ns() - before) / 1e6
+
+        spent.queries += rise(ask_all)
+        spent.losses += rise(lambda: end_pooled(killer, spent))
+        spent.with_logins += rise(ask_all)
+
+    @staticmethod
+    def come_and_go(peer):
+        for _ in range(10):
+            ask(peer.port, QUERY, **peer.client)
+        before = peer.cpu_ns()
+        for _ in range(LOGINS):
+            ask(peer.port, QUERY, **peer.client)
+        time.sleep(SETTLE_SECONDS)
+        return (peer.cpu_ns() - before) / 1e6 / LOGINS
+
+    def measure_least(self, rows):
+        """By a program that does nothing else, and waits in its calls."""
+        program = pathlib.Path(self.bench.program).with_name("pg_login")
+        try:
+            said = subprocess.run([program, f"at=127.0.0.1:{self.bench.servers.primary.port}", f"user={PASSWORD_USER}",
+                                   f"password={PASSWORD}", "database=bench", "guess=1", f"rounds={LOGINS}"],
+                                  capture_output=True, text=True, check=True, timeout=60).stdout.split()
+            took = dict(word.split("=") for word in said[-3:])
+            rows.alone.add("direct", (float(took["all_us"]) + float(took["connect_us"])) / 1000)
+        except (OSError, subprocess.SubprocessError, ValueError, KeyError) as problem:
+            rows.alone.problems["direct"] = f"pg_login: {problem}"
+
+
+def user_percent(before, after):
+    user, system = (now - then for now, then in zip(after, before))
+    return 100 * user / (user + system)
+
+
+def query_at_once(clients, text):
+    for client in clients:
+        client.send(text)
+    for client in clients:
+        client.until_ready()
+
+
+def end_pooled(killer, spent):
+    """Ends the proxy's connections, and waits until they are gone."""
+    (count,), = killer.query(f"SELECT count(pg_terminate_backend(pid)) {POOLED}")
+    spent.logins += int(count)
+    while killer.query(f"SELECT count(*) {POOLED}") != [[b"0"]]:
+        time.sleep(0.001)
