@@ -15,8 +15,8 @@ struct value_fill {
 /* In the arena; NULL: the value was not looked for, or the key is not asked for often enough. */
 struct value_fill *value_fill_new(const struct memory_site *site, const struct memory_operation *op,
                                   const struct value_key *key);
-/* The value came.  `left_ms` is what its server says that it lives on, less than a millisecond of it
- * may be over; -1: for ever. */
+/* The value came.  `left_ms` is what its server says that it lives on, of which a part of one may
+ * be over; -1: for ever. */
 void value_fill_keep(const struct value_fill *fill, const struct memory_site *site,
                      struct slice value, int64_t left_ms);
 /* As memcached tells it: whole seconds, of which the last may be almost over. */
