@@ -8,6 +8,7 @@ import urllib.parse
 
 from lib import *
 from lib.blob import *
+from lib.blob_stages import XML, Store
 
 ROLES = "/latest/meta-data/iam/security-credentials/"
 
@@ -199,6 +200,31 @@ class MetadataKeys(Case):
         self.serve(AWS_CONTAINER_CREDENTIALS_FULL_URI="http://keys.example.org/")
         wait_until(lambda: "must be https, or of this machine" in self.sheaf.log, what="the refusal")
         self.assertEqual(self.status(), 503)
+
+
+class Refused(Case):
+    def test_a_store_that_does_not_take_our_keys_is_not_the_clients_fault(self):
+        code = "ExpiredToken"
+        store = Store(self, lambda *_: (403, XML, f"<Error><Code>{code}</Code><Message>m</Message></Error>".encode()))
+        self.sheaf = Sheaf(self, blob_pool([store.url], stamp="no", probe="no"), proxy={"workers": 1})
+        raw = Raw(self.sheaf.target("mail"))
+        delete = b"<Delete><Object><Key>k</Key></Object></Delete>"
+        asked = [("GET", "/traps/k", {}, b""), ("PUT", "/traps/k", {}, b"x"), ("PUT", "/traps/k", {"x-amz-copy-source": "/traps/j"}, b""),
+                 ("GET", "/traps?list-type=2", {}, b""), ("POST", "/traps/k?uploads", {}, b""), ("PUT", "/traps", {}, b""),
+                 ("POST", "/traps?delete", {"content-md5": base64.b64encode(hashlib.md5(delete).digest()).decode()}, delete)]
+        for code in ("ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "RequestTimeTooSkewed",
+                     "AuthorizationHeaderMalformed"):
+            for method, path, fields, body in asked:
+                with self.subTest(code=code, method=method, path=path):
+                    status, _, text = raw.ask(method, path, fields, body)
+                    told = dict(re.findall(r"<(\w+)>([^<]+)<", text.decode()))
+                    self.assertEqual((status, told["Code"]), (200 if body == delete else 503, "SlowDown"), text)
+                    self.assertRegex(told["Message"], rf"^Shard 0 \(127.0.0.1:\d+\) does not serve: it does not take our keys: {code}$")
+        self.assertIn("a store does not take the keys", self.sheaf.log)
+        code = "SignatureDoesNotMatch"  # of a hash that is the client's
+        self.assertEqual(raw.ask("PUT", "/traps/k", {}, b"x", hashlib.sha256(b"y").hexdigest())[0], 403)
+        code = "AccessDenied"
+        self.assertEqual([raw.ask(*each)[0] for each in asked[:2]], [403, 403])
 
 
 if __name__ == "__main__":
