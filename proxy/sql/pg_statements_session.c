@@ -497,7 +497,7 @@ void pg_statements_session_reword(const struct pg_statements_session *s, struct 
 {
     size_t at;
     uint64_t id;
-    struct slice name;
+    struct slice name = { 0 };
 
     while (s->names != NULL && pg_statement_find_name(text, &at, &id)) {
         buf_put(out, text.at, at);
