@@ -146,7 +146,7 @@ const struct option tables_sql[] = {
       .max = HOURS(8760), .zero = "never",
       .text = "a client that waits longer for a server connection is disconnected" },
     { "failover_wait", OPTION_DURATION, AT(failover_wait_ms), "30s", .max = HOURS(24),
-      .text = "how long writes wait while there is no primary" },
+      .text = "how long writes wait while there is no primary; 0: not at all" },
     { "idle_timeout", OPTION_DURATION, AT(base.idle_timeout_ms), "never", .min = 1,
       .max = HOURS(8760), .zero = "never",
       .text = "a client that asks nothing for so long, outside a transaction, is disconnected" },

@@ -384,12 +384,13 @@ void sql_roster_turn_away(struct sql_roster *roster)
 static bool expire(struct sql_session *s, uint64_t now_us)
 {
     const struct sql_pool *settings = sql_side_of(s)->settings;
-    uint64_t timeout_ms = s->waits == SQL_WAITS_PRIMARY ? settings->failover_wait_ms
-                                                        : settings->query_wait_timeout_ms;
+    bool for_primary = s->waits == SQL_WAITS_PRIMARY; /* 0 is not at all then, and not for ever */
+    uint64_t timeout_ms =
+        for_primary ? settings->failover_wait_ms : settings->query_wait_timeout_ms;
 
-    if (timeout_ms == 0 || now_us - s->wait_since_us < timeout_ms * 1000)
+    if ((timeout_ms == 0 && !for_primary) || now_us - s->wait_since_us < timeout_ms * 1000)
         return false;
-    if (s->waits == SQL_WAITS_PRIMARY)
+    if (for_primary)
         sql_session_fail_exchange(s, "57P03",
                                   "there is no primary: none of pool \"%s\"'s servers accepts "
                                   "writes (failover_wait passed)",

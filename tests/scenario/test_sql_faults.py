@@ -366,7 +366,13 @@ class Primary(Servers):
         self.assertEqual(writer.until("Z").done, ["INSERT 0 1"])
 
     def test_down_for_longer_than_writes_wait(self):
-        self.sheaf(failover_wait="300ms")
+        self.is_refused("300ms")
+
+    def test_down_and_writes_do_not_wait(self):
+        self.is_refused("0s")
+
+    def is_refused(self, failover_wait):
+        self.sheaf(failover_wait=failover_wait)
         sessions = [self.session() for _ in range(3)]
         for n, session in enumerate(sessions):
             session.ask(f"INSERT INTO log VALUES (1, {n})")

@@ -3,6 +3,7 @@
 """How many server connections there are, who waits for them, for how long, and what is said when there are no more."""
 import contextlib
 import signal
+import socket
 import threading
 
 import psycopg2
@@ -216,6 +217,28 @@ class Guesses(Case):
                     self.assertEqual((method, answer.errors, answer.rows), (method, [], [["app"]]))
                     wait_until(lambda b=before: server.logged("connection authorized: user=app", b), what="the login to be logged")
                     self.assertEqual((method, server.logged("connection received", before)), (method, expected))
+
+
+class Silence(Case):
+    """A server that takes connections and says nothing."""
+
+    def setUp(self):
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        self.url = f"postgresql://127.0.0.1:{listener.getsockname()[1]}"
+
+    def test_a_read_goes_elsewhere_when_connect_timeout_is_over(self):
+        front = Sheaf(self, sql_pool(Postgres(self), [self.url], probe="no", reads="any", connect_timeout="200ms"))
+        with pgwire.PgSession(front.target()) as session:
+            self.assertEqual([session.value(f"SELECT {n}") for n in range(4)], ["0", "1", "2", "3"])
+        self.assertRegex(front.log, "server can't be used .*connect_timeout passed")
+
+    def test_who_has_no_other_hears_that(self):
+        front = Sheaf(self, sql_pool(self.url, probe="no", connect_timeout="200ms", failover_wait="0s"))
+        with self.assertRaises(pgwire.PgError) as caught:
+            pgwire.PgSession(front.target())
+        self.assertEqual(caught.exception.code, "57P03")
+        self.assertRegex(front.log, "server can't be used .*connect_timeout passed")
 
 
 class Names(Limits):
