@@ -85,6 +85,8 @@ struct blob_works {
     struct sha256_pair pair;  /* of bodies that are verified here on their way by */
     struct http1_lines lines; /* of the head that was just found */
     struct buf head;          /* that is being put, of an answer or an ask; empty between two */
+    struct buf list_room;     /* for a list's entries: of the last list, for the next */
+    bool list_room_in_use;    /* it was taken since memory was last given back */
     /* What answers of the same second begin with, behind their first lines. */
     struct {
         int64_t second;

@@ -327,9 +327,22 @@ static void turn_ends(struct worker *w)
     }
 }
 
+static size_t trim_list_room(struct blob_works *works)
+{
+    size_t given_back = 0;
+
+    if (!works->list_room_in_use) {
+        given_back = works->list_room.cap;
+        buf_fini(&works->list_room);
+    }
+    works->list_room_in_use = false;
+    return given_back;
+}
+
 static size_t trim(struct worker *w)
 {
-    size_t given_back = sha256_pair_trim(&blob_works_of(w)->pair);
+    size_t given_back =
+        sha256_pair_trim(&blob_works_of(w)->pair) + trim_list_room(blob_works_of(w));
 
     LIST_EACH (&blob_works_of(w)->sides, link) {
         given_back += slab_trim(&side_at(link)->session_slab);
@@ -360,6 +373,7 @@ static void end(struct worker *w)
     sigv4_scratch_fini(&works->scratch);
     sha256_pair_fini(&works->pair);
     buf_fini(&works->head);
+    buf_fini(&works->list_room);
     buf_fini(&works->now.lines);
     free(works);
 }

@@ -522,12 +522,10 @@ static void put_head(const struct s3_list_writer *list, const struct s3_list_hea
     s3_write_bool(out, "IsTruncated", head->is_truncated);
 }
 
-void s3_list_close(const struct s3_list_writer *list, const struct s3_list_head *head,
-                   struct buf *out)
+/* What stands behind the entries. */
+static void put_rest(const struct s3_list_writer *list, const struct s3_list_head *head,
+                     struct buf *out)
 {
-    s3_write_begin(out, root_of(list->kind));
-    put_head(list, head, out);
-    buf_slice(out, buf_all(&list->entries));
     buf_slice(out, buf_all(&list->prefixes));
     if (list->kind == S3_LIST_BUCKETS) {
         s3_write_close(out, "Buckets");
@@ -535,6 +533,22 @@ void s3_list_close(const struct s3_list_writer *list, const struct s3_list_head 
         s3_write_text_if(out, "Prefix", head->prefix);
     }
     s3_write_close(out, root_of(list->kind));
+}
+
+void s3_list_close(const struct s3_list_writer *list, const struct s3_list_head *head,
+                   struct buf *out)
+{
+    s3_write_begin(out, root_of(list->kind));
+    put_head(list, head, out);
+    buf_slice(out, buf_all(&list->entries));
+    put_rest(list, head, out);
+}
+
+void s3_list_wrap(struct s3_list_writer *list, const struct s3_list_head *head, struct buf *before)
+{
+    s3_write_begin(before, root_of(list->kind));
+    put_head(list, head, before);
+    put_rest(list, head, &list->entries);
 }
 
 void s3_list_fini(struct s3_list_writer *list)

@@ -81,6 +81,9 @@ void s3_list_put(struct s3_list_writer *list, const struct s3_entry *entry);
 /* Appends the whole document. */
 void s3_list_close(const struct s3_list_writer *list, const struct s3_list_head *head,
                    struct buf *out);
+/* The same in two pieces, without a copy of the entries: what stands before them, and list->entries
+ * with all that stands behind them. */
+void s3_list_wrap(struct s3_list_writer *list, const struct s3_list_head *head, struct buf *before);
 void s3_list_fini(struct s3_list_writer *list);
 
 /* ---- results of single operations ---- */

@@ -82,6 +82,32 @@ static void an_object_is_told_with_all_that_is_known_of_it(void)
                             "</ListBucketResult>"));
 }
 
+static void a_list_in_two_pieces_is_the_same(void)
+{
+    struct s3_entry object = { .kind = S3_ENTRY_OBJECT, .name = bytes("k") };
+    struct s3_entry prefix = { .kind = S3_ENTRY_PREFIX, .name = bytes("j/") };
+    struct s3_entry bucket = { .kind = S3_ENTRY_BUCKET, .name = bytes("b") };
+    struct s3_list_head head = { .bucket = bytes("b"), .next_token = bytes("t") };
+
+    for (int kind = S3_LIST_OBJECTS_V1; kind <= S3_LIST_BUCKETS; kind++) {
+        struct s3_list_writer list;
+        struct buf whole = { 0 }, pieces = { 0 };
+
+        s3_list_open(&list, (enum s3_list_kind)kind, true);
+        s3_list_put(&list, kind == S3_LIST_BUCKETS ? &bucket : &object);
+        if (kind < S3_LIST_PARTS)
+            s3_list_put(&list, &prefix);
+        s3_list_close(&list, &head, &whole);
+        s3_list_wrap(&list, &head, &pieces);
+        CHECK(list.entries.len > 0 && pieces.len + list.entries.len == whole.len);
+        buf_slice(&pieces, buf_all(&list.entries));
+        CHECK_BYTES(buf_all(&pieces), buf_all(&whole));
+        buf_fini(&whole);
+        buf_fini(&pieces);
+        s3_list_fini(&list);
+    }
+}
+
 static void a_first_list_tells_owners_and_markers(void)
 {
     struct s3_entry entry = { .kind = S3_ENTRY_OBJECT,
@@ -302,6 +328,7 @@ int main(void)
     RUN(what_is_no_utf8_does_not_spoil_the_document);
     RUN(names_are_encoded_if_that_was_asked);
     RUN(an_object_is_told_with_all_that_is_known_of_it);
+    RUN(a_list_in_two_pieces_is_the_same);
     RUN(a_first_list_tells_owners_and_markers);
     RUN(versions_stay_mixed_with_delete_markers);
     RUN(uploads_parts_and_buckets_have_lists_of_their_own);
