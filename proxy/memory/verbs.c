@@ -95,6 +95,7 @@ bool verb_get(struct verb_call *c, struct slice name, struct store_value *out)
         return false;
     if (!store_is_over(out, c->v->now_ms))
         return true;
+    *out = (struct store_value){ 0 };
     c->v->expired += drop(c, &key);
     return false;
 }

@@ -44,7 +44,8 @@ bool verbs_next_request(struct verb_call *c, struct slice *bytes);
 void verb_error(struct verb_call *c, const char *format, ...) PRINTF_LIKE(2, 3);
 void verb_null(struct verb_call *c);
 
-/* False: it is not there, or its time is over (then it is dropped), or the store is in trouble. */
+/* False: it is not there, or its time is over (then it is dropped), or the store is in trouble;
+ * `out`, which was empty, is so then. */
 bool verb_get(struct verb_call *c, struct slice name, struct store_value *out);
 /* As it was read by a client: counts for INFO. */
 bool verb_read(struct verb_call *c, struct slice name, struct store_value *out);

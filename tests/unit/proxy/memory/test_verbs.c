@@ -89,6 +89,32 @@ static void a_key_is_there_to_the_last_millisecond(void)
     v.expired = 0;
 }
 
+/* It is dropped when it is met, and what is made in its place has nothing of it. */
+static void what_is_over_is_no_part_of_what_follows(void)
+{
+    static const char *const asked[][3] = {
+        { "APPEND k x", ":1\r\n", "$1\r\nx\r\n" },
+        { "SETRANGE k 0 x", ":1\r\n", "$1\r\nx\r\n" },
+        { "GETRANGE k 0 -1", "$0\r\n\r\n", "$-1\r\n" },
+        { "STRLEN k", ":0\r\n", "$-1\r\n" },
+        { "INCR k", ":1\r\n", "$1\r\n1\r\n" },
+        { "SET k w KEEPTTL", "+OK\r\n", "$1\r\nw\r\n" },
+        { "SET k w GET", "$-1\r\n", "$1\r\nw\r\n" },
+        { "GETSET k w", "$-1\r\n", "$1\r\nw\r\n" },
+    };
+
+    flush();
+    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+        v.now_ms = 1000000;
+        CHECK_BYTES(ask("SET k 1234567 PX 100"), bytes("+OK\r\n"));
+        v.now_ms = 1000100;
+        CHECK_BYTES(ask(asked[i][0]), slice_text(asked[i][1]));
+        CHECK_BYTES(ask("GET k"), slice_text(asked[i][2]));
+        CHECK_BYTES(ask("TTL k"), asked[i][2][1] == '-' ? bytes(":-2\r\n") : bytes(":-1\r\n"));
+    }
+    v.expired = 0;
+}
+
 static void a_purge_drops_what_is_over_and_nothing_else(void)
 {
     uint32_t database = 0;
@@ -247,6 +273,7 @@ static void every_store(void)
     for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
         open_store(NAMES[i], false);
         RUN(a_key_is_there_to_the_last_millisecond);
+        RUN(what_is_over_is_no_part_of_what_follows);
         RUN(a_purge_drops_what_is_over_and_nothing_else);
         RUN(what_was_not_committed_can_be_abandoned);
         RUN(what_only_reads_writes_nothing);
