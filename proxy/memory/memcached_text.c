@@ -177,17 +177,27 @@ static void plan_verb(struct memcached_call *call)
     (plan == NULL ? plan_refused : plan)(call);
 }
 
-/* The request with numbers that all servers take as we did. */
+/* Other bytes, in the arena, in place of the client's. */
+static void take_instead(struct memcached_call *call, struct slice bytes)
+{
+    struct memcached_text_request *own = arena_new(call->op->arena, sizeof(*own));
+    struct memcached_text_progress progress = { 0 };
+    struct memcached_text_limits limits = { bytes.len, bytes.len, call->text->key_most };
+    enum parse parse;
+    size_t need;
+
+    parse = memcached_text_parse(&progress, bytes, &limits, own, &need);
+    assert(parse == PARSE_DONE && own->error == NULL && own->odd_numbers == 0);
+    (void)parse;
+    call->bytes = bytes;
+    call->text = own;
+}
+
 static void take_plain_numbers(struct memcached_call *call)
 {
     const struct memcached_text_request *r = call->text;
-    struct memcached_text_request *own = arena_new(call->op->arena, sizeof(*own));
-    struct memcached_text_progress progress = { 0 };
-    struct memcached_text_limits limits;
     struct slice rest = call->bytes;
     struct buf bytes = { 0 };
-    enum parse parse;
-    size_t need;
 
     for (uint32_t i = 0; i < r->word_count; i++) {
         char plain[MEMCACHED_NUMERAL_BYTES];
@@ -200,13 +210,21 @@ static void take_plain_numbers(struct memcached_call *call)
         rest = slice_from(rest, (size_t)(r->words[i].at + r->words[i].len - rest.at));
     }
     buf_slice(&bytes, rest);
-    call->bytes = arena_copy(call->op->arena, buf_all(&bytes));
+    take_instead(call, arena_copy(call->op->arena, buf_all(&bytes)));
     buf_fini(&bytes);
-    limits = (struct memcached_text_limits){ call->bytes.len, call->bytes.len, r->key_most };
-    parse = memcached_text_parse(&progress, call->bytes, &limits, own, &need);
-    assert(parse == PARSE_DONE && own->error == NULL && own->odd_numbers == 0);
-    (void)parse;
-    call->text = own;
+}
+
+/* What servers of all versions understand alike, and answer: those from 1.6.40 on say nothing to a
+ * line whose last word is "noreply", though it is the key, and know no bget, which is get. */
+static void take_as_all_do(struct memcached_call *call)
+{
+    if (call->text->odd_numbers != 0)
+        take_plain_numbers(call);
+    if (call->text->verb == MEMCACHED_BGET)
+        take_instead(call, slice_from(call->bytes, 1));
+    else if (call->text->verb == MEMCACHED_DELETE && call->text->word_count == 2 &&
+             slice_is_text(call->text->key, "noreply"))
+        take_instead(call, slice_text("delete noreply 0\r\n"));
 }
 
 void memcached_plan_text(struct memcached_call *call)
@@ -225,8 +243,8 @@ void memcached_plan_text(struct memcached_call *call)
         return;
     }
     op->silent = r->noreply;
-    if (r->error == NULL && r->odd_numbers != 0)
-        take_plain_numbers(call);
+    if (r->error == NULL)
+        take_as_all_do(call);
     if (r->error != NULL && r->skip > 0 && strcmp(r->error, MEMCACHED_TOO_LARGE) == 0)
         plan_too_large(call);
     else if (r->error != NULL)

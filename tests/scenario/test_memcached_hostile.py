@@ -158,6 +158,15 @@ class Servers(MemcachedCase):
             if b"noreply" not in line:
                 self.assertEqual(session.reply(), b"MN\r\n")
 
+    def test_a_server_that_does_not_reply_to_a_last_word_of_noreply_is_asked_in_another_way(self):
+        """So memcached from 1.6.40 on takes a key of that name, and knows no bget."""
+        seen = []
+        liar = test_hostile.Liar(self, lambda data: b"VERSION 1.6.40\r\n" if b"version" in data else seen.append(data) or
+                                 (b"" if data.endswith((b"delete noreply\r\n", b"bget noreply\r\n")) else b"END\r\n" if b"get" in data else b"DELETED\r\n"))
+        session = self.session(Sheaf(self, cache_pool([f"memcached://{liar.address}"], probe="no", stamp="no")))
+        self.assertEqual([session.ask("delete noreply"), session.ask("bget noreply"), session.ask("bget a noreply")], [b"DELETED\r\n", b"END\r\n", b"END\r\n"])
+        self.assertEqual(b"".join(seen), b"delete noreply 0\r\nget noreply\r\nget a noreply\r\n")
+
     def test_errors_of_any_words_are_errors_and_cost_no_connection(self):
         self.begin(shards=1, through_faults=True)
         session = self.session()
