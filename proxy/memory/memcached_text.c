@@ -218,12 +218,15 @@ static void take_plain_numbers(struct memcached_call *call)
  * line whose last word is "noreply", though it is the key, and know no bget, which is get. */
 static void take_as_all_do(struct memcached_call *call)
 {
+    const struct memcached_text_request *r;
+
     if (call->text->odd_numbers != 0)
         take_plain_numbers(call);
-    if (call->text->verb == MEMCACHED_BGET)
+    r = call->text;
+    if (r->verb == MEMCACHED_BGET)
         take_instead(call, slice_from(call->bytes, 1));
-    else if (call->text->verb == MEMCACHED_DELETE && call->text->word_count == 2 &&
-             slice_is_text(call->text->key, "noreply"))
+    else if (r->verb == MEMCACHED_DELETE && slice_is_text(r->key, "noreply") &&
+             r->word_count == (r->noreply ? 3 : 2))
         take_instead(call, slice_text("delete noreply 0\r\n"));
 }
 
