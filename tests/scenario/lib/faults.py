@@ -2,6 +2,7 @@
 import contextlib
 import os
 import socket
+import struct
 import tempfile
 import threading
 import time
@@ -41,7 +42,7 @@ class Faults:
         self.one_byte = self.hides_end = False
         self._cut_after = self._ask_cut_after = None
         self._target = target
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._wires = []
         self.accepted = 0  # connections so far
         self.port = free_port()
@@ -61,7 +62,7 @@ class Faults:
 
     @cut_after.setter
     def cut_after(self, count):
-        with self._lock:
+        with self.lock:
             self._cut_after = count
             for wire in self._wires:
                 wire.passed = 0
@@ -72,7 +73,7 @@ class Faults:
 
     @ask_cut_after.setter
     def ask_cut_after(self, count):
-        with self._lock:
+        with self.lock:
             self._ask_cut_after = count
             for wire in self._wires:
                 wire.ask_passed = 0
@@ -80,7 +81,7 @@ class Faults:
     @property
     def wires(self):
         """How many connections stand."""
-        with self._lock:
+        with self.lock:
             return len(self._wires)
 
     def open(self):
@@ -106,7 +107,7 @@ class Faults:
 
     def cut(self):
         """Closes all connections now."""
-        with self._lock:
+        with self.lock:
             wires = list(self._wires)
         for wire in wires:
             wire.close()
@@ -122,7 +123,7 @@ class Faults:
     def take_garbage(self, asked):
         if self.garbage is None or self.garbage_after not in asked:
             return None
-        with self._lock:
+        with self.lock:
             garbage, self.garbage = self.garbage, None
             return garbage
 
@@ -139,12 +140,12 @@ class Faults:
                 near.close()
                 continue
             wire = _Wire(self, near, far)
-            with self._lock:
+            with self.lock:
                 self._wires.append(wire)
             wire.start()
 
     def forget(self, wire):
-        with self._lock, contextlib.suppress(ValueError):
+        with self.lock, contextlib.suppress(ValueError):
             self._wires.remove(wire)
 
 
@@ -155,6 +156,7 @@ class _Wire:
         self.faults, self.near, self.far = faults, near, far
         self.passed = self.ask_passed = 0
         self.asked = b""
+        self._running = 2
         for side in (near, far):
             if side.family == socket.AF_INET:
                 side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -176,6 +178,16 @@ class _Wire:
             pass
         if direction == self._ask or not self.faults.hides_end:
             self.close()
+        with self.faults.lock:
+            self._running -= 1
+            if self._running > 0:
+                return
+        # Who shuts a socket down before he closes it never tells that he reads again: a target with much to say would
+        # wait for that.
+        if self.faults.ask_cut_after is None:
+            self.far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.near.close()
+        self.far.close()
 
     def _ask(self):
         while data := self.near.recv(65536):
