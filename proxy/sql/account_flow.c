@@ -103,6 +103,7 @@ static void roster_free(struct sql_roster *roster)
     sql_budget_close(&roster->database_budget);
     sql_budget_close(&roster->user_budget);
     pg_settings_unref(roster->account->side->interned, &roster->reported);
+    buf_fini(&roster->reported_as);
     list_remove(&roster->link);
     roster->endpoint->rosters--;
     free(roster);

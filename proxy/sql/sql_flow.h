@@ -191,6 +191,7 @@ struct sql_roster {
     uint32_t starting;       /* of them */
     bool guesses_scram;      /* the last login was by that: see pg_login.h */
     const struct pg_settings *reported; /* counted: what the server said at the last login */
+    struct buf reported_as;             /* in its own words; owned */
 };
 
 /* What a client is told at its login, besides its key. */

@@ -212,26 +212,19 @@ static bool next_reported(struct slice *rest, struct pg_parameter *p)
     return false;
 }
 
-static bool is_what_was_reported(const struct pg_settings *before, struct slice parameters)
+static bool is_what_was_reported(const struct sql_roster *roster, struct slice parameters)
 {
-    struct pg_parameter p;
-    struct slice value;
-    size_t count = 0;
-
-    for (; next_reported(&parameters, &p); count++)
-        if (!pg_settings_find(before, p.name, &value) || !slice_is(value, p.value))
-            return false;
-    return count == pg_settings_count(before);
+    return roster->reported != NULL && slice_is(buf_all(&roster->reported_as), parameters);
 }
 
 /* Mostly it is what the last one said. */
 static void keep_reported(struct sql_upstream *u, const struct pg_login *login)
 {
     struct pg_settings_pool *interned = u->endpoint->side->interned;
-    struct slice rest = buf_all(&login->parameters);
+    struct slice all = buf_all(&login->parameters), rest = all;
     struct pg_parameter p;
 
-    if (u->roster != NULL && is_what_was_reported(u->roster->reported, rest)) {
+    if (u->roster != NULL && is_what_was_reported(u->roster, all)) {
         u->reported = pg_settings_ref(u->roster->reported);
         return;
     }
@@ -241,6 +234,8 @@ static void keep_reported(struct sql_upstream *u, const struct pg_login *login)
         return;
     pg_settings_unref(interned, &u->roster->reported);
     u->roster->reported = pg_settings_ref(u->reported);
+    buf_clear(&u->roster->reported_as);
+    buf_slice(&u->roster->reported_as, all);
 }
 
 static void forget_login(struct sql_upstream *u)
