@@ -1,5 +1,6 @@
 /* The catalog of each database, as a worker knows it: asked of the primary when sessions ask for
- * something, over an upstream that is there for that alone, and goes.
+ * something, over an upstream that is there for that alone, and goes.  While there is no primary a
+ * replica tells, so that reads go on; what it told is forgotten when there is one again.
  *
  *     due --> opening --> the signature --> (it is another) the rows --> a new table, verdicts are
  *                                                                       forgotten
@@ -52,8 +53,9 @@ struct sql_catalog {
     uint64_t due_us, began_us, used_us;
     uint64_t rest_us;
     bool failed;
-    bool too_large; /* what has this signature */
-    bool doubted;   /* it is asked though another worker has, just now */
+    bool too_large;                /* what has this signature */
+    bool doubted;                  /* it is asked though another worker has, just now */
+    bool asks_replica, of_replica; /* what is under way, and what is known */
 };
 
 /* ---- which there are ---- */
@@ -94,7 +96,7 @@ static void forget(struct sql_catalog *c)
 {
     catalog_table_free(&c->table);
     c->signature[0] = '\0';
-    c->too_large = false;
+    c->too_large = c->of_replica = false;
 }
 
 void sql_catalog_give(struct sql_account *a)
@@ -159,10 +161,25 @@ static void put(struct sql_catalog *c, enum stage stage)
     worker_be_busy(c->side->worker);
 }
 
+static void ask_rows(struct sql_catalog *c)
+{
+    c->too_large = false;
+    c->coming = catalog_table_new((uint64_t)worker_random(c->side->worker) << 32 |
+                                  worker_random(c->side->worker));
+    put(c, STAGE_ROWS);
+}
+
 void sql_catalog_ready(struct sql_upstream *u)
 {
-    u->catalog->asked_changes = atomic_load(&u->catalog->shared->catalog_changes);
-    put(u->catalog, STAGE_SIGNATURE);
+    struct sql_catalog *c = u->catalog;
+
+    c->asked_changes = atomic_load(&c->shared->catalog_changes);
+    if (!c->asks_replica) {
+        put(c, STAGE_SIGNATURE);
+        return;
+    }
+    snprintf(c->read, sizeof(c->read), "a replica's"); /* nothing is counted there */
+    ask_rows(c);
 }
 
 /* Another worker was told just now what this one knows already. */
@@ -179,27 +196,41 @@ static bool was_told(struct sql_catalog *c, uint64_t now_us)
     return true;
 }
 
-/* A pool of one server has no use for it. */
-static void ask_if_due(struct sql_catalog *c, struct sql_account *a, uint64_t now_us)
-{
-    struct sql_endpoint *primary;
-
-    if (c->upstream != NULL || now_us < c->due_us || c->side->endpoint_count < 2)
-        return;
-    primary = sql_primary(c->side);
-    if (primary == NULL || primary->failing || !primary->present || sql_halt_is_on(a) ||
-        was_told(c, now_us))
-        return;
-    c->began_us = now_us;
-    c->doubted = false;
-    c->stage = STAGE_OPENING;
-    c->upstream = sql_upstream_open_alone(a, primary);
-    c->upstream->catalog = c;
-}
-
 static uint64_t rest_of(const struct sql_catalog *c)
 {
     return c->rest_us > CATALOG_REST_US ? c->rest_us : CATALOG_REST_US;
+}
+
+static bool is_there(const struct sql_endpoint *e)
+{
+    return e != NULL && e->present && !e->failing;
+}
+
+/* A pool of one server has no use for it. */
+static void ask_if_due(struct sql_catalog *c, struct sql_account *a, uint64_t now_us)
+{
+    struct sql_endpoint *primary = sql_primary(c->side), *whom = primary;
+    uint64_t soon_us = c->began_us + rest_of(c);
+
+    if (c->of_replica && is_there(primary)) {
+        forget(c);
+        learned(c);
+        c->due_us = 0;
+    }
+    if (c->table == NULL && !c->asks_replica && !is_there(primary) && c->due_us > soon_us)
+        c->due_us = soon_us; /* the primary has failed: a replica may tell */
+    if (c->upstream != NULL || now_us < c->due_us || c->side->endpoint_count < 2)
+        return;
+    if (!is_there(primary) && c->table == NULL && !c->too_large)
+        whom = sql_replica_for_catalog(c->side);
+    if (!is_there(whom) || sql_halt_is_on(a) || was_told(c, now_us))
+        return;
+    c->began_us = now_us;
+    c->doubted = false;
+    c->asks_replica = whom != primary;
+    c->stage = STAGE_OPENING;
+    c->upstream = sql_upstream_open_alone(a, whom);
+    c->upstream->catalog = c;
 }
 
 void sql_catalog_look(struct sql_session *s)
@@ -368,6 +399,7 @@ static void take(struct sql_catalog *c)
         c->coming = NULL;
     }
     c->changes = c->asked_changes;
+    c->of_replica = c->asks_replica;
     learned(c);
 }
 
@@ -384,10 +416,7 @@ static void answered(struct sql_catalog *c)
             be_done(c, CATALOG_EVERY_US);
             return;
         }
-        c->too_large = false;
-        c->coming = catalog_table_new((uint64_t)worker_random(c->side->worker) << 32 |
-                                      worker_random(c->side->worker));
-        put(c, STAGE_ROWS);
+        ask_rows(c);
     } else {
         take(c);
         c->rest_us = took_us * CATALOG_REST_TIMES;

@@ -25,3 +25,6 @@ void sql_catalog_ready(struct sql_upstream *u);
 size_t sql_catalog_input(struct sql_upstream *u, struct slice in);
 void sql_catalog_lost(struct sql_upstream *u);
 void sql_catalogs_tick(struct sql_side *side, uint64_t now_us);
+
+/* route_flow.c: who tells of it while there is no primary; NULL: nobody. */
+struct sql_endpoint *sql_replica_for_catalog(struct sql_side *side);

@@ -426,6 +426,24 @@ void sql_primary_waiters_look(struct sql_side *side)
     }
 }
 
+/* What is known of statements is more now: a read that waits because nothing was may go. */
+static void look_for_readers(struct sql_side *side)
+{
+    size_t count = 0;
+
+    if (side->waiters_epoch == side->verdict_epoch)
+        return;
+    side->waiters_epoch = side->verdict_epoch;
+    LIST_EACH (&side->waiters, link)
+        count++;
+    while (count-- > 0 && !list_is_empty(&side->waiters)) { /* who waits on stands behind */
+        struct sql_session *s = waiter_of(list_first(&side->waiters));
+
+        sql_wait_end(s);
+        sql_session_go_on(s);
+    }
+}
+
 void sql_waiters_tick(struct sql_side *side, uint64_t now_us, bool housekeeping)
 {
     sql_waiters_expire(&side->waiters, now_us, housekeeping);
@@ -439,5 +457,6 @@ void sql_waiters_tick(struct sql_side *side, uint64_t now_us, bool housekeeping)
     if (!list_is_empty(&side->waiters)) {
         worker_be_busy(side->worker);
         sql_primary_waiters_look(side);
+        look_for_readers(side);
     }
 }

@@ -208,6 +208,21 @@ static bool is_replica(const struct sql_endpoint *e)
            (role == STANDING_ROLE_UNKNOWN && e->settings->role == ENDPOINT_REPLICA);
 }
 
+struct sql_endpoint *sql_replica_for_catalog(struct sql_side *side)
+{
+    const struct board *board = side->assembly->board;
+
+    for (uint32_t i = 0; i < side->endpoint_count; i++) {
+        struct sql_endpoint *e = side->endpoints[i];
+        enum standing_fit fit = board_fit(board, e->settings->number);
+
+        if (!e->failing && board_is_up(board, e->settings->number) && is_replica(e) &&
+            (fit == STANDING_FRESH || fit == STANDING_UNKNOWN))
+            return e;
+    }
+    return NULL;
+}
+
 static bool may_serve(const struct sql_side *side, const struct sql_endpoint *e,
                       const struct sql_session *s)
 {

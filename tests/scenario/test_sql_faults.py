@@ -365,6 +365,22 @@ class Primary(Servers):
         self.primary.start()
         self.assertEqual(writer.until("Z").done, ["INSERT 0 1"])
 
+    def test_down_before_anything_is_known_replicas_read(self):
+        """What is in the database is asked of a replica then, and of the primary once it is there."""
+        for replica in self.replicas:
+            replica.wait_for_catchup()
+        self.primary.kill9()
+        self.sheaf()
+        reader, writer = self.session(), self.session()
+        self.assertEqual(reader.ask("SELECT count(*) FROM log WHERE n < 0").rows, [["0"]])
+        self.assertTrue(reader.value("EXPLAIN ROUTE SELECT count(*) FROM log").startswith("replica"))
+        writer.send(pg.query("CREATE FUNCTION of_late() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'; INSERT INTO log VALUES (1, 1)"))
+        self.assertTrue(writer.is_silent())
+        self.primary.start()
+        self.assertEqual(writer.until("Z").done, ["CREATE FUNCTION", "INSERT 0 1"])
+        self.assertEqual(writer.value("SELECT of_late()"), "1")
+        wait_until(lambda: "volatile" in writer.value("EXPLAIN ROUTE SELECT of_late()"), what="the primary to have told")
+
     def test_down_for_longer_than_writes_wait(self):
         self.is_refused("300ms")
 
