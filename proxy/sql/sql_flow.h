@@ -687,7 +687,7 @@ struct sql_decision sql_decide(struct sql_session *s, const struct statement_ver
                                const struct shape_hints *hints);
 /* A replica refused it: for some time it is the primary's. */
 void sql_verdict_overrule(struct sql_session *s, const struct sql_upstream *u);
-struct sql_endpoint *sql_primary(struct sql_side *side);             /* NULL: there is none */
+struct sql_endpoint *sql_primary(struct sql_side *side); /* NULL: there is none */
 /* It refused to write: for a moment, or until the board tells of another, there is none. */
 void sql_primary_is_doubted(struct sql_endpoint *e);
 bool sql_is_causal(const struct sql_session *s);

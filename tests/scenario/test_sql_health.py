@@ -9,6 +9,7 @@ import tempfile
 import time
 
 from lib import *
+from lib import pgwire as pg
 from lib import postgres
 from lib.process import run
 
@@ -232,6 +233,40 @@ class Logins(HealthCase):
         self.await_settled()
         self.sheaf.reload(self.pool(self.primary, server_tls="off"))
         self.await_state(self.primary, "up", "probe_not_let_in")  # it lets in by TLS only
+
+
+class SlowStart(HealthCase):
+    READS = 40
+
+    def weight(self):
+        return self.of(self.replica)["health"]["weight_percent"]
+
+    def reads(self):
+        """How many of them the replica gets: each of a session of its own, for one that goes on reading stays where it is."""
+        before = self.of(self.replica)["totals"]["requests"]
+        for n in range(self.READS):
+            with pg.PgSession(self.sheaf.target()) as session:
+                self.assertEqual(session.value(f"SELECT {n}"), str(n))
+        return self.of(self.replica)["totals"]["requests"] - before
+
+    def test_a_replica_that_came_back_gets_its_share_little_by_little(self):
+        self.cluster(2)
+        for balance in ("round-robin", "weights"):
+            with self.subTest(balance=balance):
+                self.sheaf = Sheaf(self, self.pool(self.primary, self.replicas, slow_start="3s", balance=balance), proxy={"workers": 1})
+                self.await_settled()
+                self.replica.kill9()
+                self.await_state(self.replica, "down")
+                self.replica.restart()
+                self.await_state(self.replica, "up")
+                self.await_settled()
+                weights = [self.weight()]
+                while weights[-1] < 100 or len(weights) < 2 or weights[-2] < 100:
+                    got = self.reads()
+                    weights.append(self.weight())
+                    least, most = (self.READS * weight / (100 + weight) for weight in weights[-2:])
+                    self.assertTrue(least - 3 <= got <= most + 3, (got, weights))
+                self.assertLess(weights[0], 100)  # it was seen while it had less
 
 
 class Falls(HealthCase):
