@@ -279,7 +279,7 @@ void blob_session_tick(struct blob_session *s, uint64_t now_us)
     if (s->base.ended)
         ask_if_there(s);
     if (is_gone(s))
-        session_close(&s->base, CLOSE_CLIENT_LEFT);
+        session_close(&s->base, s->base.ended ? CLOSE_CLIENT_LEFT : CLOSE_CLIENT_RESET);
     else if (s->stage == BLOB_DROPPING && now_us > s->drop_until_us)
         session_close(&s->base, CLOSE_REFUSED);
     else if (s->stage == BLOB_BODY && !s->request->waits && pool->stall_timeout_ms > 0 &&

@@ -198,7 +198,7 @@ static bool accept_one(struct listener *l)
 
 static bool listens_wide(int fd)
 {
-    struct sockaddr_storage at;
+    struct sockaddr_storage at = { 0 };
     socklen_t len = sizeof(at);
 
     return getsockname(fd, (struct sockaddr *)&at, &len) == 0 && at.ss_family != AF_UNIX &&

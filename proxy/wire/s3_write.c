@@ -140,12 +140,11 @@ void s3_write_begin(struct buf *out, const char *root)
 static AT_ONCE void put_tag(struct buf *out, const char *before, const char *element)
 {
     size_t before_len = strlen(before), len = strlen(element);
-    uint8_t *at = buf_reserve(out, before_len + len + 1);
 
-    memcpy(at, before, before_len);
-    memcpy(at + before_len, element, len);
-    at[before_len + len] = '>';
-    buf_grow(out, before_len + len + 1);
+    buf_reserve(out, before_len + len + 1);
+    buf_put(out, before, before_len);
+    buf_put(out, element, len);
+    buf_put(out, ">", 1);
 }
 
 static AT_ONCE void put_text(struct buf *out, const char *element, struct slice text)

@@ -44,7 +44,7 @@ class Disks(Stores):
         pools = [pool([f"rocksdb://{folder}"], name="still", timeout="100ms", backoff_max="50ms"), pool(["ram://64mb"], name="quick")]
         sheaf = Sheaf(self, *pools, proxy={"workers": 1})
         with sheaf.connect("still") as s:
-            self.assertEqual(s.ask("SET", "k", "v"), "OK")
+            wait_until(lambda: s.ask("SET", "k", "v") == "OK", what="it to be opened")
         sheaf.terminate()
         sheaf.wait()
         current = (folder / "CURRENT").read_bytes()

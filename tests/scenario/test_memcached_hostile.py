@@ -81,9 +81,9 @@ class Servers(MemcachedCase):
 
     def test_a_request_that_could_not_be_sent_in_time_is_never_carried_out(self):
         path = self.folder() / "memcached.sock"
+        path.parent.chmod(0o777)
         server = Process(["memcached", "-s", path, "-a", "777", "-m", 64, "-t", 1, "-u", "nobody"])
         self.addCleanup(server.kill)
-        path.parent.chmod(0o777)
         wait_until(path.exists, what="memcached to listen")
         sheaf = Sheaf(self, cache_pool([f"memcached+unix://{path}"], timeout=f"{int(200 * SLOW)}ms", connect_timeout="200ms", backoff_max="100ms", probe="no"), proxy={"workers": 1})
         big, small = self.session(sheaf), self.session(sheaf)
