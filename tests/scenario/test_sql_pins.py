@@ -431,6 +431,20 @@ class ServerConnections(PgTwin):
         finally:
             self.server.sql("ALTER ROLE app RESET idle_session_timeout")
 
+    @unittest.skipIf(FRONT == "direct", "a session there has one login")
+    def test_what_the_server_says_at_its_next_login_is_told(self):
+        session, told = self.session(), []
+        try:
+            for zone in ("Etc/GMT+3", "Etc/GMT+4", "Etc/GMT+4", "Etc/GMT+3"):  # of one length
+                self.server.sql(f"ALTER ROLE app SET TimeZone = '{zone}'")
+                self.end_connections()
+                session.ask("SELECT 1")
+                told = [message.body for message in session.seen if message.tag == "S" and message.body.startswith(b"TimeZone\0")]
+                self.assertEqual(told[-1], b"TimeZone\0" + zone.encode() + b"\0")
+            self.assertEqual(len(told), 3)  # what is said again is not
+        finally:
+            self.server.sql("ALTER ROLE app RESET TimeZone")
+
     @unittest.skipIf(FRONT == "direct", "it has its own")
     def test_parameters_that_the_server_changes(self):
         session = self.session()
