@@ -460,6 +460,7 @@ class Primary(Servers):
                 self.primary.sql(f"SELECT pg_terminate_backend({pid})")
                 answer = session.rest()
                 self.assertEqual((answer.errors, answer[-1].fields["S"]), (["57P01"], "FATAL"))
+                wait_until(lambda p=pid: not self.primary.sessions(f"pid = {p}"), what="it to be gone, so that the next one is not taken for it")
         self.assertEqual(self.session().ask("INSERT INTO t VALUES ('b')").errors, [])
 
     def test_too_many_connections_for_the_server(self):
