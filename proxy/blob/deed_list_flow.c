@@ -230,7 +230,7 @@ static void fill_head(struct blob_request *r, struct list_deed *deed, struct buf
 }
 
 /* Memory that is as large as an answer is taken from the system anew for each and given back, if
- * nobody keeps it: that took a sixth of the time. */
+ * nobody keeps it: that took a quarter of the time. */
 static void take_room(struct list_deed *deed)
 {
     struct blob_works *works = blob_works_of(deed->request->side->worker);
