@@ -294,8 +294,7 @@ struct sql_session {
     uint64_t avoided;                   /* by endpoint index: not asked again in this exchange */
     uint32_t pins;                      /* enum pg_pin, of the lease */
     uint32_t pins_counted;              /* of them, see sql_tally_pins() */
-    uint32_t key_pid;
-    uint32_t key_secret;
+    uint32_t key_pid, key_secret;
     uint32_t own_edition; /* of the catalog, while the lease has one of its own; 0: it has not */
     uint8_t stage;        /* enum sql_stage */
     uint8_t waits;        /* enum sql_wait */
