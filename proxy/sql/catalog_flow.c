@@ -34,6 +34,7 @@ enum {
     CATALOG_REST_TIMES = 10,             /* and so many times what one takes */
     CATALOG_MOST_US = 90 * 1000 * 1000,
     CATALOG_IDLE_US = 180 * 1000 * 1000,
+    CATALOG_ALONE_US = 1000 * 1000, /* without a primary, before a replica is asked */
 };
 
 enum stage { STAGE_NONE, STAGE_OPENING, STAGE_SIGNATURE, STAGE_ROWS };
@@ -52,6 +53,7 @@ struct sql_catalog {
     char signature[PG_CATALOG_SIGNATURE_BYTES], read[PG_CATALOG_SIGNATURE_BYTES];
     uint64_t due_us, began_us, used_us;
     uint64_t rest_us;
+    uint64_t alone_us; /* since when it was seen that there is no primary; 0: there is one */
     bool failed;
     bool too_large;                /* what has this signature */
     bool doubted;                  /* it is asked though another worker has, just now */
@@ -206,22 +208,33 @@ static bool is_there(const struct sql_endpoint *e)
     return e != NULL && e->present && !e->failing;
 }
 
+/* At the start, and for a moment, there may be none. */
+static bool is_alone(struct sql_catalog *c, const struct sql_endpoint *primary, uint64_t now_us)
+{
+    if (is_there(primary))
+        c->alone_us = 0;
+    else if (c->alone_us == 0)
+        c->alone_us = now_us;
+    return c->alone_us != 0 && now_us - c->alone_us >= CATALOG_ALONE_US;
+}
+
 /* A pool of one server has no use for it. */
 static void ask_if_due(struct sql_catalog *c, struct sql_account *a, uint64_t now_us)
 {
     struct sql_endpoint *primary = sql_primary(c->side), *whom = primary;
     uint64_t soon_us = c->began_us + rest_of(c);
+    bool alone = is_alone(c, primary, now_us);
 
     if (c->of_replica && is_there(primary)) {
         forget(c);
         learned(c);
         c->due_us = 0;
     }
-    if (c->table == NULL && !c->asks_replica && !is_there(primary) && c->due_us > soon_us)
+    if (c->table == NULL && !c->asks_replica && alone && c->due_us > soon_us)
         c->due_us = soon_us; /* the primary has failed: a replica may tell */
     if (c->upstream != NULL || now_us < c->due_us || c->side->endpoint_count < 2)
         return;
-    if (!is_there(primary) && c->table == NULL && !c->too_large)
+    if (alone && c->table == NULL && !c->too_large)
         whom = sql_replica_for_catalog(c->side);
     if (!is_there(whom) || sql_halt_is_on(a) || was_told(c, now_us))
         return;
