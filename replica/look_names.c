@@ -1,7 +1,7 @@
 /* What the names in a statement mean: functions, relations, types. */
 #include "replica/look.h"
 
-void look_raise(struct statement *s, enum statement_route route, const char *reason)
+static void raise_to(struct statement *s, enum statement_route route, const char *reason)
 {
     if (route <= s->route)
         return;
@@ -10,13 +10,19 @@ void look_raise(struct statement *s, enum statement_route route, const char *rea
     s->subject = (struct slice){ 0 };
 }
 
+void look_raise(struct statement *s, enum statement_route route, const char *reason)
+{
+    s->is_certain |= route == ROUTE_PRIMARY;
+    raise_to(s, route, reason);
+}
+
 /* As look_raise(), with the name of what it is about. */
 static void look_raise_about(struct look *l, struct statement *s, enum statement_route route,
                              const char *reason, struct slice subject)
 {
     if (route <= s->route)
         return;
-    look_raise(s, route, reason);
+    raise_to(s, route, reason);
     s->subject = arena_copy(l->arena, subject);
 }
 
@@ -91,7 +97,7 @@ static void be_blind(const struct look *l, struct statement *s)
     if (l->options->catalog != NULL || !l->options->needs_catalog)
         return;
     s->effects |= EFFECT_UNKNOWN;
-    look_raise(s, ROUTE_PRIMARY, "the catalog is not known");
+    raise_to(s, ROUTE_PRIMARY, "the catalog is not known");
 }
 
 static enum catalog_function ask(const struct look *l, struct slice schema, struct slice name)

@@ -33,8 +33,10 @@ static void run_inner(struct statement *s)
     s->effects |= s->inner->effects;
     s->settings = s->inner->settings;
     s->setting_count = s->inner->setting_count;
+    s->is_certain |= s->inner->is_certain;
     if (s->inner->route > s->route) {
-        look_raise(s, s->inner->route, s->inner->reason);
+        s->route = s->inner->route;
+        s->reason = s->inner->reason;
         s->subject = s->inner->subject;
     }
 }

@@ -224,6 +224,7 @@ static void sum_up(struct script *script)
         const struct statement *s = &script->statements[i];
 
         script->effects |= s->effects;
+        script->is_certain |= s->is_certain;
         if (script->count > 1 && s->route == ROUTE_SESSION && script->route < ROUTE_PRIMARY) {
             script->route = ROUTE_PRIMARY;
             script->reason = "more than one statement";

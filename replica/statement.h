@@ -117,6 +117,7 @@ struct statement {
     const struct setting *settings;
     size_t setting_count;
     struct transaction_modes modes;
+    bool is_certain;          /* ROUTE_PRIMARY, whatever the names in it mean */
     bool is_chain;            /* COMMIT AND CHAIN, ROLLBACK AND CHAIN */
     bool is_sheaf;            /* SET, RESET, SHOW of a sheaf.* setting */
     bool is_analyze;          /* EXPLAIN ANALYZE: inner is run */
@@ -131,6 +132,7 @@ struct script {
     uint8_t route;            /* enum statement_route of all together */
     uint32_t effects;         /* of all together */
     const char *reason;       /* static, never NULL */
+    bool is_certain;          /* of any of them */
     bool is_error;            /* the grammar refuses it: the server will tell, or knows more */
     bool may_be_remembered;   /* one statement, and its shape tells all of it that matters */
 };

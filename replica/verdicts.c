@@ -201,6 +201,7 @@ struct statement_verdict verdict_of(const struct script *script)
                                        .effects = s->effects,
                                        .kind = s->kind,
                                        .route = s->route,
+                                       .is_certain = s->is_certain,
                                        .is_chain = s->is_chain,
                                        .is_analyze = s->is_analyze,
                                        .modes = s->modes };

@@ -31,6 +31,7 @@ struct statement_verdict {
     uint32_t effects;   /* enum statement_effect */
     uint8_t kind;       /* enum statement_kind */
     uint8_t route;      /* enum statement_route */
+    bool is_certain;    /* as in statement.h, and these */
     bool is_chain;
     bool is_analyze;
     struct transaction_modes modes;

@@ -22,6 +22,7 @@ static struct statement_verdict verdict_of_all(const struct script *script)
         return verdict_of(script);
     return (struct statement_verdict){ .reason = script->reason,
                                        .effects = script->effects,
+                                       .is_certain = script->is_certain,
                                        .kind =
                                            script->count == 0 ? STATEMENT_EMPTY : STATEMENT_QUERY,
                                        .route = script->route };
@@ -458,7 +459,7 @@ static bool is_read_only(const struct sql_session *s, const struct statement_ver
 /* Nothing in it writes but, perhaps, functions of which nothing is known: a hint may know. */
 static bool is_unknown(const struct statement_verdict *v)
 {
-    return v->kind == STATEMENT_QUERY && v->effects != 0 &&
+    return v->kind == STATEMENT_QUERY && !v->is_certain && v->effects != 0 &&
            (v->effects & ~(uint32_t)(EFFECT_OPAQUE | EFFECT_UNKNOWN)) == 0;
 }
 

@@ -309,6 +309,18 @@ static void explain_route_is_answered_here(void)
     CHECK_INT(only("EXPLAIN ROUTE EXPLAIN ROUTE SELECT 1")->inner->route, ROUTE_PRIMARY);
 }
 
+/* What hints of those who know better may not send elsewhere. */
+static void what_writes_is_certain_whatever_its_names_mean(void)
+{
+    CHECK(read_text("INSERT INTO t SELECT f()").is_certain);
+    CHECK(read_text("WITH gone AS (DELETE FROM t RETURNING *) SELECT f() FROM gone").is_certain);
+    CHECK(read_text("SELECT f() FROM t FOR UPDATE").is_certain);
+    CHECK(read_text("EXPLAIN ANALYZE UPDATE t SET v = f()").is_certain);
+    CHECK(read_text("SELECT f(); INSERT INTO t VALUES (1)").is_certain);
+    CHECK(!read_text("SELECT f() FROM t").is_certain);
+    CHECK(!read_text("SELECT f(); SELECT 1").is_certain);
+}
+
 static void hints_are_found_wherever_comments_may_stand(void)
 {
     struct script script = read_text("/* route=primary */ SELECT 1");
@@ -683,6 +695,7 @@ int main(void)
     RUN(each_statement_has_its_part_of_the_text);
     RUN(sheaf_s_own_settings_are_its_own);
     RUN(explain_route_is_answered_here);
+    RUN(what_writes_is_certain_whatever_its_names_mean);
     RUN(hints_are_found_wherever_comments_may_stand);
     RUN(the_catalog_tells_of_functions_and_relations);
     RUN(without_a_catalog_what_it_would_tell_goes_to_the_primary);
