@@ -1,11 +1,16 @@
 /* See daemon.h. */
 #include "proxy/daemon.h"
 
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/diff.h"
@@ -39,10 +44,32 @@ static void say_why(const struct daemon *d, const struct problems *problems, str
                        problems->list[i].text);
 }
 
-/* What is served without a file: no other server is needed, and nothing is kept. */
-static const char BUILT_IN[] = "[memory default]\n"
-                               "listen = redis://127.0.0.1:6379\n"
-                               "shard = ram://256mb\n";
+/* What is served without a file: no other server is needed, and keys stay, in the folder where it
+ * was started. */
+#define BUILT_IN_FOLDER   "sheaf-data"
+#define BUILT_IN_LISTENER "redis://127.0.0.1:6379"
+
+static bool write_built_in(struct buf *text)
+{
+    char here[PATH_MAX];
+
+    if (getcwd(here, sizeof(here)) == NULL ||
+        (mkdir(BUILT_IN_FOLDER, 0700) != 0 && errno != EEXIST)) {
+        fprintf(stderr,
+                "sheaf: cannot make ./" BUILT_IN_FOLDER
+                ", where keys are kept without a configuration: "
+                "%s; begin it where you may write, or name a file: sheaf serve FILE\n",
+                strerrordesc_np(errno));
+        return false;
+    }
+    buf_text(text, "[memory default]\nlisten = " BUILT_IN_LISTENER "\nshard = rocksdb://");
+    for (const char *c = here; *c != '\0'; c++) /* whatever a path may have in it */
+        buf_format(text, isalnum((unsigned char)*c) || *c == '/' ? "%c" : "%%%02X",
+                   (unsigned char)*c);
+    buf_text(text, "/" BUILT_IN_FOLDER "/keys\n");
+    buf_put(text, "", 1);
+    return true;
+}
 
 /* The file as an assembly, or every reason why not. */
 static enum err load(struct daemon *d, uint32_t workers, struct assembly **out, struct buf *why)
@@ -381,8 +408,8 @@ static void run_loop(struct daemon *d)
     events[SIGNAL_COUNT] = event_new(d->base, -1, EV_PERSIST, tick, d);
     event_add(events[SIGNAL_COUNT], &second);
     if (d->text != NULL)
-        log_event(LOG_INFO, "no file was named: keys are served from memory, and gone at the end",
-                  log_text("listener", "redis://127.0.0.1:6379"), log_text("shard", "ram://256mb"));
+        log_event(LOG_INFO, "no file was named: keys are kept below the folder of the start",
+                  log_text("listener", BUILT_IN_LISTENER), log_text("folder", BUILT_IN_FOLDER));
     log_event(LOG_INFO, "sheaf is ready", log_text("file", d->file),
               log_number("workers", d->thread_count));
     notify("READY=1");
@@ -410,11 +437,15 @@ static void finish(struct daemon *d)
 int daemon_run(const char *file)
 {
     struct daemon d = { .file = file == NULL ? "built-in configuration" : file,
-                        .text = file == NULL ? BUILT_IN : NULL,
                         .started_us = clock_now_us() };
-    struct buf why = { 0 };
+    struct buf why = { 0 }, built_in = { 0 };
     int code = 0;
 
+    if (file == NULL) {
+        if (!write_built_in(&built_in))
+            return 2;
+        d.text = (const char *)built_in.at;
+    }
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN); /* until there is something to reload */
     raise_file_limit();
@@ -422,6 +453,7 @@ int daemon_run(const char *file)
         if (why.len > 0)
             fprintf(stderr, "sheaf: %.*s\n", (int)why.len, (const char *)why.at);
         buf_fini(&why);
+        buf_fini(&built_in);
         return 2;
     }
     follow_settings(d.assembly->snapshot);
@@ -435,5 +467,6 @@ int daemon_run(const char *file)
     }
     finish(&d);
     buf_fini(&why);
+    buf_fini(&built_in);
     return code;
 }

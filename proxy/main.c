@@ -26,7 +26,7 @@ static int serve(int count, char **words)
 
 static const struct command COMMANDS[] = {
     { "serve", "[FILE]",
-      "serve the pools of a configuration file; without one, keys in memory on "
+      "serve the pools of a configuration file; without one, keys in ./sheaf-data on "
       "redis://127.0.0.1:6379",
       serve },
     { "check", "FILE", "tell all errors, or print the effective configuration", command_check },

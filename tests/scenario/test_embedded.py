@@ -457,19 +457,36 @@ class Operated(Stores):
 
 
 class WithoutFile(Stores):
-    def test_keys_are_served_from_memory_and_that_is_said(self):
+    def start(self, folder):
+        process = Process([BINARY, "serve"], cwd=folder)
+        self.addCleanup(process.kill)
+        wait_until(lambda: "is ready" in process.err, what="sheaf to be ready")
+        return process
+
+    def test_keys_are_kept_below_the_folder_and_that_is_said(self):
         for port in (6379, 9070):  # they can't be chosen here
             with socket.socket() as s:
                 if s.connect_ex(("127.0.0.1", port)) == 0:
                     self.skipTest(f"port {port} is taken")
-        process = Process([BINARY, "serve"])
-        self.addCleanup(process.kill)
-        wait_until(lambda: "is ready" in process.err, what="sheaf to be ready")
-        self.assertIn("served from memory", process.err)
+        folder = self.folder() / "a ä%2f;b"
+        folder.mkdir()
+        process = self.start(folder)
+        self.assertIn("keys are kept", process.err)
         with RespSession(("127.0.0.1", 6379)) as s:
             self.assertEqual([s.ask("SET", "k", "v"), s.ask("GET", "k")], ["OK", b"v"])
+        process.kill()
+        process.wait()
+        process = self.start(folder)
+        with RespSession(("127.0.0.1", 6379)) as s:
+            wait_until(lambda: s.ask("GET", "k") == b"v", what="its store to be opened")
+        self.assertTrue((folder / "sheaf-data" / "keys").is_dir())
         process.signal(signal.SIGTERM)
         self.assertEqual(process.wait(), 0)
+
+    def test_where_nobody_may_write_it_says_what_to_do(self):
+        process = Process([BINARY, "serve"], cwd="/proc")
+        self.assertEqual(process.wait(), 2)
+        self.assertRegex(process.err, "cannot make ./sheaf-data, .*name a file: sheaf serve FILE")
 
 
 if __name__ == "__main__":
