@@ -128,10 +128,10 @@ static enum s3_error identify(struct blob_request *r, const struct sigv4_form *f
 {
     const struct blob_pool *pool = r->side->settings;
     struct blob_works *works = blob_works_of(r->side->worker);
-    struct slice regions[16];
     struct sigv4_rules rules = {
         .now_s = (uint64_t)time(NULL),
-        .regions = regions,
+        .regions = pool->regions,
+        .region_count = pool->region_count,
         .lookup = look_up,
         .directory = pool,
         .keys = works->keys,
@@ -139,8 +139,6 @@ static enum s3_error identify(struct blob_request *r, const struct sigv4_form *f
     };
     enum s3_error error;
 
-    for (uint32_t i = 0; i < pool->region_count && i < 16; i++)
-        regions[rules.region_count++] = slice_text(pool->regions[i]);
     error = form == NULL ? sigv4_verify(&r->http, &rules, &r->verdict)
                          : sigv4_verify_form(form, &rules, &r->verdict);
     if (error != S3_NONE) {

@@ -179,8 +179,11 @@ _Static_assert(S3_OPS < UINT8_MAX, "numbers of operations are bytes");
 static bool is_unknown_part(struct slice name)
 {
     static const char *const NAMES[] = {
+        "abac",
         "accelerate",
         "analytics",
+        "annotation",
+        "append",
         "cors",
         "encryption",
         "intelligent-tiering",
@@ -188,6 +191,11 @@ static bool is_unknown_part(struct slice name)
         "legal-hold",
         "lifecycle",
         "logging",
+        "metadataAnnotationTable",
+        "metadataConfiguration",
+        "metadataInventoryTable",
+        "metadataJournalTable",
+        "metadataTable",
         "metrics",
         "notification",
         "object-lock",
@@ -195,19 +203,16 @@ static bool is_unknown_part(struct slice name)
         "policy",
         "policyStatus",
         "publicAccessBlock",
+        "renameObject",
         "replication",
         "requestPayment",
         "restore",
         "retention",
         "select",
         "select-type",
+        "session",
         "torrent",
         "website",
-        "session",
-        "metadataTable",
-        "renameObject",
-        "append",
-        "metadataConfiguration",
     };
 
     for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++)

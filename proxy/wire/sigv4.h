@@ -75,8 +75,8 @@ struct sigv4_credential {
 typedef const struct sigv4_credential *sigv4_lookup_f(const void *directory, struct slice id);
 
 struct sigv4_rules {
-    uint64_t now_s;              /* since 1970 */
-    const struct slice *regions; /* that scopes may name, none: any */
+    uint64_t now_s;             /* since 1970 */
+    const char *const *regions; /* that scopes may name, none: any */
     size_t region_count;
     sigv4_lookup_f *lookup;
     const void *directory;

@@ -238,7 +238,7 @@ static bool cut(struct sigv4_claim *claim, struct slice *service, struct slice *
 static bool is_region(struct slice region, const struct sigv4_rules *rules)
 {
     for (size_t i = 0; i < rules->region_count; i++) {
-        if (slice_is(region, rules->regions[i]))
+        if (slice_is_text(region, rules->regions[i]))
             return true;
     }
     return rules->region_count == 0;
@@ -256,9 +256,11 @@ enum s3_error sigv4_claim_date(const struct sigv4_claim *claim, struct slice tim
                          "X-Amz-Date: \"%.8s\".",
                          PRINTED(claim->date), (const char *)time.at);
     if (!is_region(claim->region, rules)) {
+        struct slice right = slice_text(rules->regions[0]);
+
         malformed(claim, fault, "the region '%.*s' is wrong; expecting '%.*s'",
-                  PRINTED(claim->region), PRINTED(rules->regions[0]));
-        s3_fault_detail(fault, "Region", rules->regions[0]);
+                  PRINTED(claim->region), PRINTED(right));
+        s3_fault_detail(fault, "Region", right);
         return fault->error;
     }
     return S3_NONE;

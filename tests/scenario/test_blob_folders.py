@@ -28,17 +28,17 @@ class Rights(Case):
         cls.sheaf = Sheaf(cls, blob_pool(
             [folder_url(cls) for _ in range(2)],
             access_key=[f"{ID} {SECRET}", "READER s1 buckets=pub* rights=rl", "WRITER s2 buckets=inbox prefixes=in/ rights=w"],
-            public="public-*", region="eu-1"))
+            public="public-*", region=[f"eu-{n}" for n in range(1, 18)]))
         cls.all = cls.client(ID, SECRET)
         for bucket in ("public-a", "inbox", "private"):
             cls.all.create_bucket(Bucket=bucket)
             cls.all.put_object(Bucket=bucket, Key="o", Body=b"o")
 
     @classmethod
-    def client(cls, key, secret):
+    def client(cls, key, secret, region="eu-1"):
         host, port = cls.sheaf.target("mail")
         return boto3.client("s3", endpoint_url=f"http://{host}:{port}", aws_access_key_id=key, aws_secret_access_key=secret,
-                            region_name="eu-1", config=Config(retries={"max_attempts": 0}, s3={"addressing_style": "path"},
+                            region_name=region, config=Config(retries={"max_attempts": 0}, s3={"addressing_style": "path"},
                                                               signature_version="s3v4"))
 
     def refused(self, code, function, **arguments):
@@ -81,6 +81,48 @@ class Rights(Case):
             s3_client(self.sheaf.target("mail")).list_buckets()
         self.assertEqual(caught.exception.response["Error"]["Code"], "AuthorizationHeaderMalformed")
         self.assertIn("eu-1", str(caught.exception))
+
+    def test_as_many_regions_as_are_named_are_signed_for(self):
+        for n in (1, 16, 17):
+            self.client(ID, SECRET, f"eu-{n}").head_bucket(Bucket="inbox")
+        with self.assertRaises(ClientError):
+            self.client(ID, SECRET, "eu-18").head_bucket(Bucket="inbox")
+
+
+class Offered(Case):
+    """What S3 has and Sheaf has not is refused by its name: nothing else is done or told in its stead."""
+    OFFERED = """ListBuckets CreateBucket HeadBucket DeleteBucket GetBucketLocation GetBucketVersioning PutBucketVersioning
+        GetBucketAcl PutBucketAcl ListObjects ListObjectsV2 ListObjectVersions ListMultipartUploads DeleteObjects GetObject
+        HeadObject GetObjectAttributes PutObject CopyObject DeleteObject GetObjectTagging PutObjectTagging
+        DeleteObjectTagging GetObjectAcl PutObjectAcl CreateMultipartUpload UploadPart UploadPartCopy ListParts
+        CompleteMultipartUpload AbortMultipartUpload WriteGetObjectResponse""".split()  # the last is asked of another host
+    NEWER = (("bucket", "GET PUT", "abac"), ("bucket", "GET POST DELETE", "metadataConfiguration"),
+             ("bucket", "GET POST DELETE", "metadataTable"), ("bucket", "PUT", "metadataInventoryTable"),
+             ("bucket", "PUT", "metadataJournalTable"), ("bucket", "PUT", "metadataAnnotationTable"), ("bucket", "GET", "session"),
+             ("object", "PUT", "renameObject"), ("object", "PUT", "encryption"),
+             ("object", "GET PUT DELETE", "annotation"))  # than the installed model
+
+    def test_each_operation_of_s3_that_there_is_not_says_so(self):
+        sheaf = Sheaf(self, blob_pool([folder_url(self, sync="never")]), proxy={"workers": 1})
+        s3, raw = s3_client(sheaf.target("mail")), Raw(sheaf.target("mail"))
+        s3.create_bucket(Bucket="bucket")
+        s3.put_object(Bucket="bucket", Key="k", Body=b"kept")
+        model = s3.meta.service_model
+        self.assertLessEqual(set(self.OFFERED), set(model.operation_names))
+        asked = {(where, method, name) for where, methods, name in self.NEWER for method in methods.split()}
+        for name in set(model.operation_names) - set(self.OFFERED):
+            operation = model.operation_model(name)
+            path, _, query = operation.http["requestUri"].partition("?")
+            needed = [each.serialization["name"] for key, each in operation.input_shape.members.items()
+                      if key in operation.input_shape.required_members and each.serialization.get("location") == "querystring"]
+            asked.add(("object" if "{Key" in path else "bucket", operation.http["method"],
+                       "&".join([query] + [f"{each}=1" for each in needed])))
+        self.assertGreater(len(asked), 70)
+        for where, method, query in sorted(asked):
+            path = "/bucket" if where == "bucket" else "/bucket/k"
+            status, _, text = raw.ask(method, f"{path}?{query}", {"x-amz-rename-source": "/bucket/k"}, b"<A/>" if method in ("PUT", "POST") else b"")
+            self.assertEqual((status, b"<Code>NotImplemented<" in text), (501, True), (method, path, query, text))
+        self.assertEqual(s3.get_object(Bucket="bucket", Key="k")["Body"].read(), b"kept")
 
 
 class Readers(Case):

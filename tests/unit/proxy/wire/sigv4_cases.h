@@ -30,7 +30,7 @@ static struct sigv4_scratch scratch;
 
 static inline struct sigv4_rules rules_at(uint64_t now_s)
 {
-    static const struct slice region = { (const uint8_t *)"us-east-1", 9 };
+    static const char *const region = "us-east-1";
 
     if (keys == NULL)
         keys = sigv4_keys_new();
