@@ -22,12 +22,12 @@ def _encoded(raw, keep=""):
 
 class Signed:
     """A request: `target` is sent as it is, bytes and all; `fields` are pairs, of which `unsigned` (names) are not
-    signed.  `shift`: seconds by which the clock is wrong."""
+    signed.  `when`: the time, instead of now; `shift`: seconds by which the clock is wrong."""
 
     def __init__(self, method, target, fields=(), payload="UNSIGNED-PAYLOAD", *, host, key, secret, region="us-east-1",
-                 shift=0, unsigned=(), date="x-amz-date", glue=",", presigned=None):
+                 when=None, shift=0, unsigned=(), date="x-amz-date", glue=",", presigned=None):
         self._secret, self._region = secret, region
-        self.date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() + shift))
+        self.date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime((when or time.time()) + shift))
         self.scope = f"{self.date[:8]}/{region}/s3/aws4_request"
         self.fields = [("host", host), *fields]
         raw = target if isinstance(target, bytes) else target.encode()
