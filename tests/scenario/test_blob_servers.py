@@ -7,6 +7,7 @@ import time
 
 from lib import *
 from lib.blob import *
+from lib.blob_stages import XML, Store
 
 
 def store(owner, **options):
@@ -248,6 +249,60 @@ class Faulty(Case):
             list(pool.map(lambda key: self.s3.put_object(Bucket="bucket", Key=key, Body=bodies[key]), bodies))
             got = list(pool.map(lambda key: self.s3.get_object(Bucket="bucket", Key=key)["Body"].read(), bodies))
         self.assertEqual(got, list(bodies.values()))
+
+
+class Kept(dict):
+    """What a store keeps, by path; it has whatever bucket it is asked for."""
+
+    def __call__(self, method, path, _, body):
+        path = path.partition("?")[0]
+        if method == "PUT":
+            self[path] = body
+        if method == "DELETE":
+            return (204, {}, self.pop(path, b"")[:0])
+        return (200, {"etag": '"e"'}, b"" if method == "PUT" else self[path]) if path in self else (
+            404, XML, b"<Error><Code>NoSuchKey</Code></Error>")
+
+
+class Stamps(Case):
+    def swapped(self, urls, stamps):
+        """`stamps`: how many there are then."""
+        keys, shards = [f"k{n}" for n in range(8)], []
+        s3 = s3_client(Sheaf(self, blob_pool(urls), proxy={"workers": 1}).target("mail"))
+        for key in keys:
+            s3.put_object(Bucket="bucket", Key=key, Body=b"x")
+        self.assertEqual(stamps(), 2)
+        sheaf = Sheaf(self, blob_pool(reversed(urls)), proxy={"workers": 1})
+        other = s3_client(sheaf.target("mail"))
+        for key in keys:
+            for ask in (lambda: other.get_object(Bucket="bucket", Key=key), lambda: other.delete_object(Bucket="bucket", Key=key),
+                        lambda: other.put_object(Bucket="bucket", Key=key, Body=b"lost")):
+                with self.assertRaises(ClientError) as caught:
+                    ask()
+                told = caught.exception.response
+                self.assertEqual((told["ResponseMetadata"]["HTTPStatusCode"], told["Error"]["Code"]), (503, "ServiceUnavailable"))
+                shards.append(re.search(r"[Ss]hard \d.*", told["Error"]["Message"])[0])
+        with self.assertRaises(ClientError):
+            other.list_objects_v2(Bucket="bucket")
+        self.assertEqual(len(set(shards)), 2, shards)
+        for key in keys:  # nothing was done
+            self.assertEqual(s3.get_object(Bucket="bucket", Key=key)["Body"].read(), b"x")
+        self.assertEqual(stamps(), 2)
+
+    def test_servers_that_changed_places_are_refused(self):
+        """A stamp in each bucket, or in the one that has all, or below its prefix."""
+        for path, where in (("", "/bucket/"), ("/holder", "/holder/"), ("/holder/below", "/holder/below/")):
+            with self.subTest(path=path):
+                kept = [Kept(), Kept()]
+                self.swapped([Store(self, each).url + path for each in kept], lambda: sum(where + ".sheaf/stamp" in each for each in kept))
+
+    def test_prefixes_in_other_sheafs_that_changed_places_are_refused(self):
+        stores = [store(self) for _ in range(2)]
+        clients = [s3_client(each.target("mail")) for each in stores]
+        for each in clients:
+            each.create_bucket(Bucket="holder")
+        self.swapped([url_of(each, "/holder/below") for each in stores], lambda: sum(
+            each.get_object(Bucket="holder", Key="below/.sheaf/stamp")["Body"].read() != b"" for each in clients))
 
 
 if __name__ == "__main__":
