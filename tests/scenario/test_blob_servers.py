@@ -8,6 +8,8 @@ import time
 from lib import *
 from lib.blob import *
 from lib.blob_stages import XML, Store
+from lib.sigv4 import EMPTY
+from lib.sigv4 import Signed as Signature
 
 
 def store(owner, **options):
@@ -249,6 +251,50 @@ class Faulty(Case):
             list(pool.map(lambda key: self.s3.put_object(Bucket="bucket", Key=key, Body=bodies[key]), bodies))
             got = list(pool.map(lambda key: self.s3.get_object(Bucket="bucket", Key=key)["Body"].read(), bodies))
         self.assertEqual(got, list(bodies.values()))
+
+
+class Signed(Case):
+    """What a request to a store says that it signs."""
+
+    def test_a_store_is_told_the_hash_that_the_client_told_and_else_none(self):
+        heard = Store(self, lambda *_: (200, {"etag": '"e"', **XML}, b"<DeleteResult/>"))
+        sheaf = Sheaf(self, blob_pool([heard.url], stamp="no", probe="no"), proxy={"workers": 1})
+        raw, body = Raw(sheaf.target("mail")), random.randbytes(100_000)
+        digest, unsigned = hashlib.sha256(body).hexdigest(), "UNSIGNED-PAYLOAD"
+        framing = {"x-amz-decoded-content-length": "100000", "x-amz-trailer": "x-amz-checksum-crc32"}
+        coded, kind = chunked(body, b"x-amz-checksum-crc32:" + crc32(body) + b"\r\n"), "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+        for method, path, fields, sent, payload, told in (
+                ("PUT", "/bucket/k", {}, body, digest, digest), ("PUT", "/bucket/k", {}, body, unsigned, unsigned),
+                ("PUT", "/bucket/k", framing, coded, kind, unsigned),
+                ("GET", "/bucket/k", {}, b"", unsigned, unsigned), ("GET", "/bucket/k", {}, b"", EMPTY, unsigned),
+                ("HEAD", "/bucket/k", {}, b"", unsigned, unsigned), ("DELETE", "/bucket/k", {}, b"", unsigned, EMPTY)):
+            with self.subTest(method=method, payload=payload):
+                raw.ask(method, path, fields, sent, payload)
+                self.assertEqual((heard.asked[-1][0], heard.asked[-1][2]["x-amz-content-sha256"]), (method, told))
+                self.assertTrue(heard.asked[-1][3] == (body if sent else b""))
+        s3_client(sheaf.target("mail")).delete_objects(Bucket="bucket", Delete={"Objects": [{"Key": "k"}]})  # a body of our own
+        self.assertEqual(heard.asked[-1][2]["x-amz-content-sha256"], hashlib.sha256(heard.asked[-1][3]).hexdigest())
+        request = Signature("PUT", "/bucket/k", [("x-amz-decoded-content-length", "100000")], "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+                            host="%s:%d" % sheaf.target("mail"), key=ID, secret=SECRET)
+        with raw.connect() as session:
+            coded = request.chunks(body)
+            session.sendall(request.head + b"content-length: %d\r\n\r\n" % len(coded) + coded)
+            self.assertEqual(answer(session, "PUT")[0], 200)
+        self.assertEqual((heard.asked[-1][2]["x-amz-content-sha256"], heard.asked[-1][3] == body), (unsigned, True))
+
+    def test_a_shard_is_signed_for_its_own_region(self):
+        heard = Store(self, lambda *_: (200, {"etag": '"e"'}, b""))
+        strict = store(self, region="eu-9")
+        sheaf = Sheaf(self, blob_pool([f"{heard.url}?region=eu-9", url_of(strict, "?region=eu-9"), url_of(strict, "/holder?region=us-east-1")],
+                                      stamp="no", probe="no"), proxy={"workers": 1})
+        raw = Raw(sheaf.target("mail"))
+        keys = {place[3]: place[0] for place in sheaf.route(*(f"k{n}" for n in range(30)), name="mail")}
+        for method in ("GET", "PUT"):
+            self.assertEqual(raw.ask(method, f"/bucket/{keys['0']}")[0], 200)
+            self.assertRegex(heard.asked[-1][2]["authorization"], r"Credential=STORE/\d{8}/eu-9/s3/aws4_request,")
+        self.assertEqual(raw.ask("GET", f"/bucket/{keys['1']}")[0], 404)  # it takes the signature
+        status, _, text = raw.ask("GET", f"/bucket/{keys['2']}")
+        self.assertEqual((status, b"AuthorizationHeaderMalformed" in text), (503, True), text)
 
 
 class Kept(dict):
