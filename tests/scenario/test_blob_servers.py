@@ -98,6 +98,18 @@ class Faulty(Case):
         self.assertEqual(sorted(each["Key"] for each in deleted["Deleted"]), sorted(self.of_second))
         self.assertEqual(sorted(each["Key"] for each in deleted["Errors"]), sorted(self.of_first))
 
+    def test_of_who_waits_for_continue_a_dead_store_wants_no_body(self):
+        probed = Sheaf(self, blob_pool([url_of(each) for each in self.stores], stamp="no", fall=1))
+        self.stores[0].terminate()
+        self.stores[0].wait()
+        wait_until(lambda: probed.status()["pools"][0]["shards"][0]["health"]["state"] == "down", what="the store to be known as down")
+        for sheaf in (self.sheaf, probed):  # the one has yet to find out
+            raw = Raw(sheaf.target("mail"))
+            with raw.connect() as session:
+                session.sendall(raw.head("PUT", f"/bucket/{self.of_first[0]}") + b"content-length: 3000000\r\nexpect: 100-continue\r\n\r\n")
+                self.assertEqual(session.recv(12, socket.MSG_PEEK | socket.MSG_WAITALL), b"HTTP/1.1 503")
+                self.assertIn(b"<Code>SlowDown<", answer(session, "PUT")[2])
+
     def test_a_list_that_lacks_a_shard_says_so_where_that_is_allowed(self):
         self.serve(reads_while_shard_down="partial")
 
@@ -295,6 +307,41 @@ class Signed(Case):
         self.assertEqual(raw.ask("GET", f"/bucket/{keys['1']}")[0], 404)  # it takes the signature
         status, _, text = raw.ask("GET", f"/bucket/{keys['2']}")
         self.assertEqual((status, b"AuthorizationHeaderMalformed" in text), (503, True), text)
+
+
+class Uploads(Case):
+    """One that was begun under another map is nobody's: its parts could lie elsewhere than its object is looked for."""
+
+    def test_with_a_shard_put_in_between_it_is_refused_and_goes_on_without(self):
+        shards = [folder_url(self, sync="never") for _ in range(3)]
+        options = {"stamp": "no", "listen": f"s3://127.0.0.1:{free_port()}"}
+        sheaf = Sheaf(self, blob_pool([shards[0], shards[2]], **options), proxy={"workers": 1})
+        s3, uploads = s3_client(sheaf.target("mail")), {}
+        s3.create_bucket(Bucket="bucket")
+        s3.put_object(Bucket="bucket", Key="source", Body=b"x")
+        for n in range(8):
+            where = {"Bucket": "bucket", "Key": f"k{n}"}
+            where["UploadId"] = s3.create_multipart_upload(**where)["UploadId"]
+            tag = s3.upload_part(**where, PartNumber=1, Body=b"%d" % n)["ETag"]
+            uploads[n] = where, {"Parts": [{"PartNumber": 1, "ETag": tag}]}
+
+        def change(to, generation):
+            sheaf.reload(blob_pool(to, **options))
+            wait_until(lambda: sheaf.status()["generation"] == generation, what="the reload")
+        change(shards, 2)
+        for where, parts in uploads.values():
+            for ask in (lambda: s3.upload_part(**where, PartNumber=1, Body=b"lost"), lambda: s3.list_parts(**where),
+                        lambda: s3.complete_multipart_upload(**where, MultipartUpload=parts), lambda: s3.abort_multipart_upload(**where),
+                        lambda: s3.upload_part_copy(**where, PartNumber=2, CopySource="bucket/source")):
+                with self.assertRaises(ClientError) as caught:
+                    ask()
+                self.assertEqual(caught.exception.response["Error"]["Code"], "NoSuchUpload")
+        self.assertEqual([path for path in pathlib.Path(shards[1].removeprefix("file://").partition("?")[0]).rglob("*")
+                          if path.is_file() and b"lost" in path.read_bytes()], [])
+        change([shards[0], shards[2]], 3)
+        for n, (where, parts) in uploads.items():
+            s3.complete_multipart_upload(**where, MultipartUpload=parts)
+            self.assertEqual(s3.get_object(Bucket="bucket", Key=f"k{n}")["Body"].read(), b"%d" % n)
 
 
 class Kept(dict):
