@@ -27,10 +27,11 @@ class Rights(Case):
     def setUpClass(cls):
         cls.sheaf = Sheaf(cls, blob_pool(
             [folder_url(cls) for _ in range(2)],
-            access_key=[f"{ID} {SECRET}", "READER s1 buckets=pub* rights=rl", "WRITER s2 buckets=inbox prefixes=in/ rights=w"],
+            access_key=[f"{ID} {SECRET}", "READER s1 buckets=pub* rights=rl", "WRITER s2 buckets=inbox prefixes=in/ rights=w",
+                        "DELETER s3 buckets=inbox rights=d", "SORTER s4 buckets=sorted,listed prefixes=in/,also/"],
             public="public-*", region=[f"eu-{n}" for n in range(1, 18)]))
         cls.all = cls.client(ID, SECRET)
-        for bucket in ("public-a", "inbox", "private"):
+        for bucket in ("public-a", "inbox", "private", "sorted", "listed"):
             cls.all.create_bucket(Bucket=bucket)
             cls.all.put_object(Bucket=bucket, Key="o", Body=b"o")
 
@@ -65,6 +66,80 @@ class Rights(Case):
         self.refused("AccessDenied", writer.put_bucket_acl, Bucket="inbox", ACL="private")
         self.refused("AccessDenied", writer.put_bucket_versioning, Bucket="inbox", VersioningConfiguration={"Status": "Enabled"})
         self.refused("AccessDenied", writer.create_bucket, Bucket="inbox")
+
+    def test_who_may_delete_does_nothing_else(self):
+        deleter = self.client("DELETER", "s3")
+        for key in ("d1", "d2"):
+            self.all.put_object(Bucket="inbox", Key=key, Body=b"x")
+        upload = {"Bucket": "inbox", "Key": "d1", "UploadId": self.all.create_multipart_upload(Bucket="inbox", Key="d1")["UploadId"]}
+        one = {"Bucket": "inbox", "Key": "d1"}
+        for function, arguments in ((deleter.get_object, one), (deleter.put_object, one), (deleter.get_object_tagging, one),
+                                    (deleter.delete_object_tagging, one), (deleter.create_multipart_upload, one), (deleter.list_parts, upload),
+                                    (deleter.abort_multipart_upload, upload), (deleter.list_objects_v2, {"Bucket": "inbox"}),
+                                    (deleter.list_object_versions, {"Bucket": "inbox"}), (deleter.list_multipart_uploads, {"Bucket": "inbox"}),
+                                    (deleter.list_buckets, {}), (deleter.get_bucket_location, {"Bucket": "inbox"}),
+                                    (deleter.create_bucket, {"Bucket": "inbox"}), (deleter.delete_object, {"Bucket": "private", "Key": "o"}),
+                                    (deleter.copy_object, {**one, "CopySource": "inbox/d2"})):
+            self.refused("AccessDenied", function, **arguments)
+        deleter.delete_object(**one)
+        self.assertEqual(deleter.delete_objects(Bucket="inbox", Delete={"Objects": [{"Key": "d2"}]})["Deleted"], [{"Key": "d2"}])
+        for key in ("d1", "d2"):
+            self.refused("NoSuchKey", self.all.get_object, Bucket="inbox", Key=key)
+        self.all.abort_multipart_upload(**upload)
+
+    def test_lists_and_many_deletes_are_of_ones_own_prefixes(self):
+        sorter, within = self.client("SORTER", "s4"), {"Bucket": "listed"}
+        for key in ("in/a", "in/b/c", "also/a", "out/a", "inner"):
+            self.all.put_object(**within, Key=key, Body=b"x")
+        for lists in (sorter.list_objects, sorter.list_objects_v2, sorter.list_object_versions, sorter.list_multipart_uploads):
+            for prefix in ("in/", "in/b", "also/"):
+                told = lists(**within, Prefix=prefix)
+                if lists in (sorter.list_objects, sorter.list_objects_v2):
+                    self.assertTrue(all(each["Key"].startswith(prefix) for each in told["Contents"]))
+            for prefix in ("", "in", "out/", "inner", "also"):
+                self.refused("AccessDenied", lists, **within, Prefix=prefix)
+            self.refused("AccessDenied", lists, **within)
+            self.refused("AccessDenied", lists, Bucket="inbox", Prefix="in/")
+        told = sorter.delete_objects(**within, Delete={"Objects": [{"Key": key} for key in ("in/a", "out/a", "inner", "also/a")]})
+        self.assertEqual([each["Key"] for each in told["Deleted"]], ["in/a", "also/a"])
+        self.assertEqual([(each["Key"], each["Code"]) for each in told["Errors"]], [("out/a", "AccessDenied"), ("inner", "AccessDenied")])
+        self.assertEqual([each["Key"] for each in self.all.list_objects_v2(**within)["Contents"]], ["in/b/c", "inner", "o", "out/a"])
+
+    def test_parts_are_copied_only_from_where_one_may_read(self):
+        sorter, writer = self.client("SORTER", "s4"), self.client("WRITER", "s2")
+        for bucket, key in (("sorted", "in/s"), ("sorted", "out/s"), ("inbox", "in/s")):
+            self.all.put_object(Bucket=bucket, Key=key, Body=b"x")
+        for client, bucket, sources in ((sorter, "sorted", ("private/o", "sorted/out/s", "sorted/in/.sheaf/../../out/s", "inbox/in/s")),
+                                        (writer, "inbox", ("inbox/in/s", "public-a/o"))):
+            where = {"Bucket": bucket, "Key": "in/whole"}
+            where["UploadId"] = client.create_multipart_upload(**where)["UploadId"]
+            for source in sources:
+                code = "NoSuchKey" if ".." in source else "AccessDenied"  # such a key is below the prefix, and none
+                self.refused(code, client.upload_part_copy, **where, PartNumber=1, CopySource=source)
+                self.refused(code, client.copy_object, Bucket=bucket, Key="in/copy", CopySource=source)
+            self.assertNotIn("Parts", self.all.list_parts(**where))
+            if client is sorter:
+                client.upload_part_copy(**where, PartNumber=1, CopySource="sorted/in/s")
+            client.abort_multipart_upload(**where)
+
+    def test_who_is_taken_out_of_the_configuration_is_known_no_more(self):
+        options = {"listen": f"s3://127.0.0.1:{free_port()}", "access_key": [f"{ID} {SECRET}", "GOES s1", "CHANGES s2"]}
+        pool = blob_pool([folder_url(self, sync="never")], **options)
+        sheaf = Sheaf(self, pool, proxy={"workers": 1})
+        goes, changes, anew = (s3_client(sheaf.target("mail"), *each) for each in (("GOES", "s1"), ("CHANGES", "s2"), ("CHANGES", "s3")))
+        goes.create_bucket(Bucket="bucket")  # their connections stay
+        changes.put_object(Bucket="bucket", Key="k", Body=b"x")
+        self.refused("SignatureDoesNotMatch", anew.get_object, Bucket="bucket", Key="k")
+        url = goes.generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": "k"})
+        self.assertEqual(urllib.request.urlopen(url).read(), b"x")
+        pool[1]["access_key"] = [f"{ID} {SECRET}", "CHANGES s3"]
+        sheaf.reload(pool)
+        wait_until(lambda: sheaf.status()["generation"] == 2, what="the reload")
+        self.refused("InvalidAccessKeyId", goes.get_object, Bucket="bucket", Key="k")
+        with self.assertRaises(urllib.error.HTTPError):
+            urllib.request.urlopen(url)
+        self.refused("SignatureDoesNotMatch", changes.get_object, Bucket="bucket", Key="k")
+        self.assertEqual(anew.get_object(Bucket="bucket", Key="k")["Body"].read(), b"x")
 
     def test_anyone_reads_what_is_public(self):
         raw = Raw(self.sheaf.target("mail"))
