@@ -2,11 +2,15 @@
 # release only: what is counted and told, most of it waiting (--long has all builds)
 """Blob pools, as those see them who run them: figures, slow requests."""
 import json
+import pty
 import select
 import struct
+import threading
 
 from lib import *
 from lib.blob import *
+from lib.blob_stages import XML, Store
+from lib.sheaf import BINARY
 
 
 def series(text):
@@ -71,6 +75,11 @@ class Figures(Case):
         self.assertTrue(all(n > 1 for n in puts), puts)
         self.assertEqual(self.metric("sheaf_blob_shard_errors_total", operation="GetObject", code="NoSuchKey"), 2 + 2)
         self.assertGreater(self.metric("sheaf_shard_requests_total", pool="mail", shard="1"), 4)
+        where = {"pool": "mail", "operation": "PutObject"}
+        for n in range(2):  # each is in the last of its buckets
+            for name, labels in (("count", {}), ("bucket", {"le": "+Inf"})):
+                self.assertEqual(self.metric(f"sheaf_blob_shard_latency_seconds_{name}", shard=str(n), **where, **labels), puts[n])
+            self.assertGreater(self.metric("sheaf_blob_shard_latency_seconds_sum", shard=str(n), **where), 0)
 
     def test_status(self):
         pool = self.sheaf.status()["pools"][0]
@@ -433,6 +442,37 @@ class Verified(Case):
         sheaf = Sheaf(self, blob_pool([f"s3://127.0.0.1:{free_port()}/b?credentials=metadata"]), start=False)
         lines = [json.loads(line) for line in self.verify(sheaf, "--json", code=1).splitlines()]
         self.assertIn("metadata service", lines[0]["failed"])
+
+    def test_progress_is_told_while_a_shard_is_walked(self):
+        went = threading.Event()
+        ends_with(self, went.set)
+        slow = Store(self, lambda *_: (went.wait(20 * SLOW), (200, XML, b"<ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>"))[1])
+        folder = folder_url(self, sync="never")
+        sheaf = Sheaf(self, blob_pool([folder, slow.url], stamp="no"), start=False)
+        place = pathlib.Path(folder.removeprefix("file://").partition("?")[0], "bucket")
+        place.mkdir()
+        keys = [f"k{n}" for n in range(20)]
+        for key in keys:
+            (place / key).write_bytes(b"x")
+        stray = sum(each[3] == "1" for each in sheaf.route(*keys, name="mail"))
+        screen, terminal = pty.openpty()
+        ends_with(self, os.close, screen)
+        told = b""
+        try:
+            verify = subprocess.Popen([BINARY, "verify", sheaf.file, "mail"], stdout=subprocess.PIPE, stderr=terminal)
+        finally:
+            os.close(terminal)
+        try:
+            while b"sheaf verify: 20 objects seen, %d misplaced; 1 of 2 shards done" % stray not in told:
+                self.assertTrue(select.select([screen], [], [], 20 * SLOW)[0], told)
+                told += os.read(screen, 4096)
+            went.set()
+            out = verify.communicate(timeout=20 * SLOW)[0]
+        finally:
+            verify.kill()
+            verify.wait()
+        self.assertIn(b"20 objects of 20 bytes, %d misplaced" % stray, out)
+        self.assertEqual(verify.returncode, 1)
 
     def test_what_cannot_be_verified(self):
         for words in ([], ["--what"], ["a"], ["--bucket"], ["/no/such/file.ini", "mail"]):
