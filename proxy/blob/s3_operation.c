@@ -55,13 +55,16 @@ static struct slice bucket_of_host(struct slice host, const struct s3_hosts *hos
 
 /* ---- parameters ---- */
 
-static bool is_signing(struct slice name)
+/* Signing, or the name of an operation that the rest of the request tells as well: there is one
+ * that nothing else tells from another. */
+static bool tells_nothing(const struct blob_param *p)
 {
     static const char START[] = "x-amz-";
 
-    return slice_is_text(name, "x-id") ||
-           (name.len > sizeof(START) - 1 &&
-            strncasecmp((const char *)name.at, START, sizeof(START) - 1) == 0);
+    if (slice_is_text(p->name, "x-id"))
+        return !slice_is_text(p->value, "ListDirectoryBuckets");
+    return p->name.len > sizeof(START) - 1 &&
+           strncasecmp((const char *)p->name.at, START, sizeof(START) - 1) == 0;
 }
 
 /* What is not coded stays where it lies. */
@@ -107,7 +110,7 @@ static enum err read_params(struct slice query, struct arena *arena, struct s3_o
         TRY(decode(arena, without_plus(arena, items[i].name), &p->name));
         TRY(decode(arena, without_plus(arena, items[i].value), &p->value));
         p->has_value = items[i].has_value;
-        if (!is_signing(p->name))
+        if (!tells_nothing(p))
             out->param_count++;
     }
     return ERR_NONE;
@@ -213,6 +216,7 @@ static bool is_unknown_part(struct slice name)
         "session",
         "torrent",
         "website",
+        "x-id",
     };
 
     for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++)

@@ -192,11 +192,13 @@ class Offered(Case):
                       if key in operation.input_shape.required_members and each.serialization.get("location") == "querystring"]
             asked.add(("object" if "{Key" in path else "bucket", operation.http["method"],
                        "&".join([query] + [f"{each}=1" for each in needed])))
+        asked.add(("service", "GET", "x-id=ListDirectoryBuckets"))  # which would be ListBuckets without
         self.assertGreater(len(asked), 70)
         for where, method, query in sorted(asked):
-            path = "/bucket" if where == "bucket" else "/bucket/k"
+            path = {"service": "/", "bucket": "/bucket", "object": "/bucket/k"}[where]
             status, _, text = raw.ask(method, f"{path}?{query}", {"x-amz-rename-source": "/bucket/k"}, b"<A/>" if method in ("PUT", "POST") else b"")
             self.assertEqual((status, b"<Code>NotImplemented<" in text), (501, True), (method, path, query, text))
+        self.assertEqual(raw.ask("GET", "/?x-id=ListBuckets")[0], 200)
         self.assertEqual(s3.get_object(Bucket="bucket", Key="k")["Body"].read(), b"kept")
 
 
