@@ -292,24 +292,35 @@ void store_home_send_back(struct list *jobs)
     }
 }
 
-static void sync_if_due(struct store_home *home, uint64_t now_us)
+static void tell_sync(struct store_home *home, bool has_failed)
 {
-    if (!home->is_dirty || home->follows.sync != MEMORY_SYNC_INTERVAL || now_us < home->sync_due_us)
-        return;
-    home->is_dirty = false;
-    home->sync_due_us = now_us + SYNC_US;
-    if (home->engine->commit(home->verbs.store, true) != ERR_NONE)
+    if (has_failed)
         log_event(LOG_WARN, "store cannot be synced", log_text("endpoint", home->name),
                   log_text("pool", home->pool),
                   log_text("reason", home->engine->why(home->verbs.store)));
+    else if (home->sync_has_failed)
+        log_event(LOG_INFO, "store is synced again", log_text("endpoint", home->name),
+                  log_text("pool", home->pool));
+    home->sync_has_failed = has_failed;
+}
+
+/* What could not be synced stays to be, also if the store was lost meanwhile and is not open; and
+ * if the configuration says `always` since, the next write is not waited for. */
+static void sync_if_due(struct store_home *home, uint64_t now_us)
+{
+    if (!home->is_dirty || home->follows.sync == MEMORY_SYNC_NEVER || home->verbs.store == NULL ||
+        now_us < home->sync_due_us)
+        return;
+    home->sync_due_us = now_us + SYNC_US;
+    home->is_dirty = home->engine->commit(home->verbs.store, true) != ERR_NONE;
+    tell_sync(home, home->is_dirty);
 }
 
 /* Who ends in order leaves nothing to the second that is not over yet. */
 static void sync_at_end(struct store_home *home)
 {
     home->sync_due_us = 0;
-    if (home->verbs.store != NULL)
-        sync_if_due(home, clock_now_us());
+    sync_if_due(home, clock_now_us());
 }
 
 /* ---- purging by the schedule ---- */

@@ -66,6 +66,7 @@ struct store_home {
     char refused[CONDITION_WHY_BYTES]; /* why the last piece was, of one that is ready */
     struct condition *condition;       /* counted; what others are told of that */
     bool is_dirty;                     /* something was committed and not synced */
+    bool sync_has_failed;              /* when it was tried last */
     uint64_t sync_due_us, sweep_due_us;
     struct store_purge purge;
     struct stats_row *stats;

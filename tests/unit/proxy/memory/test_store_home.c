@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proxy/base/log.h"
 #include "proxy/base/mem.h"
 #include "proxy/core/stats.h"
 #include "proxy/memory/memory.h"
@@ -18,6 +19,8 @@
 static const struct store_engine *sqlite;
 static atomic_bool is_unsynced;
 static atomic_int put_count, commit_count, closed;
+static atomic_int syncs_to_fail, opened_in_vain;
+static atomic_bool is_gone, was_called_without; /* the store */
 
 static enum err put(struct store *store, const struct store_key *key,
                     const struct store_value *value)
@@ -29,6 +32,16 @@ static enum err put(struct store *store, const struct store_key *key,
 
 static enum err commit(struct store *store, bool sync)
 {
+    if (store == NULL) {
+        atomic_store(&was_called_without, true);
+        return ERR_NONE;
+    }
+    if (atomic_load(&is_gone))
+        return ERR_SYSTEM;
+    if (sync && atomic_load(&syncs_to_fail) > 0) {
+        atomic_fetch_sub(&syncs_to_fail, 1);
+        return ERR_SYSTEM;
+    }
     atomic_fetch_add(&commit_count, sync || atomic_load(&put_count) > 0);
     if (sync)
         atomic_store(&is_unsynced, false);
@@ -39,6 +52,22 @@ static void close_store(struct store **store)
 {
     atomic_fetch_add(&closed, 1);
     sqlite->close(store);
+}
+
+static enum err open_store(const struct store_settings *settings, struct store **out,
+                           struct buf *why)
+{
+    if (!atomic_load(&is_gone))
+        return sqlite->open(settings, out, why);
+    atomic_fetch_add(&opened_in_vain, 1);
+    buf_text(why, "it is gone");
+    return ERR_DOWN;
+}
+
+static bool is_lost(const struct store *store)
+{
+    (void)store;
+    return atomic_load(&is_gone);
 }
 
 static void nobody(struct worker *w, struct store_job *job)
@@ -59,13 +88,13 @@ static void set(struct store_home *home, const char *key)
     CHECK(store_home_ask(home, job, 1 << 20));
 }
 
-/* What was written before its end; then it is closed. */
-static void write_and_leave(const char *folder, enum memory_sync sync)
+/* Of the engine above; each sync has a file of its own. */
+static struct store_home *enter(const char *folder, enum memory_sync sync)
 {
     static struct store_engine engine;
     char path[64];
     struct memory_pool pool = {
-        .base.name = "main", .sync = sync, .base.backoff_min_ms = 100, .base.backoff_max_ms = 1000
+        .base.name = "main", .sync = sync, .base.backoff_min_ms = 100, .base.backoff_max_ms = 100
     };
     struct endpoint_settings endpoint = {
         .name = path, .identity = path, .protocol = "sqlite", .store_path = path, .pool = &pool.base
@@ -73,12 +102,33 @@ static void write_and_leave(const char *folder, enum memory_sync sync)
     struct store_home *home;
 
     snprintf(path, sizeof(path), "%s/%d", folder, (int)sync);
+    atomic_store(&is_unsynced, false);
+    atomic_store(&put_count, 0);
+    atomic_store(&commit_count, 0);
     engine = *sqlite;
+    engine.open = open_store;
     engine.put = put;
     engine.commit = commit;
     engine.close = close_store;
+    engine.is_lost = is_lost;
     home = store_home_enter(&endpoint, &engine);
     store_home_follow(home, &endpoint, (struct slice){ 0 });
+    return home;
+}
+
+static void remove_folder(const char *folder)
+{
+    char command[64];
+
+    snprintf(command, sizeof(command), "rm -rf %s", folder);
+    CHECK_INT(system(command), 0);
+}
+
+/* What was written before its end; then it is closed. */
+static void write_and_leave(const char *folder, enum memory_sync sync)
+{
+    struct store_home *home = enter(folder, sync);
+
     set(home, "first");
     while (atomic_load(&put_count) == 0 || atomic_load(&commit_count) == 0)
         usleep(1000);
@@ -107,20 +157,78 @@ static void who_ends_in_order_leaves_nothing_unsynced(void)
 {
     static const enum memory_sync SYNCS[] = { MEMORY_SYNC_ALWAYS, MEMORY_SYNC_INTERVAL,
                                               MEMORY_SYNC_NEVER };
-    char folder[] = "/tmp/sheaf-homes-XXXXXX", command[64];
+    char folder[] = "/tmp/sheaf-homes-XXXXXX";
 
     CHECK(mkdtemp(folder) != NULL);
     for (size_t i = 0; i < sizeof(SYNCS) / sizeof(SYNCS[0]); i++) {
-        atomic_store(&is_unsynced, false);
-        atomic_store(&put_count, 0);
-        atomic_store(&commit_count, 0);
         write_and_leave(folder, SYNCS[i]);
         CHECK_INT(atomic_load(&closed), (int)i + 1);
         CHECK(atomic_load(&is_unsynced) == (SYNCS[i] == MEMORY_SYNC_NEVER));
         CHECK_INT(count_keys(folder, SYNCS[i]), 2);
     }
-    snprintf(command, sizeof(command), "rm -rf %s", folder);
-    CHECK_INT(system(command), 0);
+    remove_folder(folder);
+}
+
+static void wait_for_a_sync(void)
+{
+    for (int i = 0; i < 10000 && atomic_load(&is_unsynced); i++)
+        usleep(1000);
+    CHECK(!atomic_load(&is_unsynced));
+}
+
+static void what_could_not_be_synced_is_tried_again_without_a_write(void)
+{
+    char folder[] = "/tmp/sheaf-homes-XXXXXX", log[2048];
+    struct store_home *home;
+    int ends[2];
+    ssize_t len;
+
+    CHECK(mkdtemp(folder) != NULL && pipe(ends) == 0);
+    log_setup(&(struct log_settings){ .level = LOG_INFO, .fd = ends[1] });
+    atomic_store(&syncs_to_fail, 1);
+    home = enter(folder, MEMORY_SYNC_INTERVAL);
+    set(home, "key");
+    while (atomic_load(&syncs_to_fail) > 0)
+        usleep(1000);
+    CHECK(atomic_load(&is_unsynced));
+    wait_for_a_sync();
+    store_home_leave(&home);
+    store_homes_end();
+    log_setup(&(struct log_settings){ .level = LOG_INFO });
+    len = read(ends[0], log, sizeof(log) - 1);
+    log[len < 0 ? 0 : len] = '\0';
+    CHECK(strstr(log, "store cannot be synced") != NULL);
+    CHECK(strstr(log, "store is synced again") != NULL);
+    close(ends[0]);
+    close(ends[1]);
+    remove_folder(folder);
+}
+
+static void a_store_that_is_lost_is_synced_when_it_is_back(void)
+{
+    char folder[] = "/tmp/sheaf-homes-XXXXXX";
+    struct store_home *home;
+
+    CHECK(mkdtemp(folder) != NULL);
+    home = enter(folder, MEMORY_SYNC_INTERVAL);
+    set(home, "first");
+    while (atomic_load(&put_count) == 0 || atomic_load(&commit_count) < 2)
+        usleep(1000);
+    set(home, "second");
+    while (atomic_load(&put_count) < 2 || atomic_load(&commit_count) < 3)
+        usleep(1000);
+    CHECK(atomic_load(&is_unsynced));
+    atomic_store(&is_gone, true);
+    set(home, "third");
+    while (atomic_load(&opened_in_vain) < 12) /* each tenth of a second: the sync was due */
+        usleep(1000);
+    atomic_store(&is_gone, false);
+    wait_for_a_sync();
+    CHECK(!atomic_load(&was_called_without));
+    store_home_leave(&home);
+    store_homes_end();
+    CHECK_INT(count_keys(folder, MEMORY_SYNC_INTERVAL), 2);
+    remove_folder(folder);
 }
 
 /* What the purges go by; it is the test's. */
@@ -169,7 +277,7 @@ static void time_passes(struct store_home *home, const struct stats_row *stats, 
 
 static void a_clock_that_is_set_back_loses_no_purge(void)
 {
-    char folder[] = "/tmp/sheaf-homes-XXXXXX", path[64], command[64];
+    char folder[] = "/tmp/sheaf-homes-XXXXXX", path[64];
     struct memory_pool pool = { .base.name = "main", .sync = MEMORY_SYNC_NEVER };
     struct endpoint_settings endpoint = {
         .name = path, .identity = path, .protocol = "sqlite", .store_path = path, .pool = &pool.base
@@ -195,8 +303,7 @@ static void a_clock_that_is_set_back_loses_no_purge(void)
     time_passes(home, stats, "2026-11-29 03:00:02", "2026-11-29 03:00:02");
     store_home_leave(&home);
     store_homes_end();
-    snprintf(command, sizeof(command), "rm -rf %s", folder);
-    CHECK_INT(system(command), 0);
+    remove_folder(folder);
     buf_fini(&why);
 }
 
@@ -204,6 +311,8 @@ int main(void)
 {
     sqlite = memory_back_find("sqlite")->engine;
     RUN(who_ends_in_order_leaves_nothing_unsynced);
+    RUN(what_could_not_be_synced_is_tried_again_without_a_write);
+    RUN(a_store_that_is_lost_is_synced_when_it_is_back);
     RUN(a_clock_that_is_set_back_loses_no_purge);
     return check_report();
 }
