@@ -11,7 +11,9 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/core/crew.h"
 #include "proxy/core/stats.h"
+#include "proxy/io/mailbox.h"
 #include "proxy/memory/memory.h"
 #include "proxy/wire/resp_write.h"
 #include "tests/unit/check.h"
@@ -22,6 +24,10 @@ static atomic_int put_count, commit_count, closed;
 static atomic_int syncs_to_fail, opened_in_vain;
 static atomic_bool is_gone, was_called_without; /* the store */
 
+enum { JOBS = 700, PIECES = 3 }; /* the first alone, as many as a piece may be, and the rest */
+static atomic_bool is_watched;
+static atomic_int asked, looks, committed, piece_commits[2];
+
 static enum err put(struct store *store, const struct store_key *key,
                     const struct store_value *value)
 {
@@ -30,8 +36,35 @@ static enum err put(struct store *store, const struct store_key *key,
     return sqlite->put(store, key, value);
 }
 
+/* Until all is asked, and its worker has looked for letters meanwhile. */
+static void hold(void)
+{
+    int since;
+
+    if (!atomic_load(&is_watched))
+        return;
+    while (atomic_load(&asked) < JOBS)
+        usleep(100);
+    since = atomic_load(&looks);
+    while (atomic_load(&looks) < since + 2)
+        usleep(100);
+}
+
+static enum err commit_piece(struct store *store, bool sync, int puts)
+{
+    enum err err;
+
+    hold();
+    err = sqlite->commit(store, sync);
+    atomic_fetch_add(&piece_commits[sync], 1);
+    atomic_store(&committed, puts);
+    return err;
+}
+
 static enum err commit(struct store *store, bool sync)
 {
+    int puts = atomic_load(&put_count);
+
     if (store == NULL) {
         atomic_store(&was_called_without, true);
         return ERR_NONE;
@@ -45,6 +78,8 @@ static enum err commit(struct store *store, bool sync)
     atomic_fetch_add(&commit_count, sync || atomic_load(&put_count) > 0);
     if (sync)
         atomic_store(&is_unsynced, false);
+    if (puts > atomic_load(&committed))
+        return commit_piece(store, sync, puts);
     return sqlite->commit(store, sync);
 }
 
@@ -76,7 +111,9 @@ static void nobody(struct worker *w, struct store_job *job)
     store_job_free(job);
 }
 
-static void set(struct store_home *home, const char *key)
+typedef void done_f(struct worker *w, struct store_job *job);
+
+static void ask_to_set(struct store_home *home, const char *key, done_f *done)
 {
     struct slice words[] = { slice_text("SET"), slice_text(key), slice_text("value") };
     struct store_job *job = mem_new(sizeof(*job));
@@ -84,8 +121,13 @@ static void set(struct store_home *home, const char *key)
     resp_put_command(&job->bytes, words, 3);
     job->ask =
         (struct verbs_ask){ .bytes = buf_all(&job->bytes), .version = 2, .reply_most = 1 << 16 };
-    job->done = nobody;
+    job->done = done;
     CHECK(store_home_ask(home, job, 1 << 20));
+}
+
+static void set(struct store_home *home, const char *key)
+{
+    ask_to_set(home, key, nobody);
 }
 
 /* Of the engine above; each sync has a file of its own. */
@@ -105,6 +147,7 @@ static struct store_home *enter(const char *folder, enum memory_sync sync)
     atomic_store(&is_unsynced, false);
     atomic_store(&put_count, 0);
     atomic_store(&commit_count, 0);
+    atomic_store(&committed, 0);
     engine = *sqlite;
     engine.open = open_store;
     engine.put = put;
@@ -231,6 +274,74 @@ static void a_store_that_is_lost_is_synced_when_it_is_back(void)
     remove_folder(folder);
 }
 
+/* In the order in which they were asked for. */
+static int done_count;
+
+static void note_done(struct worker *w, struct store_job *job)
+{
+    (void)w;
+    CHECK(atomic_load(&committed) > done_count++);
+    CHECK_INT(job->err, ERR_NONE);
+    CHECK_BYTES(buf_all(&job->reply), bytes("+OK\r\n"));
+    store_job_free(job);
+}
+
+/* By a worker that looks for answers all the time. */
+static void ask_many(const char *folder, enum memory_sync sync, struct mailbox *box)
+{
+    struct store_home *home = enter(folder, sync);
+    char key[16];
+
+    done_count = 0;
+    atomic_store(&asked, 0);
+    atomic_store(&piece_commits[false], 0);
+    atomic_store(&piece_commits[true], 0);
+    atomic_store(&is_watched, true);
+    ask_to_set(home, "first", note_done);
+    while (atomic_load(&put_count) == 0)
+        usleep(100);
+    for (int i = 1; i < JOBS; i++) {
+        snprintf(key, sizeof(key), "k%d", i);
+        ask_to_set(home, key, note_done);
+    }
+    atomic_store(&asked, JOBS);
+    for (int i = 0; i < 50000 && done_count < JOBS; i++) {
+        mailbox_empty(box);
+        atomic_fetch_add(&looks, 1);
+        usleep(200);
+    }
+    atomic_store(&is_watched, false);
+    store_home_leave(&home);
+    store_homes_end();
+}
+
+static void nobody_is_answered_before_what_he_wrote_is_committed(void)
+{
+    static const enum memory_sync SYNCS[] = { MEMORY_SYNC_ALWAYS, MEMORY_SYNC_INTERVAL,
+                                              MEMORY_SYNC_NEVER };
+    static struct worker worker;
+    char folder[] = "/tmp/sheaf-homes-XXXXXX";
+    struct event_base *base = event_base_new();
+    struct mailbox *box;
+
+    CHECK(mkdtemp(folder) != NULL);
+    CHECK_INT(mailbox_open(base, &worker, &box), ERR_NONE);
+    crew_join(&worker, box);
+    for (size_t i = 0; i < sizeof(SYNCS) / sizeof(SYNCS[0]); i++) {
+        bool syncs = SYNCS[i] == MEMORY_SYNC_ALWAYS;
+
+        ask_many(folder, SYNCS[i], box);
+        CHECK_INT(done_count, JOBS);
+        CHECK_INT(atomic_load(&piece_commits[syncs]), PIECES);
+        CHECK_INT(atomic_load(&piece_commits[!syncs]), 0);
+        CHECK_INT(count_keys(folder, SYNCS[i]), JOBS);
+    }
+    crew_leave(&worker);
+    mailbox_close(&box);
+    event_base_free(base);
+    remove_folder(folder);
+}
+
 /* What the purges go by; it is the test's. */
 static atomic_llong time_s;
 
@@ -311,6 +422,7 @@ int main(void)
 {
     sqlite = memory_back_find("sqlite")->engine;
     RUN(who_ends_in_order_leaves_nothing_unsynced);
+    RUN(nobody_is_answered_before_what_he_wrote_is_committed);
     RUN(what_could_not_be_synced_is_tried_again_without_a_write);
     RUN(a_store_that_is_lost_is_synced_when_it_is_back);
     RUN(a_clock_that_is_set_back_loses_no_purge);
