@@ -20,6 +20,7 @@ is ended with it.  Nothing sleeps for a time: wait_until() awaits a condition.
 from lib.case import Case, eventually, main, wait_until, REPOSITORY, SLOW
 from lib.certificates import Certificates
 from lib.faults import Faults
+from lib.ledger import Ledger
 from lib.load import Load
 from lib.memcached import MemcachedServer, MemcachedSession, binary, command
 from lib.placement import keys_on_shards, shard_of
@@ -32,7 +33,7 @@ from lib.sheaf import Sheaf, cache_pool, ini, pool, sql_pool
 from lib.twin import Twin
 
 __all__ = [
-    "Case", "eventually", "main", "wait_until", "REPOSITORY", "SLOW", "Certificates", "Faults", "Load",
+    "Case", "eventually", "main", "wait_until", "REPOSITORY", "SLOW", "Certificates", "Faults", "Ledger", "Load",
     "MemcachedServer", "MemcachedSession", "binary", "command", "keys_on_shards", "shard_of", "free_port", "Postgres", "Replica", "Process", "RedisServer", "Failure", "Push",
     "RespSession", "Status", "Verbatim", "encode", "Sheaf", "cache_pool", "ini", "pool", "sql_pool", "Twin",
 ]
