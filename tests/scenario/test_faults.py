@@ -288,6 +288,24 @@ class Servers(FaultCase):
             self.faults[0].cut()
             wait_until(lambda: session.ask("SET", self.keys[0], "1") == "OK")
 
+    def test_a_connection_that_takes_requests_and_never_answers_is_given_up_after_tombstone_timeout(self):
+        self.start(shards=1, through_faults=True, tombstone_timeout="1s", breaker_failures=1000)
+        with self.sheaf.connect() as first, self.sheaf.connect() as second:
+            for session, name in ((first, "one"), (second, "two")):
+                self.assertEqual(session.ask("SET", name, f"value of {name}"), "OK")
+            self.faults[0].hush()
+            taken, begun = self.faults[0].accepted, time.monotonic()
+            self.names(first.ask("GET", "one"), 0)
+            self.assertLess(time.monotonic() - begun, 0.9 * SLOW, "its timeout is 400 ms")
+            wait_until(lambda: "nothing was heard from it for tombstone_timeout" in self.sheaf.log,
+                       what="the connection to be given up")
+            self.assertGreaterEqual(time.monotonic() - begun, 0.99)
+            wait_until(lambda: second.ask("GET", "two") == b"value of two", what="a new connection")
+            self.assertGreater(self.faults[0].accepted, taken)
+            for _ in range(50):
+                self.assertEqual(first.ask("GET", "one"), b"value of one")
+                self.assertEqual(second.ask("GET", "two"), b"value of two")
+
     def test_a_server_that_closes_every_connection_is_tried_ever_more_rarely_and_refused_at_once(self):
         faults = Faults(self, ("127.0.0.1", RedisServer(self).port))
         sheaf = Sheaf(self, pool([faults], backoff_min="50ms", backoff_max="10s", probe="no"), proxy={"workers": 1})

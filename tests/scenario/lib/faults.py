@@ -105,6 +105,12 @@ class Faults:
             if self._path:
                 os.unlink(self._path)
 
+    def hush(self):
+        """The connections that stand take requests and answer no more; new ones do."""
+        with self.lock:
+            for wire in self._wires:
+                wire.is_hushed = True
+
     def cut(self):
         """Closes all connections now."""
         with self.lock:
@@ -156,6 +162,7 @@ class _Wire:
         self.faults, self.near, self.far = faults, near, far
         self.passed = self.ask_passed = 0
         self.asked = b""
+        self.is_hushed = False
         self._running = 2
         for side in (near, far):
             if side.family == socket.AF_INET:
@@ -207,7 +214,7 @@ class _Wire:
         while data := self.far.recv(65536):
             if self.faults.delay:
                 time.sleep(self.faults.delay)
-            if self.faults.black_hole:
+            if self.faults.black_hole or self.is_hushed:
                 continue
             data = self.faults.take_garbage(self.asked) or data
             limit = self.faults.cut_after
