@@ -215,12 +215,23 @@ class Basics(Case):
                 ("SHUTDOWN", "NOSAVE"), ("SYNC",), ("PSYNC", "?", "-1"), ("REPLICAOF", "NO", "ONE"),
                 ("SLAVEOF", "127.0.0.1", "1"), ("MIGRATE", "127.0.0.1", "1", "a", "0", "10"),
                 ("CONFIG", "SET", "save", ""), ("SWAPDB", "0", "1"), ("FAILOVER",),
-                ("CLUSTER", "MEET", "127.0.0.1", "1"), ("CLIENT", "PAUSE", "10"), ("MONITOR", "x"),
+                ("CLUSTER", "MEET", "127.0.0.1", "1"), ("CLIENT", "PAUSE", "10"), ("MONITOR",),
                 ("ACL", "SETUSER", "x"), ("REPLCONF", "listening-port", "1"), ("BGREWRITEAOF", "x"),
                 ("MODULE", "LOAD", "/x.so"), ("DEBUG", "SEGFAULT")):
             self.assertIsInstance(self.ask(*words), Failure, words)
             self.assertEqual(self.ask("PING"), "PONG", f"after {words}")
         self.assertEqual([r.ask("PING") for r in self.redis], ["PONG"] * 3)
+
+    def test_what_would_need_one_server_is_refused_with_the_reason(self):
+        cannot = "ERR '%s' can't work through a pool of shards: %s"
+        nobody = "upstreams are shared, so nobody could be told of invalidations"
+        for proto in (2, 3):
+            self.ask("HELLO", proto)
+            for words in (("ON",), ("OFF",), ("ON", "BCAST"), ("ON", "REDIRECT", "1")):
+                self.assertEqual(self.ask("CLIENT", "TRACKING", *words), cannot % ("client|tracking", nobody))
+            self.assertEqual(self.ask("MONITOR"), cannot % ("monitor", "it would show what all the pool's users do"))
+            self.assertEqual(self.ask("SET", "untold", proto), "OK")
+        self.same_as_redis("MONITOR", "x")
 
     def test_an_error_of_the_server_is_a_reply_and_passes_as_it_is(self):
         self.ask("SET", "text", "abc")
@@ -495,6 +506,32 @@ class Databases(Case):
         self.assertIn("stamp", self.session.ask("SWAPDB", 0, 2))
         self.assertEqual(self.session.ask("SWAPDB", 1, 2), "OK")
         self.assertEqual(self.session.ask("DBSIZE"), 0)
+
+
+class WithoutRing(Case):
+    """Where the kernel has no io_uring, or a container forbids it: each socket takes its own calls."""
+
+    def test_small_and_large_values_many_sessions_and_pipelines_are_the_same(self):
+        redis = [RedisServer(self) for _ in range(2)]
+        sheaf = Sheaf(self, pool(redis), proxy={"io_uring": "no", "workers": 1})
+        self.assertNotIn("io_uring", sheaf.log, "the kernel is not asked for it")
+        keys = [keys[0] for keys in keys_on_shards(2)]
+        sessions = [sheaf.connect() for _ in range(20)]
+        for session in sessions:
+            self.addCleanup(session.close)
+        for size in (0, 1, 4096, 65536, (1 << 20) + 3):
+            value = bytes([size % 251]) * size
+            self.assertEqual(sessions[0].ask("MSET", keys[0], value, keys[1], size), "OK")
+            for _ in range(2):  # the second time, this session is known for asking for large values
+                self.assertTrue(sessions[0].ask("MGET", *keys) == [value, b"%d" % size], size)
+                self.assertTrue(sessions[0].ask("GET", keys[0]) == value, size)
+        for number, session in enumerate(sessions):  # all are asked before one is read
+            session.send(b"".join(encode("SET", f"{number}:{n}", f"{number}={n}") + encode("GET", f"{number}:{n}")
+                                  for n in range(200)))
+        for number, session in enumerate(sessions):
+            for n in range(200):
+                self.assertEqual(session.reply(), "OK")
+                self.assertEqual(session.reply(), b"%d=%d" % (number, n))
 
 
 class Limits(Case):
