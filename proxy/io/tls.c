@@ -37,6 +37,7 @@ struct tls_stream {
     struct tls_resume *resume;   /* borrowed from the endpoint, which outlives the stream */
     int fd;                      /* borrowed from whoever made the stream */
     int socket_errno;            /* of the last failed call */
+    int write_errno;             /* the peer takes no more; what it has sent may still be read */
     bool at_end;                 /* the peer's bytes are over */
     bool wants_write;
     bool is_dry; /* the last read found no whole record */
@@ -59,6 +60,8 @@ static int socket_result(BIO *bio, struct tls_stream *s, ssize_t moved, int retr
     return -1;
 }
 
+/* OpenSSL is told of a failure for good that there was no room: it would not read after one, and
+ * what the peer said before it closed, an alert perhaps, would be lost. */
 static int socket_write(BIO *bio, const char *at, int len)
 {
     struct tls_stream *s = BIO_get_data(bio);
@@ -68,6 +71,10 @@ static int socket_write(BIO *bio, const char *at, int len)
     do
         put = send(s->fd, at, (size_t)len, MSG_NOSIGNAL);
     while (put < 0 && errno == EINTR);
+    if (put < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
+        s->write_errno = errno;
+        errno = EAGAIN;
+    }
     return socket_result(bio, s, put, BIO_FLAGS_WRITE);
 }
 
@@ -309,10 +316,15 @@ void tls_context_unref(struct tls_context **context)
 
 /* --- streams --- */
 
+static void say_reason(struct tls_stream *s, const char *reason)
+{
+    snprintf(s->reason, sizeof(s->reason), "%s", reason);
+}
+
 static void break_stream(struct tls_stream *s, const char *reason)
 {
     s->is_broken = true;
-    snprintf(s->reason, sizeof(s->reason), "%s", reason);
+    say_reason(s, reason);
 }
 
 /* Names the peer that must answer; a name that cannot be checked breaks the stream. */
@@ -414,6 +426,8 @@ static enum err outcome(struct tls_stream *s, int result)
         s->wants_write = false;
         return ERR_AGAIN;
     case SSL_ERROR_WANT_WRITE:
+        if (s->write_errno != 0)
+            return give_up(s, ERR_CLOSED, strerrordesc_np(s->write_errno));
         s->wants_write = true;
         return ERR_AGAIN;
     case SSL_ERROR_ZERO_RETURN:
@@ -460,11 +474,14 @@ enum err tls_write(struct tls_stream *s, const void *at, size_t len, size_t *put
 {
     int result;
 
-    if (s->is_broken)
+    if (s->is_broken || s->write_errno != 0)
         return ERR_CLOSED;
     begin_call(s);
     result = SSL_write_ex(s->ssl, at, len, put);
-    return result == 1 ? ERR_NONE : outcome(s, result);
+    if (result == 1 || s->write_errno == 0)
+        return result == 1 ? ERR_NONE : outcome(s, result);
+    say_reason(s, strerrordesc_np(s->write_errno));
+    return ERR_CLOSED;
 }
 
 enum err tls_shutdown(struct tls_stream *s)

@@ -67,7 +67,8 @@ MUST_CHECK enum err tls_handshake(struct tls_stream *stream);
 /* ERR_NONE with *got > 0; ERR_AGAIN; ERR_CLOSED when the peer ended; ERR_TLS. */
 MUST_CHECK enum err tls_read(struct tls_stream *stream, void *at, size_t len, size_t *got);
 /* ERR_NONE with 0 < *put <= len; ERR_AGAIN: nothing was taken, come again with at least as many of
- * the same bytes, from any place in memory; ERR_CLOSED; ERR_TLS. */
+ * the same bytes, from any place in memory; ERR_CLOSED, after which what the peer has sent can
+ * still be read; ERR_TLS. */
 MUST_CHECK enum err tls_write(struct tls_stream *stream, const void *at, size_t len, size_t *put);
 /* Tells the peer that no more bytes follow; ERR_AGAIN if that could not be sent yet.  It does not
  * wait for the peer's answer. */

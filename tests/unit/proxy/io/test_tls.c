@@ -445,6 +445,42 @@ static void a_peer_that_vanished_is_told_without_a_signal(void)
     end(&s);
 }
 
+static void what_a_peer_said_before_it_vanished_is_read_after_a_failed_write(void)
+{
+    struct scene s = { .name = "db.example.org" };
+    char got[4];
+    size_t len;
+
+    begin(&s);
+    CHECK_INT(tls_write(s.far, "bye", 3, &len), ERR_NONE);
+    close(s.fds[1]);
+    CHECK_INT(tls_write(s.near, "abc", 3, &len), ERR_CLOSED);
+    CHECK_INT(tls_read(s.near, got, sizeof(got), &len), ERR_NONE);
+    CHECK_BYTES(slice_of(got, len), bytes("bye"));
+    CHECK_INT(tls_read(s.near, got, sizeof(got), &len), ERR_CLOSED);
+    CHECK_INT(tls_write(s.near, "abc", 3, &len), ERR_CLOSED);
+    s.fds[1] = dup(s.fds[0]);
+    end(&s);
+}
+
+/* Of TLS 1.3 the connecting end is done before its certificate is judged. */
+static void a_refusal_after_the_handshake_is_read_after_a_failed_write(void)
+{
+    struct scene s = { .name = "db.example.org", .need_client_cert = true };
+    char got[4];
+    size_t len;
+
+    begin(&s);
+    CHECK_INT(s.near_err, ERR_NONE);
+    CHECK_INT(s.far_err, ERR_TLS);
+    close(s.fds[1]);
+    CHECK_INT(tls_write(s.near, "abc", 3, &len), ERR_CLOSED);
+    CHECK_INT(tls_read(s.near, got, sizeof(got), &len), ERR_TLS);
+    CHECK_TEXT(tls_reason(s.near), "tlsv13 alert certificate required");
+    s.fds[1] = dup(s.fds[0]);
+    end(&s);
+}
+
 static void a_peer_that_speaks_no_tls_is_told(void)
 {
     struct scene s = { .name = "db.example.org" };
@@ -554,6 +590,8 @@ int main(void)
     RUN(half_a_record_is_not_pending);
     RUN(a_farewell_ends_reading);
     RUN(a_peer_that_vanished_is_told_without_a_signal);
+    RUN(what_a_peer_said_before_it_vanished_is_read_after_a_failed_write);
+    RUN(a_refusal_after_the_handshake_is_read_after_a_failed_write);
     RUN(a_peer_that_speaks_no_tls_is_told);
     RUN(the_second_handshake_resumes_the_first_but_not_for_another_context);
     RUN(files_that_do_not_serve_are_named);
