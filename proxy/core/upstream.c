@@ -336,6 +336,9 @@ static void after_read(struct upstream *u, enum err err)
         return;
     if (err == ERR_PROTOCOL)
         upstream_fail(u, err, "the server sends what is not of the protocol");
+    else if (err == ERR_TLS) /* of TLS 1.3, a server refuses our certificate after the handshake */
+        upstream_fail(u, u->state == UPSTREAM_LOGGING_IN ? ERR_TLS : ERR_CLOSED,
+                      tls_reason(u->conn.tls));
     else
         upstream_fail(u, ERR_CLOSED,
                       err == ERR_SYSTEM ? "the connection was reset by the server"
