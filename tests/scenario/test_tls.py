@@ -1,7 +1,10 @@
 #!/usr/bin/python3
 """TLS on both sides, and Unix sockets: who is let in, who is refused, and that every byte arrives."""
-import ssl
+import contextlib
+import shutil
 import socket
+import ssl
+import threading
 import time
 
 from lib import *
@@ -153,6 +156,25 @@ class Listeners(TlsCase):
             wait_until(lambda: self.shown(sheaf, own) != before, what="the new certificate")
             self.assertEqual(session.ask("GET", "a"), b"1")
 
+    def test_the_authority_of_clients_is_renewed_by_a_reload(self):
+        authority = self.folder() / "clients.ca"
+        shutil.copy(self.strangers.ca, authority)
+        sheaf = self.listens(tls_client="required", tls_client_ca=authority)
+        of = {}
+        for name, whose in (("ours", self.certificates), ("strange", self.strangers)):
+            of[name] = self.certificates.client_context()
+            of[name].load_cert_chain(whose.cert("app"), whose.key("app"))
+        self.is_refused(lambda: self.secure(sheaf, of["ours"]))
+        with self.secure(sheaf, of["strange"]) as stays:
+            self.assertEqual(stays.ask("SET", "a", "1"), "OK")
+            shutil.copy(self.certificates.ca, authority)
+            sheaf.reload()
+            wait_until(lambda: "generation=2" in sheaf.log, what="the reload")
+            self.assertEqual(stays.ask("GET", "a"), b"1")
+        with self.secure(sheaf, of["ours"]) as session:
+            self.assertEqual(session.ask("GET", "a"), b"1")
+        self.is_refused(lambda: self.secure(sheaf, of["strange"]))
+
     @staticmethod
     def shown(sheaf, certificates):
         with RespSession(sheaf.target(), tls=certificates.client_context()) as session:
@@ -169,6 +191,35 @@ class Listeners(TlsCase):
         self.assertIn("other.key", sheaf.log)
         with RespSession(sheaf.target(), tls=own.client_context()) as session:
             self.assertEqual(session.ask("SET", "a", "1"), "OK")
+
+
+class NamesAsked:
+    """A TLS server that notes the server name which each handshake asks for (None: for none), and says no more."""
+
+    def __init__(self, owner, certificates):
+        self.names = []
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificates.cert("server"), certificates.key("server"))
+        self._context.sni_callback = lambda _, name, __: self.names.append(name)
+        self._listener = socket.create_server(("127.0.0.1", free_port()))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+        owner.addCleanup(self._end)
+
+    def _serve(self):
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            near.settimeout(5)
+            with contextlib.suppress(OSError), self._context.wrap_socket(near, server_side=True):
+                pass
+            near.close()
+
+    def _end(self):
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
 
 class Shards(TlsCase):
@@ -217,6 +268,18 @@ class Shards(TlsCase):
         sheaf = self.to([server], shard_tls_server_name="localhost")
         self.assertEqual(sheaf.ask("SET", "a", "1"), "OK")
 
+    def test_servers_are_asked_for_by_name(self):
+        """Of a name in the URL, the one configured instead, and none for an address; probes do so too."""
+        for host, options, expected in (("localhost", {}, "localhost"), ("127.0.0.1", {}, None),
+                                        ("127.0.0.1", {"shard_tls_server_name": "db.example.org"}, "db.example.org"),
+                                        ("localhost", {"shard_tls_server_name": "db.example.org"}, "db.example.org")):
+            server = NamesAsked(self, self.certificates)
+            url = f"rediss://{host}:{server.port}"
+            sheaf = Sheaf(self, pool([url], shard_tls_ca=self.certificates.ca, probe_interval="100ms", **options))
+            self.assertIsInstance(sheaf.ask("GET", "a"), Failure)
+            wait_until(lambda s=server: len(s.names) >= 4, what="handshakes of requests and probes")
+            self.assertEqual(set(server.names), {expected}, (host, options))
+
     def test_an_expired_certificate_is_refused(self):
         old = Certificates(self.folder() / "old")
         old.issue("server", names=("DNS:localhost", "IP:127.0.0.1"), days=-1)
@@ -233,6 +296,29 @@ class Shards(TlsCase):
         sheaf = self.to([server], shard_tls_cert=self.certificates.cert("app"),
                         shard_tls_key=self.certificates.key("app"))
         self.assertEqual(sheaf.ask("SET", "a", "1"), "OK")
+
+    def test_a_reload_reads_what_is_trusted_and_shown_again(self):
+        """The same configuration; other bytes in the files that it names."""
+        folder = self.folder() / "again"
+        folder.mkdir()
+        ca, cert, key = (folder / name for name in ("ca", "cert", "key"))
+
+        def put(trusted, shown):
+            shutil.copy(trusted.ca, ca)
+            shutil.copy(shown.cert("app"), cert)
+            shutil.copy(shown.key("app"), key)
+
+        put(trusted=self.strangers, shown=self.certificates)
+        sheaf = self.to([self.server(mutual=True)], shard_tls_ca=ca, shard_tls_cert=cert, shard_tls_key=key,
+                        backoff_max="200ms")
+        self.says(sheaf, "certificate")
+        put(trusted=self.certificates, shown=self.strangers)
+        sheaf.reload()
+        wait_until(lambda: "generation=2" in sheaf.log, what="the first reload")
+        wait_until(lambda: "unknown ca" in str(sheaf.ask("SET", "a", "1")), what="the server to refuse us")
+        put(trusted=self.certificates, shown=self.certificates)
+        sheaf.reload()
+        wait_until(lambda: sheaf.ask("SET", "a", "1") == "OK", what="the shard")
 
     def test_plain_to_a_tls_server_and_tls_to_a_plain_one_fail_with_a_reason(self):
         plain = RedisServer(self)
