@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proxy/base/backoff.h"
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
 #include "shard/stamp.h"
@@ -531,14 +532,14 @@ void memory_upstream_passed(struct upstream *base, size_t len)
  * back. */
 static void shard_failed(struct memory_upstream *u, enum err err, const char *why)
 {
-    enum { PATIENT_FACTOR = 4 }; /* a wrong password or stamp is not mended by trying */
+    enum { PATIENT_GROWTH = 8 }; /* a wrong password or stamp is not mended by trying */
     struct memory_shard *shard = u->shard;
     const struct memory_pool *settings = u->side->settings;
     struct memory_refusal refusal = { .err = err,
                                       .shard = u->shard->told_index,
                                       .endpoint = u->base.endpoint->name,
                                       .text = shard->why };
-    uint64_t wait_ms;
+    unsigned growth = err_may_retry(err) ? BACKOFF_DOUBLES : PATIENT_GROWTH;
 
     if (!shard->failing || strcmp(shard->why, why) != 0)
         log_event(LOG_WARN, "shard is down", log_text("endpoint", u->base.endpoint->name),
@@ -547,14 +548,10 @@ static void shard_failed(struct memory_upstream *u, enum err err, const char *wh
     snprintf(shard->why, sizeof(shard->why), "%s", why);
     shard->failing = true;
     shard->failure = err;
-    shard->backoff_ms =
-        shard->backoff_ms == 0 ? settings->base.backoff_min_ms : shard->backoff_ms * 2;
-    if (!err_may_retry(err))
-        shard->backoff_ms *= PATIENT_FACTOR;
-    if (shard->backoff_ms > settings->base.backoff_max_ms)
-        shard->backoff_ms = settings->base.backoff_max_ms;
-    wait_ms = shard->backoff_ms / 2 + worker_random(u->base.worker) % (shard->backoff_ms / 2 + 1);
-    shard->retry_at_us = worker_now_us(u->base.worker) + wait_ms * 1000;
+    shard->retry_at_us =
+        worker_now_us(u->base.worker) +
+        backoff_next_us(&shard->backoff_ms, settings->base.backoff_min_ms,
+                        settings->base.backoff_max_ms, growth, worker_random(u->base.worker));
     shard->trial = NULL;
     fail_attempts(u, &refusal, UINT64_MAX);
 }

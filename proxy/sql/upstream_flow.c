@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/base/backoff.h"
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
 #include "proxy/sql/catalog_flow.h"
@@ -518,11 +519,9 @@ void sql_endpoint_fails(struct sql_endpoint *e, enum err err, const char *why)
     const struct pool_settings *settings = &side->settings->base;
     struct worker *w = side->worker;
 
-    e->backoff_ms = e->backoff_ms == 0 ? settings->backoff_min_ms : e->backoff_ms * 2;
-    if (e->backoff_ms > settings->backoff_max_ms)
-        e->backoff_ms = settings->backoff_max_ms;
-    e->retry_at_us =
-        worker_now_us(w) + e->backoff_ms * 1000 + worker_random(w) % (e->backoff_ms * 250 + 1);
+    e->retry_at_us = worker_now_us(w) + backoff_next_us(&e->backoff_ms, settings->backoff_min_ms,
+                                                        settings->backoff_max_ms, BACKOFF_DOUBLES,
+                                                        worker_random(w));
     if (!e->failing || strcmp(e->why, why) != 0)
         log_event(LOG_WARN, "server can't be used", log_text("pool", side->name),
                   log_text("endpoint", e->name), log_text("why", why));
