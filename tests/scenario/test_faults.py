@@ -7,6 +7,7 @@ lived, no session is closed, and the shards that live do not notice."""
 import os
 import socket
 import struct
+import subprocess
 import threading
 import time
 
@@ -342,6 +343,23 @@ class Servers(FaultCase):
             self.assertEqual(session.ask("SET", "a", "2").code, "READONLY")
             self.redis[0].ask("REPLICAOF", "NO", "ONE")
             wait_until(lambda: session.ask("SET", "a", "3") == "OK")
+
+    def test_a_name_whose_address_changes_is_followed_without_a_restart(self):
+        library, names = self.folder() / "names.so", self.folder() / "names"
+        subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", library,
+                        REPOSITORY / "tests/scenario/modules/names.c"], check=True)
+        names.write_text("shard.test 127.0.0.1\n")
+        servers = [RedisServer(self) for _ in range(2)]
+        first = Faults(self, ("127.0.0.1", servers[0].port))
+        second = Faults(self, ("127.0.0.1", servers[1].port), at=("127.0.0.2", first.port))
+        sheaf = Sheaf(self, pool([f"redis://shard.test:{first.port}"], backoff_max="200ms"),
+                      proxy={"resolve_interval": "1s"}, env={"LD_PRELOAD": str(library), "TEST_NAMES": str(names)})
+        self.assertEqual(sheaf.ask("SET", "a", "first"), "OK")
+        names.write_text("shard.test 127.0.0.2\n")
+        self.assertEqual(sheaf.ask("GET", "a"), b"first", "connections that stand are kept")
+        first.close()
+        wait_until(lambda: sheaf.ask("SET", "a", "second") == "OK", what="the shard at its new address")
+        self.assertEqual([server.ask("GET", "a") for server in servers], [b"first", b"second"])
 
     def test_a_pool_whose_servers_all_are_down_at_the_start_serves_them_when_they_come(self):
         self.redis = [RedisServer(self), RedisServer(self)]

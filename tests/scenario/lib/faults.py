@@ -31,9 +31,10 @@ class Faults:
                         `late_asks` counts them
 
     `unix`: it listens at a Unix socket, which holds some 100 KiB on the way and no more.
+    `at`: the host and port where it listens instead.
     """
 
-    def __init__(self, owner, target, unix=False):
+    def __init__(self, owner, target, unix=False, at=None):
         self.delay = 0
         self.ask_delay = self.late_asks = 0
         self.black_hole = False
@@ -45,8 +46,8 @@ class Faults:
         self.lock = threading.Lock()
         self._wires = []
         self.accepted = 0  # connections so far
-        self.port = free_port()
-        self.address = f"127.0.0.1:{self.port}"
+        self._host, self.port = at or ("127.0.0.1", free_port())
+        self.address = f"{self._host}:{self.port}"
         self.url = f"redis://{self.address}"
         self._path = None
         if unix:
@@ -91,7 +92,7 @@ class Faults:
             self._listener.bind(self._path)
             self._listener.listen(128)
         else:
-            self._listener = socket.create_server(("127.0.0.1", self.port), reuse_port=False)
+            self._listener = socket.create_server((self._host, self.port), reuse_port=False)
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def refuse(self):
