@@ -10,7 +10,7 @@ enum builtin_class {
     BUILTIN_SAFE,  /* changes nothing; any server answers the same */
     BUILTIN_SHOWS, /* current_setting(): depends on which */
     BUILTIN_HERE,  /* tells of the server or session that answers */
-    BUILTIN_XID,   /* takes a transaction id, or tells of those under way */
+    BUILTIN_XID,   /* takes a transaction id, or tells of those under way; or of a sequence */
     BUILTIN_RUNS,  /* runs the text it is given, or a cursor */
     BUILTIN_WRITES,
     BUILTIN_SEQUENCE, /* and from here on: leaves something in the session */

@@ -77,6 +77,11 @@ static bool is_session_setting(struct slice name)
     return is_any(slice_of(folded, name.len), SAME, sizeof(SAME) / sizeof(SAME[0]));
 }
 
+static bool tells_of_server(const struct builtin_function *f)
+{
+    return f->class == BUILTIN_HERE || f->class == BUILTIN_SHOWS;
+}
+
 static void judge_own(struct look *l, struct statement *s, const struct builtin_function *f,
                       struct slice argument)
 {
@@ -84,7 +89,8 @@ static void judge_own(struct look *l, struct statement *s, const struct builtin_
         return;
     if (f->class == BUILTIN_SHOWS && argument.len > 0 && is_session_setting(argument))
         return;
-    look_raise_about(l, s, ROUTE_PRIMARY, f->reason, slice_text(f->name));
+    look_raise_about(l, s, tells_of_server(f) ? ROUTE_HERE : ROUTE_PRIMARY, f->reason,
+                     slice_text(f->name));
     if (f->class == BUILTIN_RUNS)
         s->effects |= EFFECT_OPAQUE;
     if (f->class >= BUILTIN_SEQUENCE)
@@ -197,7 +203,7 @@ void look_at_column(struct look *l, struct statement *s, struct slice name)
 }
 
 /* Views of the catalog that tell of the server that answers. */
-static bool tells_of_server(struct slice name)
+static bool is_of_server(struct slice name)
 {
     static const char *const HERE[] = {
         "pg_aios",
@@ -215,7 +221,6 @@ static bool tells_of_server(struct slice name)
         "pg_prepared_xacts",
         "pg_replication_origin_status",
         "pg_replication_slots",
-        "pg_sequences",
         "pg_settings",
         "pg_shmem_allocations",
         "pg_shmem_allocations_numa",
@@ -283,9 +288,14 @@ static bool is_in(const struct look_name *list, struct slice name)
     return false;
 }
 
+static bool may_go_to_replica(const struct statement *s)
+{
+    return s->route <= ROUTE_TRY || s->route == ROUTE_HERE;
+}
+
 void look_at_strangers(struct look *l, struct statement *s)
 {
-    for (const struct look_name *n = l->strangers; n != NULL && s->route <= ROUTE_TRY; n = n->next)
+    for (const struct look_name *n = l->strangers; n != NULL && may_go_to_replica(s); n = n->next)
         if (!is_in(l->queries, n->name))
             be_strange(l, s, n->name);
     l->strangers = l->queries = NULL;
@@ -301,8 +311,10 @@ void look_at_relation(struct look *l, struct statement *s, struct slice schema, 
         s->effects |= EFFECT_TEMP;
         return;
     }
-    if (is_own_schema(schema) && starts(name, "pg_") && tells_of_server(name)) {
-        look_raise_about(l, s, ROUTE_PRIMARY, "a view of the server's state", name);
+    if (is_own_schema(schema) && slice_is_text(name, "pg_sequences"))
+        look_raise_about(l, s, ROUTE_PRIMARY, "the state of a sequence", name);
+    if (is_own_schema(schema) && starts(name, "pg_") && is_of_server(name)) {
+        look_raise_about(l, s, ROUTE_HERE, "a view of the server's state", name);
         return;
     }
     if (slice_is_text(schema, "pg_catalog") || slice_is_text(schema, "information_schema"))

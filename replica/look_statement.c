@@ -93,7 +93,7 @@ static void look_show(struct look *l, struct statement *s, const void *node)
     s->is_sheaf = folded.is_sheaf;
     if (!slice_is_text(folded.name, "all"))
         s->name = folded.name;
-    look_raise(s, ROUTE_PRIMARY, "SHOW tells of one server");
+    look_raise(s, ROUTE_HERE, "SHOW tells of one server");
 }
 
 static void look_prepare(struct look *l, struct statement *s, const void *node)

@@ -27,10 +27,8 @@ const char *statement_kind_text(enum statement_kind kind)
 const char *statement_route_text(enum statement_route route)
 {
     static const char *const TEXT[] = {
-        [ROUTE_READ] = "replica",
-        [ROUTE_TRY] = "try",
-        [ROUTE_SESSION] = "session",
-        [ROUTE_PRIMARY] = "primary",
+        [ROUTE_READ] = "replica", [ROUTE_TRY] = "try",         [ROUTE_SESSION] = "session",
+        [ROUTE_HERE] = "primary", [ROUTE_PRIMARY] = "primary",
     };
 
     return TEXT[route];

@@ -42,6 +42,7 @@ enum statement_route {
     ROUTE_TRY,     /* a read as far as is known: a replica that refuses (25006, 0A000, 55000, XX000,
                     * 42P01...) before a byte was forwarded has the last word */
     ROUTE_SESSION, /* means the session: goes where that stands (BEGIN, SET, EXECUTE, FETCH...) */
+    ROUTE_HERE,    /* tells of the server that answers: the primary, unless a replica is asked */
     ROUTE_PRIMARY, /* writes, or may, or answers differently elsewhere */
 };
 

@@ -87,7 +87,7 @@ bool sql_begin_is_misplaced(const struct sql_session *s, const struct sql_gather
         return true;
     return primary != NULL && !primary->failing && g->hints.route != HINT_REPLICA &&
            (g->is_function_call || g->hints.route == HINT_PRIMARY ||
-            (g->any && g->verdict.route == ROUTE_PRIMARY));
+            (g->any && g->verdict.route >= ROUTE_HERE));
 }
 
 void sql_begin_go_on(struct sql_session *s, const struct sql_gathering *g)

@@ -463,6 +463,14 @@ static bool is_unknown(const struct statement_verdict *v)
            (v->effects & ~(uint32_t)(EFFECT_OPAQUE | EFFECT_UNKNOWN)) == 0;
 }
 
+/* Who asks for a replica wants to hear of that. */
+static bool asks_of_replica(const struct sql_session *s, const struct statement_verdict *v,
+                            const struct shape_hints *hints)
+{
+    return v->route == ROUTE_HERE && (hints->route == HINT_REPLICA ||
+                                      (hints->route == HINT_NONE && s->route == SQL_ROUTE_REPLICA));
+}
+
 struct sql_decision sql_decide(struct sql_session *s, const struct statement_verdict *v,
                                const struct shape_hints *hints)
 {
@@ -472,7 +480,7 @@ struct sql_decision sql_decide(struct sql_session *s, const struct statement_ver
     if (kept != NULL)
         return to_primary(s, cause, kept);
     if (v->route == ROUTE_READ || v->route == ROUTE_TRY || is_read_only(s, v) ||
-        (hints->route == HINT_REPLICA && is_unknown(v)))
+        (hints->route == HINT_REPLICA && is_unknown(v)) || asks_of_replica(s, v, hints))
         return to_replica(s);
     return to_primary(s, v->effects & EFFECT_UNKNOWN ? SQL_CAUSE_CATALOG : SQL_CAUSE_STATEMENT,
                       v->reason);

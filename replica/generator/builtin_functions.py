@@ -47,9 +47,12 @@ CLASSES = [
               r"binary_upgrade_.*"),
     # The text of a query, or the name of a cursor, is among the arguments.
     ("RUNS", r"(query|cursor|table|schema|database)_to_xml(schema|_and_xmlschema)?|ts_stat|ts_rewrite"),
+    # What is the server's own, too, but is changed, or is no replica's to tell.
+    ("WRITES", r"pg_stat_(reset.*|clear_snapshot|force_next_flush)|pg_wal_replay_(pause|resume)|"
+               r"pg_replication_origin_(advance|create|drop|xact_.*)|pg_current_wal_.*|pg_walfile_name.*"),
     # Answers that are about the server or the session that gives them, and not about the data.
     ("HERE", r"pg_stat_.*|pg_backend_pid|inet_(server|client)_(addr|port)|pg_is_in_recovery|pg_is_wal_replay_paused|"
-             r"pg_get_wal_replay_pause_state|pg_last_wal_.*|pg_last_xact_.*|pg_current_wal_.*|pg_wal.*|pg_lock_status|"
+             r"pg_get_wal_replay_pause_state|pg_last_wal_.*|pg_last_xact_.*|pg_wal.*|pg_lock_status|"
              r"pg_blocking_pids|pg_safe_snapshot_blocking_pids|pg_isolation_test_session_is_blocked|pg_cursor|"
              r"pg_prepared_statement|pg_prepared_xact|pg_my_temp_schema|pg_is_other_temp_schema|pg_postmaster_start_time|"
              r"pg_conf_load_time|pg_config|pg_show_.*|pg_settings.*|pg_hba_file_rules|pg_ident_file_mappings|"
@@ -58,9 +61,9 @@ CLASSES = [
              r"pg_current_logfile|pg_control_.*|pg_ls_.*|pg_read_.*|pg_jit_available|version|"
              r"pg_.*collation_actual_version|pg_timezone_abbrevs|pg_timezone_names|pg_notification_queue_usage|"
              r"pg_replication_origin_.*|pg_show_replication_origin_status|pg_.*_size|pg_trigger_depth|"
-             r"pg_sequence_last_value|mxid_age|pg_get_multixact_members|pg_last_committed_xact|pg_xact_commit_.*"),
-    # An own transaction id, or what is under way.
-    ("XID", r"txid_.*|pg_current_xact_id.*|pg_current_snapshot|pg_xact_status"),
+             r"mxid_age|pg_get_multixact_members|pg_last_committed_xact|pg_xact_commit_.*"),
+    # An own transaction id, or what is under way; where a sequence stands, of which replicas are ahead.
+    ("XID", r"txid_.*|pg_current_xact_id.*|pg_current_snapshot|pg_xact_status|pg_sequence_last_value"),
 ]
 
 

@@ -603,6 +603,37 @@ class Told(Routed):
         self.assertEqual(session.value("SHOW sheaf.route"), "auto")
         self.assertEqual(session.ask("SET sheaf.route = nowhere").errors, ["22023"])
 
+    def test_who_asks_for_a_replica_hears_of_it(self):
+        """What tells of the server that answers; what changes something there, or of which the catalog says so, is the primary's."""
+        tells = ("SELECT pg_is_in_recovery()", "SHOW in_hot_standby", "SELECT current_setting('transaction_read_only')", "SELECT inet_server_port()",
+                 "SELECT pg_last_wal_replay_lsn() IS NULL", "SELECT count(*) >= 0 FROM pg_stat_wal_receiver", "SELECT state FROM pg_stat_activity WHERE pid = pg_backend_pid()",
+                 "SELECT pg_is_in_recovery(), count(*) FROM t", "SELECT pg_is_in_recovery(); SHOW transaction_read_only")
+        never = ("SELECT pg_stat_clear_snapshot()", "SELECT pg_current_wal_lsn()", "SELECT pg_is_in_recovery(), writes()", "SELECT pg_is_in_recovery() FROM over", "SHOW in_hot_standby; DELETE FROM t WHERE false")
+        session = self.session()
+        for sql in tells + never:
+            self.assertEqual(self.went(session, sql)[0], "primary", sql)
+        for sql in tells:
+            for extended in (False, True)[:1 + (";" not in sql)]:
+                for hint, where in (("replica", "replica"), ("any", "primary"), ("primary", "primary")):
+                    went, answer = self.went(session, f"{sql} /* route={hint} */", extended=extended)
+                    self.assertEqual((went, answer.errors), (where, []), f"{sql} {hint}")
+        session.ask("SET sheaf.route = replica")
+        for sql in tells:
+            self.assertEqual(self.went(session, sql)[0], "replica", sql)
+            self.assertEqual(self.went(session, f"{sql} /* route=primary */")[0], "primary", sql)
+        for sql in never:
+            went, answer = self.went(session, sql)
+            self.assertEqual((went, answer.errors), ("primary", []), sql)
+        session.ask("SELECT 1")  # where the primary stands is known then
+        self.assertTrue(session.value("EXPLAIN ROUTE SELECT pg_is_in_recovery()").startswith("replica"))
+        for begin in ("BEGIN READ ONLY", "BEGIN"):
+            session.ask(begin)
+            self.assertEqual(session.value("SELECT pg_is_in_recovery()"), "t" if "ONLY" in begin else "f", begin)
+            session.ask("COMMIT")
+        session.ask("CREATE TEMP TABLE own (a int)")  # what is there is looked for there
+        self.assertEqual(session.value("SELECT pg_is_in_recovery() OR pg_my_temp_schema() = 0"), "f")
+        session.ask("DISCARD TEMP")
+
     def test_explain_route(self):
         session = self.session()
         for sql, word in (("SELECT 1", "replica"), ("INSERT INTO t (v) VALUES ('x')", "primary"), ("SELECT * FROM t FOR UPDATE", "primary"),
@@ -692,6 +723,9 @@ class Listeners(Routed):
         for index, where in ((0, "replica"), (1, "primary"), (2, "replica")):
             self.assertEqual(self.went(self.at(index), "SELECT 1")[0], where)
             self.assertEqual(self.went(self.at(index), "INSERT INTO t (v) VALUES ('x')")[0], "primary")
+            session = self.at(index)  # a name may be hidden by another, of which the catalog tells
+            wait_until(lambda s=session: "the catalog" not in s.value("EXPLAIN ROUTE SELECT pg_is_in_recovery()"), what="Sheaf to know the catalog")
+            self.assertEqual(session.value("SELECT pg_is_in_recovery()"), "t" if index == 2 else "f")
 
     def test_a_user_has_his_route(self):
         self.assertEqual(self.went(self.at(0, user="postgres"), "SELECT 1")[0], "primary")
