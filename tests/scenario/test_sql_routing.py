@@ -2,14 +2,9 @@
 # release only: the sanitizers see the same code in the other tests of SQL pools
 """Which server a statement goes to: reads to replicas, and all that is not surely a read to the primary."""
 import itertools
-import pathlib
-import shutil
-
-import psycopg2
 
 from lib import *
 from lib import pgwire as pg
-from lib.sql_front import sql_front
 from lib.sql_route import Routed
 
 SCHEMA = """
@@ -242,119 +237,6 @@ class Statements(Routed):
                 self.assertEqual({self.names[id(s)] for s in self.logged(f"named {name}", before)}, {where})
 
 
-class Nodes(Routed):
-    """Servers that differ in what a replica does not get from its primary."""
-
-    def test_a_library_that_only_the_primary_has(self):
-        """An extension was installed there, and forgotten elsewhere: what needs it is the primary's."""
-        folder = self.primary.folder / "lib"
-        folder.mkdir()
-        folder.chmod(0o755)
-        shutil.copy(next(pathlib.Path("/usr/lib/postgresql").glob("*/lib/pg_trgm.so")), folder / "onlyhere.so")
-        self.primary.reload(dynamic_library_path=f"'{folder}:$libdir'")
-        self.primary.sql("CREATE FUNCTION alike(text, text) RETURNS real IMMUTABLE STRICT LANGUAGE c AS 'onlyhere', 'similarity'")
-        self.caught_up()
-        with self.assertRaises(psycopg2.Error) as caught:
-            self.replicas[0].sql("SELECT alike('a', 'a')")
-        self.assertEqual(caught.exception.pgcode, "58P01")
-        session = self.session()
-        wait_until(lambda: session.value("EXPLAIN ROUTE SELECT alike(v, v) FROM t").startswith("replica"), what="Sheaf to know the catalog")
-        for extended in (False, True):
-            where, answer = self.went(session, f"SELECT DISTINCT alike(v, v) AS n{int(extended)} FROM t", extended=extended)
-            self.assertEqual((where, answer.rows), ("replica primary", [["1"]]))
-        where, answer = self.went(session, "SELECT count(*) FROM t")
-        self.assertEqual((where, answer.errors), ("replica", []))
-
-    def test_what_reaches_other_servers(self):
-        """A foreign table, and dblink(), which writes from a replica, too."""
-        self.primary.sql(f"""CREATE EXTENSION postgres_fdw; CREATE EXTENSION dblink;
-            CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{self.primary.folder}', port '{self.primary.port}', dbname 'app');
-            CREATE USER MAPPING FOR app SERVER far OPTIONS (user 'app', password_required 'false');
-            CREATE FOREIGN TABLE far_t (id int, v text) SERVER far OPTIONS (table_name 't'); GRANT ALL ON far_t TO app;
-            CREATE VIEW over_far AS SELECT * FROM far_t; GRANT ALL ON over_far TO app""")
-        self.caught_up()
-        session = pg.PgSession(sql_front(self, self.primary, self.replicas).target())  # that was not there before
-        self.addCleanup(session.close)
-        wait_until(lambda: session.value("EXPLAIN ROUTE SELECT count(*) FROM t").startswith("replica"), what="Sheaf to know the catalog")
-        self.assertIn("oreign", session.value("EXPLAIN ROUTE SELECT * FROM far_t"))
-        at = f"host={self.primary.folder} port={self.primary.port} dbname=app user=postgres"
-        self.assert_goes("primary", "SELECT count(*) FROM far_t", "SELECT * FROM over_far", "SELECT 1 FROM t WHERE EXISTS (SELECT FROM far_t)",
-                         f"SELECT * FROM dblink('{at}', 'INSERT INTO t (v) VALUES (1) RETURNING id') AS x(id int)", f"SELECT dblink_exec('{at}', 'SELECT 1')", session=session)
-
-    def test_settings_that_each_server_has_of_its_own(self):
-        """A client is told of each that the server of an answer has, so that it can read what it is answered."""
-        for replica in self.replicas:
-            replica.reload(DateStyle="'German'")
-        session = self.session()
-        style = session.parameters["DateStyle"]
-        for n in range(6):
-            answer = session.ask(("SELECT '2026-01-31'::date", "/* route=primary */ SELECT '2026-01-31'::date")[n % 2])
-            style = dict([message.words for message in answer if message.tag == "S"]).get("DateStyle", style)
-            self.assertEqual((style, answer.rows), (("ISO, MDY", [["2026-01-31"]]), ("German, DMY", [["31.01.2026"]]))[style[0] == "G"])
-        session.ask("SET DateStyle = 'SQL, DMY'")
-        for _ in range(4):
-            self.assertEqual(session.value("SELECT '2026-01-31'::date"), "31/01/2026")
-        for replica in self.replicas:
-            replica.options.pop("DateStyle")
-            replica.reload()
-
-
-    def begins_with(self, route, front=None):
-        """What sessions that begin now have of their role or database."""
-        found = set()
-        for _ in range(8):  # at all workers
-            with pg.PgSession((front or self.front).target()) as session:
-                found.add(session.value(f"SELECT current_setting('statement_timeout') /* route={route} */"))
-        return found
-
-    def test_what_roles_and_databases_begin_with(self):
-        """ALTER ROLE, ALTER DATABASE ... SET: servers give it to connections at their login, sessions that begin later have it at once."""
-        self.primary.sql("DROP ROLE IF EXISTS other; CREATE ROLE other LOGIN IN ROLE app")
-        self.caught_up()
-        for user in ("app", "other"):
-            sessions = [self.session(user=user) for _ in range(8)]
-            for route in ("primary", "replica"):
-                for session in sessions:
-                    session.send(pg.query(f"SELECT pg_sleep(0.2) /* route={route} */"))
-                self.assertEqual([session.until("Z").errors for session in sessions], [[]] * 8)
-        others = {row[0] for row in self.primary.sessions("usename = 'other'")}
-        session = self.session()
-        for value, *texts in (
-                ("61s", "ALTER ROLE app SET statement_timeout = '61s'"),
-                ("61s", "BEGIN", "ALTER ROLE app SET statement_timeout = '62s'", "ROLLBACK"),
-                ("1min", "BEGIN", 'ALTER USER "app" IN DATABASE app SET statement_timeout = 60000', "COMMIT"),
-                ("61s", "SELECT 1; ALTER ROLE CURRENT_USER IN DATABASE app RESET statement_timeout"),
-                ("0", "ALTER ROLE app RESET ALL")):
-            for extended in (False, True) if len(texts[0]) < 60 else (False,):
-                with self.subTest(texts=texts, extended=extended):
-                    for text in texts:
-                        self.assertEqual((session.ask_extended if extended else session.ask)(text).errors, [])
-                    self.assertEqual(self.begins_with("primary"), {value})
-                    wait_until(lambda v=value: self.begins_with("replica") == {v}, what="sessions at replicas to begin with it")
-            if "CURRENT_USER" not in texts[0]:
-                self.assertEqual(others - {row[0] for row in self.primary.sessions("usename = 'other'")}, set(), "others' connections stay")
-            others = {row[0] for row in self.primary.sessions("usename = 'other'")}
-        session.ask("ALTER DATABASE app SET statement_timeout = '66s'")
-        self.assertEqual(self.begins_with("primary"), {"66s"})
-        session.ask("ALTER DATABASE app RESET ALL")
-        self.assertEqual(self.begins_with("primary"), {"0"})
-
-    def test_what_roles_begin_with_where_that_is_replayed_late(self):
-        """Connections that were opened before it was replayed go when it is."""
-        front = sql_front(self, self.primary, self.replicas, reads="any")
-        self.knows_replicas(front.target())
-        for replica in self.replicas:
-            replica.pause()
-            self.addCleanup(replica.resume)
-        with pg.PgSession(front.target()) as session:
-            session.ask("ALTER ROLE app SET statement_timeout = '71s'")
-        self.addCleanup(self.primary.sql, "ALTER ROLE app RESET ALL")
-        self.assertEqual((self.begins_with("primary", front), self.begins_with("replica", front)), ({"71s"}, {"0"}))
-        for replica in self.replicas:
-            replica.resume()
-        wait_until(lambda: self.begins_with("replica", front) == {"71s"}, what="sessions at replicas to begin with it")
-
-
 class Transactions(Routed):
     schema = SCHEMA
     known = "SELECT calm()"
@@ -417,6 +299,15 @@ class Transactions(Routed):
                 self.assertEqual(session.ask("SELECT count(*) FROM t").errors, [])
                 self.assertEqual(session.run(pg.one("SELECT count(*) FROM t") + pg.sync()).errors, [])
             self.assertEqual([session.ask(text).errors for text in ("BEGIN", "SELECT count(*) FROM t", "COMMIT")], [[]] * 3)
+        self.primary.sql("DROP ROLE IF EXISTS looker; CREATE ROLE looker LOGIN IN ROLE app; ALTER ROLE looker SET default_transaction_read_only = on")
+        self.caught_up()
+        inserts = "INSERT INTO t (v) VALUES ('x')"
+        with self.session(user="looker") as session:
+            self.in_transaction("BEGIN READ ONLY", "replica", "SELECT count(*) FROM t", session=session)
+            self.assertEqual([session.ask(text).errors for text in ("BEGIN", "SELECT 1", inserts, "ROLLBACK", inserts)], [[], [], ["25006"], [], ["25006"]])
+            self.in_transaction("BEGIN READ WRITE", "primary", inserts, session=session)
+            self.assertEqual([session.ask(text).errors for text in ("SET default_transaction_read_only = off", inserts, "RESET default_transaction_read_only", inserts)],
+                             [[], [], [], ["25006"]])
 
     def test_serializable_users_begin_to_read(self):
         """Replicas take their BEGIN, and refuse what comes next: it is begun anew at the primary, whatever comes next and however it is said."""
