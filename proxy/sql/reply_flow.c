@@ -107,25 +107,6 @@ void sql_reply_fakes(struct sql_upstream *u)
 
 /* ---- parameters ---- */
 
-static void tell_news(struct reply *r)
-{
-    struct sql_upstream *u = r->u;
-    struct sql_session *s = u->lessee;
-    struct pg_settings_walk walk = { 0 };
-    struct pg_setting news;
-    struct buf out = { 0 };
-
-    if (s == NULL || s->told == u->reported || s->stage != SQL_READY)
-        return;
-    flush_run(r);
-    while (pg_settings_news(s->told, u->reported, &walk, &news))
-        pg_put_parameter_status(&out, news.name, news.value);
-    deliver(u, buf_all(&out));
-    buf_fini(&out);
-    pg_settings_unref(sql_side_of(s)->interned, &s->told);
-    s->told = pg_settings_ref(u->reported);
-}
-
 /* What depends on the server's role is the primary's to tell, whoever answers. */
 static bool is_of_role(struct slice name)
 {
@@ -143,6 +124,46 @@ static bool is_set(const struct pg_settings *v, struct slice name)
     return pg_settings_find(v, slice_of(lower, len), &value);
 }
 
+/* Counted.  A replica may be configured to begin all transactions read only, as it can't do more:
+ * a client who heard that would think it of the primary, too.  What he changes himself, in a
+ * transaction that is at the replica, he hears. */
+static const struct pg_settings *to_be_told(const struct sql_session *s,
+                                            const struct sql_upstream *u, struct slice changed)
+{
+    struct slice name = slice_text("default_transaction_read_only"), own, before;
+    const struct pg_settings *v = pg_settings_ref(u->reported);
+
+    if (u->endpoint == sql_primary(sql_side_of(s)) ||
+        (slice_is(changed, name) && u->status == PG_STATUS_IN_TRANSACTION) ||
+        is_set(u->settings, name) || !pg_settings_find(u->reported, name, &own) ||
+        !pg_settings_find(s->told, name, &before) || slice_is(own, before))
+        return v;
+    pg_settings_report(sql_side_of(s)->interned, &v, name, before);
+    return v;
+}
+
+/* By what the server just said has `changed`, or with an answer's end. */
+static void tell_news(struct reply *r, struct slice changed)
+{
+    struct sql_upstream *u = r->u;
+    struct sql_session *s = u->lessee;
+    struct pg_settings_walk walk = { 0 };
+    const struct pg_settings *now;
+    struct pg_setting news;
+    struct buf out = { 0 };
+
+    if (s == NULL || s->told == u->reported || s->stage != SQL_READY)
+        return;
+    flush_run(r);
+    now = to_be_told(s, u, changed);
+    while (pg_settings_news(s->told, now, &walk, &news))
+        pg_put_parameter_status(&out, news.name, news.value);
+    deliver(u, buf_all(&out));
+    buf_fini(&out);
+    pg_settings_unref(sql_side_of(s)->interned, &s->told);
+    s->told = now;
+}
+
 static void report(struct reply *r, struct slice body, bool shown)
 {
     struct sql_upstream *u = r->u;
@@ -155,7 +176,7 @@ static void report(struct reply *r, struct slice body, bool shown)
         sql_welcomes_forget();
     if (!shown || u->holds)
         return;
-    tell_news(r);
+    tell_news(r, p.name);
 }
 
 /* ---- errors ---- */
@@ -457,7 +478,7 @@ static bool on_ready(struct reply *r, struct pg_frame f, unsigned turn)
         u->syncs_open--;
     if (shown) {
         sql_reply_release(u);
-        tell_news(r);
+        tell_news(r, (struct slice){ 0 });
     }
     advance(r, f, shown);
     flush_run(r);

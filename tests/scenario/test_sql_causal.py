@@ -157,6 +157,8 @@ class Fresh(Routed):
             session.ask(f"DROP TABLE IF EXISTS made; CREATE TABLE made AS SELECT {n} AS a")
             self.assertEqual(session.value("SELECT a FROM made"), str(n))
             self.assertEqual(session.value("SELECT count(*) FROM pg_class WHERE relname = 'made'"), "1")
+            self.assertEqual(session.value("SELECT 'made'::regclass"), "made")
+            self.assertEqual(session.value("SELECT count(*) FROM information_schema.columns WHERE table_name = 'made'"), "1")
             session.ask(f"ALTER TABLE made ADD b{n} int")
             self.assertEqual(len(session.ask("SELECT * FROM made").rows[0]), 2)
 

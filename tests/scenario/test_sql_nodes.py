@@ -104,12 +104,38 @@ class Nodes(Routed):
             answer = session.ask(("SELECT '2026-01-31'::date", "/* route=primary */ SELECT '2026-01-31'::date")[n % 2])
             style = dict([message.words for message in answer if message.tag == "S"]).get("DateStyle", style)
             self.assertEqual((style, answer.rows), (("ISO, MDY", [["2026-01-31"]]), ("German, DMY", [["31.01.2026"]]))[style[0] == "G"])
-        session.ask("SET DateStyle = 'SQL, DMY'")
+        session.ask("SET DateStyle = 'SQL, DMY'; SET statement_timeout = '30ms'")
         for _ in range(4):
             self.assertEqual(session.value("SELECT '2026-01-31'::date"), "31/01/2026")
+        for where in ("replica", "primary") * 2:  # a setting is of all servers, and of its session only
+            self.assertEqual(session.ask(f"SELECT pg_sleep(30) /* route={where} */").errors, ["57014"])
+            self.assertEqual(self.session().ask(f"SELECT pg_sleep(0.05) /* route={where} */").errors, [])
         for replica in self.replicas:
             replica.options.pop("DateStyle")
             replica.reload()
+
+    def test_replicas_that_begin_all_transactions_read_only(self):
+        """By their configuration: clients who heard that would think it of the primary, to which their writes go."""
+        for replica in self.replicas:
+            replica.reload(default_transaction_read_only="on")
+        session = self.session()
+
+        def told(*texts):
+            answers = [session.ask(text) for text in texts]
+            self.assertEqual([answer.errors for answer in answers], [[]] * len(texts))
+            return [message.words[1] for answer in answers for message in answer if message.tag == "S" and message.words[0] == "default_transaction_read_only"]
+        self.assertEqual(session.parameters["default_transaction_read_only"], "off")
+        writes = "INSERT INTO t (v) VALUES ('x')"
+        for ask in ((lambda: self.went(session, "SELECT 1")[0]), (lambda: self.went(session, "SELECT 1 /* route=replica */", extended=True)[0])):
+            self.assertEqual((told(writes), told("SELECT 1 /* route=replica */", "SET TimeZone = 'Asia/Tokyo'", "RESET TimeZone"), ask()), ([], [], "replica"))
+        self.assertEqual(told("BEGIN READ ONLY", "SELECT 1", "SET LOCAL TimeZone = 'Asia/Tokyo'", "COMMIT", "SHOW default_transaction_read_only"), [])
+        self.assertEqual(told("SET default_transaction_read_only = on", "SELECT 1 /* route=replica */"), ["on"])
+        self.assertEqual(told("RESET default_transaction_read_only", "SELECT 1 /* route=replica */", writes), ["off"])
+        for replica in self.replicas:
+            replica.options.pop("default_transaction_read_only")
+            replica.reload()
+            wait_until(lambda r=replica: r.value("SHOW default_transaction_read_only") == "off", what="it to be as it was")
+        self.assertEqual(told("BEGIN READ ONLY", "SET default_transaction_read_only = on", "SELECT 1", "COMMIT", "RESET ALL", "SELECT 1"), ["on", "off"])
 
     def begins_with(self, route, front=None, user="app"):
         """What sessions that begin now have of their role or database."""

@@ -444,7 +444,10 @@ class Transactions(Routed):
         self.assertEqual(session.ask("INSERT INTO own VALUES (8)").errors, [])
         self.assertEqual(session.ask("COMMIT").errors, [])
         self.assertEqual(session.value("SELECT count(*) FROM own"), "2")
-        session.ask("DISCARD TEMP")
+        session.ask("CREATE TEMP SEQUENCE counted")
+        session.ask("BEGIN READ ONLY")
+        self.assertEqual([session.value("SELECT nextval('counted')") for _ in range(2)], ["1", "2"])
+        session.ask("COMMIT; DISCARD TEMP")
 
     def test_cursors_and_copies_in_a_transaction_that_only_reads(self):
         session = self.session()
