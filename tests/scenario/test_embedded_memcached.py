@@ -2,7 +2,7 @@
 # not under tsan: the threads of stores are in test_embedded.py
 """memcached clients over embedded shards hear what a memcached server would say.
 
-SHEAF_LONG=1 compares 100,000 random commands for each store, else some hundred; SHEAF_SEED=N repeats one."""
+SHEAF_LONG=1 compares 100,000 random commands and as many packets for each store, else some hundred; SHEAF_SEED=N repeats one."""
 import os
 import random
 import re
@@ -12,7 +12,7 @@ import threading
 from pymemcache.client.base import Client
 
 from lib import *
-from lib.dice import MEMCACHED_REFUSED, MemcachedDice, MemcachedTwin
+from lib.dice import MEMCACHED_REFUSED, BinaryTwin, MemcachedTwin, compare_memcached, compare_packets
 from test_embedded import DURABLE, url_of
 
 ROUNDS = 100_000 if os.environ.get("SHEAF_LONG") == "1" else 800
@@ -36,15 +36,10 @@ class AsMemcached(Case):
 
     def compare(self, engine):
         seed = int(os.environ.get("SHEAF_SEED", random.randrange(1 << 30)))
-        dice = MemcachedDice(seed)
-        self.plain.ask("flush_all")
-        with self.plain.connect() as there:
+        with self.plain.connect() as there, self.plain.connect() as packets, MemcachedSession(self.sheaf[engine].target()) as here:
             twin = MemcachedTwin(self, self.connect(engine), there)
-            try:
-                for _ in range(ROUNDS):
-                    twin.ask(*dice.command())
-            except AssertionError as error:
-                raise AssertionError(f"SHEAF_SEED={seed} {engine}: {error}") from error
+            compare_memcached(twin, seed, ROUNDS, engine)
+            compare_packets(BinaryTwin(twin, here, packets), seed, ROUNDS, engine)
 
     def test_memory_answers_as_memcached(self):
         self.compare("ram")

@@ -13,7 +13,8 @@ import time
 import redis
 
 from lib import *
-from lib.dice import RISING, RISING_FAR, VALUES, MEMCACHED_REFUSED, MemcachedDice, MemcachedTwin, RedisDice
+from lib.dice import (RISING, RISING_FAR, VALUES, MEMCACHED_REFUSED, BinaryTwin, MemcachedTwin, RedisDice, compare_memcached,
+                      compare_packets)
 from lib.twin import Twin
 
 # The comparisons with a real server take a millisecond a command.
@@ -231,15 +232,13 @@ class MemcachedOverRedis(Case):
 
     def test_replies_are_those_of_a_memcached_server(self):
         seed = int(os.environ.get("SHEAF_SEED", random.randrange(1 << 30)))
-        dice = MemcachedDice(seed)
-        self.plain.ask("flush_all")
         with self.plain.connect() as there:
-            twin = MemcachedTwin(self, self.session, there)
-            try:
-                for _ in range(ROUNDS):
-                    twin.ask(*dice.command())
-            except AssertionError as error:
-                raise AssertionError(f"SHEAF_SEED={seed}: {error}") from error
+            compare_memcached(MemcachedTwin(self, self.session, there), seed, ROUNDS)
+
+    def test_packets_are_answered_as_by_a_memcached_server(self):
+        seed = int(os.environ.get("SHEAF_SEED", random.randrange(1 << 30)))
+        with self.plain.connect() as there, self.plain.connect() as packets, MemcachedSession(self.sheaf.target()) as here:
+            compare_packets(BinaryTwin(MemcachedTwin(self, self.session, there), here, packets), seed, ROUNDS)
 
     def test_values_of_redis_clients_are_read_and_kept_with_flags_when_set(self):
         shard, key = 1, keys_on_shards(3)[1][0]

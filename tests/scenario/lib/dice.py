@@ -3,8 +3,9 @@ own servers are asked besides, it adds itself."""
 import base64
 import random
 import re
+import struct
 
-from lib.memcached import command
+from lib.memcached import binary, command
 
 
 class Dice:
@@ -112,7 +113,7 @@ class MemcachedDice(Dice):
             *[(f"get {many}", None)] * 3, (f"gets {key}", None), (f"bget {many}", None), (f"cas {key} {flags} {end} {size} {{cas}}", value), (f"cas {key} 0 0 {size} {NO_CAS}", value),
             (f"gat {self.one((0, 1000, -1, 2_000_000_000))} {many}", None), (f"gats 0 {key}", None), (f"delete {key}", None),
             (f"incr {key} {number}", None), (f"decr {key} {number}", None), (f"incr {key} 1", None), (f"decr {key} 1", None),
-            (f"touch {key} {self.one((0, 1000, -1))}", None), ("flush_all", None), ("flush_all -1", None), ("version", None), (f"incr {key} x", None), (f"set {key} 0 0 x", None),
+            (f"touch {key} {self.one((0, 1000, -1))}", None), (self.one(("flush_all", "flush_all -1", *["version"] * 6)), None), (f"incr {key} x", None), (f"set {key} 0 0 x", None),
             (f"incr {key} +{number}", None), (f"set {key} +{flags} {end}\t 0{size}", value), (f"cas {key} 0 0 {size} -18446744073709551615", value),
             ("nonsense", None), (f"set {key} 99999999999 0 1", b"x"), (f"set {key} 0 99999999999 1", b"x")))
 
@@ -133,10 +134,66 @@ class MemcachedDice(Dice):
             (f"ma {key}{b} v MD D{number}", None), (f"ma {key}{b}{self._flags(['T0', 't', 'v'])}", None), ("mn", None)))
 
     def command(self):
-        return self.text() if self.random.random() < 0.6 else self.meta()
+        if self.random.random() >= 0.6:
+            return self.meta()
+        line, value = self.text()
+        if line.split()[0] in MAY_BE_NOREPLY and self.random.random() < 0.15:
+            line += " noreply"
+        return line, value
+
+    def commands(self):
+        """One, or a pipeline of them."""
+        if self.random.random() < 0.8:
+            return [self.command()]
+        return of_a_pipeline([self.command() for _ in range(self.one((2, 5, 20)))], keys_of_line, alters_line)
+
+
+MAY_BE_NOREPLY = ("set", "add", "replace", "append", "prepend", "cas", "delete", "incr", "decr", "touch", "flush_all")
+ARITHMETIC = ("incr", "decr", "ma")
+
+
+def keys_of_line(command):
+    verb, *words = command[0].split() + [""]
+    return words[:1] if verb not in ("get", "bget", "gat", "gats") else words[verb.startswith("gat"):]
+
+
+def alters_line(command):
+    """Whether it counts; and whether it may do so in a pipeline."""
+    counts = command[0].split()[0] in ARITHMETIC
+    return counts, not re.search(r"\d{18}| T|\bt\b", command[0])
+
+
+def of_a_pipeline(commands, keys_of, alters):
+    """Those of the commands whose replies memcached gives in a pipeline too: what is still to be said holds its item,
+    so that a number that becomes shorter is padded or not by what was asked before.  So a key that is counted is
+    asked nothing else."""
+    counted, other, kept = set(), set(), []
+    for each in commands:
+        keys = set(keys_of(each))
+        counts, small = alters(each)
+        if keys & (other if counts else counted) or (counts and not small):
+            continue
+        (counted if counts else other).update(keys)
+        kept.append(each)
+    return kept
 
 
 NO_NUMBER = b"CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"
+
+
+END = "end-of-these"
+
+
+def blank(key):
+    """The flag of a key in base64."""
+    return " b" if key == BASE64 else ""
+
+
+def without_the_second_that_passes(replies):
+    left = [int(each[1]) if (each := re.match(rb"(?:HD|VA)[^\r]* t(\d+)", r)) else 0 for r in replies]
+    if abs(left[0] - left[1]) > 2:
+        return replies
+    return [re.sub(rb"^((?:HD|VA)[^\r]*) t\d+", rb"\1 t~", r) for r in replies]
 
 
 class MemcachedTwin:
@@ -162,15 +219,46 @@ class MemcachedTwin:
         return head + end + rest
 
     def _told(self, session, line, data):
-        """Quiet commands are followed by one that is not, whose reply stands for none."""
-        if " q" not in line or not line.startswith("m"):
+        """Quiet commands and such as may be answered twice are followed by one more, whose reply is the last."""
+        if not (line.startswith("m") and " q" in line) and "noreply" not in line and "99999999999" not in line:
             session.send(data)
             return session.reply()
-        session.send(data + b"mn\r\n")
-        reply = session.reply()
-        if reply != b"MN\r\n":
-            self.case.assertEqual(session.reply(), b"MN\r\n", line)
-        return reply
+        return b"".join(self._until_end(session, data))
+
+    def _until_end(self, session, data):
+        session.send(data + command(f"md nobody O{END}"))
+        replies = []
+        while not replies or replies[-1] != f"NF O{END}\r\n".encode():
+            replies.append(session.reply())
+        return replies[:-1]
+
+    def ask_all(self, commands):
+        """The commands in one write."""
+        if len(commands) == 1 and "noreply" not in commands[0][0]:
+            return self.ask(*commands[0])
+        counted = sorted({key for each in commands if each[0].split()[0] in ARITHMETIC for key in keys_of_line(each)})
+        for key in counted:
+            self.is_huge(key, blank(key), only_if_so=True)
+        said = []
+        for session, told in zip(self.sessions, self.cas):
+            data = b"".join(command(line.format(cas=told.get((keys_of_line((line,)) or [""])[0], NO_CAS)), value) for line, value in commands)
+            said.append([self._plain(reply, told) for reply in self._until_end(session, data)])
+        self.case.assertEqual(len(said[0]), len(said[1]), (commands, said))
+        for pair in zip(*said):
+            self.case.assertEqual(*without_the_second_that_passes(pair), (commands, said))
+        for key in counted:
+            self.level(key, blank(key))
+
+    def _plain(self, reply, told):
+        """A reply of a pipeline without its cas, which is kept where the reply names its key."""
+        head, end, rest = reply.partition(b"\r\n")
+        row = re.match(rb"VALUE (\S+) \d+ \d+ (\d+)$", head)
+        if row:
+            told[row[1].decode()] = row[2].decode()
+            head = head[:row.start(2)] + b"#"
+        elif reply[:2] in (b"HD", b"VA", b"NS", b"EX", b"NF"):
+            head = re.sub(rb"( c)[1-9]\d*", rb"\1#", head)
+        return head.replace(b" kwith blank\0", f" k{BASE64} b".encode()) + end + rest
 
     def ask(self, line, value):
         key = line.split()[2 if line.startswith("gat") else 1] if " " in line else ""
@@ -178,26 +266,29 @@ class MemcachedTwin:
         for session, told in zip(self.sessions, self.cas):
             reply = self._told(session, line, command(line.format(cas=told.get(key, NO_CAS)), value))
             replies.append(self._without_cas(key, line, reply, told))
-        left = [int(each[1]) if (each := re.match(rb"(?:HD|VA)[^\r]* t(\d+)", r)) else 0 for r in replies]
-        if line.startswith("m") and abs(left[0] - left[1]) <= 2:
-            replies = [re.sub(rb"^((?:HD|VA)[^\r]*) t\d+", rb"\1 t~", r) for r in replies]
-        b = " b" if key == BASE64 else ""
+        if line.startswith("m"):
+            replies = without_the_second_that_passes(replies)
+        b = blank(key)
         if replies[0] != replies[1] and NO_NUMBER in replies and self.is_huge(key, b):
             return
         self.case.assertEqual(*replies, (line, value))
-        if line.split()[0] in ("incr", "decr", "ma"):
+        if line.split()[0] in ARITHMETIC:
             self.level(key, b)
         life = re.search(r" T\d+", line)
         if line.startswith("ma") and life:  # of a number that became longer memcached touches the old item
             for session in self.sessions:
                 session.ask(f"mg {key}{b}{life[0]}")
 
-    def is_huge(self, key, b):
-        """From 2**63 on memcached looks for a minus sign up to the next zero byte, beyond the item."""
-        value = self.sessions[1].ask(f"mg {key}{b} v").partition(b"\r\n")[2].strip()
+    def is_huge(self, key, b, only_if_so=False):
+        """From 2**63 on memcached looks for a minus sign up to the next zero byte, beyond the number and its item; so the
+        value is set anew."""
+        number = re.match(rb"\s*\+?(\d+)(?!\S)", self.sessions[1].ask(f"mg {key}{b} v").partition(b"\r\n")[2])
+        huge = number is not None and 2**63 <= int(number[1]) < 2**64
+        if only_if_so and not huge:
+            return False
         for session in self.sessions:
             session.ask(f"ms {key} 1{b}", "0")
-        return value.isdigit() and int(value) >= 2**63
+        return huge
 
     def level(self, key, b):
         """A number that became shorter is padded, but where memcached's own threads hold the item just then."""
@@ -206,3 +297,91 @@ class MemcachedTwin:
             self.case.assertEqual(*[v.partition(b"\r\n")[2].rstrip() for v in values])
             for session in self.sessions:
                 session.ask(f"ms {key} 1{b}", "0")
+
+
+GET, SET, ADD, REPLACE, DELETE, INCR, DECR, FLUSH, NOOP, VERSION, GETK, APPEND, PREPEND = 0, 1, 2, 3, 4, 5, 6, 8, 10, 11, 12, 14, 15
+TOUCH, GAT, GATK = 0x1c, 0x1d, 0x23
+QUIET = {GET: 9, GETK: 13, SET: 0x11, ADD: 0x12, REPLACE: 0x13, DELETE: 0x14, INCR: 0x15, DECR: 0x16, FLUSH: 0x18,
+         APPEND: 0x19, PREPEND: 0x1a, GAT: 0x1e, GATK: 0x24}
+COUNTS = (INCR, DECR, QUIET[INCR], QUIET[DECR])
+BINARY_KEYS = [*[f"k{i}".encode() for i in range(8)], b"with blank\0", b"\r\n\xff", b"z" * 250]
+NO_LIFE = 2**32 - 1                                     # of a number that is not to be made
+
+
+class BinaryDice(Dice):
+    """Random well-formed packets: (opcode, key, extras, value, cas), where a cas of None stands for what was told last."""
+
+    def packet(self):
+        key, value, cas = self.one(BINARY_KEYS), self.one(MEMCACHED_VALUES), self.one((0, 0, 0, None, NO_CAS))
+        store = struct.pack(">II", self.one((0, 1, 77, 2**32 - 1)), self.one((0, 0, 1000, 2_000_000_000)))
+        number = struct.pack(">QQI", self.one(NUMBERS64), self.one(NUMBERS64), self.one((0, 0, 1000, NO_LIFE)))
+        life = struct.pack(">I", self.one((0, 1000, 2_000_000_000)))
+        opcode, *rest = self.one((
+            *[(opcode, key, b"", b"", 0) for opcode in (GET, GET, GETK, GETK)], *[(opcode, key, store, value, cas) for opcode in (SET, SET, ADD, REPLACE)],
+            *[(opcode, key, number, b"", cas) for opcode in (INCR, DECR)], *[(opcode, key, b"", value, cas) for opcode in (APPEND, PREPEND)],
+            (DELETE, key, b"", b"", cas), *[(opcode, key, life, b"", 0) for opcode in (TOUCH, GAT, GATK)],
+            *[(NOOP, b"", b"", b"", 0)] * 2, (VERSION, b"", b"", b"", 0)))
+        if self.random.random() < 0.005:
+            opcode, rest = FLUSH, [b"", self.one((b"", b"\0\0\0\0")), b"", 0]
+        return (QUIET.get(opcode, opcode) if self.random.random() < 0.3 else opcode, *rest)
+
+    def packets(self):
+        return of_a_pipeline([self.packet() for _ in range(self.one((1, 1, 1, 1, 2, 5, 20)))], lambda p: [p[1]], alters_packet)
+
+
+def alters_packet(packet):
+    return packet[0] in COUNTS, packet[0] in COUNTS and max(struct.unpack(">QQI", packet[2])[:2]) < 2**62
+
+
+class BinaryTwin:
+    """Two binary sessions that live the same life beside those of a MemcachedTwin."""
+
+    def __init__(self, twin, here, there):
+        self.twin, self.sessions, self.cas = twin, (here, there), ({}, {})
+
+    def ask_all(self, packets):
+        counted = sorted({packet[1] for packet in packets if packet[0] in COUNTS})
+        names = [(k.decode(), "") if k.isalnum() else (base64.b64encode(k).decode(), " b") for k in counted]
+        for name in names:
+            self.twin.is_huge(*name, only_if_so=True)
+        said = []
+        for session, told in zip(self.sessions, self.cas):
+            session.send(b"".join(binary(opcode, key, extras, value, cas=told.get(key, NO_CAS) if cas is None else cas, opaque=n)
+                                  for n, (opcode, key, extras, value, cas) in enumerate(packets)) + binary(NOOP, opaque=len(packets)))
+            said.append(self._until_end(session, packets, told))
+        self.twin.case.assertEqual(*said, packets)
+        for name in names:
+            self.twin.level(*name)
+
+    def _until_end(self, session, packets, told):
+        """The replies with True for a cas, which is kept."""
+        replies = []
+        while not replies or replies[-1][2] != len(packets):
+            opcode, status, opaque, cas, *rest = session.packet()
+            if cas:
+                told[packets[opaque][1]] = cas
+            replies.append((opcode, status, opaque, cas != 0, *([] if opcode == VERSION else rest)))
+        return replies
+
+
+def _compare(twin, seed, rounds, throw, case):
+    asked = 0
+    try:
+        while asked < rounds:
+            commands = throw()
+            twin.ask_all(commands)
+            asked += len(commands)
+    except AssertionError as error:
+        raise AssertionError(f"SHEAF_SEED={seed} {case}: {error}") from error
+
+
+def compare_memcached(twin, seed, rounds, case=""):
+    for session in twin.sessions:
+        session.ask("flush_all")
+    _compare(twin, seed, rounds, MemcachedDice(seed).commands, case)
+
+
+def compare_packets(twin, seed, rounds, case=""):
+    for session in twin.twin.sessions:
+        session.ask("flush_all")
+    _compare(twin, seed, rounds, BinaryDice(seed).packets, case)
