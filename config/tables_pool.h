@@ -25,7 +25,7 @@ extern const char *const tables_tls_clients[], *const tables_tls_versions[],
       "50ms",                                                                                      \
       .min = 1,                                                                                    \
       .max = HOURS(1),                                                                             \
-      .text = "wait after the first failed attempt to connect; doubles with each" },               \
+      .text = "least wait after a failed attempt to connect; doubles with each" },                 \
     {                                                                                              \
         "backoff_max", OPTION_DURATION, TABLES_POOL_AT(backoff_max_ms), "2s",                      \
             .min = 1, .max = HOURS(1), .text = "longest wait between attempts to connect"          \
