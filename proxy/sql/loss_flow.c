@@ -157,10 +157,11 @@ void sql_reply_lost(struct sql_upstream *u, const char *why)
     } else if (s->stage == SQL_READY && may_begin_elsewhere(s, u) && sql_begin_elsewhere(s)) {
         sql_lease_drop(u);
     } else if (lost_state(s, u)) {
-        const char *sqlstate = memcmp(u->sqlstate, "57P", 3) == 0 ? u->sqlstate : "08006";
-        char kept[6];
+        bool is_its_own = u->says_why || memcmp(u->sqlstate, "57P", 3) == 0;
+        char kept[6] = "08006";
 
-        memcpy(kept, sqlstate, sizeof(kept));
+        if (is_its_own)
+            memcpy(kept, u->sqlstate, sizeof(kept));
         sql_lease_drop(u);
         sql_session_fatal(s, kept,
                           "server %s was lost, and with it what this session had there: %s",

@@ -375,9 +375,10 @@ struct sql_upstream {
     bool stood : 1;           /* it was ready once */
     bool frame_shown : 1;     /* frame_left goes to the session */
     bool is_primary : 1;      /* this exchange was asked of it as the primary */
-    bool holds : 1;   /* nothing was forwarded of this exchange yet, and others may be asked */
-    bool fatal : 1;   /* the server ends because of what its session said */
-    bool refused : 1; /* what follows is swallowed, then others are asked */
+    bool holds : 1;    /* nothing was forwarded of this exchange yet, and others may be asked */
+    bool fatal : 1;    /* the server ends because of what its session said */
+    bool says_why : 1; /* it ends for reasons of its own, and `sqlstate` is that which it gave */
+    bool refused : 1;  /* what follows is swallowed, then others are asked */
     bool awaits_cancel : 1; /* free, but for those */
     bool ending : 1;        /* closed when it is free */
     bool resetting : 1;     /* ROLLBACK or DISCARD ALL is under way; nobody's */
@@ -746,8 +747,7 @@ void sql_cancel_end(struct worker *w);
 void sql_cancel_upstream(struct sql_upstream *u);
 
 /* libpq_flow.c */
-/* Tells libpq, which is begun with the first, what the server asks for.  False: the upstream is
- * lost. */
+/* Tells libpq, begun with the first, what the server asks for.  False: the upstream is lost. */
 bool sql_libpq_say(struct sql_upstream *u, struct sql_libpq **where, struct slice request);
 void sql_libpq_end(struct sql_libpq **where);
 

@@ -678,6 +678,9 @@ void sql_upstream_says_goodbye(struct sql_upstream *u, const struct pg_report *r
 
     snprintf(why, sizeof(why), "the server ended the connection: %.*s", (int)report->message.len,
              (const char *)report->message.at);
+    u->says_why = report->sqlstate.len == sizeof(u->sqlstate) - 1;
+    if (u->says_why)
+        memcpy(u->sqlstate, report->sqlstate.at, sizeof(u->sqlstate) - 1);
     upstream_fail(&u->base, ERR_CLOSED, why);
 }
 

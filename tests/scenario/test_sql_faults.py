@@ -286,6 +286,45 @@ class Replicas(Servers):
         answer = session.until("Z")
         self.assertEqual(answer.errors, [])
 
+    def test_a_conflict_with_recovery_of_what_stays_at_a_replica(self):
+        """A snapshot, a cursor: that session hears it, by the server's own code, and no other does."""
+        for replica in self.replicas:
+            replica.reload(max_standby_streaming_delay="10ms", hot_standby_feedback="off")
+        self.sheaf()
+        other = self.reader()
+        for texts in (("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", "SELECT count(*) FROM t"), ("BEGIN READ ONLY", "DECLARE c CURSOR FOR TABLE t", "FETCH c")):
+            self.primary.sql("INSERT INTO t SELECT g::text FROM generate_series(1, 1000) g", user="app")
+            for replica in self.replicas:
+                replica.wait_for_catchup()
+            session, before = self.reader(), [len(replica.log) for replica in self.replicas]
+            for text in texts:
+                self.assertEqual(session.ask(text).errors, [])
+            for text in ("DELETE FROM t", "VACUUM t", "VACUUM FULL t"):
+                self.primary.sql(text)
+            wait_until(lambda b=before: sum(r.logged("FATAL.*conflict with recovery", at) for r, at in zip(self.replicas, b)), what="a conflict")
+            session.send(pg.query("SELECT count(*) FROM t"))
+            answer = session.rest()
+            self.assertEqual((answer.errors, answer[0].fields["S"]), (["40001"], "FATAL"))
+            self.assertIn("conflict with recovery", answer[0].fields["M"])
+            self.assertEqual(other.ask("SELECT count(*) FROM t").errors, [])
+
+    def test_a_database_that_is_dropped(self):
+        """Replicas end their connections when they hear of it (57P04): who is in no transaction hears that it is gone, and stays."""
+        self.primary.sql("CREATE DATABASE doomed OWNER app")
+        for replica in self.replicas:
+            replica.wait_for_catchup()
+        self.sheaf()
+        session, reader = self.session(database="doomed"), self.session(database="doomed")
+        for where in ("replica", "primary"):
+            self.assertEqual(session.ask(f"SELECT 1 /* route={where} */").errors, [])
+        reader.send(pg.query("SELECT pg_sleep(60) /* route=replica */"))
+        wait_until(lambda: any(r.sql("SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query ~ 'sleep.60'") for r in self.replicas), what="a replica to read")
+        self.primary.sql("DROP DATABASE doomed WITH (FORCE)")
+        self.assertEqual(reader.until("Z").errors, ["3D000"])
+        for each in (session, reader, session):
+            self.assertEqual(each.ask("SELECT 1").errors, ["3D000"])
+        self.assertEqual(self.reader().ask("SELECT count(*) FROM t").errors, [])
+
     def test_lagging_in_the_middle(self):
         """A replica that stops to apply goes on with what it has begun; who has written is not shown less."""
         self.sheaf(reads="causal")

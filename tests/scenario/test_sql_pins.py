@@ -419,6 +419,15 @@ class ServerConnections(PgTwin):
         if FRONT != "direct":
             self.assertEqual(other.value("SELECT 1"), "1")
 
+    def test_the_servers_own_timeout_of_idle_transactions(self):
+        """Told as the server does."""
+        session = self.session()
+        session.ask("SET idle_in_transaction_session_timeout = '30ms'")
+        self.assertEqual(session.ask("BEGIN; INSERT INTO t (v) VALUES ('x')").errors, [])
+        answer = session.rest()
+        self.assertEqual((answer.errors, answer[0].fields["S"]), (["25P03"], "FATAL"))
+        self.assertEqual(self.session().ask("SELECT 1").errors, [])
+
     @unittest.skipIf(FRONT == "direct", "it would be its client's")
     def test_the_servers_own_idle_session_timeout(self):
         self.server.sql("ALTER ROLE app SET idle_session_timeout = '50ms'")
