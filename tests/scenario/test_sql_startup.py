@@ -3,13 +3,16 @@
 """The beginning and the end of SQL sessions, what is no protocol at all, and CancelRequests."""
 import os
 import socket
+import ssl
 import struct
 import threading
+import unittest
 
 from lib import *
 from lib import pgwire as pg
+from lib.certificates import Certificates
 from lib.pgtwin import PgTwin
-from lib.sql_front import FRONT
+from lib.sql_front import FRONT, sql_front
 
 SLEEP = "SELECT pg_sleep(60)"
 
@@ -137,6 +140,24 @@ class Startup(PgTwin):
     def test_what_is_said_before_the_answer_to_a_request_for_encryption_does_not_count(self):
         more = pg.startup({"user": "app", "database": "app"}) + pg.query("SELECT 1") + pg.terminate()
         self.assertRegex(self.answers_loosely(pg.request(pg.SSL) + more), b"(?s)^NE.*C08P01")
+
+    @unittest.skipIf(FRONT != "sheaf", "it is Sheaf's TLS")
+    def test_what_is_said_before_tls_begins_is_not_taken_for_something_said_within(self):
+        """By who sits in between (CVE-2021-23214): neither done nor left to be read behind the handshake."""
+        certificates = Certificates(self.folder() / "certificates")
+        front = sql_front(self, self.server, tls="require", tls_cert=certificates.cert("server"), tls_key=certificates.key("server"))
+        context = ssl.create_default_context(cafile=certificates.ca)
+        for more in (pg.startup({"user": "app", "database": "app"}) + pg.query("CREATE TABLE slipped_in (a int)"), b"\0", pg.request(pg.SSL), b"\x16\x03\x01\x02\x00\x01"):
+            with self.subTest(more=more[:10]), pg.PgSession(front.target(), login=False) as session:
+                session.send(pg.request(pg.SSL) + more)
+                self.assertEqual(session.rest().errors, ["08P01"])
+        self.assertEqual(self.server.value("SELECT to_regclass('slipped_in')"), None)
+        with socket.create_connection(front.target()) as plain:
+            plain.sendall(pg.request(pg.SSL))
+            self.assertEqual(plain.recv(10), b"S")
+            with context.wrap_socket(plain, server_hostname="localhost") as within:
+                within.sendall(pg.startup({"user": "app", "database": "app"}))
+                self.assertEqual(within.recv(1), b"R")
 
     # --- what is no protocol
 
