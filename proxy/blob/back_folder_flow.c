@@ -122,6 +122,13 @@ static void sweep(struct folder_home *home)
     home->swept = swept;
 }
 
+/* Behind what may have changed something, for a sync under way may have been too early for it. */
+static void note_change(struct folder_lease *lease)
+{
+    if (s3_op_traits(lease->x.ask.op)->right & (S3_RIGHT_WRITE | S3_RIGHT_DELETE))
+        atomic_store(&lease->home->is_dirty, true);
+}
+
 static void do_step(struct folder_lease *lease)
 {
     struct folder_exchange *x = &lease->x;
@@ -134,19 +141,23 @@ static void do_step(struct folder_lease *lease)
         }
         x->folder = lease->home->folder;
         folder_exchange_begin(x);
+        note_change(lease);
         return;
     case FOLDER_WRITE:
         folder_exchange_write(x, buf_all(&lease->writing));
         return;
     case FOLDER_COMMIT:
         folder_exchange_commit(x);
+        note_change(lease);
         return;
     case FOLDER_READ:
         lease->failed = !folder_exchange_read(x);
         return;
     case FOLDER_SYNC:
-        if (open_home(lease->home) && folder_sync(lease->home->folder) != FOLDER_OK)
+        if (open_home(lease->home) && folder_sync(lease->home->folder) != FOLDER_OK) {
+            atomic_store(&lease->home->is_dirty, true); /* it is tried again */
             log_event(LOG_WARN, "folder cannot be synced", log_text("folder", lease->home->path));
+        }
         return;
     case FOLDER_SWEEP:
         sweep(lease->home);
@@ -504,8 +515,6 @@ static void start(struct blob_call *c)
     folder_exchange_copy(&lease->x, &c->ask);
     c->lease = lease;
     c->deadline_us = worker_now_us(shard->side->worker) + blob_call_patience_us(c);
-    if (c->ask.has_body)
-        atomic_store(&home_at(shard)->is_dirty, true);
     ask_crew(lease, FOLDER_BEGIN);
 }
 

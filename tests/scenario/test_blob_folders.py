@@ -5,9 +5,11 @@ import fcntl
 import os
 import random
 import socket
+import subprocess
 
 from lib import *
 from lib.blob import *
+from lib.case import REPOSITORY
 
 
 class Folders(BlobStory, Case):
@@ -324,6 +326,33 @@ class Stamps(Case):
             s3_client(swapped.target("mail")).get_object(Bucket="bucket", Key="k0")
         self.assertEqual(caught.exception.response["ResponseMetadata"]["HTTPStatusCode"], 503)
         self.assertIn("shard", caught.exception.response["Error"]["Message"])
+
+class Interval(Case):
+    def synced(self):
+        """How often the file system was told to write all that it has, so far."""
+        return self.syncs.stat().st_size if self.syncs.exists() else 0
+
+    def test_what_was_written_is_synced_within_a_second_whenever_it_began(self):
+        library, self.syncs = self.folder() / "syncs.so", self.folder() / "syncs"
+        subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", library, REPOSITORY / "tests/scenario/modules/syncs.c"], check=True)
+        sheaf = Sheaf(self, blob_pool([folder_url(self, sync="interval")]), env={"LD_PRELOAD": str(library), "TEST_SYNCS": str(self.syncs)})
+        s3, raw = s3_client(sheaf.target("mail")), Raw(sheaf.target("mail"))
+        s3.create_bucket(Bucket="bucket")
+        wait_until(self.synced, what="the bucket to be synced")
+        with raw.connect() as session:
+            session.sendall(raw.head("PUT", "/bucket/slow") + b"content-length: 4\r\n\r\nsl")
+            wait_until(lambda: sheaf.status()["pools"][0]["requests_open"] == 1, what="it to be under way")
+            s3.put_object(Bucket="bucket", Key="other", Body=b"x")
+            before = self.synced()
+            wait_until(lambda: self.synced() > before, what="the other to be synced")
+            before = self.synced()
+            session.sendall(b"ow")
+            self.assertEqual(answer(session)[0], 200)
+        wait_until(lambda: self.synced() > before, what="the slow one to be synced")
+        for change in (lambda: s3.copy_object(Bucket="bucket", Key="copy", CopySource="bucket/slow"), lambda: s3.delete_object(Bucket="bucket", Key="slow")):
+            before = self.synced()
+            change()
+            wait_until(lambda: self.synced() > before, what="a change without a body to be synced")
 
 
 if __name__ == "__main__":
