@@ -597,7 +597,10 @@ class Caches(Case):
         self.warm("h:k", b"new")
         self.sheaf.reload(*self.sections[:-1], ("class little", {**self.sections[-1][1], "cache_memory": "65kb"}))
         wait_until(lambda: all(session.ask("GET", "h:k") == b"behind" for session in self.sessions))
+        self.warm("h:k", b"behind")
+        self.redis.ask("SET", "h:k", "last")
         self.sheaf.reload(*self.sections)
+        wait_until(lambda: all(session.ask("GET", "h:k") == b"last" for session in self.sessions), what="all workers to have followed")
 
     def test_any_write_through_sheaf_is_seen_by_all_workers_at_once(self):
         script = "return redis.call('SET', KEYS[1], ARGV[1])"
