@@ -89,9 +89,17 @@ class Swift:
         self.urls = [f"s3://test%3Atester:testing@127.0.0.1:{self.port}",
                      f"s3://test2%3Atester2:testing2@127.0.0.1:{self.port}"]
 
-    def _run(self, word):
-        code, out, err = run(["bash", str(SERVERS / "swift.sh"), self._folder.name, str(self.port), word], seconds=120)
+    def _run(self, *words):
+        code, out, err = run(["bash", str(SERVERS / "swift.sh"), self._folder.name, str(self.port), *words], seconds=120)
         assert code == 0, out + err
+
+    def signal(self, server, number):
+        """One of its servers: "proxy", "object", "container", "account"."""
+        os.kill(int(pathlib.Path(self._folder.name, "run", f"{server}.pid").read_text()), number)
+
+    def again(self, server):
+        """Begins one that was killed."""
+        self._run("again", server)
 
 
 class Raw:
