@@ -4,7 +4,7 @@
 to the largest that there is."""
 from lib import *
 from lib.blob import *
-from lib.blob_stages import Mixed
+from lib.blob_stages import Mixed, Store
 
 TIB = 1 << 40
 NUMBERED = b"<CompleteMultipartUpload>%s</CompleteMultipartUpload>"
@@ -215,6 +215,28 @@ class Sums(Mixed):
                         self.told(self.put(key, name, right, behind), 200)
                         self.holds(key, self.BODY)
                         self.s3.delete_object(Bucket="traps", Key=key)
+
+
+class Kept(Case):
+    def test_a_checksum_is_kept_by_stores_that_keep_those_of_heads(self):
+        kept = {}
+
+        def serve(method, path, fields, body):
+            if method == "PUT":
+                kept.update(body=body, sum=fields.get("x-amz-checksum-crc32"))
+            tells = kept["sum"] is not None and fields.get("x-amz-checksum-mode") == "ENABLED"
+            return 200, {"x-amz-checksum-crc32": kept["sum"]} if tells else {}, b"" if method == "PUT" else kept["body"]
+        self.sheaf = Sheaf(self, blob_pool([Store(self, serve).url], stamp="no", probe="no"), proxy={"workers": 1})
+        raw, body = Raw(self.sheaf.target("mail")), b"some bytes"
+        wants, right = {"x-amz-checksum-mode": "ENABLED"}, crc32(body).decode()
+        self.assertEqual(raw.ask("PUT", "/traps/k", {"x-amz-checksum-crc32": right}, body)[0], 200)
+        status, fields, got = raw.ask("GET", "/traps/k", wants)
+        self.assertEqual((status, fields.get("x-amz-checksum-crc32"), got), (200, right, body))
+        coded = chunked(body, f"x-amz-checksum-crc32:{right}\r\n".encode())
+        said = {"x-amz-trailer": "x-amz-checksum-crc32", "content-encoding": "aws-chunked", "x-amz-decoded-content-length": str(len(body))}
+        self.assertEqual(raw.ask("PUT", "/traps/k", said, coded, "STREAMING-UNSIGNED-PAYLOAD-TRAILER")[0], 200)
+        status, fields, got = raw.ask("GET", "/traps/k", wants)  # it came when the store's head was long out
+        self.assertEqual((status, fields.get("x-amz-checksum-crc32"), got), (200, None, body))
 
 
 if __name__ == "__main__":
