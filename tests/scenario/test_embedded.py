@@ -16,7 +16,7 @@ import redis
 
 from lib import *
 from lib.dice import NUMBERS, RISING, VALUES, RedisDice
-from lib.sheaf import BINARY
+from lib.sheaf import BINARY, SANITIZERS
 from lib.twin import Twin
 
 LONG = os.environ.get("SHEAF_LONG") == "1"
@@ -435,7 +435,7 @@ class Operated(Stores):
 
 class WithoutFile(Stores):
     def start(self, folder):
-        process = Process([BINARY, "serve"], cwd=folder)
+        process = Process([BINARY, "serve"], cwd=folder, env=SANITIZERS)
         self.addCleanup(process.kill)
         wait_until(lambda: "is ready" in process.err, what="sheaf to be ready")
         return process

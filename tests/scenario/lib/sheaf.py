@@ -20,7 +20,7 @@ _COMPLAINT = re.compile(
     r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|MemorySanitizer|runtime error:|Assertion .* failed"
     r"|\*\*\* .* detected \*\*\*")
 _SUPPRESSIONS = REPOSITORY / "tests/scenario/lib/tsan.supp"
-_SANITIZERS = {
+SANITIZERS = {
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
     "TSAN_OPTIONS": f"second_deadlock_stack=1:suppressions={_SUPPRESSIONS}",
@@ -109,7 +109,7 @@ class Sheaf:
 
     def start(self):
         self._knocks = 0
-        self.process = Process([BINARY, "serve", self.file], env={**_SANITIZERS, **self._env},
+        self.process = Process([BINARY, "serve", self.file], env={**SANITIZERS, **self._env},
                                cwd=self.folder)
         try:
             wait_until(self._ready, seconds=15, what="sheaf to be ready")
@@ -222,7 +222,7 @@ class Sheaf:
     @staticmethod
     def command(*arguments, stdin="", env=None, seconds=30):
         """Runs sheaf to its end: (exit code, standard output, standard error)."""
-        code, out, err = run([BINARY, *arguments], stdin, seconds, {**_SANITIZERS, **(env or {})})
+        code, out, err = run([BINARY, *arguments], stdin, seconds, {**SANITIZERS, **(env or {})})
         if _COMPLAINT.search(err):
             raise AssertionError(f"sheaf complained:\n{err[:8000]}")
         return code, out, err
