@@ -2,10 +2,10 @@
 """Memcached servers that die, stand still, are late or answer nonsense, under load: no reply reaches the wrong request,
 no session is closed, and the shards that live do not notice."""
 from lib import *
-from lib.memcached_load import Traffic
+from lib.memcached_load import Loaded
 
 
-class Faulty(Case):
+class Faulty(Loaded, Case):
     def begin(self, faulty, through_faults=True, **options):
         self.faulty = faulty
         self.servers = [MemcachedServer(self) for _ in range(3)]
@@ -13,25 +13,7 @@ class Faulty(Case):
         self.sheaf = Sheaf(self, cache_pool(self.wires or self.servers, timeout=f"{int(400 * SLOW)}ms",
                                             backoff_max="100ms", probe="no", **options))
         self.keys = [each[0] for each in keys_on_shards(3)]
-        self.traffic = [Traffic(self.sheaf, 3, number, number % 2 == 1, faulty) for number in range(4)]
-        for each in self.traffic:
-            each.start()
-        self.addCleanup(self.stop)
-        self.more(500)
-
-    def stop(self):
-        for each in self.traffic:
-            each.end.set()
-        for each in self.traffic:
-            each.join(30)
-
-    def more(self, count):
-        goals = [each.done + count for each in self.traffic]
-        wait_until(lambda: any(each.closed for each in self.traffic) or
-                   all(each.done >= goal for each, goal in zip(self.traffic, goals)), seconds=30, what="traffic")
-
-    def errors(self, shard):
-        return [error for each in self.traffic for error in each.errors[shard]]
+        self.work(self.sheaf, 3, faulty, 500)
 
     def serves(self, shard):
         with MemcachedSession(self.sheaf.target()) as session:

@@ -6,10 +6,10 @@ import signal
 import threading
 
 from lib import *
-from lib.memcached_load import Traffic
+from lib.memcached_load import Loaded
 
 
-class UnderLoad(Case):
+class UnderLoad(Loaded, Case):
     def setUp(self):
         self.servers = [MemcachedServer(self) for _ in range(2)]
         self.first = cache_pool(self.servers, name="first", probe="no", backoff_max="200ms")
@@ -19,25 +19,7 @@ class UnderLoad(Case):
             self.addCleanup(session.end)
 
     def begin(self, faulty=None):
-        self.traffic = [Traffic(self.sheaf, 2, number, number % 2 == 1, faulty) for number in range(4)]
-        for each in self.traffic:
-            each.start()
-        self.addCleanup(self.stop)
-        self.more(300)
-
-    def stop(self):
-        for each in self.traffic:
-            each.end.set()
-        for each in self.traffic:
-            each.join(30)
-
-    def more(self, count):
-        goals = [each.done + count for each in self.traffic]
-        wait_until(lambda: any(each.closed for each in self.traffic) or
-                   all(each.done >= goal for each, goal in zip(self.traffic, goals)), seconds=30, what="traffic")
-
-    def errors(self, shard):
-        return [error for each in self.traffic for error in each.errors[shard]]
+        self.work(self.sheaf, 2, faulty, 300)
 
     def check(self, *whole):
         """No reply was wrong, and none of those shards' was an error."""

@@ -2,6 +2,7 @@
 import re
 import threading
 
+from lib.case import wait_until
 from lib.memcached import MemcachedSession, binary, command
 from lib.placement import shard_of
 
@@ -97,3 +98,29 @@ class Traffic(threading.Thread):
             if not good and not self.fails(key, value):
                 self.foreign.append((key, opcode, status, opaque, value))
         self.note_missing(found)
+
+
+class Loaded:
+    """What a test has that looks on while four of them work: two in text, two in binary."""
+
+    def work(self, sheaf, shards, faulty, count):
+        """Begins, and returns when each did so much."""
+        self.traffic = [Traffic(sheaf, shards, number, number % 2 == 1, faulty) for number in range(4)]
+        for each in self.traffic:
+            each.start()
+        self.addCleanup(self.stop)
+        self.more(count)
+
+    def stop(self):
+        for each in self.traffic:
+            each.end.set()
+        for each in self.traffic:
+            each.join(30)
+
+    def more(self, count):
+        goals = [each.done + count for each in self.traffic]
+        wait_until(lambda: any(each.closed for each in self.traffic) or
+                   all(each.done >= goal for each, goal in zip(self.traffic, goals)), seconds=30, what="traffic")
+
+    def errors(self, shard):
+        return [error for each in self.traffic for error in each.errors[shard]]
