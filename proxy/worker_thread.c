@@ -36,7 +36,7 @@ static void follow_flows(struct worker *w)
 
 /* ---- listening ---- */
 
-static void on_accepted(void *arg, int fd, const union listener_peer *peer)
+static void on_accepted(void *arg, int fd, const struct listener_peer *peer)
 {
     struct gate *gate = arg;
     struct worker *w = gate->worker;

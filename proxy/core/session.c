@@ -646,7 +646,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
         read_input(s);
 }
 
-void session_open(struct worker *w, int fd, const union listener_peer *peer,
+void session_open(struct worker *w, int fd, const struct listener_peer *peer,
                   const struct session_limits *limits, struct tls_context *tls)
 {
     bool has_room = !w->draining && admit(w, limits);
@@ -713,16 +713,16 @@ void session_tick(struct session *s)
         limits->flow->session_half_closed(s);
 }
 
-static void put_address(const union listener_peer *at, char *text, size_t size)
+static void put_address(const struct listener_peer *at, char *text, size_t size)
 {
     char host[INET6_ADDRSTRLEN] = "";
 
-    if (at->any.sa_family == AF_INET) {
-        inet_ntop(AF_INET, &at->v4.sin_addr, host, sizeof(host));
-        snprintf(text, size, "%s:%u", host, ntohs(at->v4.sin_port));
-    } else if (at->any.sa_family == AF_INET6) {
-        inet_ntop(AF_INET6, &at->v6.sin6_addr, host, sizeof(host));
-        snprintf(text, size, "[%s]:%u", host, ntohs(at->v6.sin6_port));
+    if (at->family == AF_INET) {
+        inet_ntop(AF_INET, &at->host.v4, host, sizeof(host));
+        snprintf(text, size, "%s:%u", host, ntohs(at->port));
+    } else if (at->family == AF_INET6) {
+        inet_ntop(AF_INET6, &at->host.v6, host, sizeof(host));
+        snprintf(text, size, "[%s]:%u", host, ntohs(at->port));
     } else {
         snprintf(text, size, "unix:0");
     }
@@ -735,9 +735,11 @@ void session_address(const struct session *s, char *text, size_t size)
 
 void session_local_address(const struct session *s, char *text, size_t size)
 {
-    union listener_peer own = { 0 };
-    socklen_t len = sizeof(own);
+    struct sockaddr_storage at = { 0 };
+    socklen_t len = sizeof(at);
+    struct listener_peer own;
 
-    (void)!getsockname(s->conn.fd, &own.any, &len);
+    (void)!getsockname(s->conn.fd, (struct sockaddr *)&at, &len);
+    own = listener_peer_of((struct sockaddr *)&at);
     put_address(&own, text, size);
 }

@@ -48,19 +48,19 @@ struct session {
     struct worker *worker; /* borrowed */
     const struct session_limits *limits; /* borrowed from the flow's side of the pool */
     struct conn conn;
-    union listener_peer peer; /* of one that was reset the system does not tell it any more */
-    struct buf in;            /* the beginning of a request whose end has not come */
+    struct listener_peer peer; /* of one that was reset the system does not tell it any more */
+    uint32_t opened_s;         /* monotonic, as is active_s */
+    struct buf in;             /* the beginning of a request whose end has not come */
     struct chain out;
     size_t held_bytes; /* kept by the flow: replies that wait for their turn */
     size_t kept_bytes; /* kept by the flow: what is under way, and what it remembers for it */
     uint64_t id;
-    uint32_t opened_s;      /* monotonic, as is */
     uint32_t active_s;      /* when the client asked or took something, or began not to */
     uint32_t open_requests; /* kept by the flow: begun and not yet answered */
     uint32_t need;          /* bytes that `in` must reach before it is worth showing again */
-    enum session_state state : 8;
+    uint8_t crowd_mark;     /* when it was counted last, see worker->crowd */
+    enum session_state state : 4;
     enum close_reason reason : 8; /* for last_words, and of who is dismissed */
-    uint8_t crowd_mark;           /* when it was counted last, see worker->crowd */
     bool ended : 1;               /* the client sends no more */
     bool last_words : 1;          /* close when all is answered and written */
     bool recalled : 1;            /* is to be shown its input at the end of the turn */
@@ -76,7 +76,7 @@ struct session {
 };
 
 /* Takes an accepted descriptor. */
-void session_open(struct worker *w, int fd, const union listener_peer *peer,
+void session_open(struct worker *w, int fd, const struct listener_peer *peer,
                   const struct session_limits *limits, struct tls_context *tls);
 /* Closes now; what is unwritten is lost. */
 void session_close(struct session *s, enum close_reason reason);

@@ -180,15 +180,35 @@ uint16_t listener_port(int fd)
 
 /* ---- accepting ---- */
 
+struct listener_peer listener_peer_of(const struct sockaddr *address)
+{
+    struct listener_peer peer = { .family = address->sa_family };
+
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+
+        peer.port = v4->sin_port;
+        peer.host.v4 = v4->sin_addr;
+    } else if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+
+        peer.port = v6->sin6_port;
+        peer.host.v6 = v6->sin6_addr;
+    }
+    return peer;
+}
+
 /* False: nothing more to accept now. */
 static bool accept_one(struct listener *l)
 {
-    union listener_peer peer = { 0 };
-    socklen_t len = sizeof(peer);
-    int fd = accept4(l->fd, &peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    struct sockaddr_storage from = { 0 };
+    socklen_t len = sizeof(from);
+    int fd = accept4(l->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd >= 0) {
-        if (l->is_wide && conn_is_loopback(&peer.any))
+        struct listener_peer peer = listener_peer_of((struct sockaddr *)&from);
+
+        if (l->is_wide && conn_is_loopback((struct sockaddr *)&from))
             conn_do_not_pace(fd);
         l->accepted(l->arg, fd, &peer);
         return true;

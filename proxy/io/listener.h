@@ -28,15 +28,21 @@ uint16_t listener_port(int fd);
 
 struct listener;
 
-/* Who connected: of a Unix socket the family alone is told. */
-union listener_peer {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
+/* Who connected: of a Unix socket the family alone is told.  Smaller than a socket's address, since
+ * each session keeps one. */
+struct listener_peer {
+    sa_family_t family;
+    in_port_t port; /* as the wire has it */
+    union {
+        struct in_addr v4;
+        struct in6_addr v6;
+    } host;
 };
 
+struct listener_peer listener_peer_of(const struct sockaddr *address);
+
 /* The descriptor is the receiver's. */
-typedef void listener_accepted_f(void *arg, int fd, const union listener_peer *peer);
+typedef void listener_accepted_f(void *arg, int fd, const struct listener_peer *peer);
 
 /* Takes the descriptor and accepts in this loop. */
 struct listener *listener_open(struct event_base *base, int fd, listener_accepted_f *accepted,

@@ -101,7 +101,7 @@ bool memory_blocked_end_wait(struct memory_session *s, bool with_error)
 {
     bool any = false;
 
-    LIST_EACH (&s->leases, link)
+    LIST_EACH (memory_leases(s), link)
         any |= end_wait(s, LIST_ITEM(link, struct memory_upstream, lease_link), with_error);
     return any;
 }

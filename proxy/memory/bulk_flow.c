@@ -10,7 +10,7 @@ bool memory_bulk_follow(struct memory_session *s)
 {
     bool wanted = s->reply_bytes >= (s->bulk ? MEMORY_BULK_END_BYTES : MEMORY_BULK_BYTES);
 
-    if (wanted == s->bulk || !list_is_empty(&s->leases) != s->bulk)
+    if (wanted == s->bulk || !list_is_empty(memory_leases(s)) != s->bulk)
         return true; /* nothing to change, or a transaction or subscription holds leases */
     if (s->base.open_requests > 0)
         return false;
@@ -23,7 +23,7 @@ bool memory_bulk_follow(struct memory_session *s)
 
 static bool has_lease(const struct memory_session *s, const struct memory_shard *shard)
 {
-    LIST_EACH (&s->leases, link)
+    LIST_EACH (memory_leases(s), link)
         if (LIST_ITEM(link, struct memory_upstream, lease_link)->shard == shard)
             return true;
     return false;
@@ -61,7 +61,7 @@ void memory_bulk_throttle(struct memory_session *s)
 {
     bool any = false;
 
-    LIST_EACH (&s->leases, link) {
+    LIST_EACH (memory_leases(s), link) {
         struct memory_upstream *u = LIST_ITEM(link, struct memory_upstream, lease_link);
         bool wait = must_wait(s, u);
 

@@ -350,7 +350,6 @@ static void session_begin(struct session *base)
     struct memory_side *side = LIST_ITEM(base->limits, struct memory_side, limits);
 
     s->window = MEMORY_WINDOW_FIRST;
-    list_init(&s->leases);
     counter_add(&side->stats->sessions_open, 1);
     enter_site(s);
     side->front->begin(&side->site, s->state);
@@ -376,6 +375,8 @@ static void session_end(struct session *base)
     }
     s->last = NULL;
     memory_session_end_leases(s);
+    free(s->leases);
+    s->leases = NULL;
     memory_side_of(s)->front->end(s->state);
     tell_state(s, 0);
     memory_route_leave(memory_side_of(s), &s->route);

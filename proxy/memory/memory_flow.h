@@ -129,7 +129,7 @@ struct memory_session {
     bool bulk_refused : 1; /* no more leases to be had: shards without one are shared */
     bool halted : 1;       /* a request that must be alone is under way */
     bool awaits_all : 1;   /* paused until open_requests is 0 */
-    struct list leases;    /* memory_upstreams */
+    struct list *leases;   /* memory_upstreams; NULL: none yet; see memory_leases() */
     struct memory_subscriber *subscriber; /* NULL: none; owned by subscribe_flow */
     const char *command;                  /* the last one's name; NULL: none yet */
     struct memory_state state[];          /* one, of front->state_size bytes */
@@ -235,6 +235,14 @@ struct memory_side {
 static inline struct memory_side *memory_side_of(const struct memory_session *s)
 {
     return LIST_ITEM(s->base.limits, struct memory_side, limits);
+}
+
+/* The ring of a session's leases, for walks: of the few that have had any it is their own. */
+static inline struct list *memory_leases(const struct memory_session *s)
+{
+    static struct list none = { &none, &none };
+
+    return s->leases != NULL ? s->leases : &none;
 }
 
 /* The memory flow's part of a worker: worker->flows. */

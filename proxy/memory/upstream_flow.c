@@ -176,7 +176,7 @@ struct memory_upstream *memory_upstream_lease(struct memory_session *s, uint32_t
 {
     struct memory_shard *place = memory_side_of(s)->shards[shard];
 
-    LIST_EACH (&s->leases, link) {
+    LIST_EACH (memory_leases(s), link) {
         struct memory_upstream *u = LIST_ITEM(link, struct memory_upstream, lease_link);
 
         if (u->shard == place && u->database == s->route->database &&
@@ -216,8 +216,12 @@ struct memory_upstream *memory_upstream_lease_new(struct memory_session *s, uint
         }
         u = make(memory_side_of(s), shard, s->route->database, s->route->version, true);
     }
+    if (s->leases == NULL) {
+        s->leases = mem_new(sizeof(*s->leases));
+        list_init(s->leases);
+    }
     list_remove(&u->lease_link);
-    list_append(&s->leases, &u->lease_link);
+    list_append(s->leases, &u->lease_link);
     u->lessee = s;
     u->shard->leased++;
     counter_add(&u->shard->stats->upstreams_leased, 1);
@@ -310,13 +314,13 @@ static void let_go(struct memory_upstream *u, struct memory_session *s)
 
 void memory_session_end_leases(struct memory_session *s)
 {
-    while (!list_is_empty(&s->leases))
-        let_go(LIST_ITEM(list_first(&s->leases), struct memory_upstream, lease_link), s);
+    while (!list_is_empty(memory_leases(s)))
+        let_go(LIST_ITEM(list_first(s->leases), struct memory_upstream, lease_link), s);
 }
 
 void memory_session_give_back(struct memory_session *s)
 {
-    LIST_EACH (&s->leases, link) {
+    LIST_EACH (memory_leases(s), link) {
         struct memory_upstream *u = LIST_ITEM(link, struct memory_upstream, lease_link);
 
         if (!u->watching && u->first == NULL)

@@ -123,7 +123,7 @@ static void a_long_body_goes_by_unseen_and_whole(void)
     endpoint.address.port = ntohs(server_at.sin_port);
     connect_pair(ends);
     worker_init(&w, 0, 1, &assembly);
-    session_open(&w, ends[0], &(union listener_peer){ 0 }, &limits, NULL);
+    session_open(&w, ends[0], &(struct listener_peer){ 0 }, &limits, NULL);
     u = upstream_new(&w, sizeof(*u), &flow, &assembly, &endpoint);
     u->pass_to = LIST_ITEM(list_first(&w.sessions), struct session, link);
     upstream_start(u);

@@ -73,7 +73,7 @@ static void send_to(size_t (*input)(struct session *, struct slice), size_t len)
     ended = false;
     CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
     worker_init(&w, 0, 1, &assembly);
-    session_open(&w, ends[0], &(union listener_peer){ 0 }, &limits, NULL);
+    session_open(&w, ends[0], &(struct listener_peer){ 0 }, &limits, NULL);
     while (used_bytes < len && !ended) {
         ssize_t n = sent < len ? write(ends[1], bytes + sent, len - sent) : 0;
 

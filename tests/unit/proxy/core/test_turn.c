@@ -75,7 +75,7 @@ static void open_crowd(const struct session_limits *limits, struct assembly *ass
         int ends[2] = { -1, -1 };
 
         CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
-        session_open(&worker, ends[0], &(union listener_peer){ 0 }, limits, NULL);
+        session_open(&worker, ends[0], &(struct listener_peer){ 0 }, limits, NULL);
         clients[i] = ends[1];
     }
 }

@@ -9,7 +9,7 @@
 #include "proxy/io/conn.h"
 #include "tests/unit/check.h"
 
-static void remember(void *arg, int fd, const union listener_peer *peer)
+static void remember(void *arg, int fd, const struct listener_peer *peer)
 {
     (void)peer;
     *(int *)arg = fd;
