@@ -38,7 +38,7 @@ const struct option tables_proxy[] = {
       .text = "connections that may wait to be accepted, per listener and worker" },
     { "resolve_interval", OPTION_DURATION, AT(resolve_interval_ms), "30s", .min = SECONDS(1),
       .max = HOURS(24), .text = "how often host names are looked up again" },
-    { "batch_wait_us", OPTION_INTEGER, AT(batch_wait_us), "300", .max = 1000,
+    { "batch_wait_us", OPTION_INTEGER, AT(batch_wait_us), "500", .max = 1000,
       .text = "microseconds: while a crowd of memory pools' clients asks a worker as fast as it "
               "answers, it lets at most so much time pass between looks at its sockets (it learns "
               "how much costs no throughput), and serves together what came; 0 looks at once, at a "

@@ -67,18 +67,20 @@ void spacing_tick(struct spacing *s, uint64_t requests)
 
 uint64_t spacing_wait_us(const struct spacing *s)
 {
-    return s->without != s->trial ? 0 : s->wait_us;
+    return s->without != s->trial ? 0 : s->wait_ns / 1000;
 }
 
 void spacing_turn(struct spacing *s, uint32_t crowd, uint32_t came, uint64_t most_us)
 {
+    uint64_t step_ns = s->wait_ns / SPACING_GROWS;
+
     s->turns++;
     if (s->without != s->trial)
         return;
     if (came * 8 > crowd * 7)
-        s->wait_us -= s->wait_us / 16;
+        s->wait_ns -= s->wait_ns / SPACING_SHRINKS;
     else
-        s->wait_us += SPACING_STEP_US;
-    if (s->wait_us > most_us)
-        s->wait_us = most_us;
+        s->wait_ns += step_ns > SPACING_STEP_NS ? step_ns : SPACING_STEP_NS;
+    if (s->wait_ns > most_us * 1000)
+        s->wait_ns = most_us * 1000;
 }

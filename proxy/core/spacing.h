@@ -13,7 +13,9 @@
  *
  * How little the wait is, is learned from what came.  If in a turn nearly the whole crowd came, to
  * ask or to be answered, its servers and clients had run out of work and the wait was too long; if
- * many are still to come, everyone is busy anyway and a longer wait costs nothing.
+ * many are still to come, everyone is busy anyway and a longer wait costs nothing.  The wait grows
+ * and shrinks by parts of itself, so that of ten turns three find the whole crowd, however long it
+ * is: with more of them throughput is lost, with fewer there is more to be saved.
  *
  * It can cost throughput all the same.  So the worker now and then tries for a moment what happens
  * without the wait (or with it), and keeps what serves more; where both serve about the same, it
@@ -27,16 +29,18 @@
 
 enum {
     SPACING_CROWD = 8,        /* sessions: fewer are served at once */
-    SPACING_STEP_US = 2,      /* what a turn that came too early adds to the wait */
+    SPACING_GROWS = 160,      /* the part of the wait that a turn which came too early adds, */
+    SPACING_STEP_NS = 250,    /* at least so much, */
+    SPACING_SHRINKS = 64,     /* and the part that one which came too late takes away */
     SPACING_EPOCH_TURNS = 64, /* at least, and */
     SPACING_EPOCH_TICKS = 5,  /* of the worker's fast clock: what is compared */
-    SPACING_FIRST_EPOCHS = 3, /* before the first trial */
+    SPACING_FIRST_EPOCHS = 8, /* before the first trial, which costs more than it serves */
     SPACING_MOST_EPOCHS = 64,
 };
 
 /* Zero is valid: it learns how long to wait, and will try what not to wait is like. */
 struct spacing {
-    uint64_t wait_us;
+    uint64_t wait_ns;
     bool without;         /* chosen: no wait */
     bool trial;           /* this epoch does the other thing, */
     bool doubt;           /* or comes after one that did */

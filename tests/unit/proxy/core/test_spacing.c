@@ -40,11 +40,37 @@ static void it_waits_nearly_as_long_as_the_crowd_is_busy(void)
     CHECK(spacing_wait_us(&s) > 55 && spacing_wait_us(&s) < 80);
 }
 
+/* Of a load of whom sooner or later all come: how many of a thousand turns find them all. */
+static uint32_t full_turns(uint64_t busy_us)
+{
+    struct spacing s = { 0 };
+    uint32_t full = 0, dice = 1;
+
+    for (int i = 0; i < 3000; i++) {
+        uint64_t came = CROWD * spacing_wait_us(&s) / busy_us;
+
+        dice = dice * 1664525 + 1013904223;
+        came = came / 2 + came * (dice >> 16) / 65536;
+        full += i >= 2000 && came * 8 > CROWD * 7;
+        spacing_turn(&s, CROWD, came > CROWD ? CROWD : (uint32_t)came, 10000);
+    }
+    return full;
+}
+
+static void three_of_ten_turns_find_all_however_long_they_take(void)
+{
+    for (uint64_t busy_us = 80; busy_us <= 5000; busy_us *= 2) {
+        uint32_t full = full_turns(busy_us);
+
+        CHECK(full > 250 && full < 400);
+    }
+}
+
 static void it_never_waits_longer_than_told(void)
 {
     struct spacing s = { 0 };
 
-    turns(&s, 1000, 100000);
+    turns(&s, 2000, 100000);
     CHECK_INT(spacing_wait_us(&s), MOST_US);
     spacing_turn(&s, CROWD, 0, 0);
     CHECK_INT(spacing_wait_us(&s), 0);
@@ -74,7 +100,7 @@ static void where_the_wait_costs_throughput_it_ends_soon(void)
 {
     struct spacing s = { 0 };
 
-    CHECK(run(&s, 8, 1000, 1400) <= 6);
+    CHECK(run(&s, SPACING_FIRST_EPOCHS + 5, 1000, 1400) <= SPACING_FIRST_EPOCHS + 3);
     CHECK(s.without);
     CHECK(run(&s, 200, 1000, 1400) < 16);
     CHECK(s.without);
@@ -142,6 +168,7 @@ int main(void)
 {
     RUN(a_crowd_are_many_who_wait_at_once);
     RUN(it_waits_nearly_as_long_as_the_crowd_is_busy);
+    RUN(three_of_ten_turns_find_all_however_long_they_take);
     RUN(it_never_waits_longer_than_told);
     RUN(where_all_come_at_once_it_does_not_wait);
     RUN(where_the_wait_serves_more_or_about_as_much_it_stays_and_is_rarely_doubted);
