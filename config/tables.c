@@ -88,8 +88,8 @@ const struct option tables_memory[] = {
           "each shard carries a small key that says its place in the map, checked on connection; "
           "no: where a server's rights forbid it" },
     { "on_shard_down", OPTION_WORD, AT(on_shard_down), "error", .words = SHARD_DOWN,
-      .text = "what the keys of a dead shard get; the map does not move; miss, of memcached pools: "
-              "who reads is told that they are not there, who writes gets an error" },
+      .text = "what the keys of a dead shard get; the map does not move; miss, for caches: who "
+              "reads is told that they are not there, who writes gets an error" },
 
     { "timeout", OPTION_DURATION, AT(timeout_ms), "2s", .min = 1, .max = HOURS(24),
       .text = "for a request: from sending it to its reply" },

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proxy/base/mem.h"
+#include "proxy/memory/redis_absent.h"
 #include "proxy/memory/redis_class.h"
 #include "proxy/memory/redis_front.h"
 #include "proxy/memory/redis_scripts.h"
@@ -138,6 +139,7 @@ static void plan(const struct memory_site *site, struct memory_state *state,
     op->parts = &op->one;
     op->part_count = 1;
     op->way = MEMORY_PARTS;
+    redis_absent_if_down(site, session, cmd, op);
 }
 
 static void portray(const struct memory_state *state, struct memory_portrait *out)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "proxy/memory/redis_absent.h"
 #include "proxy/wire/resp_reader.h"
 #include "proxy/wire/resp_reply.h"
 
@@ -274,6 +275,10 @@ static void merge_by_key(struct memory_merge *m)
     size_t start = m->out->len, all = 0;
     struct slice element;
 
+    for (uint32_t i = 0; i < m->part_count; i++)
+        if (redis_absent_is_mark(&m->parts[i]))
+            m->parts[i].reply =
+                redis_absent_nulls(m->arena, note->version, note->split.parts[i].count);
     if (redis_merge_failed(m))
         return;
     readers = readers_by_key(m, &note->split);

@@ -2,6 +2,7 @@
  * with its words, then the plan of the command's kind. */
 #include <string.h>
 
+#include "proxy/memory/redis_absent.h"
 #include "proxy/memory/redis_cache.h"
 #include "proxy/memory/redis_class.h"
 #include "proxy/memory/redis_kinds.h"
@@ -167,8 +168,10 @@ void redis_plan_checked(struct redis_call *call)
         redis_over_plan(call);
     else if (redis_transaction_queues(call))
         redis_transaction_queue(call);
-    else
+    else {
         plan_kind(call);
+        redis_absent_if_down(call->site, call->session, call->cmd, op);
+    }
     /* What changes keys without naming them may have changed any. */
     if (op->way == MEMORY_PARTS && op->key.at == NULL && redis_class_may_change_any(call))
         op->touches_all = true;
