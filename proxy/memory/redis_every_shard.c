@@ -102,10 +102,19 @@ void redis_plan_every_shard(struct redis_call *call)
     plan_all(call);
 }
 
+/* A script that came by EVAL is known to the shard of its keys alone. */
+static bool is_unknown_script(const struct memory_merge *m)
+{
+    const struct redis_note *note = m->note;
+
+    return strcmp(note->cmd->name, "script|show") == 0 &&
+           slice_starts(m->parts[0].reply, slice_text("-NOSCRIPT"));
+}
+
 /* A shard that could not answer is no reason not to: the next one is asked. */
 static void merge_any(struct memory_merge *m)
 {
-    if (!m->parts[0].failed || !redis_merge_next_shard(m, m->note))
+    if ((!m->parts[0].failed && !is_unknown_script(m)) || !redis_merge_next_shard(m, m->note))
         redis_merge_one(m);
 }
 

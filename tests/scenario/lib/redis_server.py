@@ -1,4 +1,5 @@
-"""A real redis-server on a free loopback port."""
+"""A real redis-server on a free loopback port, or the program that SHEAF_REDIS_SERVER names in its place."""
+import os
 import pathlib
 import shutil
 import tempfile
@@ -15,7 +16,7 @@ class RedisServer:
     With `certificates` it speaks TLS on its port and wants a client certificate if `mutual`."""
 
     def __init__(self, owner, options=None, users=(), certificates=None, mutual=False,
-                 binary="redis-server"):
+                 binary=os.environ.get("SHEAF_REDIS_SERVER", "redis-server")):
         self.port = free_port()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sheaf-redis-"))
         self.socket = self.folder / "redis.sock"
