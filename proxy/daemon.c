@@ -242,6 +242,23 @@ static bool reload(struct daemon *d, struct buf *why)
     return bound;
 }
 
+/* Who says `systemctl reload` is told nothing by the signal: `systemctl status` tells. */
+static void say_reloaded(const struct daemon *d, bool done, const struct buf *reason)
+{
+    struct buf state = { 0 };
+
+    if (done) {
+        buf_format(&state, "STATUS=configuration %llu is served",
+                   (unsigned long long)d->generation);
+    } else {
+        buf_text(&state, "STATUS=reload refused: ");
+        buf_slice(&state, buf_all(reason));
+    }
+    buf_put(&state, "", 1);
+    notify((const char *)state.at);
+    buf_fini(&state);
+}
+
 bool daemon_reload(struct daemon *d, struct buf *why)
 {
     struct buf reason = { 0 };
@@ -257,6 +274,7 @@ bool daemon_reload(struct daemon *d, struct buf *why)
         log_event(LOG_ERROR, "reload refused: nothing was changed",
                   log_number("reload", d->reloads), log_text("file", d->file),
                   log_slice("reason", buf_all(&reason)));
+    say_reloaded(d, done, &reason);
     if (why != NULL)
         buf_slice(why, buf_all(&reason));
     buf_fini(&reason);
