@@ -32,6 +32,8 @@ FILES = {
 
 
 def setUpModule():
+    if SLOW > 1:
+        raise unittest.SkipTest("the package is of the release build")
     Package.make()
 
 

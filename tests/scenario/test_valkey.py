@@ -137,7 +137,7 @@ class Pool(Case):
         self.ask("DEL", *self.keys)
 
 
-@unittest.skipUnless(LONG, "longer: SHEAF_LONG=1")
+@unittest.skipUnless(LONG and SLOW == 1, "longer: SHEAF_LONG=1, in the release build")
 class Files(Case):
     """The scenario files of Redis pools, with Valkey in Redis's place."""
 
