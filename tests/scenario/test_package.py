@@ -179,6 +179,7 @@ class Installed(Case):
         process = self.does("cat", f"/proc/{self.does('systemctl', 'show', '-P', 'MainPID', 'sheaf')}/status")
         self.assertIn(f"Uid:\t{self.does('id', '-u', 'sheaf')}\t", process)
         self.assertIn("CapBnd:\t0000000000000400\n", process)
+        self.does("systemd-analyze", "verify", "--man=no", "sheaf.service")
         exposure = re.search(r"Overall exposure level for sheaf.service: ([\d.]+) OK",
                              self.does("systemd-analyze", "security", "--no-pager", "sheaf.service"))
         self.assertLess(float(exposure[1]), 2)
