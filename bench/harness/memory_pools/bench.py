@@ -1,4 +1,4 @@
-"""bench/run memory: Sheaf, twemproxy and HAProxy before four Redis servers."""
+"""bench/run memory: Sheaf, twemproxy, HAProxy and predixy before four Redis servers."""
 import re
 import subprocess
 
@@ -45,11 +45,14 @@ class MemoryBench(Bench):
         self.generators = self.redis_benchmark, self.sheaf_bench
 
     def start(self, processes):
+        if not kinds.Predixy.is_here():
+            self.results.note("predixy: not measured, no such program in PATH")
         servers = kinds.Servers(processes, self.cpus, self.descriptors - 100)
         loads.fill_servers(servers, self.sheaf_bench)
         about = processes, self.cpus, servers
         self.start_peers([kinds.Direct(*about), kinds.Sheaf(*about, self.program),
                           kinds.Twemproxy(*about), kinds.Haproxy(*about)] +
+                         [kinds.Predixy(*about)] * kinds.Predixy.is_here() +
                          [kinds.Also(*about, text) for text in self.options.also])
         self.read_session_limit(processes)
 

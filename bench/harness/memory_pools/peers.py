@@ -1,4 +1,4 @@
-"""What is measured: a server itself, Sheaf, twemproxy, HAProxy and whatever else is named.
+"""What is measured: a server itself, Sheaf, twemproxy, HAProxy, predixy and whatever else is named.
 
 Every proxy stands before the same four servers, each of which holds all keys: so a read finds
 its key wherever a proxy's map looks for it.  HAProxy passes TCP and understands nothing; it deals
@@ -110,6 +110,27 @@ class Twemproxy(Peer):
                           f"  preconnect: true\n  backlog: 1024\n  servers:\n{servers}")
         return [find("nutcracker") or "nutcracker", "-c", path, "-a", "127.0.0.1", "-s",
                 str(stats_port), "-v", "2", "-p", str(self.processes.folder / "nutcracker.pid")]
+
+
+class Predixy(Peer):
+    """No distribution packages it: it is measured where somebody has built it."""
+
+    name, title = "predixy", "predixy"
+
+    @staticmethod
+    def is_here():
+        return find("predixy") is not None
+
+    def command(self):
+        groups = "".join(f"    Group shard{i} {{\n        + 127.0.0.1:{port}\n    }}\n"
+                         for i, port in enumerate(self.servers.ports))
+        path = self.write(f"Name bench\nBind 127.0.0.1:{self.port}\nWorkerThreads 1\n"
+                          "ClientTimeout 0\nLogVerbSample 0\nLogDebugSample 0\nLogInfoSample 0\n"
+                          "LogNoticeSample 0\nLogWarnSample 1\nLogErrorSample 1\n"
+                          "StandaloneServerPool {\n    Databases 1\n    Hash crc16\n"
+                          '    HashTag "{}"\n    Distribution modula\n    RefreshMethod fixed\n'
+                          f"{groups}}}\n")
+        return [find("predixy"), path]
 
 
 class Haproxy(Peer):
