@@ -16,9 +16,10 @@ struct condition;
 struct condition *condition_open(const char *identity);
 void condition_close(struct condition **where);
 
-/* ERR_NONE: it can be asked; `why` is ignored then. */
+/* ERR_NONE: it can be asked; `why` is ignored then.  ERR_SYSTEM: it can be asked, too, but not all
+ * of it is done. */
 void condition_tell(struct condition *c, enum err err, const char *why);
 /* What was told last; ERR_AGAIN: nothing yet.  `why` gets the reason. */
 enum err condition_get(struct condition *c, char why[CONDITION_WHY_BYTES]);
-/* Was it told that it can't be asked?  Cheap. */
+/* Was it told that not all is well?  Cheap. */
 bool condition_is_bad(const struct condition *c);

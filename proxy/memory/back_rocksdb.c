@@ -14,6 +14,7 @@
 
 #include "proxy/memory/memory.h"
 #include "proxy/memory/store_counts.h"
+#include "proxy/memory/store_disk.h"
 #include "proxy/memory/store_lock.h"
 #include "proxy/memory/store_row.h"
 
@@ -29,6 +30,8 @@ struct store {
     struct store_counts counts, committed; /* as in the batch, and as written down */
     struct buf row, value;
     char *found; /* of the last get; RocksDB's */
+    char *path;
+    bool has_failed; /* to write, when it was to last */
     int lock;
     char why[200];
 };
@@ -207,6 +210,14 @@ static enum err counts_are_written(struct store *s)
     return ERR_NONE;
 }
 
+/* RocksDB takes nothing any more once its log could not be written or synced, and its C interface
+ * has no way to make it go on: it has to be opened anew. */
+static enum err has_written(struct store *s, char *message)
+{
+    s->has_failed = message != NULL;
+    return failed(s, message);
+}
+
 static enum err rocks_commit(struct store *s, bool sync)
 {
     char *message = NULL;
@@ -219,8 +230,10 @@ static enum err rocks_commit(struct store *s, bool sync)
         rocksdb_writebatch_wi_clear(s->batch);
     } else if (sync) {
         rocksdb_flush_wal(s->db, 1, &message);
+    } else {
+        return counts_are_written(s);
     }
-    TRY(failed(s, message));
+    TRY(has_written(s, message));
     return counts_are_written(s);
 }
 
@@ -254,8 +267,27 @@ static enum err rocks_flush(struct store *s, int64_t database)
     rocksdb_write(s->db, s->writes, wipe, &message);
     rocksdb_writebatch_destroy(wipe);
     buf_fini(&to);
-    TRY(failed(s, message));
+    TRY(has_written(s, message));
     return counts_are_written(s);
+}
+
+/* ---- after a failure ---- */
+
+/* When it is opened, what is in its log is written to a table. */
+static bool rocks_is_lost(const struct store *s)
+{
+    enum { ROOM = 1024 * 1024 };
+    uint64_t in_memory = 0;
+
+    if (!s->has_failed ||
+        rocksdb_property_int(s->db, "rocksdb.size-all-mem-tables", &in_memory) != 0)
+        return false;
+    return store_disk_takes(s->path, in_memory + ROOM);
+}
+
+static enum err rocks_tend(struct store *s)
+{
+    return rocks_is_lost(s) ? ERR_SYSTEM : ERR_NONE;
 }
 
 /* ---- figures ---- */
@@ -325,6 +357,7 @@ static void rocks_close(struct store **where)
     rocksdb_writeoptions_destroy(s->synced_writes);
     rocksdb_options_destroy(s->options);
     store_lock_give_up(s->lock);
+    free(s->path);
     store_counts_fini(&s->counts);
     store_counts_fini(&s->committed);
     buf_fini(&s->row);
@@ -392,6 +425,7 @@ static enum err rocks_open(const struct store_settings *settings, struct store *
     enum err err;
 
     s->lock = -1;
+    s->path = mem_text(settings->path);
     s->options = options_new();
     s->reads = rocksdb_readoptions_create();
     s->writes = rocksdb_writeoptions_create();
@@ -420,6 +454,8 @@ static const struct store_engine engine = {
     .commit = rocks_commit,
     .abandon = rocks_abandon,
     .why = rocks_why,
+    .tend = rocks_tend,
+    .is_lost = rocks_is_lost,
 };
 
 const struct memory_back memory_back_rocksdb = { .name = "rocksdb", .engine = &engine };

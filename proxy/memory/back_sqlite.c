@@ -6,13 +6,16 @@
  * All that is between two commits is one transaction.  The file is this process's alone while it is
  * open, by a lock on FILE-lock beside it (store_lock.h) and SQLite's own; when it is not, sqlite3
  * and any other tool may look into it. */
+#include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proxy/memory/memory.h"
 #include "proxy/memory/store.h"
 #include "proxy/memory/store_counts.h"
+#include "proxy/memory/store_disk.h"
 #include "proxy/memory/store_lock.h"
 
 enum statement {
@@ -61,6 +64,8 @@ struct store {
     bool syncs, should_sync;
     struct store_counts counts, committed;
     struct buf value; /* of the last get */
+    bool has_failed;  /* to write, when it was to last */
+    bool spoilt_log;  /* what could not be synced of it may be lost, whatever is said next time */
     int lock;
     char why[200];
 };
@@ -72,8 +77,17 @@ static const char *lite_why(struct store *s)
     return s->why;
 }
 
+static bool is_of_the_disk(int code)
+{
+    int kind = code & 0xff;
+
+    return (kind == SQLITE_IOERR && code != SQLITE_IOERR_READ) || kind == SQLITE_FULL ||
+           kind == SQLITE_CANTOPEN || kind == SQLITE_READONLY;
+}
+
 static enum err failed(struct store *s)
 {
+    s->has_failed |= is_of_the_disk(sqlite3_extended_errcode(s->db));
     snprintf(s->why, sizeof(s->why), "%s", sqlite3_errmsg(s->db));
     return ERR_SYSTEM;
 }
@@ -267,16 +281,46 @@ static void copy_counts(struct store_counts *to, const struct store_counts *from
 
 static enum err end_transaction(struct store *s)
 {
+    bool writes;
+
     if (!s->is_begun)
         return ERR_NONE;
     if (s->counts.changed)
         TRY(put_counts(s));
+    writes = sqlite3_txn_state(s->db, NULL) == SQLITE_TXN_WRITE;
     TRY(run(s, COMMIT));
     s->is_begun = false;
+    s->has_failed &= !writes;
     if (s->counts.changed)
         copy_counts(&s->committed, &s->counts);
     s->counts.changed = false;
     return ERR_NONE;
+}
+
+/* All that is in the log goes into the file as well, both synced: a kernel that could not write a
+ * part of the log tells so once, but it still has it. */
+static enum err sync_file(struct store *s)
+{
+    TRY(set_sync(s, true));
+    TRY(run(s, CHECKPOINT));
+    s->spoilt_log = s->has_failed = false;
+    return ERR_NONE;
+}
+
+/* By the library's own file: a transaction is on the disk once its log is. */
+static enum err sync_log(struct store *s)
+{
+    sqlite3_file *log = NULL;
+
+    if (s->spoilt_log ||
+        sqlite3_file_control(s->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK ||
+        log == NULL || log->pMethods == NULL)
+        return sync_file(s);
+    if (log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) == SQLITE_OK)
+        return ERR_NONE;
+    s->spoilt_log = s->has_failed = true;
+    snprintf(s->why, sizeof(s->why), "its log can't be synced: %s", strerrordesc_np(errno));
+    return ERR_SYSTEM;
 }
 
 static enum err lite_commit(struct store *s, bool sync)
@@ -285,10 +329,7 @@ static enum err lite_commit(struct store *s, bool sync)
 
     store_trim(&s->value);
     TRY(end_transaction(s));
-    if (!sync || is_synced)
-        return ERR_NONE;
-    TRY(set_sync(s, true));
-    return run(s, CHECKPOINT); /* it syncs the log first */
+    return !sync || is_synced ? ERR_NONE : sync_log(s);
 }
 
 static void lite_abandon(struct store *s)
@@ -302,6 +343,22 @@ static void lite_abandon(struct store *s)
     for (uint32_t i = 0; i < s->counts.count; i++)
         s->counts.at[i] = store_counts_of(&s->committed, i);
     s->counts.changed = false;
+}
+
+/* ---- after a failure ---- */
+
+/* It rolls back and goes on by itself.  But the files that it has open may be none any more, say
+ * of a disk that was taken out and put in again: so it opens them anew. */
+static bool lite_is_lost(const struct store *s)
+{
+    enum { ROOM = 1024 * 1024 };
+
+    return s->has_failed && store_disk_takes(sqlite3_db_filename(s->db, "main"), ROOM);
+}
+
+static enum err lite_tend(struct store *s)
+{
+    return lite_is_lost(s) ? ERR_SYSTEM : ERR_NONE;
 }
 
 /* ---- figures ---- */
@@ -430,6 +487,8 @@ static const struct store_engine engine = {
     .commit = lite_commit,
     .abandon = lite_abandon,
     .why = lite_why,
+    .tend = lite_tend,
+    .is_lost = lite_is_lost,
 };
 
 const struct memory_back memory_back_sqlite = { .name = "sqlite", .engine = &engine };

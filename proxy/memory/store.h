@@ -106,6 +106,11 @@ struct store_engine {
     /* In words, after ERR_SYSTEM. */
     const char *(*why)(struct store *store);
 
+    /* Now and then, between commits: is all well?  NULL, as the next: it always is. */
+    enum err (*tend)(struct store *store);
+    /* After ERR_SYSTEM: it has to be closed and opened anew, and that may help. */
+    bool (*is_lost)(const struct store *store);
+
     /* Of stores that others write to as well, all of the following; else NULL.  What is to be gets
      * and puts until the next commit; then nobody else changes what they depend on.  *now_ms: by
      * the store's own clock, the same for all who use it. */
@@ -115,10 +120,6 @@ struct store_engine {
     /* As a walk that drops what it finds over, and tells how much; by itself between commits. */
     enum err (*purge)(struct store *store, uint32_t database, uint64_t *place, uint64_t most,
                       uint64_t *looked_at, uint64_t *dropped);
-    /* Now and then, between commits: is all well? */
-    enum err (*tend)(struct store *store);
-    /* After ERR_SYSTEM: it has to be closed and opened anew. */
-    bool (*is_lost)(const struct store *store);
 };
 
 /* XXH3 over the name: nothing of the pool's own `hash`, so a change of that moves no key here. */

@@ -314,6 +314,8 @@ static void sync_if_due(struct store_home *home, uint64_t now_us)
     home->sync_due_us = now_us + SYNC_US;
     home->is_dirty = home->engine->commit(home->verbs.store, true) != ERR_NONE;
     tell_sync(home, home->is_dirty);
+    if (home->is_dirty && store_open_is_lost(home))
+        store_open_give_up(home);
 }
 
 /* Who ends in order leaves nothing to the second that is not over yet. */
@@ -589,7 +591,7 @@ enum err store_home_refuses(struct store_home *home, char why[CONDITION_WHY_BYTE
     if (!condition_is_bad(home->condition))
         return ERR_NONE;
     err = condition_get(home->condition, why);
-    return err == ERR_AGAIN ? ERR_NONE : err;
+    return err == ERR_AGAIN || err == ERR_SYSTEM ? ERR_NONE : err; /* that one can be read */
 }
 
 bool store_home_waits(const struct store_home *home)

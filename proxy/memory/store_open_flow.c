@@ -23,7 +23,8 @@ static void fail(struct store_home *home, enum err err, const char *why)
     home->backoff_ms *= 2;
     if (home->backoff_ms > home->follows.backoff_max_ms)
         home->backoff_ms = home->follows.backoff_max_ms;
-    condition_tell(home->condition, err, why);
+    /* ERR_SYSTEM would be one that can be read. */
+    condition_tell(home->condition, err == ERR_SYSTEM ? ERR_DOWN : err, why);
 }
 
 static void fail_of(struct store_home *home, enum err err, struct buf *why)
@@ -33,12 +34,15 @@ static void fail_of(struct store_home *home, enum err err, struct buf *why)
     buf_fini(why);
 }
 
-/* It is opened anew when it is time to try again. */
-static void close_if_lost(struct store_home *home)
+bool store_open_is_lost(const struct store_home *home)
 {
-    if (home->verbs.store != NULL && home->engine->is_lost != NULL &&
-        home->engine->is_lost(home->verbs.store))
-        home->engine->close(&home->verbs.store);
+    return home->engine->is_lost != NULL && home->engine->is_lost(home->verbs.store);
+}
+
+/* One that others do not write to is well or not: what it refuses is for no reason of theirs. */
+static bool is_its_own(const struct store_home *home)
+{
+    return home->engine->foresee == NULL;
 }
 
 /* ERR_NOT_FOUND: it has none. */
@@ -107,7 +111,8 @@ static bool has_right_stamp(struct store_home *home, struct slice text)
         buf_format(&why, "its stamp can't be read or written: %s %s", err_text(err),
                    home->engine->why(home->verbs.store));
     fail_of(home, err, &why);
-    close_if_lost(home);
+    if (store_open_is_lost(home)) /* it is opened anew when it is time to try again */
+        home->engine->close(&home->verbs.store);
     return false;
 }
 
@@ -138,6 +143,7 @@ bool store_open_ready(struct store_home *home)
         log_event(LOG_INFO, "shard is back", log_text("endpoint", home->name),
                   log_text("pool", home->pool));
     home->why[0] = '\0';
+    home->has_trouble = false;
     home->backoff_ms = 0;
     home->is_ready = true;
     condition_tell(home->condition, ERR_NONE, "");
@@ -189,6 +195,31 @@ void store_open_follow(struct store_home *home)
 
 /* ---- commit ---- */
 
+/* It can still be read, and is asked to write again by whoever wants to; but an operator is to know
+ * of it. */
+static void refuse(struct store_home *home, const char *why)
+{
+    home->err = ERR_SYSTEM;
+    snprintf(home->refused, sizeof(home->refused), "%s", why);
+    if (!is_its_own(home))
+        return;
+    if (!home->has_trouble)
+        log_event(LOG_WARN, "store is in trouble", log_text("endpoint", home->name),
+                  log_text("pool", home->pool), log_text("reason", why));
+    home->has_trouble = true;
+    condition_tell(home->condition, ERR_SYSTEM, why);
+}
+
+static void be_out_of_trouble(struct store_home *home)
+{
+    if (!home->has_trouble)
+        return;
+    log_event(LOG_INFO, "store is out of trouble", log_text("endpoint", home->name),
+              log_text("pool", home->pool));
+    home->has_trouble = false;
+    condition_tell(home->condition, ERR_NONE, "");
+}
+
 void store_open_give_up(struct store_home *home)
 {
     struct store *store = home->verbs.store;
@@ -196,13 +227,12 @@ void store_open_give_up(struct store_home *home)
 
     snprintf(why, sizeof(why), "the store failed: %s", home->engine->why(store));
     home->engine->abandon(store);
-    if (home->engine->is_lost == NULL || home->engine->is_lost(store)) {
+    if (store_open_is_lost(home)) {
         fail(home, ERR_DOWN, why);
+        home->engine->close(&home->verbs.store);
     } else {
-        home->err = ERR_SYSTEM;
-        snprintf(home->refused, sizeof(home->refused), "%s", why);
+        refuse(home, why);
     }
-    close_if_lost(home);
 }
 
 bool store_open_commit(struct store_home *home, bool sync)
@@ -216,6 +246,8 @@ bool store_open_commit(struct store_home *home, bool sync)
         return false;
     }
     home->is_dirty |= has_written && !sync;
+    if (has_written)
+        be_out_of_trouble(home);
     return true;
 }
 

@@ -64,6 +64,7 @@ struct store_home {
     enum err err;        /* why it is not ready */
     char why[CONDITION_WHY_BYTES];
     char refused[CONDITION_WHY_BYTES]; /* why the last piece was, of one that is ready */
+    bool has_trouble;                  /* it could not write, of one that nobody else writes to */
     struct condition *condition;       /* counted; what others are told of that */
     bool is_dirty;                     /* something was committed and not synced */
     bool sync_has_failed;              /* when it was tried last */
@@ -96,6 +97,9 @@ void store_open_set_up(struct store_home *home);
 void store_open_reckon_purge(struct store_home *home, int64_t now_s);
 /* False: nothing of it was done, and store_open_reason() tells why. */
 bool store_open_commit(struct store_home *home, bool sync);
-/* Of what was not committed.  A store that others write to can refuse something and be well. */
+/* Of what was not committed.  A store that is not lost goes on: it can still be read, and one that
+ * others write to can refuse something and be well. */
 void store_open_give_up(struct store_home *home);
+/* After a failure: it has to be closed and opened anew. */
+bool store_open_is_lost(const struct store_home *home);
 const char *store_open_reason(const struct store_home *home);

@@ -4,10 +4,13 @@
 """Embedded shards whose disk or file is not well, and what clients can make of their memory."""
 import contextlib
 import os
+import signal
 import socket
 import sqlite3
+import subprocess
 
 from lib import *
+from lib.case import REPOSITORY
 from lib.process import run
 from lib.small_disk import small_disk
 from test_embedded import DURABLE, Stores, url_of
@@ -26,6 +29,7 @@ class Disks(Stores):
                 self.assertRegex(reply, "full|No space left", engine)
                 for _ in range(3):
                     self.assertIsInstance(s.ask("SET", "more", "x" * 100_000), Failure)
+                    self.assertEqual(s.ask("GET", "k3"), b"3" * 20_000)
             sheaf.terminate()
             self.assertEqual(sheaf.wait(), 0, engine)
             sheaf.start()  # where there is no room either
@@ -37,6 +41,58 @@ class Disks(Stores):
                 for n in range(count):
                     self.assertEqual(s.ask("GET", f"k{n}"), str(n).encode() * 20_000, engine)
                 self.assertEqual(s.ask("DBSIZE"), len(s.ask("KEYS", "*")), engine)
+
+    def sick_disk(self, engine, what, **options):
+        """A Sheaf on a disk that is sick while the file is there which is returned with it."""
+        library, folder = self.folder() / "sick.so", self.folder() / f"{engine}-{what}"
+        if not library.exists():
+            subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", library, REPOSITORY / "tests/scenario/modules/sick_disk.c"],
+                           check=True)
+        folder.mkdir()
+        sick = folder.with_suffix(".sick")
+        sheaf = Sheaf(self, pool([url_of(engine, folder)], backoff_min="10ms", backoff_max="50ms", probe_interval="100ms", **options),
+                      env={"LD_PRELOAD": str(library), "TEST_SICK": str(sick), "TEST_SICK_FOLDER": str(folder)})
+        return sheaf, sick
+
+    def health(self, sheaf):
+        return sheaf.status()["pools"][0]["shards"][0]["health"]
+
+    def test_one_that_was_sick_is_read_meanwhile_and_written_again_without_a_restart(self):
+        for engine in DURABLE:
+            for what in ("sync", "write"):
+                sheaf, sick = self.sick_disk(engine, what)
+                with self.subTest(engine=engine, what=what), sheaf.connect() as s:
+                    self.assertEqual(s.ask("SET", "before", "1"), "OK")
+                    sick.write_text("" if what == "sync" else "write")
+                    for n in range(20):
+                        self.assertRegex(s.ask("SET", f"k{n}", "2"), "the store failed: .*(I/O|Input/output) error")
+                        self.assertEqual(s.ask("GET", "before"), b"1")
+                    wait_until(lambda: self.health(sheaf)["state"] == "down", what="status to tell")
+                    self.assertRegex(self.health(sheaf)["probe"]["text"], "the store failed: ")
+                    self.assertEqual(s.ask("GET", "before"), b"1")
+                    sick.unlink()
+                    wait_until(lambda: s.ask("SET", "after", "3") == "OK", what="it to be written again")
+                    self.assertEqual([s.ask("GET", "before"), s.ask("GET", "after")], [b"1", b"3"])
+                    self.assertEqual(s.ask("DBSIZE"), len(s.ask("KEYS", "*")))
+                    wait_until(lambda: self.health(sheaf)["state"] == "up", what="status to tell")
+                    self.assertRegex(sheaf.log, "store is in trouble .*the store failed")
+                    self.assertRegex(sheaf.log, "store is out of trouble" if engine == "sqlite" else "shard is back")
+                    sheaf.process.signal(signal.SIGKILL)
+                    sheaf.process.wait()
+                    sheaf.start()
+                    with sheaf.connect() as again:
+                        self.assertEqual([again.ask("GET", "before"), again.ask("GET", "after")], [b"1", b"3"])
+
+    def test_one_that_could_not_be_synced_is_so_again_without_being_asked(self):
+        for engine in DURABLE:
+            sheaf, sick = self.sick_disk(engine, "interval", sync="interval")
+            sheaf.ask("SET", "k", "v")
+            sick.write_text("")
+            sheaf.ask("SET", "k", "w")
+            wait_until(lambda: "store cannot be synced" in sheaf.log, what="a sync to fail")
+            sick.unlink()
+            wait_until(lambda: "store is synced again" in sheaf.log, what="it to be synced")
+            self.assertEqual(sheaf.ask("SET", "after", "v"), "OK", engine)
 
     def test_one_that_stands_still_holds_up_nobody_else(self):
         """RocksDB reads CURRENT first; as a pipe it is a file that lets itself be opened when it likes."""
