@@ -23,7 +23,8 @@ enum statement {
     COMMIT,
     ROLLBACK,
     GET,
-    PUT,
+    UPDATE,
+    INSERT,
     DROP,
     WALK,
     FLUSH_ONE,
@@ -38,7 +39,9 @@ static const char *const TEXTS[STATEMENTS] = {
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
     [GET] = "SELECT value, expires_ms FROM keys WHERE database = ?1 AND place = ?2 AND name = ?3",
-    [PUT] = "REPLACE INTO keys VALUES (?1, ?2, ?3, ?4, ?5)",
+    [UPDATE] = ("UPDATE keys SET value = ?4, expires_ms = ?5 "
+                "WHERE database = ?1 AND place = ?2 AND name = ?3"),
+    [INSERT] = "INSERT INTO keys VALUES (?1, ?2, ?3, ?4, ?5)",
     [DROP] = "DELETE FROM keys WHERE database = ?1 AND place = ?2 AND name = ?3",
     [WALK] = ("SELECT place, name, value, expires_ms FROM keys WHERE database = ?1 AND place >= ?2 "
               "ORDER BY place, name"),
@@ -177,32 +180,28 @@ static enum err lite_get(struct store *s, const struct store_key *key, struct st
     return err;
 }
 
-static enum err is_there(struct store *s, const struct store_key *key)
+static enum err put(struct store *s, enum statement which, const struct store_key *key,
+                    const struct store_value *value)
 {
-    enum err err;
+    sqlite3_stmt *put = bind_key(s, which, key);
 
-    bind_key(s, GET, key);
-    err = step(s, GET);
-    finish(s, GET);
-    return err;
-}
-
-static enum err lite_put(struct store *s, const struct store_key *key,
-                         const struct store_value *value)
-{
-    sqlite3_stmt *put;
-    enum err was;
-
-    TRY(begin(s));
-    was = is_there(s, key);
-    if (was == ERR_SYSTEM)
-        return was;
-    put = bind_key(s, PUT, key);
     sqlite3_bind_blob64(put, 4, value->bytes.len == 0 ? (const void *)"" : value->bytes.at,
                         value->bytes.len, SQLITE_STATIC);
     sqlite3_bind_int64(put, 5, value->expires_ms);
-    TRY(run(s, PUT));
-    store_counts_add(&s->counts, key->database, was == ERR_NOT_FOUND);
+    return run(s, which);
+}
+
+/* A row that is there is written over in its place, in one search for it; to replace it would be
+ * to look whether it is there, to take it out, and to put it in again. */
+static enum err lite_put(struct store *s, const struct store_key *key,
+                         const struct store_value *value)
+{
+    TRY(begin(s));
+    TRY(put(s, UPDATE, key, value));
+    if (sqlite3_changes(s->db) > 0)
+        return ERR_NONE;
+    TRY(put(s, INSERT, key, value));
+    store_counts_add(&s->counts, key->database, 1);
     return ERR_NONE;
 }
 
