@@ -268,9 +268,6 @@ static void check_kind(struct loading *l, const struct draft *d)
         return;
     if (strcmp(p->base.endpoints[0]->protocol, "memcached") == 0)
         check_memcached(l, d);
-    else if (p->on_shard_down == ON_SHARD_DOWN_MISS && listens_as(&p->base, "memcached"))
-        problems_error(l->problems, draft_place(d, "on_shard_down"),
-                       "on_shard_down: memcached listeners have misses over memcached shards only");
 }
 
 static bool asks_for_password(const struct memory_pool *p)

@@ -89,10 +89,15 @@ class Faulty(Loaded, Case):
         self.check(excused=lambda reply: b"STORED" in reply or reply == b"Internal error")
 
     def test_dead_shards_are_misses_where_the_pool_says_so(self):
-        servers = [MemcachedServer(self) for _ in range(3)]
+        for kind in (MemcachedServer, RedisServer):
+            with self.subTest(kind.__name__):
+                self.a_dead_shard_is_a_miss([kind(self) for _ in range(3)])
+
+    def a_dead_shard_is_a_miss(self, servers):
         keys = [each[0] for each in keys_on_shards(3)]
-        sheaf = Sheaf(self, cache_pool(servers, on_shard_down="miss", backoff_max="100ms"))
-        with MemcachedSession(sheaf.target()) as session, MemcachedSession(sheaf.target()) as packets:
+        listen = [f"memcached://127.0.0.1:{free_port()}", f"redis://127.0.0.1:{free_port()}"]
+        sheaf = Sheaf(self, cache_pool([server.url for server in servers], listen=listen, on_shard_down="miss", backoff_max="100ms"))
+        with MemcachedSession(sheaf.target()) as session, MemcachedSession(sheaf.target()) as packets, sheaf.connect(index=1) as redis:
             for key in keys:
                 self.assertEqual(session.ask(f"set {key} 0 0 1", "x"), b"STORED\r\n")
             servers[1].kill9()
@@ -103,7 +108,15 @@ class Faulty(Loaded, Case):
             packets.send(binary(0, keys[1].encode()) + binary(9, keys[1].encode()) + binary(1, keys[1].encode(), b"\0" * 8))
             self.assertEqual(packets.packet()[1], 1)
             self.assertEqual(packets.packet()[:2], (1, 0x86))
-            for line, value in ((f"set {keys[1]} 0 0 1", "x"), (f"delete {keys[1]}", None), ("flush_all", None)):
+            if isinstance(servers[1], RedisServer):  # which keeps more than caches
+                self.assertIn("shard 1 ", redis.ask("GET", keys[1]))
+            else:
+                self.assertIsNone(redis.ask("GET", keys[1]))
+            for line in (f"gats 10 {keys[1]}", f"gets {keys[1]}"):
+                self.assertEqual(session.ask(line), b"END\r\n")
+            self.assertEqual(session.ask(f"mg {keys[1]} v t"), b"EN\r\n")
+            for line, value in ((f"set {keys[1]} 0 0 1", "x"), (f"append {keys[1]} 0 0 1", "x"), (f"delete {keys[1]}", None),
+                                (f"incr {keys[1]} 1", None), (f"touch {keys[1]} 10", None), ("flush_all", None)):
                 self.assertTrue(session.ask(line, value).startswith(b"SERVER_ERROR shard 1 "), line)
 
 

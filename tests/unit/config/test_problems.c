@@ -160,8 +160,7 @@ static void pools_are_of_one_protocol_and_have_what_is_its_own(void)
 {
     static const struct mistake MISTAKES[] = {
         { POOL "on_shard_down = miss\n", "" },
-        { POOL "listen = memcached://127.0.0.1:7001\non_shard_down = miss\n",
-          "t.ini:5: on_shard_down: memcached listeners have misses over memcached shards only\n" },
+        { POOL "listen = memcached://127.0.0.1:7001\non_shard_down = miss\n", "" },
         { CACHE "on_shard_down = miss\n", "" },
         { CACHE "shard = redis://10.0.0.2\n",
           "t.ini:4: shard: the shards of a pool are of one kind, and the first is memcached "
