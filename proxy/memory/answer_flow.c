@@ -230,11 +230,19 @@ static void merge_too_much(struct memory_request *r, struct memory_merge *m)
     m->again = false;
 }
 
+/* A server's answer was none to what it was asked. */
+static void blame(struct memory_request *r, const struct memory_refusal *blamed)
+{
+    memory_attempt_log(r, blamed, blamed->pool == NULL ? r->side->name : blamed->pool);
+    r->failed = true;
+}
+
 /* True: the request's reply is made, in `out`.  False: it goes another round. */
 static bool merge(struct memory_request *r, struct buf *out)
 {
     struct memory_site *site = &r->side->site;
     struct memory_merge m = { .site = site,
+                              .generation = r->generation,
                               .state = r->session == NULL ? NULL : r->session->state,
                               .note = r->note,
                               .parts = r->parts,
@@ -245,6 +253,8 @@ static bool merge(struct memory_request *r, struct buf *out)
     site->session = r->session;
     site->session_id = r->session == NULL ? 0 : r->session->base.id;
     r->merge(&m);
+    if (m.blamed != NULL)
+        blame(r, m.blamed);
     if (!m.again && r->session != NULL && out->len > r->session->base.limits->max_bytes)
         merge_too_much(r, &m);
     if (!m.again)

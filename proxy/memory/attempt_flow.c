@@ -403,8 +403,8 @@ void memory_attempt_answer(struct memory_attempt *a, struct slice reply)
 
 /* ---- failing ---- */
 
-static void log_failure(const struct memory_request *r, const char *pool,
-                        const struct memory_refusal *refusal)
+void memory_attempt_log(const struct memory_request *r, const struct memory_refusal *refusal,
+                        const char *pool)
 {
     log_event(LOG_WARN, "request failed",
               log_text("endpoint", refusal->endpoint == NULL ? "" : refusal->endpoint),
@@ -427,7 +427,7 @@ void memory_attempt_fail(struct memory_attempt *a, const struct memory_refusal *
     counter_add(&a->shard->stats->failures, 1);
     if (r->session == NULL)
         return;
-    log_failure(r, a->shard->pool, refusal);
+    memory_attempt_log(r, refusal, a->shard->pool);
     if (r->streaming) { /* half a reply can't be taken back */
         session_close(&r->session->base, CLOSE_UPSTREAM_LOST);
         return;

@@ -122,14 +122,18 @@ static void put_found(const struct note *note, const struct memcached_reply *fro
         put_number(note, from, out);
 }
 
-/* What a code that is no success means. */
-static enum memcached_status status_of(const struct note *note, struct slice code)
+/* What a code that is no success means; false: no server says so. */
+static bool status_of(const struct note *note, struct slice code, enum memcached_status *out)
 {
     if (slice_is_text(code, "EN") || slice_is_text(code, "NF"))
-        return MEMCACHED_STATUS_NOT_FOUND;
-    if (slice_is_text(code, "EX"))
-        return MEMCACHED_STATUS_EXISTS;
-    return slice_is_text(code, "NS") ? not_stored(note) : MEMCACHED_STATUS_INTERNAL;
+        *out = MEMCACHED_STATUS_NOT_FOUND;
+    else if (slice_is_text(code, "EX"))
+        *out = MEMCACHED_STATUS_EXISTS;
+    else if (slice_is_text(code, "NS"))
+        *out = not_stored(note);
+    else
+        return false;
+    return true;
 }
 
 /* From a meta command's reply to the binary one. */
@@ -138,6 +142,7 @@ static void merge_meta(struct memory_merge *m)
     const struct note *note = m->note;
     struct slice whole = m->parts[0].reply;
     struct memcached_reply reply = { 0 };
+    enum memcached_status status;
 
     if (memcached_reply_is_error(whole))
         memcached_put_error(m->out, note->opcode, note->opaque, whole);
@@ -147,8 +152,10 @@ static void merge_meta(struct memory_merge *m)
     else if (slice_is_text(reply.code, "EN") && is_get(note)) {
         if (!note->is_quiet)
             memcached_put_miss(m->out, note->opcode, note->opaque, note->key);
-    } else
-        memcached_put_status(m->out, note->opcode, note->opaque, status_of(note, reply.code));
+    } else if (status_of(note, reply.code, &status))
+        memcached_put_status(m->out, note->opcode, note->opaque, status);
+    else
+        memcached_put_error(m->out, note->opcode, note->opaque, memcached_out_of_step(m, 0));
 }
 
 /* ---- requests ---- */

@@ -66,7 +66,7 @@ static bool all_are_in_step(struct memory_merge *m, const struct memcached_curso
     for (uint32_t i = 0; i < m->part_count; i++)
         if (!slice_is_text(cursors[i].rows, "END\r\n") &&
             !memcached_reply_is_error(cursors[i].rows)) {
-            m->parts[i].reply = slice_text(MEMCACHED_OUT_OF_STEP);
+            m->parts[i].reply = memcached_out_of_step(m, i);
             are = false;
         }
     return are;

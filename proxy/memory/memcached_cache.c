@@ -37,7 +37,7 @@ static void merge_fill(struct memory_merge *m)
     }
     if (memcached_reply_read(whole, &reply) != ERR_NONE ||
         !(slice_is_text(reply.code, "EN") || slice_is_text(reply.code, "VA"))) {
-        memcached_merge_out_of_step(m);
+        memcached_put_out_of_step(m, 0, m->out);
         return;
     }
     if (reply.has_value) {

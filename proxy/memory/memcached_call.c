@@ -162,9 +162,22 @@ struct slice memcached_first_error(const struct memory_merge *m)
     return (struct slice){ 0 };
 }
 
-void memcached_merge_out_of_step(struct memory_merge *m)
+void memcached_put_out_of_step(struct memory_merge *m, uint32_t part, struct buf *out)
 {
-    buf_text(m->out, MEMCACHED_OUT_OF_STEP);
+    buf_text(out, "SERVER_ERROR ");
+    memory_merge_blame(m, part, out);
+    buf_text(out, "\r\n");
+}
+
+struct slice memcached_out_of_step(struct memory_merge *m, uint32_t part)
+{
+    struct buf text = { 0 };
+    struct slice copy;
+
+    memcached_put_out_of_step(m, part, &text);
+    copy = arena_copy(m->arena, buf_all(&text));
+    buf_fini(&text);
+    return copy;
 }
 
 /* "SERVER_ERROR object too large for cache" and its like in the binary protocol's numbers. */

@@ -24,20 +24,35 @@ static struct note *note_new(struct memcached_call *call)
     return note;
 }
 
-/* Of a flush's replies the second is the stamp's: an error there says that it is not back. */
+bool memcached_flush_is_done(struct slice reply, struct slice *wrong)
+{
+    const struct slice ok = slice_text("OK\r\n");
+
+    *wrong = reply;
+    if (!slice_starts(reply, ok))
+        return false;
+    *wrong = slice_from(reply, ok.len);
+    return wrong->len == 0 || slice_is_text(*wrong, "STORED\r\n") ||
+           slice_is_text(*wrong, "NOT_STORED\r\n");
+}
+
+/* What a part has to say but OK; .at is NULL: nothing. */
+static struct slice objection(struct memory_merge *m, uint32_t part)
+{
+    struct slice wrong;
+
+    if (memcached_flush_is_done(m->parts[part].reply, &wrong))
+        return (struct slice){ 0 };
+    return memcached_reply_is_error(wrong) ? wrong : memcached_out_of_step(m, part);
+}
+
 static void merge_all_ok(struct memory_merge *m)
 {
     const struct note *note = m->note;
     struct slice error = memcached_first_error(m);
 
-    for (uint32_t i = 0; i < m->part_count && error.at == NULL; i++) {
-        const uint8_t *end = memchr(m->parts[i].reply.at, '\n', m->parts[i].reply.len);
-        struct slice second =
-            slice_from(m->parts[i].reply, (size_t)(end - m->parts[i].reply.at) + 1);
-
-        if (memcached_reply_is_error(second))
-            error = second;
-    }
+    for (uint32_t i = 0; i < m->part_count && error.at == NULL; i++)
+        error = objection(m, i);
     if (note->is_binary && error.at != NULL)
         memcached_put_error(m->out, note->opcode, note->opaque, error);
     else if (note->is_binary && !note->is_quiet)

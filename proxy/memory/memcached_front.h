@@ -72,8 +72,6 @@ static inline struct memcached_session *memcached_session_of(struct memory_state
     return (struct memcached_session *)state;
 }
 
-#define MEMCACHED_OUT_OF_STEP "SERVER_ERROR a server answered something else than it was asked\r\n"
-
 #define MEMCACHED_SERVER_VERSION "1.6.18" /* the one whose commands these are */
 
 void memcached_plan_text(struct memcached_call *call);
@@ -90,6 +88,9 @@ void memcached_plan_flush(struct memcached_call *call, struct slice expiry); /* 
 /* flush_all and what belongs to it, for the part's shard. */
 void memcached_flush_part(const struct memory_site *site, struct arena *arena,
                           struct memory_part *part, struct slice expiry);
+/* Did its server all of that?  Else *wrong begins with what it said instead of OK, or of the stamp,
+ * which follows it. */
+bool memcached_flush_is_done(struct slice reply, struct slice *wrong);
 void memcached_plan_verbosity(struct memcached_call *call);
 void memcached_plan_stats(struct memcached_call *call, struct slice what);
 
@@ -144,7 +145,9 @@ void memcached_miss_if_down(struct memcached_call *call, const char *miss);
 /* The reply of a part that failed, or an error that its server answered; .at is NULL: there is
  * none. */
 struct slice memcached_first_error(const struct memory_merge *m);
-void memcached_merge_out_of_step(struct memory_merge *m);
+/* The part's reply can't be an answer to what its server was asked. */
+void memcached_put_out_of_step(struct memory_merge *m, uint32_t part, struct buf *out);
+struct slice memcached_out_of_step(struct memory_merge *m, uint32_t part); /* in the arena */
 /* What stands behind the letter of a meta command's flag, among the words from `first` on; .at is
  * NULL: it is not there. */
 struct slice memcached_line_flag(struct slice line, uint32_t first, char flag);

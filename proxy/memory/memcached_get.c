@@ -55,7 +55,7 @@ static void merge_rows(struct memory_merge *m)
     for (uint32_t i = 0; i < m->part_count; i++)
         if (!slice_is_text(cursors[i].rows, "END\r\n")) {
             m->out->len = begin;
-            memcached_merge_out_of_step(m);
+            memcached_put_out_of_step(m, i, m->out);
             return;
         }
     buf_put(m->out, "END\r\n", 5);

@@ -95,7 +95,7 @@ static void merge_join(struct memory_merge *m)
     else if (slice_is_text(told.code, "HD") &&
              (!slice_to_u64(memcached_reply_flag(&told, 's'), &len) ||
               !slice_to_u64(memcached_reply_flag(&told, 'c'), &cas)))
-        put_answer(m, j, slice_text(MEMCACHED_OUT_OF_STEP));
+        put_answer(m, j, memcached_out_of_step(m, 0));
     else if (len + j->value.len > j->most)
         put_answer(m, j, slice_text(MEMCACHED_TOO_LARGE));
     else

@@ -100,13 +100,13 @@ static void put_words(struct slice words, struct buf *out)
     buf_text(out, "\r\n");
 }
 
-static void put_error(struct slice reply, struct buf *out)
+static void put_error(struct memory_merge *m, uint32_t part, struct slice reply, struct buf *out)
 {
     struct resp_reader reader = { reply };
     struct resp_item item;
 
     if (resp_read(&reader, &item) != ERR_NONE || !resp_item_is_error(&item))
-        buf_text(out, "SERVER_ERROR a server answered something else than it was asked\r\n");
+        memcached_put_out_of_step(m, part, out);
     else if (slice_starts(item.text, slice_text("OOM")))
         buf_text(out, "SERVER_ERROR out of memory storing object\r\n");
     else
@@ -314,11 +314,11 @@ static void put_outcome(const struct memcached_over_ask *ask, const struct outco
 
 /* ---- the merge ---- */
 
-static void put_part(struct memcached_over_note *note, uint32_t part, struct slice reply,
+static void put_part(struct memory_merge *m, struct memcached_over_note *note, uint32_t part,
                      struct buf *out)
 {
     const struct memcached_over_part *over = &note->parts[part];
-    struct resp_reader reader = { reply };
+    struct resp_reader reader = { m->parts[part].reply };
 
     for (uint32_t i = 0; i < over->count; i++) {
         const struct memcached_over_ask *ask = &over->asks[i];
@@ -330,7 +330,7 @@ static void put_part(struct memcached_over_note *note, uint32_t part, struct sli
 
         if (!is_fine) {
             out->len = begin;
-            put_error(is_rows ? reader.in : at, out);
+            put_error(m, part, is_rows ? reader.in : at, out);
         } else if (!is_rows) {
             put_outcome(ask, &outcome, out);
             note->has_made |=
@@ -381,7 +381,7 @@ void memcached_over_merge(struct memory_merge *m)
 
         if (!part->failed) { /* else it is a refusal, in memcached's words */
             buf_clear(&text);
-            put_part(note, i, part->reply, &text);
+            put_part(m, note, i, &text);
             part->reply = arena_copy(m->arena, buf_all(&text));
         }
         part->bytes = slice_of(line.at, line.len + 2); /* merges look what was asked */

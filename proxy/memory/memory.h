@@ -179,8 +179,11 @@ enum memory_lease {
  * round instead: sets m->again and m->parts. */
 typedef void memory_merge_f(struct memory_merge *m);
 
+struct memory_refusal;
+
 struct memory_merge {
     const struct memory_site *site;
+    uint64_t generation;        /* the site's when it was planned */
     struct memory_state *state; /* NULL: the session is gone, and so is the reply */
     void *note;                 /* operation.note */
     struct memory_part *parts;
@@ -188,6 +191,8 @@ struct memory_merge {
     struct arena *arena; /* the request's */
     struct buf *out;
     bool again; /* set: `parts` (new, in the arena) go out first, then merge is called again */
+    /* Set by memory_merge_blame(): for the log; in the arena. */
+    const struct memory_refusal *blamed;
 };
 
 /* Who receives pushes, and who does not. */
@@ -282,6 +287,8 @@ struct memory_refusal {
 
 /* The whole sentence, in one line: which shard of what pool, and why. */
 void memory_refusal_put(const struct memory_refusal *why, struct buf *out);
+/* The same of a part whose server answered what can't be an answer to it. */
+void memory_merge_blame(struct memory_merge *m, uint32_t part, struct buf *out);
 
 /* What a session looks like to people; a text that is NULL was not told. */
 struct memory_portrait {

@@ -99,6 +99,7 @@ static void give_parts(struct memory_request *r, const struct memory_operation *
     r->part_count = op->part_count;
     r->merge = op->merge;
     r->note = op->note;
+    r->generation = r->side->site.generation;
     r->name = op->name;
     r->instead = op->instead;
     r->silent = op->silent;

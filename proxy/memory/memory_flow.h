@@ -86,6 +86,7 @@ struct memory_request {
     uint64_t began_us;
     uint32_t asked_bytes;    /* of its parts, at first; at most MEMORY_ASKED_MOST */
     uint32_t reads;          /* that its session may not have under way besides */
+    uint64_t generation;     /* the site's when it was planned */
     uint64_t streamed_bytes; /* of the reply, handed to the session before it was whole */
     const char *name;
     struct class_row *class_row;
@@ -273,6 +274,8 @@ void memory_request_start(struct memory_request *r);
 
 /* attempt_flow.c */
 void memory_attempt_start(struct memory_request *r, uint32_t part);
+void memory_attempt_log(const struct memory_request *r, const struct memory_refusal *refusal,
+                        const char *pool);
 /* Puts it on an upstream.  False: `refusal` says why not; ERR_AGAIN: no lease is free. */
 bool memory_attempt_put(struct memory_attempt *a, struct memory_refusal *refusal);
 void memory_attempt_bytes(struct memory_upstream *u, struct slice bytes, bool done);

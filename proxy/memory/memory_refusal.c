@@ -26,3 +26,31 @@ void memory_refusal_put(const struct memory_refusal *why, struct buf *out)
         if (out->at[i] == '\r' || out->at[i] == '\n')
             out->at[i] = ' ';
 }
+
+/* After a reload a part's shard may be another one by that number. */
+static bool is_known(const struct memory_merge *m, uint32_t shard)
+{
+    return m->generation == m->site->generation && shard < memory_site_shards(m->site);
+}
+
+void memory_merge_blame(struct memory_merge *m, uint32_t part, struct buf *out)
+{
+    uint32_t shard = m->parts[part].shard;
+    struct memory_refusal *why = arena_new(m->arena, sizeof(*why));
+
+    *why = (struct memory_refusal){
+        .err = ERR_PROTOCOL,
+        .shard = UINT32_MAX,
+        .text = "the server answered something else than it was asked; see what listens at its "
+                "address, and what stands between",
+    };
+    if (is_known(m, shard)) {
+        struct memory_home home = memory_site_home(m->site, shard);
+
+        why->shard = shard - home.first_shard;
+        why->endpoint = memory_site_endpoint(m->site, shard)->name;
+        why->pool = home.pool->base.name;
+    }
+    memory_refusal_put(why, out);
+    m->blamed = why;
+}

@@ -133,17 +133,20 @@ bool redis_over_time_is_whole(struct redis_call *call)
     return false;
 }
 
-void redis_over_put_error(struct buf *out, struct slice reply)
+void redis_over_put_error(struct memory_merge *m, uint32_t part, struct slice reply)
 {
     const uint8_t *end = reply.len == 0 ? NULL : memchr(reply.at, '\r', reply.len);
     struct slice line = slice_of(reply.at, end == NULL ? 0 : (size_t)(end - reply.at));
     bool is_full = slice_starts(line, slice_text("SERVER_ERROR out of memory"));
 
-    if (memcached_reply_is_error(reply))
-        resp_put_error_text(out, "%s memcached answered: %.*s", is_full ? "OOM" : "ERR",
+    if (memcached_reply_is_error(reply)) {
+        resp_put_error_text(m->out, "%s memcached answered: %.*s", is_full ? "OOM" : "ERR",
                             (int)line.len, (const char *)line.at);
-    else
-        resp_put_error_text(out, "ERR a server answered something else than it was asked");
+        return;
+    }
+    buf_text(m->out, "-ERR ");
+    memory_merge_blame(m, part, m->out);
+    buf_text(m->out, "\r\n");
 }
 
 bool redis_over_failed(const struct memory_part *part)
@@ -163,21 +166,16 @@ struct buf redis_over_line(struct arena *arena, size_t value_len)
 static void merge_flush(struct memory_merge *m)
 {
     for (uint32_t i = 0; i < m->part_count; i++) {
-        struct slice rest = m->parts[i].reply;
+        struct slice wrong;
 
         if (redis_over_failed(&m->parts[i])) {
-            buf_slice(m->out, rest);
+            buf_slice(m->out, m->parts[i].reply);
             return;
         }
-        do { /* the second is the stamp's */
-            const uint8_t *end = rest.len == 0 ? NULL : memchr(rest.at, '\n', rest.len);
-
-            if (end == NULL || memcached_reply_is_error(rest)) {
-                redis_over_put_error(m->out, rest);
-                return;
-            }
-            rest = slice_from(rest, (size_t)(end - rest.at) + 1);
-        } while (rest.len > 0);
+        if (!memcached_flush_is_done(m->parts[i].reply, &wrong)) {
+            redis_over_put_error(m, i, wrong);
+            return;
+        }
     }
     buf_text(m->out, "+OK\r\n");
 }

@@ -54,7 +54,7 @@ bool redis_over_key_fits(struct redis_call *call, struct slice key);
  * is looked at by the server's clock. */
 bool redis_over_time_is_whole(struct redis_call *call);
 /* A reply that is none of those expected. */
-void redis_over_put_error(struct buf *out, struct slice reply);
+void redis_over_put_error(struct memory_merge *m, uint32_t part, struct slice reply);
 /* Nothing came from a part's server: then its reply is the error, and true. */
 bool redis_over_failed(const struct memory_part *part);
 /* A piece of the arena that `room` bytes of text and a value fit into, to be written through a

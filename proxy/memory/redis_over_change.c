@@ -272,7 +272,7 @@ static void decide(struct memory_merge *m, struct change *c)
     struct buf answer;
 
     if (reading == READING_BAD) {
-        redis_over_put_error(m->out, m->parts[0].reply);
+        redis_over_put_error(m, 0, m->parts[0].reply);
         return;
     }
     if (reading == READING_AGAIN) {
@@ -324,7 +324,7 @@ static void merge_change(struct memory_merge *m)
     else if (memcached_reply_read(whole, &reply) == ERR_NONE && is_late(reply.code))
         go_again(m, c);
     else
-        redis_over_put_error(m->out, whole);
+        redis_over_put_error(m, 0, whole);
 }
 
 void redis_over_plan_change(struct redis_call *call, enum redis_over_way way)

@@ -102,7 +102,7 @@ static void merge_look(struct memory_merge *m)
         buf_slice(m->out, part->reply);
     else if (memcached_reply_read(part->reply, &reply) != ERR_NONE ||
              !put_look(note, &reply, m->out))
-        redis_over_put_error(m->out, part->reply);
+        redis_over_put_error(m, 0, part->reply);
     else if (note->fill != NULL && reply.has_value)
         value_fill_keep_s(note->fill, m->site, slice_from(buf_all(m->out), begin),
                           memcached_reply_flag(&reply, 't'));
@@ -211,7 +211,7 @@ static void merge_set(struct memory_merge *m)
     if (redis_over_failed(part))
         buf_slice(m->out, part->reply);
     else if (!is_set && !slice_is_text(part->reply, "NS\r\n"))
-        redis_over_put_error(m->out, part->reply);
+        redis_over_put_error(m, 0, part->reply);
     else if (note->as_integer)
         resp_put_integer(m->out, is_set);
     else if (is_set)
@@ -327,6 +327,7 @@ static void merge_many(struct memory_merge *m)
     const struct note *note = m->note;
     struct slice *rests, error = { 0 };
     size_t begin = m->out->len;
+    uint32_t wrong = 0; /* the part that has it */
     int64_t sum = 0;
 
     if (has_failed(m))
@@ -340,12 +341,14 @@ static void merge_many(struct memory_merge *m)
         uint32_t part = note->split.part[k];
         struct slice reply = next_reply(&m->parts[part], &rests[part]);
 
-        if (!take_reply(note, reply, &sum, m->out))
+        if (!take_reply(note, reply, &sum, m->out)) {
             error = reply.at == NULL ? slice_text("") : reply;
+            wrong = part;
+        }
     }
     if (error.at != NULL) {
         m->out->len = begin;
-        redis_over_put_error(m->out, error);
+        redis_over_put_error(m, wrong, error);
     } else if (note->way == REDIS_OVER_COUNT) {
         resp_put_integer(m->out, sum);
     } else if (note->way == REDIS_OVER_MSET) {

@@ -11,6 +11,10 @@ extern const struct memory_front memory_front_memcached;
 
 enum { SHARDS = 2 };
 
+#define OUT_OF_STEP(shard)                                                                         \
+    "SERVER_ERROR shard " #shard " (10.0.0.1:11211) of pool cache: the server answered something " \
+    "else than it was asked; see what listens at its address, and what stands between"
+
 static struct memory_pool pool;
 static struct endpoint_settings endpoints[SHARDS];
 static struct endpoint_settings *shards[SHARDS];
@@ -190,8 +194,7 @@ static void many_keys_are_asked_once_a_shard(void)
                       "VALUE a 0 1 7\r\nA\r\nEND\r\n"));
     CHECK_BYTES(reply("END\r\n", "END\r\n"), bytes("END\r\n"));
     CHECK_BYTES(reply("END\r\n", "SERVER_ERROR down\r\n"), bytes("SERVER_ERROR down\r\n"));
-    CHECK_BYTES(reply("VALUE x 0 1\r\nA\r\nEND\r\n", "END\r\n"),
-                bytes("SERVER_ERROR a server answered something else than it was asked\r\n"));
+    CHECK_BYTES(reply("VALUE x 0 1\r\nA\r\nEND\r\n", "END\r\n"), bytes(OUT_OF_STEP(1) "\r\n"));
     say("gat 60 a d\r\n");
     CHECK_BYTES(op.parts[0].bytes, bytes("gat 60 a\r\n"));
     CHECK_BYTES(op.parts[1].bytes, bytes("gat 60 d\r\n"));
@@ -318,6 +321,7 @@ static void flush_all_puts_the_stamps_back(void)
     CHECK_BYTES(reply("OK\r\nSTORED\r\n", "OK\r\nSTORED\r\n"), bytes("OK\r\n"));
     CHECK_BYTES(reply("OK\r\nSTORED\r\n", "OK\r\nSERVER_ERROR out of memory\r\n"),
                 bytes("SERVER_ERROR out of memory\r\n"));
+    CHECK_BYTES(reply("OK\r\nEN\r\n", "OK\r\nSTORED\r\n"), bytes(OUT_OF_STEP(0) "\r\n"));
     end();
 }
 
@@ -431,7 +435,7 @@ static void meta_replies_become_binary_ones(void)
     CHECK_INT(status(reply("SERVER_ERROR shard 0 is down\r\n", NULL),
                      bytes("SERVER_ERROR shard 0 is down")),
               MEMCACHED_STATUS_FOR_NOW);
-    CHECK_INT(status(reply("HD\r", NULL), bytes("Internal error")), MEMCACHED_STATUS_INTERNAL);
+    CHECK_INT(status(reply("HD\r", NULL), bytes(OUT_OF_STEP(1))), MEMCACHED_STATUS_FOR_NOW);
     say_binary(MEMCACHED_BINARY_GATKQ, bytes("\0\0\0\0"), bytes("k"), NONE, 0);
     CHECK_BYTES(reply("EN\r\n", NULL), NONE);
     CHECK_INT(status(reply("VA 0 f0 c7\r\n\r\n", NULL), bytes("\0\0\0\0k")), 0);
@@ -462,12 +466,9 @@ static void binary_gets_are_answered_from_rows_of_text(void)
     CHECK_INT(status(reply("SERVER_ERROR shard 0 is down\r\n", NULL),
                      bytes("SERVER_ERROR shard 0 is down")),
               MEMCACHED_STATUS_FOR_NOW);
-    CHECK_INT(status(reply("VALUE other 5 2 7\r\nhi\r\nEND\r\n", NULL),
-                     bytes("SERVER_ERROR a server answered something else than it was asked")),
+    CHECK_INT(status(reply("VALUE other 5 2 7\r\nhi\r\nEND\r\n", NULL), bytes(OUT_OF_STEP(1))),
               MEMCACHED_STATUS_FOR_NOW);
-    CHECK_INT(status(reply("STORED\r\n", NULL),
-                     bytes("SERVER_ERROR a server answered something else than it was asked")),
-              MEMCACHED_STATUS_FOR_NOW);
+    CHECK_INT(status(reply("STORED\r\n", NULL), bytes(OUT_OF_STEP(1))), MEMCACHED_STATUS_FOR_NOW);
     say_binary(MEMCACHED_BINARY_GET, NONE, bytes("k"), NONE, 0);
     CHECK_INT(status(reply("END\r\n", NULL), bytes("Not found")), MEMCACHED_STATUS_NOT_FOUND);
     end();
@@ -523,8 +524,7 @@ static void quiet_gets_are_asked_once_a_shard(void)
     snprintf(rows, sizeof(rows), "VALUE %s 0 0 3\r\n\r\nEND\r\n", keys[0][0]);
     CHECK_INT(reply("SERVER_ERROR down\r\n", rows).len,
               3 * MEMCACHED_HEADER_BYTES + 2 * strlen("SERVER_ERROR down") + 4);
-    CHECK_INT(status(reply("END\r\n", "STORED\r\n"),
-                     bytes("SERVER_ERROR a server answered something else than it was asked")),
+    CHECK_INT(status(reply("END\r\n", "STORED\r\n"), bytes(OUT_OF_STEP(0))),
               MEMCACHED_STATUS_FOR_NOW);
     end();
 }

@@ -261,6 +261,31 @@ static void answers_of_no_memcached_are_errors(void)
     stage_end();
 }
 
+static void a_flush_is_done_when_every_server_says_so(void)
+{
+    static const char ODD[] =
+        "-ERR shard 1 (10.0.0.1:6379) of pool sessions: the server answered something else than it "
+        "was asked; see what listens at its address, and what stands between\r\n";
+    static const char *const ANSWERS[][2] = {
+        { "STORED\r\n", ODD },
+        { "EN\r\nSTORED\r\n", ODD },
+        { "OK\r\nEN\r\n", ODD },
+        { "", ODD },
+        { "OK\r\nSTORED\r\nSTORED\r\n", ODD },
+        { "OK\r\nSERVER_ERROR full\r\n", "-ERR memcached answered: SERVER_ERROR full\r\n" },
+        { "OK\r\nSTORED\r\n", "+OK\r\n" },
+    };
+
+    begin();
+    for (size_t i = 0; i < sizeof(ANSWERS) / sizeof(ANSWERS[0]); i++) {
+        stage_say("FLUSHALL");
+        stage_reply(0, "OK\r\nNOT_STORED\r\n");
+        stage_reply(1, ANSWERS[i][0]);
+        CHECK_MERGED(ANSWERS[i][1]);
+    }
+    stage_end();
+}
+
 static void what_can_not_be_said_is_refused_with_the_reason(void)
 {
     begin();
@@ -321,6 +346,7 @@ int main(void)
     RUN(times_become_what_memcached_takes);
     RUN(many_keys_are_asked_for_once_per_shard);
     RUN(answers_of_no_memcached_are_errors);
+    RUN(a_flush_is_done_when_every_server_says_so);
     RUN(what_can_not_be_said_is_refused_with_the_reason);
     RUN(every_command_has_its_place);
     return check_report();
