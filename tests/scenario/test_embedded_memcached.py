@@ -12,6 +12,7 @@ import threading
 from pymemcache.client.base import Client
 
 from lib import *
+from lib import edges
 from lib.dice import MEMCACHED_REFUSED, BinaryTwin, MemcachedTwin, compare_memcached, compare_packets
 from test_embedded import DURABLE, url_of
 
@@ -134,6 +135,14 @@ class AsMemcached(Case):
             self.assertIn(session.ask("mg other t"), (b"HD t1000\r\n", b"HD t999\r\n", b"HD t998\r\n", b"HD t997\r\n"))
             self.assertEqual(session.ask("set k 0 -1 1", "x"), b"STORED\r\n")
             self.assertEqual(session.ask("get k"), b"END\r\n", engine)
+
+    def test_keys_are_there_until_their_time_is_over_and_not_longer(self):
+        watched = []
+        for engine, sheaf in self.sheaf.items():
+            packets = MemcachedSession(sheaf.target(), None)
+            self.addCleanup(packets.end)
+            watched += edges.of_memcached_clients(engine, self.connect(engine), packets, slack=0)
+        edges.watch(self, watched)
 
     def test_what_can_not_be_said_is_refused_with_the_reason(self):
         session = self.connect("ram")

@@ -13,6 +13,7 @@ import time
 import redis
 
 from lib import *
+from lib import edges
 from lib.dice import (RISING, RISING_FAR, VALUES, MEMCACHED_REFUSED, BinaryTwin, MemcachedTwin, RedisDice, compare_memcached,
                       compare_packets)
 from lib.twin import Twin
@@ -111,6 +112,14 @@ class RedisOverMemcached(Case):
         wait_until(lambda: self.ask("GET", "k") is None, what="the key to end")
         self.assertEqual(self.ask("SET", "k", "w", "NX"), "OK")
         self.assertEqual(self.ask("EXISTS", "k", "other"), 2)
+
+    def test_keys_are_there_until_their_time_is_over_as_memcached_counts_it(self):
+        """Its second begins with the server, and so does a date's; of a life the second that it is in counts as one."""
+        ways = (["SET {k} v EXAT {date}"], ["SET {k} v PXAT {date}000"], ["SET {k} v", "EXPIREAT {k} {date}"], ["SET {k} 1 EXAT {date}", "INCR {k}"],
+                ["SET {k} v", "PEXPIREAT {k} {date}000"], ["SET {k} v", "GETEX {k} EXAT {date}"], ["SET {k} v EXAT {date}", "SET {k} w KEEPTTL"],
+                ["SET {k} v EX {s}"], ["SET {k} v PX {s}000"], ["SETEX {k} {s} v"], ["PSETEX {k} {s}000 v"], ["SET {k} v", "EXPIRE {k} {s}"],
+                ["SET {k} v", "PEXPIRE {k} {s}000"], ["SET {k} v EX 1000", "EXPIRE {k} {s}"], ["SET {k} v NX EX {s}"], ["SET {k} v", "GETEX {k} EX {s}"])
+        edges.watch(self, edges.of_redis_clients("over memcached", self.session, ways, {"date": 0, "seconds": 1.1}, {"date": 2.5, "seconds": 0.5}))
 
     def test_what_memcached_can_not_say_is_refused_with_the_reason(self):
         for words in (["LPUSH", "l", "1"], ["HSET", "h", "f", "v"], ["ZADD", "z", "1", "a"], ["SADD", "s", "a"],
@@ -256,6 +265,10 @@ class MemcachedOverRedis(Case):
         self.say(f"incr {key} 1", None, b"43\r\n")
         self.assertEqual(server.ask("GET", key)[:8] + server.ask("GET", key)[16:], b"\xf5mc\x01\0\0\0\x0743")
         self.assertNotEqual(server.ask("GET", key)[8:16], kept[8:16])
+
+    def test_keys_are_there_until_their_time_is_over_and_not_longer(self):
+        with MemcachedSession(self.sheaf.target(), None) as packets:
+            edges.watch(self, edges.of_memcached_clients("over Redis", self.session, packets, slack=0.005))
 
     def test_times_are_those_of_redis(self):
         shard, key = 2, keys_on_shards(3)[2][0]
