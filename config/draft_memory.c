@@ -241,7 +241,7 @@ static bool listens_as(const struct pool_settings *p, const char *protocol)
     return false;
 }
 
-/* What only Redis has. */
+/* What only Redis has; of its commands memcached's have the categories where they become them. */
 static void check_memcached(struct loading *l, const struct draft *d)
 {
     struct memory_pool *p = memory_pool_of(d->pool);

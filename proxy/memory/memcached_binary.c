@@ -473,7 +473,7 @@ void memcached_plan_binary(struct memcached_call *call)
         memcached_plan_sasl(call);
     else if (!is_known && r->loud != MEMCACHED_BINARY_VERSION)
         close_with(call, MEMCACHED_STATUS_NOT_LET_IN);
-    else if (!memcached_user_may_run(call->user, op->name, op->is_write))
+    else if (!memcached_user_may_run(call, op->name, op->is_write))
         memcached_refuse(call, MEMCACHED_STATUS_NOT_LET_IN, "this user may not run '%s'", op->name);
     else if (r->skip > 0)
         plan_too_large(call);

@@ -96,6 +96,11 @@ void memcached_plan_flush(struct memcached_call *call, struct slice expiry)
 {
     struct memory_operation *op = call->op;
 
+    if (call->user != NULL && call->user->key_prefix_count > 0) {
+        memcached_refuse(call, MEMCACHED_STATUS_NOT_LET_IN,
+                         "'flush_all' reaches any key, so a user with key prefixes may not run it");
+        return;
+    }
     memcached_plan_all(call, (struct slice){ 0 }, merge_all_ok, note_new(call));
     for (uint32_t i = 0; i < op->part_count; i++)
         memcached_flush_part(call->site, op->arena, &op->parts[i], expiry);

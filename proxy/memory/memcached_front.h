@@ -99,7 +99,7 @@ void memcached_user_begin(const struct memory_site *site, struct memcached_sessi
 /* Finds the session's user in the configuration of now.  False: it is nobody. */
 bool memcached_user_find(struct memcached_call *call);
 /* May the user run it?  `name` is a text command's. */
-bool memcached_user_may_run(const struct user_settings *user, const char *name, bool is_write);
+bool memcached_user_may_run(const struct memcached_call *call, const char *name, bool is_write);
 bool memcached_user_log_in(struct memcached_call *call, struct slice name, struct slice password);
 void memcached_plan_text_login(struct memcached_call *call);
 void memcached_plan_sasl(struct memcached_call *call);

@@ -5,6 +5,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/memory/memcached_front.h"
 #include "proxy/memory/memory_users.h"
+#include "proxy/memory/redis_users.h"
 
 #define DEFAULT_USER "default"
 
@@ -62,23 +63,76 @@ bool memcached_user_find(struct memcached_call *call)
     return user != NULL;
 }
 
-static bool any_covers(char *const *words, uint32_t count, const char *name, bool is_write)
+/* Over Redis and embedded shards, users' rights may be told in Redis's words: there a command is as
+ * allowed and as denied as what it is to Redis, too. */
+static const struct {
+    const char *name, *redis_name;
+} REDIS_NAMES[] = {
+    { "get", "get" },
+    { "gets", "get" },
+    { "bget", "get" },
+    { "mg", "get" },
+    { "gat", "getex" },
+    { "gats", "getex" },
+    { "set", "set" },
+    { "add", "set" },
+    { "replace", "set" },
+    { "cas", "set" },
+    { "ms", "set" },
+    { "append", "append" },
+    { "prepend", "append" },
+    { "delete", "del" },
+    { "md", "del" },
+    { "incr", "incr" },
+    { "incr", "incrby" },
+    { "decr", "decr" },
+    { "decr", "decrby" },
+    { "ma", "incrby" },
+    { "ma", "decrby" },
+    { "touch", "expire" },
+    { "flush_all", "flushall" },
+    { "flush_all", "flushdb" },
+    { "stats", "info" },
+};
+
+static bool redis_covers(const char *const *words, uint32_t count, const char *name)
+{
+    for (size_t i = 0; i < sizeof(REDIS_NAMES) / sizeof(REDIS_NAMES[0]); i++) {
+        struct slice word = slice_text(REDIS_NAMES[i].redis_name);
+
+        if (strcmp(REDIS_NAMES[i].name, name) == 0 &&
+            redis_user_words_cover(words, count, redis_command_find(&word, 1)))
+            return true;
+    }
+    return false;
+}
+
+static bool any_covers(const struct memcached_call *call, const char *const *words, uint32_t count,
+                       const char *name, bool is_write)
 {
     for (uint32_t i = 0; i < count; i++)
         if (strcmp(words[i], name) == 0 || strcmp(words[i], "@all") == 0 ||
             strcmp(words[i], is_write ? "@write" : "@read") == 0)
             return true;
-    return false;
+    return call->site->translates && redis_covers(words, count, name);
 }
 
-bool memcached_user_may_run(const struct user_settings *user, const char *name, bool is_write)
+/* They tell nothing, and libraries send them without being asked. */
+static bool is_harmless(const char *name)
 {
-    if (user == NULL)
+    return strcmp(name, "mn") == 0 || strcmp(name, "version") == 0 || strcmp(name, "quit") == 0;
+}
+
+bool memcached_user_may_run(const struct memcached_call *call, const char *name, bool is_write)
+{
+    const struct user_settings *user = call->user;
+
+    if (user == NULL || is_harmless(name))
         return true;
     if (user->allow_count > 0 &&
-        !any_covers((char *const *)user->allow, user->allow_count, name, is_write))
+        !any_covers(call, (const char *const *)user->allow, user->allow_count, name, is_write))
         return false;
-    return !any_covers((char *const *)user->deny, user->deny_count, name, is_write);
+    return !any_covers(call, (const char *const *)user->deny, user->deny_count, name, is_write);
 }
 
 bool memcached_user_log_in(struct memcached_call *call, struct slice name, struct slice password)

@@ -252,7 +252,7 @@ void memcached_plan_text(struct memcached_call *call)
         plan_too_large(call);
     else if (r->error != NULL)
         memcached_answer_text(call, r->error);
-    else if (!memcached_user_may_run(call->user, op->name, op->is_write))
+    else if (!memcached_user_may_run(call, op->name, op->is_write))
         memcached_refuse(call, MEMCACHED_STATUS_NOT_LET_IN, "this user may not run '%s'", op->name);
     else
         plan_verb(call);

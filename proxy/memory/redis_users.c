@@ -94,7 +94,8 @@ static bool covers(const char *word, const struct redis_command *cmd)
     return len == cmd->name_len || cmd->name[len] == '|';
 }
 
-static bool any_covers(const char *const *words, uint32_t count, const struct redis_command *cmd)
+bool redis_user_words_cover(const char *const *words, uint32_t count,
+                            const struct redis_command *cmd)
 {
     for (uint32_t i = 0; i < count; i++)
         if (covers(words[i], cmd))
@@ -107,9 +108,9 @@ bool redis_user_may_run(const struct user_settings *user, const struct redis_com
     if (user == NULL || (cmd->flags & REDIS_COMMAND_NO_AUTH) != 0)
         return true;
     if (user->allow_count > 0 &&
-        !any_covers((const char *const *)user->allow, user->allow_count, cmd))
+        !redis_user_words_cover((const char *const *)user->allow, user->allow_count, cmd))
         return false;
-    return !any_covers((const char *const *)user->deny, user->deny_count, cmd);
+    return !redis_user_words_cover((const char *const *)user->deny, user->deny_count, cmd);
 }
 
 /* A pattern must begin with a prefix whose bytes mean themselves: else it would fit other names. */

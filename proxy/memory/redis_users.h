@@ -19,5 +19,8 @@ bool redis_user_log_in(const struct memory_site *site, struct redis_session *ses
 
 /* Questions of a user; NULL may do everything but dangerous administration. */
 bool redis_user_may_run(const struct user_settings *user, const struct redis_command *cmd);
+/* Is the command one of those, or of such a category? */
+bool redis_user_words_cover(const char *const *words, uint32_t count,
+                            const struct redis_command *cmd);
 bool redis_user_may_hear(const struct user_settings *user, struct slice pattern); /* PSUBSCRIBE */
 bool redis_user_may_administrate(const struct user_settings *user);

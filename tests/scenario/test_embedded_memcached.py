@@ -188,6 +188,24 @@ class Kept(Case):
             self.assertEqual(r.ask("COMMAND", "INFO", "evalsha"), [None])
             self.assertNotIn(b"evalsha", r.ask("COMMAND", "LIST"))
 
+    def test_rights_hold_whichever_protocol_is_spoken(self):
+        users = ["app secret prefix=app:", "safe secret deny=@dangerous", "nodel secret deny=del,flushall", "reader secret allow=@read",
+                 "setter secret allow=set,touch", "texts secret allow=@string"]
+        may = {"app": "set app:k delete app:k incr app:n touch app:k gat stats", "safe": "set app:k delete app:k incr app:n touch app:k gat",
+               "nodel": "set app:k incr app:n touch app:k gat stats", "reader": "stats", "setter": "set app:k touch app:k", "texts": "set app:k incr app:n gat"}
+        sheaf = self.both(["ram://64mb"], user=users)
+        lines = {"set app:k": ("set app:k 0 0 1", "1"), "delete app:k": ("delete app:k", None), "incr app:n": ("incr app:n 1", None),
+                 "touch app:k": ("touch app:k 100", None), "gat": ("gat 100 app:k", None), "stats": ("stats", None), "flush_all": ("flush_all", None)}
+        for user, words in may.items():
+            with MemcachedSession(sheaf.target(index=1), (user, "secret")) as m:
+                for word, (line, value) in lines.items():
+                    refused = b" may not run " in m.ask(line, value)
+                    self.assertEqual(refused, word not in words, (user, line))
+                self.assertEqual((m.ask("mn"), m.ask("version")[:7]), (b"MN\r\n", b"VERSION"))
+            with sheaf.connect() as r:
+                self.assertEqual(r.ask("AUTH", user, "secret"), "OK")
+                self.assertIsInstance(r.ask("FLUSHALL"), Failure)
+
     def test_flags_and_cas_outlive_the_process(self):
         for engine in DURABLE:
             sheaf = Sheaf(self, cache_pool([url_of(engine, self.folder(), f"kept{i}") for i in range(2)]))

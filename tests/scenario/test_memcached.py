@@ -515,6 +515,7 @@ class Users(Case):
         with connect(self.sheaf, ("app", "secret")) as session:
             self.assertEqual(session.ask("set app:a 0 0 1", "x"), b"STORED\r\n")
             self.assertIn(b"may not touch", session.ask("get app:a other"))
+            self.assertIn(b"reaches any key", session.ask("flush_all 10"))
         with connect(self.sheaf, ("reader", "r")) as session:
             self.assertEqual(session.ask("get app:a"), b"VALUE app:a 0 1\r\nx\r\nEND\r\n")
             self.assertIn(b"may not run 'set'", session.ask("set app:a 0 0 1", "x"))
