@@ -100,6 +100,8 @@ void memcached_user_begin(const struct memory_site *site, struct memcached_sessi
 bool memcached_user_find(struct memcached_call *call);
 /* May the user run it?  `name` is a text command's. */
 bool memcached_user_may_run(const struct memcached_call *call, const char *name, bool is_write);
+/* The command turns out to change something: false: the user may not, and was answered. */
+bool memcached_user_may_write(struct memcached_call *call);
 bool memcached_user_log_in(struct memcached_call *call, struct slice name, struct slice password);
 void memcached_plan_text_login(struct memcached_call *call);
 void memcached_plan_sasl(struct memcached_call *call);

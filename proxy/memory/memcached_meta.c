@@ -148,7 +148,8 @@ void memcached_plan_meta(struct memcached_call *call)
     bool is_base64 = false;
     struct slice key, bytes;
 
-    if (!read_flags(call, &quiet, &is_base64))
+    if (!read_flags(call, &quiet, &is_base64) ||
+        (r->verb == MEMCACHED_MG && call->op->is_write && !memcached_user_may_write(call)))
         return;
     if (!read_key(call, is_base64, &key) || !memcached_place(call, key, &shard))
         return;

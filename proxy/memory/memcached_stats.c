@@ -299,6 +299,8 @@ void memcached_plan_stats(struct memcached_call *call, struct slice what)
             memcached_plan_all(call, arena_copy(call->op->arena, question), merge_stats, note);
             return;
         }
+    if (slice_is_text(what, "reset") && !memcached_user_may_write(call))
+        return;
     if (slice_is_text(what, "reset"))
         memcached_plan_all(call, arena_copy(call->op->arena, question), merge_reset, note);
     else

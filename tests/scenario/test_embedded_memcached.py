@@ -196,11 +196,13 @@ class Kept(Case):
         sheaf = self.both(["ram://64mb"], user=users)
         lines = {"set app:k": ("set app:k 0 0 1", "1"), "delete app:k": ("delete app:k", None), "incr app:n": ("incr app:n 1", None),
                  "touch app:k": ("touch app:k 100", None), "gat": ("gat 100 app:k", None), "stats": ("stats", None), "flush_all": ("flush_all", None)}
+        mg = {"app", "safe", "nodel", "texts"}
         for user, words in may.items():
             with MemcachedSession(sheaf.target(index=1), (user, "secret")) as m:
                 for word, (line, value) in lines.items():
                     refused = b" may not run " in m.ask(line, value)
                     self.assertEqual(refused, word not in words, (user, line))
+                self.assertEqual(b" may not run " in m.ask("mg app:k v T100"), user not in mg, user)
                 self.assertEqual((m.ask("mn"), m.ask("version")[:7]), (b"MN\r\n", b"VERSION"))
             with sheaf.connect() as r:
                 self.assertEqual(r.ask("AUTH", user, "secret"), "OK")

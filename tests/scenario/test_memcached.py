@@ -520,6 +520,9 @@ class Users(Case):
             self.assertEqual(session.ask("get app:a"), b"VALUE app:a 0 1\r\nx\r\nEND\r\n")
             self.assertIn(b"may not run 'set'", session.ask("set app:a 0 0 1", "x"))
             self.assertIn(b"may not run 'ms'", session.ask("ms app:a 1", "x"))
+            self.assertEqual(session.ask("mg app:a v t"), b"VA 1 t-1\r\nx\r\n")
+            for line in ("mg app:a v T1", "mg app:none v N30", "gat 1 app:a", "verbosity 1", "stats reset"):
+                self.assertIn(b"may not run", session.ask(line), line)
 
     def test_binary_clients_log_in_by_sasl(self):
         with connect(self.sheaf) as session:
