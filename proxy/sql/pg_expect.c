@@ -366,6 +366,14 @@ bool pg_expect_may_fail(const struct pg_expect *e)
     return e->count > LOOKED_AT;
 }
 
+bool pg_expect_is_swallowed(const struct pg_expect *e)
+{
+    for (uint32_t i = 0; i < e->count; i++)
+        if (!(e->ring[(e->head + i) & (e->size - 1)].flags & PG_EXPECT_SWALLOW))
+            return false;
+    return true;
+}
+
 bool pg_expect_skipped(struct pg_expect *e, struct pg_expected *out)
 {
     while (e->skips > 0) {

@@ -174,6 +174,9 @@ static inline bool pg_expect_is_copying_in(const struct pg_expect *e)
  * if that would take long to find out. */
 bool pg_expect_may_fail(const struct pg_expect *e);
 
+/* Is nothing owed to the client? */
+bool pg_expect_is_swallowed(const struct pg_expect *e);
+
 /* Borrowed till the next call; NULL: nothing is owed. */
 static inline const struct pg_expected *pg_expect_head(const struct pg_expect *e)
 {

@@ -38,12 +38,14 @@ struct wording {
     bool leaves_failed; /* what comes first ends a transaction that has failed, or its failure */
 };
 
-/* Is it answered all that the session asked?  What sets its server may be under way. */
+/* Is it answered all that the session asked?  What sets its server may be under way, but nothing of
+ * the session's behind that: what it prepares there may be skipped. */
 static bool is_at_rest(const struct sql_session *s)
 {
     const struct pg_expected *head = pg_expect_head(&s->lease->expect);
 
-    return head == NULL || (head->note & SQL_NOTE_SETTINGS);
+    return head == NULL ||
+           ((head->note & SQL_NOTE_SETTINGS) && pg_expect_is_swallowed(&s->lease->expect));
 }
 
 void sql_put_prepare(struct buf *out, const struct pg_statement *st)

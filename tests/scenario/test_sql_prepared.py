@@ -51,6 +51,15 @@ class Statements(Pooled):
             self.assertEqual(second.run(pg.execute("nosuch") + use + use, 2).errors, ["34000", "26000"])
         self.same(lambda session: session.run(pg.parse("e", "EXECUTE e (1)") + pg.bind("", "e", ["1"]) + SYNC))
 
+    def test_what_a_pipeline_that_failed_would_have_prepared_is_not_there(self):
+        """Behind what sets the server, whose answers are still to come."""
+        first, second = self.session(), self.session()
+        first.ask("PREPARE c AS SELECT 1")
+        second.ask("DISCARD ALL")
+        second.ask("SET work_mem = '5MB'")
+        seen = first.run(pg.one("SELECT nosuch") + pg.one("PREPARE c AS SELECT 2") + SYNC + pg.query("PREPARE c AS SELECT 3"), 2)
+        self.assertEqual(seen.errors, ["42703", "42P05"])
+
     def test_more_statements_than_a_connection_keeps(self):
         count = 500
         first, second = self.session(), self.session()

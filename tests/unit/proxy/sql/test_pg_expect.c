@@ -355,6 +355,19 @@ static void it_is_known_whether_an_exchange_ends_before(void)
     pg_expect_fini(&expect);
 }
 
+static void it_is_known_whether_the_client_is_owed_anything(void)
+{
+    struct pg_expected ours = { .kind = PG_EXPECT_QUERY, .flags = PG_EXPECT_SWALLOW };
+
+    CHECK(pg_expect_is_swallowed(&expect));
+    CHECK_INT(pg_expect_push(&expect, ours), ERR_NONE);
+    CHECK(pg_expect_is_swallowed(&expect));
+    CHECK_INT(pg_expect_push(&expect, (struct pg_expected){ .kind = PG_EXPECT_SYNC }), ERR_NONE);
+    CHECK_INT(pg_expect_push(&expect, ours), ERR_NONE);
+    CHECK(!pg_expect_is_swallowed(&expect));
+    pg_expect_fini(&expect);
+}
+
 int main(void)
 {
     RUN(each_message_has_its_answer);
@@ -368,5 +381,6 @@ int main(void)
     RUN(the_queue_is_bounded_and_keeps_its_order);
     RUN(what_the_caller_noted_comes_back);
     RUN(it_is_known_whether_an_exchange_ends_before);
+    RUN(it_is_known_whether_the_client_is_owed_anything);
     return check_report();
 }
