@@ -10,10 +10,12 @@
  *
  * Where nothing is to be done, the server is asked to do nothing, so that it says when that is, and
  * in what transaction. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proxy/base/mem.h"
+#include "proxy/sql/pg_type_names.h"
 #include "proxy/sql/sql_words.h"
 
 static const char NOTHING[] = "UNLISTEN \"_sheaf_\"";
@@ -54,7 +56,39 @@ void sql_put_prepare(struct buf *out, const struct pg_statement *st)
 
     pg_statement_name(st->id, name);
     buf_format(out, "PREPARE \"%s\" ", name);
+    if (st->from_sql) {
+        buf_slice(out, pg_statement_text(st));
+        return;
+    }
+    (void)pg_type_names_put(out, sql_result_known_types(st), pg_statement_types(st));
+    buf_text(out, "AS ");
     buf_slice(out, pg_statement_text(st));
+    buf_text(out, "\n"); /* it may end in a comment */
+}
+
+/* Can PREPARE say what a client's Parse did?  It takes queries and changes of data; what begins
+ * with a comment is not looked at. */
+static bool is_sayable(const struct pg_statement *st)
+{
+    static const char *const WORDS[] = { "select", "values", "insert", "update",
+                                         "delete", "with",   "merge",  "table" };
+    struct slice text = pg_statement_text(st);
+    struct buf types = { 0 };
+    bool has_names;
+
+    if (st->from_sql)
+        return true;
+    has_names = pg_type_names_put(&types, sql_result_known_types(st), pg_statement_types(st));
+    buf_fini(&types);
+    while (text.len > 0 && isspace(text.at[0]))
+        text = slice_from(text, 1);
+    for (size_t i = 0; i < sizeof(WORDS) / sizeof(WORDS[0]); i++) {
+        size_t len = strlen(WORDS[i]);
+
+        if (text.len > len && slice_is_word(slice_of(text.at, len), WORDS[i]))
+            return has_names && isspace(text.at[len]);
+    }
+    return false;
 }
 
 static enum sql_words replace(struct wording *w, struct slice old, struct slice with,
@@ -172,8 +206,8 @@ static enum sql_words ensure(struct wording *w, struct slice name, struct pg_sta
         return SQL_WORDS_OTHER;
     if (!w->leaves_failed)
         return sql_statement_ensure(w->s, st) ? SQL_WORDS_OTHER : SQL_WORDS_WAIT;
-    if (!st->from_sql && pg_prepared_find(&w->s->lease->prepared, st->id) == PG_PREPARED_ABSENT)
-        return SQL_WORDS_CLIENTS; /* SQL has no words for the types of its parameters */
+    if (!is_sayable(st) && pg_prepared_find(&w->s->lease->prepared, st->id) == PG_PREPARED_ABSENT)
+        return SQL_WORDS_CLIENTS;
     if (!sql_statement_room(w->s, st, &must_send))
         return SQL_WORDS_WAIT;
     if (must_send)

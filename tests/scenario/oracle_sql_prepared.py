@@ -30,11 +30,10 @@ class Chance:
     """What a client says next."""
 
     def __init__(self, seed, prepares):
-        self.rng, self.prepares, self.failed = random.Random(seed), prepares, False
+        self.rng, self.prepares = random.Random(seed), prepares
 
     def name(self):
-        """In a failed transaction one that only SQL prepares: behind ROLLBACK in one text it can be prepared by SQL alone."""
-        return "c" if self.failed else self.rng.choice([*NAMES, "c"])
+        return self.rng.choice([*NAMES, "c"])
 
     # --- in SQL
 
@@ -168,7 +167,6 @@ class Prepared(PgTwin):
                 if pair.state == "E" and chance.rng.random() < 0.5:
                     pair.say(log, ["Query ROLLBACK"], pg.query("ROLLBACK"), 1)
                 else:
-                    chance.failed = pair.state == "E"
                     pair.say(log, *chance.step())
         except Ended:
             pass

@@ -366,6 +366,31 @@ class FailedElsewhere(PgTwin):
                 first.ask("DEALLOCATE ALL")
                 second.ask("ROLLBACK")
 
+    def test_what_the_protocol_prepared_is_prepared_within_the_text_too(self):
+        def alone(session):
+            for name, text, types in STATEMENTS:
+                session.run(pg.parse(name, text, types) + SYNC)
+
+        def script(session, other=None):
+            for text in ("ROLLBACK; EXECUTE n (1); EXECUTE t ('x', 2)", "ROLLBACK; PREPARE n AS SELECT 9", "ROLLBACK TO s; EXECUTE c; EXECUTE j ('{}')",
+                         "ROLLBACK; EXECUTE e; SELECT 7", "ROLLBACK; EXECUTE n (nosuch)", "COMMIT; EXPLAIN (COSTS off) EXECUTE n (2)"):
+                alone(session)
+                if other:
+                    other.ask("BEGIN")
+                session.ask("BEGIN; SAVEPOINT s; SELECT 1/0")
+                session.ask(text)
+                session.ask("ROLLBACK")
+                session.run(pg.bind("", "n", ["3"]) + pg.execute() + SYNC)
+                session.ask("DISCARD ALL")
+                if other:
+                    other.ask("COMMIT; DISCARD ALL")
+        STATEMENTS = (("n", "SELECT $1::int + 1", ()), ("t", "select $1, $2 -- both", (25, 23)), ("c", "VALUES (1);", ()),
+                      ("j", "SELECT $1", (114,)), ("e", "INSERT INTO t (v) SELECT 'new' RETURNING id, v", ()))
+        direct = self.told(("127.0.0.1", self.server.port), script)
+        other = self.session()
+        self.assertEqual(comparable(self.told(self.front.target(), lambda session: script(session, other))), comparable(direct))
+        self.assertEqual(len(direct.errors), 8)  # 22012 of each, 42P05, 42703
+
     def setUp(self):
         self.reset()
 
