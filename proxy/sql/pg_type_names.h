@@ -1,4 +1,4 @@
-/* Types of parameters as SQL names them: what a client gave in Parse as numbers, said in PREPARE. */
+/* Types of parameters as SQL names them: what a client gave in Parse as numbers, in PREPARE. */
 #pragma once
 
 #include <stdbool.h>
