@@ -116,6 +116,8 @@ static enum err make_tls(struct assembly *a, struct buf *why)
         const struct tls_settings *t = &a->snapshot->listeners[i].tls;
         struct tls_options options = assembly_tls_options(t, TLS_ACCEPT);
 
+        if (a->snapshot->listeners[i].pool->kind == POOL_SQL)
+            options.protocol = "postgresql"; /* as its clients from PostgreSQL 17 on offer it */
         if (t->on)
             TRY(tls_context_new(&options, &a->listener_tls[i], why));
     }

@@ -612,6 +612,18 @@ void session_secure(struct session *s, struct slice answer, struct tls_context *
         conn_secure(&s->conn, tls_stream_new(tls, s->conn.fd, NULL, NULL));
 }
 
+void session_secure_from(struct session *s, struct slice bytes, struct tls_context *tls)
+{
+    struct tls_stream *stream = tls_stream_new(tls, s->conn.fd, NULL, NULL);
+    enum err err;
+
+    tls_stream_begin_with(stream, bytes);
+    conn_secure(&s->conn, stream);
+    err = conn_handshake(&s->conn); /* the loop may tell of nothing until it is answered */
+    if (err != ERR_NONE && err != ERR_AGAIN)
+        session_close(s, CLOSE_TLS_FAILED);
+}
+
 /* ---- events ---- */
 
 static void begin(struct session *s)

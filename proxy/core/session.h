@@ -100,6 +100,8 @@ void session_recall(struct session *s);
  * client sent nothing behind that and `answer` is the last it shall get in clear.  session_begin is
  * not called again. */
 void session_secure(struct session *s, struct slice answer, struct tls_context *tls);
+/* The same for a client that began with TLS at once: `bytes` are what it said, all of it. */
+void session_secure_from(struct session *s, struct slice bytes, struct tls_context *tls);
 /* Writes at once if nothing waits before it, and keeps the rest: for long replies, which need not
  * be copied then. */
 void session_write_through(struct session *s, struct slice bytes);

@@ -26,6 +26,7 @@ struct tls_context {
     enum tls_side side;
     bool verifies;
     uint64_t number;
+    struct buf protocol; /* as ALPN has it: behind a byte of its length; empty: none */
     struct {
         _Atomic unsigned references; /* atomic */
     } shared;
@@ -35,6 +36,7 @@ struct tls_stream {
     SSL *ssl;                    /* owned */
     struct tls_context *context; /* owned: a reference */
     struct tls_resume *resume;   /* borrowed from the endpoint, which outlives the stream */
+    struct buf before;           /* what comes before that which the descriptor has */
     int fd;                      /* borrowed from whoever made the stream */
     int socket_errno;            /* of the last failed call */
     int write_errno;             /* the peer takes no more; what it has sent may still be read */
@@ -84,6 +86,14 @@ static int socket_read(BIO *bio, char *at, int len)
     ssize_t got;
 
     BIO_clear_retry_flags(bio);
+    if (s->before.len > 0) {
+        got = (ssize_t)((size_t)len < s->before.len ? (size_t)len : s->before.len);
+        memcpy(at, s->before.at, (size_t)got);
+        buf_skip(&s->before, (size_t)got);
+        if (s->before.len == 0)
+            buf_fini(&s->before);
+        return (int)got;
+    }
     do
         got = recv(s->fd, at, (size_t)len, 0);
     while (got < 0 && errno == EINTR);
@@ -244,6 +254,30 @@ static enum err configure(SSL_CTX *ssl, const struct tls_options *o, struct buf 
     return load_trusted(ssl, o, why);
 }
 
+/* Of what the peer offers; it offers something. */
+static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+                           const unsigned char *in, unsigned in_len, void *arg)
+{
+    const struct tls_context *c = arg;
+    unsigned char *chosen;
+
+    (void)ssl;
+    if (SSL_select_next_proto(&chosen, out_len, buf_all(&c->protocol).at,
+                              (unsigned)c->protocol.len, in, in_len) != OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static void speak(struct tls_context *c, const char *protocol)
+{
+    uint8_t len = (uint8_t)strlen(protocol);
+
+    buf_put(&c->protocol, &len, 1);
+    buf_text(&c->protocol, protocol);
+    SSL_CTX_set_alpn_select_cb(c->ssl, select_protocol, c);
+}
+
 enum err tls_context_new(const struct tls_options *options, struct tls_context **context,
                          struct buf *why)
 {
@@ -271,6 +305,8 @@ enum err tls_context_new(const struct tls_options *options, struct tls_context *
     made->verifies = options->side == TLS_CONNECT && !options->accept_anyone;
     made->number = atomic_fetch_add(&number, 1) + 1;
     atomic_init(&made->shared.references, 1);
+    if (options->protocol != NULL)
+        speak(made, options->protocol);
     *context = made;
     return ERR_NONE;
 }
@@ -311,6 +347,7 @@ void tls_context_unref(struct tls_context **context)
     if (c == NULL || atomic_fetch_sub(&c->shared.references, 1) != 1)
         return;
     SSL_CTX_free(c->ssl);
+    buf_fini(&c->protocol);
     free(c);
 }
 
@@ -379,6 +416,11 @@ struct tls_stream *tls_stream_new(struct tls_context *context, int fd, const cha
     return s;
 }
 
+void tls_stream_begin_with(struct tls_stream *s, struct slice bytes)
+{
+    buf_slice(&s->before, bytes);
+}
+
 void tls_stream_free(struct tls_stream **stream)
 {
     struct tls_stream *s = *stream;
@@ -391,6 +433,7 @@ void tls_stream_free(struct tls_stream **stream)
     SSL_set_quiet_shutdown(s->ssl, 1);
     SSL_set_shutdown(s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(s->ssl);
+    buf_fini(&s->before);
     tls_context_unref(&s->context);
     free(s);
 }
@@ -509,6 +552,15 @@ bool tls_has_pending(const struct tls_stream *s)
 bool tls_was_resumed(const struct tls_stream *s)
 {
     return SSL_session_reused(s->ssl) == 1;
+}
+
+bool tls_protocol_is_agreed(const struct tls_stream *s)
+{
+    const unsigned char *protocol;
+    unsigned len;
+
+    SSL_get0_alpn_selected(s->ssl, &protocol, &len);
+    return len > 0;
 }
 
 bool tls_peer_is_verified(const struct tls_stream *s)

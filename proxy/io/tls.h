@@ -8,8 +8,8 @@
  *     err = tls_handshake(stream);                      again and again while ERR_AGAIN
  *     err = tls_read(stream, at, sizeof(at), &got);
  *
- * TLS 1.2 or newer, no ALPN, no renegotiation.  On upstreams the server's certificate and name are
- * verified unless the options say otherwise.  A peer that is gone raises no SIGPIPE. */
+ * TLS 1.2 or newer, no renegotiation.  On upstreams the server's certificate and name are verified
+ * unless the options say otherwise.  A peer that is gone raises no SIGPIPE. */
 #pragma once
 
 #include <stdbool.h>
@@ -18,6 +18,7 @@
 
 #include "proxy/base/buf.h"
 #include "proxy/base/err.h"
+#include "proxy/base/slice.h"
 
 struct tls_context;
 struct tls_stream;
@@ -32,6 +33,8 @@ struct tls_options {
     const char *key_file;  /* PEM; NULL: in cert_file */
     const char *ca_file;   /* whom to trust; NULL: to connect, the system's; to accept, nobody */
     const char *ciphers;   /* of TLS 1.2, OpenSSL's words; NULL: OpenSSL's choice */
+    const char *protocol;  /* accepting: what is spoken, by ALPN's name; a peer that offers others
+                            * alone is refused, one that offers none is not.  NULL: no ALPN */
     bool accept_anyone;    /* connecting: neither certificate nor name are verified */
     bool need_client_cert; /* accepting: the peer must show a certificate of ca_file */
     bool only_tls_1_3;     /* else 1.2 as well */
@@ -59,6 +62,9 @@ void tls_context_unref(struct tls_context **context);
  * NULL. */
 struct tls_stream *tls_stream_new(struct tls_context *context, int fd, const char *server_name,
                                   struct tls_resume *resume);
+/* What was read from the descriptor before, by who did not know that it is TLS: copied, comes first.
+ * To be called before anything else. */
+void tls_stream_begin_with(struct tls_stream *stream, struct slice bytes);
 /* Closes nothing and says nothing to the peer: tls_shutdown() is for that, before. */
 void tls_stream_free(struct tls_stream **stream);
 
@@ -80,6 +86,8 @@ bool tls_wants_write(const struct tls_stream *stream);
 bool tls_has_pending(const struct tls_stream *stream);
 /* Did this handshake take up an earlier session? */
 bool tls_was_resumed(const struct tls_stream *stream);
+/* Did the peer offer the protocol that was to be spoken? */
+bool tls_protocol_is_agreed(const struct tls_stream *stream);
 /* Did the peer show a certificate, and is it one of those who are trusted? */
 bool tls_peer_is_verified(const struct tls_stream *stream);
 /* Its common name, in UTF-8 and terminated.  ERR_NOT_FOUND: there is no such certificate, or it has

@@ -1,6 +1,7 @@
 /* A session comes in.
  *
  *     OPENING --SSLRequest--> TLS --> OPENING --StartupMessage--> ADMITTING --proof--> WELCOMING
+ *         |---ClientHello-----^
  *         \--CancelRequest--> gone          \--not known--> ASKING --^ \--refused--> gone   |
  *                                                                        READY, TUNNEL <----+
  *
@@ -26,7 +27,8 @@ enum { NAME_MOST = 63 }; /* of an application_name: PostgreSQL's NAMEDATALEN - 1
 struct sql_entry {
     struct pg_admit admit;
     bool admits;
-    bool is_tls_asked, is_gss_asked;
+    bool has_asked; /* for encryption of one kind or another, in clear */
+    bool is_direct; /* it began with TLS, without a word before */
     char *user, *database; /* owned */
     enum pg_replication replication;
     bool applying; /* the lease is being set as the client began */
@@ -56,10 +58,34 @@ void sql_entry_free(struct sql_session *s)
 
 /* ---- opening ---- */
 
+/* The first byte of TLS, as that of a message's length is none. */
+enum { TLS_HANDSHAKE = 0x16 };
+
+static bool begins_with_tls(const struct sql_session *s, struct slice in)
+{
+    return in.at[0] == TLS_HANDSHAKE && sql_gate_of(s)->tls != NULL && s->base.conn.tls == NULL &&
+           (s->entry == NULL || !s->entry->has_asked);
+}
+
+/* sslnegotiation=direct.  By ALPN alone it is known that it is not meant for a server of another
+ * protocol (the ALPACA attack): PostgreSQL asks for that, too. */
+static size_t begin_with_tls(struct sql_session *s, struct slice in)
+{
+    entry_of(s)->is_direct = true;
+    session_secure_from(&s->base, in, sql_gate_of(s)->tls);
+    return in.len;
+}
+
+static bool lacks_protocol(const struct sql_session *s)
+{
+    return s->entry != NULL && s->entry->is_direct && !tls_protocol_is_agreed(s->base.conn.tls);
+}
+
 static size_t answer_tls(struct sql_session *s, struct slice in, uint32_t bytes)
 {
     struct sql_gate *gate = sql_gate_of(s);
 
+    entry_of(s)->has_asked = true;
     if (gate->tls == NULL || s->base.conn.tls != NULL)
         sql_session_put(s, slice_text("N"));
     if (in.len > bytes) { /* in clear, behind a request for TLS: from whom? */
@@ -267,8 +293,16 @@ void sql_entry_answered(struct sql_session *s, struct sql_answer *answer)
 static size_t open_session(struct sql_session *s, struct slice in)
 {
     struct pg_opening opening;
-    enum err err = pg_opening_read(in, &opening);
+    enum err err;
 
+    if (in.len > 0 && begins_with_tls(s, in))
+        return begin_with_tls(s, in);
+    if (lacks_protocol(s)) {
+        s->stage = SQL_LEAVING;
+        session_finish(&s->base, CLOSE_REFUSED);
+        return in.len;
+    }
+    err = pg_opening_read(in, &opening);
     if (err == ERR_AGAIN)
         return 0;
     if (err != ERR_NONE) {
@@ -283,6 +317,7 @@ static size_t open_session(struct sql_session *s, struct slice in)
             sql_session_fatal(s, "08P01", "received unencrypted data after GSSAPI request");
             return in.len;
         }
+        entry_of(s)->has_asked = true;
         sql_session_put(s, slice_text("N"));
         break;
     case PG_OPENING_CANCEL:

@@ -159,6 +159,51 @@ class Startup(PgTwin):
                 within.sendall(pg.startup({"user": "app", "database": "app"}))
                 self.assertEqual(within.recv(1), b"R")
 
+    @unittest.skipIf(FRONT != "sheaf", "it is Sheaf's TLS")
+    def test_tls_without_a_request(self):
+        """sslnegotiation=direct of libpq 17: by ALPN alone it is known that PostgreSQL is meant."""
+        certificates = Certificates(self.folder() / "certificates")
+        front = sql_front(self, self.server, tls="require", tls_cert=certificates.cert("server"), tls_key=certificates.key("server"))
+
+        def context(*protocols):
+            made = ssl.create_default_context(cafile=certificates.ca)
+            made.set_alpn_protocols(protocols)
+            return made
+        for direct in (True, False):
+            with pg.PgSession(front.target(), tls=context("http/1.1", "postgresql"), direct_tls=direct) as session:
+                self.assertEqual(session.socket.selected_alpn_protocol(), "postgresql")
+                self.assertEqual(session.value("SELECT 'x' || repeat('y', 40000) || 'z'"), "x" + "y" * 40000 + "z")
+            with self.assertRaisesRegex(ssl.SSLError, "(?i)no.application.protocol"):
+                pg.PgSession(front.target(), tls=context("http/1.1"), direct_tls=direct)
+        with self.assertRaises((EOFError, OSError)):
+            pg.PgSession(front.target(), tls=context(), direct_tls=True)
+        pg.PgSession(front.target(), tls=context()).close()
+        self.assertEqual(self.in_pieces(front, context("postgresql")), b"R")
+        for before in (pg.request(pg.GSSENC), pg.request(pg.SSL) + b"\x16"):
+            with socket.create_connection(front.target()) as plain:
+                plain.sendall(before)
+                self.assertIn(plain.recv(1), b"NE")
+                with self.assertRaises((ssl.SSLError, ConnectionError)):
+                    context("postgresql").wrap_socket(plain, server_hostname="localhost")
+
+    @staticmethod
+    def in_pieces(front, context):
+        """The first byte of what a client says at login to which nothing had come but bytes one by one."""
+        said, heard = ssl.MemoryBIO(), ssl.MemoryBIO()
+        within, shook = context.wrap_bio(heard, said, server_hostname="localhost"), False
+        with socket.create_connection(front.target(), 10) as plain:
+            while True:
+                try:
+                    if not shook:
+                        within.do_handshake()
+                        within.write(pg.startup({"user": "app", "database": "app"}))
+                        shook = True
+                    return within.read(1)
+                except ssl.SSLWantReadError:
+                    while data := said.read(1):
+                        plain.sendall(data)
+                    heard.write(plain.recv(4096))
+
     # --- what is no protocol
 
     def test_what_is_no_startup_message(self):

@@ -201,7 +201,7 @@ class PgSession:
     what its CancelRequest says (BackendKeyData)."""
 
     def __init__(self, target, user="app", database="app", password="secret", options=None, timeout=20,
-                 tls=None, login=True, version=PROTOCOL_3_0):
+                 tls=None, direct_tls=False, login=True, version=PROTOCOL_3_0):
         self.target, self.password = target, password
         if isinstance(target, str):
             self.socket = socket.socket(socket.AF_UNIX)
@@ -218,7 +218,7 @@ class PgSession:
         self._plus = None
         try:
             if tls:
-                self.start_tls(tls)
+                self.start_tls(tls, direct_tls)
             if login:
                 self.login({"user": user, "database": database, **(options or {})}, version)
         except BaseException:
@@ -325,12 +325,13 @@ class PgSession:
 
     # --- the beginning
 
-    def start_tls(self, context):
-        """SSLRequest, and TLS; an AssertionError if the server has none."""
-        self.send(request(SSL))
-        answer = self.bytes(1)
-        if answer != b"S":
-            raise AssertionError(f"no TLS: {answer!r}")
+    def start_tls(self, context, direct=False):
+        """SSLRequest, unless it is direct, and TLS; an AssertionError if the server has none."""
+        if not direct:
+            self.send(request(SSL))
+            answer = self.bytes(1)
+            if answer != b"S":
+                raise AssertionError(f"no TLS: {answer!r}")
         self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
         certificate = self.socket.getpeercert(binary_form=True)
         self._plus = hashlib.sha256(certificate).digest() if certificate else None
