@@ -262,8 +262,8 @@ static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     unsigned char *chosen;
 
     (void)ssl;
-    if (SSL_select_next_proto(&chosen, out_len, buf_all(&c->protocol).at,
-                              (unsigned)c->protocol.len, in, in_len) != OPENSSL_NPN_NEGOTIATED)
+    if (SSL_select_next_proto(&chosen, out_len, buf_all(&c->protocol).at, (unsigned)c->protocol.len,
+                              in, in_len) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     *out = chosen;
     return SSL_TLSEXT_ERR_OK;
@@ -498,6 +498,7 @@ enum err tls_handshake(struct tls_stream *s)
         return ERR_TLS;
     begin_call(s);
     result = SSL_do_handshake(s->ssl);
+    s->is_dry = false; /* records may have come with the handshake's last one */
     return result == 1 ? ERR_NONE : outcome(s, result);
 }
 

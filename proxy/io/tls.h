@@ -62,7 +62,7 @@ void tls_context_unref(struct tls_context **context);
  * NULL. */
 struct tls_stream *tls_stream_new(struct tls_context *context, int fd, const char *server_name,
                                   struct tls_resume *resume);
-/* What was read from the descriptor before, by who did not know that it is TLS: copied, comes first.
+/* What was read from the descriptor before, when it was not known to be TLS: copied, comes first.
  * To be called before anything else. */
 void tls_stream_begin_with(struct tls_stream *stream, struct slice bytes);
 /* Closes nothing and says nothing to the peer: tls_shutdown() is for that, before. */

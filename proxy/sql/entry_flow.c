@@ -27,8 +27,8 @@ enum { NAME_MOST = 63 }; /* of an application_name: PostgreSQL's NAMEDATALEN - 1
 struct sql_entry {
     struct pg_admit admit;
     bool admits;
-    bool has_asked; /* for encryption of one kind or another, in clear */
-    bool is_direct; /* it began with TLS, without a word before */
+    bool has_asked;        /* for encryption of one kind or another, in clear */
+    bool is_direct;        /* it began with TLS, without a word before */
     char *user, *database; /* owned */
     enum pg_replication replication;
     bool applying; /* the lease is being set as the client began */
