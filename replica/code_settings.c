@@ -121,6 +121,8 @@ static unsigned leaves(struct slice word, struct slice rest)
         return 0;
     if (slice_is_word(word, "load"))
         return rest.at[0] == '\'' ? CODE_LOADS : 0;
+    if (slice_is_word(word, "deallocate"))
+        return CODE_FORGETS;
     if (rest.at[0] != '(')
         return 0;
     for (size_t i = 0; i < sizeof(LOADS) / sizeof(LOADS[0]); i++)

@@ -15,8 +15,9 @@
 enum { CODE_SETTING_BYTES = 63 };
 
 enum code_leaving {
-    CODE_SEEDS = 1 << 0, /* setseed() */
-    CODE_LOADS = 1 << 1, /* LOAD, dblink_connect() */
+    CODE_SEEDS = 1 << 0,   /* setseed() */
+    CODE_LOADS = 1 << 1,   /* LOAD, dblink_connect() */
+    CODE_FORGETS = 1 << 2, /* DEALLOCATE */
 };
 
 /* enum code_leaving. */

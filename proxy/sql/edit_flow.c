@@ -19,7 +19,8 @@ struct sql_definition {
     struct pg_statement *st; /* a reference */
     struct slice name;       /* owned */
     uint32_t end;
-    bool is_sent; /* to be prepared by it */
+    bool is_sent;  /* to be prepared by it */
+    bool is_again; /* that was to fail */
 };
 
 struct sql_end {   /* of a CommandComplete */
@@ -160,6 +161,14 @@ void sql_edit_define(struct sql_edit *edit, struct slice name, struct pg_stateme
     edit->edits->last = &definition->next;
 }
 
+void sql_edit_define_again(struct sql_edit *edit, struct slice name, struct pg_statement *st)
+{
+    struct sql_definition **last = edit->edits->last;
+
+    sql_edit_define(edit, name, st, false);
+    (*last)->is_again = true;
+}
+
 bool sql_edit_is_any(const struct sql_edit *edit)
 {
     return edit->edits->shift_count > 0;
@@ -223,6 +232,8 @@ void sql_edits_done(struct sql_upstream *u)
         pg_statements_session_define_now(store, &u->lessee->statements, first->name, first->st);
         if (first->is_sent)
             pg_prepared_settle(&u->prepared, first->st->id, PG_OUTCOME_DONE);
+        if (first->is_again)
+            sql_prepared_is_another(u);
         end_first(edits, store);
     }
     edits->done++;

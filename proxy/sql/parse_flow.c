@@ -5,16 +5,36 @@
  * what only the server knows it is asked. */
 #include "proxy/sql/sql_words.h"
 
+/* Notes that the name means another statement, should the server take it. */
+static enum err define_again(struct sql_session *s, const struct pg_parse *parse)
+{
+    struct pg_statements *store = sql_side_of(s)->statements;
+    struct pg_statement *st = NULL;
+    enum err err = sql_statement_intern(s, parse, &st);
+
+    if (err == ERR_NONE)
+        err = pg_statements_session_define(store, &s->statements, parse->name, st,
+                                           PG_CHANGE_BY_MESSAGE);
+    pg_statement_unref(store, &st);
+    return err;
+}
+
 /* The server says 42P05 if it is given a name that it has: the client's words are put in later. */
 static size_t parse_again(struct sql_session *s, struct slice in, struct pg_frame f,
                           const struct pg_parse *parse, struct pg_statement *there)
 {
     char name[PG_STATEMENT_NAME_BYTES];
     struct buf out = { 0 };
+    enum err err;
 
-    if (!sql_prepared_ensure(s, there, false) ||
-        !sql_message_expect_named(s, PG_EXPECT_PARSE, SQL_NOTE_DUPLICATE, parse->name, there))
+    if (!sql_prepared_ensure(s, there, false) || !sql_message_has_room(s, 1))
         return 0;
+    err = define_again(s, parse);
+    if (err == ERR_AGAIN)
+        return sql_message_wait(s);
+    sql_message_expect_named(s, PG_EXPECT_PARSE,
+                             SQL_NOTE_DUPLICATE | (err == ERR_NONE ? SQL_NOTE_CHANGE : 0),
+                             parse->name, there);
     sql_message_begin(s);
     sql_message_keep(s->lease, slice_of(in.at, f.bytes));
     pg_put_parse(&out, pg_statement_name(there->id, name), parse->text, parse->types);

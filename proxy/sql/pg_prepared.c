@@ -232,6 +232,12 @@ void pg_prepared_clear(struct pg_prepared *p)
     pg_prepared_unnamed_is_unknown(p); /* they leave it */
 }
 
+void pg_prepared_doubt(struct pg_prepared *p)
+{
+    pg_prepared_clear(p);
+    p->is_doubtful = true;
+}
+
 void pg_prepared_unnamed_settle(struct pg_prepared *p, uint64_t id, enum pg_outcome outcome)
 {
     if (outcome == PG_OUTCOME_SKIPPED) {

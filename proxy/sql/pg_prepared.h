@@ -39,6 +39,7 @@ struct pg_prepared {
     uint32_t unnamed_since; /* Syncs that were sent before what made it so, */
     uint32_t syncs;         /* and up to now */
     bool unnamed_is_hoped;  /* what made it so is not answered */
+    bool is_doubtful;       /* see pg_prepared_doubt() */
 };
 
 void pg_prepared_fini(struct pg_prepared *p);
@@ -86,5 +87,8 @@ static inline void pg_prepared_unnamed_is_unknown(struct pg_prepared *p)
 
 /* What became of that. */
 void pg_prepared_unnamed_settle(struct pg_prepared *p, uint64_t id, enum pg_outcome outcome);
+/* Code may have made the server forget any of them, or prepared others by their names: none is there
+ * for certain, and each that is sent from now on is closed before. */
+void pg_prepared_doubt(struct pg_prepared *p);
 /* DEALLOCATE ALL, DISCARD ALL reached the server. */
 void pg_prepared_clear(struct pg_prepared *p);

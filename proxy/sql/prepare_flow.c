@@ -235,15 +235,32 @@ static enum sql_words leave_prepare(struct wording *w)
     return leave(w);
 }
 
+static enum err intern_prepared(const struct wording *w, struct pg_statement **out)
+{
+    struct buf rest = { 0 };
+    enum err err;
+
+    put_rest(&rest, w);
+    err = sql_statement_intern_sql(w->s, buf_all(&rest), w->st->inner, out);
+    buf_fini(&rest);
+    return err;
+}
+
 static enum sql_words prepare_again(struct wording *w, struct pg_statement *there)
 {
+    struct pg_statement *again = NULL;
     enum sql_words words = SQL_WORDS_OTHER;
 
     if (pg_prepared_find(&w->s->lease->prepared, there->id) == PG_PREPARED_ABSENT)
         words = ensure(w, w->st->name, there);
     if (words == SQL_WORDS_CLIENTS)
         return leave_prepare(w);
-    return words == SQL_WORDS_WAIT ? words : replace_name(w, there);
+    if (words == SQL_WORDS_WAIT)
+        return words;
+    if (intern_prepared(w, &again) == ERR_NONE)
+        sql_edit_define_again(&w->edit, w->st->name, again);
+    pg_statement_unref(sql_side_of(w->s)->statements, &again);
+    return replace_name(w, there);
 }
 
 /* Its name will be the session's.  CLIENTS: there is no room for it. */
@@ -266,9 +283,7 @@ static enum sql_words reword_prepare(struct wording *w)
 {
     struct sql_session *s = w->s;
     struct pg_statement *there = find(w, w->st->name);
-    struct buf rest = { 0 };
     enum sql_words words;
-    enum err err;
 
     if (w->st->inner == NULL || w->st->written.len == 0 || is_unknown(w, w->st->name))
         return leave_prepare(w);
@@ -276,10 +291,7 @@ static enum sql_words reword_prepare(struct wording *w)
         return prepare_again(w, there);
     if (sql_has_own_names(s))
         return leave_prepare(w);
-    put_rest(&rest, w);
-    err = sql_statement_intern_sql(s, buf_all(&rest), w->st->inner, &there);
-    buf_fini(&rest);
-    if (err != ERR_NONE)
+    if (intern_prepared(w, &there) != ERR_NONE)
         return leave_prepare(w);
     words = define(w, there);
     pg_statement_unref(sql_side_of(s)->statements, &there);

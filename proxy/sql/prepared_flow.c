@@ -94,6 +94,12 @@ void sql_prepared_settle_close(struct sql_upstream *u, const struct pg_expected 
         pg_prepared_restore(&u->prepared, e->closed);
 }
 
+void sql_prepared_is_another(struct sql_upstream *u)
+{
+    u->ending = true;
+    pg_prepared_doubt(&u->prepared);
+}
+
 bool sql_statement_put_close(struct sql_session *s, const struct pg_statement *st, struct buf *out)
 {
     enum pg_prepared_state there = pg_prepared_find(&s->lease->prepared, st->id);
@@ -120,7 +126,7 @@ enum sql_prepared sql_prepared_there(struct sql_session *s, struct pg_statement 
     if (pg_prepared_add(&u->prepared, st->id, &evicted) != ERR_NONE)
         return SQL_PREPARED_LATER;
     make_room(s, evicted);
-    if (u->syncs_open > 0)
+    if (u->syncs_open > 0 || u->prepared.is_doubtful)
         close_now(s, st->id, false); /* a Close of it before that Sync may have been skipped */
     return SQL_PREPARE_IT;
 }

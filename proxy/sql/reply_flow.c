@@ -558,8 +558,10 @@ static void read_probe_row(struct sql_upstream *u, struct slice body)
         return;
     if (!row.is_setting) {
         u->found = row.pins;
-        if (row.prepared != u->prepared.count)
+        if (row.prepared != u->prepared.count) {
             u->ending = true; /* code has prepared some of our names, or forgotten them */
+            pg_prepared_doubt(&u->prepared);
+        }
         return;
     }
     if (!sql_code_saw(s, row.name, row.value) &&

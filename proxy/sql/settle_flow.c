@@ -329,10 +329,12 @@ static bool may_unpin(const struct statement_verdict *v)
 }
 
 /* What the server would not tell when it is asked. */
-static uint32_t pins_of_code(struct slice text)
+static uint32_t pins_of_code(struct sql_session *s, struct slice text)
 {
     unsigned leaves = code_leaves(text);
 
+    if ((leaves & CODE_FORGETS) && s->lease != NULL)
+        pg_prepared_doubt(&s->lease->prepared);
     return (leaves & CODE_SEEDS ? PG_PIN_SEED : 0) | (leaves & CODE_LOADS ? PG_PIN_LOAD : 0);
 }
 
@@ -362,7 +364,7 @@ void sql_pins_note(struct sql_session *s, const struct statement_verdict *v, str
         sql_code_heed(s, text);
     }
     if (effects & EFFECT_OPAQUE)
-        s->pins |= pins_of_code(text);
+        s->pins |= pins_of_code(s, text);
     if (effects & EFFECT_CATALOG)
         s->may_change_catalog = true;
     if (effects & EFFECT_PRESETS)
@@ -401,12 +403,15 @@ void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum 
     struct pg_statement *st;
 
     if ((e->note & SQL_NOTE_CHANGE) && u->lessee != NULL) {
-        uint32_t changes = e->number & ((1u << SQL_TAG_SHIFT) - 1);
+        uint32_t changes =
+            e->note & SQL_NOTE_DUPLICATE ? 1 : e->number & ((1u << SQL_TAG_SHIFT) - 1);
 
         do
             pg_statements_session_settle(store, &u->lessee->statements, outcome);
         while (changes-- > 1);
     }
+    if ((e->note & SQL_NOTE_DUPLICATE) && outcome == PG_OUTCOME_DONE)
+        sql_prepared_is_another(u);
     if (e->kind == PG_EXPECT_CLOSE) {
         if (e->note & SQL_NOTE_UNNAMED)
             pg_prepared_unnamed_settle(&u->prepared, 0, outcome);

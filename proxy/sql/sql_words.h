@@ -40,6 +40,9 @@ bool sql_statement_put_close(struct sql_session *s, const struct pg_statement *s
 /* What became of that, or of another. */
 void sql_prepared_settle_close(struct sql_upstream *u, const struct pg_expected *e,
                                enum pg_outcome outcome);
+/* The server took a statement by the name of one that it should have had: code has made it forget
+ * that.  What it has by those names is not known. */
+void sql_prepared_is_another(struct sql_upstream *u);
 /* The server forgets it, for a Query that comes next. */
 bool sql_statement_close(struct sql_session *s, struct pg_statement *st);
 MUST_CHECK enum err sql_statement_intern_sql(struct sql_session *s, struct slice text,
@@ -98,6 +101,8 @@ void sql_edit_end_with(struct sql_edit *edit, enum sql_edit_end end);
 /* And gives the session a statement. */
 void sql_edit_define(struct sql_edit *edit, struct slice name, struct pg_statement *st,
                      bool is_sent);
+/* The same, if it does not fail as it should: the server has another of that name. */
+void sql_edit_define_again(struct sql_edit *edit, struct slice name, struct pg_statement *st);
 /* What the statement noted last was about, by the session's own name. */
 void sql_edit_name(struct sql_edit *edit, struct slice name);
 bool sql_edit_is_any(const struct sql_edit *edit);

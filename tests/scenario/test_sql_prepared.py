@@ -323,6 +323,46 @@ class Statements(Pooled):
                 new = second.run(pg.parse("n", f"SELECT '{code[:20]}'") + pg.bind("", "n") + pg.execute() + pg.close("S", "n") + SYNC)
                 self.assertEqual(new.value, code[:20])
 
+    @unittest.skipIf(FRONT == "direct", "there what is forgotten is gone")
+    def test_what_code_forgets_is_prepared_again_where_it_stays(self):
+        """In the transaction, or on the connection that its session keeps."""
+        first = self.session()
+        self.server.sql("CREATE OR REPLACE FUNCTION forgets() RETURNS int LANGUAGE plpgsql AS"
+                        " $$ BEGIN EXECUTE 'DEALLOCATE ALL'; RETURN 1; END $$", user="app")
+        for code in ("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$", "SELECT forgets()"):
+            for keeps in ("BEGIN", "CREATE TEMP TABLE own (a int)"):
+                with self.subTest(code=code, keeps=keeps):
+                    first.run(pg.parse("s", "SELECT 'by protocol'") + SYNC)
+                    first.ask("PREPARE p AS SELECT 'by sql'")
+                    first.ask(keeps)
+                    self.assertEqual(first.ask(code).errors, [])
+                    if keeps != "BEGIN" or "DO" in code:
+                        self.assertEqual(first.value("EXECUTE p"), "by sql")
+                        self.assertEqual(first.run(pg.bind("", "s") + pg.execute() + SYNC).value, "by protocol")
+                        self.assertEqual(first.ask("PREPARE q AS SELECT 'by sql'; EXECUTE q").value, "by sql")
+                        new = first.run(pg.parse("t", "SELECT 'by protocol'") + pg.bind("", "t") + pg.execute() + SYNC)
+                        self.assertEqual(new.value, "by protocol")
+                    first.ask("ROLLBACK" if keeps == "BEGIN" else "DROP TABLE own")
+                    first.ask("DEALLOCATE ALL")
+
+    @unittest.skipIf(FRONT == "direct", "the connection is its own")
+    def test_a_name_that_code_forgot_and_its_session_takes_again_is_nobody_elses(self):
+        first, second = self.session(), self.session()
+        self.server.sql("CREATE OR REPLACE FUNCTION forgets() RETURNS int LANGUAGE plpgsql AS"
+                        " $$ BEGIN EXECUTE 'DEALLOCATE ALL'; RETURN 1; END $$", user="app")
+        for prepare, again in ((pg.parse("p", "SELECT 'old'") + SYNC, pg.parse("p", "SELECT 'new'") + SYNC),
+                               (pg.query("PREPARE p AS SELECT 'old'"), pg.query("PREPARE p AS SELECT 'new'"))):
+            first.run(prepare)
+            first.ask("BEGIN; SELECT forgets()")
+            self.assertEqual(first.run(again).errors, [])
+            self.assertEqual(first.value("EXECUTE p"), "new")
+            first.ask("COMMIT")
+            self.assertEqual(first.value("EXECUTE p"), "new")
+            first.ask("DISCARD ALL")
+            second.run(prepare)
+            self.assertEqual(second.value("EXECUTE p"), "old")
+            second.ask("DEALLOCATE ALL")
+
     def test_prepared_statements_in_sql_are_each_ones_own(self):
         first, second = self.session(), self.session()
         first.ask("PREPARE p AS SELECT 'first'")

@@ -78,6 +78,8 @@ static void what_no_server_tells_of_is_found(void)
     } CASES[] = {
         { "DO $$ BEGIN PERFORM setseed(0.5); END $$", CODE_SEEDS },
         { "PERFORM pg_catalog.SetSeed (0.5)", CODE_SEEDS },
+        { "EXECUTE 'Deallocate all'", CODE_FORGETS },
+        { "deallocated", 0 },
         { "PERFORM setseed", 0 },
         { "PERFORM my_setseed(1)", 0 },
         { "BEGIN LOAD 'auto_explain'; END", CODE_LOADS },
