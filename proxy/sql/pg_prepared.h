@@ -87,7 +87,7 @@ static inline void pg_prepared_unnamed_is_unknown(struct pg_prepared *p)
 
 /* What became of that. */
 void pg_prepared_unnamed_settle(struct pg_prepared *p, uint64_t id, enum pg_outcome outcome);
-/* Code may have made the server forget any of them, or prepared others by their names: none is there
+/* Code may have made the server forget any of them, or taken their names for others: none is there
  * for certain, and each that is sent from now on is closed before. */
 void pg_prepared_doubt(struct pg_prepared *p);
 /* DEALLOCATE ALL, DISCARD ALL reached the server. */
