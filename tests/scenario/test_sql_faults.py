@@ -670,6 +670,37 @@ class Failover(Servers):
             self.assertEqual(session.ask("INSERT INTO log VALUES (2, 2) ON CONFLICT DO NOTHING").errors, [])
         self.assert_nothing_is_left(*self.replicas)
 
+    def test_killed_in_the_middle_of_a_commit_and_up_again(self):
+        """Who took the transaction's number can ask what became of it: it is there, or it is not, as he is told then."""
+        self.candidates()
+        done, lost = self.session(), self.session()
+        numbers = {}
+        for n, session in enumerate((done, lost)):
+            session.ask("BEGIN")
+            self.assertEqual(session.ask(f"INSERT INTO log VALUES (1, {n})").errors, [])
+            numbers[n] = session.value("SELECT pg_current_xact_id()")
+        self.replicas[0].stop()
+        self.addCleanup(self.replicas[0].cont)
+        done.send(pg.query("COMMIT"))
+        wait_until(lambda: self.primary.sessions("wait_event = 'SyncRep'"), what="the commit to wait")
+        self.primary.kill9()
+        self.assertEqual(done.until("E").errors, ["08007"])
+        self.replicas[0].cont()
+        self.primary.start()
+        done.until("Z")
+        for n, said in ((0, "committed"), (1, "aborted")):
+            there = wait_until(lambda: self.session().ask("SELECT 1 /* route=primary */").rows) and self.session()
+            self.assertEqual(there.value(f"SELECT pg_xact_status('{numbers[n]}')"), said)
+            self.assertEqual(there.value(f"SELECT count(*) FROM log WHERE client = 1 AND n = {n} /* route=primary */"), "1" if n == 0 else "0")
+        self.assertIn(self.errors_of(lost, "SELECT 1"), ["08006", "57P01", "57P02", "closed"])
+
+    @staticmethod
+    def errors_of(session, text):
+        """The first of them; it may be closed."""
+        with contextlib.suppress(EOFError, OSError):
+            return session.ask(text).errors[0]
+        return next((message.code for message in session.seen[::-1] if message[0] == "E"), "closed")
+
     def test_promoted_in_the_middle(self):
         """Of a transaction, of COPY, of a transaction that only reads: what was not committed is nowhere, and all go on."""
         self.candidates()
