@@ -132,6 +132,8 @@ static void begin_hold(struct sql_session *s, const struct sql_gathering *g)
     u->shape = g->shape;
     u->is_primary = is_at_primary(s);
     u->holds = g->is_whole && g->bytes <= SQL_HOLD_BYTES && s->route != SQL_ROUTE_REPLICA;
+    if (u->holds)
+        pg_statements_session_keep(sql_side_of(s)->statements, &s->statements);
 }
 
 static bool names_role(const struct pg_settings *v)

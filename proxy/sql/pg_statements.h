@@ -111,6 +111,7 @@ struct pg_statement_names;
 /* Embedded in a session; zero knows no names. */
 struct pg_statements_session {
     struct pg_statement_names *names; /* owned; NULL until the first */
+    bool keeps;                       /* see pg_statements_session_keep() */
 };
 
 enum pg_name {
@@ -176,6 +177,13 @@ void pg_statements_session_define_now(struct pg_statements *store, struct pg_sta
 uint64_t pg_statements_session_undefine_now(struct pg_statements *store,
                                             struct pg_statements_session *s, struct slice name);
 void pg_statements_session_clear_now(struct pg_statements *store, struct pg_statements_session *s);
+
+/* From now on it is kept what names meant, for an exchange that may be asked again elsewhere: up to
+ * its end, or till it is taken for undone, and nothing of it is pending any more. */
+void pg_statements_session_keep(struct pg_statements *store, struct pg_statements_session *s);
+void pg_statements_session_end_keeping(struct pg_statements *store,
+                                       struct pg_statements_session *s);
+void pg_statements_session_undo(struct pg_statements *store, struct pg_statements_session *s);
 
 size_t pg_statements_session_pending(const struct pg_statements_session *s);
 /* Settled names, without the unnamed one; for SHOW. */

@@ -10,7 +10,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/sql/pg_statements_store.h"
 
-enum { FIRST_SLOTS = 8, FIRST_CHANGES = 4, NAME_OVERHEAD_BYTES = 48 };
+enum { FIRST_SLOTS = 8, FIRST_CHANGES = 4, FIRST_KEPT = 2, NAME_OVERHEAD_BYTES = 48 };
 
 struct name {
     uint64_t hash;
@@ -29,6 +29,13 @@ struct change {
     struct pg_statement *st; /* a reference, of DEFINE */
 };
 
+/* What a name meant before. */
+struct past {
+    uint64_t hash;
+    struct slice name;       /* owned; empty: the unnamed statement */
+    struct pg_statement *st; /* a reference; NULL: it was free */
+};
+
 struct pg_statement_names {
     struct name **slots; /* owned, open addressing; NULL: none */
     size_t slot_count, count, bytes;
@@ -36,7 +43,10 @@ struct pg_statement_names {
     struct change *changes;       /* owned ring */
     size_t change_size, change_head, change_count;
     size_t pending_names, pending_bytes; /* of what is to be defined */
+    struct past *kept;                   /* owned */
+    size_t kept_size, kept_count;
     uint32_t segment;
+    bool keeps;
 };
 
 static struct pg_statement_names *names_of(struct pg_statements_session *s)
@@ -44,6 +54,7 @@ static struct pg_statement_names *names_of(struct pg_statements_session *s)
     if (s->names == NULL) {
         s->names = mem_new(sizeof(*s->names));
         s->names->segment = 1;
+        s->names->keeps = s->keeps;
     }
     return s->names;
 }
@@ -122,8 +133,31 @@ static void close_gap(struct pg_statement_names *names, size_t gap)
     }
 }
 
-static void remove_name(struct pg_statements *store, struct pg_statement_names *names,
-                        struct slice name, uint64_t hash)
+static struct slice copy_of(struct slice name)
+{
+    if (name.len == 0)
+        return (struct slice){ 0 };
+    return slice_of(mem_text_of(name.at, name.len), name.len);
+}
+
+static void keep_name(struct pg_statement_names *names, struct slice name, uint64_t hash)
+{
+    struct pg_statement *st;
+
+    if (!names->keeps)
+        return;
+    if (names->kept_count == names->kept_size) {
+        names->kept_size = names->kept_size == 0 ? FIRST_KEPT : names->kept_size * 2;
+        names->kept = mem_resize(names->kept, names->kept_size * sizeof(names->kept[0]));
+    }
+    st = look_up(names, name, hash);
+    names->kept[names->kept_count++] = (struct past){
+        .hash = hash, .name = copy_of(name), .st = st == NULL ? NULL : pg_statement_ref(st)
+    };
+}
+
+static void drop_name(struct pg_statements *store, struct pg_statement_names *names,
+                      struct slice name, uint64_t hash)
 {
     struct name *gone;
     size_t slot;
@@ -144,6 +178,13 @@ static void remove_name(struct pg_statements *store, struct pg_statement_names *
     pg_statement_unref(store, &gone->st);
     free(gone);
     close_gap(names, slot);
+}
+
+static void remove_name(struct pg_statements *store, struct pg_statement_names *names,
+                        struct slice name, uint64_t hash)
+{
+    keep_name(names, name, hash);
+    drop_name(store, names, name, hash);
 }
 
 /* Takes the reference in *st. */
@@ -170,6 +211,11 @@ static void put_name(struct pg_statements *store, struct pg_statement_names *nam
 /* DEALLOCATE ALL leaves the unnamed statement. */
 static void remove_all(struct pg_statements *store, struct pg_statement_names *names)
 {
+    for (size_t i = 0; i < names->slot_count; i++)
+        if (names->slots[i] != NULL) {
+            keep_name(names, slice_of(names->slots[i]->at, names->slots[i]->len),
+                      names->slots[i]->hash);
+        }
     for (size_t i = 0; i < names->slot_count; i++)
         if (names->slots[i] != NULL) {
             pg_statement_unref(store, &names->slots[i]->st);
@@ -200,13 +246,6 @@ static void grow_changes(struct pg_statement_names *names)
     names->change_head = 0;
 }
 
-static struct slice kept(struct slice name)
-{
-    if (name.len == 0)
-        return (struct slice){ 0 };
-    return slice_of(mem_text_of(name.at, name.len), name.len);
-}
-
 static enum err note(struct pg_statements_session *s, enum change_kind kind, struct slice name,
                      struct pg_statement *st, enum pg_change_by by)
 {
@@ -220,7 +259,7 @@ static enum err note(struct pg_statements_session *s, enum change_kind kind, str
         .kind = kind,
         .segment = by == PG_CHANGE_BY_QUERY ? 0 : names->segment,
         .hash = hash_of(name),
-        .name = kept(name),
+        .name = copy_of(name),
         .st = st == NULL ? NULL : pg_statement_ref(st),
     };
     if (kind == CHANGE_DEFINE && name.len > 0) {
@@ -334,12 +373,69 @@ void pg_statements_session_fini(struct pg_statements *store, struct pg_statement
         return;
     while (names->change_count > 0)
         forget_first(store, names);
+    pg_statements_session_end_keeping(store, s);
     remove_all(store, names);
     pg_statement_unref(store, &names->unnamed);
+    free(names->kept);
     free(names->changes);
     free(names);
     s->names = NULL;
 }
+
+/* --- What they meant before ------------------------------------------------------------------ */
+
+static void end_kept(struct pg_statements *store, struct pg_statement_names *names)
+{
+    struct past *past = &names->kept[--names->kept_count];
+
+    pg_statement_unref(store, &past->st);
+    free((void *)past->name.at);
+}
+
+void pg_statements_session_end_keeping(struct pg_statements *store, struct pg_statements_session *s)
+{
+    struct pg_statement_names *names = s->names;
+
+    s->keeps = false;
+    if (names == NULL)
+        return;
+    names->keeps = false;
+    while (names->kept_count > 0)
+        end_kept(store, names);
+    if (names->kept_size > FIRST_KEPT) {
+        free(names->kept);
+        names->kept = NULL;
+        names->kept_size = 0;
+    }
+}
+
+void pg_statements_session_keep(struct pg_statements *store, struct pg_statements_session *s)
+{
+    pg_statements_session_end_keeping(store, s);
+    s->keeps = true;
+    if (s->names != NULL)
+        s->names->keeps = true;
+}
+
+void pg_statements_session_undo(struct pg_statements *store, struct pg_statements_session *s)
+{
+    struct pg_statement_names *names = s->names;
+
+    if (names != NULL) {
+        names->keeps = false;
+        for (; names->kept_count > 0; end_kept(store, names)) {
+            struct past *past = &names->kept[names->kept_count - 1];
+
+            if (past->st != NULL)
+                put_name(store, names, past->name, past->hash, &past->st);
+            else
+                drop_name(store, names, past->name, past->hash);
+        }
+    }
+    pg_statements_session_end_keeping(store, s);
+}
+
+/* --- Looking --------------------------------------------------------------------------------- */
 
 /* Does the outcome of this change leave open what a message that follows sees? */
 static bool is_open(const struct pg_statement_names *names, const struct change *c)

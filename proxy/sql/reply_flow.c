@@ -436,6 +436,7 @@ void sql_reply_elsewhere(struct sql_upstream *u)
     session_request_ends(&s->base);
     s->dirties = false;
     sql_deeds_forget(s);
+    pg_statements_session_undo(side->statements, &s->statements);
 }
 
 /* What ended with it is done, or failed. */

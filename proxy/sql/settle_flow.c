@@ -454,6 +454,7 @@ void sql_exchange_answered(struct sql_upstream *u)
         tally_success(side->assembly->tallies[u->base.worker->index], u->endpoint->settings->number,
                       took_us);
     sql_tally_answered(s, u, took_us);
+    pg_statements_session_end_keeping(side->statements, &s->statements);
     sql_slow_answered(s, u, took_us);
     sql_begin_answered(s, u);
     if (u->status == PG_STATUS_IDLE && s->settings.undo != NULL) {

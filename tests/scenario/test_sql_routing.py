@@ -215,6 +215,19 @@ class Statements(Routed):
                 went, answer = self.went(session, sql)
                 self.assertEqual((went, answer.errors), ("primary", []))
 
+    def test_names_of_an_exchange_that_a_replica_refused_are_given_once(self):
+        """Where it is asked again, nothing of it is there yet: neither what it prepared nor what it closed."""
+        session, use = self.session(), pg.bind("", "s") + pg.execute()
+        for n in range(3):
+            for parses, rows in ((pg.parse("s", f"SELECT lies() > 0, 'new' AS a{n}") + use, [["t", "new"]]),
+                                 (use + pg.close("S", "s") + pg.parse("s", f"SELECT lies() > 0, 'newer' AS b{n}") + use, [["t", "new"], ["t", "newer"]]),
+                                 (pg.parse("", f"SELECT lies() > 0, 'last' AS c{n}") + pg.bind() + pg.execute(), [["t", "last"]]),
+                                 (use, [["t", "newer"]]), (pg.bind() + pg.execute(), [["t", "last"]])):
+                answer = session.run(parses + pg.sync())
+                self.assertEqual((answer.errors, answer.rows), ([], rows))
+            session.run(pg.close("S", "s") + pg.sync())
+        self.assertEqual(session.run(pg.parse("s", "SELECT 1") + pg.parse("s", "SELECT lies()") + pg.sync()).errors, ["42P05"])
+
     def test_rows_that_came_before_a_refusal_do_not_come_twice(self):
         session = self.session()
         for _ in range(2):

@@ -519,6 +519,60 @@ static void a_statement_with_several_names_is_called_by_the_one_that_was_said(vo
     end();
 }
 
+static const char *meaning_of(const char *name)
+{
+    struct pg_statement *there;
+
+    if (pg_statements_session_find(&session, slice_text(name), &there) != PG_NAME_THERE)
+        return "none";
+    return slice_is_text(pg_statement_text(there), "old")   ? "old"
+           : slice_is_text(pg_statement_text(there), "new") ? "new"
+                                                            : "other";
+}
+
+static void settle_all(void)
+{
+    while (pg_statements_session_pending(&session) > 0)
+        pg_statements_session_settle(store, &session, PG_OUTCOME_DONE);
+}
+
+static void what_an_exchange_changed_can_be_undone(void)
+{
+    begin();
+    pg_statements_session_keep(store, &session); /* before there are any names */
+    define("a", "new");
+    settle_all();
+    pg_statements_session_undo(store, &session);
+    CHECK_TEXT(meaning_of("a"), "none");
+    define("a", "old");
+    define("b", "old");
+    define("", "old");
+    settle_all();
+    pg_statements_session_keep(store, &session);
+    CHECK_INT(pg_statements_session_undefine(&session, slice_text("a"), PG_CHANGE_BY_MESSAGE),
+              ERR_NONE);
+    define("a", "new");
+    define("", "new");
+    define("c", "new");
+    CHECK_INT(pg_statements_session_clear(&session, PG_CHANGE_BY_MESSAGE), ERR_NONE);
+    define("b", "new");
+    settle_all();
+    CHECK_TEXT(meaning_of("b"), "new");
+    pg_statements_session_undo(store, &session);
+    CHECK_TEXT(meaning_of("a"), "old");
+    CHECK_TEXT(meaning_of("b"), "old");
+    CHECK_TEXT(meaning_of(""), "old");
+    CHECK_TEXT(meaning_of("c"), "none");
+    CHECK_INT(pg_statements_session_count(&session), 2);
+    pg_statements_session_keep(store, &session);
+    define("c", "new");
+    settle_all();
+    pg_statements_session_end_keeping(store, &session);
+    pg_statements_session_undo(store, &session);
+    CHECK_TEXT(meaning_of("c"), "new");
+    end();
+}
+
 int main(void)
 {
     RUN(a_statement_is_known_by_all_that_it_means);
@@ -538,5 +592,6 @@ int main(void)
     RUN(a_session_is_bounded);
     RUN(servers_words_get_the_clients_names);
     RUN(a_statement_with_several_names_is_called_by_the_one_that_was_said);
+    RUN(what_an_exchange_changed_can_be_undone);
     return check_report();
 }
