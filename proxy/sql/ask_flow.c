@@ -464,6 +464,16 @@ static bool place_behind_begin(struct sql_session *s, struct slice in)
     return true;
 }
 
+/* What is under way at a replica may end what keeps the session there, and what comes next be for
+ * the primary: it waits for that. */
+static bool may_leave_before(const struct sql_session *s)
+{
+    return !s->in_exchange && !is_at_primary(s) && !pg_expect_is_empty(&s->lease->expect) &&
+           !s->copies && !pg_expect_is_copying_in(&s->lease->expect) &&
+           s->begun != SQL_BEGUN_READING && s->route != SQL_ROUTE_REPLICA &&
+           sql_account_pooling(s->account) == SQL_POOLING_TRANSACTION;
+}
+
 /* To the lease, that stays whatever is asked. */
 static size_t go_on_there(struct sql_session *s, struct slice in, struct pg_frame f)
 {
@@ -472,7 +482,7 @@ static size_t go_on_there(struct sql_session *s, struct slice in, struct pg_fram
         if (!set_server(s, NULL))
             return 0;
         sql_begin_again(s);
-    } else if (s->lease != NULL && !may_be_sent_behind(s)) {
+    } else if (s->lease != NULL && (!may_be_sent_behind(s) || may_leave_before(s))) {
         s->barrier = true;
         return 0;
     }

@@ -533,7 +533,9 @@ static void begin_probe(struct sql_upstream *u)
     u->found = 0;
     u->fingerprint[0] = u->sqlstate[0] = '\0';
     u->probes_settings = s->probes_settings;
-    u->settings_found.is_reset = s->barrier = u->hides_settings;
+    u->settings_found.is_reset = u->hides_settings;
+    /* From a replica the session may be gone then, with what it asks next. */
+    s->barrier = u->hides_settings || u->endpoint != sql_primary(u->endpoint->side);
     u->hides_settings |= s->probes_settings;
     s->probes = s->probes_settings = false;
     u->settings_found.login = slice_text(sql_upstream_user(u));

@@ -372,6 +372,19 @@ class Transactions(Routed):
                     self.assertEqual(([row[0] for row in answer.rows], answer.errors), (words, []))
                     self.assertTrue(session.is_silent())
 
+    def test_a_write_behind_the_end_of_what_stays_at_a_replica(self):
+        """It is the primary's, however soon it comes: with the end, or while the replica is asked what it still has."""
+        session, insert = self.session(), "INSERT INTO t (v) VALUES ('behind')"
+        for end, again in itertools.product(("COMMIT", "ROLLBACK"), range(3)):
+            for said in (pg.query(end) + pg.query(insert), pg.one(end) + pg.sync() + pg.one(insert) + pg.sync()):
+                for text in ("BEGIN READ ONLY", "SELECT count(*) FROM t", "DECLARE k CURSOR FOR SELECT 1", *["SELECT pg_advisory_unlock(1)"] * bool(again)):
+                    self.assertEqual(session.ask(text).errors, [])
+                if again == 2:
+                    self.assertEqual(session.ask(end).errors + session.ask(insert).errors, [])
+                else:
+                    self.assertEqual(session.run(said, 2).errors, [])
+        self.primary.sql("DELETE FROM t WHERE v = 'behind'")
+
     def test_what_a_transaction_that_only_reads_must_not_do(self):
         session = self.session()
         for sql in ("INSERT INTO t (v) VALUES ('x')", "SELECT nextval('sq')", "CREATE TABLE x (a int)", "SELECT * FROM t FOR UPDATE", "SELECT writes()"):
