@@ -42,32 +42,68 @@ static void plan_script_flush(struct redis_call *call)
     plan_all(call);
 }
 
-/* Of each part's replies the first, +PONG, is passed over. */
+/* WAIT and WAITAOF wait for the place in the server's replication stream that their own upstream
+ * wrote last.  From Redis 7.2 on a command notes the place only if it was written to that stream,
+ * so what goes before them must be, and may change nothing: SWAPDB of a database with itself is
+ * for replicas and the append-only file, a message to a shard channel that nobody hears for
+ * replicas.  Either will do for WAIT, for a server's rights may forbid the other.  So on an
+ * upstream of its own WAIT covers all that the session has had acknowledged, and blocks nobody. */
+static const char *const SWAP[] = { "SWAPDB", "0", "0", NULL };
+static const char *const WHISPER[] = { "SPUBLISH", "sheaf:wait", "", NULL };
+
+/* The part's reply is what the server said to the last command.  Did one of those `before` it note
+ * the place?  If not, *why is the error.  What WAIT itself failed with is told as it is. */
+static bool take_wait(struct memory_part *part, uint32_t before, struct slice *why)
+{
+    struct resp_reader reader = { part->reply };
+    bool noted = false;
+    struct slice reply;
+
+    part->reply.len = 0;
+    for (uint32_t i = 0; i < before; i++) {
+        if (resp_read_skip(&reader, &reply) != ERR_NONE)
+            return true; /* what is no answer is told as such */
+        if (reply.at[0] == '-')
+            *why = reply;
+        else
+            noted = true;
+    }
+    part->reply = reader.in;
+    return noted || (reader.in.len > 0 && reader.in.at[0] == '-');
+}
+
 static void merge_wait(struct memory_merge *m)
 {
-    for (uint32_t i = 0; i < m->part_count; i++) {
-        struct resp_reader reader = { m->parts[i].reply };
-        struct slice pong;
+    const struct redis_note *note = m->note;
+    struct slice why = { 0 };
 
-        if (!m->parts[i].failed && resp_read_skip(&reader, &pong) == ERR_NONE)
-            m->parts[i].reply = reader.in;
-    }
+    for (uint32_t i = 0; i < m->part_count; i++)
+        if (!m->parts[i].failed && !take_wait(&m->parts[i], note->round, &why)) {
+            resp_put_error_text(m->out,
+                                "ERR '%s' needs servers whose user is allowed %sSWAPDB, else they "
+                                "don't know what to wait for: %.*s",
+                                note->cmd->name, note->round > 1 ? "SPUBLISH or " : "",
+                                (int)why.len - 3, (const char *)why.at + 1);
+            return;
+        }
     redis_merge_of(REDIS_MERGE_MINIMUM)(m);
 }
 
-/* WAIT waits for what its own upstream wrote last, or saw written: a server notes the place in its
- * replication stream with every command, PING too.  So on an upstream of its own PING, WAIT covers
- * all that the session has had acknowledged, and blocks nobody. */
 static void plan_wait(struct redis_call *call)
 {
-    const char *texts[] = { "PING", NULL };
     struct memory_operation *op = call->op;
+    struct slice bytes = redis_join(op->arena, redis_encode_texts(op->arena, SWAP),
+                                    redis_call_bytes(call));
+    struct redis_note *note = redis_note_new(call);
 
     if (redis_must_wait(call))
         return;
-    redis_plan_all(
-        call, redis_join(op->arena, redis_encode_texts(op->arena, texts), redis_call_bytes(call)),
-        2, merge_wait, redis_note_new(call));
+    note->round = 1;
+    if (strcmp(call->cmd->name, "wait") == 0) {
+        bytes = redis_join(op->arena, redis_encode_texts(op->arena, WHISPER), bytes);
+        note->round = 2;
+    }
+    redis_plan_all(call, bytes, note->round + 1, merge_wait, note);
     op->lease = MEMORY_LEASE_ONCE;
     op->no_deadline = true;
     op->alone = true;

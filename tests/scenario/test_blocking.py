@@ -1,12 +1,17 @@
 #!/usr/bin/python3
 # not under tsan: one session's own affairs
 """Commands that wait at the server: nobody else waits for them, and no element is lost by who leaves."""
+import os
+import shutil
 import signal
 import socket
 import struct
 import time
+import unittest
 
 from lib import *
+
+VALKEY = os.environ.get("SHEAF_VALKEY") or shutil.which("valkey-server")
 
 # Each waits on {q}k; then something arrives, told in the second column.  All keys have one tag.
 FAMILY = (
@@ -218,6 +223,52 @@ class Waiting(Case):
                 self.assertEqual(session.ask("BLPOP", self.here, "0")[1], b"%d" % number)
         after = int(self.redis[0].ask("INFO", "stats").decode().split("total_connections_received:")[1].split()[0])
         self.assertLess(after - before, 20)
+
+
+class Replicas(Case):
+    """WAIT by a session whose writes go over upstreams that others write over, too."""
+
+    BINARY = "redis-server"
+
+    def setUp(self):
+        self.redis = [RedisServer(self, {"repl-diskless-sync-delay": "0"}, binary=self.BINARY) for _ in range(2)]
+        self.replicas = [RedisServer(self, {"replicaof": f"127.0.0.1 {r.port}"}, binary=self.BINARY) for r in self.redis]
+        wait_until(lambda: all("master_link_status:up" in r.ask("INFO", "replication").decode() for r in self.replicas),
+                   what="the replicas to have all")
+        self.sheaf = Sheaf(self, pool(self.redis, timeout="200ms"), proxy={"workers": 1})
+        self.keys = [k[0] for k in keys_on_shards(2, prefix="copied")]
+
+    def test_wait_does_not_count_a_replica_that_has_not_the_writes(self):
+        with self.sheaf.connect() as session, self.sheaf.connect() as hearer:
+            hearer.ask("PSUBSCRIBE", "*")
+            for number in range(3):  # the second and third over upstreams that have waited before
+                for key in self.keys:
+                    self.assertEqual(session.ask("SET", key, number), "OK")
+                self.assertEqual(session.ask("WAIT", "1", "5000"), 1)
+                self.assertEqual([r.ask("GET", k) for r, k in zip(self.replicas, self.keys)], [b"%d" % number] * 2)
+                self.replicas[1].stop()
+                self.assertEqual(session.ask("SET", self.keys[1], "late"), "OK")
+                began = time.monotonic()
+                self.assertEqual(session.ask("WAIT", "1", "300"), 0)
+                self.assertGreater(time.monotonic() - began, 0.25)
+                self.replicas[1].cont()
+                self.assertEqual(session.ask("WAIT", "1", "5000"), 1)
+            self.assertTrue(hearer.silent(0.05), "nobody hears of it")
+            self.assertEqual(session.ask("DBSIZE"), 2, "and it leaves nothing")
+
+    def test_wait_tells_what_the_servers_rights_forbid(self):
+        for rights, answer in (("-swapdb", 1), ("-spublish", 1), ("-swapdb -spublish", None)):
+            self.redis[0].ask("ACL", "SETUSER", "default", "+@all", *rights.split())
+            with self.sheaf.connect() as session:
+                reply = session.ask("WAIT", "1", "5000")
+                self.assertEqual(reply, answer) if answer else self.assertIn("allowed SPUBLISH or SWAPDB", str(reply))
+
+
+@unittest.skipIf(VALKEY is None, "there is no valkey-server here")
+class ReplicasOfValkey(Replicas):
+    """Since Redis 7.2 a server notes only what it writes to its replicas."""
+
+    BINARY = VALKEY
 
 
 class WhoLeaves(Case):

@@ -162,15 +162,49 @@ static void wait_asks_an_upstream_of_its_own_on_each_shard_and_gives_the_least(v
     stage_say("WAIT 1 100");
     CHECK_INT(op.lease, MEMORY_LEASE_ONCE);
     CHECK(op.no_deadline && op.alone);
-    CHECK_INT(op.parts[0].replies, 2);
-    CHECK_PART(1, 1, "*1\r\n$4\r\nPING\r\n*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$3\r\n100\r\n");
-    stage_reply(0, "+PONG\r\n:3\r\n");
-    stage_reply(1, "+PONG\r\n:1\r\n");
+    CHECK_INT(op.parts[0].replies, 3);
+    CHECK_PART(1, 1,
+               "*3\r\n$8\r\nSPUBLISH\r\n$10\r\nsheaf:wait\r\n$0\r\n\r\n"
+               "*3\r\n$6\r\nSWAPDB\r\n$1\r\n0\r\n$1\r\n0\r\n"
+               "*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$3\r\n100\r\n");
+    stage_reply(0, ":0\r\n+OK\r\n:3\r\n");
+    stage_reply(1, ":0\r\n+OK\r\n:1\r\n");
     CHECK_MERGED(":1\r\n");
     stage_say("WAITAOF 1 1 100");
-    stage_reply(0, "+PONG\r\n*2\r\n:1\r\n:0\r\n");
-    stage_reply(1, "+PONG\r\n*2\r\n:0\r\n:4\r\n");
+    CHECK_INT(op.parts[0].replies, 2);
+    stage_reply(0, "+OK\r\n*2\r\n:1\r\n:0\r\n");
+    stage_reply(1, "+OK\r\n*2\r\n:0\r\n:4\r\n");
     CHECK_MERGED("*2\r\n:0\r\n:0\r\n");
+    stage_end();
+}
+
+static void wait_is_refused_where_the_server_may_not_know_what_to_wait_for(void)
+{
+    static const char NO[] = "-NOPERM no\r\n";
+
+    stage_begin(2);
+    stage_say("WAIT 1 100");
+    stage_reply(0, line_of("%s+OK\r\n:3\r\n", NO));
+    stage_reply(1, line_of(":0\r\n%s:1\r\n", NO));
+    CHECK_MERGED(":1\r\n");
+    stage_say("WAIT 1 100");
+    stage_reply(0, ":0\r\n+OK\r\n:3\r\n");
+    stage_reply(1, line_of("%s%s:3\r\n", NO, NO));
+    CHECK_MERGED("-ERR 'wait' needs servers whose user is allowed SPUBLISH or SWAPDB, else they "
+                 "don't know what to wait for: NOPERM no\r\n");
+    stage_say("WAIT 1 100");
+    stage_reply(0, ":0\r\n+OK\r\n:3\r\n");
+    stage_reply(1, "-BUSY a\r\n-BUSY b\r\n-BUSY c\r\n");
+    CHECK_MERGED("-BUSY c\r\n");
+    stage_say("WAIT 1 100");
+    stage_reply(0, ":0\r\n+OK\r\n:3\r\n");
+    stage_fail(1, "-ERR down\r\n");
+    CHECK_MERGED("-ERR down\r\n");
+    stage_say("WAITAOF 1 1 100");
+    stage_reply(0, "+OK\r\n*2\r\n:1\r\n:0\r\n");
+    stage_reply(1, line_of("%s*2\r\n:1\r\n:0\r\n", NO));
+    CHECK_MERGED("-ERR 'waitaof' needs servers whose user is allowed SWAPDB, else they don't know "
+                 "what to wait for: NOPERM no\r\n");
     stage_end();
 }
 
@@ -260,6 +294,7 @@ int main(void)
     RUN(lists_of_names_are_joined);
     RUN(script_kill_is_ok_if_one_shard_had_one);
     RUN(wait_asks_an_upstream_of_its_own_on_each_shard_and_gives_the_least);
+    RUN(wait_is_refused_where_the_server_may_not_know_what_to_wait_for);
     RUN(what_any_shard_can_say_is_asked_of_the_next_if_one_is_down);
     RUN(info_adds_counters_and_joins_databases_without_the_stamps);
     RUN(info_leaves_out_a_shard_that_is_down);
