@@ -8,9 +8,11 @@
  *
  * A session that waits leaves its input where it is, and is shown it again by
  * sql_session_go_on(). */
+#include "proxy/sql/demotion_flow.h"
 #include "proxy/sql/gather_flow.h"
 #include "proxy/sql/halt_flow.h"
 #include "proxy/sql/lease_flow.h"
+#include "proxy/sql/local_flow.h"
 #include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
 
@@ -477,6 +479,7 @@ static bool may_leave_before(const struct sql_session *s)
 /* To the lease, that stays whatever is asked. */
 static size_t go_on_there(struct sql_session *s, struct slice in, struct pg_frame f)
 {
+    sql_demotion_look(sql_side_of(s));
     if (s->lease != NULL && !s->in_exchange && pg_expect_is_empty(&s->lease->expect)) {
         sql_slow_listen(s->lease);
         if (!set_server(s, NULL))

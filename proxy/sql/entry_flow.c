@@ -20,6 +20,7 @@
 #include "proxy/sql/halt_flow.h"
 #include "proxy/sql/inquiry_flow.h"
 #include "proxy/sql/lease_flow.h"
+#include "proxy/sql/local_flow.h"
 #include "proxy/sql/sql_flow.h"
 
 enum { NAME_MOST = 63 }; /* of an application_name: PostgreSQL's NAMEDATALEN - 1 */

@@ -1,5 +1,6 @@
 /* An exchange is gathered: so much of it is looked at as is needed to know what it is. */
 #include "proxy/sql/gather_flow.h"
+#include "proxy/sql/local_flow.h"
 
 static void keep_to_primary(struct sql_gathering *g, const char *why)
 {

@@ -30,6 +30,7 @@ static void lease(struct sql_session *s, struct sql_upstream *u)
     s->lease = u;
     u->lessee = s;
     u->endpoint->busy++;
+    u->led |= sql_primary(sql_side_of(s)) == u->endpoint;
     u->leased_us = worker_now_us(s->base.worker);
     counter_add(&u->endpoint->stats->upstreams_leased, 1);
     sql_tally_lease(s, true);
@@ -335,7 +336,9 @@ static void open_least(struct sql_roster *roster, uint64_t now_us)
     if (atomic_load(&roster->budget->open) >= least || roster->starting > 0 ||
         (roster->open == 0 && roster->account->sessions == 0) || now_us < roster->least_again_us ||
         side->gone || !e->present || e->failing ||
-        !board_is_up(side->assembly->board, e->settings->number) || sql_halt_is_on(roster->account))
+        !board_is_up(side->assembly->board, e->settings->number) ||
+        board_fit(side->assembly->board, e->settings->number) == STANDING_STALE_PRIMARY ||
+        sql_halt_is_on(roster->account))
         return;
     if (sql_budget_take_least(roster))
         sql_upstream_open(roster);
@@ -367,12 +370,13 @@ void sql_roster_tick(struct sql_roster *roster, uint64_t now_us)
         worker_be_busy(roster->account->side->worker);
 }
 
-/* An endpoint can't be reached: those who wait there look for another. */
+/* Those who wait there look for another; who finds none that is better comes again, behind. */
 void sql_roster_turn_away(struct sql_roster *roster)
 {
     struct list *link;
+    uint32_t left = roster->waiter_count;
 
-    while ((link = list_first(&roster->waiters)) != NULL) {
+    while (left-- > 0 && (link = list_first(&roster->waiters)) != NULL) {
         struct sql_session *s = waiter_of(link);
 
         sql_wait_end(s);

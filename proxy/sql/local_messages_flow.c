@@ -4,6 +4,7 @@
  * refuse. */
 #include <strings.h>
 
+#include "proxy/sql/local_flow.h"
 #include "proxy/sql/sql_flow.h"
 #include "proxy/sql/sql_words.h"
 

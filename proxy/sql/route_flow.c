@@ -6,6 +6,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/sql/catalog_flow.h"
 #include "proxy/sql/lease_flow.h"
+#include "proxy/sql/local_flow.h"
 #include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
 

@@ -7,6 +7,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/sql/catalog_flow.h"
 #include "proxy/sql/console_flow.h"
+#include "proxy/sql/demotion_flow.h"
 #include "proxy/sql/halt_flow.h"
 #include "proxy/sql/inquiry_flow.h"
 #include "proxy/sql/lease_flow.h"
@@ -382,6 +383,7 @@ static void tick(struct worker *w, bool housekeeping)
 
         for (uint32_t i = 0; i < side->endpoint_count; i++)
             sql_endpoint_tick(side->endpoints[i], now_us);
+        sql_demotion_tick(side, housekeeping);
         LIST_EACH (&side->accounts, account)
             sql_account_tick(LIST_ITEM(account, struct sql_account, link), now_us, housekeeping);
         sql_waiters_tick(side, now_us, housekeeping);

@@ -27,6 +27,7 @@
  *     sample_flow.c     where the primary and the replicas stand in the log
  *     catalog_flow.c    what the primary's catalog says of functions and relations
  *     cancel_flow.c     requests to cancel
+ *     demotion_flow.c   a primary that is none any more is left
  *     local_flow.c      statements that Sheaf answers itself; local_messages_flow.c
  *     halt_flow.c       databases that are paused, or closed to new sessions
  *     code_flow.c       settings that code may set
@@ -378,6 +379,7 @@ struct sql_upstream {
     bool holds : 1;    /* nothing was forwarded of this exchange yet, and others may be asked */
     bool fatal : 1;    /* the server ends because of what its session said */
     bool says_why : 1; /* it ends for reasons of its own, and `sqlstate` is that which it gave */
+    bool led : 1;      /* somebody had it while its endpoint was the primary */
     bool refused : 1;  /* what follows is swallowed, then others are asked */
     bool awaits_cancel : 1; /* free, but for those */
     bool ending : 1;        /* closed when it is free */
@@ -425,7 +427,7 @@ struct sql_side {
     uint64_t minute_us;           /* of the ledgers */
     struct sql_endpoint *primary; /* as the board said in this epoch, if it is known */
     uint64_t reconnect_us; /* when RECONNECT came last: upstreams of before are not to stay */
-    uint32_t primary_epoch;
+    uint32_t primary_epoch, demotion_epoch; /* of the latter, who was left is settled */
     bool primary_known;
     uint64_t doubt_until_us; /* it may have been demoted: nothing is sent there */
     struct stats_row *stats;
@@ -735,6 +737,7 @@ void sql_upstream_reset(struct sql_upstream *u, bool discard);
 void sql_upstream_reset_ended(struct sql_upstream *u);
 /* The server says an error that nobody asked for: it is going. */
 void sql_upstream_says_goodbye(struct sql_upstream *u, const struct pg_report *report);
+void sql_endpoint_turn_away(struct sql_endpoint *e); /* those who wait there look for another */
 void sql_endpoint_fails(struct sql_endpoint *e, enum err err, const char *why);
 
 /* cancel_flow.c */
@@ -759,24 +762,6 @@ void sql_tunnel_ready(struct sql_upstream *u);
 size_t sql_tunnel_input(struct sql_session *s, struct slice in);
 void sql_tunnel_output(struct sql_upstream *u, struct slice in);
 void sql_tunnel_lost(struct sql_upstream *u, enum err err, const char *why);
-
-/* local_flow.c */
-bool sql_local_is_position(const struct sql_class *c);
-/* SET sheaf.x = word, where the word is one that SQL keeps for itself: primary. */
-bool sql_local_reads_set(struct slice text);
-/* Is it Sheaf's to answer? */
-bool sql_local_is(const struct sql_class *c);
-/* Answers it, if it is Sheaf's; false: it is not. */
-bool sql_local_answer(struct sql_session *s, const struct sql_class *c, struct buf *out);
-/* The column of that answer; NULL: it has none. */
-const char *sql_local_column(const struct sql_class *c);
-/* A sheaf.* setting that a client began with, or that its user or listener gives it. */
-bool sql_local_set(struct sql_session *s, struct slice name, struct slice value, bool is_default);
-
-/* local_messages_flow.c */
-bool sql_local_may_be(struct slice text); /* false: it is not, for sure */
-/* Of nothing but what sql_local_is(), and Sync. */
-void sql_local_answer_messages(struct sql_session *s, struct slice exchange);
 
 /* side_flow.c */
 struct sql_side *sql_side_find(struct worker *w, const char *pool); /* NULL: there is none */

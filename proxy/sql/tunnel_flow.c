@@ -23,6 +23,7 @@ void sql_tunnel_begin(struct sql_session *s, enum pg_replication replication)
     u->tunnel = replication == PG_REPLICATION_DATABASE ? "database" : "true";
     s->lease = u;
     u->lessee = s;
+    u->led = true;
     primary->busy++; /* as a lease: sql_lease_drop() takes it back */
     counter_add(&primary->stats->upstreams_leased, 1);
     sql_tally_lease(s, true);

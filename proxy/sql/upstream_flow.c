@@ -501,8 +501,7 @@ void sql_upstream_end(struct sql_upstream *u)
         sql_upstream_close(u);
 }
 
-/* Those who wait there look for another. */
-static void turn_away(struct sql_endpoint *e)
+void sql_endpoint_turn_away(struct sql_endpoint *e)
 {
     LIST_EACH (&e->side->accounts, link) {
         struct sql_account *a = LIST_ITEM(link, struct sql_account, link);
@@ -531,7 +530,7 @@ void sql_endpoint_fails(struct sql_endpoint *e, enum err err, const char *why)
     e->failure = err;
     snprintf(e->why, sizeof(e->why), "%s", why);
     worker_be_busy(w);
-    turn_away(e);
+    sql_endpoint_turn_away(e);
 }
 
 /* A login that was refused is the account's trouble, not the server's: only those who wait for it
@@ -716,7 +715,7 @@ static void end_drained(struct sql_endpoint *e)
     if (!e->present || e->upstreams == 0 ||
         board_get(e->side->assembly->board, e->settings->number).state != VERDICT_DRAINING)
         return;
-    turn_away(e);
+    sql_endpoint_turn_away(e);
     LIST_EACH (&e->side->worker->upstreams, link) {
         struct upstream *base = LIST_ITEM(link, struct upstream, link);
         struct sql_upstream *u = (struct sql_upstream *)base;
