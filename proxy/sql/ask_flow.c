@@ -580,6 +580,7 @@ size_t sql_ask_input(struct sql_session *s, struct slice in)
 {
     size_t used = 0;
 
+    sql_local_follow(s);
     if (s->replay.len > 0) {
         size_t again = ask_all(s, buf_all(&s->replay));
 

@@ -110,9 +110,7 @@ static bool needs_tls(const struct sql_session *s)
 /* What a client begins with, as if it had SET it. */
 static bool begin_with(struct sql_session *s, struct slice name, struct slice value)
 {
-    if (slice_starts(name, slice_text("sheaf."))) {
-        if (sql_local_set(s, name, value, false))
-            return true;
+    if (slice_starts(name, slice_text("sheaf.")) && !sql_local_is_valid(name, value)) {
         sql_session_fatal(s, "22023", "invalid value for parameter \"%.*s\"", (int)name.len,
                           (const char *)name.at);
         return false;
@@ -391,6 +389,35 @@ static void become_ready(struct sql_session *s, const struct pg_settings *report
     session_recall(&s->base); /* who did not wait for it */
 }
 
+/* What a server's words at login depend on, of what the client began with: not on where it is to
+ * read, which may be another for each. */
+static const struct pg_settings *heard_at_start(struct sql_session *s)
+{
+    static const char *const OURS[] = { "sheaf.route", "sheaf.min_position" };
+    const struct pg_settings *v = pg_settings_ref(s->settings.start);
+
+    for (size_t i = 0; i < sizeof(OURS) / sizeof(OURS[0]); i++)
+        (void)!pg_settings_drop(sql_side_of(s)->interned, &v, slice_text(OURS[i]));
+    return v;
+}
+
+static bool is_welcome(struct sql_session *s, const struct pg_settings **reported)
+{
+    const struct pg_settings *start = heard_at_start(s);
+    bool is_known = sql_welcome_find(s->account, start, reported);
+
+    pg_settings_unref(sql_side_of(s)->interned, &start);
+    return is_known;
+}
+
+static void keep_welcome(struct sql_session *s, const struct pg_settings *reported)
+{
+    const struct pg_settings *start = heard_at_start(s);
+
+    sql_welcome_keep(s->account, start, reported);
+    pg_settings_unref(sql_side_of(s)->interned, &start);
+}
+
 /* The lease is there: it is set as the client began, unless it is so already. */
 static void apply_start(struct sql_session *s)
 {
@@ -402,7 +429,7 @@ static void apply_start(struct sql_session *s)
         s->entry->applying = true;
         return;
     }
-    sql_welcome_keep(s->account, s->settings.start, u->reported);
+    keep_welcome(s, u->reported);
     become_ready(s, u->reported);
     sql_lease_end(u);
 }
@@ -445,7 +472,7 @@ void sql_entry_go_on(struct sql_session *s)
         return;
     }
     s->entry->applying = false;
-    if (sql_welcome_find(s->account, s->settings.start, &reported)) {
+    if (is_welcome(s, &reported)) {
         become_ready(s, reported);
         return;
     }
@@ -500,8 +527,8 @@ static void admitted(struct sql_session *s)
                           entry->database);
         return;
     }
-    if (s->route == SQL_ROUTE_AUTO)
-        sql_local_set(s, slice_text("sheaf.route"), slice_of(NULL, 0), true);
+    s->followed = UINT64_MAX;
+    sql_local_follow(s);
     sql_entry_go_on(s);
 }
 

@@ -1,6 +1,9 @@
 /* Statements that Sheaf answers itself, outside of a transaction and without a server: SHOW and SET
  * of its own settings, EXPLAIN ROUTE, and texts that hold no statement.
  *
+ * They are settings as any other, kept among those of the session, but for that no server hears of
+ * them: unless they are set among other statements, or by set_config().
+ *
  *     sheaf.route          auto, primary or replica: where statements go that may go to either
  *     sheaf.position       SHOW only: what a replica must have reached to show what was done here
  *     sheaf.min_position   SET it to what another session's sheaf.position was, to see what it did
@@ -62,15 +65,16 @@ static struct position present_position(struct sql_session *s)
 
 static bool show(struct sql_session *s, struct slice name, struct buf *out)
 {
+    const struct pg_settings *v = pg_settings_session_effective(&s->settings);
     char text[POSITION_TEXT] = "";
+    struct slice value = { 0 };
     struct position p;
 
     if (slice_is_text(name, "sheaf.route")) {
         put_cell(out, "sheaf.route", slice_text(ROUTES[s->route]), "SHOW");
     } else if (slice_is_text(name, "sheaf.min_position")) {
-        if (s->has_min_position)
-            position_put(&s->needed, text);
-        put_cell(out, "sheaf.min_position", slice_text(text), "SHOW");
+        (void)pg_settings_find(v, name, &value);
+        put_cell(out, "sheaf.min_position", value, "SHOW");
     } else if (slice_is_text(name, "sheaf.position")) {
         p = present_position(s);
         if (!position_is_none(&p))
@@ -92,47 +96,81 @@ static uint8_t default_route(const struct sql_session *s)
                                    sql_gate_of(s)->settings);
 }
 
-static bool set_route(struct sql_session *s, struct slice value)
+static bool read_route(struct slice value, uint8_t *out)
 {
     for (size_t i = 0; i < sizeof(ROUTES) / sizeof(ROUTES[0]); i++)
         if (slice_is_word(value, ROUTES[i])) {
-            s->route = (uint8_t)i;
+            *out = (uint8_t)i;
             return true;
         }
     return false;
 }
 
-bool sql_local_set(struct sql_session *s, struct slice name, struct slice value, bool is_default)
+static bool is_settable(struct slice name)
 {
-    if (slice_is_text(name, "sheaf.route")) {
-        if (is_default)
-            s->route = default_route(s);
-        return is_default || set_route(s, value);
-    }
-    if (!slice_is_text(name, "sheaf.min_position"))
-        return false;
-    if (is_default) {
-        s->has_min_position = false;
-        return true;
-    }
-    s->has_min_position = false;
-    sql_hint_position(s, value);
-    return s->has_min_position;
+    return slice_is_text(name, "sheaf.route") || slice_is_text(name, "sheaf.min_position");
 }
 
-static void put_set(struct sql_session *s, const struct statement *st, struct buf *out)
+bool sql_local_is_valid(struct slice name, struct slice value)
 {
-    const struct setting *set = &st->settings[0];
+    struct position p;
+    uint8_t route;
 
-    if (sql_local_set(s, set->name, set->text, set->is_default))
-        pg_put_complete(out, st->kind == STATEMENT_RESET ? "RESET" : "SET");
-    else if (slice_is_text(set->name, "sheaf.route") ||
-             slice_is_text(set->name, "sheaf.min_position"))
+    if (slice_is_text(name, "sheaf.route"))
+        return read_route(value, &route);
+    return slice_is_text(name, "sheaf.min_position") && position_parse(value, &p) == ERR_NONE;
+}
+
+/* What code has set may be anything: that counts as not set. */
+void sql_local_follow(struct sql_session *s)
+{
+    const struct pg_settings *v = pg_settings_session_effective(&s->settings);
+    struct slice value;
+
+    if (pg_settings_number(v) == s->followed)
+        return;
+    s->followed = pg_settings_number(v);
+    if (!pg_settings_find(v, slice_text("sheaf.route"), &value) || !read_route(value, &s->route))
+        s->route = default_route(s);
+    s->has_min_position = false;
+    if (pg_settings_find(v, slice_text("sheaf.min_position"), &value))
+        sql_hint_position(s, value);
+}
+
+static void put_local_warning(struct buf *out)
+{
+    struct pg_report warning = { .severity = slice_text("WARNING"),
+                                 .severity_shown = slice_text("WARNING"),
+                                 .sqlstate = slice_text("25P01") };
+
+    warning.message = slice_text("SET LOCAL can only be used in transaction blocks");
+    pg_put_notice(out, &warning);
+}
+
+/* It is a setting as any other: the transaction or savepoint that it is set in may undo it. */
+static void put_set(struct sql_session *s, const struct setting *set, const char *tag,
+                    struct buf *out)
+{
+    if (s->status == PG_STATUS_FAILED) {
+        pg_put_error_text(out, "ERROR", "25P02",
+                          "current transaction is aborted, commands ignored until end of "
+                          "transaction block");
+    } else if (!is_settable(set->name)) {
+        put_unknown(out, set->name);
+    } else if (!set->is_default && !sql_local_is_valid(set->name, set->text)) {
         pg_put_error_text(out, "ERROR", "22023", "invalid value for parameter \"%.*s\": \"%.*s\"",
                           (int)set->name.len, (const char *)set->name.at, (int)set->text.len,
                           (const char *)set->text.at);
-    else
-        put_unknown(out, set->name);
+    } else if (sql_setting_do(s, set) != ERR_NONE) {
+        pg_put_error_text(out, "ERROR", "54000", "too much is set in this session");
+    } else {
+        if (set->is_local && s->status == PG_STATUS_IDLE)
+            put_local_warning(out);
+        pg_put_complete(out, tag);
+    }
+    if (s->status == PG_STATUS_IDLE)
+        pg_settings_session_commit(sql_side_of(s)->interned, &s->settings);
+    sql_local_follow(s);
 }
 
 /* A word, or what stands in quotes, at the front of `rest`. */
@@ -155,49 +193,47 @@ static struct slice next_word(struct slice *rest)
     return word;
 }
 
-/* SET [SESSION] sheaf.NAME = | TO WORD [;] */
-static bool read_set(struct slice text, struct slice *name, struct slice *value)
+/* SET [SESSION | LOCAL] sheaf.NAME = | TO WORD [;] */
+static bool read_set(struct slice text, struct setting *set)
 {
     struct slice rest = text, word = next_word(&rest);
 
+    *set = (struct setting){ .is_known = true, .is_sheaf = true };
     if (!slice_is_word(word, "set"))
         return false;
     word = next_word(&rest);
-    if (slice_is_word(word, "session"))
+    set->is_local = slice_is_word(word, "local");
+    if (set->is_local || slice_is_word(word, "session"))
         word = next_word(&rest);
     if (word.len < 6 || strncasecmp((const char *)word.at, "sheaf.", 6) != 0)
         return false;
-    *name = word;
+    set->name = word;
     word = next_word(&rest);
     if (!slice_is_text(word, "=") && !slice_is_word(word, "to"))
         return false;
-    *value = next_word(&rest);
+    set->text = next_word(&rest);
     word = next_word(&rest);
-    return value->len > 0 && (word.len == 0 || slice_is_text(word, ";"));
+    return set->text.len > 0 && (word.len == 0 || slice_is_text(word, ";"));
 }
 
 bool sql_local_reads_set(struct slice text)
 {
-    struct slice name, value;
+    struct setting set;
 
-    return read_set(text, &name, &value);
+    return read_set(text, &set);
 }
 
 static void put_set_by_words(struct sql_session *s, struct slice text, struct buf *out)
 {
-    struct slice name, value;
+    struct setting set;
     char lower[64];
 
-    if (!read_set(text, &name, &value) || name.len >= sizeof(lower))
+    if (!read_set(text, &set) || set.name.len >= sizeof(lower))
         return;
-    for (size_t i = 0; i < name.len; i++)
-        lower[i] = (char)tolower(name.at[i]);
-    if (sql_local_set(s, slice_of(lower, name.len), value, false))
-        pg_put_complete(out, "SET");
-    else
-        pg_put_error_text(out, "ERROR", "22023", "invalid value for parameter \"%.*s\": \"%.*s\"",
-                          (int)name.len, (const char *)name.at, (int)value.len,
-                          (const char *)value.at);
+    for (size_t i = 0; i < set.name.len; i++)
+        lower[i] = (char)tolower(set.name.at[i]);
+    set.name = slice_of(lower, set.name.len);
+    put_set(s, &set, "SET", out);
 }
 
 /* ---- EXPLAIN ROUTE ---- */
@@ -290,6 +326,6 @@ bool sql_local_answer(struct sql_session *s, const struct sql_class *c, struct b
         return show(s, st->name, out);
     if ((st->kind != STATEMENT_SET && st->kind != STATEMENT_RESET) || st->setting_count != 1)
         return false;
-    put_set(s, st, out);
+    put_set(s, &st->settings[0], st->kind == STATEMENT_RESET ? "RESET" : "SET", out);
     return true;
 }

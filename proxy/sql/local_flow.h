@@ -12,8 +12,11 @@ bool sql_local_is(const struct sql_class *c);
 bool sql_local_answer(struct sql_session *s, const struct sql_class *c, struct buf *out);
 /* The column of that answer; NULL: it has none. */
 const char *sql_local_column(const struct sql_class *c);
-/* A sheaf.* setting that a client began with, or that its user or listener gives it. */
-bool sql_local_set(struct sql_session *s, struct slice name, struct slice value, bool is_default);
+/* May a client begin with this sheaf.* setting? */
+bool sql_local_is_valid(struct slice name, struct slice value);
+/* What it has set may be another now (or, with `followed` UINT64_MAX, what counts where it has set
+ * nothing): before the session asks. */
+void sql_local_follow(struct sql_session *s);
 
 /* By messages. */
 bool sql_local_may_be(struct slice text); /* false: it is not, for sure */

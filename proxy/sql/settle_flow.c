@@ -171,7 +171,7 @@ void sql_deeds_forget(struct sql_session *s)
 
 /* ---- doing ---- */
 
-static enum err do_setting(struct sql_session *s, const struct setting *set)
+enum err sql_setting_do(struct sql_session *s, const struct setting *set)
 {
     struct pg_settings_pool *pool = sql_side_of(s)->interned;
 
@@ -191,7 +191,7 @@ static enum err do_settings(struct sql_session *s, const struct statement *st)
     enum err err = ERR_NONE;
 
     for (size_t i = 0; i < st->setting_count && err == ERR_NONE; i++)
-        err = do_setting(s, &st->settings[i]);
+        err = sql_setting_do(s, &st->settings[i]);
     return err;
 }
 
@@ -251,6 +251,15 @@ void sql_settings_undo(struct sql_upstream *u)
     set_upstream(u, pg_settings_session_effective(settings));
 }
 
+/* By a text of several statements, or set_config(): the server has heard of it, too. */
+static bool sets_sheaf(const struct statement *st)
+{
+    for (size_t i = 0; i < st->setting_count; i++)
+        if (slice_starts(st->settings[i].name, slice_text("sheaf.")))
+            return true;
+    return false;
+}
+
 /* RESET goes back to what the client began with; the server went back to its own preset, unless it
  * was told in other words. */
 static void follow_server(struct sql_upstream *u, const struct statement *st, bool reworded)
@@ -260,7 +269,7 @@ static void follow_server(struct sql_upstream *u, const struct statement *st, bo
     set_upstream(u, pg_settings_session_effective(&s->settings));
     if (st->kind == STATEMENT_DISCARD_ALL && !reworded)
         pg_settings_unref(u->endpoint->side->interned, &u->settings);
-    else if (!reworded && sql_restore_count(s, st) > 0)
+    else if ((!reworded && sql_restore_count(s, st) > 0) || sets_sheaf(st))
         u->hides_settings = true;
 }
 

@@ -292,9 +292,10 @@ struct sql_session {
     struct sql_endpoint *read_from; /* and which; borrowed, NULL: none, or it is gone */
     uint64_t changed_id; /* of a statement whose result is another at the lease; 0: none */
     uint64_t portal_hash, portal_named; /* the names of that with portal_deeds, of portal_said's */
-    uint64_t avoided;                   /* by endpoint index: not asked again in this exchange */
-    uint32_t pins;                      /* enum pg_pin, of the lease */
-    uint32_t pins_counted;              /* of them, see sql_tally_pins() */
+    uint64_t followed;     /* pg_settings_number() of what sql_local_follow() has seen */
+    uint64_t avoided;      /* by endpoint index: not asked again in this exchange */
+    uint32_t pins;         /* enum pg_pin, of the lease */
+    uint32_t pins_counted; /* of them, see sql_tally_pins() */
     uint32_t key_pid, key_secret;
     uint32_t own_edition; /* of the catalog, while the lease has one of its own; 0: it has not */
     uint8_t stage;        /* enum sql_stage */
@@ -660,6 +661,8 @@ void sql_deeds_complete(struct sql_upstream *u, uint16_t note, bool reworded, st
 void sql_deeds_forget(struct sql_session *s);
 void sql_pins_note(struct sql_session *s, const struct statement_verdict *v, struct slice text);
 void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum pg_outcome outcome);
+/* One setting is set, or goes back, in what the session has. */
+enum err sql_setting_do(struct sql_session *s, const struct setting *set);
 /* ReadyForQuery came, for the session. */
 void sql_exchange_answered(struct sql_upstream *u);
 /* Nothing is owed any more. */

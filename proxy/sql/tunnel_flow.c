@@ -39,7 +39,8 @@ void sql_tunnel_parameters(const struct sql_upstream *u, struct buf *parameters)
     buf_put(parameters, &p, sizeof(p));
     while (pg_settings_news(NULL, u->lessee->settings.start, &walk, &setting)) {
         p = (struct pg_parameter){ setting.name, setting.value };
-        buf_put(parameters, &p, sizeof(p));
+        if (!slice_starts(p.name, slice_text("sheaf.")))
+            buf_put(parameters, &p, sizeof(p));
     }
 }
 
