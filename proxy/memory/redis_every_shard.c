@@ -92,8 +92,8 @@ static void merge_wait(struct memory_merge *m)
 static void plan_wait(struct redis_call *call)
 {
     struct memory_operation *op = call->op;
-    struct slice bytes = redis_join(op->arena, redis_encode_texts(op->arena, SWAP),
-                                    redis_call_bytes(call));
+    struct slice bytes =
+        redis_join(op->arena, redis_encode_texts(op->arena, SWAP), redis_call_bytes(call));
     struct redis_note *note = redis_note_new(call);
 
     if (redis_must_wait(call))
