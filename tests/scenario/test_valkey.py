@@ -27,7 +27,7 @@ OTHER_WORDS = {
                    "test_prefixes_bound_every_kind_of_command_as_in_redis", "test_prefixes_bound_channels_and_patterns_as_in_redis"},
     "test_health": {"test_all_is_well_from_the_start"},
     "test_multikey": set(), "test_pubsub": set(), "test_modules": set(), "test_stamp": set(), "test_classes": set(),
-    "test_faults": set(), "test_limits": set(), "test_large_values": set(), "test_reload": set(), "test_absent": set(),
+    "test_faults": set(), "test_limits": set(), "test_large_values": set(), "test_reload": set(), "test_absent": set(), "test_wait": set(),
     "test_hostile": set(), "test_mixed": set(), "test_tls": set(),
 }
 
