@@ -377,15 +377,16 @@ static size_t forward_execute(struct sql_session *s, struct slice in, struct pg_
 {
     bool whole = pg_frame_is_whole(in, f);
     struct slice body = whole ? pg_frame_body(in, f) : slice_of(NULL, 0);
-    size_t used;
+    size_t used = 0;
 
-    if ((s->portal_deeds || s->portal_said != NULL) && !whole && f.bytes <= SQL_WHOLE_BYTES) {
+    if ((s->portal_deeds || s->portal_said != NULL || s->portal_prepares != NULL) && !whole &&
+        f.bytes <= SQL_WHOLE_BYTES) {
         s->base.need = f.bytes;
         return 0;
     }
     if (sql_portal_is_due(s, body))
         used = execute_deeds(s, in, f);
-    else
+    else if (!sql_portal_prepare(s, in, f, body, &used))
         used = execute_plain(s, in, f, body);
     if (used == 0)
         return 0;

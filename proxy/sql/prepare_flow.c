@@ -502,6 +502,34 @@ enum sql_words sql_reword(struct sql_session *s, const struct sql_class *class,
 
 /* ---- by the protocol ---- */
 
+enum err sql_prepare_intern(struct sql_session *s, struct slice text, struct pg_statement **out)
+{
+    struct statement_options options = { .backslash_escapes =
+                                             pg_settings_backslash_escapes(s->settings.current) };
+    struct arena arena = { 0 };
+    struct slice read = sql_readable(s, text, &arena);
+    struct buf rest = { 0 };
+    const struct statement *st;
+    struct script script;
+    enum err err = ERR_UNSUPPORTED;
+
+    script_read(read, &options, &arena, &script);
+    st = script.count == 1 ? &script.statements[0] : NULL;
+    if (read.at == text.at && st != NULL && st->kind == STATEMENT_PREPARE && st->inner != NULL) {
+        if (st->types.len > 0) {
+            buf_text(&rest, "(");
+            buf_slice(&rest, st->types);
+            buf_text(&rest, ") ");
+        }
+        buf_text(&rest, "AS ");
+        buf_slice(&rest, st->inner->text);
+        err = sql_statement_intern_sql(s, buf_all(&rest), st->inner, out);
+    }
+    buf_fini(&rest);
+    arena_fini(&arena);
+    return err;
+}
+
 /* Another statement of the same meaning, with this text. */
 static enum err say_as(struct sql_session *s, const struct pg_statement *st, struct slice text)
 {

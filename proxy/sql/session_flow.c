@@ -199,6 +199,7 @@ static void end(struct session *base)
     pg_settings_session_fini(side->interned, &s->settings);
     pg_settings_unref(side->interned, &s->told);
     buf_fini(&s->replay);
+    pg_statement_unref(sql_side_of(s)->statements, &s->portal_prepares);
     if (s->changes_catalog || s->may_change_catalog)
         sql_catalog_changed(s);
     sql_presets_changed(s);

@@ -148,6 +148,10 @@ void sql_portal_bind(struct sql_session *s, const struct pg_statement *st,
 void sql_portal_said(struct sql_session *s, struct pg_statement *own, struct slice portal);
 /* A reference to that, if an Execute with this body is of it; or NULL. */
 struct pg_statement *sql_portal_of(const struct sql_session *s, struct slice body);
+/* Executes the portal with this body, if it is a PREPARE whose name the session shall have on any
+ * server: behind it the server forgets that.  False: it is none; else *used is 0 if it waits. */
+bool sql_portal_prepare(struct sql_session *s, struct slice in, struct pg_frame f,
+                        struct slice body, size_t *used);
 /* That which was bound last is not executed now. */
 void sql_portal_leave(struct sql_session *s);
 /* Does an Execute with this body do what was noted last? */
@@ -167,6 +171,9 @@ extern const char *const SQL_TAGS[];
 /* A simple Query in other words. */
 enum sql_words sql_reword(struct sql_session *s, const struct sql_class *class,
                           struct sql_rewording *r);
+/* What the text of a PREPARE makes; ERR_UNSUPPORTED: that can't be said to another server. */
+MUST_CHECK enum err sql_prepare_intern(struct sql_session *s, struct slice text,
+                                       struct pg_statement **out);
 /* The server will know a statement by the client's own name. */
 void sql_note_prepares(struct sql_session *s);
 void sql_put_prepare(struct buf *out, const struct pg_statement *st);

@@ -254,6 +254,32 @@ class Statements(Pooled):
             with self.subTest(steps=[step[:50] for step in steps]):
                 self.same(lambda session: [session.run(pg.query(step) if isinstance(step, str) else step + SYNC) for step in (*steps, end)])
 
+    def test_prepare_by_the_protocol_keeps_no_connection(self):
+        """It is the session's on any: as PREPARE in a Query is."""
+        def script(session):
+            for data in (pg.one("PREPARE p (int) AS SELECT $1 + 1"), pg.one("EXECUTE p (1)"), pg.bind("", "p", ["2"]) + pg.execute(), pg.one("PREPARE p AS SELECT 3"),
+                         pg.one("PREPARE bad AS SELECT nosuch"), pg.one("EXECUTE bad"), pg.one("PREPARE bad AS bogus"), pg.describe("S", "p"),
+                         pg.one("PREPARE q AS INSERT INTO t (v) VALUES ('q')") + pg.one("EXECUTE q") + pg.one("EXECUTE q") + pg.close("S", "q") + pg.one("EXECUTE q"),
+                         pg.one("BEGIN") + pg.one("PREPARE q AS SELECT 'in a transaction'") + pg.one("SELECT 1/0"), pg.one("ROLLBACK"), pg.one("EXECUTE q"),
+                         pg.parse("n", "PREPARE m AS SELECT 4") + pg.bind("o", "n"), pg.one("EXECUTE m"), pg.bind("", "n") + pg.execute() + pg.execute(), pg.one("EXECUTE m"),
+                         pg.one("DEALLOCATE m"), pg.bind("", "n") + pg.execute(), pg.one("EXECUTE m"), pg.one("DEALLOCATE p") + pg.one("EXECUTE p (1)"),
+                         pg.one("PREPARE x AS SELECT 5") + pg.one("DEALLOCATE ALL") + pg.one("EXECUTE x")):
+                session.run(data + SYNC)
+            session.run(pg.parse("n", "PREPARE late AS SELECT 6") + pg.one("BEGIN") + pg.bind("one", "n") + pg.bind("", "n") + SYNC)
+            session.run(pg.execute("one") + SYNC)
+            session.run(pg.one("EXECUTE late") + SYNC)
+            session.run(pg.execute() + SYNC)
+            session.run(pg.one("ROLLBACK") + SYNC)
+            session.run(pg.one("EXECUTE late") + SYNC)
+        self.same(script)
+        if FRONT == "sheaf":
+            first, second = self.session(), self.session()
+            first.run(pg.one("PREPARE p AS SELECT 'first'") + SYNC)
+            self.assertEqual(second.ask("EXECUTE p").errors, ["26000"])
+            second.run(pg.one("PREPARE p AS SELECT 'second'") + SYNC)
+            self.assertEqual((first.value("EXECUTE p"), second.value("EXECUTE p")), ("first", "second"))
+            self.assertEqual(first.value("SELECT count(*) FROM pg_prepared_statements WHERE name = 'p'"), "0")
+
     def test_parse_of_what_is_there_already_in_a_transaction_that_may_have_failed(self):
         parse, use, fails = pg.parse("y", "SELECT 1"), pg.bind("", "y") + pg.execute(), pg.one("BEGIN") + pg.one("SELECT 1/0") + SYNC
         for data in (fails + parse + SYNC + use + SYNC + pg.one("ROLLBACK") + parse + SYNC + use + SYNC, fails + pg.one("ROLLBACK") + parse + SYNC + use + SYNC,
