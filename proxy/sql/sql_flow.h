@@ -282,8 +282,7 @@ struct sql_session {
     struct sql_deeds *deeds;     /* owned: changes under way */
     struct sql_presets *presets; /* owned: those that its transaction may change; NULL: none */
     struct buf nobody;           /* see sql_nobody() */
-    struct pg_statement *said, *portal_said; /* references, or NULL: see sql_words.h */
-    struct pg_statement *portal_prepares;    /* the same: PREPARE, of the portal bound last */
+    struct pg_statement *said, *portal_said, *portal_prepares; /* references: see sql_words.h */
     struct sql_edits *edits; /* owned: of the Query under way, if it is SQL_NOTE_EDITED */
     struct position needed;  /* a replica must have reached it */
     uint64_t dirty_us; /* when the primary last answered it; 0: not since `needed` was known */
