@@ -2,6 +2,7 @@
 #include "proxy/core/slow.h"
 
 #include <pthread.h>
+#include <string.h>
 
 static struct {
     pthread_mutex_t lock;
@@ -47,6 +48,15 @@ void slow_note(const struct slow_entry *entry)
     pthread_mutex_unlock(&shared.lock);
 }
 
+void slow_forget(const char *pool)
+{
+    pthread_mutex_lock(&shared.lock);
+    for (size_t i = 0; i < SLOW_ENTRIES_MOST; i++)
+        if (strncmp(shared.ring[i].pool, pool, sizeof(shared.ring[i].pool) - 1) == 0)
+            shared.ring[i].pool[0] = '\0';
+    pthread_mutex_unlock(&shared.lock);
+}
+
 size_t slow_copy(struct slow_entry *out, size_t most)
 {
     size_t n = 0;
@@ -55,7 +65,8 @@ size_t slow_copy(struct slow_entry *out, size_t most)
     for (uint64_t id = shared.noted; id > shared.forgotten && n < most; id--) {
         if (shared.noted - id >= shared.entries)
             break;
-        out[n++] = shared.ring[(id - 1) % shared.entries];
+        if (shared.ring[(id - 1) % shared.entries].pool[0] != '\0')
+            out[n++] = shared.ring[(id - 1) % shared.entries];
     }
     pthread_mutex_unlock(&shared.lock);
     return n;

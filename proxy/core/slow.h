@@ -31,5 +31,7 @@ struct slow_watch {
 };
 bool slow_is_worth_noting(struct slow_watch *watch, uint64_t now_us, uint64_t took_us);
 void slow_note(const struct slow_entry *entry);
+/* What was noted of this pool is not told any more. */
+void slow_forget(const char *pool);
 /* The newest first; returns how many were copied. */
 size_t slow_copy(struct slow_entry *out, size_t most);

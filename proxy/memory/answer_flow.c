@@ -252,6 +252,8 @@ static bool merge(struct memory_request *r, struct buf *out)
 
     site->session = r->session;
     site->session_id = r->session == NULL ? 0 : r->session->base.id;
+    site->idle = r->session == NULL || (r->alone && r->session->first == r);
+    site->has_more = false;
     r->merge(&m);
     if (m.blamed != NULL)
         blame(r, m.blamed);

@@ -428,16 +428,14 @@ static void slow_list(const struct memory_site *site, uint32_t most, struct buf 
     free(entries);
 }
 
-static uint64_t shard_epoch(const struct memory_site *site, uint32_t shard)
+static void slow_forget_pool(const struct memory_site *site)
 {
-    const struct memory_side *side = LIST_ITEM(site, struct memory_side, site);
-
-    return shard < side->shard_count ? side->shards[shard]->epoch : 0;
+    slow_forget(site->pool->base.name);
 }
 
 const struct memory_host memory_flow_host = {
-    .shard_epoch = shard_epoch,
     .session_line = session_line,
     .describe = describe,
     .slow_list = slow_list,
+    .slow_forget = slow_forget_pool,
 };

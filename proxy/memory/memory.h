@@ -51,8 +51,8 @@ struct memory_host {
     void (*describe)(const struct memory_site *, struct buf *out);
     /* SLOWLOG GET: a RESP array. */
     void (*slow_list)(const struct memory_site *, uint32_t most, struct buf *out);
-    /* Changes when the shard may have restarted, as far as this worker can know. */
-    uint64_t (*shard_epoch)(const struct memory_site *, uint32_t shard);
+    /* SLOWLOG RESET. */
+    void (*slow_forget)(const struct memory_site *);
 };
 
 /* The shards of another pool that has keys of this one's classes.  They count on from the pool's
@@ -89,6 +89,7 @@ struct memory_site {
     uint64_t session_id;
     bool translates; /* the shards speak another protocol than the front */
     bool idle;       /* all earlier requests of the session are answered; see operation.after_all */
+    bool has_more;   /* bytes of the session's next request have come */
     uint64_t now_us; /* monotonic */
     int64_t wall_us; /* since 1970 */
 };
@@ -193,6 +194,9 @@ struct memory_merge {
     bool again; /* set: `parts` (new, in the arena) go out first, then merge is called again */
     /* Set by memory_merge_blame(): for the log; in the arena. */
     const struct memory_refusal *blamed;
+    /* Set with it, by who is alone: they go out as an operation's that has this lease. */
+    enum memory_lease lease;
+    bool no_deadline;
 };
 
 /* Who receives pushes, and who does not. */

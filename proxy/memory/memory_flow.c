@@ -286,6 +286,7 @@ static enum parse take_request(struct memory_session *s, struct slice in, size_t
     }
     if (parse != PARSE_DONE)
         return parse;
+    side->site.has_more = op.raw.len < in.len;
     if (!plan_request(s, &op))
         return PARSE_MORE;
     *used = op.raw.len;

@@ -187,7 +187,6 @@ struct memory_shard {
     uint64_t backoff_ms;
     uint64_t stood_us;        /* when it last logged an upstream in */
     struct list idle_leases;  /* memory_upstreams */
-    uint64_t epoch;           /* counts what may mean that the server began anew */
     struct store_home *store; /* embedded, and all that is for upstreams is not used; NULL: none */
     struct list asked;        /* memory_store_jobs */
     uint32_t asked_count;

@@ -59,14 +59,7 @@ struct redis_session {
     uint32_t special;            /* enum redis_special */
 };
 
-enum { REDIS_LEARNED_MOST = 16, REDIS_RAN_PLACES = 256 };
-
-/* A script that a shard has run, and so has, unless it began anew since. */
-struct redis_ran {
-    uint64_t sha; /* its first half */
-    uint64_t epoch;
-    uint32_t shard;
-};
+enum { REDIS_LEARNED_MOST = 16 };
 
 /* Of one worker and pool. */
 struct redis_shared {
@@ -75,7 +68,6 @@ struct redis_shared {
     uint32_t learned_count;
     uint64_t learned_us;                    /* when one answered what it knows; 0: never */
     struct redis_scripts *scripts;          /* counted */
-    struct redis_ran ran[REDIS_RAN_PLACES]; /* by sha and shard; what is not there is not known */
     uint64_t random;
     uint32_t draws;     /* likewise, for what need not be as good */
     struct verbs verbs; /* for redis_over_change.c */

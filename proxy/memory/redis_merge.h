@@ -13,7 +13,6 @@ struct redis_note {
     struct split split;           /* BY_KEY */
     uint32_t key_count;
     uint32_t shard, round; /* of those that ask several times */
-    struct redis_ran ran;  /* EVALSHA: what is known if it succeeds */
     struct slice words[4]; /* what they ask with, in the arena */
 };
 

@@ -385,8 +385,6 @@ static void hello_step(struct memory_upstream *u, struct slice reply)
         counter_add(&shard->stats->upstreams_open, 1);
         counter_add(&shard->stats->upstreams_opened, 1);
         memory_attempts_restamp(u, 0);
-        if (!u->leased)
-            shard->epoch++;
         upstream_become_ready(&u->base);
         memory_blocked_begin(u);
     }
@@ -600,7 +598,6 @@ static void stood_and_fell(struct memory_upstream *u, enum err err, const char *
     };
 
     u->shard->ready--;
-    u->shard->epoch++;
     counter_sub(&u->shard->stats->upstreams_open, 1);
     counter_add(&u->shard->stats->upstreams_lost, 1);
     log_event(LOG_WARN, "upstream lost", log_text("endpoint", u->base.endpoint->name),

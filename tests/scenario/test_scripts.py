@@ -107,11 +107,22 @@ class Scripts(Case):
         sha = sha1("return redis.call('INCR', KEYS[1])")
         for redis in self.redis:
             redis.ask("SCRIPT", "FLUSH")
+        self.incremented(sha)
+
+    def incremented(self, sha):
+        """In a pipeline, each GET sees what the script before it did."""
         self.ask("SET", self.keys[1], "0")
         replies = self.session.ask_all(*(c for _ in range(100) for c in (
             ("EVALSHA", sha, "1", self.keys[1]), ("GET", self.keys[1]), ("PING",))))
         self.assertEqual(replies[::3], list(range(1, 101)))
         self.assertEqual(replies[1::3], [b"%d" % n for n in range(1, 101)])
+
+    def test_so_are_scripts_that_ran_before_and_were_flushed_past_sheaf(self):
+        for body in ("return redis.call('INCR', KEYS[1])", f"return redis.call('INCR', KEYS[1]) --{'x' * 5000}"):
+            self.ask("SCRIPT", "LOAD", body)
+            for _ in range(2):
+                self.incremented(sha1(body))
+                self.redis[1].ask("SCRIPT", "FLUSH")
 
     def test_large_scripts_and_arguments(self):
         body = f"return #ARGV[1] --{'x' * 500_000}"

@@ -234,6 +234,25 @@ static void a_script_that_the_server_lost_is_sent_again_as_eval(void)
     stage_end();
 }
 
+static void a_script_is_sent_as_eval_where_its_session_has_more_to_ask(void)
+{
+    static const char *const EVAL = "*3\r\n$4\r\nEVAL\r\n$1\r\nx\r\n$1\r\n0\r\n";
+
+    stage_begin(1);
+    stage_say("SCRIPT LOAD x");
+    stage_say("EVALSHA " SHA_OF_X " 0");
+    CHECK(op.alone);
+    site.has_more = true;
+    stage_say("EVALSHA " SHA_OF_X " 0");
+    CHECK(!op.alone && op.merge == NULL);
+    CHECK_PART(0, 0, EVAL);
+    site.has_more = site.idle = false;
+    stage_say("EVALSHA " SHA_OF_X " 0");
+    CHECK(!op.alone && op.merge == NULL);
+    CHECK_PART(0, 0, EVAL);
+    stage_end();
+}
+
 static void inside_multi_a_known_script_is_sent_with_its_body(void)
 {
     stage_begin(1);
@@ -305,6 +324,7 @@ int main(void)
     RUN(an_empty_exec_after_watch_asks_the_server);
     RUN(scripts_live_on_the_shard_of_their_keys);
     RUN(a_script_that_the_server_lost_is_sent_again_as_eval);
+    RUN(a_script_is_sent_as_eval_where_its_session_has_more_to_ask);
     RUN(inside_multi_a_known_script_is_sent_with_its_body);
     RUN(a_flushed_script_is_forgotten);
     RUN(the_memory_of_scripts_is_bounded_and_drops_the_oldest);
