@@ -179,8 +179,8 @@ struct redis_learned;
 
 /* Reads a server's whole reply to COMMAND (RESP2 or RESP3), which may be hostile.  Kept are only
  * the commands that our table lacks.  One whose keys cannot be told from it is REDIS_REFUSED: they
- * move, or none is named, and then we know neither what it touches nor where.  Never changed
- * afterwards.
+ * move, other than behind their number, or none is named, and then we know neither what it touches
+ * nor where.  Never changed afterwards.
  *
  * ERR_PROTOCOL: not such a reply.  ERR_LIMIT: too many commands. */
 MUST_CHECK enum err redis_learned_read(struct slice reply, struct redis_learned **out);

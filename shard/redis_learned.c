@@ -190,27 +190,167 @@ static uint32_t implied_categories(uint32_t flags)
     return categories;
 }
 
-/* What can be done with a command of which only this is known. */
-static void decide(struct redis_command *cmd, int64_t first, int64_t last, int64_t step)
-{
-    int64_t least;
+/* One of a command's key specifications, as servers tell them since 7.0: where to begin, and what
+ * the keys are from there. */
+struct key_spec {
+    struct slice begin, find; /* "index"; "range" or "keynum" */
+    int64_t index;
+    int64_t lastkey, keystep, limit; /* range */
+    int64_t keynumidx, firstkey;     /* keynum, with keystep */
+    uint32_t doubts;                 /* it is not all, or no key at all */
+};
 
-    cmd->plan = REDIS_REFUSED;
-    if (cmd->flags & (REDIS_COMMAND_MOVABLE_KEYS | REDIS_COMMAND_PUBSUB) || first < 1 ||
-        first > KEY_PLACE_LIMIT || last > KEY_PLACE_LIMIT || last < -KEY_PLACE_LIMIT ||
-        (last >= 0 && last < first) || step < 1 || step > KEY_PLACE_LIMIT)
-        return;
-    /* Modules often tell no arity: the keys give the least. */
-    least = last < 0 ? first - last : last + 1;
-    if (cmd->arity >= 0 ? cmd->arity < least : -cmd->arity < least) {
-        if (cmd->arity >= 0)
-            return;
-        cmd->arity = (int16_t)-least;
+enum { SPECS_MOST = 2 };
+
+struct key_specs {
+    struct key_spec at[SPECS_MOST];
+    uint64_t count; /* told; those beyond are not kept */
+};
+
+static uint32_t doubt_find(struct slice text)
+{
+    return slice_is_word(text, "incomplete") || slice_is_word(text, "not_key");
+}
+
+/* The numbers of "spec": what else it has (a keyword) is passed over. */
+static enum err read_spec_numbers(struct reader *r, struct key_spec *spec)
+{
+    const struct {
+        const char *name;
+        int64_t *place;
+    } numbers[] = {
+        { "index", &spec->index },         { "lastkey", &spec->lastkey },
+        { "keystep", &spec->keystep },     { "limit", &spec->limit },
+        { "keynumidx", &spec->keynumidx }, { "firstkey", &spec->firstkey },
+    };
+    uint64_t count;
+
+    TRY(read_count(r, &count));
+    for (; count >= 2; count -= 2) {
+        int64_t *place = NULL;
+        struct slice name;
+
+        TRY(read_text(r, &name));
+        for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+            if (slice_is_word(name, numbers[i].name))
+                place = numbers[i].place;
+        TRY(place != NULL ? read_number(r, place) : skip(r, 1));
     }
+    return skip(r, count);
+}
+
+static enum err read_spec_half(struct reader *r, struct slice *type, struct key_spec *spec)
+{
+    uint64_t count;
+
+    TRY(read_count(r, &count));
+    for (; count >= 2; count -= 2) {
+        struct slice name;
+
+        TRY(read_text(r, &name));
+        if (slice_is_word(name, "type"))
+            TRY(read_text(r, type));
+        else if (slice_is_word(name, "spec"))
+            TRY(read_spec_numbers(r, spec));
+        else
+            TRY(skip(r, 1));
+    }
+    return skip(r, count);
+}
+
+static enum err read_key_spec(struct reader *r, struct key_spec *spec)
+{
+    uint64_t count;
+
+    *spec = (struct key_spec){ 0 };
+    TRY(read_count(r, &count));
+    for (; count >= 2; count -= 2) {
+        struct slice name;
+
+        TRY(read_text(r, &name));
+        if (slice_is_word(name, "flags"))
+            TRY(read_bits(r, doubt_find, &spec->doubts));
+        else if (slice_is_word(name, "begin_search"))
+            TRY(read_spec_half(r, &spec->begin, spec));
+        else if (slice_is_word(name, "find_keys"))
+            TRY(read_spec_half(r, &spec->find, spec));
+        else
+            TRY(skip(r, 1));
+    }
+    return skip(r, count);
+}
+
+static enum err read_key_specs(struct reader *r, struct key_specs *specs)
+{
+    uint64_t count;
+
+    TRY(read_count(r, &count));
+    for (specs->count = 0; specs->count < count; specs->count++)
+        TRY(specs->count < SPECS_MOST ? read_key_spec(r, &specs->at[specs->count]) : skip(r, 1));
+    return ERR_NONE;
+}
+
+/* Modules often tell no arity: the keys give the least.  False: it has not even so many words. */
+static bool has_words(struct redis_command *cmd, int64_t least)
+{
+    if (cmd->arity >= 0)
+        return cmd->arity >= least;
+    if (-cmd->arity < least)
+        cmd->arity = (int16_t)-least;
+    return true;
+}
+
+static bool is_sure(const struct key_spec *spec, const char *find)
+{
+    return spec->doubts == 0 && slice_is_word(spec->begin, "index") &&
+           slice_is_word(spec->find, find) && spec->index >= 1 && spec->index <= KEY_PLACE_LIMIT;
+}
+
+/* Keys whose number is told before them: alone, or behind a key of the command's first word. */
+static bool find_counted(struct redis_command *cmd, const struct key_specs *specs)
+{
+    const struct key_spec *counted = &specs->at[0], *first = NULL;
+
+    if (specs->count == 2) {
+        first = &specs->at[0];
+        counted = &specs->at[1];
+        if (!is_sure(first, "range") || first->index != 1 || first->lastkey != 0)
+            return false;
+    }
+    if (specs->count < 1 || specs->count > 2 || !is_sure(counted, "keynum") ||
+        counted->keynumidx != 0 || counted->firstkey != 1 || counted->keystep < 1 ||
+        counted->keystep > KEY_PLACE_LIMIT ||
+        (first != NULL && (counted->index < 2 || counted->keystep != 1)) ||
+        !has_words(cmd, counted->index + 1 + counted->keystep))
+        return false;
+    cmd->keys = first != NULL ? REDIS_KEYS_DESTINATION_COUNTED : REDIS_KEYS_COUNTED;
+    cmd->first_key = (int16_t)counted->index;
+    cmd->key_step = (int16_t)counted->keystep;
+    return true;
+}
+
+static bool find_range(struct redis_command *cmd, int64_t first, int64_t last, int64_t step)
+{
+    if (first < 1 || first > KEY_PLACE_LIMIT || last > KEY_PLACE_LIMIT || last < -KEY_PLACE_LIMIT ||
+        (last >= 0 && last < first) || step < 1 || step > KEY_PLACE_LIMIT ||
+        !has_words(cmd, last < 0 ? first - last : last + 1))
+        return false;
     cmd->keys = REDIS_KEYS_RANGE;
     cmd->first_key = (int16_t)first;
     cmd->last_key = (int16_t)last;
     cmd->key_step = (int16_t)step;
+    return true;
+}
+
+/* What can be done with a command of which only this is known. */
+static void decide(struct redis_command *cmd, int64_t first, int64_t last, int64_t step,
+                   const struct key_specs *specs)
+{
+    cmd->plan = REDIS_REFUSED;
+    if ((cmd->flags & REDIS_COMMAND_PUBSUB) != 0 ||
+        !((cmd->flags & REDIS_COMMAND_MOVABLE_KEYS) != 0 ? find_counted(cmd, specs)
+                                                         : find_range(cmd, first, last, step)))
+        return;
     if (cmd->flags & REDIS_COMMAND_ADMIN)
         cmd->plan = REDIS_ADMIN;
     else if (cmd->flags & REDIS_COMMAND_BLOCKING)
@@ -245,7 +385,7 @@ static enum err keep(struct redis_learned *learned, struct slice name, struct re
 }
 
 /* The fields that every version has. */
-enum { FIELDS = 6, CATEGORIES = 6, SUBCOMMANDS = 9 };
+enum { FIELDS = 6, CATEGORIES = 6, KEY_SPECS = 8, SUBCOMMANDS = 9 };
 
 /* Reads one command; `subcommands` is how many follow it in the bytes, then `rest` further
  * values. */
@@ -253,6 +393,7 @@ static enum err read_command(struct reader *r, struct redis_learned *learned, ui
                              uint64_t *rest)
 {
     struct redis_command cmd = { .flags = REDIS_COMMAND_LEARNED };
+    struct key_specs specs = { 0 };
     int64_t arity, first, last, step;
     struct slice name;
     uint64_t fields;
@@ -276,7 +417,8 @@ static enum err read_command(struct reader *r, struct redis_learned *learned, ui
     if (fields > CATEGORIES)
         TRY(read_bits(r, redis_category_find, &cmd.categories));
     if (fields > SUBCOMMANDS) {
-        TRY(skip(r, SUBCOMMANDS - CATEGORIES - 1));
+        TRY(skip(r, KEY_SPECS - CATEGORIES - 1));
+        TRY(read_key_specs(r, &specs));
         TRY(read_count(r, subcommands));
         *rest = fields - SUBCOMMANDS - 1;
     } else if (fields > CATEGORIES + 1) {
@@ -284,7 +426,7 @@ static enum err read_command(struct reader *r, struct redis_learned *learned, ui
     }
     if (*subcommands > 0)
         cmd.flags |= REDIS_COMMAND_CONTAINER;
-    decide(&cmd, first, last, step);
+    decide(&cmd, first, last, step, &specs);
     return keep(learned, name, &cmd);
 }
 

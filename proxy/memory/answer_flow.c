@@ -263,6 +263,10 @@ static bool merge(struct memory_request *r, struct buf *out)
         return true;
     for (uint32_t i = 0; i < r->part_count; i++)
         memory_attempt_forget(&r->attempts[i]);
+    if (m.lease != MEMORY_SHARED) {
+        r->lease = m.lease;
+        r->no_deadline = m.no_deadline;
+    }
     r->parts = m.parts;
     r->part_count = m.part_count;
     r->attempts = arena_new(&r->arena, m.part_count * sizeof(*r->attempts));

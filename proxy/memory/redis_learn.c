@@ -1,9 +1,9 @@
-/* A command that our table lacks may be one of a module or of a newer server: the servers' own
- * COMMAND tells where its keys are.  It is asked for when such a command comes, unless it was
- * answered less than LEARN_INTERVAL_US ago, and the command is planned with what it said; what the
- * session asks behind it waits for that.  What was learned is kept as long as the worker, for
- * requests under way point into it; a lesson is kept only if it knows the command that it was taken
- * for. */
+/* A command or subcommand that our table lacks may be one of a module or of a newer server: the
+ * servers' own COMMAND tells where its keys are.  It is asked for when such a command comes, unless
+ * it was answered less than LEARN_INTERVAL_US ago, and the command is planned with what it said;
+ * what the session asks behind it waits for that.  What was learned is kept as long as the worker,
+ * for requests under way point into it; a lesson is kept only if it knows the command that it was
+ * taken for. */
 #include <string.h>
 
 #include "proxy/memory/redis_kinds.h"
@@ -28,11 +28,11 @@ struct lesson {
     bool planned;
 };
 
-/* The plan was for now, but what it needs can't be had within a merge: a lease, or to wait. */
+/* The plan was for now, but what it needs can't be had within a merge. */
 static bool is_simple(const struct memory_operation *op)
 {
     return op->way == MEMORY_ANSWERED ||
-           (op->way == MEMORY_PARTS && op->lease == MEMORY_SHARED && !op->after_all);
+           (op->way == MEMORY_PARTS && op->lease != MEMORY_LEASE && !op->after_all);
 }
 
 static void plan_learned(struct memory_merge *m, struct lesson *lesson)
@@ -63,6 +63,8 @@ static void plan_learned(struct memory_merge *m, struct lesson *lesson)
         memcpy(m->parts, op->parts, op->part_count * sizeof(*m->parts));
         m->part_count = op->part_count;
         m->again = true;
+        m->lease = op->lease;
+        m->no_deadline = op->no_deadline;
     }
 }
 
@@ -114,6 +116,22 @@ static void merge_lesson(struct memory_merge *m)
         plan_learned(m, lesson);
 }
 
+/* May a newer server know a command of this name, or subcommand, that could be used?  Of our table's
+ * containers that is so where others of their subcommands have keys: OBJECT, XINFO ...  What CLIENT
+ * or CONFIG may have more is for one server. */
+static bool is_worth_asking(struct slice name)
+{
+    const struct redis_command *known = redis_command_named(name), *cmd;
+
+    if (known == NULL || !redis_command_has_subcommands(known))
+        return known == NULL;
+    for (size_t i = 0; (cmd = redis_command_at(i)) != NULL; i++)
+        if (cmd->plan == REDIS_KEYED && cmd->name[known->name_len] == '|' &&
+            memcmp(cmd->name, known->name, known->name_len) == 0)
+            return true;
+    return false;
+}
+
 void redis_plan_learn(struct redis_call *call)
 {
     const char *texts[] = { "COMMAND", NULL };
@@ -122,12 +140,14 @@ void redis_plan_learn(struct redis_call *call)
     struct lesson *lesson;
     struct slice *words;
 
-    if (redis_command_named(call->args[0]) != NULL ||
+    if (!is_worth_asking(call->args[0]) ||
         (call->session->special & REDIS_SPECIAL_LOGGED_OUT) != 0 ||
         (shared->learned_us != 0 && call->site->now_us - shared->learned_us < LEARN_INTERVAL_US)) {
         redis_error_of_words(call);
         return;
     }
+    if (redis_must_wait(call)) /* it may be one that must come behind all else, or have a lease */
+        return;
     lesson = arena_new(op->arena, sizeof(*lesson));
     words = arena_new(op->arena, call->count * sizeof(*words));
     for (size_t i = 0; i < call->count; i++)

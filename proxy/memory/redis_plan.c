@@ -101,6 +101,11 @@ static void plan_refused(struct redis_call *call)
     };
     const char *reason = "it belongs to one server";
 
+    if ((call->cmd->flags & REDIS_COMMAND_LEARNED) != 0)
+        reason = (call->cmd->flags & REDIS_COMMAND_MOVABLE_KEYS) != 0
+                     ? "the servers do not tell where its keys are"
+                     : "the servers name no keys of it, so nobody knows which shard it is for";
+
     for (size_t i = 0; i < sizeof(REASONS) / sizeof(REASONS[0]); i++)
         if (strncmp(call->cmd->name, REASONS[i].start, strlen(REASONS[i].start)) == 0)
             reason = REASONS[i].reason;

@@ -38,6 +38,20 @@ class Modules(Case):
             self.assertEqual([r.ask("EXISTS", key) for r in self.redis], [number == n for n in range(3)])
         self.assertEqual(session.ask("PAIR.GET"), "ERR wrong number of arguments for 'pair.get' command")
 
+    def test_one_that_may_block_works_the_first_time(self):
+        session = self.session()
+        self.redis[1].ask("SET", self.keys[1], "x")
+        self.assertEqual(session.ask_all(("SET", self.keys[0], "y"), ("PAIR.TAKE", self.keys[1]), ("GET", self.keys[1]),
+                                         ("PAIR.TAKE", self.keys[0])), ["OK", b"x", None, b"y"])
+
+    def test_keys_behind_their_number_are_learned_and_others_refused_with_the_reason(self):
+        session, (a, b) = self.session(), (f"{{{self.keys[2]}}}{n}" for n in "ab")
+        self.assertEqual(session.ask("MSET", a, "1", b, "2"), "OK")
+        self.assertEqual(session.ask("PAIR.MGET", "2", b, a), [b"2", b"1"])
+        self.assertEqual(session.ask("PAIR.MGET", "2", b, self.keys[0]).code, "CROSSSLOT")
+        self.assertIn("the servers do not tell where its keys are", session.ask("PAIR.HIDE", "1", a))
+        self.assertIn("the servers name no keys of it", session.ask("PAIR.ALL"))
+
     def test_what_is_asked_behind_the_first_one_comes_after_it(self):
         key = self.keys[1]
         self.assertEqual(

@@ -102,6 +102,65 @@ static void without_knowable_keys_it_is_refused(void)
     }
 }
 
+/* A key specification as RESP2 tells it; the numbers as pairs of name and number. */
+#define SPEC(flag, begin, index, find, count, numbers)                                             \
+    "*6\r\n$5\r\nflags\r\n*1\r\n+" flag "\r\n$12\r\nbegin_search\r\n*4\r\n+type\r\n+" begin        \
+    "\r\n+spec\r\n*2\r\n+index\r\n:" index "\r\n$9\r\nfind_keys\r\n*4\r\n+type\r\n+" find          \
+    "\r\n+spec\r\n*" count "\r\n" numbers
+#define KEYNUM(flag, begin, index, step)                                                           \
+    SPEC(flag, begin, index, "keynum", "6",                                                        \
+         "+keynumidx\r\n:0\r\n+firstkey\r\n:1\r\n+keystep\r\n:" step "\r\n")
+#define RANGE(index, last)                                                                         \
+    SPEC("RW", "index", index, "range", "6",                                                       \
+         "+lastkey\r\n:" last "\r\n+keystep\r\n:1\r\n+limit\r\n:0\r\n")
+#define MOVING(arity, specs)                                                                       \
+    "*1\r\n*10\r\n" NAME_ALL ":" arity                                                             \
+    "\r\n*1\r\n+movablekeys\r\n:0\r\n:0\r\n:0\r\n*0\r\n*0\r\n*" specs "*0\r\n"
+
+static void keys_behind_their_number_are_found(void)
+{
+    static const struct {
+        const char *told;
+        enum redis_keys_rule keys;
+        int arity, first, step;
+    } CASES[] = {
+        { MOVING("-2", "1\r\n" KEYNUM("RO", "index", "2", "1")), REDIS_KEYS_COUNTED, -4, 2, 1 },
+        { MOVING("-9", "1\r\n" KEYNUM("RO", "index", "1", "2")), REDIS_KEYS_COUNTED, -9, 1, 2 },
+        { MOVING("-4", "2\r\n" RANGE("1", "0") KEYNUM("RO", "index", "2", "1")),
+          REDIS_KEYS_DESTINATION_COUNTED, -4, 2, 1 },
+    };
+    static const char *const unsure[] = {
+        MOVING("-2", "1\r\n" KEYNUM("incomplete", "index", "2", "1")),
+        MOVING("-2", "1\r\n" KEYNUM("not_key", "index", "2", "1")),
+        MOVING("-2", "1\r\n" KEYNUM("RO", "keyword", "2", "1")),
+        MOVING("-2", "1\r\n" KEYNUM("RO", "index", "0", "1")),
+        MOVING("-2", "1\r\n" KEYNUM("RO", "index", "2", "0")),
+        MOVING("2", "1\r\n" KEYNUM("RO", "index", "2", "1")),
+        MOVING("-2", "1\r\n" RANGE("1", "-1")),
+        MOVING("-2", "2\r\n" RANGE("1", "-1") KEYNUM("RO", "index", "2", "1")),
+        MOVING("-2", "2\r\n" RANGE("3", "0") KEYNUM("RO", "index", "1", "1")),
+        MOVING("-2", "3\r\n" RANGE("1", "0") KEYNUM("RO", "index", "2", "1") RANGE("9", "0")),
+    };
+
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct redis_learned *learned = read_all(slice_text(CASES[i].told));
+        const struct redis_command *cmd = find(learned, "x.everyw", NULL);
+
+        CHECK_INT(cmd->plan, REDIS_KEYED);
+        CHECK_INT(cmd->keys, CASES[i].keys);
+        CHECK_INT(cmd->arity, CASES[i].arity);
+        CHECK_INT(cmd->first_key, CASES[i].first);
+        CHECK_INT(cmd->key_step, CASES[i].step);
+        redis_learned_free(&learned);
+    }
+    for (size_t i = 0; i < sizeof(unsure) / sizeof(unsure[0]); i++) {
+        struct redis_learned *learned = read_all(slice_text(unsure[i]));
+
+        CHECK_INT(find(learned, "x.everyw", NULL)->plan, REDIS_REFUSED);
+        redis_learned_free(&learned);
+    }
+}
+
 static void flags_decide_the_plan(void)
 {
     struct redis_learned *learned = read_all(
@@ -208,6 +267,7 @@ int main(void)
     RUN(what_the_table_lacks_is_learned);
     RUN(what_the_table_has_is_not_learned);
     RUN(without_knowable_keys_it_is_refused);
+    RUN(keys_behind_their_number_are_found);
     RUN(flags_decide_the_plan);
     RUN(a_new_subcommand_of_an_old_command_is_learned);
     RUN(old_servers_tell_six_fields);

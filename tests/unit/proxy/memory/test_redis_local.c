@@ -287,6 +287,24 @@ int main(void)
     RUN(hello_greets_as_redis_does);
     RUN(names_are_kept_and_judged);
     RUN(lists_are_of_the_sessions_asked_for);
+static void new_subcommands_are_learned_where_they_may_have_keys(void)
+{
+    stage_begin(2);
+    stage_say(line_of("OBJECT AGE %s", stage_key(1, 0)));
+    CHECK_PART(0, 0, "*1\r\n$7\r\nCOMMAND\r\n");
+    stage_reply(0, "*1\r\n*10\r\n$6\r\nobject\r\n:-2\r\n*0\r\n:0\r\n:0\r\n:0\r\n*0\r\n*0\r\n*0\r\n"
+                   "*1\r\n*10\r\n$10\r\nobject|age\r\n:3\r\n*2\r\n+readonly\r\n+blocking\r\n"
+                   ":2\r\n:2\r\n:1\r\n*0\r\n*0\r\n*0\r\n*0\r\n");
+    CHECK(!stage_merge());
+    CHECK_INT(op.parts[0].shard, 1);
+    CHECK_INT(merge.lease, MEMORY_LEASE_ONCE); /* it may block */
+    CHECK(merge.no_deadline);
+    stage_reply(0, ":7\r\n");
+    CHECK_MERGED(":7\r\n");
+    CHECK_ANSWER("CLIENT AGE 1", "-ERR unknown subcommand 'AGE'. Try CLIENT HELP.\r\n");
+    stage_end();
+}
+
     RUN(sessions_are_killed_by_address_or_number);
     RUN(replies_are_swallowed_on_wish);
     RUN(who_waits_is_unblocked_by_number);
@@ -297,3 +315,4 @@ int main(void)
     RUN(unknown_commands_are_learned_from_the_servers);
     return check_report();
 }
+    RUN(new_subcommands_are_learned_where_they_may_have_keys);
