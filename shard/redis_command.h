@@ -57,6 +57,9 @@ enum redis_merge {
     REDIS_MERGE_SAME,     /* all must say the same, which is the reply: SCRIPT LOAD */
     REDIS_MERGE_RANDOM,   /* the reply of a shard drawn by chance, nil only if all are: RANDOMKEY */
     REDIS_MERGE_INFO,     /* INFO's text: sections joined, counts added */
+    REDIS_MERGE_TEXTS,    /* texts joined, each under its shard's name: LATENCY DOCTOR */
+    REDIS_MERGE_HISTOGRAMS, /* LATENCY HISTOGRAM's counts added */
+    REDIS_MERGE_RUNNING,    /* of the shard that runs a function, else the first: FUNCTION STATS */
 };
 
 /* Where the keys are. */

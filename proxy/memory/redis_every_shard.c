@@ -109,6 +109,17 @@ static void plan_wait(struct redis_call *call)
     op->alone = true;
 }
 
+static void plan_memory_stats(struct redis_call *call)
+{
+    if (memory_site_shards(call->site) == 1)
+        plan_all(call);
+    else
+        redis_error(call,
+                    "ERR '%s' can't work through a pool of shards: shares and ratios are those of "
+                    "one server, and INFO memory tells what can be added",
+                    call->cmd->name);
+}
+
 void redis_plan_every_shard(struct redis_call *call)
 {
     static const struct {
@@ -123,11 +134,11 @@ void redis_plan_every_shard(struct redis_call *call)
         { "info", plan_info },
         { "wait", plan_wait },
         { "waitaof", plan_wait },
+        { "memory|stats", plan_memory_stats },
         { "script|load", plan_script_load },
         { "script|flush", plan_script_flush },
         { "slowlog|get", redis_plan_local },
         { "slowlog|len", redis_plan_local },
-        { "slowlog|reset", redis_plan_local },
     };
 
     for (size_t i = 0; i < sizeof(SPECIAL) / sizeof(SPECIAL[0]); i++)
@@ -167,10 +178,20 @@ void redis_plan_any_shard(struct redis_call *call)
     op->note = note;
 }
 
+/* SLOWLOG GET tells the pool's own slow log; who looks past Sheaf finds those of the servers. */
+static void plan_slowlog_reset(struct redis_call *call)
+{
+    redis_plan_local(call);
+    if (memory_site_endpoint(call->site, 0)->store_path == NULL)
+        plan_all(call);
+}
+
 void redis_plan_admin(struct redis_call *call)
 {
     if (call->cmd->keys != REDIS_KEYS_NONE)
         redis_plan_keyed(call);
+    else if (strcmp(call->cmd->name, "slowlog|reset") == 0)
+        plan_slowlog_reset(call);
     else if (strcmp(call->cmd->name, "swapdb") == 0)
         redis_plan_swapdb(call);
     else

@@ -9,6 +9,7 @@
  *     redis_stamp.c          those of them that would show the stamp
  *     redis_merge.c          many replies into one
  *     redis_info.c           INFO, the one merge that is long
+ *     redis_tell.c           what else servers tell of themselves: LATENCY, MEMORY, FUNCTION STATS
  *     redis_transaction.c    MULTI, EXEC, WATCH; redis_queue.c: what may stand in between
  *     redis_script.c         EVAL and its kin; redis_scripts.c: the bodies that are remembered
  *     redis_learn.c          commands that only the servers know

@@ -287,14 +287,25 @@ static void plan_kill(struct redis_call *call)
     }
 }
 
-/* Which keys a server evicts and which reads it counts is not a session's to say over upstreams
- * that it shares; libraries only want to hear that it is fine. */
-static void plan_switch(struct redis_call *call)
+/* Off is what both are. */
+static void plan_switch(struct redis_call *call, const char *why_not)
 {
-    if (slice_is_word(call->args[2], "on") || slice_is_word(call->args[2], "off"))
+    if (slice_is_word(call->args[2], "off"))
         redis_answer_ok(call);
+    else if (slice_is_word(call->args[2], "on"))
+        redis_error(call, "ERR '%s' can't be on in a pool of shards: %s", call->cmd->name, why_not);
     else
         redis_error(call, "ERR syntax error");
+}
+
+static void plan_no_evict(struct redis_call *call)
+{
+    plan_switch(call, "at max_memory the session that holds the most has to go");
+}
+
+static void plan_no_touch(struct redis_call *call)
+{
+    plan_switch(call, "upstreams are shared, so it would be for what others read, too");
 }
 
 static void plan_ok(struct redis_call *call)
@@ -387,8 +398,8 @@ const struct redis_local REDIS_LOCAL_CLIENT[] = {
     { "client|info", plan_info },
     { "client|list", plan_list },
     { "client|kill", plan_kill },
-    { "client|no-evict", plan_switch },
-    { "client|no-touch", plan_switch },
+    { "client|no-evict", plan_no_evict },
+    { "client|no-touch", plan_no_touch },
     { "client|capa", plan_ok },
     { "client|reply", plan_reply },
     { "client|getredir", plan_getredir },

@@ -254,7 +254,9 @@ static void plan_slowlog_len(struct redis_call *call)
 
 static void plan_slowlog_reset(struct redis_call *call)
 {
-    redis_error(call, "ERR the slow log is that of the whole pool and forgets by itself");
+    if (call->site->host->slow_forget != NULL)
+        call->site->host->slow_forget(call->site);
+    redis_answer_ok(call);
 }
 
 const struct redis_local REDIS_LOCAL_SERVER[] = {

@@ -492,6 +492,12 @@ memory_merge_f *redis_merge_of(enum redis_merge kind)
         return merge_same;
     case REDIS_MERGE_INFO:
         return redis_merge_info;
+    case REDIS_MERGE_TEXTS:
+        return redis_merge_texts;
+    case REDIS_MERGE_HISTOGRAMS:
+        return redis_merge_histograms;
+    case REDIS_MERGE_RUNNING:
+        return redis_merge_running;
     }
     return merge_first;
 }

@@ -41,4 +41,7 @@ bool redis_merge_next_shard(struct memory_merge *m, struct redis_note *note);
 
 /* Forwards the only part's reply. */
 void redis_merge_one(struct memory_merge *m);
-void redis_merge_info(struct memory_merge *m); /* redis_info.c */
+void redis_merge_info(struct memory_merge *m);  /* redis_info.c */
+void redis_merge_texts(struct memory_merge *m); /* redis_tell.c */
+void redis_merge_histograms(struct memory_merge *m);
+void redis_merge_running(struct memory_merge *m);

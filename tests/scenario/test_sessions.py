@@ -246,6 +246,30 @@ class Sessions(Case):
         self.assertEqual(len(session.ask("SLOWLOG", "GET", "1")), 1)
         self.assertEqual(self.connect(name="second").ask("SLOWLOG", "GET"), [])
 
+        self.assertEqual(session.ask("SLOWLOG", "RESET").code, "NOPERM")
+
+
+class IdleUpstreams(Case):
+    def test_they_go_when_nobody_could_use_them_or_nobody_leased_them_for_so_long(self):
+        redis = RedisServer(self)
+        sheaf = Sheaf(self, pool([redis], upstream_idle_timeout="300ms", probe="no"), proxy={"workers": 1})
+
+        def upstreams():
+            """The databases of the connections that do not come over the Unix socket, as the test's own does."""
+            clients = map(fields, redis.ask("CLIENT", "LIST").decode().splitlines())
+            return sorted(c["db"] for c in clients if "sock" not in c["addr"])
+
+        with sheaf.connect() as first, sheaf.connect() as second:
+            second.ask("SELECT", 3)
+            for session in (first, second):
+                self.assertEqual(session.ask("SET", "a", "1"), "OK")
+            self.assertIsNone(first.ask("BLPOP", "none", "0.01"))
+            self.assertEqual(upstreams(), ["0", "0", "3"])
+            wait_until(lambda: upstreams() == ["0", "3"], what="the leased one to go")
+            second.close()
+            wait_until(lambda: upstreams() == ["0"], what="that of the session that left to go")
+            time.sleep(0.5)
+            self.assertEqual(upstreams(), ["0"], "a session may still use it")
 
 class Drain(Case):
     def test_a_list_is_answered_while_workers_end(self):

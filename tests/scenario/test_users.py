@@ -232,6 +232,12 @@ class Users(Case):
         self.assertEqual(session.ask("CONFIG", "RESETSTAT"), "OK")
         self.assertEqual(session.ask("DEBUG", "SLEEP", "0"), "OK")
         self.assertEqual(session.ask("CONFIG", "SET", "nosuch", "1").code, "ERR")
+        for redis in self.redis:
+            redis.ask("CONFIG", "SET", "slowlog-log-slower-than", "0")
+            redis.ask("GET", "a")
+            redis.ask("CONFIG", "SET", "slowlog-log-slower-than", "-1")
+        self.assertEqual(session.ask("SLOWLOG", "RESET"), "OK")
+        self.assertEqual([redis.ask("SLOWLOG", "LEN") for redis in self.redis], [0, 0])
 
     def test_patterns_of_sort_read_no_keys_of_others_of_one_shard_either(self):
         sheaf = Sheaf(self, pool([RedisServer(self)], user=["app pw prefix=app:", "root pw"]))

@@ -192,7 +192,13 @@ static void tracking_is_off_and_stays_so(void)
                                         "8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n");
     stage_say("CLIENT TRACKING on");
     CHECK(answer.at[0] == '-');
-    CHECK_ANSWER("CLIENT NO-EVICT on", "+OK\r\n");
+    CHECK_ANSWER("CLIENT NO-EVICT off", "+OK\r\n");
+    CHECK_ANSWER("CLIENT NO-EVICT on", "-ERR 'client|no-evict' can't be on in a pool of shards: at "
+                                       "max_memory the session that holds the most has to go\r\n");
+    CHECK_ANSWER("CLIENT NO-TOUCH OFF", "+OK\r\n");
+    CHECK_ANSWER("CLIENT NO-TOUCH ON",
+                 "-ERR 'client|no-touch' can't be on in a pool of shards: upstreams are shared, so "
+                 "it would be for what others read, too\r\n");
     CHECK_ANSWER("CLIENT NO-TOUCH x", "-ERR syntax error\r\n");
     stage_end();
 }
@@ -281,12 +287,6 @@ static void unknown_commands_are_learned_from_the_servers(void)
     stage_end();
 }
 
-int main(void)
-{
-    RUN(select_stays_within_the_databases_and_waits_for_earlier_requests);
-    RUN(hello_greets_as_redis_does);
-    RUN(names_are_kept_and_judged);
-    RUN(lists_are_of_the_sessions_asked_for);
 static void new_subcommands_are_learned_where_they_may_have_keys(void)
 {
     stage_begin(2);
@@ -305,6 +305,12 @@ static void new_subcommands_are_learned_where_they_may_have_keys(void)
     stage_end();
 }
 
+int main(void)
+{
+    RUN(select_stays_within_the_databases_and_waits_for_earlier_requests);
+    RUN(hello_greets_as_redis_does);
+    RUN(names_are_kept_and_judged);
+    RUN(lists_are_of_the_sessions_asked_for);
     RUN(sessions_are_killed_by_address_or_number);
     RUN(replies_are_swallowed_on_wish);
     RUN(who_waits_is_unblocked_by_number);
@@ -313,6 +319,6 @@ static void new_subcommands_are_learned_where_they_may_have_keys(void)
     RUN(config_get_takes_patterns);
     RUN(blocking_commands_lease_and_may_wait_for_ever);
     RUN(unknown_commands_are_learned_from_the_servers);
+    RUN(new_subcommands_are_learned_where_they_may_have_keys);
     return check_report();
 }
-    RUN(new_subcommands_are_learned_where_they_may_have_keys);

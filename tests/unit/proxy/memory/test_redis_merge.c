@@ -222,6 +222,61 @@ static void what_any_shard_can_say_is_asked_of_the_next_if_one_is_down(void)
     stage_end();
 }
 
+static void histograms_of_shards_are_added_bound_by_bound(void)
+{
+    stage_begin(2);
+    stage_say("LATENCY HISTOGRAM");
+    CHECK_INT(op.part_count, 2);
+    stage_reply(0, "*4\r\n$3\r\nget\r\n*4\r\n$5\r\ncalls\r\n:10\r\n$14\r\nhistogram_usec\r\n"
+                   "*4\r\n:1\r\n:4\r\n:8\r\n:10\r\n"
+                   "$3\r\nset\r\n*4\r\n$5\r\ncalls\r\n:1\r\n$14\r\nhistogram_usec\r\n"
+                   "*2\r\n:2\r\n:1\r\n");
+    stage_reply(1, "*2\r\n$3\r\nget\r\n*4\r\n$5\r\ncalls\r\n:7\r\n$14\r\nhistogram_usec\r\n"
+                   "*4\r\n:2\r\n:5\r\n:16\r\n:7\r\n");
+    CHECK_MERGED("*4\r\n$3\r\nget\r\n*4\r\n$5\r\ncalls\r\n:17\r\n$14\r\nhistogram_usec\r\n"
+                 "*8\r\n:1\r\n:4\r\n:2\r\n:9\r\n:8\r\n:15\r\n:16\r\n:17\r\n"
+                 "$3\r\nset\r\n*4\r\n$5\r\ncalls\r\n:1\r\n$14\r\nhistogram_usec\r\n"
+                 "*2\r\n:2\r\n:1\r\n");
+    stage_say("LATENCY HISTOGRAM get");
+    stage_reply(0, "*0\r\n");
+    stage_reply(1, "*2\r\n$3\r\nget\r\n:1\r\n");
+    CHECK_MERGED("-ERR the shards' replies to this command do not fit together\r\n");
+    stage_end();
+}
+
+static void texts_of_shards_stand_under_their_names(void)
+{
+    stage_begin(2);
+    stage_say("MEMORY DOCTOR");
+    stage_reply(0, "$5\r\nfine\n\r\n");
+    stage_reply(1, "=8\r\ntxt:sick\r\n");
+    CHECK_MERGED("$61\r\nshard 0 (10.0.0.1:6379):\nfine\n\nshard 1 (10.0.0.1:6379):\nsick\n\r\n");
+    stage_say("LATENCY GRAPH command");
+    stage_reply(0, "-ERR No samples\r\n");
+    stage_reply(1, "$5\r\ngraph\r\n");
+    CHECK_MERGED(
+        "$72\r\nshard 0 (10.0.0.1:6379):\nERR No samples\n\nshard 1 (10.0.0.1:6379):\ngraph\n\r\n");
+    stage_say("LATENCY GRAPH command");
+    stage_reply(0, "-ERR No samples\r\n");
+    stage_fail(1, "-ERR down\r\n");
+    CHECK_MERGED("-ERR No samples\r\n");
+    stage_end();
+}
+
+static void function_stats_are_of_the_shard_that_runs_one(void)
+{
+    stage_begin(2);
+    stage_say("FUNCTION STATS");
+    stage_reply(0, "*4\r\n$14\r\nrunning_script\r\n$-1\r\n$7\r\nengines\r\n*0\r\n");
+    stage_reply(1, "*4\r\n$14\r\nrunning_script\r\n*0\r\n$7\r\nengines\r\n*0\r\n");
+    CHECK_MERGED("*4\r\n$14\r\nrunning_script\r\n*0\r\n$7\r\nengines\r\n*0\r\n");
+    stage_say("FUNCTION STATS");
+    stage_reply(0, "*2\r\n$14\r\nrunning_script\r\n$-1\r\n");
+    stage_reply(1, "*2\r\n$14\r\nrunning_script\r\n*-1\r\n");
+    CHECK_MERGED("*2\r\n$14\r\nrunning_script\r\n$-1\r\n");
+    stage_end();
+}
+
 static void describe(const struct memory_site *unused, struct buf *out)
 {
     (void)unused;
@@ -295,6 +350,9 @@ int main(void)
     RUN(script_kill_is_ok_if_one_shard_had_one);
     RUN(wait_asks_an_upstream_of_its_own_on_each_shard_and_gives_the_least);
     RUN(wait_is_refused_where_the_server_may_not_know_what_to_wait_for);
+    RUN(histograms_of_shards_are_added_bound_by_bound);
+    RUN(texts_of_shards_stand_under_their_names);
+    RUN(function_stats_are_of_the_shard_that_runs_one);
     RUN(what_any_shard_can_say_is_asked_of_the_next_if_one_is_down);
     RUN(info_adds_counters_and_joins_databases_without_the_stamps);
     RUN(info_leaves_out_a_shard_that_is_down);
