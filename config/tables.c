@@ -92,7 +92,8 @@ const struct option tables_memory[] = {
               "reads is told that they are not there, who writes gets an error" },
 
     { "timeout", OPTION_DURATION, AT(timeout_ms), "2s", .min = 1, .max = HOURS(24),
-      .text = "for a request: from sending it to its reply" },
+      .text = "for a request: from sending it to its reply; to a large reply that has begun, from "
+              "its last bytes" },
     { "connect_timeout", OPTION_DURATION, AT(base.connect_timeout_ms), "1s", .min = 1,
       .max = HOURS(1),
       .text =
@@ -115,7 +116,8 @@ const struct option tables_memory[] = {
       .max = HOURS(1), .text = "for a client's TLS handshake, and its login where one is needed" },
     { "upstream_idle_timeout", OPTION_DURATION, AT(base.upstream_idle_timeout_ms), "5m", .min = 1,
       .max = HOURS(8760), .zero = "never",
-      .text = "a server connection that nobody uses for so long is closed" },
+      .text = "a server connection that nobody uses for so long is closed; one that clients share "
+              "stays while there is a session that could use it" },
     TABLES_POOL_BACKOFF,
 
     { "upstreams", OPTION_INTEGER, AT(upstreams), "1", .min = 1, .max = 64,

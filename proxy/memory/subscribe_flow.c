@@ -31,7 +31,7 @@
 #include "proxy/memory/redis_channels.h"
 #include "proxy/memory/redis_push.h"
 
-enum { PING_AFTER_US = 10 * 1000 * 1000 };
+enum { SILENCE_LEAST_US = 1000 * 1000, SILENCE_MOST_US = 10 * 1000 * 1000 };
 
 struct memory_feed {
     struct list link; /* on subscriber->feeds */
@@ -694,6 +694,7 @@ static void ask_for_life(struct memory_feed *feed, uint64_t now_us)
 
 void memory_subscriber_tick(struct memory_upstream *u, uint64_t now_us)
 {
+    uint64_t silence_us = u->side->settings->tombstone_timeout_ms * 1000;
     struct memory_feed *feed = u->feed;
 
     if (feed->awaited > 0) {
@@ -705,7 +706,8 @@ void memory_subscriber_tick(struct memory_upstream *u, uint64_t now_us)
             return;
         }
     }
-    if (now_us > u->heard_us + PING_AFTER_US)
+    silence_us = silence_us < SILENCE_MOST_US ? silence_us : SILENCE_MOST_US;
+    if (now_us > u->heard_us + (silence_us > SILENCE_LEAST_US ? silence_us : SILENCE_LEAST_US))
         ask_for_life(feed, now_us);
 }
 

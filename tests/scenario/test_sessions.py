@@ -3,6 +3,7 @@
 """What a pool tells of its sessions: CLIENT LIST, INFO and KILL over all workers, SLOWLOG, # Sheaf."""
 import re
 import threading
+import time
 
 from lib import *
 
@@ -245,7 +246,6 @@ class Sessions(Case):
         self.assertEqual(session.ask("SLOWLOG", "LEN"), len(entries))
         self.assertEqual(len(session.ask("SLOWLOG", "GET", "1")), 1)
         self.assertEqual(self.connect(name="second").ask("SLOWLOG", "GET"), [])
-
         self.assertEqual(session.ask("SLOWLOG", "RESET").code, "NOPERM")
 
 
@@ -270,6 +270,7 @@ class IdleUpstreams(Case):
             wait_until(lambda: upstreams() == ["0"], what="that of the session that left to go")
             time.sleep(0.5)
             self.assertEqual(upstreams(), ["0"], "a session may still use it")
+
 
 class Drain(Case):
     def test_a_list_is_answered_while_workers_end(self):
