@@ -10,6 +10,7 @@ import select
 import signal
 import socket
 import sqlite3
+import subprocess
 import time
 
 import redis
@@ -254,6 +255,25 @@ class Durable(Stores):
                         sheaf.process.wait()
                         sheaf.start()
                         ledger.check(sheaf, (engine, sync))
+
+    def test_what_is_acknowledged_was_synced_where_always_was_asked_for(self):
+        library, syncs = self.folder() / "syncs.so", self.folder() / "syncs"
+        subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", library,
+                        REPOSITORY / "tests/scenario/modules/syncs.c"], check=True)
+        for engine in DURABLE:
+            for sync, least, most in (("always", 10, 100), ("never", 0, 0)):
+                sheaf = Sheaf(self, pool([url_of(engine, self.folder(), "synced" + sync)], sync=sync),
+                              env={"LD_PRELOAD": str(library), "TEST_FILE_SYNCS": str(syncs)})
+                with sheaf.connect() as s, self.subTest(engine=engine, sync=sync):
+                    s.ask("SET", "first", "v")
+                    syncs.write_bytes(b"")
+                    for number in range(10):
+                        s.ask("SET", f"k{number}", "v")
+                        if least:
+                            self.assertGreater(syncs.stat().st_size, number)
+                    self.assertLessEqual(syncs.stat().st_size, most)
+                sheaf.terminate()
+                sheaf.wait()
 
     def test_a_store_outlives_its_process(self):
         for engine in DURABLE:
