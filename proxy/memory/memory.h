@@ -192,11 +192,11 @@ struct memory_merge {
     struct arena *arena; /* the request's */
     struct buf *out;
     bool again; /* set: `parts` (new, in the arena) go out first, then merge is called again */
-    /* Set by memory_merge_blame(): for the log; in the arena. */
-    const struct memory_refusal *blamed;
     /* Set with it, by who is alone: they go out as an operation's that has this lease. */
     enum memory_lease lease;
     bool no_deadline;
+    /* Set by memory_merge_blame(): for the log; in the arena. */
+    const struct memory_refusal *blamed;
 };
 
 /* Who receives pushes, and who does not. */
