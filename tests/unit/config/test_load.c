@@ -509,7 +509,8 @@ static void the_documentation_names_every_option(void)
             CHECK_TEXT(strstr(text, row) != NULL ? o->name : "not documented", o->name);
         }
     CHECK(strstr(text,
-                 "| `timeout` | 1ms to 1d | `2s` | for a request: from sending it to its reply |"));
+                 "| `timeout` | 1ms to 1d | `2s` | for a request: from sending it to its reply; "
+                 "to a large reply that has begun, from its last bytes |"));
     CHECK(strstr(text, "| `hash` | xxh3, fnv1a_64, md5 or murmur | `xxh3` |"));
     CHECK(strstr(text, "PASSWORD\\|#SHA256\\|nopass"));
     free(text);
