@@ -5,10 +5,14 @@
 SHEAF_LONG=1 kills often."""
 import itertools
 import os
+import random
 import signal
 import threading
 
 from lib import *
+from lib.postgres import own
+from lib.process import run
+from lib.small_disk import small_disk
 
 KILLS = 50 if os.environ.get("SHEAF_LONG") == "1" else 1
 
@@ -184,6 +188,28 @@ class Servers(Tables):
             self.postgres.start()
             wait_until(lambda: s.ask("GET", "k") == b"v", what="it to be back")
             wait_until(lambda: self.shard_of(sheaf)["health"]["state"] == "up", what="status to tell")
+
+    def test_one_whose_disk_is_full_is_read_and_is_written_again_once_there_is_room(self):
+        self.folder().chmod(0o711)
+        small = small_disk(self, "2m")
+        (small / "space").mkdir()
+        own(small / "space")
+        self.postgres.sql(f"CREATE TABLESPACE small LOCATION '{small}/space'")
+        self.postgres.sql("GRANT CREATE ON TABLESPACE small TO PUBLIC")
+        self.postgres.sql("ALTER DATABASE app SET default_tablespace = small")
+        sheaf, count = self.sheaf_of(timeout="20s"), 0
+        with sheaf.connect() as s:
+            while (reply := s.ask("SET", f"k{count}", random.randbytes(50_000))) == "OK":
+                count += 1
+            self.assertGreater(count, 10, reply)
+            for _ in range(3):
+                self.assertIn("No space left", reply)
+                self.assertEqual(s.ask("STRLEN", "k3"), 50_000)
+                reply = s.ask("SET", "more", random.randbytes(100_000))
+            code, _, err = run(["mount", "-o", "remount,size=40m", small])
+            self.assertEqual(code, 0, err)
+            self.assertEqual(s.ask("SET", "more", "x"), "OK")
+            self.assertEqual(s.ask("DBSIZE"), count + 1)
 
     def test_one_that_was_restarted_between_two_requests_is_not_noticed(self):
         with self.sheaf_of().connect() as s:

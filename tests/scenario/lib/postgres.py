@@ -47,7 +47,8 @@ def binary(name):
     return pathlib.Path(folder) / name
 
 
-def _own(path, *others):
+def own(path, *others):
+    """It is the user's whom the servers run as."""
     if os.geteuid() == 0:
         entry = pwd.getpwnam(_OWNER)
         for each in (path, *others):
@@ -76,7 +77,7 @@ def _template():
     mark = hashlib.sha256((version + _AS_IT_IS_MADE).encode()).hexdigest()[:16]
     home = _base() / f"sheaf-test-postgres.{os.getuid()}"
     home.mkdir(exist_ok=True)
-    _own(home)
+    own(home)
     made = home / mark
     if made.exists():
         return made
@@ -124,7 +125,7 @@ class Postgres:
         self.port = free_port()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sheaf-postgres-", dir=_base()))
         self.folder.chmod(0o755)
-        _own(self.folder)
+        own(self.folder)
         self.data = self.folder / "data"
         self.address = f"127.0.0.1:{self.port}"
         self.options = dict(options or {})
@@ -173,14 +174,14 @@ class Postgres:
         conf, hba = self.data / "postgresql.conf", self.data / "pg_hba.conf"
         conf.write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
         hba.write_text("".join(f"{rule}\n" for rule in rules))
-        _own(conf, hba)
+        own(conf, hba)
 
     def _tls_file(self, name):
         """A copy that is its own: it takes no key that others could read."""
         copy = self.folder / name
         shutil.copy(self.certificates.folder / name, copy)
         copy.chmod(0o600)
-        _own(copy)
+        own(copy)
         return copy
 
     def start(self, wait=True):
@@ -328,7 +329,7 @@ class Postgres:
         self.options["primary_conninfo"] = (f"'host={primary.folder} port={primary.port} user=postgres"
                                             f" application_name={self.port}'")
         (self.data / "standby.signal").touch()
-        _own(self.data / "standby.signal")
+        own(self.data / "standby.signal")
         self.start()
 
     def promote(self):
@@ -354,7 +355,7 @@ class Replica(Postgres):
         _must(binary("pg_basebackup"), "-D", self.data, "-d", self._conninfo(), "-X", "stream", "-c", "fast",
               "--no-sync", "--no-manifest", *(("-C", "-S", slot) if slot else ()))
         (self.data / "standby.signal").touch()
-        _own(self.data / "standby.signal")
+        own(self.data / "standby.signal")
         self.start()
         wait_until(self.streams, what="the replica to stream")
 
