@@ -470,6 +470,7 @@ static enum err lite_open(const struct store_settings *settings, struct store **
 
     s->lock = -1;
     s->should_sync = settings->syncs;
+    s->spoilt_log = true; /* nobody knows how whoever had it before has left it */
     err = open_file(s, settings->path, why);
     if (err == ERR_NONE)
         *out = s;
