@@ -324,7 +324,7 @@ class Durable(Stores):
 
     def test_a_slow_piece_of_work_does_not_hold_up_other_pools(self):
         for engine in DURABLE:
-            sheaf = Sheaf(self, pool([url_of(engine, self.folder(), "slow")], name="slow"), pool(["ram://64mb"], name="quick"), proxy={"workers": 1})
+            sheaf = Sheaf(self, pool([url_of(engine, self.folder(), "slow")], name="slow", timeout="30s"), pool(["ram://64mb"], name="quick"), proxy={"workers": 1})
             with sheaf.connect("slow") as slow, sheaf.connect("quick") as quick:
                 slow.ask("SET", "k", "x" * 500_000)
                 self.assertEqual(slow.ask_all(["MULTI"], *[["APPEND", "k", "x"]] * 50), ["OK", *["QUEUED"] * 50])
