@@ -67,8 +67,8 @@ struct redis_shared {
     struct resp_args args; /* of the request parsed last, whosever it is */
     struct redis_learned *learned[REDIS_LEARNED_MOST]; /* the newest last; see redis_learn.c */
     uint32_t learned_count;
-    uint64_t learned_us;                    /* when one answered what it knows; 0: never */
-    struct redis_scripts *scripts;          /* counted */
+    uint64_t learned_us;           /* when one answered what it knows; 0: never */
+    struct redis_scripts *scripts; /* counted */
     uint64_t random;
     uint32_t draws;     /* likewise, for what need not be as good */
     struct verbs verbs; /* for redis_over_change.c */

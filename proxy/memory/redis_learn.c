@@ -116,9 +116,9 @@ static void merge_lesson(struct memory_merge *m)
         plan_learned(m, lesson);
 }
 
-/* May a newer server know a command of this name, or subcommand, that could be used?  Of our table's
- * containers that is so where others of their subcommands have keys: OBJECT, XINFO ...  What CLIENT
- * or CONFIG may have more is for one server. */
+/* May a newer server know a command of this name, or subcommand, that could be used?  Of the
+ * containers of our table that is so where others of their subcommands have keys: OBJECT, XINFO ...
+ * What CLIENT or CONFIG may have more is for one server. */
 static bool is_worth_asking(struct slice name)
 {
     const struct redis_command *known = redis_command_named(name), *cmd;
