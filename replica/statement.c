@@ -284,6 +284,7 @@ static void read_explain_route(struct reading *r, struct slice rest)
     read_script(&inner, false, &asked);
     s = reading_add(r, r->text);
     s->kind = STATEMENT_EXPLAIN_ROUTE;
+    s->asked = rest;
     s->inner = only_of(&asked, r->look.arena);
     look_raise(s, ROUTE_SESSION, "answered by Sheaf");
 }

@@ -216,14 +216,21 @@ static bool may_follow(struct sql_session *s, struct sql_gathering *g)
            g->hints.route != HINT_PRIMARY;
 }
 
-/* SHOW sheaf.position tells what covers all that the session was answered. */
+/* SHOW sheaf.position tells what covers all that the session was answered, by replicas, too; and
+ * EXPLAIN ROUTE where that may be read, as what is then asked would wait for. */
 static bool waits_for_own_position(struct sql_session *s, const struct sql_gathering *g)
 {
     struct sql_endpoint *primary = sql_primary(sql_side_of(s));
-    uint64_t since_us = sql_dirty_since_us(s);
+    uint64_t since_us;
 
-    if (!g->is_whole || !g->asks_position || since_us == 0 || primary == NULL || primary->failing ||
-        s->waited_for_position || sql_sample_covers(s, since_us))
+    if (!g->is_whole ||
+        (!g->asks_position && !(sql_is_causal(s) && sql_local_is_explain(&g->class))))
+        return false;
+    if (g->asks_position)
+        sql_leave_replica(s);
+    since_us = sql_dirty_since_us(s);
+    if (since_us == 0 || primary == NULL || primary->failing || s->waited_for_position ||
+        sql_sample_covers(s, since_us))
         return false;
     sql_sampler_wait(s, primary, SQL_WAITS_SAMPLE);
     return true;
@@ -286,8 +293,7 @@ static enum begin begin_exchange(struct sql_session *s, struct slice in, struct 
 
 /* ---- asking ---- */
 
-/* Does the lease stay, whatever is asked? */
-static bool keeps_lease(const struct sql_session *s)
+bool sql_keeps_lease(const struct sql_session *s)
 {
     return s->lease != NULL && (s->in_exchange || s->status != PG_STATUS_IDLE || s->pins != 0 ||
                                 sql_account_pooling(s->account) == SQL_POOLING_SESSION);
@@ -526,12 +532,12 @@ static size_t ask_one(struct sql_session *s, struct slice in)
         end_half(s);
         return 0;
     }
-    if (keeps_lease(s) && may_be_ours(s, in, f) && seen_to_within(s, in, &used))
+    if (sql_keeps_lease(s) && may_be_ours(s, in, f) && seen_to_within(s, in, &used))
         return used;
     if (!place_behind_begin(s, in))
         return 0;
     if (f.type == PG_FRONT_COPY_DATA || f.type == PG_FRONT_COPY_DONE ||
-        f.type == PG_FRONT_COPY_FAIL || keeps_lease(s))
+        f.type == PG_FRONT_COPY_FAIL || sql_keeps_lease(s))
         return go_on_there(s, in, f);
     switch (begin_exchange(s, in, &g, &used)) {
     case BEGIN_WAITS:
@@ -594,7 +600,7 @@ size_t sql_ask_input(struct sql_session *s, struct slice in)
         used = ask_all(s, in);
     if (s->base.state == SESSION_CLOSING || s->stage != SQL_READY)
         return in.len;
-    if (used == in.len && s->lease != NULL && s->waits == SQL_WAITS_NOT && !keeps_lease(s) &&
+    if (used == in.len && s->lease != NULL && s->waits == SQL_WAITS_NOT && !sql_keeps_lease(s) &&
         pg_expect_is_empty(&s->lease->expect))
         sql_lease_end(s->lease); /* what it was for came to nothing */
     if (in.len - used > SQL_KEPT_BYTES && s->base.need <= in.len)

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proxy/sql/gather_flow.h"
 #include "proxy/sql/local_flow.h"
 #include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
@@ -63,6 +64,22 @@ static struct position present_position(struct sql_session *s)
     return p;
 }
 
+/* Of all that it did or saw; an older one would let others read what is older. */
+static bool knows_position(struct sql_session *s)
+{
+    uint64_t since_us = sql_dirty_since_us(s);
+
+    s->waited_for_position = false;
+    return since_us == 0 || sql_sample_covers(s, since_us);
+}
+
+static void put_position_unknown(struct buf *out)
+{
+    pg_put_error_text(out, "ERROR", "57P03",
+                      "the position of what was done here is not known: the primary does not say "
+                      "where it stands");
+}
+
 static bool show(struct sql_session *s, struct slice name, struct buf *out)
 {
     const struct pg_settings *v = pg_settings_session_effective(&s->settings);
@@ -76,6 +93,10 @@ static bool show(struct sql_session *s, struct slice name, struct buf *out)
         (void)pg_settings_find(v, name, &value);
         put_cell(out, "sheaf.min_position", value, "SHOW");
     } else if (slice_is_text(name, "sheaf.position")) {
+        if (!knows_position(s)) {
+            put_position_unknown(out);
+            return true;
+        }
         p = present_position(s);
         if (!position_is_none(&p))
             position_put(&p, text);
@@ -238,31 +259,76 @@ static void put_set_by_words(struct sql_session *s, struct slice text, struct bu
 
 /* ---- EXPLAIN ROUTE ---- */
 
+/* Why it stays where it is: its transaction, what pins it, or how it pools. */
+static void put_why_kept(const struct sql_session *s, struct buf *out)
+{
+    if (s->status != PG_STATUS_IDLE) {
+        buf_text(out, "its transaction is there");
+    } else if (s->pins != 0) {
+        buf_text(out, "it has there: ");
+        pg_pins_put_text(out, s->pins);
+    } else {
+        buf_text(out, "pooling = session");
+    }
+}
+
+static void put_server(const struct sql_session *s, const struct sql_endpoint *e, struct buf *out)
+{
+    if (e == NULL)
+        buf_text(out, "none");
+    else
+        buf_format(out, "%s %s", e == sql_primary(sql_side_of(s)) ? "primary" : "replica", e->name);
+}
+
+/* One that would be asked of the server that the session has.  A transaction of which nothing is
+ * there yet may be begun anew at the primary. */
+static void explain_kept(struct sql_session *s, const struct sql_class *c, struct buf *out)
+{
+    struct sql_gathering g = { .verdict = c->verdict,
+                               .hints = c->hints,
+                               .effects = c->verdict.effects,
+                               .any = true,
+                               .is_whole = true };
+    bool may_move = s->begun == SQL_BEGUN_ALONE || s->begun == SQL_BEGUN_READS;
+
+    if (may_move && sql_begin_is_misplaced(s, &g)) {
+        put_server(s, sql_primary(sql_side_of(s)), out);
+        buf_format(out, ": %s; its transaction is begun anew there", c->verdict.reason);
+        return;
+    }
+    put_server(s, s->lease->endpoint, out);
+    buf_format(out, ": %s; ", c->verdict.reason);
+    put_why_kept(s, out);
+}
+
+static void explain_free(struct sql_session *s, const struct sql_class *c, struct buf *out)
+{
+    struct sql_decision d = sql_decide(s, &c->verdict, &c->hints);
+
+    put_server(s, d.endpoint, out);
+    buf_format(out, ": %s", c->verdict.reason);
+    if (strcmp(d.why, c->verdict.reason) != 0)
+        buf_format(out, "; %s", d.why);
+}
+
+/* By all that decides about the statement itself, what was learned of its like included. */
 static void explain(struct sql_session *s, const struct sql_class *c, const struct statement *st,
                     struct buf *out)
 {
-    struct statement_verdict v = { .kind = STATEMENT_QUERY,
-                                   .route = ROUTE_PRIMARY,
-                                   .reason = "no statement" };
-    struct sql_decision d;
-    const char *role, *server;
-    char text[512];
+    struct shape_hints hints = c->hints;
+    struct sql_class asked;
+    struct buf text = { 0 };
 
-    if (st->inner != NULL) {
-        v.kind = st->inner->kind;
-        v.route = st->inner->route;
-        v.effects = st->inner->effects;
-        v.reason = st->inner->reason;
-        v.modes = st->inner->modes;
-    }
-    d = sql_decide(s, &v, &c->hints);
-    role = d.endpoint == NULL                          ? "none"
-           : d.endpoint == sql_primary(sql_side_of(s)) ? "primary "
-                                                       : "replica ";
-    server = d.endpoint == NULL ? "" : d.endpoint->name;
-    snprintf(text, sizeof(text), "%s%s: %s%s%s", role, server, v.reason,
-             strcmp(d.why, v.reason) == 0 ? "" : "; ", strcmp(d.why, v.reason) == 0 ? "" : d.why);
-    put_cell(out, "ROUTE", slice_text(text), "EXPLAIN");
+    sql_classify(s, sql_part(c, st->asked), &asked); /* what `c` has of the text is void then */
+    asked.hints = hints;
+    if (sql_local_is(&asked))
+        buf_text(&text, "none: answered by Sheaf");
+    else if (sql_keeps_lease(s))
+        explain_kept(s, &asked, &text);
+    else
+        explain_free(s, &asked, &text);
+    put_cell(out, "ROUTE", buf_all(&text), "EXPLAIN");
+    buf_fini(&text);
 }
 
 const char *sql_local_column(const struct sql_class *c)
@@ -282,6 +348,12 @@ const char *sql_local_column(const struct sql_class *c)
 }
 
 /* ---- which ---- */
+
+bool sql_local_is_explain(const struct sql_class *c)
+{
+    return c->script != NULL && c->script->count == 1 &&
+           c->script->statements[0].kind == STATEMENT_EXPLAIN_ROUTE;
+}
 
 bool sql_local_is_position(const struct sql_class *c)
 {

@@ -4,6 +4,7 @@
 #include "proxy/sql/sql_flow.h"
 
 bool sql_local_is_position(const struct sql_class *c);
+bool sql_local_is_explain(const struct sql_class *c);
 /* SET sheaf.x = word, where the word is one that SQL keeps for itself: primary. */
 bool sql_local_reads_set(struct slice text);
 /* Is it Sheaf's to answer? */

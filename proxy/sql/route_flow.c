@@ -280,6 +280,20 @@ static struct policy policy_of(const struct sql_pool *settings)
                             .max_lag_ms = bounded ? settings->max_lag_ms : 0 };
 }
 
+/* What it needs of an older timeline: who has what the primary had when it became that has it, or
+ * nobody does.  False: it is not so. */
+static bool needs_the_new_timeline(struct sql_session *s)
+{
+    const struct sql_side *side = sql_side_of(s);
+    struct board_primary known = board_primary(side->assembly->board, side->settings->base.number);
+
+    if (!sql_is_causal(s) || known.endpoint == BOARD_NONE || known.first_lsn == 0 ||
+        s->needed.system != known.system_id || s->needed.timeline >= known.timeline)
+        return false;
+    s->needed = (struct position){ known.system_id, known.timeline, known.first_lsn };
+    return true;
+}
+
 static struct policy_choice choose_replica(struct sql_session *s, struct sql_endpoint **out)
 {
     struct sql_side *side = sql_side_of(s);
@@ -418,6 +432,8 @@ static struct sql_decision to_replica(struct sql_session *s)
                                       SQL_CAUSE_READ };
     }
     choice = choose_replica(s, &e);
+    if (choice.why == POLICY_NO_HISTORY && needs_the_new_timeline(s))
+        choice = choose_replica(s, &e);
     if (choice.why == POLICY_CHOSEN)
         return (struct sql_decision){ SQL_GO, e, "a read", SQL_CAUSE_READ };
     if (choice.why != POLICY_NOT_YET)

@@ -278,7 +278,7 @@ bool sql_may_read_from(const struct sql_session *s, const struct sql_endpoint *e
 
 void sql_leave_replica(struct sql_session *s)
 {
-    if (s->read_us > s->dirty_us)
+    if (s->read_us > s->dirty_us && s->read_us > s->needed_as_of_us)
         s->dirty_us = s->read_us; /* the primary had all that was seen there */
     s->read_from = NULL;
 }
@@ -288,8 +288,10 @@ void sql_sampler_saw(struct sql_session *s, struct sql_upstream *u)
     uint64_t now_us = worker_now_us(s->base.worker);
     struct sql_endpoint *e = u->endpoint;
 
-    if (!sql_is_causal(s))
+    if (!sql_is_causal(s)) {
+        s->read_us = now_us; /* for SHOW sheaf.position */
         return;
+    }
     if (e == sql_primary(e->side)) {
         s->dirty_us = now_us;
         s->read_from = NULL; /* no replica has shown more than the primary has */

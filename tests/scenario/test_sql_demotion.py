@@ -74,6 +74,26 @@ class Demotion(Case):
         self.assertEqual((begun.until("E").errors, committing.until("Z").errors), (["57P01"], ["08007"]))
         self.assertEqual(committing.ask("INSERT INTO log VALUES (1, 1)").errors, [])
 
+    def test_who_wrote_before_reads_at_replicas_after_a_promotion(self):
+        """What it needs is of the old history: what the new primary began with is all of that."""
+        last = Replica(self, self.primary)
+        self.front = Sheaf(self, sql_pool([server.url for server in (self.primary, self.replica, last)], probe_interval="50ms",
+                                          probe_timeout="300ms", on_replicas_down="error", causal_wait="5s"))
+        session = self.session()
+        self.assertEqual(session.ask("INSERT INTO log VALUES (1, 1)").errors, [])
+        session.value("SHOW sheaf.position")
+        self.replica.wait_for_catchup()
+        last.wait_for_catchup()
+        self.primary.kill9()
+        self.replica.promote()
+        last.follow(self.replica)
+
+        def told():
+            with pg.PgSession(self.front.target()) as other:
+                return other.value("EXPLAIN ROUTE SELECT 1").startswith("replica ")
+        wait_until(told, what="replicas to be known")
+        self.assertEqual(session.ask("SELECT count(*) FROM log").rows, [["1"]])
+
 
 if __name__ == "__main__":
     main()

@@ -55,6 +55,73 @@ class Own(Routed):
             session.run(pg.one("SELECT set_config($1, $2, false)", "sheaf.route", "replica") + pg.sync())
             self.assertEqual((session.value("SHOW sheaf.route"), self.went(session, "SELECT 1")[0]), ("replica", "replica"))
 
+    def explained(self, session, sql):
+        return session.value(f"EXPLAIN ROUTE {sql}")
+
+    def test_explain_route_tells_what_is_done(self):
+        """In a transaction, with something at the server, after a replica's refusal, by what the catalog is sure of."""
+        session = self.session()
+        session.ask("BEGIN")
+        told = self.explained(session, "SELECT 1")
+        self.assertTrue(told.startswith("primary ") and "its transaction is there" in told, told)
+        self.assertEqual(self.went(session, "SELECT 1")[0], "primary")
+        session.ask("ROLLBACK")
+        session.ask("BEGIN READ ONLY")
+        self.assertTrue(self.explained(session, "SELECT 1").startswith("replica "))
+        told = self.explained(session, "SELECT nextval('t_id_seq')")
+        self.assertTrue(told.startswith("primary ") and "begun anew there" in told, told)
+        self.assertEqual(self.went(session, "SELECT nextval('t_id_seq') IS NULL")[0], "primary")
+        session.ask("ROLLBACK")
+        session.ask("CREATE TEMP TABLE mine (a int)")
+        told = self.explained(session, "SELECT 1")
+        self.assertTrue(told.startswith("primary ") and "temporary objects" in told, told)
+        session.ask("DROP TABLE mine")
+        self.assertTrue(self.explained(session, "SELECT 1").startswith("replica "), "after a write")
+        self.assertEqual(self.explained(session, "SHOW sheaf.route"), "none: answered by Sheaf")
+        self.assertTrue(self.explained(session, "SELECT 1 /* route=primary */").endswith("a hint"))
+
+    def test_explain_route_knows_what_a_replica_refused(self):
+        self.primary.sql("CREATE FUNCTION lies() RETURNS int STABLE LANGUAGE plpgsql AS $$ BEGIN UPDATE t SET v = v; RETURN 1; END $$", user="app")
+        self.caught_up()
+        session = self.session()
+        sql = "SELECT lies() + 1"
+        wait_until(lambda: self.explained(session, sql).startswith("replica "), what="Sheaf to know the catalog")
+        self.assertEqual(self.went(session, sql)[0], "replica primary")
+        wait_until(lambda: self.explained(session, sql).startswith("primary "), 1, what="the refusal to be told")
+        self.assertTrue(self.explained(session, sql + " /* more */").startswith("primary "))
+
+
+class Position(Routed):
+    options = {"probe_interval": "1h", "probe_timeout": "1s"}
+
+    def lsn(self, session):
+        high, low = session.value("SHOW sheaf.position").rsplit(":", 1)[1].split("/")
+        return (int(high, 16) << 32) + int(low, 16)
+
+    def test_what_was_read_at_replicas_is_covered(self):
+        """Of what another has written, past Sheaf."""
+        any_of = Sheaf(self, sql_pool(self.primary, self.replicas, reads="any", **self.options))
+        self.knows_replicas(any_of.target())
+        for front in (self.front, any_of):
+            with pg.PgSession(front.target()) as session:
+                session.ask("SELECT 1")
+                wait_until(lambda s=session: s.ask("SHOW sheaf.position").rows, what="the primary to be known")
+                self.primary.sql("INSERT INTO t (v) VALUES ('d')")
+                written = self.primary.position()
+                self.caught_up()
+                self.assertEqual(self.went(session, "SELECT count(*) FROM t /* route=replica */")[0], "replica")
+                self.assertGreaterEqual(self.lsn(session), written)
+
+    def test_it_is_not_told_if_it_is_not_known(self):
+        session = self.session()
+        session.ask("INSERT INTO t (v) VALUES ('e')")
+        wait_until(lambda: not self.primary.sessions("state <> 'idle'"), what="nothing to be under way")
+        self.primary.stop()
+        self.addCleanup(self.primary.cont)
+        self.assertEqual(session.ask("SHOW sheaf.position").errors, ["57P03"])
+        self.primary.cont()
+        self.assertGreater(wait_until(lambda: not session.ask("SHOW sheaf.position").errors and self.lsn(session)), 0)
+
 
 if __name__ == "__main__":
     main()
