@@ -110,11 +110,45 @@ static void look_type(struct look *l, struct statement *s, const void *node)
     look_at_type(l, s, name_from_end(names, 1), name_from_end(names, 0));
 }
 
+/* One that stands for itself in no text: CASE x WHEN, USING, IN (SELECT ...). */
+static void imply(struct look *l, struct statement *s, const char *name)
+{
+    look_at_operator(l, s, (struct slice){ 0 }, slice_text(name));
+}
+
 static void look_operator(struct look *l, struct statement *s, const void *node)
 {
-    const List *names = ((const A_Expr *)node)->name;
+    const A_Expr *e = node;
 
-    look_at_operator(l, s, name_from_end(names, 1), name_from_end(names, 0));
+    if (e->kind == AEXPR_BETWEEN || e->kind == AEXPR_NOT_BETWEEN || e->kind == AEXPR_BETWEEN_SYM ||
+        e->kind == AEXPR_NOT_BETWEEN_SYM) {
+        imply(l, s, ">=");
+        imply(l, s, "<=");
+        imply(l, s, "<");
+        imply(l, s, ">");
+        return;
+    }
+    look_at_operator(l, s, name_from_end(e->name, 1), name_from_end(e->name, 0));
+}
+
+static void look_case(struct look *l, struct statement *s, const void *node)
+{
+    if (((const CaseExpr *)node)->arg != NULL)
+        imply(l, s, "=");
+}
+
+static void look_join(struct look *l, struct statement *s, const void *node)
+{
+    if (((const JoinExpr *)node)->usingClause != NIL || ((const JoinExpr *)node)->isNatural)
+        imply(l, s, "=");
+}
+
+static void look_sort(struct look *l, struct statement *s, const void *node)
+{
+    const List *names = ((const SortBy *)node)->useOp;
+
+    if (names != NIL)
+        look_at_operator(l, s, name_from_end(names, 1), name_from_end(names, 0));
 }
 
 static void look_common(struct look *l, struct statement *s, const void *node)
@@ -123,13 +157,15 @@ static void look_common(struct look *l, struct statement *s, const void *node)
     look_at_query_name(l, text_of(((const CommonTableExpr *)node)->ctename));
 }
 
-/* x OPERATOR ANY (SELECT ...) */
+/* x OPERATOR ANY (SELECT ...), x IN (SELECT ...) */
 static void look_sublink(struct look *l, struct statement *s, const void *node)
 {
-    const List *names = ((const SubLink *)node)->operName;
+    const SubLink *link = node;
 
-    if (names != NIL)
-        look_at_operator(l, s, name_from_end(names, 1), name_from_end(names, 0));
+    if (link->operName != NIL)
+        look_at_operator(l, s, name_from_end(link->operName, 1), name_from_end(link->operName, 0));
+    else if (link->subLinkType == ANY_SUBLINK)
+        imply(l, s, "=");
 }
 
 static void look_locking(struct look *l, struct statement *s, const void *node)
@@ -224,15 +260,15 @@ static const struct node_rule RULES[] = {
     RULE(ResTarget, NULL, AT(ResTarget, indirection), AT(ResTarget, val)),
     RULE(RangeVar, look_range),
     RULE(RangeSubselect, NULL, AT(RangeSubselect, subquery)),
-    RULE(RangeFunction, NULL, AT(RangeFunction, functions)),
+    RULE(RangeFunction, NULL, AT(RangeFunction, functions), AT(RangeFunction, coldeflist)),
     RULE(RangeTableSample, look_sample, AT(RangeTableSample, relation), AT(RangeTableSample, args),
          AT(RangeTableSample, repeatable)),
     RULE(RangeTableFunc, NULL, AT(RangeTableFunc, docexpr), AT(RangeTableFunc, rowexpr),
          AT(RangeTableFunc, namespaces), AT(RangeTableFunc, columns)),
     RULE(RangeTableFuncCol, NULL, AT(RangeTableFuncCol, typeName), AT(RangeTableFuncCol, colexpr),
          AT(RangeTableFuncCol, coldefexpr)),
-    RULE(JoinExpr, NULL, AT(JoinExpr, larg), AT(JoinExpr, rarg), AT(JoinExpr, quals)),
-    RULE(SortBy, NULL, AT(SortBy, node)),
+    RULE(JoinExpr, look_join, AT(JoinExpr, larg), AT(JoinExpr, rarg), AT(JoinExpr, quals)),
+    RULE(SortBy, look_sort, AT(SortBy, node)),
     RULE(WindowDef, NULL, AT(WindowDef, partitionClause), AT(WindowDef, orderClause),
          AT(WindowDef, startOffset), AT(WindowDef, endOffset)),
     RULE(GroupingSet, NULL, AT(GroupingSet, content)),
@@ -254,14 +290,14 @@ static const struct node_rule RULES[] = {
     RULE(NamedArgExpr, NULL, AT(NamedArgExpr, arg)),
     RULE(SubLink, look_sublink, AT(SubLink, testexpr), AT(SubLink, subselect)),
     RULE(BoolExpr, NULL, AT(BoolExpr, args)),
-    RULE(CaseExpr, NULL, AT(CaseExpr, arg), AT(CaseExpr, args), AT(CaseExpr, defresult)),
+    RULE(CaseExpr, look_case, AT(CaseExpr, arg), AT(CaseExpr, args), AT(CaseExpr, defresult)),
     RULE(CaseWhen, NULL, AT(CaseWhen, expr), AT(CaseWhen, result)),
     RULE(RowExpr, NULL, AT(RowExpr, args)),
     RULE(CoalesceExpr, NULL, AT(CoalesceExpr, args)),
     RULE(MinMaxExpr, NULL, AT(MinMaxExpr, args)),
     RULE(SQLValueFunction, NULL),
     RULE(XmlExpr, NULL, AT(XmlExpr, named_args), AT(XmlExpr, args)),
-    RULE(XmlSerialize, NULL, AT(XmlSerialize, expr)),
+    RULE(XmlSerialize, NULL, AT(XmlSerialize, expr), AT(XmlSerialize, typeName)),
     RULE(NullTest, NULL, AT(NullTest, arg)),
     RULE(BooleanTest, NULL, AT(BooleanTest, arg)),
     RULE(GroupingFunc, NULL, AT(GroupingFunc, args)),

@@ -452,6 +452,46 @@ static void names_that_the_catalog_does_not_know_go_to_the_primary(void)
                "a read, by its words");
 }
 
+static enum catalog_function know_own(const void *state, struct slice schema, struct slice name)
+{
+    (void)state, (void)schema;
+    return slice_is_text(name, "=") || slice_is_text(name, "<=") || slice_is_text(name, "<<<") ||
+                   slice_is_text(name, "dom")
+               ? CATALOG_FUNCTION_WRITES
+               : CATALOG_FUNCTION_UNKNOWN;
+}
+
+/* Those of which the text has no word, and those where one would not look for a type. */
+static void operators_and_types_are_known_where_nobody_names_them(void)
+{
+    static const struct catalog CATALOG = { .function = know_function,
+                                            .relation = know_relation,
+                                            .of_operator = know_own,
+                                            .type = know_own };
+    static const char *const OPERATORS[] = {
+        "SELECT 1 WHERE 1 IN (SELECT 1)",
+        "SELECT CASE 1 WHEN 2 THEN 3 END",
+        "SELECT 1 WHERE 1 BETWEEN 0 AND 2",
+        "SELECT 1 WHERE 1 NOT BETWEEN SYMMETRIC 0 AND 2",
+        "SELECT 1 FROM plain a JOIN plain b USING (id)",
+        "SELECT 1 FROM plain a NATURAL JOIN plain b",
+        "SELECT 1 FROM plain ORDER BY 1 USING <<<",
+    };
+    static const char *const TYPES[] = {
+        "SELECT * FROM json_to_record('{}') AS x(a dom)",
+        "SELECT * FROM ROWS FROM (json_to_record('{}') AS (a dom)) AS x",
+        "SELECT XMLSERIALIZE(CONTENT 'a' AS dom)",
+    };
+
+    for (size_t i = 0; i < sizeof(OPERATORS) / sizeof(OPERATORS[0]); i++)
+        check_need(&CATALOG, OPERATORS[i], ROUTE_PRIMARY, "an operator with a volatile function");
+    for (size_t i = 0; i < sizeof(TYPES) / sizeof(TYPES[0]); i++)
+        check_need(&CATALOG, TYPES[i], ROUTE_PRIMARY, "a type with a volatile function");
+    check_need(&CATALOG, "SELECT CASE WHEN true THEN 3 END", ROUTE_READ, "a read");
+    check_need(&CATALOG, "SELECT 1 FROM plain a CROSS JOIN plain b ORDER BY 1", ROUTE_READ,
+               "a read");
+}
+
 static void the_catalog_tells_of_functions_and_relations(void)
 {
     check_with_catalog("SELECT f_read(1)", ROUTE_TRY, "a function that reads");
@@ -698,6 +738,7 @@ int main(void)
     RUN(what_writes_is_certain_whatever_its_names_mean);
     RUN(hints_are_found_wherever_comments_may_stand);
     RUN(the_catalog_tells_of_functions_and_relations);
+    RUN(operators_and_types_are_known_where_nobody_names_them);
     RUN(without_a_catalog_what_it_would_tell_goes_to_the_primary);
     RUN(names_that_the_catalog_does_not_know_go_to_the_primary);
     RUN(unknown_functions_may_be_tried);
