@@ -293,6 +293,38 @@ static const cJSON *next_busy(const cJSON *list, const cJSON *before)
     return best;
 }
 
+static void put_list(struct table *t, const char *name, const struct buf *words)
+{
+    struct row *r;
+
+    if (words->len == 0)
+        return;
+    r = add_row(t);
+    snprintf(r->cell[COLUMN_NAME], CELL_BYTES, "  %s", name);
+    snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%.*s", (int)words->len, (const char *)words->at);
+}
+
+/* {"temp": {"now": 1, "total": 3}} as "temp 1 now, 3 in all"; what never was is left out. */
+static void put_states(struct table *t, const char *name, const cJSON *states)
+{
+    struct buf words = { 0 };
+    const cJSON *one;
+
+    cJSON_ArrayForEach(one, states)
+    {
+        char now[CELL_BYTES], total[CELL_BYTES];
+
+        if (number(one, "total") == 0 || words.len > CELL_BYTES)
+            continue;
+        put_amount(now, number(one, "now"));
+        put_amount(total, number(one, "total"));
+        buf_format(&words, "%s%s %s now, %s in all", words.len > 0 ? "; " : "", tame(one->string),
+                   now, total);
+    }
+    put_list(t, name, &words);
+    buf_fini(&words);
+}
+
 /* {"NoSuchKey": 3} as "NoSuchKey 3", as far as there is room. */
 static void put_words(struct table *t, const char *name, const cJSON *counts)
 {
@@ -308,12 +340,7 @@ static void put_words(struct table *t, const char *name, const cJSON *counts)
         put_amount(amount, one->valuedouble);
         buf_format(&words, "%s%s %s", words.len > 0 ? ", " : "", tame(one->string), amount);
     }
-    if (words.len > 0) {
-        struct row *r = add_row(t);
-
-        snprintf(r->cell[COLUMN_NAME], CELL_BYTES, "  %s", name);
-        snprintf(r->cell[COLUMN_NOTE], CELL_BYTES, "%.*s", (int)words.len, (const char *)words.at);
-    }
+    put_list(t, name, &words);
     buf_fini(&words);
 }
 
@@ -441,6 +468,9 @@ static void put_pool(struct table *t, const cJSON *pool)
     put_classes(t, pool);
     put_blob(t, pool);
     put_words(t, "routed", at(pool, "routed"));
+    put_states(t, "pinned by", at(pool, "pins"));
+    put_states(t, "waits for", at(pool, "waits"));
+    put_words(t, "verdicts", at(pool, "verdicts"));
 }
 
 /* ---- drawing ---- */

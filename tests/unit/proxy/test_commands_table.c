@@ -65,7 +65,10 @@ static const char BLOB[] =
     "\"sent_bytes\":3,\"mean_us\":250}],"
     "\"operations\":{\"PutObject\":{\"requests\":7},\"Get\\u001b\":{\"requests\":7}},"
     "\"errors\":{\"NoSuchKey\":12000,\"SlowDown\":0,\"timeout\":1},\"shards\":[]},"
-    "{\"name\":\"db\",\"kind\":\"sql\",\"routed\":{\"read\":5,\"behind\":1},\"endpoints\":[]}]}";
+    "{\"name\":\"db\",\"kind\":\"sql\",\"routed\":{\"read\":5,\"behind\":1},"
+    "\"pins\":{\"temp\":{\"now\":1,\"total\":3},\"listen\":{\"now\":0,\"total\":0}},"
+    "\"waits\":{\"lease\":{\"now\":2,\"total\":40},\"sample\":{\"now\":0,\"total\":1}},"
+    "\"verdicts\":{\"known\":7,\"hits\":9,\"overruled\":0},\"endpoints\":[]}]}";
 
 static bool has_line(const struct buf *out, const char *begin, const char *end)
 {
@@ -114,6 +117,9 @@ static void blob_pools_show_what_was_asked_of_them(void)
     CHECK(many < few && few < put && put < get);
     CHECK(has_line(&out, "  errors", "NoSuchKey 12.0k, timeout 1"));
     CHECK(has_line(&out, "  routed", "read 5, behind 1"));
+    CHECK(has_line(&out, "  pinned by", "temp 1 now, 3 in all"));
+    CHECK(has_line(&out, "  waits for", "lease 2 now, 40 in all; sample 0 now, 1 in all"));
+    CHECK(has_line(&out, "  verdicts", "known 7, hits 9"));
     buf_fini(&out);
 }
 
