@@ -112,8 +112,11 @@ static bool find_lease(struct sql_session *s, struct sql_gathering *g)
         sql_sampler_wait(s, d.endpoint, SQL_WAITS_POSITION);
         return false;
     case SQL_REFUSE:
-        sql_session_fail_exchange(s, "57P03", "no replica of pool \"%s\" may be read from: %s",
-                                  sql_side_of(s)->name, d.why);
+        sql_session_fail_exchange_hint(
+            s, "57P03",
+            "Ask the primary, by /* route=primary */ or SET sheaf.route = primary; with "
+            "on_replicas_down = primary all reads do.",
+            "no replica of pool \"%s\" may be read from: %s", sql_side_of(s)->name, d.why);
         return false;
     }
     return false;

@@ -251,7 +251,7 @@ static void tell_surplus(struct sql_session *s)
 {
     struct buf out = { 0 };
 
-    pg_put_error_text(&out, "FATAL", "53300", "sorry, too many clients already");
+    pg_put_error_hint(&out, "FATAL", "53300", SQL_TOO_MANY_HINT, "sorry, too many clients already");
     sql_session_put(s, buf_all(&out));
     buf_fini(&out);
     s->stage = SQL_LEAVING;

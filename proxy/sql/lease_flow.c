@@ -395,15 +395,20 @@ static bool expire(struct sql_session *s, uint64_t now_us)
     if ((timeout_ms == 0 && !for_primary) || now_us - s->wait_since_us < timeout_ms * 1000)
         return false;
     if (for_primary)
-        sql_session_fail_exchange(s, "57P03",
-                                  "there is no primary: none of pool \"%s\"'s servers accepts "
-                                  "writes (failover_wait passed)",
-                                  sql_side_of(s)->name);
+        sql_session_fail_exchange_hint(
+            s, "57P03",
+            "Try again when it is back or another was promoted; failover_wait says how long "
+            "clients wait for that.",
+            "there is no primary: none of pool \"%s\"'s servers accepts writes (failover_wait "
+            "passed)",
+            sql_side_of(s)->name);
     else
-        sql_session_fatal(s, "57014",
-                          "query_wait_timeout: no server connection of pool \"%s\" became "
-                          "free in %" PRIu64 " ms",
-                          sql_side_of(s)->name, timeout_ms);
+        sql_session_fatal_hint(s, "57014",
+                               "Other clients hold them all: end transactions sooner, or raise "
+                               "pool_size or query_wait_timeout.",
+                               "query_wait_timeout: no server connection of pool \"%s\" became "
+                               "free in %" PRIu64 " ms",
+                               sql_side_of(s)->name, timeout_ms);
     return true;
 }
 

@@ -75,7 +75,7 @@ static bool knows_position(struct sql_session *s)
 
 static void put_position_unknown(struct buf *out)
 {
-    pg_put_error_text(out, "ERROR", "57P03",
+    pg_put_error_hint(out, "ERROR", "57P03", "Try again when the primary answers.",
                       "the position of what was done here is not known: the primary does not say "
                       "where it stands");
 }

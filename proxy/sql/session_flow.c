@@ -10,6 +10,7 @@
 
 enum {
     WRITE_THROUGH_BYTES = 16 * 1024,
+    TEXT_BYTES = 512, /* of an error of ours */
     HALF_MESSAGE_S =
         2, /* so long a session may hold a server with half a message, if others wait */
 };
@@ -67,15 +68,12 @@ static void forget_requests(struct sql_session *s)
 
 /* ---- errors ---- */
 
-PRINTF_LIKE(4, 0)
 static void put_error(struct sql_session *s, const char *severity, const char *sqlstate,
-                      const char *format, va_list arguments)
+                      const char *hint, const char *text)
 {
-    char text[512];
     struct buf out = { 0 };
 
-    vsnprintf(text, sizeof(text), format, arguments);
-    pg_put_error_text(&out, severity, sqlstate, "%s", text);
+    pg_put_error_hint(&out, severity, sqlstate, hint, text);
     sql_session_put(s, buf_all(&out));
     buf_fini(&out);
 }
@@ -95,16 +93,36 @@ void sql_session_end(struct sql_session *s, enum close_reason reason)
         leave(s, reason);
 }
 
+static void end_with(struct sql_session *s, const char *sqlstate, const char *hint,
+                     const char *text)
+{
+    if (s->base.state == SESSION_CLOSING || s->stage == SQL_LEAVING)
+        return;
+    put_error(s, "FATAL", sqlstate, hint, text);
+    leave(s, CLOSE_REFUSED);
+}
+
 void sql_session_fatal(struct sql_session *s, const char *sqlstate, const char *format, ...)
 {
     va_list arguments;
+    char text[TEXT_BYTES];
 
-    if (s->base.state == SESSION_CLOSING || s->stage == SQL_LEAVING)
-        return;
     va_start(arguments, format);
-    put_error(s, "FATAL", sqlstate, format, arguments);
+    vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    leave(s, CLOSE_REFUSED);
+    end_with(s, sqlstate, "", text);
+}
+
+void sql_session_fatal_hint(struct sql_session *s, const char *sqlstate, const char *hint,
+                            const char *format, ...)
+{
+    va_list arguments;
+    char text[TEXT_BYTES];
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    end_with(s, sqlstate, hint, text);
 }
 
 void sql_session_kill(struct sql_session *s)
@@ -120,30 +138,44 @@ void sql_session_kill(struct sql_session *s)
     leave(s, CLOSE_KILLED);
 }
 
-void sql_session_fail_exchange(struct sql_session *s, const char *sqlstate, const char *format, ...)
+static void fail_exchange(struct sql_session *s, const char *sqlstate, const char *hint,
+                          const char *text)
 {
-    va_list arguments;
-    char text[512];
-
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
     sql_wait_end(s);
     s->wait_since_us = 0;
     if (s->stage != SQL_READY || s->begun == SQL_BEGUN_AGAIN) { /* what it began is no more */
-        sql_session_fatal(s, sqlstate, "%s", text);
+        end_with(s, sqlstate, hint, text);
         return;
     }
     counter_add(&sql_side_of(s)->stats->failures, 1);
-    struct buf out = { 0 };
-
-    pg_put_error_text(&out, "ERROR", sqlstate, "%s", text);
-    sql_session_put(s, buf_all(&out));
-    buf_fini(&out);
+    put_error(s, "ERROR", sqlstate, hint, text);
     s->skips = s->fails_next = true;
     s->forced = s->waited_for_position = s->healed = false;
     s->avoided = 0;
     sql_session_go_on(s);
+}
+
+void sql_session_fail_exchange(struct sql_session *s, const char *sqlstate, const char *format, ...)
+{
+    va_list arguments;
+    char text[TEXT_BYTES];
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    fail_exchange(s, sqlstate, "", text);
+}
+
+void sql_session_fail_exchange_hint(struct sql_session *s, const char *sqlstate, const char *hint,
+                                    const char *format, ...)
+{
+    va_list arguments;
+    char text[TEXT_BYTES];
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    fail_exchange(s, sqlstate, hint, text);
 }
 
 /* ---- the end ---- */
@@ -287,7 +319,7 @@ static void turn_away(const struct session_limits *limits, int fd)
     struct buf out = { 0 };
 
     (void)limits;
-    pg_put_error_text(&out, "FATAL", "53300", "sorry, too many clients already");
+    pg_put_error_hint(&out, "FATAL", "53300", SQL_TOO_MANY_HINT, "sorry, too many clients already");
     (void)!send(fd, out.at, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
     buf_fini(&out);
 }

@@ -605,9 +605,14 @@ void sql_session_end(struct sql_session *s, enum close_reason reason);
 /* Ends the session with a FATAL error. */
 void sql_session_fatal(struct sql_session *s, const char *sqlstate, const char *format, ...)
     PRINTF_LIKE(3, 4);
+void sql_session_fatal_hint(struct sql_session *s, const char *sqlstate, const char *hint,
+                            const char *format, ...) PRINTF_LIKE(4, 5);
 /* The exchange at the front of its input, which was not begun, is answered with an error. */
 void sql_session_fail_exchange(struct sql_session *s, const char *sqlstate, const char *format, ...)
     PRINTF_LIKE(3, 4);
+void sql_session_fail_exchange_hint(struct sql_session *s, const char *sqlstate, const char *hint,
+                                    const char *format, ...) PRINTF_LIKE(4, 5);
+#define SQL_TOO_MANY_HINT "Try again when others have left, or raise max_sessions."
 void sql_session_put(struct sql_session *s, struct slice bytes);
 /* Gives the lease back, or up. */
 void sql_session_let_go(struct sql_session *s);

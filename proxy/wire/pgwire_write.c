@@ -391,6 +391,15 @@ void pg_put_error_text(struct buf *b, const char *severity, const char *sqlstate
     free(len >= 0 ? text : NULL);
 }
 
+void pg_put_error_hint(struct buf *b, const char *severity, const char *sqlstate, const char *hint,
+                       const char *text)
+{
+    pg_put_error(b, &(struct pg_report){ .severity = slice_text(severity),
+                                         .sqlstate = slice_text(sqlstate),
+                                         .message = slice_text(text),
+                                         .hint = slice_text(hint) });
+}
+
 void pg_put_parse_complete(struct buf *b)
 {
     put_empty(b, PG_BACK_PARSE_COMPLETE);

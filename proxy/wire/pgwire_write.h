@@ -58,6 +58,9 @@ void pg_put_notice(struct buf *b, const struct pg_report *report);
 /* With these fields alone: pg_put_error_text(b, "FATAL", "53300", "sorry, too many clients"). */
 void pg_put_error_text(struct buf *b, const char *severity, const char *sqlstate,
                        const char *format, ...) PRINTF_LIKE(4, 5);
+/* The same, and what may be done about it; hint "": nothing. */
+void pg_put_error_hint(struct buf *b, const char *severity, const char *sqlstate, const char *hint,
+                       const char *text);
 
 void pg_put_parse_complete(struct buf *b);
 void pg_put_bind_complete(struct buf *b);

@@ -433,7 +433,8 @@ class Primary(Servers):
             session.ask(f"INSERT INTO log VALUES (1, {n})")
         self.primary.kill9()
         for session, sql in zip(sessions, ("INSERT INTO log VALUES (2, 2)", "BEGIN", "SELECT * FROM log FOR UPDATE")):
-            self.assertEqual(session.ask_until(pg.query(sql), "E").errors, ["57P03"], sql)
+            answer = session.ask_until(pg.query(sql), "E")
+            self.assertEqual((answer.errors, "failover_wait" in answer[-1].fields["H"]), (["57P03"], True), sql)
         newcomer = self.session(database="postgres")  # nobody was there before: a replica is asked
         self.assertEqual(newcomer.value("SELECT 1"), "1")
         self.assertEqual(newcomer.ask_until(pg.query("DELETE FROM pg_class"), "E").errors, ["57P03"])

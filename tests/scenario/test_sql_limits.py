@@ -135,6 +135,7 @@ class Refusals(Limits):
         with self.assertRaises(psycopg2.OperationalError) as caught:
             psycopg2.connect(host="127.0.0.1", port=self.sheaf.port, user="app", dbname="app", password="secret")
         self.assertIn("FATAL:  sorry, too many clients already", str(caught.exception))
+        self.assertIn("HINT:  Try again", str(caught.exception))
         key = sessions[1].key
         sessions[1].send(pgwire.query("SELECT pg_sleep(60)"))
         wait_until(lambda: self.server.sessions("state = 'active'"), what="it to sleep")
@@ -162,6 +163,7 @@ class Refusals(Limits):
         error = session.message()
         self.assertEqual((error.tag, error.code, error.fields["S"]), ("E", "57014", "FATAL"))
         self.assertIn("query_wait_timeout", error.fields["M"])
+        self.assertIn("pool_size", error.fields["H"])
         self.assertRaises(EOFError, session.message)
 
     def test_a_server_without_room_has_its_connections_shared(self):
