@@ -87,7 +87,8 @@ const struct option tables_sql[] = {
       .text = "how long a client keeps its server connection; session: to the primary, or to one "
               "replica for those that begin with route = replica, and read there alone" },
     { "pool_size", OPTION_INTEGER, AT(sizes.pool_size), "20", .min = 1, .max = 100000,
-      .text = "server connections per server, database and user, in the whole process" },
+      .text = "server connections per server, database and user, in the whole process, for what "
+              "clients ask; what Sheaf asks for itself, and replication, is not counted" },
     { "min_pool_size", OPTION_INTEGER, AT(sizes.min_pool_size), "0", .max = 100000,
       .text = "so many of them are opened ahead and kept open, once there was a client" },
     { "reserve_pool_size", OPTION_INTEGER, AT(sizes.reserve_pool_size), "0", .max = 100000,
@@ -96,10 +97,10 @@ const struct option tables_sql[] = {
       .text = "how long a client waits before the reserve is used" },
     { "max_db_connections", OPTION_INTEGER, AT(sizes.max_connections), "unlimited", .min = 1,
       .max = 100000, .zero = "unlimited",
-      .text = "server connections per server and database, of all users" },
+      .text = "server connections per server and database, of all users; counted as in pool_size" },
     { "max_user_connections", OPTION_INTEGER, AT(max_user_connections), "unlimited", .min = 1,
       .max = 100000, .zero = "unlimited",
-      .text = "server connections per server and user, of all databases" },
+      .text = "server connections per server and user, of all databases; counted as in pool_size" },
     { "server_lifetime", OPTION_DURATION, AT(server_lifetime_ms), "1h", .min = SECONDS(1),
       .max = HOURS(8760), .zero = "unlimited",
       .text = "a server connection older than this is closed when it is free" },
