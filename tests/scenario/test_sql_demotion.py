@@ -78,7 +78,8 @@ class Demotion(Case):
         """What it needs is of the old history: what the new primary began with is all of that."""
         last = Replica(self, self.primary)
         self.front = Sheaf(self, sql_pool([server.url for server in (self.primary, self.replica, last)], probe_interval="50ms",
-                                          probe_timeout="300ms", on_replicas_down="error", causal_wait="5s"))
+                                          probe_timeout="300ms", on_replicas_down="error", causal_wait="5s",
+                                          probe_user="postgres"))
         session = self.session()
         self.assertEqual(session.ask("INSERT INTO log VALUES (1, 1)").errors, [])
         session.value("SHOW sheaf.position")
