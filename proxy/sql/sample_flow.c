@@ -288,16 +288,14 @@ void sql_sampler_saw(struct sql_session *s, struct sql_upstream *u)
     uint64_t now_us = worker_now_us(s->base.worker);
     struct sql_endpoint *e = u->endpoint;
 
-    if (!sql_is_causal(s)) {
-        s->read_us = now_us; /* for SHOW sheaf.position */
+    s->read_us = now_us; /* whatever is read by: SHOW sheaf.position covers it */
+    if (!sql_is_causal(s))
         return;
-    }
     if (e == sql_primary(e->side)) {
         s->dirty_us = now_us;
         s->read_from = NULL; /* no replica has shown more than the primary has */
         return;
     }
-    s->read_us = now_us;
     if (s->read_from != e)
         s->read_since_us = now_us;
     s->read_from = e;
