@@ -124,7 +124,7 @@ static bool find_lease(struct sql_session *s, struct sql_gathering *g)
 
 static bool is_at_primary(const struct sql_session *s)
 {
-    return s->lease->endpoint == sql_primary(sql_side_of(s));
+    return sql_is_primary(s->lease->endpoint);
 }
 
 /* Its answer may be dropped, and the whole be asked elsewhere, as long as nothing was forwarded. */
@@ -135,7 +135,7 @@ static void begin_hold(struct sql_session *s, const struct sql_gathering *g)
     buf_clear(&u->kept);
     u->refused = false;
     u->shape = g->shape;
-    u->is_primary = is_at_primary(s);
+    u->is_primary = sql_may_write_at(u->endpoint);
     u->holds = g->is_whole && g->bytes <= SQL_HOLD_BYTES && s->route != SQL_ROUTE_REPLICA;
     if (u->holds)
         pg_statements_session_keep(sql_side_of(s)->statements, &s->statements);

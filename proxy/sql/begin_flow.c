@@ -157,7 +157,7 @@ bool sql_begin_hint(const struct sql_upstream *u, struct pg_report *report, stru
                                "BEGIN, or SET sheaf.route = primary.";
     const struct sql_session *s = u->lessee;
 
-    if (s->status != PG_STATUS_IN_TRANSACTION || u->endpoint == sql_primary(sql_side_of(s)) ||
+    if (s->status != PG_STATUS_IN_TRANSACTION || sql_is_primary(u->endpoint) ||
         !is_of_recovery(report))
         return false;
     buf_slice(hint, report->hint);

@@ -5,16 +5,46 @@
 
 #include "proxy/sql/catalog_flow.h"
 #include "proxy/sql/preset_flow.h"
+#include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
 
-/* What is told of a statement that was under way. */
-static const char *outcome_of(const struct sql_session *s, const char **sqlstate)
+static bool is_under_way(const struct sql_session *s, const struct sql_upstream *u)
 {
-    bool may_have_happened = s->commits || (s->dirties && s->status == PG_STATUS_IDLE);
+    return !pg_expect_is_empty(&u->expect) || s->in_exchange;
+}
 
-    *sqlstate = may_have_happened ? "08007" : "08006";
-    return may_have_happened ? "what was asked may have been carried out"
-                             : "what was asked was not carried out";
+static bool may_write(const struct sql_session *s, const struct sql_upstream *u)
+{
+    return s->dirties || s->has_written || (pg_expect_flags(&u->expect) & PG_EXPECT_WRITES);
+}
+
+/* Of all that is under way: what comes first may begin a transaction, or end that of the rest. */
+static bool may_have_happened(const struct sql_session *s, const struct sql_upstream *u)
+{
+    if (!is_under_way(s, u))
+        return false;
+    return s->commits || s->may_commit || (pg_expect_flags(&u->expect) & PG_EXPECT_COMMITS) ||
+           (s->status == PG_STATUS_IDLE && may_write(s, u));
+}
+
+/* What is told of what was under way. */
+static const char *outcome_of(const struct sql_session *s, const struct sql_upstream *u,
+                              const char **sqlstate)
+{
+    bool may = may_have_happened(s, u);
+
+    *sqlstate = may ? "08007" : "08006";
+    return may ? "what was asked may have been carried out" : "what was asked was not carried out";
+}
+
+/* Who asks whether it was done is to see it. */
+static void heed_what_may_be_done(struct sql_session *s, const struct sql_upstream *u)
+{
+    if (may_have_happened(s, u))
+        sql_mark_dirty(s);
+    if (s->changes_catalog || s->may_change_catalog)
+        sql_catalog_changed(s);
+    s->may_change_catalog = false;
 }
 
 /* Answers what is owed to the session: an error, and that it is ready again. */
@@ -74,9 +104,6 @@ static void let_session_go_on(struct sql_upstream *u)
 
     pg_settings_session_rollback(u->endpoint->side->interned, &s->settings);
     sql_deeds_forget(s);
-    if (s->changes_catalog || s->may_change_catalog)
-        sql_catalog_changed(s); /* perhaps it was done */
-    s->may_change_catalog = false;
     sql_presets_changed(s);
     sql_presets_forget(s);
     if (s->frame_left > 0)
@@ -84,7 +111,8 @@ static void let_session_go_on(struct sql_upstream *u)
     s->status = PG_STATUS_IDLE;
     s->begun = SQL_BEGUN_NOT;
     sql_session_holds(s, false);
-    s->barrier = s->copy_barrier = s->dirties = s->commits = s->forced = s->applies = false;
+    s->barrier = s->copy_barrier = s->forced = s->applies = false;
+    s->dirties = s->commits = s->has_written = s->may_commit = false;
     s->avoided = 0;
     sql_lease_drop(u);
     sql_session_go_on(s);
@@ -93,8 +121,9 @@ static void let_session_go_on(struct sql_upstream *u)
 static void tell_of_loss(struct sql_upstream *u, const char *why)
 {
     char text[512];
-    const char *sqlstate, *outcome = outcome_of(u->lessee, &sqlstate);
+    const char *sqlstate, *outcome = outcome_of(u->lessee, u, &sqlstate);
 
+    heed_what_may_be_done(u->lessee, u);
     snprintf(text, sizeof(text), "server %s was lost: %s; %s", u->endpoint->name, why, outcome);
     answer_owed(u, sqlstate, text);
     let_session_go_on(u);
@@ -121,11 +150,49 @@ void sql_reply_settings_fail(struct sql_upstream *u, const struct pg_report *rep
         sql_session_fatal(s, sqlstate, "%s", text);
         return;
     }
+    heed_what_may_be_done(s, u);
     answer_owed(u, u->sqlstate, text);
     if (waited)
         sql_session_fail_exchange(s, u->sqlstate, "%s", text);
     let_session_go_on(u);
     sql_upstream_close(u);
+}
+
+/* What it had there is gone; of what was under way it hears all the same. */
+static void end_with_server(struct sql_upstream *u, const char *why)
+{
+    struct sql_session *s = u->lessee;
+    bool was_asked = is_under_way(s, u);
+    const char *sqlstate, *outcome = outcome_of(s, u, &sqlstate);
+    char kept[6];
+
+    memcpy(kept, sqlstate, sizeof(kept));
+    if (u->says_why || (memcmp(u->sqlstate, "57P", 3) == 0 && !may_have_happened(s, u)))
+        memcpy(kept, u->sqlstate, sizeof(kept));
+    heed_what_may_be_done(s, u);
+    sql_lease_drop(u);
+    sql_session_fatal(s, kept, "server %s was lost, and with it what this session had there: %s%s%s",
+                      u->endpoint->name, why, was_asked ? "; " : "", was_asked ? outcome : "");
+}
+
+/* Nothing of it was forwarded, nor may it have been done. */
+static bool may_be_asked_elsewhere(const struct sql_session *s, const struct sql_upstream *u)
+{
+    return s->stage == SQL_READY && u->holds && u->kept.len > 0 && !pg_expect_is_empty(&u->expect) &&
+           !(u->is_primary && may_write(s, u));
+}
+
+static void ask_elsewhere(struct sql_upstream *u)
+{
+    struct sql_session *s = u->lessee;
+    struct pg_expected e;
+
+    while (pg_expect_take(&u->expect, &e))
+        sql_settle_entry(u, &e, PG_OUTCOME_SKIPPED);
+    sql_reply_elsewhere(u);
+    s->forced = s->barrier = s->applies = false;
+    sql_lease_drop(u);
+    sql_session_go_on(s);
 }
 
 void sql_reply_lost(struct sql_upstream *u, const char *why)
@@ -134,16 +201,8 @@ void sql_reply_lost(struct sql_upstream *u, const char *why)
 
     if (s == NULL)
         return;
-    if (s->stage == SQL_READY && u->holds && u->kept.len > 0 && !pg_expect_is_empty(&u->expect) &&
-        !(u->is_primary && s->dirties)) {
-        struct pg_expected e;
-
-        while (pg_expect_take(&u->expect, &e))
-            sql_settle_entry(u, &e, PG_OUTCOME_SKIPPED);
-        sql_reply_elsewhere(u);
-        s->forced = s->barrier = s->applies = false;
-        sql_lease_drop(u);
-        sql_session_go_on(s);
+    if (may_be_asked_elsewhere(s, u)) {
+        ask_elsewhere(u);
     } else if (s->stage == SQL_WELCOMING) {
         sql_lease_drop(u);
         sql_session_go_on(s);
@@ -152,20 +211,13 @@ void sql_reply_lost(struct sql_upstream *u, const char *why)
         sql_lease_drop(u);
         sql_session_end(s, CLOSE_UPSTREAM_LOST);
     } else if (s->stage != SQL_READY || (u->frame_left > 0 && u->frame_shown)) {
+        heed_what_may_be_done(s, u);
         sql_lease_drop(u);
         session_close(&s->base, CLOSE_UPSTREAM_LOST);
     } else if (s->stage == SQL_READY && may_begin_elsewhere(s, u) && sql_begin_elsewhere(s)) {
         sql_lease_drop(u);
     } else if (lost_state(s, u)) {
-        bool is_its_own = u->says_why || memcmp(u->sqlstate, "57P", 3) == 0;
-        char kept[6] = "08006";
-
-        if (is_its_own)
-            memcpy(kept, u->sqlstate, sizeof(kept));
-        sql_lease_drop(u);
-        sql_session_fatal(s, kept,
-                          "server %s was lost, and with it what this session had there: %s",
-                          u->endpoint->name, why);
+        end_with_server(u, why);
     } else {
         tell_of_loss(u, why);
     }

@@ -80,7 +80,6 @@ size_t sql_message_wait(struct sql_session *s)
 
 void sql_message_is_opaque(struct sql_session *s)
 {
-    s->dirties = true;
     sql_pins_note(s, &OPAQUE, slice_text(""));
 }
 
@@ -91,6 +90,17 @@ static bool expect_one(struct sql_session *s, struct pg_expected entry)
         return sql_message_wait(s) > 0;
     if (entry.kind == PG_EXPECT_PARSE && !(entry.flags & PG_EXPECT_FAKE))
         sql_tally(s, SQL_DONE_SERVER_PARSES, 1);
+    return true;
+}
+
+/* What ends an exchange, and so tells what that may do. */
+static bool expect_end(struct sql_session *s, struct pg_expected end)
+{
+    end.flags |=
+        (s->dirties ? PG_EXPECT_WRITES : 0) | (s->commits ? (uint8_t)PG_EXPECT_COMMITS : 0);
+    if (!expect_one(s, end))
+        return false;
+    s->dirties = s->commits = false;
     return true;
 }
 
@@ -247,7 +257,7 @@ static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_fra
     sql_message_begin(s);
     sql_portal_leave(s);
     if (st == NULL) {
-        s->dirties = true;
+        s->dirties = s->commits = true;
         return sql_message_pass(s, in, f);
     }
     sql_tally(s, SQL_DONE_BINDS, 1);
@@ -402,7 +412,7 @@ static size_t forward_sync(struct sql_session *s, struct slice in, struct pg_fra
 
     if (pg_expect_is_copying_in(&u->expect) && !s->copy_ended) /* the server would ignore it, too */
         return drop(s, in, f);
-    if (!sql_message_expect(s, PG_EXPECT_SYNC, 0, 0, NULL))
+    if (!expect_end(s, (struct pg_expected){ .kind = PG_EXPECT_SYNC }))
         return 0;
     sql_message_begin(s);
     sql_portal_leave(s);
@@ -431,7 +441,8 @@ static size_t forward_copy(struct sql_session *s, struct slice in, struct pg_fra
 
 static size_t forward_call(struct sql_session *s, struct slice in, struct pg_frame f)
 {
-    if (!sql_message_expect(s, PG_EXPECT_FUNCTION_CALL, 0, 0, NULL))
+    if (!expect_end(s, (struct pg_expected){ .kind = PG_EXPECT_FUNCTION_CALL,
+                                             .flags = PG_EXPECT_WRITES }))
         return 0;
     sql_slow_hear_call(s->lease);
     session_request_begins(&s->base);
@@ -443,7 +454,8 @@ static size_t forward_call(struct sql_session *s, struct slice in, struct pg_fra
 
 static size_t pass_query(struct sql_session *s, struct slice in, struct pg_frame f)
 {
-    if (!sql_message_expect(s, PG_EXPECT_QUERY, 0, 0, NULL))
+    if (!expect_end(s, (struct pg_expected){ .kind = PG_EXPECT_QUERY,
+                                             .flags = PG_EXPECT_WRITES | PG_EXPECT_COMMITS }))
         return 0;
     sql_slow_hear(s->lease, slice_from(in, PG_HEADER_BYTES));
     session_request_begins(&s->base);
@@ -459,9 +471,21 @@ static void take_back(struct sql_session *s, size_t changes)
         pg_statements_session_take_back(sql_side_of(s)->statements, &s->statements);
 }
 
-static void expect_query(struct sql_session *s, const struct sql_rewording *r)
+/* May it end a transaction in which it is asked? */
+static bool may_commit(const struct sql_class *class)
 {
-    (void)expect_one(s, (struct pg_expected){ .kind = PG_EXPECT_QUERY,
+    return class->verdict.kind == STATEMENT_COMMIT ||
+           class->verdict.kind == STATEMENT_PREPARE_TRANSACTION ||
+           (class->verdict.effects & EFFECT_UNSEEN) ||
+           (class->script != NULL && (class->script->count > 1 || class->script->is_error));
+}
+
+static void expect_query(struct sql_session *s, const struct sql_class *class,
+                         const struct sql_rewording *r)
+{
+    s->dirties |= class->verdict.route > ROUTE_TRY || s->forced;
+    s->commits |= may_commit(class);
+    (void)expect_end(s, (struct pg_expected){ .kind = PG_EXPECT_QUERY,
                                               .note = r->note |
                                                       (r->changes > 0 ? SQL_NOTE_CHANGE : 0) |
                                                       (s->deeds != NULL ? SQL_NOTE_DEEDS : 0),
@@ -542,7 +566,7 @@ static size_t send_query(struct sql_session *s, struct slice in, struct pg_frame
     }
     behind = restore_behind(s, class, &out);
     r.note |= behind ? SQL_NOTE_GOES_ON : 0;
-    expect_query(s, &r);
+    expect_query(s, class, &r);
     session_request_begins(&s->base);
     pg_prepared_unnamed_becomes(&s->lease->prepared, 0);
     if (words == SQL_WORDS_OTHER) {
@@ -605,10 +629,6 @@ static size_t forward_query(struct sql_session *s, struct slice in, struct pg_fr
     s->pins &= ~(uint32_t)PG_PIN_UNNAMED;
     s->query_noted = false;
     s->query_last = true;
-    s->dirties |= class->verdict.route > ROUTE_TRY;
-    s->commits |= class->verdict.kind == STATEMENT_COMMIT ||
-                  class->verdict.kind == STATEMENT_PREPARE_TRANSACTION ||
-                  (class->script != NULL && class->script->count > 1);
     s->copies = s->copy_barrier = copies_in(class);
     s->barrier |= s->deeds != NULL;
     sql_pins_note(s, &class->verdict, text);

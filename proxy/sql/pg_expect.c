@@ -108,7 +108,8 @@ enum err pg_expect_push(struct pg_expect *e, struct pg_expected entry)
     bool is_sync = entry.kind == PG_EXPECT_SYNC;
 
     assert(entry.kind != PG_EXPECT_NOTHING && entry.kind != PG_EXPECT_COPY_END);
-    assert(!(entry.flags & ~(PG_EXPECT_SWALLOW | PG_EXPECT_FAKE)));
+    assert(!(entry.flags & ~(PG_EXPECT_SWALLOW | PG_EXPECT_FAKE | PG_EXPECT_WRITES |
+                             PG_EXPECT_COMMITS)));
     assert(e->skips == 0);
     assert(!e->skipping || !is_sync || !(entry.flags & PG_EXPECT_FAKE)); /* it waits for a Sync */
     if (e->skipping && !is_sync)
@@ -350,6 +351,15 @@ unsigned pg_expect_other_frame(struct pg_expect *e, uint8_t type)
 }
 
 /* --- Entries that no frame ends -------------------------------------------------------------- */
+
+unsigned pg_expect_flags(const struct pg_expect *e)
+{
+    unsigned flags = 0;
+
+    for (uint32_t i = 0; i < e->count; i++)
+        flags |= e->ring[(e->head + i) & (e->size - 1)].flags;
+    return flags;
+}
 
 bool pg_expect_may_fail(const struct pg_expect *e)
 {

@@ -64,6 +64,8 @@ enum pg_expect_flag {
     PG_EXPECT_SWALLOW = 1 << 0,  /* not for the client */
     PG_EXPECT_FAKE = 1 << 1,     /* the server was not sent it */
     PG_EXPECT_FAILED = 1 << 2,   /* set by pg_expect_fail_fake(): for the client it is skipped */
+    PG_EXPECT_WRITES = 1 << 3,   /* the caller's: the exchange that it ends may write, */
+    PG_EXPECT_COMMITS = 1 << 4,  /* or end the transaction that it began in */
     PG_EXPECT_DOUBTFUL = 1 << 7, /* private: a Sync that COPY may have eaten */
 };
 
@@ -169,6 +171,9 @@ static inline bool pg_expect_is_copying_in(const struct pg_expect *e)
 {
     return e->phase == PG_PHASE_COPY_IN || e->phase == PG_PHASE_COPY_BOTH;
 }
+
+/* enum pg_expect_flag of all that is owed. */
+unsigned pg_expect_flags(const struct pg_expect *e);
 
 /* Is the end of an exchange owed to the client, by which a transaction may have failed?  True, too,
  * if that would take long to find out. */

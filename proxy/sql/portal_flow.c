@@ -131,9 +131,10 @@ void sql_portal_bind(struct sql_session *s, const struct pg_statement *st,
     struct pg_bind full;
 
     pg_statement_unref(sql_side_of(s)->statements, &s->portal_said);
-    s->dirties |= note->verdict.route > ROUTE_TRY;
+    s->dirties |= note->verdict.route > ROUTE_TRY || s->forced;
     s->commits |= note->verdict.kind == STATEMENT_COMMIT ||
-                  note->verdict.kind == STATEMENT_PREPARE_TRANSACTION;
+                  note->verdict.kind == STATEMENT_PREPARE_TRANSACTION ||
+                  (note->verdict.effects & EFFECT_UNSEEN);
     s->portal_copies = note->verdict.kind == STATEMENT_COPY_IN;
     s->portal_kind = note->verdict.kind;
     if (s->portal_kind == STATEMENT_PREPARE && is_movable(s, st)) {

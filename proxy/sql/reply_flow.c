@@ -133,7 +133,7 @@ static const struct pg_settings *to_be_told(const struct sql_session *s,
     struct slice name = slice_text("default_transaction_read_only"), own, before;
     const struct pg_settings *v = pg_settings_ref(u->reported);
 
-    if (u->endpoint == sql_primary(sql_side_of(s)) ||
+    if (sql_is_primary(u->endpoint) ||
         (slice_is(changed, name) && u->status == PG_STATUS_IN_TRANSACTION) ||
         is_set(u->settings, name) || !pg_settings_find(u->reported, name, &own) ||
         !pg_settings_find(s->told, name, &before) || slice_is(own, before))
@@ -434,7 +434,7 @@ void sql_reply_elsewhere(struct sql_upstream *u)
     if (s->forced && !u->is_primary && is_of_statement(u->sqlstate))
         sql_verdict_overrule(s, u);
     session_request_ends(&s->base);
-    s->dirties = false;
+    s->dirties = s->commits = s->has_written = s->may_commit = false;
     sql_deeds_forget(s);
     pg_statements_session_undo(side->statements, &s->statements);
 }
@@ -445,6 +445,10 @@ static void settle_ready(struct sql_upstream *u, const struct pg_expected *ended
     sql_settle_entry(u, ended, u->sqlstate[0] == '\0' ? PG_OUTCOME_DONE : PG_OUTCOME_FAILED);
     if (ended->note & SQL_NOTE_PROBE)
         sql_probe_ended(u);
+    if (u->lessee != NULL && !(ended->flags & PG_EXPECT_SWALLOW)) {
+        u->lessee->has_written |= (ended->flags & PG_EXPECT_WRITES) != 0;
+        u->lessee->may_commit |= (ended->flags & PG_EXPECT_COMMITS) != 0;
+    }
     if ((ended->note & SQL_NOTE_GOES_ON) && u->sqlstate[0] != '\0')
         u->hides_settings = true; /* what follows is done all the same */
     if (shown)

@@ -171,7 +171,7 @@ static struct sql_endpoint *find_primary(struct sql_side *side)
     return NULL;
 }
 
-struct sql_endpoint *sql_primary(struct sql_side *side)
+static void look_at_board(struct sql_side *side)
 {
     uint32_t epoch = board_epoch(side->assembly->board, side->settings->base.number);
 
@@ -181,6 +181,17 @@ struct sql_endpoint *sql_primary(struct sql_side *side)
         side->primary_epoch = epoch;
         side->primary_known = true;
     }
+}
+
+bool sql_is_primary(const struct sql_endpoint *e)
+{
+    look_at_board(e->side);
+    return e->side->primary == e;
+}
+
+struct sql_endpoint *sql_primary(struct sql_side *side)
+{
+    look_at_board(side);
     if (side->doubt_until_us != 0 && side->doubt_until_us > worker_now_us(side->worker))
         return NULL;
     return side->primary;
@@ -223,6 +234,11 @@ struct sql_endpoint *sql_replica_for_catalog(struct sql_side *side)
             return e;
     }
     return NULL;
+}
+
+bool sql_may_write_at(const struct sql_endpoint *e)
+{
+    return sql_is_primary(e) || !is_replica(e);
 }
 
 static bool may_serve(const struct sql_side *side, const struct sql_endpoint *e,

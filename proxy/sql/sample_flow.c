@@ -291,7 +291,7 @@ void sql_sampler_saw(struct sql_session *s, struct sql_upstream *u)
     s->read_us = now_us; /* whatever is read by: SHOW sheaf.position covers it */
     if (!sql_is_causal(s))
         return;
-    if (e == sql_primary(e->side)) {
+    if (sql_may_write_at(e)) {
         s->dirty_us = now_us;
         s->read_from = NULL; /* no replica has shown more than the primary has */
         return;

@@ -473,10 +473,10 @@ void sql_exchange_answered(struct sql_upstream *u)
             pg_settings_session_rollback(side->interned, &s->settings);
         set_upstream(u, pg_settings_session_effective(&s->settings));
     }
-    if (u->status == PG_STATUS_IDLE && s->dirties) {
-        s->dirties = s->commits = false;
-        if (u->endpoint == sql_primary(side))
+    if (u->status == PG_STATUS_IDLE) {
+        if (s->has_written && sql_may_write_at(u->endpoint))
             sql_mark_dirty(s);
+        s->has_written = s->may_commit = false;
     }
     if (u->status == PG_STATUS_IDLE && s->changes_catalog)
         sql_catalog_changed(s);

@@ -323,8 +323,10 @@ struct sql_session {
     bool may_change_catalog : 1; /* so may what is asked, if it is done; */
     bool changes_catalog : 1;    /* and so does what was done in the transaction */
     bool counts_catalog : 1;     /* which is known already */
-    bool dirties : 1;            /* this exchange or its transaction may write */
-    bool commits : 1;            /* this exchange may end its transaction */
+    bool dirties : 1;            /* what was asked since an exchange was ended may write; */
+    bool commits : 1;            /* or end its transaction */
+    bool has_written : 1;        /* so may have what was answered of the transaction; */
+    bool may_commit : 1;         /* or have left a portal there that does */
     bool fails_next : 1;         /* the exchange that comes next was answered with an error */
     bool portal_copies : 1;      /* the portal that was bound last is a COPY FROM STDIN */
     bool portal_deeds : 1;       /* or changes something, and was not executed yet; */
@@ -376,7 +378,7 @@ struct sql_upstream {
     bool asks_tls : 1;        /* SSLRequest was sent */
     bool stood : 1;           /* it was ready once */
     bool frame_shown : 1;     /* frame_left goes to the session */
-    bool is_primary : 1;      /* this exchange was asked of it as the primary */
+    bool is_primary : 1;      /* this exchange was asked of one that may take writes */
     bool holds : 1;    /* nothing was forwarded of this exchange yet, and others may be asked */
     bool fatal : 1;    /* the server ends because of what its session said */
     bool says_why : 1; /* it ends for reasons of its own, and `sqlstate` is that which it gave */
@@ -700,6 +702,10 @@ struct sql_decision sql_decide(struct sql_session *s, const struct statement_ver
 /* A replica refused it: for some time it is the primary's. */
 void sql_verdict_overrule(struct sql_session *s, const struct sql_upstream *u);
 struct sql_endpoint *sql_primary(struct sql_side *side); /* NULL: there is none */
+/* Is it that, though it may be doubted just now? */
+bool sql_is_primary(const struct sql_endpoint *e);
+/* Does it take writes, for all that is known?  True of one that was the primary until now. */
+bool sql_may_write_at(const struct sql_endpoint *e);
 /* It refused to write: for a moment, or until the board tells of another, there is none. */
 void sql_primary_is_doubted(struct sql_endpoint *e);
 bool sql_is_causal(const struct sql_session *s);

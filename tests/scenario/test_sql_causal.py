@@ -21,6 +21,7 @@ class Fresh(Routed):
         for reads in ("causal", "any", "primary"):
             cls.pools[reads] = sql_pool(cls.primary, cls.replicas, name=reads, reads=reads)
         cls.pools["user"] = sql_pool(cls.primary, cls.replicas, name="user", causal_scope="user")
+        cls.pools["database"] = sql_pool(cls.primary, cls.replicas, name="database", causal_scope="database", user=["app secret", "postgres secret"])
         cls.pools["waits"] = sql_pool(cls.primary, cls.replicas, name="waits", causal_wait="10s", on_replicas_down="error")
         cls.pools["narrow"] = sql_pool(cls.primary, cls.replicas, name="narrow", pool_size=1)
         cls.front = Sheaf(cls, *cls.pools.values())
@@ -238,6 +239,29 @@ class Fresh(Routed):
         self.late("50ms", "100ms")
         writer, reader = self.at("user"), self.at("user")
         for n in range(1, ROUNDS // 3):
+            writer.ask(f"UPDATE c SET n = {n}")
+            self.assertEqual(reader.value("SELECT n FROM c"), str(n))
+
+    def test_what_was_written_in_a_pipeline_all_see(self):
+        """What was answered first is covered by a sample when the second is done."""
+        self.late("50ms", "100ms")
+        for scope, other in (("user", "app"), ("database", "postgres"), ("any", "app")):
+            with self.subTest(scope=scope):
+                writer, between, reader = self.at(scope), self.at(scope), self.at(scope, user=other)
+                for n in range(1, 4):
+                    writer.send(pg.query("UPDATE c SET n = 0") + pg.query(f"UPDATE c SET n = {n} FROM pg_sleep(0.03)"))
+                    writer.until("Z")
+                    between.ask("DELETE FROM t WHERE false")
+                    between.ask("SHOW sheaf.position" if scope == "any" else "SELECT n FROM c")
+                    writer.until("Z")
+                    if scope == "any":
+                        self.assertEqual(reader.ask(f"SET sheaf.min_position = '{writer.value('SHOW sheaf.position')}'").errors, [])
+                    self.assertEqual(reader.value("SELECT n FROM c"), str(n))
+
+    def test_what_one_of_a_databases_users_wrote_all_see(self):
+        self.late("50ms", "100ms")
+        writer, reader = self.at("database"), self.at("database", user="postgres")
+        for n in range(1, 40):
             writer.ask(f"UPDATE c SET n = {n}")
             self.assertEqual(reader.value("SELECT n FROM c"), str(n))
 

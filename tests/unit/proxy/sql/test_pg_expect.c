@@ -368,6 +368,27 @@ static void it_is_known_whether_the_client_is_owed_anything(void)
     pg_expect_fini(&expect);
 }
 
+static void what_exchanges_may_do_is_known_while_their_ends_are_owed(void)
+{
+    struct pg_expected parse = { .kind = PG_EXPECT_PARSE };
+    struct pg_expected writes = { .kind = PG_EXPECT_SYNC, .flags = PG_EXPECT_WRITES };
+    struct pg_expected commits = { .kind = PG_EXPECT_QUERY, .flags = PG_EXPECT_COMMITS };
+
+    CHECK_INT(pg_expect_flags(&expect), 0);
+    CHECK_INT(pg_expect_push(&expect, parse), ERR_NONE);
+    CHECK_INT(pg_expect_push(&expect, writes), ERR_NONE);
+    CHECK_INT(pg_expect_push(&expect, commits), ERR_NONE);
+    CHECK_INT(pg_expect_flags(&expect), PG_EXPECT_WRITES | PG_EXPECT_COMMITS);
+    pg_expect_frame(&expect, '1');
+    pg_expect_frame(&expect, 'Z');
+    CHECK_INT(expect.ended.flags, PG_EXPECT_WRITES);
+    CHECK_INT(pg_expect_flags(&expect), PG_EXPECT_COMMITS);
+    pg_expect_frame(&expect, 'C');
+    pg_expect_frame(&expect, 'Z');
+    CHECK_INT(pg_expect_flags(&expect), 0);
+    pg_expect_fini(&expect);
+}
+
 int main(void)
 {
     RUN(each_message_has_its_answer);
@@ -382,5 +403,6 @@ int main(void)
     RUN(what_the_caller_noted_comes_back);
     RUN(it_is_known_whether_an_exchange_ends_before);
     RUN(it_is_known_whether_the_client_is_owed_anything);
+    RUN(what_exchanges_may_do_is_known_while_their_ends_are_owed);
     return check_report();
 }

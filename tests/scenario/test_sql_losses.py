@@ -1,0 +1,143 @@
+#!/usr/bin/python3
+# release only: the sanitizers see the same code in test_sql_wire
+"""SQL servers that are lost after they did what was asked, and before they could say so: the client hears the truth.
+
+08007: nobody knows.  Any other code: it was not done."""
+import contextlib
+import itertools
+import struct
+
+from lib import *
+from lib import pgwire as pg
+
+SCHEMA = """
+    CREATE TABLE log (client int, n int);
+    CREATE TABLE gate (n int);
+    CREATE FUNCTION writes(n int) RETURNS int LANGUAGE sql AS 'INSERT INTO log VALUES (9, n) RETURNING n';
+    CREATE PROCEDURE does(n int) LANGUAGE sql AS 'INSERT INTO log VALUES (9, n)';
+    CREATE PROCEDURE commits(n int) LANGUAGE plpgsql AS 'BEGIN INSERT INTO log VALUES (9, n); COMMIT; PERFORM pg_sleep(60); END';
+"""
+
+
+def said_by_messages(text):
+    return pg.one(text) + pg.sync()
+
+
+class Losses(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.primary = Postgres(cls)
+        cls.primary.sql(SCHEMA, user="app")
+        cls.writes = cls.primary.value("SELECT 'writes'::regproc::oid::int")
+        cls.wire = Faults(cls, ("127.0.0.1", cls.primary.port))
+        options = {"probe": "no", "failover_wait": "20s"}
+        cls.front = Sheaf(cls, *(sql_pool(f"postgresql://{cls.wire.address}", name=name, pooling=name, **options) for name in ("transaction", "session")))
+
+    def setUp(self):
+        self.primary.sql("TRUNCATE log, gate")
+        self.addCleanup(self.wire.heal)
+
+    def session(self, pooling="transaction", *before):
+        session = pg.PgSession(self.front.target(pooling))
+        self.addCleanup(session.close)
+        for text in ("SELECT 1", *before):  # now there is a connection to the server
+            self.assertEqual(session.ask(text).errors, [], text)
+        return session
+
+    def lose_answer(self, session, data, proof):
+        """Of what was done at the server, as that says: what the session heard."""
+        self.wire.delay = 60
+        session.send(data)
+        return self.lose(session, proof)
+
+    def lose(self, session, proof):
+        wait_until(lambda: self.primary.sql(proof), what=f"it to be done: {proof}")
+        self.wire.delay = 0
+        self.wire.cut()
+        at = len(session.seen)
+        with contextlib.suppress(EOFError, OSError):
+            session.until("Z")
+        return pg.Answer(session.seen[at:])
+
+    def assert_unknown(self, answer):
+        self.assertEqual(answer.errors, ["08007"], answer)
+        self.assertIn("may have been carried out", answer[0].fields["M"])
+
+    def test_what_pins_its_session_when_it_is_sent(self):
+        """Its session ends with the server: what it may have left there is gone.  It hears of the outcome all the same."""
+        written = "SELECT 1 FROM log WHERE n = {}"
+        statements = (("CREATE TABLE made{} (a int)", "SELECT 1 FROM pg_class WHERE relname = 'made{}'"), ("CALL does({})", written),
+                      ("DO $$ BEGIN INSERT INTO log VALUES (1, {}); END $$", written), ("SELECT writes({})", written), ("CALL commits({})", written),
+                      ("CREATE TEMP TABLE mine{} AS SELECT writes({})", written))
+        for n, ((text, proof), say) in enumerate(itertools.product(statements, (pg.query, said_by_messages))):
+            with self.subTest(text=text, say=say):
+                self.assert_unknown(self.lose_answer(self.session(), say(text.replace("{}", str(n))), proof.replace("{}", str(n))))
+
+    def test_a_function_call(self):
+        self.assert_unknown(self.lose_answer(self.session(), pg.function_call(self.writes, [struct.pack("!i", 7)]), "SELECT 1 FROM log WHERE n = 7"))
+
+    def test_a_session_that_is_pinned(self):
+        for n, (pins, commit) in enumerate(itertools.product(("CREATE TEMP TABLE mine (a int)", "SELECT pg_advisory_lock(1)", "LISTEN x"), (True, False))):
+            with self.subTest(pins=pins, commit=commit):
+                session = self.session("transaction", pins)
+                insert = f"INSERT INTO log VALUES (2, {n})"
+                for text in ("BEGIN", insert) if commit else ():
+                    self.assertEqual(session.ask(text).errors, [])
+                self.assert_unknown(self.lose_answer(session, pg.query("COMMIT" if commit else insert), f"SELECT 1 FROM log WHERE n = {n}"))
+
+    def test_a_commit_behind_code(self):
+        session = self.session("transaction", "BEGIN", "DO $$ BEGIN INSERT INTO log VALUES (3, 3); END $$")
+        self.assert_unknown(self.lose_answer(session, pg.query("COMMIT"), "SELECT 1 FROM log"))
+
+    def test_pooling_by_sessions(self):
+        for n, say in enumerate((pg.query, said_by_messages)):
+            with self.subTest(n=n):
+                insert = f"INSERT INTO log VALUES (4, {n})"
+                self.assert_unknown(self.lose_answer(self.session("session"), say(insert), f"SELECT 1 FROM log WHERE n = {n}"))
+                session = self.session("session", "BEGIN", insert.replace("4", "5"))
+                self.assert_unknown(self.lose_answer(session, say("COMMIT"), f"SELECT 1 FROM log WHERE client = 5 AND n = {n}"))
+
+    def test_what_was_not_done_is_told_so(self):
+        """In a transaction that was not to be committed, or of which nothing arrived; and nothing of what only reads."""
+        for pooling, pins in (("transaction", "SELECT 1"), ("transaction", "CREATE TEMP TABLE mine (a int)"), ("session", "SELECT 1")):
+            with self.subTest(pooling=pooling, pins=pins):
+                session = self.session(pooling, pins, "BEGIN", "INSERT INTO log VALUES (6, 0)")
+                answer = self.lose_answer(session, pg.query("INSERT INTO log VALUES (6, 1)"), "SELECT 1")
+                self.assertEqual(answer.errors, ["08006"])
+                self.assertIn("was not carried out", answer[0].fields["M"])
+                session = self.session(pooling, pins, "BEGIN", "INSERT INTO log VALUES (6, 2)")
+                self.wire.cut()
+                self.assertEqual(session.ask_until(pg.query("COMMIT"), "E").errors[:1], ["08006"])
+        self.assertEqual(self.primary.sql("SELECT * FROM log"), [])
+
+    def pipelined(self, session, *texts, done):
+        """Each an exchange of its own; when so many of them are answered the next has to wait for a lock, which it then gets."""
+        with contextlib.closing(self.primary.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute("BEGIN; LOCK TABLE gate")
+            session.send(b"".join(pg.query(text) for text in texts))
+            session.until("Z", done)
+            self.wire.delay = 60
+            cursor.execute("COMMIT")
+
+    def test_the_second_of_a_pipeline(self):
+        for pooling in ("transaction", "session"):
+            with self.subTest(pooling=pooling):
+                session = self.session(pooling)
+                self.pipelined(session, "INSERT INTO log VALUES (7, 1)", "INSERT INTO gate VALUES (7)", done=1)
+                self.assert_unknown(self.lose(session, "SELECT 1 FROM gate WHERE n = 7"))
+                self.primary.sql("TRUNCATE gate")
+
+    def test_a_commit_behind_another_of_a_pipeline(self):
+        session = self.session()
+        self.pipelined(session, "BEGIN", "INSERT INTO log VALUES (8, 1)", "COMMIT", "BEGIN", "INSERT INTO log VALUES (8, 2)", "INSERT INTO gate VALUES (8)", "COMMIT", done=5)
+        self.assert_unknown(self.lose(session, "SELECT 1 FROM log WHERE n = 2"))
+
+    def test_a_read_behind_a_write_was_not_done(self):
+        session = self.session()
+        self.pipelined(session, "INSERT INTO log VALUES (8, 1)", "SELECT 1 FROM gate", done=1)
+        done = "SELECT 1 FROM pg_stat_activity WHERE state = 'idle' AND query = 'SELECT 1 FROM gate'"
+        self.assertEqual(self.lose(session, done).errors, ["08006"])
+
+
+if __name__ == "__main__":
+    main()
