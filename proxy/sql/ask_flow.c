@@ -136,7 +136,7 @@ static void begin_hold(struct sql_session *s, const struct sql_gathering *g)
     u->refused = false;
     u->shape = g->shape;
     u->is_primary = sql_may_write_at(u->endpoint);
-    u->holds = g->is_whole && g->bytes <= SQL_HOLD_BYTES && s->route != SQL_ROUTE_REPLICA;
+    u->holds = g->is_whole && g->bytes <= SQL_KEEP_BYTES;
     if (u->holds)
         pg_statements_session_keep(sql_side_of(s)->statements, &s->statements);
 }
@@ -469,7 +469,8 @@ static bool place_behind_begin(struct sql_session *s, struct slice in)
         return true;
     }
     begin_hold(s, &g);
-    s->lease->holds &= g.any; /* else it may be about a portal that is there */
+    /* Else it may be about a portal that is there; and who asks for replicas stays at his. */
+    s->lease->holds &= g.any && s->route != SQL_ROUTE_REPLICA;
     s->lease->sqlstate[0] = '\0';
     sql_begin_go_on(s, &g);
     return true;

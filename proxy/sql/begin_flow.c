@@ -34,7 +34,8 @@ void sql_begin_ask(struct sql_session *s, const struct statement_verdict *v)
     if (s->begun == SQL_BEGUN_AGAIN)
         return;
     s->begun = SQL_BEGUN_NOT;
-    if (v == NULL || v->kind != STATEMENT_BEGIN || s->lease->is_primary || !s->lease->holds)
+    if (v == NULL || v->kind != STATEMENT_BEGIN || s->lease->is_primary || !s->lease->holds ||
+        s->route == SQL_ROUTE_REPLICA)
         return;
     s->begun = SQL_BEGUN_ASKED;
     s->begun_isolation = v->modes.isolation;
@@ -44,7 +45,7 @@ void sql_begin_ask_isolation(struct sql_session *s, const struct statement_verdi
 {
     struct sql_upstream *u = s->lease;
 
-    if (u->is_primary || !u->holds || u->is_not_serializable ||
+    if (u->is_primary || !u->holds || u->is_not_serializable || s->route == SQL_ROUTE_REPLICA ||
         v->modes.isolation != MODE_ISOLATION_UNSAID ||
         pg_settings_isolation(s->settings.current) != PG_ISOLATION_UNSAID)
         return;

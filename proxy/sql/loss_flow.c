@@ -111,7 +111,7 @@ static void let_session_go_on(struct sql_upstream *u)
     s->status = PG_STATUS_IDLE;
     s->begun = SQL_BEGUN_NOT;
     sql_session_holds(s, false);
-    s->barrier = s->copy_barrier = s->forced = s->applies = false;
+    s->barrier = s->copy_barrier = s->forced = s->conflicted = s->applies = false;
     s->dirties = s->commits = s->has_written = s->may_commit = false;
     s->avoided = 0;
     sql_lease_drop(u);
@@ -171,15 +171,16 @@ static void end_with_server(struct sql_upstream *u, const char *why)
         memcpy(kept, u->sqlstate, sizeof(kept));
     heed_what_may_be_done(s, u);
     sql_lease_drop(u);
-    sql_session_fatal(s, kept, "server %s was lost, and with it what this session had there: %s%s%s",
+    sql_session_fatal(s, kept,
+                      "server %s was lost, and with it what this session had there: %s%s%s",
                       u->endpoint->name, why, was_asked ? "; " : "", was_asked ? outcome : "");
 }
 
 /* Nothing of it was forwarded, nor may it have been done. */
 static bool may_be_asked_elsewhere(const struct sql_session *s, const struct sql_upstream *u)
 {
-    return s->stage == SQL_READY && u->holds && u->kept.len > 0 && !pg_expect_is_empty(&u->expect) &&
-           !(u->is_primary && may_write(s, u));
+    return s->stage == SQL_READY && u->holds && u->kept.len > 0 &&
+           !pg_expect_is_empty(&u->expect) && !(u->is_primary && may_write(s, u));
 }
 
 static void ask_elsewhere(struct sql_upstream *u)

@@ -19,7 +19,7 @@ void sql_message_keep(struct sql_upstream *u, struct slice bytes)
 {
     if (!u->holds)
         return;
-    if (u->kept.len + bytes.len > SQL_HOLD_BYTES)
+    if (u->kept.len + bytes.len > SQL_KEEP_BYTES)
         u->holds = false;
     else
         buf_slice(&u->kept, bytes);
@@ -441,8 +441,8 @@ static size_t forward_copy(struct sql_session *s, struct slice in, struct pg_fra
 
 static size_t forward_call(struct sql_session *s, struct slice in, struct pg_frame f)
 {
-    if (!expect_end(s, (struct pg_expected){ .kind = PG_EXPECT_FUNCTION_CALL,
-                                             .flags = PG_EXPECT_WRITES }))
+    if (!expect_end(
+            s, (struct pg_expected){ .kind = PG_EXPECT_FUNCTION_CALL, .flags = PG_EXPECT_WRITES }))
         return 0;
     sql_slow_hear_call(s->lease);
     session_request_begins(&s->base);

@@ -108,8 +108,8 @@ enum err pg_expect_push(struct pg_expect *e, struct pg_expected entry)
     bool is_sync = entry.kind == PG_EXPECT_SYNC;
 
     assert(entry.kind != PG_EXPECT_NOTHING && entry.kind != PG_EXPECT_COPY_END);
-    assert(!(entry.flags & ~(PG_EXPECT_SWALLOW | PG_EXPECT_FAKE | PG_EXPECT_WRITES |
-                             PG_EXPECT_COMMITS)));
+    assert(!(entry.flags &
+             ~(PG_EXPECT_SWALLOW | PG_EXPECT_FAKE | PG_EXPECT_WRITES | PG_EXPECT_COMMITS)));
     assert(e->skips == 0);
     assert(!e->skipping || !is_sync || !(entry.flags & PG_EXPECT_FAKE)); /* it waits for a Sync */
     if (e->skipping && !is_sync)

@@ -27,6 +27,8 @@ struct reply {
 void sql_reply_release(struct sql_upstream *u)
 {
     u->holds = false;
+    if (u->kept.cap > SQL_HOLD_BYTES)
+        buf_fini(&u->kept);
     if (u->held.len == 0)
         return;
     if (u->lessee != NULL)
@@ -169,8 +171,12 @@ static void report(struct reply *r, struct slice body, bool shown)
     struct sql_upstream *u = r->u;
     struct pg_parameter p;
 
-    if (pg_read_parameter_status(body, &p) != ERR_NONE || is_of_role(p.name))
+    if (pg_read_parameter_status(body, &p) != ERR_NONE)
         return;
+    if (is_of_role(p.name)) {
+        sql_upstream_stands_by(u, p.value);
+        return;
+    }
     pg_settings_report(u->endpoint->side->interned, &u->reported, p.name, p.value);
     if (!is_set(u->settings, p.name)) /* the server's own configuration has changed */
         sql_welcomes_forget();
@@ -180,38 +186,6 @@ static void report(struct reply *r, struct slice body, bool shown)
 }
 
 /* ---- errors ---- */
-
-/* Errors that say nothing of the statement, but of the server that was asked. */
-static bool is_of_server(const char *sqlstate)
-{
-    static const char *const CODES[] = { "25006", "0A000", "55000", "XX000", "XX001",
-                                         "XX002", "40001", "40P01", "57P01", "57P02",
-                                         "57P03", "57P04", "57P05", "42P01", "42883",
-                                         "42704", "42703", "3F000", "3D000" };
-
-    for (size_t i = 0; i < sizeof(CODES) / sizeof(CODES[0]); i++)
-        if (strcmp(CODES[i], sqlstate) == 0)
-            return true;
-    return memcmp(sqlstate, "08", 2) == 0 || memcmp(sqlstate, "53", 2) == 0 ||
-           memcmp(sqlstate, "58", 2) == 0;
-}
-
-static bool is_of_demoted(const char *sqlstate)
-{
-    return strcmp(sqlstate, "25006") == 0;
-}
-
-/* Would another server say otherwise?  A session that only reads is refused by any primary; and who
- * was refused by one primary after the other is told. */
-static bool may_be_healed(const struct sql_upstream *u)
-{
-    const struct sql_session *s = u->lessee;
-
-    if (!u->is_primary)
-        return is_of_server(u->sqlstate);
-    return is_of_demoted(u->sqlstate) && s != NULL && !s->healed &&
-           pg_settings_read_only(s->settings.current) != PG_SWITCH_ON;
-}
 
 static void note_error(struct sql_upstream *u, const struct pg_report *report)
 {
@@ -334,7 +308,7 @@ static enum telling tell_error(struct reply *r, struct pg_frame f, const struct 
         sql_entry_tell_error(u->lessee, report);
         return TELL_NOT;
     }
-    if (shown && u->holds && may_be_healed(u)) {
+    if (shown && u->holds && sql_heal_may(u)) {
         u->refused = true;
         buf_clear(&u->held);
         r->from = r->at;
@@ -402,42 +376,6 @@ static bool on_error(struct reply *r, struct pg_frame f, unsigned turn)
 }
 
 /* ---- ready ---- */
-
-/* It will be refused by any replica, again and again. */
-static bool is_of_statement(const char *sqlstate)
-{
-    return strcmp(sqlstate, "25006") == 0 || strcmp(sqlstate, "0A000") == 0 ||
-           strcmp(sqlstate, "55000") == 0 || strcmp(sqlstate, "XX000") == 0;
-}
-
-void sql_reply_elsewhere(struct sql_upstream *u)
-{
-    struct sql_session *s = u->lessee;
-    struct sql_side *side = u->endpoint->side;
-
-    u->refused = u->holds = false;
-    buf_clear(&u->held);
-    counter_add(&side->stats->refusals, 1);
-    counter_add(&side->counts->list[SQL_COUNT_REASKED], 1);
-    if (s == NULL)
-        return;
-    s->replay = u->kept;
-    u->kept = (struct buf){ 0 };
-    if (!u->is_primary)
-        s->avoided |= 1ull << (u->endpoint->index & 63);
-    else if (is_of_demoted(u->sqlstate))
-        sql_primary_is_doubted(u->endpoint);
-    s->healed = u->is_primary;
-    if (sql_begin_elsewhere(s))
-        u->shape = (struct verdict_key){ 0 }; /* it is not BEGIN that was refused */
-    s->forced = strcmp(u->sqlstate, "40001") != 0 && u->sqlstate[0] != '5';
-    if (s->forced && !u->is_primary && is_of_statement(u->sqlstate))
-        sql_verdict_overrule(s, u);
-    session_request_ends(&s->base);
-    s->dirties = s->commits = s->has_written = s->may_commit = false;
-    sql_deeds_forget(s);
-    pg_statements_session_undo(side->statements, &s->statements);
-}
 
 /* What ended with it is done, or failed. */
 static void settle_ready(struct sql_upstream *u, const struct pg_expected *ended, bool shown)

@@ -338,6 +338,18 @@ static struct policy_choice choose_replica(struct sql_session *s, struct sql_end
     return choice;
 }
 
+bool sql_may_read_elsewhere(const struct sql_session *s, const struct sql_endpoint *e)
+{
+    struct sql_side *side = sql_side_of(s);
+
+    if (side->settings->on_replicas_down != SQL_REPLICAS_DOWN_ERROR)
+        return true;
+    for (uint32_t i = 0; i < side->endpoint_count; i++)
+        if (side->endpoints[i] != e && may_serve(side, side->endpoints[i], s))
+            return true;
+    return false;
+}
+
 /* Where shares are to be kept, those who wait stay where they were sent. */
 bool sql_may_roam_to(struct sql_session *s, struct sql_endpoint *e)
 {
@@ -378,7 +390,7 @@ static struct sql_decision to_primary(struct sql_session *s, enum sql_cause caus
 
 static struct sql_decision replicas_are_down(struct sql_session *s, const char *why)
 {
-    if (sql_side_of(s)->settings->on_replicas_down == SQL_REPLICAS_DOWN_ERROR)
+    if (sql_side_of(s)->settings->on_replicas_down == SQL_REPLICAS_DOWN_ERROR && !s->conflicted)
         return (struct sql_decision){ SQL_REFUSE, NULL, why, SQL_CAUSE_NO_REPLICA };
     return to_primary(s, SQL_CAUSE_NO_REPLICA, why);
 }

@@ -451,7 +451,7 @@ void sql_exchange_answered(struct sql_upstream *u)
     s->status = u->status;
     s->status_us = now_us;
     s->base.active_s = (uint32_t)(now_us / 1000000);
-    s->forced = s->waited_for_position = s->healed = false;
+    s->forced = s->conflicted = s->waited_for_position = s->healed = false;
     s->avoided = 0;
     session_request_ends(&s->base);
     sql_session_holds(s, u->status != PG_STATUS_IDLE && !s->base.ended);

@@ -14,7 +14,7 @@
  *     restore_flow.c    settings that go back to what a client began with
  *     edit_flow.c       a Query's text in other words, and its answer as if it were the client's
  *     prepare_flow.c    PREPARE, EXECUTE, DEALLOCATE and RESET in words that servers understand
- *     reply_flow.c      what a server says: forwarded, swallowed, or reason to ask elsewhere
+ *     reply_flow.c      what a server says: forwarded, swallowed; heal_flow.c: or asked elsewhere
  *     loss_flow.c       a server is lost: what its session is told
  *     settle_flow.c     what an exchange changed: settings, statements, pins; and its end
  *     route_flow.c      which endpoint: what the statement is, which replica is fresh enough
@@ -57,6 +57,7 @@
 #include "proxy/sql/pg_prepared.h"
 #include "proxy/sql/pg_settings_session.h"
 #include "proxy/sql/pg_statements.h"
+#include "proxy/sql/reply_flow.h"
 #include "proxy/sql/slow_flow.h"
 #include "proxy/sql/sql_counts.h"
 #include "proxy/sql/sql_works.h"
@@ -69,15 +70,16 @@
 #include "replica/verdicts.h"
 
 enum {
-    SQL_GATHER_BYTES = 16 * 1024,  /* an exchange that is longer is not read whole to be routed */
-    SQL_HOLD_BYTES = 16 * 1024,    /* of a replica's answer, until it is sure to be one */
-    SQL_UNSENT_BYTES = 256 * 1024, /* to a server: then its session is not read from */
-    SQL_UNREAD_BYTES = 256 * 1024, /* of a session: then its server is not read from */
-    SQL_KEPT_BYTES = 64 * 1024,    /* of a session that waits: then it is not read from */
-    SQL_WHOLE_BYTES = 64 * 1024,   /* of a server: a message that must be seen whole */
-    SQL_PARSE_BYTES = SCRIPT_TEXT_LIMIT + 64 * 1024, /* of a client: Query and Parse */
-    SQL_PASS_BYTES = 64 * 1024,     /* a message of which so much is to come goes by unseen */
-    SQL_COLUMNS_BYTES = 160 * 1024, /* of a server: 1664 columns, whose names have 63 bytes */
+    SQL_GATHER_BYTES = 16 * 1024, /* an exchange that is longer is not read whole to be routed */
+    SQL_HOLD_BYTES = 16 * 1024,   /* of a replica's answer, until it is sure to be one */
+    SQL_KEEP_BYTES = SCRIPT_TEXT_LIMIT + 64 * 1024, /* of what it answers: what replicas are sent */
+    SQL_UNSENT_BYTES = 256 * 1024,    /* to a server: then its session is not read from */
+    SQL_UNREAD_BYTES = 256 * 1024,    /* of a session: then its server is not read from */
+    SQL_KEPT_BYTES = 64 * 1024,       /* of a session that waits: then it is not read from */
+    SQL_WHOLE_BYTES = 64 * 1024,      /* of a server: a message that must be seen whole */
+    SQL_PARSE_BYTES = SQL_KEEP_BYTES, /* of a client: Query and Parse */
+    SQL_PASS_BYTES = 64 * 1024,       /* a message of which so much is to come goes by unseen */
+    SQL_COLUMNS_BYTES = 160 * 1024,   /* of a server: 1664 columns, whose names have 63 bytes */
 };
 
 /* What the flow notes of what it expects of a server (pg_expected.note). */
@@ -307,8 +309,9 @@ struct sql_session {
     bool skips : 1;                 /* after an error of ours, until Sync */
     bool in_exchange : 1;           /* extended messages since the last Sync were forwarded */
     bool executed : 1;              /* of these, an Execute */
-    bool wants_own : 1; /* this exchange asks for what its session did where it was last */
-    bool forced : 1;    /* this exchange goes to the primary, whatever it is */
+    bool wants_own : 1;  /* this exchange asks for what its session did where it was last */
+    bool forced : 1;     /* this exchange goes to the primary, whatever it is */
+    bool conflicted : 1; /* what the primary removed was in its way: replicas are up */
     bool waited_for_position : 1;
     bool healed : 1; /* this exchange was refused by a primary, and is asked again */
     bool has_min_position : 1;
@@ -375,6 +378,7 @@ struct sql_upstream {
     char sqlstate[6];         /* of the last error in this exchange; "" if there was none */
     struct sql_heard heard;   /* what this exchange is about */
     uint8_t status;           /* enum pg_status, of the last ReadyForQuery */
+    uint8_t stands_by;        /* enum sql_stands_by */
     bool asks_tls : 1;        /* SSLRequest was sent */
     bool stood : 1;           /* it was ready once */
     bool frame_shown : 1;     /* frame_left goes to the session */
@@ -649,18 +653,6 @@ size_t sql_message_wait(struct sql_session *s);
 
 /* sql_words.h has prepared_flow.c, result_flow.c, edit_flow.c, prepare_flow.c */
 
-/* reply_flow.c */
-size_t sql_reply_input(struct sql_upstream *u, struct slice in);
-void sql_reply_lost(struct sql_upstream *u, const char *why);
-/* The server does not take the session's settings: what was asked was refused, or not sent. */
-void sql_reply_settings_fail(struct sql_upstream *u, const struct pg_report *report);
-/* Says what is due in place of the server. */
-void sql_reply_fakes(struct sql_upstream *u);
-/* What was held back of the answer goes to the session. */
-void sql_reply_release(struct sql_upstream *u);
-/* The exchange is asked of another; what was taken as its reply is dropped. */
-void sql_reply_elsewhere(struct sql_upstream *u);
-
 /* settle_flow.c */
 bool sql_class_has_deeds(const struct sql_class *c);
 /* What this text will change is noted, to be done as its statements are answered. */
@@ -746,6 +738,8 @@ void sql_upstream_drained(struct upstream *base, uint64_t before);
 void sql_upstream_passed(struct upstream *base, size_t len);
 const char *sql_upstream_user(const struct sql_upstream *u);     /* who logs in to the server */
 const char *sql_upstream_database(const struct sql_upstream *u); /* as the server names it */
+/* What it says of in_hot_standby. */
+void sql_upstream_stands_by(struct sql_upstream *u, struct slice value);
 /* Sends a Query on nobody's behalf; the answer is swallowed. */
 void sql_upstream_ask(struct sql_upstream *u, struct slice text, uint16_t note);
 /* Undoes what who left it has left: a transaction, and with `discard` all else. */

@@ -204,6 +204,11 @@ static size_t read_tls_answer(struct sql_upstream *u, struct slice in)
     return in.len;
 }
 
+void sql_upstream_stands_by(struct sql_upstream *u, struct slice value)
+{
+    u->stands_by = slice_is_text(value, "on") ? SQL_STANDS_BY : SQL_STANDS_BY_NOT;
+}
+
 /* The next that is not the primary's to tell. */
 static bool next_reported(struct slice *rest, struct pg_parameter *p)
 {
@@ -211,6 +216,15 @@ static bool next_reported(struct slice *rest, struct pg_parameter *p)
         if (!slice_is_text(p->name, "in_hot_standby"))
             return true;
     return false;
+}
+
+static void read_role(struct sql_upstream *u, struct slice parameters)
+{
+    struct pg_parameter p;
+
+    while (pg_parameter_next(&parameters, &p))
+        if (slice_is_text(p.name, "in_hot_standby"))
+            sql_upstream_stands_by(u, p.value);
 }
 
 static bool is_what_was_reported(const struct sql_roster *roster, struct slice parameters)
@@ -262,6 +276,7 @@ static void stands(struct sql_upstream *u)
     struct sql_endpoint *e = u->endpoint;
     uint32_t secret = 0;
 
+    read_role(u, buf_all(&state->login.parameters));
     keep_reported(u, &state->login);
     u->key_pid = state->login.pid;
     if (state->login.secret_len == sizeof(secret))

@@ -277,14 +277,29 @@ class Replicas(Servers):
         self.primary.sql("INSERT INTO t SELECT g::text FROM generate_series(1, 1000) g", user="app")
         for replica in self.replicas:
             replica.wait_for_catchup()
-        session = self.reader()
-        session.send(pg.query("SELECT count(*) FROM t a, t b, generate_series(1, 4) c WHERE a.v || b.v || c <> ''"))
+        self.meets_a_conflict(self.reader(), "SELECT count(*) FROM t a, t b, generate_series(1, 4) c WHERE a.v || b.v || c <> ''")
+
+    def meets_a_conflict(self, session, text):
+        before = [len(replica.log) for replica in self.replicas]
+        session.send(pg.query(text))
         wait_until(lambda: any(r.sessions("state = 'active' AND query LIKE '%count%'") for r in self.replicas), what="a replica to read")
-        self.primary.sql("DELETE FROM t")
-        self.primary.sql("VACUUM t")
-        self.primary.sql("VACUUM FULL t")
-        answer = session.until("Z")
-        self.assertEqual(answer.errors, [])
+        for each in ("DELETE FROM t", "VACUUM t", "VACUUM FULL t"):
+            self.primary.sql(each)
+        self.assertEqual(session.until("Z").errors, [])
+        self.assertGreater(sum(r.logged("conflict with recovery", at) for r, at in zip(self.replicas, before)), 0)
+
+    def test_a_conflict_with_recovery_of_who_asks_for_replicas(self):
+        """Another one is asked; also of what is long."""
+        for replica in self.replicas:
+            replica.reload(max_standby_streaming_delay="10ms", hot_standby_feedback="off")
+        self.sheaf(on_replicas_down="error")
+        session = self.reader()
+        session.ask("SET sheaf.route = replica")
+        for text in ("SELECT count(*) FROM t, pg_sleep(1)", f"SELECT count(*) FROM t, pg_sleep(1) /* {'long ' * 20000} */"):
+            self.primary.sql("INSERT INTO t SELECT g::text FROM generate_series(1, 100) g", user="app")
+            for replica in self.replicas:
+                replica.wait_for_catchup()
+            self.meets_a_conflict(session, text)
 
     def test_a_conflict_with_recovery_of_what_stays_at_a_replica(self):
         """A snapshot, a cursor: that session hears it, by the server's own code, and no other does."""

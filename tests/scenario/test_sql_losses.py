@@ -15,6 +15,8 @@ SCHEMA = """
     CREATE TABLE gate (n int);
     CREATE FUNCTION writes(n int) RETURNS int LANGUAGE sql AS 'INSERT INTO log VALUES (9, n) RETURNING n';
     CREATE PROCEDURE does(n int) LANGUAGE sql AS 'INSERT INTO log VALUES (9, n)';
+    CREATE PROCEDURE stops(n int) LANGUAGE plpgsql AS
+        'BEGIN INSERT INTO log VALUES (9, n); COMMIT; SET TRANSACTION READ ONLY; INSERT INTO log VALUES (9, n); END';
     CREATE PROCEDURE commits(n int) LANGUAGE plpgsql AS 'BEGIN INSERT INTO log VALUES (9, n); COMMIT; PERFORM pg_sleep(60); END';
 """
 
@@ -30,8 +32,9 @@ class Losses(Case):
         cls.primary.sql(SCHEMA, user="app")
         cls.writes = cls.primary.value("SELECT 'writes'::regproc::oid::int")
         cls.wire = Faults(cls, ("127.0.0.1", cls.primary.port))
-        options = {"probe": "no", "failover_wait": "20s"}
-        cls.front = Sheaf(cls, *(sql_pool(f"postgresql://{cls.wire.address}", name=name, pooling=name, **options) for name in ("transaction", "session")))
+        url, options = f"postgresql://{cls.wire.address}", {"probe": "no", "failover_wait": "20s"}
+        cls.front = Sheaf(cls, *(sql_pool(url, name=name, pooling=name, **options) for name in ("transaction", "session")),
+                          sql_pool(url, name="hasty", probe="no", failover_wait="0s"), proxy={"workers": 1})
 
     def setUp(self):
         self.primary.sql("TRUNCATE log, gate")
@@ -137,6 +140,19 @@ class Losses(Case):
         self.pipelined(session, "INSERT INTO log VALUES (8, 1)", "SELECT 1 FROM gate", done=1)
         done = "SELECT 1 FROM pg_stat_activity WHERE state = 'idle' AND query = 'SELECT 1 FROM gate'"
         self.assertEqual(self.lose(session, done).errors, ["08006"])
+
+    def test_what_a_client_must_not_write_is_no_fault_of_the_primary(self):
+        """Who asked for a transaction that only reads is told at once, nothing is asked twice, and nobody else has to wait."""
+        self.primary.sql("DROP ROLE IF EXISTS looker; CREATE ROLE looker LOGIN IN ROLE app; ALTER ROLE looker SET default_transaction_read_only = on")
+        looker = pg.PgSession(self.front.target("hasty"), user="looker")
+        self.addCleanup(looker.close)
+        other = self.session("hasty")
+        for session, text in ((self.session("hasty"), "BEGIN READ ONLY; DELETE FROM log"), (self.session("hasty"), "CALL stops(1)"),
+                              (looker, "DELETE FROM log"), (looker, "INSERT INTO log VALUES (1, 1)")):
+            with self.subTest(text=text):
+                self.assertEqual(session.ask(text).errors, ["25006"])
+                self.assertEqual(other.ask("INSERT INTO gate VALUES (1)").errors, [])
+        self.assertEqual(self.primary.sql("SELECT client, n FROM log"), [(9, 1)])
 
 
 if __name__ == "__main__":
