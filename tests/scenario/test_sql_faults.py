@@ -666,24 +666,36 @@ class Failover(Servers):
     def test_killed_in_the_middle_of_a_commit(self):
         """Which waits for a replica, so that it is neither done nor not: of all that is told only that nobody knows is true."""
         self.candidates()
-        by_query, by_message, alone = sessions = [self.session() for _ in range(3)]
-        for n, session in enumerate(sessions[:2]):
+        candidates = [server.url for server in (self.primary, *self.replicas)]
+        by_sessions = Sheaf(self, sql_pool(candidates, pooling="session", **QUICK))
+        sessions = [self.session() for _ in range(3)]
+        sessions += [pg.PgSession(by_sessions.target()) for _ in range(3)]
+        begun = [session for n, session in enumerate(sessions) if n % 3 < 2]
+        for n, session in enumerate(begun):
             session.ask("BEGIN")
             self.assertEqual(session.ask(f"INSERT INTO log VALUES (1, {n})").errors, [])
+        for session in sessions[2::3]:
+            session.value("SELECT 1")
         self.replicas[0].stop()
         self.addCleanup(self.replicas[0].cont)
-        for session, data in ((by_query, pg.query("COMMIT")), (by_message, pg.one("COMMIT") + pg.sync()), (alone, pg.query("INSERT INTO log VALUES (1, 2)"))):
-            session.send(data)
-        wait_until(lambda: len(self.primary.sessions("wait_event = 'SyncRep'")) == 3, what="the commits to wait")
+        for n, session in enumerate(sessions):
+            session.send((pg.query("COMMIT"), pg.one("COMMIT") + pg.sync(), pg.query(f"INSERT INTO log VALUES (2, {n})"))[n % 3])
+        wait_until(lambda: len(self.primary.sessions("wait_event = 'SyncRep'")) == 6, what="the commits to wait")
         self.primary.kill9()
         for session in sessions:
             self.assertEqual(session.until("E").errors, ["08007"])
         self.replicas[0].cont()
         self.replicas[0].promote()
         self.replicas[1].follow(self.replicas[0])
+        for session in sessions[3:]:
+            self.assertEqual(session.rest(), [])  # what it had at its server is gone
+        sessions[3:] = [pg.PgSession(by_sessions.target())]
         for session in sessions:
+            self.addCleanup(session.close)
+        for session in sessions[:3]:
             session.until("Z")
-            self.assertEqual(session.ask("INSERT INTO log VALUES (2, 2) ON CONFLICT DO NOTHING").errors, [])
+        for session in sessions:
+            self.assertEqual(session.ask("INSERT INTO log VALUES (3, 3) ON CONFLICT DO NOTHING").errors, [])
         self.assert_nothing_is_left(*self.replicas)
 
     def test_killed_in_the_middle_of_a_commit_and_up_again(self):
