@@ -336,7 +336,7 @@ class Waiting(PgTwin):
 
     @unittest.skipIf(FRONT == "direct", "nothing waits")
     def test_first_come_first_served(self):
-        """Also over workers; the order is that in which they began to wait."""
+        """Of one worker, in which they began to wait in this order."""
         sheaf = Sheaf(self, sql_pool(self.server, pool_size=1), proxy={"workers": 1})
         busy = pg.PgSession(sheaf.target())
         self.addCleanup(busy.close)
