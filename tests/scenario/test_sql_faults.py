@@ -549,53 +549,6 @@ class Wires(Servers):
             self.assertEqual((answer.errors, answer[-1].fields["S"]), (["57P01"], "FATAL"))
         self.assertEqual(self.session().ask("SELECT count(*) FROM log").rows, [["0"]])
 
-    def test_the_answer_to_a_commit_is_lost(self):
-        """It was done, and the client is told so, or that nobody knows."""
-        for n, commit in enumerate(("COMMIT", "END", "COMMIT AND CHAIN")):
-            session = self.session()
-            session.ask("BEGIN")
-            session.ask(f"INSERT INTO log VALUES (1, {n})")
-            self.wire.delay = 60
-            session.send(pg.query(commit))
-            wait_until(lambda n=n: self.primary.sql("SELECT 1 FROM log WHERE n = %s", n), what="the commit")
-            self.wire.delay = 0
-            self.wire.cut()
-            self.assert_told_the_truth(session, there=True)
-
-    def test_the_answer_to_a_write_is_lost(self):
-        for n, data in enumerate((pg.query("INSERT INTO log VALUES (2, 0)"), pg.one("INSERT INTO log VALUES ($1::int, $2::int)", 2, 1) + pg.sync())):
-            session = self.session()
-            session.value("SELECT 1")
-            self.wire.delay = 60
-            session.send(data)
-            wait_until(lambda n=n: self.primary.sql("SELECT 1 FROM log WHERE client = 2 AND n = %s", n), what="the write")
-            self.wire.delay = 0
-            self.wire.cut()
-            self.assert_told_the_truth(session, there=True)
-        self.assertEqual(self.primary.value("SELECT count(*) FROM log WHERE client = 2"), 2)
-
-    def test_a_commit_is_lost(self):
-        session = self.session()
-        session.ask("BEGIN")
-        session.ask("INSERT INTO log VALUES (3, 0)")
-        self.wire.black_hole = True
-        session.send(pg.query("COMMIT"))
-        self.assertTrue(session.is_silent())
-        self.wire.black_hole = False
-        self.wire.cut()
-        self.assert_told_the_truth(session, there=False)
-
-    def assert_told_the_truth(self, session, there):
-        at = len(session.seen)
-        with contextlib.suppress(EOFError, OSError):
-            session.until("Z")
-        answer = pg.Answer(session.seen[at:])
-        if answer.errors:
-            self.assertIn(answer.errors[0], ("08007",) if there else ("08007", "08006", "40001"), answer)
-        else:
-            self.assertTrue(there and answer.done, answer)
-        wait_until(lambda: self.session().value("SELECT 1") == "1", what="the wire to be used again")
-
     def test_garbage_from_a_server(self):
         for garbage in (b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0" * 100, b"Z\0\0\0\3", b"D\xff\xff\xff\xff", b"Z\0\0\0\5X", b"C\0\0\0\4", b"K\0\0\0\x0cabcdefgh",
                         b"R\0\0\0\x08\0\0\0\0", b"\x80\0\0\0\4"):

@@ -92,13 +92,27 @@ class Losses(Case):
         session = self.session("transaction", "BEGIN", "DO $$ BEGIN INSERT INTO log VALUES (3, 3); END $$")
         self.assert_unknown(self.lose_answer(session, pg.query("COMMIT"), "SELECT 1 FROM log"))
 
-    def test_pooling_by_sessions(self):
-        for n, say in enumerate((pg.query, said_by_messages)):
-            with self.subTest(n=n):
-                insert = f"INSERT INTO log VALUES (4, {n})"
-                self.assert_unknown(self.lose_answer(self.session("session"), say(insert), f"SELECT 1 FROM log WHERE n = {n}"))
-                session = self.session("session", "BEGIN", insert.replace("4", "5"))
-                self.assert_unknown(self.lose_answer(session, say("COMMIT"), f"SELECT 1 FROM log WHERE client = 5 AND n = {n}"))
+    def test_a_write_or_a_commit(self):
+        for pooling in ("transaction", "session"):
+            for n, (say, commit) in enumerate(itertools.product((pg.query, said_by_messages), ("COMMIT", "END", "COMMIT AND CHAIN"))):
+                with self.subTest(pooling=pooling, say=say, commit=commit):
+                    insert = f"INSERT INTO log VALUES ({{}}, {n})"
+                    self.assert_unknown(self.lose_answer(self.session(pooling), say(insert.format(4)), f"SELECT 1 FROM log WHERE n = {n}"))
+                    session = self.session(pooling, "BEGIN", insert.format(5))
+                    self.assert_unknown(self.lose_answer(session, say(commit), f"SELECT 1 FROM log WHERE client = 5 AND n = {n}"))
+            self.assertEqual(self.primary.value("SELECT count(*) FROM log"), 12)
+            self.primary.sql("TRUNCATE log")
+
+    def test_a_commit_that_does_not_arrive(self):
+        for pooling in ("transaction", "session"):
+            session = self.session(pooling, "BEGIN", "INSERT INTO log VALUES (3, 0)")
+            self.wire.black_hole = True
+            session.send(pg.query("COMMIT"))
+            self.assertTrue(session.is_silent())
+            self.wire.black_hole = False
+            self.wire.cut()
+            self.assertEqual(session.until("E").errors, ["08007"])
+        self.assertEqual(self.primary.sql("SELECT * FROM log"), [])
 
     def test_what_was_not_done_is_told_so(self):
         """In a transaction that was not to be committed, or of which nothing arrived; and nothing of what only reads."""
