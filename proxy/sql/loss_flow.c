@@ -163,11 +163,13 @@ static void end_with_server(struct sql_upstream *u, const char *why)
 {
     struct sql_session *s = u->lessee;
     bool was_asked = is_under_way(s, u);
+    bool says_why = u->says_why || memcmp(u->sqlstate, "57P", 3) == 0;
+    bool says_all = says_why && (pg_expect_is_empty(&u->expect) || !may_have_happened(s, u));
     const char *sqlstate, *outcome = outcome_of(s, u, &sqlstate);
     char kept[6];
 
     memcpy(kept, sqlstate, sizeof(kept));
-    if (u->says_why || (memcmp(u->sqlstate, "57P", 3) == 0 && !may_have_happened(s, u)))
+    if (says_all)
         memcpy(kept, u->sqlstate, sizeof(kept));
     heed_what_may_be_done(s, u);
     sql_lease_drop(u);

@@ -30,7 +30,7 @@ class Demotion(Case):
                    CREATE CONSTRAINT TRIGGER lasts AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION lasts()""")
         self.serve(database=["kept -> app pooling=session", "narrow -> app pool_size=1", "*"])
         begun, pinned, asking, writing, committing = (self.session() for _ in range(5))
-        kept, narrow, waiting = (self.session(database=name) for name in ("kept", "narrow", "narrow"))
+        kept, busy, narrow, waiting = (self.session(database=name) for name in ("kept", "kept", "narrow", "narrow"))
         stream = self.session(options={"replication": "true"})
         self.assertEqual(stream.ask("IDENTIFY_SYSTEM").errors, [])
         for n, session in enumerate((begun, asking, committing, narrow)):
@@ -39,14 +39,14 @@ class Demotion(Case):
         self.assertEqual(pinned.ask("CREATE TEMP TABLE mine AS SELECT 1").errors, [])
         self.assertEqual(kept.ask("INSERT INTO log VALUES (1, 1)").errors, [])
         self.assertEqual(committing.ask("INSERT INTO slow VALUES (1)").errors, [])
-        for session, text in ((asking, "SELECT pg_sleep(60)"), (writing, "INSERT INTO slow VALUES (2)"), (committing, "COMMIT"),
+        for session, text in ((asking, "SELECT pg_sleep(60)"), (writing, "INSERT INTO slow VALUES (2)"), (busy, "INSERT INTO slow VALUES (3)"), (committing, "COMMIT"),
                               (waiting, "INSERT INTO log VALUES (1, 2)")):
             session.send(pg.query(text))
-        wait_until(lambda: len(old.sessions("wait_event = 'PgSleep'")) == 3, what="the statements to be under way")
+        wait_until(lambda: len(old.sessions("wait_event = 'PgSleep'")) == 4, what="the statements to be under way")
         self.replica.wait_for_catchup()
         new.promote()
         for session, told in ((begun, "57P01"), (pinned, "57P01"), (kept, "57P01"), (narrow, "57P01"), (asking, "08006"), (writing, "08007"),
-                              (committing, "08007")):
+                              (busy, "08007"), (committing, "08007")):
             answer = session.until("E")
             self.assertEqual(answer.errors, [told])
             self.assertIn("another server is the primary now", answer[-1].fields["M"])
