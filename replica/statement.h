@@ -112,7 +112,7 @@ struct statement {
                             * and CREATE TABLE AS EXECUTE included; at NULL: none is */
     struct slice written;  /* that name, or PREPARE's or DEALLOCATE's, as it stands in the text */
     struct slice role, database; /* EFFECT_PRESETS: whose, as the server has them; empty: of all */
-    struct slice asked; /* EXPLAIN_ROUTE: about what, as it stands in the text */
+    struct slice asked;          /* EXPLAIN_ROUTE: about what, as it stands in the text */
     struct slice types; /* PREPARE: between the parentheses, as written; borrowed from the text */
     struct slice arguments;        /* EXECUTE: between the parentheses, as written; borrowed */
     const struct statement *inner; /* PREPARE, DECLARE, COPY_OUT, EXPLAIN, EXPLAIN_ROUTE, or NULL */
