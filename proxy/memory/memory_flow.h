@@ -179,7 +179,8 @@ struct memory_shard {
     char *identity;                           /* the endpoint's, over reloads */
     bool present;                             /* in the configuration */
     struct stats_row *stats;
-    bool failing; /* requests are refused at once; the clock tries again */
+    bool failing;  /* requests are refused at once; the clock tries again, or a probe finds it up */
+    bool was_down; /* by the probes, when the clock looked last */
     enum err failure;
     char why[200];
     struct memory_upstream *trial; /* tries for all; borrowed, until it stands, fails or ends */

@@ -751,11 +751,23 @@ static bool try_again(struct memory_side *side, struct memory_shard *shard,
     return false;
 }
 
+/* What was given up is worth a trial at once when the probes have found it again. */
+static bool came_back(const struct memory_side *side, struct memory_shard *shard)
+{
+    bool was_down = shard->was_down;
+
+    shard->was_down =
+        shard->present && !board_is_up(side->assembly->board, shard->endpoint->number);
+    return was_down && !shard->was_down;
+}
+
 void memory_shard_tick(struct memory_side *side, struct memory_shard *shard, uint64_t now_us)
 {
+    bool is_back = came_back(side, shard);
+
     memory_wait_tick(side, shard, now_us);
     memory_store_tick(side, shard, now_us);
-    if (!shard->failing || shard->trial != NULL || now_us < shard->retry_at_us)
+    if (!shard->failing || shard->trial != NULL || (!is_back && now_us < shard->retry_at_us))
         return;
     LIST_EACH (&side->routes, link) {
         if (try_again(side, shard, LIST_ITEM(link, struct memory_route, link)))

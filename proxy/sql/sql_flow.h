@@ -153,7 +153,8 @@ struct sql_endpoint {
     bool present;
     struct stats_row *stats;
     struct sql_counts *counts;
-    bool failing; /* nobody is sent there; the clock tries again */
+    bool failing;  /* nobody is sent there; the clock tries again, or a probe finds that it is up */
+    bool was_down; /* by the probes, when the clock looked last */
     enum err failure;
     char why[200];
     uint64_t retry_at_us, backoff_ms;

@@ -757,11 +757,22 @@ static void leave_silent(struct sql_endpoint *e)
     }
 }
 
+/* What was given up is worth a trial at once when the probes have found it again. */
+static bool came_back(struct sql_endpoint *e)
+{
+    bool was_down = e->was_down;
+
+    e->was_down = e->present && !board_is_up(e->side->assembly->board, e->settings->number);
+    return was_down && !e->was_down;
+}
+
 void sql_endpoint_tick(struct sql_endpoint *e, uint64_t now_us)
 {
+    bool is_back = came_back(e);
+
     end_drained(e);
     leave_silent(e);
-    if (e->failing && now_us >= e->retry_at_us) {
+    if (e->failing && (is_back || now_us >= e->retry_at_us)) {
         e->failing = false; /* who comes next tries it */
         sql_primary_waiters_look(e->side);
     } else if (e->failing) {

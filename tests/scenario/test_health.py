@@ -63,6 +63,19 @@ class Verdicts(HealthCase):
         self.await_state("up", reason="")
         self.assertGreater(self.health()["since"], 1_600_000_000)
 
+    def test_a_server_that_is_up_again_is_used_at_once_however_long_its_back_off_is(self):
+        self.serve(backoff_min="60s", backoff_max="60s")
+        self.await_probes()
+        [key], _ = keys_on_shards(2)
+        with self.sheaf.connect() as session:
+            self.assertEqual(session.ask("SET", key, "v"), "OK")
+            self.redis[0].kill9()
+            wait_until(lambda: "refused" in str(session.ask("GET", key)), what="the server to be found dead")
+            self.await_state("down")
+            self.redis[0].restart()
+            self.await_state("up")
+            wait_until(lambda: session.ask("GET", key) is None, what="the server that came back to be asked")
+
     def test_a_server_that_stands_still_is_down_as_not_answering(self):
         self.serve()
         self.await_probes()

@@ -249,6 +249,19 @@ class SlowStart(HealthCase):
                 self.assertEqual(session.value(f"SELECT {n}"), str(n))
         return self.of(self.replica)["totals"]["requests"] - before
 
+    def test_a_replica_that_came_back_is_used_at_once_however_long_its_back_off_is(self):
+        self.cluster(1)
+        self.sheaf = Sheaf(self, self.pool(self.primary, self.replicas, backoff_min="60s", backoff_max="60s"), proxy={"workers": 1})
+        self.await_settled()
+        self.assertEqual(self.reads(), self.READS)
+        self.replica.kill9()
+        self.assertEqual(self.reads(), 0)
+        self.await_state(self.replica, "down")
+        self.replica.restart()
+        self.await_state(self.replica, "up")
+        self.await_settled()
+        wait_until(lambda: self.reads() > 0, seconds=20, what="reads at the replica")
+
     def test_a_replica_that_came_back_gets_its_share_little_by_little(self):
         self.cluster(2)
         for balance in ("round-robin", "weights"):
