@@ -102,17 +102,6 @@ static void end_with(struct sql_session *s, const char *sqlstate, const char *hi
     leave(s, CLOSE_REFUSED);
 }
 
-void sql_session_fatal(struct sql_session *s, const char *sqlstate, const char *format, ...)
-{
-    va_list arguments;
-    char text[TEXT_BYTES];
-
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    end_with(s, sqlstate, "", text);
-}
-
 void sql_session_fatal_hint(struct sql_session *s, const char *sqlstate, const char *hint,
                             const char *format, ...)
 {
@@ -153,17 +142,6 @@ static void fail_exchange(struct sql_session *s, const char *sqlstate, const cha
     s->forced = s->waited_for_position = s->healed = false;
     s->avoided = 0;
     sql_session_go_on(s);
-}
-
-void sql_session_fail_exchange(struct sql_session *s, const char *sqlstate, const char *format, ...)
-{
-    va_list arguments;
-    char text[TEXT_BYTES];
-
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    fail_exchange(s, sqlstate, "", text);
 }
 
 void sql_session_fail_exchange_hint(struct sql_session *s, const char *sqlstate, const char *hint,

@@ -610,13 +610,12 @@ void sql_session_go_on(struct sql_session *s);
 /* Ends the session when what was put for it is written: why was said. */
 void sql_session_end(struct sql_session *s, enum close_reason reason);
 /* Ends the session with a FATAL error. */
-void sql_session_fatal(struct sql_session *s, const char *sqlstate, const char *format, ...)
-    PRINTF_LIKE(3, 4);
+#define sql_session_fatal(s, sqlstate, ...) sql_session_fatal_hint(s, sqlstate, "", __VA_ARGS__)
 void sql_session_fatal_hint(struct sql_session *s, const char *sqlstate, const char *hint,
                             const char *format, ...) PRINTF_LIKE(4, 5);
 /* The exchange at the front of its input, which was not begun, is answered with an error. */
-void sql_session_fail_exchange(struct sql_session *s, const char *sqlstate, const char *format, ...)
-    PRINTF_LIKE(3, 4);
+#define sql_session_fail_exchange(s, sqlstate, ...)                                                \
+    sql_session_fail_exchange_hint(s, sqlstate, "", __VA_ARGS__)
 void sql_session_fail_exchange_hint(struct sql_session *s, const char *sqlstate, const char *hint,
                                     const char *format, ...) PRINTF_LIKE(4, 5);
 #define SQL_TOO_MANY_HINT "Try again when others have left, or raise max_sessions."
