@@ -34,7 +34,7 @@ enum {
     SPACING_SHRINKS = 64,     /* and the part that one which came too late takes away */
     SPACING_EPOCH_TURNS = 64, /* at least, and */
     SPACING_EPOCH_TICKS = 5,  /* of the worker's fast clock: what is compared */
-    SPACING_FIRST_EPOCHS = 8, /* before the first trial, which costs more than it serves */
+    SPACING_FIRST_EPOCHS = 8, /* before the first trial */
     SPACING_MOST_EPOCHS = 64,
 };
 

@@ -16,7 +16,7 @@ static inline void redis_absent_if_down(const struct memory_site *site,
                                         const struct redis_command *cmd,
                                         struct memory_operation *op)
 {
-    if (site->pool->on_shard_down == ON_SHARD_DOWN_MISS)
+    if (site->pool->on_shard_down == ON_SHARD_DOWN_MISS && !op->is_write)
         redis_absent_plan(session, cmd, op);
 }
 
