@@ -40,9 +40,9 @@ const struct option tables_proxy[] = {
       .max = HOURS(24), .text = "how often host names are looked up again" },
     { "batch_wait_us", OPTION_INTEGER, AT(batch_wait_us), "500", .max = 1000,
       .text = "microseconds: while a crowd of memory pools' clients asks a worker as fast as it "
-              "answers, it lets at most so much time pass between looks at its sockets (it learns "
-              "how much costs no throughput), and serves together what came; 0 looks at once, at a "
-              "higher cost" },
+              "answers, it lets at most so much time pass before it writes what they ask to the "
+              "servers (it learns how much costs no throughput), and writes together what came; "
+              "0 writes at once, at a higher cost" },
     { "io_uring", OPTION_FLAG, AT(io_uring), "yes",
       .text = "reads and writes many sockets by one system call, where the kernel lets it" },
     { "slow_requests", OPTION_INTEGER, AT(slow_requests), "128", .max = 1024,

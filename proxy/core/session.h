@@ -116,7 +116,7 @@ static inline void session_request_begins(struct session *s)
     bool first = s->open_requests++ == 0;
 
     w->active_sessions += first;
-    w->came_now += first;
+    w->asked_now += first;
     w->requests_now++;
     w->crowd_now += s->crowd_mark != w->crowd_mark && s->limits->flow->gains_by_crowds;
     s->crowd_mark = w->crowd_mark;
@@ -127,7 +127,7 @@ static inline void session_request_ends(struct session *s)
     bool last = --s->open_requests == 0;
 
     w->active_sessions -= last;
-    w->came_now += last;
+    w->answered_now += last;
 }
 
 /* Has it something to be shown that it may see now?  One that waits sees nothing until it is

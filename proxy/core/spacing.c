@@ -1,5 +1,10 @@
-/* See spacing.h.  Pure: handed counts, never a clock. */
+/* See spacing.h.  Pure: handed counts and times, never a clock. */
 #include "proxy/core/spacing.h"
+
+enum {
+    SPACING_ALL = 1 << 16,
+    SPACING_MEMORY = 16, /* rounds, of how much of them it rested */
+};
 
 /* Without the wait clearly more must be served, to be worth its cost; with it about as much.  After
  * the epoch that follows the trial. */
@@ -70,14 +75,47 @@ uint64_t spacing_wait_us(const struct spacing *s)
     return s->without != s->trial ? 0 : s->wait_ns / 1000;
 }
 
-void spacing_turn(struct spacing *s, uint32_t crowd, uint32_t came, uint64_t most_us)
+/* Whoever is about as often at work as not stays as it is. */
+static void begin_round(struct spacing *s, uint64_t now_us)
+{
+    uint64_t took_us = now_us - s->round_us;
+    uint32_t part = took_us == 0 ? 0 : (uint32_t)(s->rested_us * SPACING_ALL / took_us);
+
+    s->rests += part / SPACING_MEMORY - s->rests / SPACING_MEMORY;
+    if (s->rests * 20 < SPACING_ALL * 9)
+        s->looks = true;
+    else if (s->rests * 20 > SPACING_ALL * 11)
+        s->looks = false;
+    s->rested_us = 0;
+    s->round_us = now_us;
+}
+
+struct spacing_step spacing_next(struct spacing *s, uint64_t now_us)
+{
+    uint64_t wait_us = spacing_wait_us(s), end_us = s->round_us + wait_us;
+    uint64_t turn_us = s->looks ? s->turn_us + wait_us / SPACING_LOOKS : end_us;
+    struct spacing_step step = { 0 };
+
+    if (turn_us > end_us)
+        turn_us = end_us;
+    if (now_us + SPACING_LEAST_US < turn_us)
+        step.rest_us = turn_us - now_us;
+    s->rested_us += step.rest_us;
+    s->turn_us = now_us + step.rest_us;
+    step.ends_round = s->turn_us + SPACING_LEAST_US >= end_us;
+    if (step.ends_round)
+        begin_round(s, s->turn_us);
+    return step;
+}
+
+void spacing_round(struct spacing *s, uint32_t crowd, uint32_t waited, uint64_t most_us)
 {
     uint64_t step_ns = s->wait_ns / SPACING_GROWS;
 
     s->turns++;
     if (s->without != s->trial)
         return;
-    if (came * 8 > crowd * 7)
+    if (waited * 8 > crowd * 7)
         s->wait_ns -= s->wait_ns / SPACING_SHRINKS;
     else
         s->wait_ns += step_ns > SPACING_STEP_NS ? step_ns : SPACING_STEP_NS;

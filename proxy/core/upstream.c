@@ -15,6 +15,7 @@
 enum {
     UPSTREAM_IOVECS = 256,
     UPSTREAM_PASS_BYTES = 32 * 1024,  /* a body of which so much is to come goes by unseen */
+    UPSTREAM_WAITS_BYTES = 64 * 1024, /* less of it may wait for more */
     UPSTREAM_LEAST_BYTES = 16 * 1024, /* that are passed, whatever room there is; may be kept */
     UPSTREAM_DOUBT_BYTES = 32 * 1024, /* at most, where there may be less room than is told */
     UPSTREAM_HEAD_BYTES = 16 * 1024,  /* what is read at once where bodies go by */
@@ -685,6 +686,11 @@ static void after_write(struct upstream *u)
 bool upstream_offers(const struct upstream *u)
 {
     return u->out.len > 0 && u->conn.tls == NULL && is_connected(u) && !u->blocked && !u->reads_on;
+}
+
+bool upstream_may_wait(const struct upstream *u)
+{
+    return u->flow->gains_by_crowds && u->out.len < UPSTREAM_WAITS_BYTES && !u->reads_on;
 }
 
 void upstream_took(struct upstream *u, size_t put)

@@ -117,6 +117,8 @@ void upstream_was_read(struct upstream *u, enum err err, struct slice bytes);
 void upstream_flush(struct upstream *u);
 /* As session_offers() and what follows it. */
 bool upstream_offers(const struct upstream *u);
+/* Is what it is to write so little that it is better written with more?  See spacing.h. */
+bool upstream_may_wait(const struct upstream *u);
 void upstream_took(struct upstream *u, size_t put);
 void upstream_flushed(struct upstream *u, enum err err, bool all);
 void upstream_free(struct upstream *u);

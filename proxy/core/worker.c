@@ -320,9 +320,11 @@ static void end_turn(struct worker *w)
         list_remove(link);
         upstream_dialed(LIST_ITEM(link, struct upstream, flush));
     }
-    while ((link = list_first(&w->to_flush_upstreams)) != NULL) {
-        list_remove(link);
-        list_append(&written, link);
+    LIST_EACH (&w->to_flush_upstreams, link_of) {
+        if (w->holds && upstream_may_wait(LIST_ITEM(link_of, struct upstream, flush)))
+            continue;
+        list_remove(link_of);
+        list_append(&written, link_of);
     }
     turn_output(w, &written, &fed);
     defend_memory(w);
@@ -330,36 +332,44 @@ static void end_turn(struct worker *w)
     counter_add(&w->shared.turns, 1);
 }
 
-/* See spacing.h.  A worker that is busy never waits: its turns take longer anyway. */
-static void space_turns(struct worker *w)
+/* See spacing.h.  Returns whether the round ends with this turn. */
+static bool space_turns(struct worker *w)
 {
-    uint64_t now_us = clock_now_us(), from_us = w->turn_us + spacing_wait_us(&w->spacing);
+    struct spacing_step step = spacing_next(&w->spacing, clock_now_us());
 
-    if (now_us < from_us) {
-        struct timespec rest = { .tv_nsec = (long)(from_us - now_us) * 1000 };
+    if (step.rest_us > 0) {
+        struct timespec rest = { .tv_nsec = (long)step.rest_us * 1000 };
 
         nanosleep(&rest, NULL);
-        now_us = from_us;
     }
-    w->turn_us = now_us;
+    return step.ends_round;
+}
+
+static void end_round(struct worker *w)
+{
+    spacing_round(&w->spacing, w->crowd, w->asked_now + w->answered_now,
+                  w->assembly->snapshot->proxy.batch_wait_us);
+    w->asked_now = 0;
 }
 
 void worker_turn(struct worker *w)
 {
     bool more = !list_is_empty(&w->due_sessions) || !list_is_empty(&w->dialed_upstreams) ||
-                !list_is_empty(&w->to_flush_upstreams);
+                (!w->holds && !list_is_empty(&w->to_flush_upstreams));
     bool crowd = !more && spacing_is_crowd(w->crowd, w->peak);
 
-    if (crowd)
-        space_turns(w);
+    w->holds = crowd && !space_turns(w);
     w->now_is_known = false;
-    w->came_now = 0;
-    event_base_loop(w->base, more ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);
+    w->answered_now = 0;
+    event_base_loop(w->base, more || !list_is_empty(&w->to_flush_upstreams)
+                                 ? EVLOOP_ONCE | EVLOOP_NONBLOCK
+                                 : EVLOOP_ONCE);
     turn_input(w);
     end_turn(w);
     if (w->peak_now < w->active_sessions)
         w->peak_now = w->active_sessions;
-    if (crowd)
-        spacing_turn(&w->spacing, w->crowd, w->came_now,
-                     w->assembly->snapshot->proxy.batch_wait_us);
+    if (crowd && !w->holds)
+        end_round(w);
+    else if (!crowd)
+        w->asked_now = 0;
 }

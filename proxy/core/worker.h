@@ -59,7 +59,6 @@ struct worker {
     struct turn_input input;
     uint64_t now_us; /* of this turn; see worker_now_us() */
     bool now_is_known;
-    uint64_t turn_us; /* when the last turn began that was spaced, or could have been */
     struct chunk_pool chunks;
     struct slab shorts;  /* of WORKER_SHORT_BYTES: kept beginnings of short requests */
     size_t held_bytes;   /* of buffers that are not chains: reported by worker_hold() */
@@ -69,11 +68,13 @@ struct worker {
     uint32_t session_count; /* those for whom there is room, and: */
     uint32_t surplus_count;
     uint32_t active_sessions;  /* of them, those with requests open */
-    uint32_t came_now;         /* sessions that began to wait in this turn, or were answered */
+    uint32_t asked_now;        /* sessions that began to wait in this round, see spacing.h, */
+    uint32_t answered_now;     /* and that were answered in this turn */
     uint32_t crowd, crowd_now; /* those that asked between the last two ticks; since; flow.h */
     uint32_t peak, peak_now;   /* of active_sessions, likewise */
     uint32_t requests_now;     /* begun since the last tick */
     struct spacing spacing;
+    bool holds;         /* what servers are to be sent, until the round ends */
     uint8_t crowd_mark; /* of this time between ticks: whom it was counted for */
     uint64_t sessions_made;
     struct list sessions;  /* all */

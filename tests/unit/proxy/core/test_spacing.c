@@ -2,15 +2,15 @@
 
 #include "tests/unit/check.h"
 
-enum { CROWD = 50, MOST_US = 300, TURNS = 70 };
+enum { CROWD = 50, MOST_US = 300, ROUNDS = 70 };
 
 /* A load of whom all have come after `busy_us`; before that, evenly fewer. */
-static void turns(struct spacing *s, int count, uint64_t busy_us)
+static void rounds(struct spacing *s, int count, uint64_t busy_us)
 {
     for (int i = 0; i < count; i++) {
         uint64_t came = busy_us == 0 ? CROWD : CROWD * spacing_wait_us(s) / busy_us;
 
-        spacing_turn(s, CROWD, came > CROWD ? CROWD : (uint32_t)came, MOST_US);
+        spacing_round(s, CROWD, came > CROWD ? CROWD : (uint32_t)came, MOST_US);
     }
 }
 
@@ -21,7 +21,7 @@ static uint32_t run(struct spacing *s, int epochs, uint64_t with, uint64_t witho
     uint32_t waited = 0;
 
     for (int i = 0; i < epochs; i++) {
-        turns(s, TURNS, 200);
+        rounds(s, ROUNDS, 200);
         waited += spacing_wait_us(s) > 0;
         for (int tick = 0; tick < SPACING_EPOCH_TICKS; tick++)
             spacing_tick(s, spacing_wait_us(s) > 0 ? with : without);
@@ -34,14 +34,14 @@ static void it_waits_nearly_as_long_as_the_crowd_is_busy(void)
     struct spacing s = { 0 };
 
     CHECK_INT(spacing_wait_us(&s), 0);
-    turns(&s, 500, 200);
+    rounds(&s, 500, 200);
     CHECK(spacing_wait_us(&s) > 150 && spacing_wait_us(&s) < 190);
-    turns(&s, 500, 80);
+    rounds(&s, 500, 80);
     CHECK(spacing_wait_us(&s) > 55 && spacing_wait_us(&s) < 80);
 }
 
-/* Of a load of whom sooner or later all come: how many of a thousand turns find them all. */
-static uint32_t full_turns(uint64_t busy_us)
+/* Of a load of whom sooner or later all come: how many of a thousand rounds find them all. */
+static uint32_t full_rounds(uint64_t busy_us)
 {
     struct spacing s = { 0 };
     uint32_t full = 0, dice = 1;
@@ -52,17 +52,17 @@ static uint32_t full_turns(uint64_t busy_us)
         dice = dice * 1664525 + 1013904223;
         came = came / 2 + came * (dice >> 16) / 65536;
         full += i >= 2000 && came * 8 > CROWD * 7;
-        spacing_turn(&s, CROWD, came > CROWD ? CROWD : (uint32_t)came, 10000);
+        spacing_round(&s, CROWD, came > CROWD ? CROWD : (uint32_t)came, 10000);
     }
     return full;
 }
 
-static void three_of_ten_turns_find_all_however_long_they_take(void)
+static void a_third_of_rounds_find_all_however_long_they_take(void)
 {
     for (uint64_t busy_us = 80; busy_us <= 5000; busy_us *= 2) {
-        uint32_t full = full_turns(busy_us);
+        uint32_t full = full_rounds(busy_us);
 
-        CHECK(full > 250 && full < 400);
+        CHECK(full > 300 && full < 450);
     }
 }
 
@@ -70,9 +70,9 @@ static void it_never_waits_longer_than_told(void)
 {
     struct spacing s = { 0 };
 
-    turns(&s, 2000, 100000);
+    rounds(&s, 2000, 100000);
     CHECK_INT(spacing_wait_us(&s), MOST_US);
-    spacing_turn(&s, CROWD, 0, 0);
+    spacing_round(&s, CROWD, 0, 0);
     CHECK_INT(spacing_wait_us(&s), 0);
 }
 
@@ -80,8 +80,8 @@ static void where_all_come_at_once_it_does_not_wait(void)
 {
     struct spacing s = { 0 };
 
-    turns(&s, 500, 200);
-    turns(&s, 500, 0);
+    rounds(&s, 500, 200);
+    rounds(&s, 500, 0);
     CHECK(spacing_wait_us(&s) < 16);
 }
 
@@ -143,6 +143,107 @@ static void a_load_that_changes_by_itself_proves_nothing(void)
     }
 }
 
+/* Turns of a worker that is at work for so many percent of the time, in rounds of WAIT_US: each
+ * has to do what has come since the last one began.  What was told of them: */
+struct told {
+    uint32_t turns, rounds;
+    uint64_t rested_us, took_us;
+    uint64_t longest_us; /* of a round */
+};
+
+enum { WAIT_US = 300, TOLD_TURNS = 3000 };
+
+static struct told work(struct spacing *s, uint64_t percent)
+{
+    struct told told = { 0 };
+    uint64_t now_us = 1000000, round_us = now_us, turn_us = now_us;
+
+    s->wait_ns = WAIT_US * 1000;
+    for (int i = 0; i < 2 * TOLD_TURNS; i++) {
+        struct spacing_step step = spacing_next(s, now_us);
+        bool counts = i >= TOLD_TURNS; /* it knows by then how busy it is */
+        uint64_t work_us = 2 + (now_us + step.rest_us - turn_us) * percent / 100;
+
+        now_us += step.rest_us;
+        turn_us = now_us;
+        CHECK(step.rest_us == 0 || step.rest_us > SPACING_LEAST_US);
+        told.rested_us += counts ? step.rest_us : 0;
+        told.turns += counts;
+        told.rounds += counts && step.ends_round;
+        if (counts && step.ends_round && now_us - round_us > told.longest_us)
+            told.longest_us = now_us - round_us;
+        if (step.ends_round)
+            round_us = now_us;
+        now_us += work_us;
+        told.took_us += counts ? step.rest_us + work_us : 0;
+    }
+    return told;
+}
+
+static void a_worker_that_rests_most_of_the_time_has_one_turn_in_a_round(void)
+{
+    struct spacing s = { 0 };
+    struct told told = work(&s, 35);
+
+    CHECK(!s.looks);
+    CHECK_INT(told.rounds, told.turns);
+    CHECK_INT(told.took_us, told.rounds * (uint64_t)WAIT_US);
+    CHECK_INT(told.longest_us, WAIT_US);
+}
+
+static void a_busy_workers_round_has_three_turns(void)
+{
+    struct spacing s = { 0 };
+    struct told told = work(&s, 65);
+
+    CHECK(s.looks);
+    CHECK_INT(told.rounds, told.turns / SPACING_LOOKS);
+    CHECK_INT(told.longest_us, WAIT_US);
+}
+
+static void one_that_is_neither_stays_as_it_is(void)
+{
+    struct spacing s = { .looks = true };
+
+    work(&s, 49);
+    CHECK(s.looks);
+    work(&s, 35);
+    CHECK(!s.looks);
+    work(&s, 50);
+    CHECK(!s.looks);
+    work(&s, 65);
+    CHECK(s.looks);
+}
+
+static void what_is_asked_waits_for_a_round_and_a_turn_at_most(void)
+{
+    for (uint64_t percent = 1; percent < 98; percent++) {
+        struct spacing s = { 0 };
+        struct told told = work(&s, percent);
+
+        CHECK(told.longest_us <= WAIT_US + WAIT_US / SPACING_LOOKS);
+    }
+}
+
+static void a_short_rest_is_left_out(void)
+{
+    struct spacing s = { .wait_ns = WAIT_US * 1000, .round_us = 1000, .rests = UINT16_MAX };
+    struct spacing_step step = spacing_next(&s, 1000 + WAIT_US - SPACING_LEAST_US);
+
+    CHECK(step.rest_us == 0 && step.ends_round);
+    step = spacing_next(&s, s.round_us + WAIT_US - SPACING_LEAST_US - 1);
+    CHECK(step.rest_us == SPACING_LEAST_US + 1 && step.ends_round);
+}
+
+static void without_the_wait_each_turn_is_a_round(void)
+{
+    struct spacing s = { .without = true };
+    struct told told = work(&s, 50);
+
+    CHECK_INT(told.rounds, told.turns);
+    CHECK_INT(told.rested_us, 0);
+}
+
 static void a_crowd_are_many_who_wait_at_once(void)
 {
     CHECK(spacing_is_crowd(50, 50));
@@ -153,12 +254,12 @@ static void a_crowd_are_many_who_wait_at_once(void)
     CHECK(!spacing_is_crowd(0, 0));
 }
 
-static void few_turns_with_a_crowd_prove_nothing(void)
+static void few_rounds_with_a_crowd_prove_nothing(void)
 {
     struct spacing s = { 0 };
 
     for (int i = 0; i < 1000; i++) {
-        turns(&s, 2, 200);
+        rounds(&s, 2, 200);
         spacing_tick(&s, (uint64_t)(i % 7) * 1000);
     }
     CHECK(!s.without && !s.trial);
@@ -168,13 +269,19 @@ int main(void)
 {
     RUN(a_crowd_are_many_who_wait_at_once);
     RUN(it_waits_nearly_as_long_as_the_crowd_is_busy);
-    RUN(three_of_ten_turns_find_all_however_long_they_take);
+    RUN(a_third_of_rounds_find_all_however_long_they_take);
     RUN(it_never_waits_longer_than_told);
     RUN(where_all_come_at_once_it_does_not_wait);
     RUN(where_the_wait_serves_more_or_about_as_much_it_stays_and_is_rarely_doubted);
     RUN(where_the_wait_costs_throughput_it_ends_soon);
     RUN(a_change_of_the_load_is_followed);
     RUN(a_load_that_changes_by_itself_proves_nothing);
-    RUN(few_turns_with_a_crowd_prove_nothing);
+    RUN(a_worker_that_rests_most_of_the_time_has_one_turn_in_a_round);
+    RUN(a_busy_workers_round_has_three_turns);
+    RUN(one_that_is_neither_stays_as_it_is);
+    RUN(what_is_asked_waits_for_a_round_and_a_turn_at_most);
+    RUN(a_short_rest_is_left_out);
+    RUN(without_the_wait_each_turn_is_a_round);
+    RUN(few_rounds_with_a_crowd_prove_nothing);
     return check_report();
 }
