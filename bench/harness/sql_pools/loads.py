@@ -16,7 +16,8 @@ from .servers import program
 
 SELECT, UPDATE, TPCB = ("-S",), ("-N",), ("-b", "tpcb-like")
 WAIT = ("-f", str(pathlib.Path(__file__).with_name("wait.sql")))        # a read that takes 10 ms and no CPU
-SAMPLE_SECONDS = 0.05
+SAMPLE_SECONDS = 0.25       # a reading takes a millisecond or two of CPUs that are wanted by what is measured
+SETTLE_SECONDS = 0.5        # after all clients came at once
 WINDOW_SECONDS, WINDOW_LEAST = 0.05, 100
 TRIES = 4
 
@@ -47,8 +48,9 @@ class Result:
 
 
 class Pgbench:
-    """Measures while all clients are connected and at work: neither their logins nor their end is counted.
-    pgbench's log tells when each transaction ended, and gauges are read again and again."""
+    """Measures while all clients are connected and at work, from a moment after the last one came: neither
+    their logins nor their end is counted.  pgbench's log tells when each transaction ended, and gauges are
+    read again and again."""
 
     def __init__(self, cpus):
         self.cpus = cpus
@@ -71,7 +73,8 @@ class Pgbench:
             self.count(port, call, 1)
             self.connecting[key] = time.monotonic() - began
         for _ in range(TRIES):
-            result = self.try_for(port, call, math.ceil(self.connecting[key] + seconds + 0.2), gauges)
+            result = self.try_for(port, call, math.ceil(self.connecting[key] + SETTLE_SECONDS + seconds + 0.2),
+                                  gauges)
             if result is not None and result[1] >= seconds / 2:
                 return result[0]
             self.connecting[key] = 1.5 * self.connecting[key] + 1
@@ -143,7 +146,8 @@ def result_of(log, samples, clients, last):
         first[client] = min(first.get(client, ended), ended)
     if len(first) < clients:
         return None
-    within = [sample for sample in samples if max(first.values()) <= sample[0] <= last]
+    begin = max(first.values()) + SETTLE_SECONDS
+    within = [sample for sample in samples if begin <= sample[0] <= last]
     if len(within) < 2:
         return None
     (begin, before), (end, after) = within[0], within[-1]

@@ -106,7 +106,7 @@ class Sheaf(Peer):
             raise Failed(f"{self.program} is not there")
         user, password = self.login
         login = f"{user}:{password}@" if password and not self.passes_proof else ""
-        users = (f"auth = scram-sha-256\nauth_file = {self.write_users()}\nprobe_user = bench\n" if self.passes_proof
+        users = (f"auth = scram-sha-256\nauth_file = {self.write_users()}\n" if self.passes_proof
                  else "auth = trust\nuser = bench nopass\n")
         servers = "".join(f"{'replica' if n else 'primary'} = postgresql://{login}127.0.0.1:{port}"
                           "\n" for n, port in enumerate(self.ports_of_servers()))
@@ -114,7 +114,7 @@ class Sheaf(Peer):
                           "max_sessions = 100000\n\n[sql bench]\n"
                           f"listen = postgresql://127.0.0.1:{self.port}\n{servers}"
                           f"reads = {self.reads}\npooling = transaction\npool_size = {POOL_SIZE // 2}\n"
-                          f"{users}server_tls = off\nconsole = no\n"
+                          f"{users}probe_user = bench\nserver_tls = off\nconsole = no\n"
                           "breaker_failures = 10000\n")
         return [self.program, "serve", path]
 
