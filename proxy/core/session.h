@@ -23,6 +23,8 @@
 #include "proxy/io/conn.h"
 #include "proxy/io/listener.h"
 
+enum { SESSION_WAITS_BYTES = 16 * 1024 }; /* less of an answer may wait for the rest of it */
+
 enum session_state { SESSION_READING, SESSION_WAITING, SESSION_CLOSING };
 
 /* What a pool allows its sessions; lies in the flow's side of the pool, changes with a reload. */
@@ -130,6 +132,13 @@ static inline void session_request_ends(struct session *s)
     w->answered_now += last;
 }
 
+/* Is it answered in part only, and what there is so short that it is better written with the rest? */
+static inline bool session_may_wait(const struct session *s)
+{
+    return s->open_requests > 0 && s->state == SESSION_READING &&
+           s->out.len < SESSION_WAITS_BYTES && !s->resumes && !s->recalled &&
+           s->limits->flow->gains_by_crowds;
+}
 /* Has it something to be shown that it may see now?  One that waits sees nothing until it is
  * resumed, were it recalled. */
 static inline bool session_wants_feed(const struct session *s)

@@ -259,6 +259,7 @@ void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assemb
     list_init(&w->sessions);
     list_init(&w->upstreams);
     list_init(&w->due_sessions);
+    list_init(&w->held_sessions);
     list_init(&w->dialed_upstreams);
     list_init(&w->to_flush_upstreams);
     list_init(&w->dead_sessions);
@@ -308,6 +309,10 @@ static void end_turn(struct worker *w)
             w->flows[i]->turn_ends(w);
     list_init(&fed);
     list_init(&written);
+    while ((link = list_first(&w->held_sessions)) != NULL) {
+        list_remove(link);
+        list_append(&w->due_sessions, link);
+    }
     while ((link = list_first(&w->due_sessions)) != NULL) {
         struct session *s = LIST_ITEM(link, struct session, due);
 
@@ -315,6 +320,12 @@ static void end_turn(struct worker *w)
         list_append(&fed, link);
         if (s->resumes || s->recalled)
             session_feed(s);
+    }
+    LIST_EACH (&fed, each) {
+        if (!w->holds || !session_may_wait(LIST_ITEM(each, struct session, due)))
+            continue;
+        list_remove(each);
+        list_append(&w->held_sessions, each);
     }
     while ((link = list_first(&w->dialed_upstreams)) != NULL) {
         list_remove(link);
@@ -352,6 +363,11 @@ static void end_round(struct worker *w)
     w->asked_now = 0;
 }
 
+static bool holds_any(const struct worker *w)
+{
+    return !list_is_empty(&w->to_flush_upstreams) || !list_is_empty(&w->held_sessions);
+}
+
 void worker_turn(struct worker *w)
 {
     bool more = !list_is_empty(&w->due_sessions) || !list_is_empty(&w->dialed_upstreams) ||
@@ -361,9 +377,7 @@ void worker_turn(struct worker *w)
     w->holds = crowd && !space_turns(w);
     w->now_is_known = false;
     w->answered_now = 0;
-    event_base_loop(w->base, more || !list_is_empty(&w->to_flush_upstreams)
-                                 ? EVLOOP_ONCE | EVLOOP_NONBLOCK
-                                 : EVLOOP_ONCE);
+    event_base_loop(w->base, more || holds_any(w) ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);
     turn_input(w);
     end_turn(w);
     if (w->peak_now < w->active_sessions)

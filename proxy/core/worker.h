@@ -80,6 +80,7 @@ struct worker {
     struct list sessions;  /* all */
     struct list upstreams; /* all */
     struct list due_sessions, dialed_upstreams, to_flush_upstreams, dead_sessions, dead_upstreams;
+    struct list held_sessions; /* due again in the next turn, see `holds` */
     struct event tick;
     struct list gatherers; /* upstreams that are read from when much has come, or by this clock: */
     struct event look;

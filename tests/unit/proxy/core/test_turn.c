@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proxy/base/clock.h"
 #include "proxy/core/session.h"
 #include "tests/unit/check.h"
 
@@ -27,8 +28,8 @@ static void end(struct session *s)
     ended++;
 }
 
-/* Lines: "close N" closes another session, "pause N" pauses it and "go N" lets it go on, another
- * line is said again. */
+/* Lines: "close N" closes another session, "pause N" pauses it and "go N" lets it go on; "ask" is a
+ * request that is under way until the session says "answer"; another line is said again. */
 static void line_of(struct session *s, struct slice line)
 {
     char text[64];
@@ -41,8 +42,12 @@ static void line_of(struct session *s, struct slice line)
         session_pause(crowd[which]);
     else if (sscanf(text, "go %u", &which) == 1)
         session_resume(crowd[which]);
+    else if (strcmp(text, "ask\n") == 0)
+        session_request_begins(s);
     else
         chain_slice(&s->out, &s->worker->chunks, line);
+    if (strcmp(text, "answer\n") == 0)
+        session_request_ends(s);
     session_wants_flush(s);
 }
 
@@ -61,9 +66,11 @@ static size_t input(struct session *s, struct slice in)
     return used;
 }
 
-static const struct flow flow = {
-    .session_begin = begin, .session_input = input, .session_end = end, .resumes_itself = true
-};
+static const struct flow flow = { .session_begin = begin,
+                                  .session_input = input,
+                                  .session_end = end,
+                                  .resumes_itself = true,
+                                  .gains_by_crowds = true };
 
 static void open_crowd(const struct session_limits *limits, struct assembly *assembly)
 {
@@ -222,6 +229,36 @@ static void one_who_does_not_read_holds_up_nobody(void)
     CHECK_INT(sum, MANY * sizeof(line));
 }
 
+/* In the turns within a round, see spacing.h. */
+static void half_an_answer_waits_until_the_round_ends_and_a_whole_one_does_not(void)
+{
+    enum { WAIT_US = 300 * 1000 };
+    uint64_t now_us = clock_now_us();
+
+    say(50, "ask\nask\nanswer\n");
+    say(51, "ask\nanswer\n");
+    say(52, "long one\n");
+    worker.crowd = worker.peak = CROWD;
+    worker.spacing = (struct spacing){
+        .looks = true, .wait_ns = WAIT_US * 1000, .round_us = now_us, .turn_us = now_us
+    };
+    worker_turn(&worker);
+    CHECK(worker.holds);
+    CHECK(hears(51, "answer\n"));
+    CHECK(hears(52, "long one\n"));
+    CHECK(!hears(50, "answer\n"));
+    for (int turn = 0; turn < 2 * SPACING_LOOKS && worker.holds; turn++) {
+        CHECK(!hears(50, "answer\n"));
+        worker_turn(&worker);
+    }
+    CHECK(!worker.holds);
+    CHECK(hears(50, "answer\n"));
+    say(50, "answer\n");
+    worker_turn(&worker);
+    CHECK(hears(50, "answer\n"));
+    worker.crowd = worker.peak = 0;
+}
+
 static void run_all(void)
 {
     struct snapshot snapshot = {
@@ -240,6 +277,7 @@ static void run_all(void)
     RUN(one_who_is_paused_by_another_loses_nothing);
     RUN(long_pieces_come_whole);
     RUN(one_who_does_not_read_holds_up_nobody);
+    RUN(half_an_answer_waits_until_the_round_ends_and_a_whole_one_does_not);
     close_crowd();
     slab_fini(&slab);
 }
