@@ -132,13 +132,14 @@ static inline void session_request_ends(struct session *s)
     w->answered_now += last;
 }
 
-/* Is it answered in part only, and what there is so short that it is better written with the rest? */
+/* Is it answered in part only, and that part so short that it is better written with the rest? */
 static inline bool session_may_wait(const struct session *s)
 {
     return s->open_requests > 0 && s->state == SESSION_READING &&
            s->out.len < SESSION_WAITS_BYTES && !s->resumes && !s->recalled &&
            s->limits->flow->gains_by_crowds;
 }
+
 /* Has it something to be shown that it may see now?  One that waits sees nothing until it is
  * resumed, were it recalled. */
 static inline bool session_wants_feed(const struct session *s)
