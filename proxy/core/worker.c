@@ -251,6 +251,9 @@ void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assemb
     w->scratch = mem_new(WORKER_SCRATCH_BYTES);
     memset(w->scratch, 1,
            WORKER_SCRATCH_BYTES); /* the system gives it now, not in the first burst */
+    /* The first call sets up the C library's own allocator, where another one stands in for it (as
+     * AddressSanitizer's does): workers that did so at the same time would break it. */
+    malloc_trim(0);
     chunk_pool_init(&w->chunks);
     w->shorts.size = WORKER_SHORT_BYTES;
     conn_pipe_open(&w->pipe, WORKER_PIPE_BYTES);
