@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proxy/base/clock.h"
 #include "tests/unit/check.h"
 
 static bool stood;
@@ -151,6 +152,84 @@ static void a_paused_upstream_whose_server_broke_does_not_wake_the_loop(void)
     close(listener);
 }
 
+/* How many bytes its server has got since it was asked last; none is 0. */
+static size_t got_by(int peer)
+{
+    static uint8_t bytes[256 * 1024];
+    ssize_t n = recv(peer, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+    return n > 0 ? (size_t)n : 0;
+}
+
+static struct slice said;
+
+static void say(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    upstream_say(arg, said);
+}
+
+/* Begins a round of a busy worker, see spacing.h, and has a turn within it, in which it is said. */
+static void say_within_round(struct upstream *u, struct slice bytes)
+{
+    enum { WAIT_US = 300 * 1000 };
+    struct worker *w = u->worker;
+    struct timeval at_once = { 0 };
+    uint64_t now_us = clock_now_us();
+
+    said = bytes;
+    event_base_once(w->base, -1, EV_TIMEOUT, say, u, &at_once);
+
+    w->crowd = w->peak = SPACING_CROWD;
+    w->spacing = (struct spacing){
+        .looks = true, .wait_ns = WAIT_US * 1000, .round_us = now_us, .turn_us = now_us
+    };
+    worker_turn(w);
+    CHECK(w->holds);
+}
+
+static void little_waits_until_the_round_ends_and_much_does_not(void)
+{
+    enum { MUCH = 100 * 1000 };
+    static uint8_t much[MUCH];
+    uint16_t port = 0;
+    int listener = listen_at(1, &port), peer;
+    struct snapshot snapshot = { .proxy = { .max_memory_bytes = 1 << 30 } };
+    struct tls_context *plain = NULL;
+    struct assembly assembly = { .refs = 2, .snapshot = &snapshot, .endpoint_tls = &plain };
+    struct pool_settings pool = { .connect_timeout_ms = 10000 };
+    struct endpoint_settings endpoint = { .address = { .host = "127.0.0.1", .port = port },
+                                          .pool = &pool };
+    struct flow crowds = flow;
+    struct upstream *u;
+    struct worker w;
+
+    stood = false;
+    crowds.gains_by_crowds = true;
+    worker_init(&w, 0, 1, &assembly);
+    u = upstream_new(&w, sizeof(*u), &crowds, &assembly, &endpoint);
+    upstream_start(u);
+    while (!stood)
+        worker_turn(&w);
+    peer = accept(listener, NULL, NULL);
+    upstream_become_ready(u);
+    say_within_round(u, slice_text("little"));
+    CHECK_INT(got_by(peer), 0);
+    while (w.holds) {
+        CHECK_INT(got_by(peer), 0);
+        worker_turn(&w);
+    }
+    CHECK_INT(got_by(peer), strlen("little"));
+    say_within_round(u, slice_of(much, MUCH));
+    CHECK(got_by(peer) > 0);
+    upstream_retire(u);
+    worker_free_the_dead(&w);
+    worker_fini(&w);
+    close(peer);
+    close(listener);
+}
+
 static void a_silent_address_does_not_hide_the_next(void)
 {
     uint16_t port = 0;
@@ -189,6 +268,7 @@ static void addresses_that_are_all_silent_are_a_timeout(void)
 int main(void)
 {
     RUN(a_paused_upstream_whose_server_broke_does_not_wake_the_loop);
+    RUN(little_waits_until_the_round_ends_and_much_does_not);
     RUN(a_silent_address_does_not_hide_the_next);
     RUN(addresses_that_are_all_silent_are_a_timeout);
     return check_report();
