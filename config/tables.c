@@ -41,8 +41,8 @@ const struct option tables_proxy[] = {
     { "batch_wait_us", OPTION_INTEGER, AT(batch_wait_us), "500", .max = 1000,
       .text = "microseconds: while a crowd of memory pools' clients asks a worker as fast as it "
               "answers, it lets at most so much time pass before it writes what they ask to the "
-              "servers (it learns how much costs no throughput), and writes together what came; "
-              "0 writes at once, at a higher cost" },
+              "servers (it learns how much costs no throughput; rarely a silent client or server "
+              "makes it 5 ms), and writes together what came; 0 writes at once, at a higher cost" },
     { "io_uring", OPTION_FLAG, AT(io_uring), "yes",
       .text = "reads and writes many sockets by one system call, where the kernel lets it" },
     { "slow_requests", OPTION_INTEGER, AT(slow_requests), "128", .max = 1024,

@@ -3,7 +3,7 @@
 
 enum {
     SPACING_ALL = 1 << 16,
-    SPACING_MEMORY = 16, /* rounds, of how much of them it rested */
+    SPACING_MEMORY = 64, /* rounds, of how much of them it rested */
 };
 
 /* Without the wait clearly more must be served, to be worth its cost; with it about as much.  After
@@ -76,36 +76,77 @@ uint64_t spacing_wait_us(const struct spacing *s)
 }
 
 /* Whoever is about as often at work as not stays as it is. */
-static void begin_round(struct spacing *s, uint64_t now_us)
+static void judge_rests(struct spacing *s, uint64_t took_us)
 {
-    uint64_t took_us = now_us - s->round_us;
     uint32_t part = took_us == 0 ? 0 : (uint32_t)(s->rested_us * SPACING_ALL / took_us);
 
     s->rests += part / SPACING_MEMORY - s->rests / SPACING_MEMORY;
-    if (s->rests * 20 < SPACING_ALL * 9)
+    if (s->rests < SPACING_ALL / 100 * SPACING_BUSY)
         s->looks = true;
-    else if (s->rests * 20 > SPACING_ALL * 11)
+    else if (s->rests > SPACING_ALL / 100 * SPACING_IDLE)
         s->looks = false;
-    s->rested_us = 0;
-    s->round_us = now_us;
 }
 
-struct spacing_step spacing_next(struct spacing *s, uint64_t now_us)
+static void begin_round(struct spacing *s, uint64_t now_us)
 {
-    uint64_t wait_us = spacing_wait_us(s), end_us = s->round_us + wait_us;
-    uint64_t turn_us = s->looks ? s->turn_us + wait_us / SPACING_LOOKS : end_us;
-    struct spacing_step step = { 0 };
+    if (spacing_wait_us(s) > 0)
+        judge_rests(s, now_us - s->round_us);
+    s->rested_us = 0;
+    s->round_us = now_us;
+    s->words = 0;
+    s->shy -= s->shy > 0;
+}
 
-    if (turn_us > end_us)
-        turn_us = end_us;
-    if (now_us + SPACING_LEAST_US < turn_us)
-        step.rest_us = turn_us - now_us;
-    s->rested_us += step.rest_us;
-    s->turn_us = now_us + step.rest_us;
-    step.ends_round = s->turn_us + SPACING_LEAST_US >= end_us;
-    if (step.ends_round)
+static uint64_t end_us(const struct spacing *s)
+{
+    return s->round_us + spacing_wait_us(s);
+}
+
+/* When the next turn is due. */
+static uint64_t turn_due_us(const struct spacing *s)
+{
+    uint64_t look_us = s->turn_us + spacing_wait_us(s) / SPACING_LOOKS;
+
+    return s->looks && look_us < end_us(s) ? look_us : end_us(s);
+}
+
+uint64_t spacing_rest_us(const struct spacing *s, uint64_t now_us)
+{
+    uint64_t due_us = turn_due_us(s);
+
+    return now_us + SPACING_LEAST_US < due_us ? due_us - now_us : 0;
+}
+
+bool spacing_listens(const struct spacing *s)
+{
+    return !s->looks && s->shy == 0 && s->words < SPACING_LOOKS;
+}
+
+static void judge_word(struct spacing *s, uint64_t rested_us)
+{
+    if (rested_us < SPACING_LATE_US) {
+        s->shy_next -= s->shy_next > 0;
+        return;
+    }
+    s->shy = s->shy_next > SPACING_SHY ? s->shy_next : SPACING_SHY;
+    s->shy_next = s->shy < SPACING_SHY_MOST / 2 ? 2 * s->shy : SPACING_SHY_MOST;
+}
+
+bool spacing_turn(struct spacing *s, struct spacing_rest rest)
+{
+    uint64_t due_us = turn_due_us(s), rested_us = rest.until_us - rest.from_us;
+    bool by_the_clock = rested_us > 0 && !rest.heard, ends_round;
+
+    s->rested_us += rested_us;
+    s->words += rest.heard;
+    /* How late the clock was does not add up. */
+    s->turn_us = by_the_clock ? due_us : rest.until_us;
+    ends_round = s->turn_us + SPACING_LEAST_US >= end_us(s);
+    if (ends_round)
         begin_round(s, s->turn_us);
-    return step;
+    if (rest.heard)
+        judge_word(s, rested_us);
+    return ends_round;
 }
 
 void spacing_round(struct spacing *s, uint32_t crowd, uint32_t waited, uint64_t most_us)

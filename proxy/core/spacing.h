@@ -23,6 +23,14 @@
  * asleep and be woken by a clock takes some 15 us of CPU on a virtual machine.  That is also why
  * a rest of less than that is left out.
  *
+ * To be woken by somebody else takes half of that.  So a worker that rests most of the time ends a
+ * rest not by the clock but by the word of who was written to last: a server that was asked, or
+ * else a client that was answered.  When they speak the others most likely have, too.  A word
+ * before the round is over makes a turn within it; there are a few of those at most.  After a rest
+ * that was too long, since who was to speak was silent, some rounds end by the clock: the more
+ * often that happens, the more of them.  (To a busy worker words come too late: its clients have
+ * run out of work by then.)
+ *
  * It can cost throughput all the same.  So the worker now and then tries for a moment what happens
  * without the wait (or with it), and keeps what serves more; where both serve about the same, it
  * waits, which is cheaper.  The load changes by itself, too: so a trial must show more than the
@@ -34,12 +42,19 @@
 #include <stdint.h>
 
 enum {
-    SPACING_CROWD = 8,         /* sessions: fewer are served at once */
-    SPACING_GROWS = 160,       /* the part of the wait that a round which came too early adds, */
-    SPACING_STEP_NS = 250,     /* at least so much, */
-    SPACING_SHRINKS = 80,      /* and the part that one which came too late takes away */
-    SPACING_LOOKS = 3,         /* turns of a busy worker's round */
-    SPACING_LEAST_US = 30,     /* of a rest */
+    SPACING_CROWD = 8,      /* sessions: fewer are served at once */
+    SPACING_GROWS = 160,    /* the part of the wait that a round which came too early adds, */
+    SPACING_STEP_NS = 250,  /* at least so much, */
+    SPACING_SHRINKS = 80,   /* and the part that one which came too late takes away */
+    SPACING_LOOKS = 3,      /* turns of a busy worker's round */
+    SPACING_LEAST_US = 30,  /* of a rest */
+    SPACING_BUSY = 52,      /* percent of the time that a worker rests: one with less is busy, */
+    SPACING_IDLE = 58,      /* and one with more is not */
+    SPACING_SILENT_MS = 5,  /* that a rest waits for a word.  Longer than the system's own clock
+                             * takes, most likely: an alarm before that costs what it is to save */
+    SPACING_LATE_US = 1000, /* a rest that was too long */
+    SPACING_SHY = 32,       /* rounds by the clock after one, and at most: */
+    SPACING_SHY_MOST = 4096,
     SPACING_EPOCH_TURNS = 64,  /* at least, and */
     SPACING_EPOCH_TICKS = 2,   /* of the worker's fast clock: what is compared */
     SPACING_FIRST_EPOCHS = 20, /* before the first trial */
@@ -54,6 +69,9 @@ struct spacing {
     uint64_t rested_us;   /* within this round */
     uint32_t rests;       /* the part of the time, of SPACING_ALL, in the last rounds */
     bool looks;           /* within a round: a busy worker */
+    uint32_t words;       /* that ended a rest of this round */
+    uint32_t shy;         /* rounds still to end by the clock, */
+    uint32_t shy_next;    /* and after the next rest that is too long */
     bool without;         /* chosen: no wait */
     bool trial;           /* this epoch does the other thing, */
     bool doubt;           /* or comes after one that did */
@@ -67,10 +85,10 @@ struct spacing {
     uint64_t tried;       /* of the trial */
 };
 
-/* What a worker does before its next turn, and in it. */
-struct spacing_step {
-    uint64_t rest_us;
-    bool ends_round; /* servers are written */
+/* Before a turn, by a clock that never goes back. */
+struct spacing_rest {
+    uint64_t from_us, until_us; /* the same: none */
+    bool heard;                 /* it was to end by a word */
 };
 
 /* Of those that asked lately, so many waited at once at most. */
@@ -80,8 +98,12 @@ static inline bool spacing_is_crowd(uint32_t asked, uint32_t peak)
 }
 /* The least time from one round to the next while there is a crowd. */
 uint64_t spacing_wait_us(const struct spacing *s);
-/* A turn with a crowd is to begin, at `now_us` of a clock that never goes back. */
-struct spacing_step spacing_next(struct spacing *s, uint64_t now_us);
+/* A turn with a crowd is to begin: how long to rest before, by the clock; 0: not at all. */
+uint64_t spacing_rest_us(const struct spacing *s, uint64_t now_us);
+/* May a word end that rest, however long it takes? */
+bool spacing_listens(const struct spacing *s);
+/* The turn begins.  Returns whether the round ends with it, and servers are written. */
+bool spacing_turn(struct spacing *s, struct spacing_rest rest);
 /* A round is over, for which so many of the crowd waited. */
 void spacing_round(struct spacing *s, uint32_t crowd, uint32_t waited, uint64_t most_us);
 /* A fast tick is over, in which so many requests came. */

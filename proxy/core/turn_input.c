@@ -13,6 +13,7 @@ static bool add(struct worker *w, struct session *s, struct upstream *u)
 {
     struct turn_input *input = &w->input;
 
+    worker_hears(w, s != NULL ? s->conn.fd : u->conn.fd);
     if (w->ring.fd < 0)
         return false;
     if (input->pieces == NULL)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -257,7 +258,7 @@ void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assemb
     chunk_pool_init(&w->chunks);
     w->shorts.size = WORKER_SHORT_BYTES;
     conn_pipe_open(&w->pipe, WORKER_PIPE_BYTES);
-    w->ring.fd = -1;
+    w->ring.fd = w->asked_fd = w->answered_fd = -1;
     w->random = (uint32_t)clock_now_us() * 2654435761u + index * 40503u + 1;
     list_init(&w->sessions);
     list_init(&w->upstreams);
@@ -301,6 +302,41 @@ void worker_fini(struct worker *w)
 
 /* ---- turns ---- */
 
+static bool is_asked(const struct upstream *u)
+{
+    return u->flow->gains_by_crowds && u->out.len > 0;
+}
+
+static bool is_answered(const struct session *s)
+{
+    return s->limits->flow->gains_by_crowds && s->open_requests == 0 && s->out.len > 0 &&
+           s->state == SESSION_READING;
+}
+
+/* Who will speak soon: the last of them, since when it does the others most likely have. */
+static void note_who_is_written(struct worker *w, const struct list *upstreams,
+                                const struct list *sessions)
+{
+    const struct list *u = upstreams->prev, *s = sessions->prev;
+
+    while (u != upstreams && !is_asked(LIST_ITEM(u, const struct upstream, flush)))
+        u = u->prev;
+    if (u != upstreams)
+        w->asked_fd = LIST_ITEM(u, const struct upstream, flush)->conn.fd;
+    while (s != sessions && !is_answered(LIST_ITEM(s, const struct session, due)))
+        s = s->prev;
+    if (s != sessions)
+        w->answered_fd = LIST_ITEM(s, const struct session, due)->conn.fd;
+}
+
+void worker_hears(struct worker *w, int fd)
+{
+    if (fd == w->asked_fd)
+        w->asked_fd = -1;
+    if (fd == w->answered_fd)
+        w->answered_fd = -1;
+}
+
 /* Sessions that may go on are fed first; then upstreams are written, so that servers work while
  * clients are answered; then sessions. */
 static void end_turn(struct worker *w)
@@ -340,23 +376,45 @@ static void end_turn(struct worker *w)
         list_remove(link_of);
         list_append(&written, link_of);
     }
+    note_who_is_written(w, &written, &fed);
     turn_output(w, &written, &fed);
     defend_memory(w);
     worker_free_the_dead(w);
     counter_add(&w->shared.turns, 1);
 }
 
+/* Until who was written to last speaks. */
+static void rest_until_a_word(int *fd)
+{
+    struct pollfd speaker = { .fd = *fd, .events = POLLIN };
+
+    *fd = -1;
+    poll(&speaker, 1, SPACING_SILENT_MS);
+}
+
+static void rest_by_the_clock(uint64_t rest_us)
+{
+    struct timespec rest = { .tv_nsec = (long)rest_us * 1000 };
+
+    nanosleep(&rest, NULL);
+}
+
 /* See spacing.h.  Returns whether the round ends with this turn. */
 static bool space_turns(struct worker *w)
 {
-    struct spacing_step step = spacing_next(&w->spacing, clock_now_us());
+    int *fd = w->asked_fd >= 0 ? &w->asked_fd : &w->answered_fd;
+    uint64_t now_us = clock_now_us(), rest_us = spacing_rest_us(&w->spacing, now_us);
+    struct spacing_rest rest = { now_us, now_us, false };
 
-    if (step.rest_us > 0) {
-        struct timespec rest = { .tv_nsec = (long)step.rest_us * 1000 };
-
-        nanosleep(&rest, NULL);
+    if (rest_us > 0) {
+        rest.heard = *fd >= 0 && spacing_listens(&w->spacing);
+        if (rest.heard)
+            rest_until_a_word(fd);
+        else
+            rest_by_the_clock(rest_us);
+        rest.until_us = clock_now_us();
     }
-    return step.ends_round;
+    return spacing_turn(&w->spacing, rest);
 }
 
 static void end_round(struct worker *w)

@@ -74,8 +74,9 @@ struct worker {
     uint32_t peak, peak_now;   /* of active_sessions, likewise */
     uint32_t requests_now;     /* begun since the last tick */
     struct spacing spacing;
-    bool holds;         /* what servers are to be sent, until the round ends */
-    uint8_t crowd_mark; /* of this time between ticks: whom it was counted for */
+    bool holds;                /* what servers are to be sent, until the round ends */
+    int asked_fd, answered_fd; /* server and client written to last; -1: it was heard since */
+    uint8_t crowd_mark;        /* of this time between ticks: whom it was counted for */
     uint64_t sessions_made;
     struct list sessions;  /* all */
     struct list upstreams; /* all */
@@ -100,6 +101,8 @@ void worker_fini(struct worker *w);
 /* Waits for events, and while many sessions wait a little longer, so that more come together; lets
  * them run, ends the turn.  Returns when one turn is over. */
 void worker_turn(struct worker *w);
+/* Something came from there: of who is waited for, see spacing.h. */
+void worker_hears(struct worker *w, int fd);
 void worker_free_the_dead(struct worker *w);
 /* Its share of the process's limits, from the snapshot. */
 void worker_set_limits(struct worker *w);

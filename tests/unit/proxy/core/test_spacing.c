@@ -160,22 +160,23 @@ static struct told work(struct spacing *s, uint64_t percent)
 
     s->wait_ns = WAIT_US * 1000;
     for (int i = 0; i < 2 * TOLD_TURNS; i++) {
-        struct spacing_step step = spacing_next(s, now_us);
-        bool counts = i >= TOLD_TURNS; /* it knows by then how busy it is */
-        uint64_t work_us = 2 + (now_us + step.rest_us - turn_us) * percent / 100;
+        bool counts = i >= TOLD_TURNS, ends; /* it knows by then how busy it is */
+        uint64_t rest_us = spacing_rest_us(s, now_us);
+        uint64_t work_us = 2 + (now_us + rest_us - turn_us) * percent / 100;
 
-        now_us += step.rest_us;
+        CHECK(rest_us == 0 || rest_us > SPACING_LEAST_US);
+        ends = spacing_turn(s, (struct spacing_rest){ now_us, now_us + rest_us, false });
+        now_us += rest_us;
         turn_us = now_us;
-        CHECK(step.rest_us == 0 || step.rest_us > SPACING_LEAST_US);
-        told.rested_us += counts ? step.rest_us : 0;
+        told.rested_us += counts ? rest_us : 0;
         told.turns += counts;
-        told.rounds += counts && step.ends_round;
-        if (counts && step.ends_round && now_us - round_us > told.longest_us)
+        told.rounds += counts && ends;
+        if (counts && ends && now_us - round_us > told.longest_us)
             told.longest_us = now_us - round_us;
-        if (step.ends_round)
+        if (ends)
             round_us = now_us;
         now_us += work_us;
-        told.took_us += counts ? step.rest_us + work_us : 0;
+        told.took_us += counts ? rest_us + work_us : 0;
     }
     return told;
 }
@@ -205,11 +206,11 @@ static void one_that_is_neither_stays_as_it_is(void)
 {
     struct spacing s = { .looks = true };
 
-    work(&s, 49);
+    work(&s, 45);
     CHECK(s.looks);
     work(&s, 35);
     CHECK(!s.looks);
-    work(&s, 50);
+    work(&s, 45);
     CHECK(!s.looks);
     work(&s, 65);
     CHECK(s.looks);
@@ -225,14 +226,115 @@ static void what_is_asked_waits_for_a_round_and_a_turn_at_most(void)
     }
 }
 
+/* One that rests most of the time, at the beginning of a round. */
+static struct spacing resting(void)
+{
+    return (struct spacing){ .wait_ns = WAIT_US * 1000, .round_us = 1000, .rests = UINT16_MAX };
+}
+
+static bool turn(struct spacing *s, uint64_t from_us, uint64_t until_us)
+{
+    return spacing_turn(s, (struct spacing_rest){ from_us, until_us, false });
+}
+
+static bool heard(struct spacing *s, uint64_t from_us, uint64_t until_us)
+{
+    return spacing_turn(s, (struct spacing_rest){ from_us, until_us, true });
+}
+
 static void a_short_rest_is_left_out(void)
 {
-    struct spacing s = { .wait_ns = WAIT_US * 1000, .round_us = 1000, .rests = UINT16_MAX };
-    struct spacing_step step = spacing_next(&s, 1000 + WAIT_US - SPACING_LEAST_US);
+    struct spacing s = resting();
+    uint64_t now_us = 1000 + WAIT_US - SPACING_LEAST_US;
 
-    CHECK(step.rest_us == 0 && step.ends_round);
-    step = spacing_next(&s, s.round_us + WAIT_US - SPACING_LEAST_US - 1);
-    CHECK(step.rest_us == SPACING_LEAST_US + 1 && step.ends_round);
+    CHECK_INT(spacing_rest_us(&s, now_us), 0);
+    CHECK(turn(&s, now_us, now_us));
+    now_us += WAIT_US - SPACING_LEAST_US - 1;
+    CHECK_INT(spacing_rest_us(&s, now_us), SPACING_LEAST_US + 1);
+    CHECK(turn(&s, now_us, now_us + SPACING_LEAST_US + 1));
+}
+
+static void how_late_the_clock_is_does_not_add_up(void)
+{
+    enum { LATE_US = 25 };
+    struct spacing s = resting();
+
+    for (uint64_t end_us = 1000 + WAIT_US; end_us < 1000 * WAIT_US; end_us += WAIT_US) {
+        uint64_t now_us = end_us - WAIT_US + LATE_US + 40; /* of work */
+
+        CHECK_INT(spacing_rest_us(&s, now_us), end_us - now_us);
+        CHECK(turn(&s, now_us, end_us + LATE_US));
+    }
+}
+
+static void a_trial_without_the_wait_makes_nobody_busy(void)
+{
+    struct spacing s = resting();
+
+    s.trial = true;
+    for (uint64_t now_us = 2000; now_us < 100 * 1000; now_us += 40)
+        CHECK(turn(&s, now_us, now_us));
+    CHECK(!s.looks);
+}
+
+static void only_who_rests_most_of_the_time_listens(void)
+{
+    struct spacing s = resting();
+
+    CHECK(spacing_listens(&s));
+    work(&s, 65);
+    CHECK(!spacing_listens(&s));
+}
+
+static void a_round_ends_with_the_first_word_after_its_wait(void)
+{
+    struct spacing s = resting();
+
+    CHECK(!heard(&s, 1000, 1100));
+    CHECK(heard(&s, 1110, 1800));
+    CHECK_INT(s.round_us, 1800);
+    CHECK(!heard(&s, 1800, 1801));
+    CHECK(heard(&s, 1801, 1800 + WAIT_US - SPACING_LEAST_US));
+}
+
+static void a_round_has_few_words(void)
+{
+    struct spacing s = resting();
+
+    for (uint64_t now_us = 1000; now_us < 1000 + SPACING_LOOKS; now_us++) {
+        CHECK(spacing_listens(&s));
+        CHECK(!heard(&s, now_us, now_us + 1));
+    }
+    CHECK(!spacing_listens(&s));
+    CHECK_INT(spacing_rest_us(&s, 1010), WAIT_US - 10);
+    CHECK(turn(&s, 1010, 1000 + WAIT_US));
+    CHECK(spacing_listens(&s));
+}
+
+/* How many rounds end by the clock after a rest of `rested_us`. */
+static uint32_t by_the_clock_after(struct spacing *s, uint64_t rested_us)
+{
+    uint32_t rounds = 0;
+
+    CHECK_INT(heard(s, s->round_us, s->round_us + rested_us), rested_us >= WAIT_US);
+    while (!spacing_listens(s) && rounds < 2 * SPACING_SHY_MOST) {
+        CHECK(turn(s, s->round_us, s->round_us + WAIT_US));
+        rounds++;
+    }
+    return rounds;
+}
+
+static void who_waited_too_long_for_a_word_listens_to_the_clock_for_longer_each_time(void)
+{
+    struct spacing s = resting();
+
+    CHECK_INT(by_the_clock_after(&s, SPACING_LATE_US - 1), 0);
+    for (uint32_t rounds = SPACING_SHY; rounds <= SPACING_SHY_MOST; rounds *= 2)
+        CHECK_INT(by_the_clock_after(&s, SPACING_LATE_US), rounds);
+    CHECK_INT(by_the_clock_after(&s, SPACING_LATE_US), SPACING_SHY_MOST);
+    for (int i = 0; i < SPACING_SHY_MOST; i++)
+        CHECK_INT(by_the_clock_after(&s, WAIT_US), 0);
+    CHECK_INT(by_the_clock_after(&s, SPACING_LATE_US), SPACING_SHY);
 }
 
 static void without_the_wait_each_turn_is_a_round(void)
@@ -281,6 +383,12 @@ int main(void)
     RUN(one_that_is_neither_stays_as_it_is);
     RUN(what_is_asked_waits_for_a_round_and_a_turn_at_most);
     RUN(a_short_rest_is_left_out);
+    RUN(how_late_the_clock_is_does_not_add_up);
+    RUN(a_trial_without_the_wait_makes_nobody_busy);
+    RUN(only_who_rests_most_of_the_time_listens);
+    RUN(a_round_ends_with_the_first_word_after_its_wait);
+    RUN(a_round_has_few_words);
+    RUN(who_waited_too_long_for_a_word_listens_to_the_clock_for_longer_each_time);
     RUN(without_the_wait_each_turn_is_a_round);
     RUN(few_rounds_with_a_crowd_prove_nothing);
     return check_report();

@@ -259,6 +259,66 @@ static void half_an_answer_waits_until_the_round_ends_and_a_whole_one_does_not(v
     worker.crowd = worker.peak = 0;
 }
 
+/* A round of a worker that rests, see spacing.h, which has just begun. */
+static void begin_long_round(void)
+{
+    enum { LONG_US = 600 * 1000 * 1000 };
+
+    worker.crowd = worker.peak = CROWD;
+    worker.spacing =
+        (struct spacing){ .wait_ns = (uint64_t)LONG_US * 1000, .round_us = clock_now_us() };
+}
+
+/* It could not end by the clock: the test would take ten minutes. */
+static void a_rest_ends_when_who_was_answered_last_speaks(void)
+{
+    worker.crowd = worker.peak = 0;
+    say(60, "q\n");
+    worker_turn(&worker);
+    CHECK(hears(60, "q\n"));
+    CHECK_INT(worker.answered_fd, crowd[60]->conn.fd);
+    say(60, "r\n");
+    begin_long_round();
+    worker_turn(&worker);
+    CHECK(hears(60, "r\n"));
+    CHECK_INT(worker.spacing.words, 1);
+    CHECK_INT(worker.spacing.shy, 0);
+    worker.crowd = worker.peak = 0;
+}
+
+static void a_rest_ends_soon_if_nobody_speaks(void)
+{
+    say(61, "q\n");
+    worker_turn(&worker);
+    CHECK(hears(61, "q\n"));
+    say(62, "s\n");
+    begin_long_round();
+    worker_turn(&worker);
+    CHECK(hears(62, "s\n"));
+    CHECK_INT(worker.spacing.words, 1);
+    CHECK_INT(worker.spacing.shy, SPACING_SHY);
+    worker.crowd = worker.peak = 0;
+}
+
+/* Of who was heard since, or has half of its answers only, no word is waited for. */
+static void who_was_heard_or_still_waits_is_not_listened_to(void)
+{
+    say(63, "q\n");
+    worker_turn(&worker);
+    CHECK_INT(worker.answered_fd, crowd[63]->conn.fd);
+    say(63, "ask\n");
+    worker_turn(&worker);
+    CHECK_INT(worker.answered_fd, -1);
+    say(63, "half\n");
+    worker_turn(&worker);
+    CHECK(hears(63, "q\nhalf\n"));
+    CHECK_INT(worker.answered_fd, -1);
+    say(63, "answer\n");
+    worker_turn(&worker);
+    CHECK(hears(63, "answer\n"));
+    CHECK_INT(worker.answered_fd, crowd[63]->conn.fd);
+}
+
 static void run_all(void)
 {
     struct snapshot snapshot = {
@@ -278,6 +338,9 @@ static void run_all(void)
     RUN(long_pieces_come_whole);
     RUN(one_who_does_not_read_holds_up_nobody);
     RUN(half_an_answer_waits_until_the_round_ends_and_a_whole_one_does_not);
+    RUN(a_rest_ends_when_who_was_answered_last_speaks);
+    RUN(a_rest_ends_soon_if_nobody_speaks);
+    RUN(who_was_heard_or_still_waits_is_not_listened_to);
     close_crowd();
     slab_fini(&slab);
 }
