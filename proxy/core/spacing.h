@@ -48,8 +48,8 @@ enum {
     SPACING_SHRINKS = 80,   /* and the part that one which came too late takes away */
     SPACING_LOOKS = 3,      /* turns of a busy worker's round */
     SPACING_LEAST_US = 30,  /* of a rest */
-    SPACING_BUSY = 52,      /* percent of the time that a worker rests: one with less is busy, */
-    SPACING_IDLE = 58,      /* and one with more is not */
+    SPACING_BUSY = 49,      /* percent of the time that a worker rests: one with less is busy, */
+    SPACING_IDLE = 54,      /* and one with more is not */
     SPACING_SILENT_MS = 5,  /* that a rest waits for a word.  Longer than the system's own clock
                              * takes, most likely: an alarm before that costs what it is to save */
     SPACING_LATE_US = 1000, /* a rest that was too long */
