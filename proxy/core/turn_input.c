@@ -13,7 +13,6 @@ static bool add(struct worker *w, struct session *s, struct upstream *u)
 {
     struct turn_input *input = &w->input;
 
-    worker_hears(w, s != NULL ? s->conn.fd : u->conn.fd);
     if (w->ring.fd < 0)
         return false;
     if (input->pieces == NULL)
@@ -27,11 +26,13 @@ static bool add(struct worker *w, struct session *s, struct upstream *u)
 
 bool turn_input_has_session(struct worker *w, struct session *s)
 {
+    worker_hears(w, s->conn.fd);
     return add(w, s, NULL);
 }
 
 bool turn_input_has_upstream(struct worker *w, struct upstream *u)
 {
+    worker_hears(w, u->conn.fd);
     return add(w, NULL, u);
 }
 
