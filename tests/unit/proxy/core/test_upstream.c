@@ -24,7 +24,14 @@ static void note_lost(struct upstream *u, enum err err, const char *why)
     lost = err;
 }
 
+static size_t take_all(struct upstream *u, struct slice in)
+{
+    (void)u;
+    return in.len;
+}
+
 static const struct flow flow = { .upstream_connected = note_connected,
+                                  .upstream_input = take_all,
                                   .upstream_lost = note_lost };
 
 static struct sockaddr_in loopback(uint8_t last, uint16_t port)
@@ -104,52 +111,76 @@ static void connect_to_port(uint16_t port, uint64_t connect_timeout_ms)
     resolver_stop(&resolver);
 }
 
+/* One that is ready, and its server. */
+struct pair {
+    struct snapshot snapshot;
+    struct tls_context *plain;
+    struct assembly assembly;
+    struct pool_settings pool;
+    struct endpoint_settings endpoint;
+    struct worker w;
+    struct upstream *u;
+    int listener, peer;
+};
+
+static void open_pair(struct pair *p, const struct flow *of)
+{
+    uint16_t port = 0;
+
+    *p = (struct pair){ .snapshot.proxy.max_memory_bytes = 1 << 30,
+                        .pool.connect_timeout_ms = 10000,
+                        .listener = listen_at(1, &port) };
+    p->assembly =
+        (struct assembly){ .refs = 2, .snapshot = &p->snapshot, .endpoint_tls = &p->plain };
+    p->endpoint = (struct endpoint_settings){ .address = { .host = "127.0.0.1", .port = port },
+                                              .pool = &p->pool };
+    stood = false;
+    lost = ERR_NONE;
+    worker_init(&p->w, 0, 1, &p->assembly);
+    p->u = upstream_new(&p->w, sizeof(*p->u), of, &p->assembly, &p->endpoint);
+    upstream_start(p->u);
+    while (!stood)
+        worker_turn(&p->w);
+    p->peer = accept(p->listener, NULL, NULL);
+    upstream_become_ready(p->u);
+}
+
+static void close_pair(struct pair *p)
+{
+    upstream_retire(p->u);
+    worker_free_the_dead(&p->w);
+    worker_fini(&p->w);
+    close(p->peer);
+    close(p->listener);
+}
+
 /* Whoever had much to say is paused, for its session is slow, and the server is gone. */
 static void a_paused_upstream_whose_server_broke_does_not_wake_the_loop(void)
 {
     enum { MUCH = 16 << 20 };
-    uint16_t port = 0;
-    int listener = listen_at(1, &port), peer = -1;
-    struct snapshot snapshot = { .proxy = { .max_memory_bytes = 1 << 30 } };
-    struct tls_context *plain = NULL;
-    struct assembly assembly = { .refs = 2, .snapshot = &snapshot, .endpoint_tls = &plain };
-    struct pool_settings pool = { .connect_timeout_ms = 10000 };
-    struct endpoint_settings endpoint = { .address = { .host = "127.0.0.1", .port = port },
-                                          .pool = &pool };
     struct linger at_once = { .l_onoff = 1 };
     struct buf much = { 0 };
-    struct upstream *u;
-    struct worker w;
+    struct pair p;
 
-    stood = false;
-    lost = ERR_NONE;
-    worker_init(&w, 0, 1, &assembly);
-    u = upstream_new(&w, sizeof(*u), &flow, &assembly, &endpoint);
-    upstream_start(u);
-    while (!stood)
-        worker_turn(&w);
-    peer = accept(listener, NULL, NULL);
-    upstream_become_ready(u);
+    open_pair(&p, &flow);
     memset(buf_reserve(&much, MUCH), 'x', MUCH);
     buf_grow(&much, MUCH);
-    upstream_take(u, &much);
-    worker_turn(&w);
-    CHECK(u->conn.watching_write);
-    upstream_pause(u, true);
-    setsockopt(peer, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-    close(peer);
-    while (u->conn.watching_write)
-        worker_turn(&w);
-    CHECK(!u->conn.watching_read);
+    upstream_take(p.u, &much);
+    worker_turn(&p.w);
+    CHECK(p.u->conn.watching_write);
+    upstream_pause(p.u, true);
+    setsockopt(p.peer, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    close(p.peer);
+    p.peer = -1;
+    while (p.u->conn.watching_write)
+        worker_turn(&p.w);
+    CHECK(!p.u->conn.watching_read);
     CHECK_INT(lost, ERR_NONE);
-    upstream_pause(u, false);
+    upstream_pause(p.u, false);
     while (lost == ERR_NONE)
-        worker_turn(&w);
+        worker_turn(&p.w);
     CHECK_INT(lost, ERR_CLOSED);
-    upstream_retire(u);
-    worker_free_the_dead(&w);
-    worker_fini(&w);
-    close(listener);
+    close_pair(&p);
 }
 
 /* How many bytes its server has got since it was asked last; none is 0. */
@@ -193,41 +224,46 @@ static void little_waits_until_the_round_ends_and_much_does_not(void)
 {
     enum { MUCH = 100 * 1000 };
     static uint8_t much[MUCH];
-    uint16_t port = 0;
-    int listener = listen_at(1, &port), peer;
-    struct snapshot snapshot = { .proxy = { .max_memory_bytes = 1 << 30 } };
-    struct tls_context *plain = NULL;
-    struct assembly assembly = { .refs = 2, .snapshot = &snapshot, .endpoint_tls = &plain };
-    struct pool_settings pool = { .connect_timeout_ms = 10000 };
-    struct endpoint_settings endpoint = { .address = { .host = "127.0.0.1", .port = port },
-                                          .pool = &pool };
     struct flow crowds = flow;
-    struct upstream *u;
-    struct worker w;
+    struct pair p;
 
-    stood = false;
     crowds.gains_by_crowds = true;
-    worker_init(&w, 0, 1, &assembly);
-    u = upstream_new(&w, sizeof(*u), &crowds, &assembly, &endpoint);
-    upstream_start(u);
-    while (!stood)
-        worker_turn(&w);
-    peer = accept(listener, NULL, NULL);
-    upstream_become_ready(u);
-    say_within_round(u, slice_text("little"));
-    CHECK_INT(got_by(peer), 0);
-    while (w.holds) {
-        CHECK_INT(got_by(peer), 0);
-        worker_turn(&w);
+    open_pair(&p, &crowds);
+    say_within_round(p.u, slice_text("little"));
+    CHECK_INT(got_by(p.peer), 0);
+    while (p.w.holds) {
+        CHECK_INT(got_by(p.peer), 0);
+        worker_turn(&p.w);
     }
-    CHECK_INT(got_by(peer), strlen("little"));
-    say_within_round(u, slice_of(much, MUCH));
-    CHECK(got_by(peer) > 0);
-    upstream_retire(u);
-    worker_free_the_dead(&w);
-    worker_fini(&w);
-    close(peer);
-    close(listener);
+    CHECK_INT(got_by(p.peer), strlen("little"));
+    say_within_round(p.u, slice_of(much, MUCH));
+    CHECK(got_by(p.peer) > 0);
+    close_pair(&p);
+}
+
+/* By the clock the rest would take ten minutes. */
+static void a_rest_ends_when_the_server_that_was_asked_speaks(void)
+{
+    enum { LONG_US = 600 * 1000 * 1000 };
+    struct flow crowds = flow;
+    struct pair p;
+
+    crowds.gains_by_crowds = true;
+    open_pair(&p, &crowds);
+    CHECK_INT(p.w.asked_fd, -1);
+    upstream_put(p.u, slice_text("asked"));
+    worker_turn(&p.w);
+    CHECK_INT(got_by(p.peer), strlen("asked"));
+    CHECK_INT(p.w.asked_fd, p.u->conn.fd);
+    CHECK_INT(write(p.peer, "told", 4), 4);
+    p.w.crowd = p.w.peak = SPACING_CROWD;
+    p.w.spacing =
+        (struct spacing){ .wait_ns = (uint64_t)LONG_US * 1000, .round_us = clock_now_us() };
+    worker_turn(&p.w);
+    CHECK_INT(p.w.spacing.words, 1);
+    CHECK_INT(p.w.spacing.shy, 0);
+    CHECK_INT(p.w.asked_fd, -1);
+    close_pair(&p);
 }
 
 static void a_silent_address_does_not_hide_the_next(void)
@@ -269,6 +305,7 @@ int main(void)
 {
     RUN(a_paused_upstream_whose_server_broke_does_not_wake_the_loop);
     RUN(little_waits_until_the_round_ends_and_much_does_not);
+    RUN(a_rest_ends_when_the_server_that_was_asked_speaks);
     RUN(a_silent_address_does_not_hide_the_next);
     RUN(addresses_that_are_all_silent_are_a_timeout);
     return check_report();
