@@ -151,7 +151,7 @@ bool spacing_turn(struct spacing *s, struct spacing_rest rest)
 
 void spacing_round(struct spacing *s, uint32_t crowd, uint32_t waited, uint64_t most_us)
 {
-    uint64_t step_ns = s->wait_ns / SPACING_GROWS;
+    uint64_t step_ns = s->wait_ns / (s->looks ? SPACING_GROWS : SPACING_GROWS_IDLE);
 
     s->turns++;
     if (s->without != s->trial)

@@ -14,8 +14,10 @@
  * How little the wait is, is learned from what came.  If when a round ends nearly the whole crowd
  * waits for it, its servers and clients had run out of work and the wait was too long; if many are
  * still to come, everyone is busy anyway and a longer wait costs nothing.  The wait grows and
- * shrinks by parts of itself, so that of ten rounds three or four find the whole crowd, however
- * long it is: with more of them throughput is lost, with fewer there is more to be saved.
+ * shrinks by parts of itself, so that of a busy worker's ten rounds three or four find the whole
+ * crowd, however long it is: with more of them throughput is lost, with fewer there is more to be
+ * saved.  Of a worker that rests most of the time it is five or six: its servers and clients have
+ * run out of work for a shorter time then, since it needs less to serve them.
  *
  * A worker that is at work for most of a round has turns within it: they pass answers on, which
  * keeps clients at work and so lets more come in a round, and read what is asked next.  For one
@@ -42,18 +44,19 @@
 #include <stdint.h>
 
 enum {
-    SPACING_CROWD = 8,      /* sessions: fewer are served at once */
-    SPACING_GROWS = 160,    /* the part of the wait that a round which came too early adds, */
-    SPACING_STEP_NS = 250,  /* at least so much, */
-    SPACING_SHRINKS = 80,   /* and the part that one which came too late takes away */
-    SPACING_LOOKS = 3,      /* turns of a busy worker's round */
-    SPACING_LEAST_US = 30,  /* of a rest */
-    SPACING_BUSY = 49,      /* percent of the time that a worker rests: one with less is busy, */
-    SPACING_IDLE = 54,      /* and one with more is not */
-    SPACING_SILENT_MS = 5,  /* that a rest waits for a word.  Longer than the system's own clock
+    SPACING_CROWD = 8,       /* sessions: fewer are served at once */
+    SPACING_GROWS = 160,     /* the part of the wait that a round which came too early adds, */
+    SPACING_GROWS_IDLE = 80, /* of a worker that rests most of the time; */
+    SPACING_STEP_NS = 250,   /* at least so much, */
+    SPACING_SHRINKS = 80,    /* and the part that one which came too late takes away */
+    SPACING_LOOKS = 3,       /* turns of a busy worker's round */
+    SPACING_LEAST_US = 30,   /* of a rest */
+    SPACING_BUSY = 49,       /* percent of the time that a worker rests: one with less is busy, */
+    SPACING_IDLE = 54,       /* and one with more is not */
+    SPACING_SILENT_MS = 5,   /* that a rest waits for a word.  Longer than the system's own clock
                              * takes, most likely: an alarm before that costs what it is to save */
-    SPACING_LATE_US = 1000, /* a rest that was too long */
-    SPACING_SHY = 32,       /* rounds by the clock after one, and at most: */
+    SPACING_LATE_US = 1000,  /* a rest that was too long */
+    SPACING_SHY = 32,        /* rounds by the clock after one, and at most: */
     SPACING_SHY_MOST = 4096,
     SPACING_EPOCH_TURNS = 64,  /* at least, and */
     SPACING_EPOCH_TICKS = 2,   /* of the worker's fast clock: what is compared */
