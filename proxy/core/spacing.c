@@ -117,15 +117,21 @@ uint64_t spacing_rest_us(const struct spacing *s, uint64_t now_us)
     return now_us + SPACING_LEAST_US < due_us ? due_us - now_us : 0;
 }
 
+/* Of this round. */
+static bool has_words(const struct spacing *s)
+{
+    return !s->looks && s->shy == 0;
+}
+
 bool spacing_listens(const struct spacing *s)
 {
-    return !s->looks && s->shy == 0 && s->words < SPACING_LOOKS;
+    return has_words(s) && s->words < SPACING_LOOKS;
 }
 
 static void judge_word(struct spacing *s, uint64_t rested_us)
 {
     if (rested_us < SPACING_LATE_US) {
-        s->shy_next -= s->shy_next > 0;
+        s->shy_next -= (s->shy_next + SPACING_FORGIVES - 1) / SPACING_FORGIVES;
         return;
     }
     s->shy = s->shy_next > SPACING_SHY ? s->shy_next : SPACING_SHY;
@@ -151,7 +157,7 @@ bool spacing_turn(struct spacing *s, struct spacing_rest rest)
 
 void spacing_round(struct spacing *s, uint32_t crowd, uint32_t waited, uint64_t most_us)
 {
-    uint64_t step_ns = s->wait_ns / (s->looks ? SPACING_GROWS : SPACING_GROWS_IDLE);
+    uint64_t step_ns = s->wait_ns / (has_words(s) ? SPACING_GROWS_WORDS : SPACING_GROWS);
 
     s->turns++;
     if (s->without != s->trial)

@@ -16,8 +16,8 @@
  * still to come, everyone is busy anyway and a longer wait costs nothing.  The wait grows and
  * shrinks by parts of itself, so that of a busy worker's ten rounds three or four find the whole
  * crowd, however long it is: with more of them throughput is lost, with fewer there is more to be
- * saved.  Of a worker that rests most of the time it is five or six: its servers and clients have
- * run out of work for a shorter time then, since it needs less to serve them.
+ * saved.  Of one that rests most of the time, and is woken by words (below), it is five or six: its
+ * servers and clients have run out of work for a shorter time then.
  *
  * A worker that is at work for most of a round has turns within it: they pass answers on, which
  * keeps clients at work and so lets more come in a round, and read what is asked next.  For one
@@ -30,8 +30,8 @@
  * else a client that was answered.  When they speak the others most likely have, too.  A word
  * before the round is over makes a turn within it; there are a few of those at most.  After a rest
  * that was too long, since who was to speak was silent, some rounds end by the clock: the more
- * often that happens, the more of them.  (To a busy worker words come too late: its clients have
- * run out of work by then.)
+ * often that happens, the more of them; each word that comes in time is a part of that forgiven.
+ * (To a busy worker words come too late: its clients have run out of work by then.)
  *
  * It can cost throughput all the same.  So the worker now and then tries for a moment what happens
  * without the wait (or with it), and keeps what serves more; where both serve about the same, it
@@ -44,20 +44,21 @@
 #include <stdint.h>
 
 enum {
-    SPACING_CROWD = 8,       /* sessions: fewer are served at once */
-    SPACING_GROWS = 160,     /* the part of the wait that a round which came too early adds, */
-    SPACING_GROWS_IDLE = 80, /* of a worker that rests most of the time; */
-    SPACING_STEP_NS = 250,   /* at least so much, */
-    SPACING_SHRINKS = 80,    /* and the part that one which came too late takes away */
-    SPACING_LOOKS = 3,       /* turns of a busy worker's round */
-    SPACING_LEAST_US = 30,   /* of a rest */
-    SPACING_BUSY = 49,       /* percent of the time that a worker rests: one with less is busy, */
-    SPACING_IDLE = 54,       /* and one with more is not */
-    SPACING_SILENT_MS = 5,   /* that a rest waits for a word.  Longer than the system's own clock
+    SPACING_CROWD = 8,        /* sessions: fewer are served at once */
+    SPACING_GROWS = 160,      /* the part of the wait that a round which came too early adds, */
+    SPACING_GROWS_WORDS = 80, /* where words end rests; */
+    SPACING_STEP_NS = 250,    /* at least so much, */
+    SPACING_SHRINKS = 80,     /* and the part that one which came too late takes away */
+    SPACING_LOOKS = 3,        /* turns of a busy worker's round */
+    SPACING_LEAST_US = 30,    /* of a rest */
+    SPACING_BUSY = 49,        /* percent of the time that a worker rests: one with less is busy, */
+    SPACING_IDLE = 54,        /* and one with more is not */
+    SPACING_SILENT_MS = 5,    /* that a rest waits for a word.  Longer than the system's own clock
                              * takes, most likely: an alarm before that costs what it is to save */
-    SPACING_LATE_US = 1000,  /* a rest that was too long */
-    SPACING_SHY = 32,        /* rounds by the clock after one, and at most: */
+    SPACING_LATE_US = 1000,   /* a rest that was too long */
+    SPACING_SHY = 32,         /* rounds by the clock after one, and at most: */
     SPACING_SHY_MOST = 4096,
+    SPACING_FORGIVES = 128,    /* the part of them that a word in time takes away */
     SPACING_EPOCH_TURNS = 64,  /* at least, and */
     SPACING_EPOCH_TICKS = 2,   /* of the worker's fast clock: what is compared */
     SPACING_FIRST_EPOCHS = 20, /* before the first trial */
