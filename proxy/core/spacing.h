@@ -16,7 +16,7 @@
  * still to come, everyone is busy anyway and a longer wait costs nothing.  The wait grows and
  * shrinks by parts of itself, so that of a busy worker's ten rounds three or four find the whole
  * crowd, however long it is: with more of them throughput is lost, with fewer there is more to be
- * saved.  Of one that rests most of the time, and is woken by words (below), it is five or six: its
+ * saved.  Of one that rests most of the time, and is woken by words (below), it is six: its
  * servers and clients have run out of work for a shorter time then.
  *
  * A worker that is at work for most of a round has turns within it: they pass answers on, which
@@ -46,7 +46,7 @@
 enum {
     SPACING_CROWD = 8,        /* sessions: fewer are served at once */
     SPACING_GROWS = 160,      /* the part of the wait that a round which came too early adds, */
-    SPACING_GROWS_WORDS = 80, /* where words end rests; */
+    SPACING_GROWS_WORDS = 50, /* where words end rests; */
     SPACING_STEP_NS = 250,    /* at least so much, */
     SPACING_SHRINKS = 80,     /* and the part that one which came too late takes away */
     SPACING_LOOKS = 3,        /* turns of a busy worker's round */
