@@ -46,7 +46,7 @@
 enum {
     SPACING_CROWD = 8,        /* sessions: fewer are served at once */
     SPACING_GROWS = 160,      /* the part of the wait that a round which came too early adds, */
-    SPACING_GROWS_WORDS = 50, /* where words end rests; */
+    SPACING_GROWS_WORDS = 50, /* and where words end rests: */
     SPACING_STEP_NS = 250,    /* at least so much, */
     SPACING_SHRINKS = 80,     /* and the part that one which came too late takes away */
     SPACING_LOOKS = 3,        /* turns of a busy worker's round */
@@ -54,7 +54,7 @@ enum {
     SPACING_BUSY = 49,        /* percent of the time that a worker rests: one with less is busy, */
     SPACING_IDLE = 54,        /* and one with more is not */
     SPACING_SILENT_MS = 5,    /* that a rest waits for a word.  Longer than the system's own clock
-                             * takes, most likely: an alarm before that costs what it is to save */
+                               * takes, most likely: an alarm before that costs what it saves */
     SPACING_LATE_US = 1000,   /* a rest that was too long */
     SPACING_SHY = 32,         /* rounds by the clock after one, and at most: */
     SPACING_SHY_MOST = 4096,
