@@ -23,19 +23,17 @@ class Gone(Exception):
 
 
 class Cpus:
-    """Which CPUs carry what: the proxy under test has the first one for itself, unless there are fewer than
-    `needed`: then all share all."""
+    """Which CPUs carry what: the proxy under test has the first one for itself, and the load the second, unless
+    there are fewer than `needed`: then the servers share both, and all others."""
 
     def __init__(self, needed=1):
         self.all = sorted(os.sched_getaffinity(0))
         self.are_shared = len(self.all) < needed
-        self.proxy = self.all if self.are_shared else self.all[:1]
-        self.load = self.all if self.are_shared else self.all[1:2] or self.proxy
+        self.proxy = self.all[:1]
+        self.load = self.all[1:2] or self.proxy
         self.servers = self.all if self.are_shared else self.all[2:6] or self.load
 
     def __str__(self):
-        if self.are_shared:
-            return f"proxy, load and servers share the CPUs {self.all}"
         return f"proxy on CPU {self.proxy}, load on {self.load}, servers on {self.servers}"
 
 

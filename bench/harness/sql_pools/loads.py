@@ -16,10 +16,12 @@ from .servers import program
 
 SELECT, UPDATE, TPCB = ("-S",), ("-N",), ("-b", "tpcb-like")
 WAIT = ("-f", str(pathlib.Path(__file__).with_name("wait.sql")))        # a read that takes 10 ms and no CPU
-SAMPLE_SECONDS = 0.25       # a reading takes a millisecond or two of CPUs that are wanted by what is measured
 SETTLE_SECONDS = 0.5        # after all clients came at once
+LEFT_SECONDS = 0.2          # for the second reading, before the end
 WINDOW_SECONDS, WINDOW_LEAST = 0.05, 100
 TRIES = 4
+MEMORY = pathlib.Path("/dev/shm")       # for pgbench's log: the kernel's writing of it to a disk takes a CPU for
+                                        # milliseconds, which then are of the tail that is measured
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +51,8 @@ class Result:
 
 class Pgbench:
     """Measures while all clients are connected and at work, from a moment after the last one came: neither
-    their logins nor their end is counted.  pgbench's log tells when each transaction ended, and gauges are
-    read again and again."""
+    their logins nor their end is counted.  pgbench's log tells when each transaction ended.  Gauges are read
+    twice, and nothing else happens in between: a reading takes CPUs for a millisecond or two."""
 
     def __init__(self, cpus):
         self.cpus = cpus
@@ -66,27 +68,26 @@ class Pgbench:
         self.run(self.command(port, call, "-t", str(each)))
 
     def __call__(self, port, call, seconds, *gauges):
-        """Loads it for about so many seconds; gauges are functions that tell a growing number."""
+        """Loads it, and measures for so many seconds; gauges are functions that tell a growing number."""
         key = port, call.clients
         if key not in self.connecting:
             began = time.monotonic()
             self.count(port, call, 1)
             self.connecting[key] = time.monotonic() - began
         for _ in range(TRIES):
-            result = self.try_for(port, call, math.ceil(self.connecting[key] + SETTLE_SECONDS + seconds + 0.2),
-                                  gauges)
-            if result is not None and result[1] >= seconds / 2:
-                return result[0]
+            result = self.try_for(port, call, self.connecting[key] + SETTLE_SECONDS, seconds, gauges)
+            if result is not None:
+                return result
             self.connecting[key] = 1.5 * self.connecting[key] + 1
         raise Failed(f"pgbench: {call.clients} clients were never at work together")
 
-    def try_for(self, port, call, seconds, gauges):
-        with tempfile.TemporaryDirectory(prefix="sheaf-bench-pgbench-") as folder, \
-                Samples(gauges) as samples:
-            end = time.time() + seconds
-            self.run(self.command(port, call, "-T", str(seconds), "-l"), cwd=folder)
-            samples.stop()
-            return result_of(read_log(folder), samples.taken, call.clients, end)
+    def try_for(self, port, call, first, seconds, gauges):
+        """None: at that moment not all of them were at work."""
+        with tempfile.TemporaryDirectory(prefix="sheaf-bench-pgbench-", dir=memory()) as folder, \
+                Readings(gauges, first, seconds) as readings:
+            self.run(self.command(port, call, "-T", str(math.ceil(first + seconds + LEFT_SECONDS)), "-l"),
+                     cwd=folder)
+            return result_of(read_log(folder), readings.taken, call.clients)
 
     def run(self, command, **options):
         done = run_on(command, self.cpus, **options)
@@ -101,30 +102,33 @@ class Pgbench:
                                 preexec_fn=lambda: os.sched_setaffinity(0, self.cpus))
 
 
-class Samples:
-    """Reads gauges beside what runs: (time, values); seldom enough to cost little."""
+def memory():
+    """A folder that no disk is behind, if there is one; else None."""
+    return MEMORY if os.access(MEMORY, os.W_OK) else None
 
-    def __init__(self, gauges):
-        self.gauges, self.taken, self.ending = gauges, [], threading.Event()
+
+class Readings:
+    """Reads gauges beside what runs, so many seconds from now, and so many later: (time, values)."""
+
+    def __init__(self, gauges, *waits):
+        self.gauges, self.waits, self.taken, self.ending = gauges, waits, [], threading.Event()
         self.thread = threading.Thread(target=self.take_all, daemon=True)
 
     def take_all(self):
-        while not self.ending.is_set():
+        for wait in self.waits:
+            if self.ending.wait(wait):
+                return
             began = time.time()
             values = [gauge() for gauge in self.gauges]
             self.taken.append(((began + time.time()) / 2, values))
-            self.ending.wait(max(SAMPLE_SECONDS, 10 * (time.time() - began)))
-
-    def stop(self):
-        self.ending.set()
-        self.thread.join()
 
     def __enter__(self):
         self.thread.start()
         return self
 
     def __exit__(self, *_):
-        self.stop()
+        self.ending.set()
+        self.thread.join()
         return False
 
 
@@ -138,27 +142,22 @@ def read_log(folder):
     return found
 
 
-def result_of(log, samples, clients, last):
-    """What happened between the first and the last sample at which all clients were at work, and how long
-    that was; None if there are not two of them."""
+def result_of(log, readings, clients):
+    """What happened between two readings; None if not all clients were at work by the first, or none any more
+    at the second."""
     first = {}
     for client, _, ended in log:
         first[client] = min(first.get(client, ended), ended)
-    if len(first) < clients:
+    if len(first) < clients or len(readings) < 2:
         return None
-    begin = max(first.values()) + SETTLE_SECONDS
-    within = [sample for sample in samples if begin <= sample[0] <= last]
-    if len(within) < 2:
-        return None
-    (begin, before), (end, after) = within[0], within[-1]
+    (begin, before), (end, after) = readings
     ended = [(when, took) for _, took, when in log if begin < when <= end]
-    if not ended:
+    if begin < max(first.values()) or end > max(when for _, _, when in log) or not ended:
         return None
     times = [took for _, took in ended]
     p50, p99 = quantile(times, 0.5), quantile(times, 0.99)
     spent = [now - then for now, then in zip(after, before)]
-    return Result(len(times), len(times) / (end - begin), p50, p99, tail_within(ended, begin),
-                  spent), end - begin
+    return Result(len(times), len(times) / (end - begin), p50, p99, tail_within(ended, begin), spent)
 
 
 def quantile(times, part):

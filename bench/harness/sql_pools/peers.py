@@ -177,7 +177,7 @@ class Pgpool(Peer):
             f"logdir = '{folder}'\nwork_dir = '{folder}'\n{backends}ssl = off\n"
             "enable_pool_hba = off\npool_passwd = ''\n"
             f"num_init_children = {PGPOOL_SESSIONS}\nmax_pool = 1\n"
-            "child_life_time = 0\nchild_max_connections = 0\nconnection_life_time = 0\n"
+            "child_life_time = 0\nchild_max_connections = 0\nconnection_life_time = 1\n"
             "client_idle_limit = 0\nload_balance_mode = on\nhealth_check_period = 0\n"
             "sr_check_period = 10\nsr_check_user = 'bench'\nsr_check_database = 'bench'\n"
             "log_min_messages = warning\n")

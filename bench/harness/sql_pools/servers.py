@@ -12,12 +12,13 @@ from .talk import ask, wait_until_it_answers
 REPLICAS = 2
 SCALE = 10
 BULK_ROWS, BULK_ROW_BYTES = 300_000, 1000       # 300 MB as COPY writes them, newlines counted
+POOLED_MOST = 100                               # processes of the servers, with what pools keep: see wait_until_left()
 KEPT_ROWS = 1000                                # of the table in which a client looks for what it wrote
 CONNECTIONS = 700                               # what HAProxy and pgpool need with 200 clients each
 PASSWORD_USER, PASSWORD = "keeper", "kept-secret"
 SETTINGS = {
     "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "ssl": "off", "fsync": "off",
-    "full_page_writes": "off", "max_connections": CONNECTIONS, "shared_buffers": "128MB",
+    "full_page_writes": "off", "max_connections": CONNECTIONS, "shared_buffers": "384MB",
     "autovacuum": "off", "jit": "off", "max_wal_size": "8GB", "checkpoint_timeout": "1h",
     "wal_level": "replica", "max_wal_senders": 8, "wal_keep_size": "512MB", "hot_standby": "on",
     "hot_standby_feedback": "on", "password_encryption": "scram-sha-256",
@@ -81,6 +82,8 @@ class Cluster:
         say("filling the tables")
         self.fill()
         self.wait_until_replicas_have_all()
+        self.warm()
+        os.sync()       # or the kernel would write that to the disk while something is measured
 
     @property
     def primary(self):
@@ -139,7 +142,7 @@ class Cluster:
                 f"INSERT INTO kept SELECT i, 0 FROM generate_series(1, {KEPT_ROWS}) AS i",
                 f"CREATE ROLE {PASSWORD_USER} LOGIN PASSWORD '{PASSWORD}'",
                 f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {PASSWORD_USER}",
-                "VACUUM ANALYZE", "CHECKPOINT"):
+                "CREATE EXTENSION pg_prewarm", "VACUUM ANALYZE", "CHECKPOINT"):
             ask(port, statement)
 
     def verifier(self):
@@ -157,6 +160,20 @@ class Cluster:
                 if time.monotonic() > end:
                     raise Failed(f"{replica.name} does not catch up")
                 time.sleep(0.05)
+
+    def warm(self):
+        """What is asked for by key is in each server's memory, so that the first rounds find what later ones do."""
+        for server in self.servers:
+            ask(server.port, "SELECT pg_prewarm(c) FROM unnest(ARRAY['pgbench_accounts', 'pgbench_accounts_pkey', "
+                             "'kept', 'kept_pkey']::regclass[]) c")
+
+    def wait_until_left(self, seconds=10):
+        """Until the many connections of a proxy that has one for each client are closed.  The kernel's own work
+        grows with the processes that share a server's memory, and the tails of all others with it."""
+        end = time.monotonic() + seconds
+        while sum(len(tree(server.process.pid)) for server in self.servers) > POOLED_MOST and \
+                time.monotonic() < end:
+            time.sleep(0.1)
 
     def check(self):
         for server in self.servers:
