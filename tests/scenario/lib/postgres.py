@@ -28,6 +28,7 @@ _QUICK = {
     # What is lost if the machine falls is of no matter, if a process falls all is there.
     "fsync": "off", "full_page_writes": "off", "synchronous_commit": "on",
     "shared_buffers": "16MB", "min_wal_size": "2MB", "checkpoint_timeout": "1h",
+    "dynamic_shared_memory_type": "mmap",       # in its folder, so that nothing stays of one that was killed
     "autovacuum": "off", "jit": "off", "max_connections": "60", "superuser_reserved_connections": "5",
     "wal_keep_size": "256MB", "wal_retrieve_retry_interval": "50ms", "wal_receiver_status_interval": "1s",
     "logging_collector": "off", "log_line_prefix": "'%m %p %a %u@%d '", "log_error_verbosity": "terse",
