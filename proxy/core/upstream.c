@@ -486,6 +486,7 @@ static void try_next_address(struct upstream *u)
     const struct resolve_address *a;
 
     u->next_deadline_us = now_us + left_us / (u->addresses.count - u->address_next);
+    worker_tick_by(u->worker, u->next_deadline_us);
     a = &u->addresses.item[u->address_next++];
     try_address(u, &a->at.any, a->len);
 }
@@ -525,7 +526,7 @@ void upstream_start(struct upstream *u)
     u->address_next = 0;
     u->start_error = ERR_NONE;
     u->connect_errno = 0;
-    worker_be_busy(w);
+    worker_tick_by(w, u->deadline_us);
     if (u->endpoint->address.path != NULL) {
         connect_unix(u);
         return;
@@ -550,18 +551,16 @@ void upstream_become_ready(struct upstream *u)
         list_append(&u->worker->to_flush_upstreams, &u->flush);
 }
 
-static bool is_next_due(const struct upstream *u, uint64_t now_us)
+static bool has_another_address(const struct upstream *u)
 {
     return u->state == UPSTREAM_CONNECTING && u->conn.fd >= 0 && !u->conn.handshaking &&
-           u->endpoint->address.path == NULL && u->address_next < u->addresses.count &&
-           now_us >= u->next_deadline_us;
+           u->endpoint->address.path == NULL && u->address_next < u->addresses.count;
 }
 
 void upstream_tick(struct upstream *u, uint64_t now_us)
 {
     if (u->state != UPSTREAM_CONNECTING && u->state != UPSTREAM_LOGGING_IN)
         return;
-    worker_be_busy(u->worker);
     if (u->start_error != ERR_NONE) {
         upstream_fail(u, u->start_error,
                       u->connect_errno != 0 ? strerrordesc_np(u->connect_errno)
@@ -570,10 +569,12 @@ void upstream_tick(struct upstream *u, uint64_t now_us)
         upstream_fail(u, ERR_TIMEOUT,
                       u->state == UPSTREAM_CONNECTING ? "connect_timeout passed while connecting"
                                                       : "connect_timeout passed while logging in");
-    } else if (is_next_due(u, now_us)) {
+    } else if (has_another_address(u) && now_us >= u->next_deadline_us) {
         conn_close(&u->conn);
         u->connect_errno = ETIMEDOUT;
         try_next_address(u);
+    } else {
+        worker_tick_by(u->worker, has_another_address(u) ? u->next_deadline_us : u->deadline_us);
     }
 }
 

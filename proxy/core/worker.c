@@ -47,18 +47,22 @@ uint32_t worker_random(struct worker *w)
 
 /* ---- timers ---- */
 
-static void arm_tick(struct worker *w, uint64_t after_us)
+void worker_tick_by(struct worker *w, uint64_t due_us)
 {
+    uint64_t now_us = worker_now_us(w), after_us = due_us > now_us ? due_us - now_us : 0;
     struct timeval after = { .tv_sec = (time_t)(after_us / 1000000),
                              .tv_usec = (suseconds_t)(after_us % 1000000) };
 
-    w->tick_is_fast = after_us == WORKER_TICK_US;
+    if (due_us >= w->tick_due_us)
+        return;
+    w->tick_due_us = due_us;
     event_add(&w->tick, &after);
 }
 
 void worker_hurry_tick(struct worker *w)
 {
-    arm_tick(w, WORKER_TICK_US);
+    w->tick_is_fast = true;
+    worker_tick_by(w, worker_now_us(w) + WORKER_TICK_US);
 }
 
 void worker_tick_now(struct worker *w)
@@ -171,6 +175,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
+    w->tick_due_us = UINT64_MAX;
     LIST_EACH (&w->upstreams, link)
         upstream_tick(LIST_ITEM(link, struct upstream, link), now_us);
     for (uint32_t i = 0; i < w->flow_count; i++)
@@ -193,7 +198,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     w->peak_now = 0;
     w->crowd_now = w->requests_now = 0;
     w->crowd_mark++;
-    arm_tick(w, w->busy ? WORKER_TICK_US : WORKER_REST_US);
+    w->tick_is_fast = w->busy;
+    worker_tick_by(w, now_us + (w->busy ? WORKER_TICK_US : WORKER_REST_US));
     w->busy = false;
 }
 
@@ -272,7 +278,8 @@ void worker_init(struct worker *w, uint32_t index, uint32_t count, struct assemb
     list_init(&w->gatherers);
     event_assign(&w->look, w->base, -1, 0, on_look, w);
     event_assign(&w->tick, w->base, -1, 0, on_tick, w);
-    arm_tick(w, WORKER_REST_US);
+    w->tick_due_us = UINT64_MAX;
+    worker_tick_by(w, worker_now_us(w) + WORKER_REST_US);
 }
 
 void worker_free_the_dead(struct worker *w)

@@ -83,6 +83,7 @@ struct worker {
     struct list due_sessions, dialed_upstreams, to_flush_upstreams, dead_sessions, dead_upstreams;
     struct list held_sessions; /* due again in the next turn, see `holds` */
     struct event tick;
+    uint64_t tick_due_us;
     struct list gatherers; /* upstreams that are read from when much has come, or by this clock: */
     struct event look;
     size_t freed_bytes;       /* to the allocator, since the system was last told */
@@ -144,7 +145,9 @@ static inline bool worker_doubts_room(struct worker *w)
     return w->doubt_room_until_us > worker_now_us(w);
 }
 
-/* Has timeouts looked at soon; called when a request begins to wait. */
+/* Has timeouts looked at when this one is due, if that is not done sooner. */
+void worker_tick_by(struct worker *w, uint64_t due_us);
+/* And soon; called when a request begins to wait. */
 void worker_hurry_tick(struct worker *w);
 /* And now, as soon as this turn is over. */
 void worker_tick_now(struct worker *w);

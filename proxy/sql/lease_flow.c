@@ -71,12 +71,24 @@ void sql_wait_begin(struct sql_session *s, enum sql_wait wait, struct list *wait
     list_append(waiters, &s->wait_link);
     sql_tally_wait_begins(s);
     session_request_begins(&s->base); /* it is owed an answer */
-    worker_be_busy(s->base.worker);
+    if (wait != SQL_WAITS_LEASE)
+        worker_be_busy(s->base.worker);
 }
 
 static struct sql_session *waiter_of(struct list *link)
 {
     return LIST_ITEM(link, struct sql_session, wait_link);
+}
+
+/* When he has waited too long; UINT64_MAX: never. */
+static uint64_t late_us(const struct sql_session *s)
+{
+    const struct sql_pool *settings = sql_side_of(s)->settings;
+    bool for_primary = s->waits == SQL_WAITS_PRIMARY; /* 0 is not at all then, and not for ever */
+    uint64_t timeout_ms =
+        for_primary ? settings->failover_wait_ms : settings->query_wait_timeout_ms;
+
+    return timeout_ms == 0 && !for_primary ? UINT64_MAX : s->wait_since_us + timeout_ms * 1000;
 }
 
 static void wait(struct sql_session *s, struct sql_roster *roster)
@@ -86,6 +98,7 @@ static void wait(struct sql_session *s, struct sql_roster *roster)
     roster->endpoint->busy++;
     roster->endpoint->waiting++;
     sql_wait_begin(s, SQL_WAITS_LEASE, &roster->waiters);
+    worker_tick_by(s->base.worker, late_us(s));
 }
 
 void sql_wait_end(struct sql_session *s)
@@ -159,7 +172,7 @@ static struct sql_upstream *look_elsewhere(struct sql_session *s)
     return NULL;
 }
 
-/* Nothing is being opened for some of those who wait there. */
+/* Nothing is being opened for some of those who wait there: the clock looks after them. */
 static bool is_short(const struct sql_roster *roster)
 {
     return roster->starting < roster->waiter_count;
@@ -174,7 +187,10 @@ bool sql_lease_ask(struct sql_session *s, struct sql_endpoint *e, bool may_roam)
         s->roams = may_roam;
         wait(s, roster);
         open_more(roster);
-        if (!may_roam || !is_short(roster))
+        if (!is_short(roster))
+            return false;
+        worker_be_busy(s->base.worker);
+        if (!may_roam)
             return false;
         u = look_elsewhere(s);
         if (u == NULL) {
@@ -366,7 +382,7 @@ void sql_roster_tick(struct sql_roster *roster, uint64_t now_us)
     open_more(roster);
     send_first_elsewhere(roster);
     open_least(roster, now_us);
-    if (!list_is_empty(&roster->waiters))
+    if (is_short(roster))
         worker_be_busy(roster->account->side->worker);
 }
 
@@ -387,14 +403,11 @@ void sql_roster_turn_away(struct sql_roster *roster)
 /* False: it is not late. */
 static bool expire(struct sql_session *s, uint64_t now_us)
 {
-    const struct sql_pool *settings = sql_side_of(s)->settings;
-    bool for_primary = s->waits == SQL_WAITS_PRIMARY; /* 0 is not at all then, and not for ever */
-    uint64_t timeout_ms =
-        for_primary ? settings->failover_wait_ms : settings->query_wait_timeout_ms;
-
-    if ((timeout_ms == 0 && !for_primary) || now_us - s->wait_since_us < timeout_ms * 1000)
+    if (now_us < late_us(s)) {
+        worker_tick_by(s->base.worker, late_us(s));
         return false;
-    if (for_primary)
+    }
+    if (s->waits == SQL_WAITS_PRIMARY)
         sql_session_fail_exchange_hint(
             s, "57P03",
             "Try again when it is back or another was promoted; failover_wait says how long "
@@ -408,7 +421,8 @@ static bool expire(struct sql_session *s, uint64_t now_us)
                                "pool_size or query_wait_timeout.",
                                "query_wait_timeout: no server connection of pool \"%s\" became "
                                "free in %" PRIu64 " ms",
-                               sql_side_of(s)->name, timeout_ms);
+                               sql_side_of(s)->name,
+                               sql_side_of(s)->settings->query_wait_timeout_ms);
     return true;
 }
 

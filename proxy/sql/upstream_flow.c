@@ -646,6 +646,8 @@ static void upstream_lost(struct sql_upstream *u, enum err err, const char *why)
     else
         sql_reply_lost(u, l.why);
     sql_upstream_retire(u);
+    if (!l.stood)
+        worker_be_busy(l.endpoint->side->worker); /* for those who waited for it */
     if (l.stood)
         stood_lost(&l);
     else if (err == ERR_LOGIN || err == ERR_UNSUPPORTED)
