@@ -22,7 +22,7 @@ LOGINS_MISSED = 0.1         # or too many, at most: an ended connection may be u
 SETTLE_SECONDS = 0.002      # what a proxy does once its client has the answer, or its server was lost
 MARK = "/* login */"
 QUERY = f"SELECT 1 {MARK}"
-LONG_QUERY = f"SELECT pg_sleep(0.03) {MARK}"    # nobody has done before all have a connection
+LONG_SECONDS = 0.05         # nobody has done before all have a connection
 POOLED = f"FROM pg_stat_activity WHERE query LIKE '%{MARK}' AND pid <> pg_backend_pid()"
 
 
@@ -85,7 +85,7 @@ class Logins:
             peer.check()
             rows.client.add(peer.name, self.come_and_go(peer))
             before = tree_user_system_ns(peer.pid)
-            alone, together = self.measure(peer, 1, QUERY), self.measure(peer, TOGETHER, LONG_QUERY)
+            alone, together = self.measure(peer, 1, query), self.measure(peer, TOGETHER, long_query)
             rows.user.add(peer.name, user_percent(before, tree_user_system_ns(peer.pid)))
             rows.alone.add(peer.name, (alone.with_logins - alone.queries) / alone.logins)
             rows.together.add(peer.name, (together.with_logins - together.queries) / together.logins)
@@ -95,14 +95,14 @@ class Logins:
                 row.add(peer.name, None)
                 row.problems[peer.name] = str(problem)
 
-    def measure(self, peer, count, text):
+    def measure(self, peer, count, text_of):
         spent, rounds = Spent(), LOGINS // count
         with contextlib.ExitStack() as stack:
             clients = [stack.enter_context(Session(peer.port, **peer.client)) for _ in range(count)]
             killer = stack.enter_context(Session(self.bench.servers.primary.port))
-            query_at_once(clients, text)
+            query_at_once(clients, text_of())
             for _ in range(rounds):
-                self.one_loss(peer, lambda: query_at_once(clients, text), killer, spent)
+                self.one_loss(peer, lambda: query_at_once(clients, text_of()), killer, spent)
         if abs(spent.logins / (rounds * count) - 1) > LOGINS_MISSED:
             raise Failed(f"{spent.logins} logins at the server in {rounds} rounds of {count}")
         return spent
@@ -145,6 +145,16 @@ class Logins:
 def user_percent(before, after):
     user, system = (now - then for now, then in zip(after, before))
     return 100 * user / (user + system)
+
+
+def query():
+    return QUERY
+
+
+def long_query():
+    """All of them end at one moment, whether they began with a login or not, so that a proxy is woken by their
+    answers as often."""
+    return f"SELECT pg_sleep_until(to_timestamp({time.time() + LONG_SECONDS:.6f})) {MARK}"
 
 
 def query_at_once(clients, text):
