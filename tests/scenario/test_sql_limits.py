@@ -2,9 +2,11 @@
 # release only: the sanitizers see the same code in the other tests of SQL pools
 """How many server connections there are, who waits for them, for how long, and what is said when there are no more."""
 import contextlib
+import re
 import signal
 import socket
 import threading
+import time
 
 import psycopg2
 
@@ -219,6 +221,40 @@ class Guesses(Case):
                     self.assertEqual((method, answer.errors, answer.rows), (method, [], [["app"]]))
                     wait_until(lambda b=before: server.logged("connection authorized: user=app", b), what="the login to be logged")
                     self.assertEqual((method, server.logged("connection received", before)), (method, expected))
+
+
+class Clock(Case):
+    """Who waits for a login costs nothing until something comes, or its time is over."""
+
+    def turns(self):
+        found = re.search(r"(?m)^sheaf_loop_turns_total (\S+)", self.front.http("/metrics")[1])
+        return float(found[1])
+
+    def wait_for_a_login(self, **options):
+        server = Postgres(self)
+        self.front = Sheaf(self, sql_pool(server, probe="no", pool_size=1, reads="primary", **options), proxy={"workers": 1})
+        session = pgwire.PgSession(self.front.target())
+        self.addCleanup(session.close)
+        self.assertEqual(session.value("SELECT 1"), "1")
+        with pgwire.PgSession(self.front.target()) as last, self.assertRaises(EOFError):
+            last.ask("SELECT pg_terminate_backend(pg_backend_pid())")
+        self.addCleanup(server.cont)
+        server.stop()
+        session.send(pgwire.query("SELECT 2"))
+        wait_until(lambda: self.front.status()["pools"][0]["clients"]["waiting"] == 1, what="it to wait")
+        return server, session
+
+    def test_the_clock_rests_meanwhile(self):
+        server, session = self.wait_for_a_login()
+        before = self.turns()
+        time.sleep(1)
+        self.assertLess(self.turns() - before, 20)  # it rests for 250 ms, and is 2 ms too early at times
+        server.cont()
+        self.assertEqual(session.until("Z").rows, [["2"]])
+
+    def test_and_is_on_time(self):
+        _, session = self.wait_for_a_login(connect_timeout="20s", query_wait_timeout="1100ms")
+        self.assertEqual(session.message().code, "57014")
 
 
 class Silence(Case):
