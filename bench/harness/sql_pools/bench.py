@@ -46,6 +46,27 @@ class SqlBench(Bench):
                           kinds.Pgpool(*about), kinds.Haproxy(*about)] +
                          [kinds.Also(*about, text) for text in self.options.also])
 
+        for peer in self.peers:
+            with peer.awake():
+                pass
+
+    def one_by_one(self, what):
+        """All peers, each there while it is measured."""
+        for peer in self.peers:
+            self.say(f"{what}: {peer.title}")
+            with peer.awake():
+                yield peer
+
+    def alternating(self, what, peers=None):
+        for peer in super().alternating(what, peers):
+            with peer.awake():
+                yield peer
+
+    def fresh_peers(self, what):
+        for peer in super().fresh_peers(what):
+            with peer.awake():
+                yield peer
+
     def measure(self):
         for workload in WORKLOADS:
             if self.wants(workload.name):

@@ -24,8 +24,7 @@ class CopyOut:
     def run(self):
         for peer in self.bench.alternating(self.title):
             self.into(peer, ("cpu", "speed"), self.one_round)
-        for peer in self.bench.peers:
-            self.bench.say(f"{self.title}: system calls: {peer.title}")
+        for peer in self.bench.one_by_one(f"{self.title}: system calls"):
             self.into(peer, ("system_calls",), self.system_calls)
 
     def into(self, peer, keys, measure):

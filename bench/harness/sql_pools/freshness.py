@@ -31,11 +31,9 @@ class WriteThenRead:
     def run(self):
         background = self.load_servers()
         try:
-            for peer in self.bench.peers:
-                if peer.name == "sheaf2":
-                    continue
-                self.bench.say(f"write, then read: {peer.title}")
-                self.measure(peer)
+            for peer in self.bench.one_by_one("write, then read"):
+                if peer.name != "sheaf2":
+                    self.measure(peer)
             self.measure_naive(self.bench.peer("sheaf"))
         finally:
             for each in background:

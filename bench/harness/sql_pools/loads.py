@@ -17,6 +17,7 @@ from .servers import program
 SELECT, UPDATE, TPCB = ("-S",), ("-N",), ("-b", "tpcb-like")
 WAIT = ("-f", str(pathlib.Path(__file__).with_name("wait.sql")))        # a read that takes 10 ms and no CPU
 SETTLE_SECONDS = 0.5        # after all clients came at once
+READING_SECONDS = 0.05      # after a reading, till it delays nobody any more
 LEFT_SECONDS = 0.2          # for the second reading, before the end
 WINDOW_SECONDS, WINDOW_LEAST = 0.05, 100
 TRIES = 4
@@ -52,7 +53,8 @@ class Result:
 class Pgbench:
     """Measures while all clients are connected and at work, from a moment after the last one came: neither
     their logins nor their end is counted.  pgbench's log tells when each transaction ended.  Gauges are read
-    twice, and nothing else happens in between: a reading takes CPUs for a millisecond or two."""
+    twice, and nothing else happens in between: a reading takes CPUs for a millisecond or two, so times are told of
+    what ended a moment after the first."""
 
     def __init__(self, cpus):
         self.cpus = cpus
@@ -108,7 +110,7 @@ def memory():
 
 
 class Readings:
-    """Reads gauges beside what runs, so many seconds from now, and so many later: (time, values)."""
+    """Reads gauges beside what runs, so many seconds from now, and so many later: (began, ended, values)."""
 
     def __init__(self, gauges, *waits):
         self.gauges, self.waits, self.taken, self.ending = gauges, waits, [], threading.Event()
@@ -120,7 +122,7 @@ class Readings:
                 return
             began = time.time()
             values = [gauge() for gauge in self.gauges]
-            self.taken.append(((began + time.time()) / 2, values))
+            self.taken.append((began, time.time(), values))
 
     def __enter__(self):
         self.thread.start()
@@ -150,14 +152,15 @@ def result_of(log, readings, clients):
         first[client] = min(first.get(client, ended), ended)
     if len(first) < clients or len(readings) < 2:
         return None
-    (begin, before), (end, after) = readings
-    ended = [(when, took) for _, took, when in log if begin < when <= end]
-    if begin < max(first.values()) or end > max(when for _, _, when in log) or not ended:
+    (_, begin, before), (end, late, after) = readings
+    ended = [(when, took) for _, took, when in log if begin + READING_SECONDS < when <= end]
+    if begin < max(first.values()) or late > max(when for _, _, when in log) or not ended:
         return None
     times = [took for _, took in ended]
     p50, p99 = quantile(times, 0.5), quantile(times, 0.99)
     spent = [now - then for now, then in zip(after, before)]
-    return Result(len(times), len(times) / (end - begin), p50, p99, tail_within(ended, begin), spent)
+    count = sum(begin < when <= end for _, _, when in log)
+    return Result(count, count / (end - begin), p50, p99, tail_within(ended, begin), spent)
 
 
 def quantile(times, part):

@@ -3,6 +3,7 @@
 Sheaf and pgpool know the primary and both replicas; PgBouncer and HAProxy stand before the primary alone.
 None speaks TLS to a server: PgBouncer would prefer to, and another thing would be compared.
 """
+import contextlib
 import os
 import signal
 import time
@@ -28,6 +29,18 @@ class Peer(peer.Peer):
     uses_password = False   # for servers
     passes_proof = False    # as those who prove who they are by SCRAM, of whom only a verifier is known
     knows_replicas = True
+    rests = False           # is it there only while it is measured?
+
+    @contextlib.contextmanager
+    def awake(self):
+        """It is there meanwhile."""
+        if self.rests and self.process is None and not self.problem:
+            self.start()
+        try:
+            yield self
+        finally:
+            if self.rests:
+                self.stop()
 
     def wait(self):
         wait_until_it_answers(self.process, self.port, **self.client)
@@ -153,6 +166,8 @@ class PgBouncer(Peer):
 class Pgpool(Peer):
     name, title = "pgpool", "pgpool"
     splits = True
+    rests = True            # its processes, though idle, lengthen everybody's p99 by a quarter: the kernel looks
+                            # at pages of memory in all processes that share them
     most_sessions = PGPOOL_SESSIONS - 10
     stop_signal = signal.SIGINT
 
@@ -177,7 +192,7 @@ class Pgpool(Peer):
             f"logdir = '{folder}'\nwork_dir = '{folder}'\n{backends}ssl = off\n"
             "enable_pool_hba = off\npool_passwd = ''\n"
             f"num_init_children = {PGPOOL_SESSIONS}\nmax_pool = 1\n"
-            "child_life_time = 0\nchild_max_connections = 0\nconnection_life_time = 1\n"
+            "child_life_time = 0\nchild_max_connections = 0\nconnection_life_time = 0\n"
             "client_idle_limit = 0\nload_balance_mode = on\nhealth_check_period = 0\n"
             "sr_check_period = 10\nsr_check_user = 'bench'\nsr_check_database = 'bench'\n"
             "log_min_messages = warning\n")

@@ -12,6 +12,7 @@ from .talk import ask, wait_until_it_answers
 REPLICAS = 2
 SCALE = 10
 BULK_ROWS, BULK_ROW_BYTES = 300_000, 1000       # 300 MB as COPY writes them, newlines counted
+CALM_SECONDS = 3
 POOLED_MOST = 100                               # processes of the servers, with what pools keep: see wait_until_left()
 KEPT_ROWS = 1000                                # of the table in which a client looks for what it wrote
 CONNECTIONS = 700                               # what HAProxy and pgpool need with 200 clients each
@@ -168,12 +169,14 @@ class Cluster:
                              "'kept', 'kept_pkey']::regclass[]) c")
 
     def wait_until_left(self, seconds=10):
-        """Until the many connections of a proxy that has one for each client are closed.  The kernel's own work
-        grows with the processes that share a server's memory, and the tails of all others with it."""
+        """Until the many connections of a proxy that has one for each client are closed, and the kernel has done with
+        their memory.  Its own work grows with the processes that share a server's memory, and the tails of all
+        others with it."""
         end = time.monotonic() + seconds
         while sum(len(tree(server.process.pid)) for server in self.servers) > POOLED_MOST and \
                 time.monotonic() < end:
             time.sleep(0.1)
+        time.sleep(CALM_SECONDS)
 
     def check(self):
         for server in self.servers:

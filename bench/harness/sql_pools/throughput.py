@@ -70,11 +70,11 @@ class Throughput:
     def run(self):
         w = self.workload
         for peer in self.bench.alternating(w.title):
+            self.bench.servers.wait_until_left()
             for mode in w.modes:
                 self.one_round(peer, mode)
         for _ in range(1 if self.bench.options.quick else 2):
-            for peer in self.bench.peers:
-                self.bench.say(f"{w.title}: system calls: {peer.title}")
+            for peer in self.bench.one_by_one(f"{w.title}: system calls"):
                 for mode in w.modes:
                     self.system_calls(peer, mode)
         self.compare()
@@ -97,7 +97,6 @@ class Throughput:
                 if key in ("cpu", "per_second", "p50", "p99", "tail", "tail_within")}
         try:
             self.check(peer, mode)
-            self.bench.servers.wait_until_left()
             result = self.bench.pgbench(peer.port, self.call(mode), self.seconds(), peer.cpu_ns)
         except (Failed, OSError) as problem:
             self.given_up[peer.name, mode] = str(problem)
