@@ -46,7 +46,7 @@ class SqlBench(Bench):
                           kinds.Pgpool(*about), kinds.Haproxy(*about)] +
                          [kinds.Also(*about, text) for text in self.options.also])
 
-        for peer in self.peers:
+        for peer in self.peers:     # those that rest begin to
             with peer.awake():
                 pass
 

@@ -12,7 +12,7 @@ from .talk import ask, wait_until_it_answers
 REPLICAS = 2
 SCALE = 10
 BULK_ROWS, BULK_ROW_BYTES = 300_000, 1000       # 300 MB as COPY writes them, newlines counted
-CALM_SECONDS = 3
+CALM_SECONDS = 3                                # the kernel gives memory of ended processes away for some seconds
 POOLED_MOST = 100                               # processes of the servers, with what pools keep: see wait_until_left()
 KEPT_ROWS = 1000                                # of the table in which a client looks for what it wrote
 CONNECTIONS = 700                               # what HAProxy and pgpool need with 200 clients each
