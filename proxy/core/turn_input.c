@@ -15,9 +15,6 @@ static bool add(struct worker *w, struct session *s, struct upstream *u)
 
     if (w->ring.fd < 0)
         return false;
-    if (input->pieces == NULL)
-        input->pieces = mem_map(PIECES_BYTES);
-    input->in_use = true;
     input->item[input->count++] = (struct turn_read){ .session = s, .upstream = u };
     if (input->count == RING_MOST)
         turn_input(w);
@@ -34,6 +31,13 @@ bool turn_input_has_upstream(struct worker *w, struct upstream *u)
 {
     worker_hears(w, u->conn.fd);
     return add(w, NULL, u);
+}
+
+static void need_pieces(struct turn_input *input)
+{
+    if (input->pieces == NULL)
+        input->pieces = mem_map(PIECES_BYTES);
+    input->in_use = true;
 }
 
 static uint8_t *piece_of(struct worker *w, uint32_t number)
@@ -78,6 +82,7 @@ void turn_input(struct worker *w)
 
     input->item[0].number = RING_MOST;
     if (count > 1) { /* one alone is read as well without */
+        need_pieces(input);
         for (uint32_t i = 0; i < count; i++)
             gather(w, &input->item[i]);
         ring_submit(&w->ring);
