@@ -357,6 +357,7 @@ struct sql_pool {
     enum sql_replicas_down on_replicas_down;
     enum sql_unknown_functions unknown_functions;
     uint64_t failover_wait_ms;    /* while there is no primary; then 57P03 */
+    uint64_t lost_commit_wait_ms; /* to find out what became of a COMMIT; 0: it is not asked */
     uint64_t verdict_cache_bytes; /* of each worker */
 
     enum sql_auth auth;                            /* if there is no hba */

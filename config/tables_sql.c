@@ -43,6 +43,7 @@ const char *sql_balance_name(enum sql_balance balance)
  *
  *   connect_timeout 5s      not 15s: with several candidates a dead one must be passed over soon
  *   failover_wait 30s       what a promotion by the usual tools takes
+ *   lost_commit_wait no     it costs each COMMIT a query, and 08007 is true without it
  *   max_lag 10s             a replica that far behind is broken or overwhelmed; reads that shall be
  *                           fresher than that say so, or are causal anyway
  *   causal_wait 2ms         the median wait for a position is below 1 ms; beyond that a read costs
@@ -148,6 +149,10 @@ const struct option tables_sql[] = {
       .text = "a client that waits longer for a server connection is disconnected" },
     { "failover_wait", OPTION_DURATION, AT(failover_wait_ms), "30s", .max = HOURS(24),
       .text = "how long writes wait while there is no primary; 0: not at all" },
+    { "lost_commit_wait", OPTION_DURATION, AT(lost_commit_wait_ms), "no", .min = 1, .max = HOURS(1),
+      .zero = "no",
+      .text = "a COMMIT whose answer is lost with its server waits so long to be told what became "
+              "of it, by the primary there is then; one more query goes in front of each COMMIT" },
     { "idle_timeout", OPTION_DURATION, AT(base.idle_timeout_ms), "never", .min = 1,
       .max = HOURS(8760), .zero = "never",
       .text = "a client that asks nothing for so long, outside a transaction, is disconnected" },

@@ -65,6 +65,9 @@ void admin_sql_put_pool(cJSON *pool_json, const struct sql_pool *pool)
     put_number(json, "replica", totals.list[SQL_COUNT_ON_REPLICA]);
     put_number(json, "reasked_reads", totals.list[SQL_COUNT_REASKED]);
     put_number(json, "causal_waits_in_vain", totals.list[SQL_COUNT_CAUSAL_LATE]);
+    put_number(json, "lost_commits_done", totals.list[SQL_COUNT_LOST_COMMITS_DONE]);
+    put_number(json, "lost_commits_undone", totals.list[SQL_COUNT_LOST_COMMITS_UNDONE]);
+    put_number(json, "lost_commits_unknown", totals.list[SQL_COUNT_LOST_COMMITS_UNKNOWN]);
     json = cJSON_AddObjectToObject(pool_json, "routed");
     for (int i = 0; i < SQL_CAUSES; i++)
         put_number(json, sql_counts_cause_word((enum sql_cause)i), totals.causes[i]);

@@ -8,6 +8,7 @@
  *
  * A session that waits leaves its input where it is, and is shown it again by
  * sql_session_go_on(). */
+#include "proxy/sql/commit_flow.h"
 #include "proxy/sql/demotion_flow.h"
 #include "proxy/sql/gather_flow.h"
 #include "proxy/sql/halt_flow.h"
@@ -495,6 +496,8 @@ static size_t go_on_there(struct sql_session *s, struct slice in, struct pg_fram
         if (!set_server(s, NULL))
             return 0;
         sql_begin_again(s);
+        if (!sql_commit_look(s, in))
+            return 0;
     } else if (s->lease != NULL && (!may_be_sent_behind(s) || may_leave_before(s))) {
         s->barrier = true;
         return 0;

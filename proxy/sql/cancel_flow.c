@@ -9,6 +9,7 @@
 
 #include "proxy/base/mem.h"
 #include "proxy/core/crew.h"
+#include "proxy/sql/cancel_flow.h"
 #include "proxy/sql/sql_flow.h"
 
 /* A connection that carries one request. */
@@ -164,6 +165,13 @@ void sql_cancel_upstream(struct sql_upstream *u)
     (void)canceller_of(u);
 }
 
+void sql_cancel_if_due(struct sql_upstream *u)
+{
+    if (u->cancel_due)
+        sql_cancel_upstream(u);
+    u->cancel_due = false;
+}
+
 /* The upstream is gone: its cancellers go on without it. */
 void sql_cancel_forget(struct sql_upstream *u)
 {
@@ -193,6 +201,13 @@ void sql_cancel_end(struct worker *w)
 
 /* ---- finding who is meant ---- */
 
+static bool owes_mark(const struct sql_upstream *u)
+{
+    const struct pg_expected *head = pg_expect_head(&u->expect);
+
+    return head != NULL && (head->note & SQL_NOTE_COMMIT) == SQL_NOTE_COMMIT;
+}
+
 /* True: the letter is kept until the server had it. */
 static bool cancel(struct sql_session *s, struct cancel_letter *letter)
 {
@@ -201,7 +216,7 @@ static bool cancel(struct sql_session *s, struct cancel_letter *letter)
 
     if (s->waits != SQL_WAITS_NOT)
         sql_session_fail_exchange(s, "57014", "canceling statement due to user request");
-    else if (u != NULL && u->probing)
+    else if (u != NULL && (u->probing || owes_mark(u)))
         u->cancel_due = u->expect.count > 1; /* what is meant comes behind our own question */
     else if (u != NULL && (s->stage == SQL_TUNNEL || !pg_expect_is_empty(&u->expect)))
         c = canceller_of(u);

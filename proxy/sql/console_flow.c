@@ -2,6 +2,7 @@
  * by a server, in the simple protocol and in the extended one, and needs none.  See console_flow.h
  * for the rest. */
 #include "proxy/sql/console_flow.h"
+#include "proxy/sql/cancel_flow.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -16,6 +16,7 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/sql/cancel_flow.h"
 #include "proxy/sql/console_flow.h"
 #include "proxy/sql/halt_flow.h"
 #include "proxy/sql/inquiry_flow.h"

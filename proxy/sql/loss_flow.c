@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proxy/sql/catalog_flow.h"
+#include "proxy/sql/commit_flow.h"
 #include "proxy/sql/preset_flow.h"
 #include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
@@ -97,12 +98,16 @@ static bool may_begin_elsewhere(const struct sql_session *s, const struct sql_up
            pg_expect_is_empty(&u->expect);
 }
 
-/* It has no server any more, and nothing under way. */
-static void let_session_go_on(struct sql_upstream *u)
+void sql_loss_go_on(struct sql_session *s, bool is_committed)
 {
-    struct sql_session *s = u->lessee;
+    struct pg_settings_pool *interned = sql_side_of(s)->interned;
 
-    pg_settings_session_rollback(u->endpoint->side->interned, &s->settings);
+    if (s->stage != SQL_READY)
+        return;
+    if (is_committed)
+        pg_settings_session_commit(interned, &s->settings);
+    else
+        pg_settings_session_rollback(interned, &s->settings);
     sql_deeds_forget(s);
     sql_presets_changed(s);
     sql_presets_forget(s);
@@ -114,8 +119,15 @@ static void let_session_go_on(struct sql_upstream *u)
     s->barrier = s->copy_barrier = s->forced = s->conflicted = s->applies = false;
     s->dirties = s->commits = s->has_written = s->may_commit = false;
     s->avoided = 0;
-    sql_lease_drop(u);
     sql_session_go_on(s);
+}
+
+static void let_session_go_on(struct sql_upstream *u)
+{
+    struct sql_session *s = u->lessee;
+
+    sql_lease_drop(u);
+    sql_loss_go_on(s, false);
 }
 
 static void tell_of_loss(struct sql_upstream *u, const char *why)
@@ -213,6 +225,9 @@ void sql_reply_lost(struct sql_upstream *u, const char *why)
         sql_reply_release(u);
         sql_lease_drop(u);
         sql_session_end(s, CLOSE_UPSTREAM_LOST);
+    } else if (s->stage == SQL_READY && sql_commit_may_ask(s, u)) {
+        heed_what_may_be_done(s, u);
+        sql_commit_ask(u, why, lost_state(s, u));
     } else if (s->stage != SQL_READY || (u->frame_left > 0 && u->frame_shown)) {
         heed_what_may_be_done(s, u);
         sql_lease_drop(u);

@@ -483,7 +483,7 @@ static bool may_commit(const struct sql_class *class)
 static void expect_query(struct sql_session *s, const struct sql_class *class,
                          const struct sql_rewording *r)
 {
-    s->dirties |= class->verdict.route > ROUTE_TRY || s->forced;
+    s->dirties |= sql_may_write(&class->verdict) || s->forced;
     s->commits |= may_commit(class);
     (void)expect_end(s, (struct pg_expected){ .kind = PG_EXPECT_QUERY,
                                               .note = r->note |

@@ -182,6 +182,12 @@ bool pg_expect_may_fail(const struct pg_expect *e);
 /* Is nothing owed to the client? */
 bool pg_expect_is_swallowed(const struct pg_expect *e);
 
+/* Entry `i` from the head on, borrowed till the next call; NULL: there are no more. */
+static inline const struct pg_expected *pg_expect_at(const struct pg_expect *e, uint32_t i)
+{
+    return i < e->count ? &e->ring[(e->head + i) & (e->size - 1)] : NULL;
+}
+
 /* Borrowed till the next call; NULL: nothing is owed. */
 static inline const struct pg_expected *pg_expect_head(const struct pg_expect *e)
 {

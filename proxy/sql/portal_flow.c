@@ -131,7 +131,7 @@ void sql_portal_bind(struct sql_session *s, const struct pg_statement *st,
     struct pg_bind full;
 
     pg_statement_unref(sql_side_of(s)->statements, &s->portal_said);
-    s->dirties |= note->verdict.route > ROUTE_TRY || s->forced;
+    s->dirties |= sql_may_write(&note->verdict) || s->forced;
     s->commits |= note->verdict.kind == STATEMENT_COMMIT ||
                   note->verdict.kind == STATEMENT_PREPARE_TRANSACTION ||
                   (note->verdict.effects & EFFECT_UNSEEN);

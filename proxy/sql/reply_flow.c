@@ -10,8 +10,10 @@
 #include <string.h>
 
 #include "proxy/base/log.h"
+#include "proxy/sql/cancel_flow.h"
 #include "proxy/sql/catalog_flow.h"
 #include "proxy/sql/code_flow.h"
+#include "proxy/sql/commit_flow.h"
 #include "proxy/sql/sql_words.h"
 
 /* One read's bytes while they are gone through. */
@@ -236,11 +238,17 @@ static void settle_skipped(struct sql_upstream *u)
         sql_settle_entry(u, &e, PG_OUTCOME_SKIPPED);
 }
 
+static bool is_commit_mark(uint16_t note)
+{
+    return (note & SQL_NOTE_COMMIT) == SQL_NOTE_COMMIT;
+}
+
 static void log_unasked(struct sql_upstream *u, const struct pg_report *report, uint16_t note)
 {
     log_event(LOG_WARN,
-              note & SQL_NOTE_SETTINGS ? "settings of a session can't be set on a server"
-                                       : "a server refused what Sheaf asked",
+              (note & SQL_NOTE_SETTINGS) && !is_commit_mark(note)
+                  ? "settings of a session can't be set on a server"
+                  : "a server refused what Sheaf asked",
               log_text("pool", u->endpoint->side->name), log_text("endpoint", u->endpoint->name),
               log_slice("error", report->message));
 }
@@ -381,7 +389,9 @@ static bool on_error(struct reply *r, struct pg_frame f, unsigned turn)
 static void settle_ready(struct sql_upstream *u, const struct pg_expected *ended, bool shown)
 {
     sql_settle_entry(u, ended, u->sqlstate[0] == '\0' ? PG_OUTCOME_DONE : PG_OUTCOME_FAILED);
-    if (ended->note & SQL_NOTE_PROBE)
+    if (is_commit_mark(ended->note))
+        sql_cancel_if_due(u);
+    else if (ended->note & SQL_NOTE_PROBE)
         sql_probe_ended(u);
     if (u->lessee != NULL && !(ended->flags & PG_EXPECT_SWALLOW)) {
         u->lessee->has_written |= (ended->flags & PG_EXPECT_WRITES) != 0;
@@ -638,7 +648,9 @@ static bool on_frame(struct reply *r, struct pg_frame f)
         if (!on_special(r, f, turn, note, tag))
             return false;
     } else {
-        if (f.type == PG_BACK_DATA_ROW && (note & SQL_NOTE_PROBE))
+        if (f.type == PG_BACK_DATA_ROW && is_commit_mark(note))
+            sql_commit_marked(u, pg_frame_body(rest, f));
+        else if (f.type == PG_BACK_DATA_ROW && (note & SQL_NOTE_PROBE))
             read_probe_row(u, pg_frame_body(rest, f));
         advance(r, f, !(turn & PG_TURN_SWALLOW) && !u->refused && !is_hidden(u, f, note));
     }

@@ -19,6 +19,8 @@ size_t sql_reply_input(struct sql_upstream *u, struct slice in);
 void sql_reply_lost(struct sql_upstream *u, const char *why);
 /* The server does not take the session's settings: what was asked was refused, or not sent. */
 void sql_reply_settings_fail(struct sql_upstream *u, const struct pg_report *report);
+/* The session has no server any more, and nothing under way; its transaction is undone, or not. */
+void sql_loss_go_on(struct sql_session *s, bool is_committed);
 /* Says what is due in place of the server. */
 void sql_reply_fakes(struct sql_upstream *u);
 /* What was held back of the answer goes to the session. */

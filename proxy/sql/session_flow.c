@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "proxy/sql/cancel_flow.h"
 #include "proxy/sql/catalog_flow.h"
+#include "proxy/sql/commit_flow.h"
 #include "proxy/sql/console_flow.h"
 #include "proxy/sql/preset_flow.h"
 #include "proxy/sql/sql_words.h"
@@ -82,6 +84,7 @@ static void leave(struct sql_session *s, enum close_reason reason)
 {
     sql_wait_end(s);
     sql_session_let_go(s);
+    sql_commit_forget(s);
     forget_requests(s);
     s->stage = SQL_LEAVING;
     session_finish(&s->base, reason);
@@ -198,6 +201,7 @@ static void end(struct session *base)
 
     sql_wait_end(s);
     sql_session_let_go(s);
+    sql_commit_forget(s);
     sql_entry_free(s);
     sql_console_free(s);
     sql_deeds_forget(s);

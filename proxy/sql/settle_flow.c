@@ -8,8 +8,10 @@
 #include <string.h>
 
 #include "proxy/base/mem.h"
+#include "proxy/sql/cancel_flow.h"
 #include "proxy/sql/catalog_flow.h"
 #include "proxy/sql/code_flow.h"
+#include "proxy/sql/commit_flow.h"
 #include "proxy/sql/preset_flow.h"
 #include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_words.h"
@@ -453,6 +455,7 @@ void sql_exchange_answered(struct sql_upstream *u)
     s->base.active_s = (uint32_t)(now_us / 1000000);
     s->forced = s->conflicted = s->waited_for_position = s->healed = false;
     s->avoided = 0;
+    sql_commit_forget(s);
     session_request_ends(&s->base);
     sql_session_holds(s, u->status != PG_STATUS_IDLE && !s->base.ended);
     counter_add(&side->stats->requests, 1);
@@ -497,8 +500,7 @@ void sql_probe_ended(struct sql_upstream *u)
         return;
     u->sqlstate[0] = '\0';
     u->probing = false;
-    if (u->cancel_due)
-        sql_cancel_upstream(u);
+    sql_cancel_if_due(u);
     if (failed) { /* it could not be asked: better to keep what may be there */
         s->pins |= PG_PIN_OPAQUE;
         return;
@@ -515,21 +517,27 @@ void sql_probe_ended(struct sql_upstream *u)
     }
 }
 
-/* What ran may have done DDL. */
-static void ask_fingerprint(const struct sql_upstream *u, struct buf *question)
+uint64_t sql_server_major(const struct sql_upstream *u)
 {
-    enum { FLUSHES_FROM = 15 };
     struct slice version;
     uint64_t major = 0;
     size_t digits = 0;
 
-    if (pg_settings_find(u->reported, slice_text("server_version"), &version)) {
-        while (digits < version.len && isdigit(version.at[digits]))
-            digits++;
-        (void)slice_to_u64(slice_of(version.at, digits), &major);
-    }
+    if (!pg_settings_find(u->reported, slice_text("server_version"), &version))
+        return 0;
+    while (digits < version.len && isdigit(version.at[digits]))
+        digits++;
+    (void)slice_to_u64(slice_of(version.at, digits), &major);
+    return major;
+}
+
+/* What ran may have done DDL. */
+static void ask_fingerprint(const struct sql_upstream *u, struct buf *question)
+{
+    enum { FLUSHES_FROM = 15 };
+
     buf_text(question, ";");
-    buf_slice(question, pg_catalog_fingerprint_query(major >= FLUSHES_FROM));
+    buf_slice(question, pg_catalog_fingerprint_query(sql_server_major(u) >= FLUSHES_FROM));
 }
 
 static void begin_probe(struct sql_upstream *u)

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 
 #include "proxy/base/mem.h"
+#include "proxy/sql/cancel_flow.h"
 #include "proxy/sql/catalog_flow.h"
+#include "proxy/sql/commit_flow.h"
 #include "proxy/sql/console_flow.h"
 #include "proxy/sql/demotion_flow.h"
 #include "proxy/sql/halt_flow.h"
@@ -226,6 +228,7 @@ static struct sql_side *side_new(struct worker *w, const struct sql_pool *settin
     list_init(&side->ledgers);
     list_init(&side->catalogs);
     list_init(&side->presets_past);
+    list_init(&side->commits);
     side->stats = stats_row_of(side->name, "", 0, w->index);
     side->counts = sql_counts_of(side->name, "", w->index);
     side->minute_us = worker_now_us(w);
@@ -392,6 +395,7 @@ static void tick(struct worker *w, bool housekeeping)
         sql_catalogs_tick(side, now_us);
         sql_presets_tick(side, now_us);
         sql_inquiries_tick(side, now_us);
+        sql_commits_tick(side, now_us);
         if (housekeeping)
             sql_tally_tick(side, now_us);
         if (housekeeping)

@@ -16,6 +16,7 @@
  *     prepare_flow.c    PREPARE, EXECUTE, DEALLOCATE and RESET in words that servers understand
  *     reply_flow.c      what a server says: forwarded, swallowed; heal_flow.c: or asked elsewhere
  *     loss_flow.c       a server is lost: what its session is told
+ *     commit_flow.c     or, of a COMMIT, what the servers that are left know of it
  *     settle_flow.c     what an exchange changed: settings, statements, pins; and its end
  *     route_flow.c      which endpoint: what the statement is, which replica is fresh enough
  *     lease_flow.c      rosters of upstreams: leased, waited for, handed on, given back
@@ -100,6 +101,7 @@ enum sql_expect_note {
     SQL_NOTE_CHANGED = 1 << 13,  /* was sent to fail: see result_flow.c */
     SQL_NOTE_GOES_ON = 1 << 14,  /* a Query that another follows before the client hears of both */
     SQL_NOTE_RESTORED = 1 << 15, /* what goes back to the start is put right by what follows */
+    SQL_NOTE_COMMIT = SQL_NOTE_SETTINGS | SQL_NOTE_PROBE, /* the mark of the COMMIT behind it */
 };
 
 /* What the client asked for. */
@@ -139,6 +141,7 @@ struct sql_sampler;
 struct sql_catalog;
 struct sql_libpq;
 struct sql_inquiries;
+struct sql_commit;
 struct sql_answer;
 struct sql_login_state;
 
@@ -286,8 +289,9 @@ struct sql_session {
     struct sql_presets *presets; /* owned: those that its transaction may change; NULL: none */
     struct buf nobody;           /* see sql_nobody() */
     struct pg_statement *said, *portal_said, *portal_prepares; /* references: see sql_words.h */
-    struct sql_edits *edits; /* owned: of the Query under way, if it is SQL_NOTE_EDITED */
-    struct position needed;  /* a replica must have reached it */
+    struct sql_edits *edits;   /* owned: of the Query under way, if it is SQL_NOTE_EDITED */
+    struct sql_commit *commit; /* owned by commit_flow.c: its COMMIT under way; NULL: none */
+    struct position needed;    /* a replica must have reached it */
     uint64_t dirty_us; /* when the primary last answered it; 0: not since `needed` was known */
     uint64_t needed_as_of_us; /* `needed` covers all that was before */
     uint64_t read_us;         /* when a replica last answered it, */
@@ -353,6 +357,7 @@ struct sql_upstream {
     struct sql_sampler *sampler;   /* it belongs to; NULL: none */
     struct sql_catalog *catalog;   /* the same */
     struct sql_inquirer *inquirer; /* the same */
+    struct sql_commit *commit;     /* the same */
     struct sql_budgets budgets;    /* counted, while it is between two workers */
     struct sql_account *account;   /* borrowed: counts it in its rosters or guests */
     const char *tunnel; /* borrowed: what `replication` is to be; NULL: it is no tunnel */
@@ -430,7 +435,7 @@ struct sql_side {
     struct list accounts;
     uint64_t accounts_made;
     struct list waiters; /* for a primary */
-    struct list halts, consoles, ledgers, catalogs, presets_past;
+    struct list halts, consoles, ledgers, catalogs, presets_past, commits;
     uint32_t ledger_count, presets_past_count;
     uint64_t minute_us;           /* of the ledgers */
     struct sql_endpoint *primary; /* as the board said in this epoch, if it is known */
@@ -485,6 +490,12 @@ struct sql_class {
     struct slice read;           /* the same, or what was read in its place: sql_readable() */
     const struct script *script; /* in side->arena, until the next; NULL: it was remembered */
 };
+
+/* May it change what others see?  BEGIN is the primary's, but does not. */
+static inline bool sql_may_write(const struct statement_verdict *v)
+{
+    return v->route > ROUTE_TRY && v->kind != STATEMENT_BEGIN;
+}
 
 /* What the result of a statement looks like. */
 struct sql_result {
@@ -669,6 +680,7 @@ void sql_exchange_answered(struct sql_upstream *u);
 /* Nothing is owed any more. */
 void sql_exchange_ended(struct sql_upstream *u);
 void sql_probe_ended(struct sql_upstream *u);
+uint64_t sql_server_major(const struct sql_upstream *u); /* of its version; 0: unknown */
 /* The server is set as the session has it, in front of what that asks.  False: it is so. */
 bool sql_settings_apply(struct sql_upstream *u, const struct pg_settings *wanted);
 /* The session leaves it within a transaction, which is not to be: what that has set is undone. */
@@ -741,6 +753,8 @@ const char *sql_upstream_database(const struct sql_upstream *u); /* as the serve
 /* What it says of in_hot_standby. */
 void sql_upstream_stands_by(struct sql_upstream *u, struct slice value);
 /* Sends a Query on nobody's behalf; the answer is swallowed. */
+void sql_upstream_put_query(struct sql_upstream *u, struct slice text, uint16_t note);
+/* The same, and the clock looks after it. */
 void sql_upstream_ask(struct sql_upstream *u, struct slice text, uint16_t note);
 /* Undoes what who left it has left: a transaction, and with `discard` all else. */
 void sql_upstream_reset(struct sql_upstream *u, bool discard);
@@ -749,15 +763,6 @@ void sql_upstream_reset_ended(struct sql_upstream *u);
 void sql_upstream_says_goodbye(struct sql_upstream *u, const struct pg_report *report);
 void sql_endpoint_turn_away(struct sql_endpoint *e); /* those who wait there look for another */
 void sql_endpoint_fails(struct sql_endpoint *e, enum err err, const char *why);
-
-/* cancel_flow.c */
-/* The session, which asks, is finished when that was dealt with. */
-void sql_cancel_ask(struct sql_session *s, uint32_t pid, struct slice secret);
-void sql_cancel_key(struct sql_session *s);
-void sql_cancel_forget(struct sql_upstream *u); /* it goes */
-void sql_cancel_end(struct worker *w);
-/* Cancels what the upstream is doing, whoever asked for it. */
-void sql_cancel_upstream(struct sql_upstream *u);
 
 /* libpq_flow.c */
 /* Tells libpq, begun with the first, what the server asks for.  False: the upstream is lost. */

@@ -5,6 +5,7 @@
  *     sql_tunnel_begin() --> (waits for a primary) --> the upstream logs in --> TUNNEL
  *                                  \--refused--> the client hears why, as the server says it
  */
+#include "proxy/sql/cancel_flow.h"
 #include "proxy/sql/sql_flow.h"
 
 void sql_tunnel_begin(struct sql_session *s, enum pg_replication replication)

@@ -12,7 +12,9 @@
 #include "proxy/base/backoff.h"
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/sql/cancel_flow.h"
 #include "proxy/sql/catalog_flow.h"
+#include "proxy/sql/commit_flow.h"
 #include "proxy/sql/inquiry_flow.h"
 #include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
@@ -300,6 +302,8 @@ static void stands(struct sql_upstream *u)
             sql_catalog_ready(u);
         else if (u->inquirer != NULL)
             sql_inquiry_ready(u);
+        else if (u->commit != NULL)
+            sql_commit_ready(u);
         else
             sql_sampler_ready(u);
         return;
@@ -371,6 +375,8 @@ size_t sql_upstream_input(struct upstream *base, struct slice in)
         return sql_catalog_input(u, in);
     if (u->inquirer != NULL)
         return sql_inquiry_input(u, in);
+    if (u->commit != NULL)
+        return sql_commit_input(u, in);
     return sql_reply_input(u, in);
 }
 
@@ -393,7 +399,7 @@ void sql_upstream_drained(struct upstream *base, uint64_t before)
 
 /* ---- asking on nobody's behalf ---- */
 
-void sql_upstream_ask(struct sql_upstream *u, struct slice text, uint16_t note)
+void sql_upstream_put_query(struct sql_upstream *u, struct slice text, uint16_t note)
 {
     struct buf out = { 0 };
 
@@ -404,6 +410,11 @@ void sql_upstream_ask(struct sql_upstream *u, struct slice text, uint16_t note)
     upstream_put(&u->base, buf_all(&out));
     buf_fini(&out);
     pg_prepared_unnamed_becomes(&u->prepared, 0);
+}
+
+void sql_upstream_ask(struct sql_upstream *u, struct slice text, uint16_t note)
+{
+    sql_upstream_put_query(u, text, note);
     worker_be_busy(u->base.worker);
 }
 
@@ -458,6 +469,7 @@ static void forget(struct sql_upstream *u)
     list_remove(&u->idle_link);
     sql_catalog_lost(u);
     sql_inquiry_forget(u);
+    sql_commit_upstream_gone(u);
     if (u->sampler != NULL)
         sql_sampler_forget(u);
     sql_cancel_forget(u);
@@ -586,7 +598,7 @@ struct loss {
     struct sql_roster *roster;
     struct sql_inquirer *inquirer;
     enum err err;
-    bool stood, is_catalog, is_tunnel;
+    bool stood, is_catalog, is_tunnel, is_commit;
     char sqlstate[6], why[256];
 };
 
@@ -600,7 +612,7 @@ static void login_lost(const struct loss *l)
     else if (l->is_catalog)
         log_event(LOG_WARN, "catalog can't be read", log_text("endpoint", l->endpoint->name),
                   log_text("why", l->why));
-    else if (!l->is_tunnel) /* its session was told */
+    else if (!l->is_tunnel && !l->is_commit) /* its session was told, or asks again */
         sql_endpoint_fails(l->endpoint, l->err, l->why);
 }
 
@@ -631,7 +643,8 @@ static void upstream_lost(struct sql_upstream *u, enum err err, const char *why)
                       .err = err,
                       .stood = u->stood,
                       .is_catalog = u->catalog != NULL,
-                      .is_tunnel = u->tunnel != NULL };
+                      .is_tunnel = u->tunnel != NULL,
+                      .is_commit = u->commit != NULL };
 
     snprintf(l.why, sizeof(l.why), "%s", why);
     memcpy(l.sqlstate, u->sqlstate, sizeof(l.sqlstate));

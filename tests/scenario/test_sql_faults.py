@@ -677,6 +677,26 @@ class Failover(Servers):
             self.assertEqual(there.value(f"SELECT count(*) FROM log WHERE client = 1 AND n = {n} /* route=primary */"), "1" if n == 0 else "0")
         self.assertIn(self.errors_of(lost, "SELECT 1"), ["08006", "57P01", "57P02", "closed"])
 
+    def test_commits_that_wait_for_a_replica_are_told_what_became_of_them(self):
+        """With lost_commit_wait, by the server that is up again, and by the replica that was promoted."""
+        crowd = Crowd(self, self.candidates(lost_commit_wait="20s").target(), count=9, read=False)
+        for is_promoted in (False, True):
+            crowd.goes_on()
+            self.replicas[0].stop()
+            wait_until(lambda: len(self.primary.sessions("wait_event = 'SyncRep' AND query = 'COMMIT'")) > 0, what="commits to wait")
+            self.primary.kill9()
+            self.replicas[0].cont()
+            if is_promoted:
+                self.replicas[0].promote()
+                self.replicas[1].follow(self.replicas[0])
+            else:
+                self.primary.start()
+            crowd.goes_on()
+        self.assert_truth(crowd, self.replicas[0])
+        exchanges = self.front.status()["pools"][0]["exchanges"]
+        self.assertGreater(exchanges["lost_commits_done"] + exchanges["lost_commits_undone"], 1)
+        self.assertEqual(exchanges["lost_commits_unknown"], 0)
+
     @staticmethod
     def errors_of(session, text):
         """The first of them; it may be closed."""

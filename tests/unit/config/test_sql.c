@@ -42,6 +42,7 @@ static void the_least_that_a_pool_needs_gives_the_defaults(void)
     CHECK_INT(p->query_timeout_ms, 0);
     CHECK_INT(p->query_wait_timeout_ms, 120000);
     CHECK_INT(p->failover_wait_ms, 30000);
+    CHECK_INT(p->lost_commit_wait_ms, 0);
     CHECK_INT(p->base.idle_timeout_ms, 0);
     CHECK_INT(p->idle_transaction_timeout_ms, 0);
     CHECK_INT(p->base.unread_timeout_ms, 3600000);
