@@ -141,7 +141,8 @@ static bool begin_with_options(struct sql_session *s, struct slice options)
 }
 
 /* Behind the name that the client gave, or PgBouncer's "app", of which so much is left that the
- * server, which cuts names, shows all of the address. */
+ * server, which cuts names, shows all of the address.  What is not ASCII it shows as question
+ * marks; or, from 16 on, by four characters for each byte, before it cuts. */
 static bool add_host(struct sql_session *s)
 {
     struct slice name = slice_text("application_name"), value;
@@ -155,12 +156,13 @@ static bool add_host(struct sql_session *s)
     if (!pg_settings_find(s->settings.start, name, &value) || value.len == 0)
         value = slice_text("app");
     session_address(&s->base, address, sizeof(address));
-    if (value.len > NAME_MOST - strlen(" - ") - strlen(address)) {
+    if (value.len > NAME_MOST - strlen(" - ") - strlen(address))
         value.len = NAME_MOST - strlen(" - ") - strlen(address);
-        while (value.len > 0 && (value.at[value.len] & 0xc0) == 0x80)
-            value.len--; /* not within a character */
+    for (size_t i = 0; i < value.len; i++) {
+        bool is_shown = value.at[i] >= ' ' && value.at[i] <= '~';
+
+        buf_put(&text, is_shown ? (const char *)&value.at[i] : "?", 1);
     }
-    buf_slice(&text, value);
     buf_format(&text, " - %s", address);
     fine = begin_with(s, name, buf_all(&text));
     buf_fini(&text);

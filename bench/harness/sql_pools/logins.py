@@ -27,20 +27,25 @@ POOLED = f"FROM pg_stat_activity WHERE query LIKE '%{MARK}' AND pid <> pg_backen
 
 
 class Rows:
+    """The bar is for the login: what it costs to connect, to any server by any program, is told beside it."""
+
     def __init__(self, row, name="", key=""):
         group, bar = "Login at a server with a SCRAM password", Bar(LIMIT_MS, is_ratio=False)
 
         def add(what, title, bar=None):
             return row(f"login.{name}{what}", group, f"{key}CPU of {title}", "ms", bar)
 
-        self.together = add("cpu", f"connecting and logging in, {TOGETHER} at once", bar=bar)
-        self.alone = add("alone", "connecting and logging in, one at a time", bar=bar)
+        self.together = add("cpu", f"logging in, {TOGETHER} at once", bar)
+        self.alone = add("alone", "logging in, one at a time", bar)
+        self.together_all = add("cpu_all", f"connecting and logging in, {TOGETHER} at once")
+        self.alone_all = add("alone_all", "connecting and logging in, one at a time")
+        self.connecting = add("connecting", "connecting, by the least program")
         self.loss = add("loss", "hearing of a server connection's end, one at a time")
         self.user = row(f"login.{name}user", group, f"{key}user time's part of all this", "%")
         self.client = add("client", "a client that comes, asks and goes")
 
     def all(self):
-        return self.together, self.alone, self.loss, self.user, self.client
+        return self.together, self.alone, self.together_all, self.alone_all, self.loss, self.user, self.client
 
 
 class Spent:
@@ -69,8 +74,6 @@ class Logins:
             for peer in self.bench.alternating("logins", peers):
                 self.one_round(peer, rows)
             self.restart(peers, way, False)
-        for _ in range(self.bench.rounds):
-            self.measure_least(self.rows["uses_password"])
 
     @staticmethod
     def restart(peers, way, is_on):
@@ -83,12 +86,16 @@ class Logins:
     def one_round(self, peer, rows):
         try:
             peer.check()
+            connecting = self.measure_least(rows)
             rows.client.add(peer.name, self.come_and_go(peer))
             before = tree_user_system_ns(peer.pid)
             alone, together = self.measure(peer, 1, query), self.measure(peer, TOGETHER, long_query)
             rows.user.add(peer.name, user_percent(before, tree_user_system_ns(peer.pid)))
-            rows.alone.add(peer.name, (alone.with_logins - alone.queries) / alone.logins)
-            rows.together.add(peer.name, (together.with_logins - together.queries) / together.logins)
+            for spent, of_all, of_login in ((alone, rows.alone_all, rows.alone),
+                                            (together, rows.together_all, rows.together)):
+                took = (spent.with_logins - spent.queries) / spent.logins
+                of_all.add(peer.name, took)
+                of_login.add(peer.name, took - connecting)
             rows.loss.add(peer.name, alone.losses / alone.logins)
         except (Failed, OSError) as problem:
             for row in rows.all():
@@ -130,16 +137,19 @@ class Logins:
         return (peer.cpu_ns() - before) / 1e6 / LOGINS
 
     def measure_least(self, rows):
-        """By a program that does nothing else, and waits in its calls."""
+        """By a program that does nothing else, and waits in its calls: milliseconds of connecting."""
         program = pathlib.Path(self.bench.program).with_name("pg_login")
         try:
             said = subprocess.run([program, f"at=127.0.0.1:{self.bench.servers.primary.port}", f"user={PASSWORD_USER}",
                                    f"password={PASSWORD}", "database=bench", "guess=1", f"rounds={LOGINS}"],
                                   capture_output=True, text=True, check=True, timeout=60).stdout.split()
-            took = dict(word.split("=") for word in said[-3:])
-            rows.alone.add("direct", (float(took["all_us"]) + float(took["connect_us"])) / 1000)
-        except (OSError, subprocess.SubprocessError, ValueError, KeyError) as problem:
-            rows.alone.problems["direct"] = f"pg_login: {problem}"
+            took = {key: float(value) / 1000 for key, value in (word.split("=") for word in said[-3:])}
+        except (OSError, subprocess.SubprocessError, ValueError) as problem:
+            raise Failed(f"pg_login: {problem}") from problem
+        rows.alone.add("direct", took["all_us"])
+        rows.alone_all.add("direct", took["all_us"] + took["connect_us"])
+        rows.connecting.add("direct", took["connect_us"])
+        return took["connect_us"]
 
 
 def user_percent(before, after):

@@ -72,9 +72,9 @@ def _base():
 
 
 @functools.cache
-def _template():
-    """A folder as initdb makes it, with the role and the database that tests use: made once, then copied."""
-    version = _must(binary("postgres"), "--version")
+def _template(postgres):
+    """A folder as its initdb makes it, with the role and the database that tests use: made once, then copied."""
+    version = _must(postgres, "--version")
     mark = hashlib.sha256((version + _AS_IT_IS_MADE).encode()).hexdigest()[:16]
     home = _base() / f"sheaf-test-postgres.{os.getuid()}"
     home.mkdir(exist_ok=True)
@@ -89,8 +89,8 @@ def _template():
             shutil.rmtree(making, ignore_errors=True)
             # Small segments: a folder of 16 MiB ones takes as long to copy as all that is in it.
             _must(binary("initdb"), "-D", making, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale", "C",
-                  "--wal-segsize", "1", "--no-sync", "--no-instructions")
-            _must(binary("postgres"), "--single", "-j", "-F", "-D", making, "-c", "min_wal_size=2MB", "template1",
+                  "--wal-segsize", "1", "--no-sync")
+            _must(postgres, "--single", "-j", "-F", "-D", making, "-c", "min_wal_size=2MB", "template1",
                   stdin=_AS_IT_IS_MADE.strip().replace("\n", "\n\n") + "\n\n")
             making.rename(made)
     return made
@@ -119,7 +119,7 @@ class Postgres:
         self.env = env or {}
         self._prepare(options, auth, hba, certificates)
         ends_with(owner, self._end)
-        subprocess.run(["cp", "-a", "--reflink=auto", _template(), self.data], check=True)
+        subprocess.run(["cp", "-a", "--reflink=auto", _template(binary("postgres")), self.data], check=True)
         self.start()
 
     def _prepare(self, options, auth, hba, certificates):
