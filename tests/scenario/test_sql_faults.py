@@ -303,6 +303,38 @@ class Replicas(Servers):
                 replica.wait_for_catchup()
             self.meets_a_conflict(session, text)
 
+    def test_a_conflict_with_recovery_at_the_only_replica(self):
+        """The primary is asked, unless it must not serve who asks for replicas: then he hears of it."""
+        self.replicas[0].reload(max_standby_streaming_delay="10ms", hot_standby_feedback="off")
+        for route, options, errors in (("auto", {}, []), ("replica", {}, []), ("replica", {"on_replicas_down": "error"}, ["40001"])):
+            with self.subTest(route=route, **options):
+                self.sheaf(replicas=self.replicas[:1], **options)
+                session = self.reader()
+                session.ask(f"SET sheaf.route = {route}")
+                self.primary.sql("INSERT INTO t SELECT g::text FROM generate_series(1, 100) g", user="app")
+                self.replicas[0].wait_for_catchup()
+                session.send(pg.query("SELECT count(*) FROM t, pg_sleep(0.5)"))
+                wait_until(lambda: self.replicas[0].sessions("state = 'active' AND query LIKE '%count%'"), what="the replica to read")
+                for text in ("DELETE FROM t", "VACUUM t", "VACUUM FULL t"):
+                    self.primary.sql(text)
+                answer = session.until("Z")
+                self.assertEqual(answer.errors, errors)
+                self.assertEqual(answer.rows, [] if errors else [["0"]])
+
+    def test_killed_while_it_reads_for_who_asks_for_replicas(self):
+        """The other is asked, if there is one; never the primary."""
+        self.sheaf(on_replicas_down="error")
+        session = self.reader()
+        session.ask("SET sheaf.route = replica")
+        for others in (1, 0):
+            session.send(pg.query("SELECT pg_is_in_recovery(), count(*) FROM t, pg_sleep(0.5)"))
+            reads = wait_until(lambda: [r for r in self.replicas if r.process.running and r.sessions("state = 'active' AND query LIKE '%count%'")], what="a replica to read")
+            reads[0].kill9()
+            answer = session.until("Z")
+            if others:
+                self.assertEqual(answer.rows, [["t", "0"]])
+        self.assertTrue(set(answer.errors) <= LOST and answer.errors, answer)
+
     def test_a_conflict_with_recovery_of_what_stays_at_a_replica(self):
         """A snapshot, a cursor: that session hears it, by the server's own code, and no other does."""
         for replica in self.replicas:
