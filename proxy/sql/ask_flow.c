@@ -101,7 +101,7 @@ static bool find_lease(struct sql_session *s, struct sql_gathering *g)
     d = decide(s, g);
     switch (d.verb) {
     case SQL_GO:
-        counter_add(&sql_side_of(s)->counts->causes[d.cause], 1);
+        s->cause = (uint8_t)(d.cause + 1);
         return sql_lease_ask(s, d.endpoint, d.cause == SQL_CAUSE_READ);
     case SQL_WAIT_PRIMARY:
         sql_wait_begin(s, SQL_WAITS_PRIMARY, &sql_side_of(s)->waiters);
@@ -169,11 +169,20 @@ static bool set_server(struct sql_session *s, const struct sql_gathering *g)
     return false;
 }
 
+/* Why it goes there: who waits may be sent elsewhere meanwhile, and is counted once. */
+static void count_cause(struct sql_session *s)
+{
+    if (s->cause > 0)
+        counter_add(&sql_side_of(s)->counts->causes[s->cause - 1], 1);
+    s->cause = 0;
+}
+
 /* False: it waits. */
 static bool begun(struct sql_session *s, const struct sql_gathering *g)
 {
     struct sql_upstream *u = s->lease;
 
+    count_cause(s);
     u->sqlstate[0] = '\0';
     sql_slow_listen(u);
     begin_hold(s, g);

@@ -214,6 +214,8 @@ static bool cancel(struct sql_session *s, struct cancel_letter *letter)
     struct sql_upstream *u = s->lease;
     struct canceller *c = NULL;
 
+    if (s->waits == SQL_WAITS_COMMIT)
+        return false; /* it is not undone by that */
     if (s->waits != SQL_WAITS_NOT)
         sql_session_fail_exchange(s, "57014", "canceling statement due to user request");
     else if (u != NULL && (u->probing || owes_mark(u)))

@@ -29,7 +29,8 @@
 
 enum {
     CATALOG_EVERY_US = 10 * 1000 * 1000,
-    CATALOG_AGAIN_US = 10 * 1000 * 1000, /* after a failure */
+    CATALOG_AGAIN_US = 10 * 1000 * 1000, /* after a failure, */
+    CATALOG_SOON_US = 500 * 1000,        /* or if the connection was lost before it was known */
     CATALOG_REST_US = 200 * 1000,        /* from one to the next, at least, */
     CATALOG_REST_TIMES = 10,             /* and so many times what one takes */
     CATALOG_MOST_US = 90 * 1000 * 1000,
@@ -475,7 +476,8 @@ void sql_catalog_lost(struct sql_upstream *u)
     u->catalog = NULL;
     c->upstream = NULL;
     c->stage = STAGE_NONE;
-    c->due_us = worker_now_us(c->side->worker) + CATALOG_AGAIN_US;
+    c->due_us = worker_now_us(c->side->worker) +
+                (u->stood && c->table == NULL ? CATALOG_SOON_US : CATALOG_AGAIN_US);
     catalog_table_free(&c->coming);
 }
 

@@ -17,19 +17,20 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/sql/catalog_flow.h"
 #include "proxy/sql/gather_flow.h"
 #include "proxy/sql/halt_flow.h"
 #include "proxy/sql/pg_commit.h"
+#include "proxy/sql/sample_flow.h"
 
 enum {
     AGAIN_US = 100 * 1000,
     OWED_MOST = 16, /* entries of one exchange */
+    ASKING_MOST = 4,
 };
 
 struct sql_commit {
-    struct list link; /* on side->commits, once it is asked of */
     struct sql_session *session;
-    const struct sql_endpoint *endpoint; /* where the mark was taken */
     struct pg_commit_mark mark;
 
     /* Once it is asked of. */
@@ -40,6 +41,7 @@ struct sql_commit {
     uint64_t until_us, again_us;
     uint64_t asked_us; /* 0: nothing is asked */
     bool is_over;      /* the session ends */
+    bool changes_catalog;
     char server[128], why[200];
 };
 
@@ -94,6 +96,7 @@ bool sql_commit_look(struct sql_session *s, struct slice in)
 
     if (sql_side_of(s)->settings->lost_commit_wait_ms == 0 || !s->has_written ||
         s->status != PG_STATUS_IN_TRANSACTION || !sql_may_write_at(u->endpoint) ||
+        (s->pins & PG_PIN_UNNAMED) || /* which a Query would end */
         sql_server_major(u) < PG_COMMIT_SINCE_MAJOR || !may_be_commit(s, in))
         return true;
     if (!sql_gather(s, in, &g))
@@ -102,7 +105,7 @@ bool sql_commit_look(struct sql_session *s, struct slice in)
         return true;
     if (s->commit == NULL)
         s->commit = mem_new(sizeof(*s->commit));
-    *s->commit = (struct sql_commit){ .session = s, .endpoint = u->endpoint };
+    *s->commit = (struct sql_commit){ .session = s };
     sql_upstream_put_query(u, pg_commit_mark_query(), SQL_NOTE_COMMIT);
     return true;
 }
@@ -130,7 +133,6 @@ void sql_commit_forget(struct sql_session *s)
     if (s->commit == NULL)
         return;
     close_upstream(s->commit);
-    list_remove(&s->commit->link);
     free(s->commit);
     s->commit = NULL;
 }
@@ -178,7 +180,8 @@ static bool owes_commit_alone(const struct pg_expect *expect)
 bool sql_commit_may_ask(const struct sql_session *s, const struct sql_upstream *u)
 {
     return s->commit != NULL && s->commit->mark.xid != 0 && !s->in_exchange && !u->fatal &&
-           u->held.len == 0 && owes_commit_alone(&u->expect);
+           u->held.len == 0 && !(u->frame_left > 0 && u->frame_shown) &&
+           owes_commit_alone(&u->expect);
 }
 
 /* What the session is owed is kept; what the server was to know goes with it. */
@@ -199,7 +202,7 @@ static void take_owed(struct sql_commit *c, struct sql_upstream *u)
     }
 }
 
-void sql_commit_ask(struct sql_upstream *u, const char *why, bool is_over)
+void sql_commit_ask(struct sql_upstream *u, const char *why, bool is_over, bool changes_catalog)
 {
     struct sql_session *s = u->lessee;
     struct sql_side *side = sql_side_of(s);
@@ -208,12 +211,11 @@ void sql_commit_ask(struct sql_upstream *u, const char *why, bool is_over)
     snprintf(c->server, sizeof(c->server), "%s", u->endpoint->name);
     snprintf(c->why, sizeof(c->why), "%s", why);
     c->is_over = is_over;
+    c->changes_catalog = changes_catalog;
     c->until_us = worker_now_us(side->worker) + side->settings->lost_commit_wait_ms * 1000;
     take_owed(c, u);
-    list_append(&side->commits, &c->link);
-    s->barrier = true;
     sql_lease_drop(u);
-    worker_be_busy(side->worker);
+    sql_wait_begin(s, SQL_WAITS_COMMIT, &side->commits);
 }
 
 /* ---- asking ---- */
@@ -231,12 +233,23 @@ static void ask(struct sql_commit *c)
     buf_fini(&out);
 }
 
+/* How many have a connection for it: those that were lost were a pool's, these are beside it. */
+static uint32_t asking(const struct sql_side *side)
+{
+    uint32_t count = 0;
+
+    LIST_EACH (&side->commits, link)
+        count += LIST_ITEM(link, struct sql_session, wait_link)->commit->upstream != NULL;
+    return count;
+}
+
 static void open_upstream(struct sql_commit *c, uint64_t now_us)
 {
     struct sql_session *s = c->session;
     struct sql_endpoint *e = sql_primary(sql_side_of(s));
 
-    if (e == NULL || e->failing || sql_halt_is_on(s->account))
+    if (e == NULL || e->failing || sql_halt_is_on(s->account) ||
+        asking(sql_side_of(s)) >= ASKING_MOST)
         return;
     c->again_us = now_us + AGAIN_US;
     c->upstream = sql_upstream_open_alone(s->account, e);
@@ -346,10 +359,17 @@ static void tell(struct sql_commit *c, enum pg_commit commit)
     bool is_done = commit == PG_COMMIT_DONE;
 
     close_upstream(c);
+    sql_wait_end(s);
+    s->wait_since_us = 0;
     for (; c->changes > 0; c->changes--)
         pg_statements_session_settle(sql_side_of(s)->statements, &s->statements,
                                      is_done ? PG_OUTCOME_DONE : PG_OUTCOME_SKIPPED);
     session_request_ends(&s->base);
+    if (commit != PG_COMMIT_UNDONE) { /* it may have been done long after its server was lost */
+        sql_mark_dirty(s);
+        if (c->changes_catalog)
+            sql_catalog_changed(s);
+    }
     if (is_done) {
         tell_done(c);
     } else if (commit == PG_COMMIT_UNDONE) {
@@ -363,16 +383,22 @@ static void tell(struct sql_commit *c, enum pg_commit commit)
     sql_loss_go_on(s, is_done);
 }
 
+/* What it says counts as long as it is the primary for all that is known. */
+static bool is_left(const struct sql_upstream *u)
+{
+    return u->ending || !u->endpoint->present || u->endpoint != sql_primary(u->endpoint->side);
+}
+
 static void answered(struct sql_commit *c)
 {
     enum pg_commit commit = pg_commit_judge(&c->mark, &c->found);
 
     c->asked_us = 0;
     c->again_us = worker_now_us(c->session->base.worker) + AGAIN_US;
-    if (commit != PG_COMMIT_UNDER_WAY)
+    if (is_left(c->upstream) || c->found.in_recovery)
+        close_upstream(c);
+    else if (commit != PG_COMMIT_UNDER_WAY)
         tell(c, commit);
-    else if (c->found.in_recovery)
-        close_upstream(c); /* another may be the primary by then */
 }
 
 size_t sql_commit_input(struct sql_upstream *u, struct slice in)
@@ -407,6 +433,13 @@ size_t sql_commit_input(struct sql_upstream *u, struct slice in)
 
 /* ---- clock ---- */
 
+static bool is_late(const struct sql_commit *c, uint64_t now_us)
+{
+    uint64_t most_us = sql_side_of(c->session)->settings->base.connect_timeout_ms * 1000;
+
+    return c->asked_us != 0 && now_us - c->asked_us > most_us;
+}
+
 static void look(struct sql_commit *c, uint64_t now_us)
 {
     const struct sql_side *side = sql_side_of(c->session);
@@ -416,7 +449,7 @@ static void look(struct sql_commit *c, uint64_t now_us)
         return;
     }
     worker_be_busy(side->worker);
-    if (c->asked_us != 0 && now_us - c->asked_us > side->settings->base.connect_timeout_ms * 1000)
+    if (c->upstream != NULL && (is_left(c->upstream) || is_late(c, now_us)))
         close_upstream(c);
     if (now_us < c->again_us)
         return;
@@ -429,5 +462,5 @@ static void look(struct sql_commit *c, uint64_t now_us)
 void sql_commits_tick(struct sql_side *side, uint64_t now_us)
 {
     LIST_EACH (&side->commits, link)
-        look(LIST_ITEM(link, struct sql_commit, link), now_us);
+        look(LIST_ITEM(link, struct sql_session, wait_link)->commit, now_us);
 }

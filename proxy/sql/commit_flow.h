@@ -14,7 +14,7 @@ void sql_commit_forget(struct sql_session *s);
 bool sql_commit_may_ask(const struct sql_session *s, const struct sql_upstream *u);
 /* It is asked: the lease is dropped, and the session waits to be told.  `is_over`: with what it had
  * there it ends then. */
-void sql_commit_ask(struct sql_upstream *u, const char *why, bool is_over);
+void sql_commit_ask(struct sql_upstream *u, const char *why, bool is_over, bool changes_catalog);
 
 /* Of the connection on which it is asked. */
 void sql_commit_ready(struct sql_upstream *u);

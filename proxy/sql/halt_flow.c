@@ -132,7 +132,7 @@ static void move_waiters(struct sql_side *side, const char *database)
 
         if (base->limits->flow != &sql_flow || sql_side_of(s) != side || s->account == NULL ||
             s->waits == SQL_WAITS_NOT || s->waits == SQL_WAITS_RESUME ||
-            !covers(database, s->account->database))
+            s->waits == SQL_WAITS_COMMIT || !covers(database, s->account->database))
             continue;
         sql_wait_end(s);
         sql_session_go_on(s);

@@ -226,8 +226,10 @@ void sql_reply_lost(struct sql_upstream *u, const char *why)
         sql_lease_drop(u);
         sql_session_end(s, CLOSE_UPSTREAM_LOST);
     } else if (s->stage == SQL_READY && sql_commit_may_ask(s, u)) {
+        bool changes_catalog = s->changes_catalog || s->may_change_catalog;
+
         heed_what_may_be_done(s, u);
-        sql_commit_ask(u, why, lost_state(s, u));
+        sql_commit_ask(u, why, lost_state(s, u), changes_catalog);
     } else if (s->stage != SQL_READY || (u->frame_left > 0 && u->frame_shown)) {
         heed_what_may_be_done(s, u);
         sql_lease_drop(u);

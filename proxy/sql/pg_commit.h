@@ -14,8 +14,11 @@
  *     the server is as it was            the same
  *     it was started anew, and had       nothing is known of what was before: that may have been
  *     nothing to recover                 a recovery
+ *     another timeline than the mark's   the same, of a promotion
+ *     or the next
  *
- * A server that has died twice before it is asked can't be told from one that has once. */
+ * A server that has died twice before it is asked, or once after it was promoted, can't be told
+ * from one that has once. */
 #pragma once
 
 #include <stdbool.h>
@@ -33,6 +36,7 @@ enum {
 /* A life of a server: from its start, or its last recovery. */
 struct pg_commit_life {
     uint64_t recovered; /* where that ended in the log; 0: there was none */
+    uint32_t timeline;
     char started[PG_COMMIT_STARTED_BYTES];
 };
 

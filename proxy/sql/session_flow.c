@@ -117,16 +117,23 @@ void sql_session_fatal_hint(struct sql_session *s, const char *sqlstate, const c
     end_with(s, sqlstate, hint, text);
 }
 
+/* As PostgreSQL words it when it does the same; but who waits for what became of his COMMIT must
+ * not take it for undone. */
+static void put_dismissal(struct sql_session *s)
+{
+    bool is_doubtful = s->waits == SQL_WAITS_COMMIT;
+
+    put_error(s, "FATAL", is_doubtful ? "08007" : "57P01", "",
+              is_doubtful ? "terminating connection due to administrator command; what was asked "
+                            "may have been carried out"
+                          : "terminating connection due to administrator command");
+}
+
 void sql_session_kill(struct sql_session *s)
 {
-    struct buf out = { 0 };
-
     if (s->base.state == SESSION_CLOSING || s->stage == SQL_LEAVING)
         return;
-    pg_put_error_text(&out, "FATAL", "57P01",
-                      "terminating connection due to administrator command");
-    sql_session_put(s, buf_all(&out));
-    buf_fini(&out);
+    put_dismissal(s);
     leave(s, CLOSE_KILLED);
 }
 
@@ -277,20 +284,16 @@ static size_t input(struct session *base, struct slice in)
 static void dismissed(struct session *base)
 {
     struct sql_session *s = (struct sql_session *)base;
-    struct buf out = { 0 };
 
     if (s->stage != SQL_READY) {
         session_close(base, base->reason);
         return;
     }
     if (base->reason == CLOSE_IDLE)
-        pg_put_error_text(&out, "FATAL", "57P05",
-                          "terminating connection due to idle-session timeout (idle_timeout)");
+        put_error(s, "FATAL", "57P05", "",
+                  "terminating connection due to idle-session timeout (idle_timeout)");
     else
-        pg_put_error_text(&out, "FATAL", "57P01",
-                          "terminating connection due to administrator command");
-    sql_session_put(s, buf_all(&out));
-    buf_fini(&out);
+        put_dismissal(s);
     leave(s, base->reason);
 }
 

@@ -261,6 +261,7 @@ enum sql_wait {
     SQL_WAITS_PRIMARY,  /* on the side's list: there is none */
     SQL_WAITS_SAMPLE,   /* on a sampler's list: where the primary stands */
     SQL_WAITS_POSITION, /* on a sampler's list: for a replica to come so far */
+    SQL_WAITS_COMMIT,   /* on the side's list: what became of its COMMIT */
     SQL_WAITS_RESUME,   /* on a halt's list: its database is paused */
 };
 
@@ -346,6 +347,7 @@ struct sql_session {
     bool verifies : 1;   /* waits for what the result of a statement looks like at its server */
     bool roams : 1;      /* waits for any replica that may serve it, whichever is free first */
     uint8_t portal_kind; /* enum statement_kind */
+    uint8_t cause;       /* enum sql_cause + 1, not counted yet; 0: none */
 };
 
 struct sql_upstream {
@@ -589,7 +591,6 @@ size_t sql_entry_input(struct sql_session *s, struct slice in);
 void sql_entry_go_on(struct sql_session *s); /* WELCOMING: a lease came, or its answer */
 void sql_entry_free(struct sql_session *s);
 void sql_entry_tell_error(struct sql_session *s, const struct pg_report *report);
-
 /* auth_query's answer came; NULL: there is none. */
 void sql_entry_answered(struct sql_session *s, struct sql_answer *answer);
 /* He is asked again who he is. */
@@ -752,9 +753,8 @@ const char *sql_upstream_user(const struct sql_upstream *u);     /* who logs in 
 const char *sql_upstream_database(const struct sql_upstream *u); /* as the server names it */
 /* What it says of in_hot_standby. */
 void sql_upstream_stands_by(struct sql_upstream *u, struct slice value);
-/* Sends a Query on nobody's behalf; the answer is swallowed. */
+/* Sends a Query on nobody's behalf; the answer is swallowed.  ask: the clock looks after it. */
 void sql_upstream_put_query(struct sql_upstream *u, struct slice text, uint16_t note);
-/* The same, and the clock looks after it. */
 void sql_upstream_ask(struct sql_upstream *u, struct slice text, uint16_t note);
 /* Undoes what who left it has left: a transaction, and with `discard` all else. */
 void sql_upstream_reset(struct sql_upstream *u, bool discard);

@@ -127,6 +127,7 @@ class Links(Commits):
                 self.commit(session)
                 self.lose()
                 self.assertTrue(session.is_silent())
+                self.assertRegex(self.front.http("/metrics")[1], rf'sheaf_sql_clients_waiting{{pool="{pooling}",for="commit"}} 1\n')
                 self.primary.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'advisory'")
                 self.assert_undone(session.until("E"))
                 self.assertEqual(self.there(n), 0)
@@ -223,6 +224,32 @@ class Links(Commits):
                 if n > 0:
                     self.assert_undone(session.until("E"))
         wait_until(lambda: not self.primary.sessions("query LIKE '%pg_xact_status%'"), what="nobody to ask any more")
+
+    def test_killed_meanwhile(self):
+        """That is no word of its not being done."""
+        self.sheaf(admin_user="app")
+        session = self.writer(1)
+        with self.held():
+            self.commit(session)
+            self.lose()
+            self.assertTrue(session.is_silent())
+            with pg.PgSession(self.front.target("transaction"), database="sheaf") as console:
+                self.assertEqual(console.ask("KILL app").errors, [])
+            self.assertEqual(session.rest().errors, ["08007"])
+
+    def test_paused_meanwhile(self):
+        """It is asked when that is over."""
+        self.sheaf(admin_user="app")
+        session = self.writer(1)
+        self.commit_unheard(session)
+        self.wire.close()
+        with pg.PgSession(self.front.target("transaction"), database="sheaf") as console:
+            self.assertEqual(console.ask("PAUSE").errors, [])
+            self.wire.delay = 0
+            self.wire.open()
+            self.assertTrue(session.is_silent(0.3))
+            self.assertEqual(console.ask("RESUME").errors, [])
+        self.assertEqual(session.until("Z").done, ["COMMIT"])
         self.assertEqual(self.session().value("SELECT 1"), "1")
 
     def test_a_cancel_meets_the_commit_and_not_the_mark(self):
@@ -343,6 +370,40 @@ class Promotions(Commits):
         self.replica.promote()
         self.assertEqual(session.until("Z").done, ["COMMIT"])
         self.assertEqual((session.value("SELECT count(*) FROM log"), self.there(1, self.replica)), ("1", 1))
+
+    def test_the_old_one_lives_on(self):
+        """A COMMIT that is under way there is none of the pool's any more."""
+        session = self.writer(1)
+        with self.held():
+            self.commit(session)
+            self.replica.promote()
+            self.assert_undone(session.until("Z"))
+        self.assertEqual((session.value("SELECT count(*) FROM log"), self.there(1, self.replica)), ("0", 0))
+
+    def test_the_old_one_is_asked_and_is_none_any_more(self):
+        """What it says then does not count."""
+        session = self.writer(1)
+        with self.held():
+            self.commit(session)
+            self.lose()
+            wait_until(lambda: self.primary.sessions("query LIKE '%pg_xact_status%'"), what="it to be asked")
+            self.replica.promote()
+            self.assert_undone(session.until("Z"))
+        self.assertEqual((session.value("SELECT count(*) FROM log"), self.there(1, self.replica)), ("0", 0))
+
+    def test_who_is_told_sees_it(self):
+        """It was done after its server was lost, and after somebody had asked where that stood."""
+        session, other = self.writer(1), self.session()
+        with self.held():
+            self.commit(session)
+            self.lose()
+            self.assertEqual(other.ask("INSERT INTO plain VALUES (1)").errors, [])
+            wait_until(lambda: other.value("EXPLAIN ROUTE SELECT count(*) FROM log").startswith("replica"), what="another to read at the replica")
+            self.assertEqual(other.value("SELECT count(*) FROM plain"), "1")
+            self.replica.pause()
+        self.assertEqual(session.until("Z").done, ["COMMIT"])
+        self.assertEqual(session.value("SELECT count(*) FROM log"), "1")
+        self.replica.resume()
 
     def test_it_was_done_and_is_lost_with_its_server(self):
         """The replica had all but the last of it; and what it gives the number to is not taken for that."""

@@ -1,7 +1,7 @@
 /* Logs in at a real PostgreSQL with our own login, for scenario tests.
  *
  *     pg_login at=HOST:PORT|/SOCKET user=U [database=D] [password=P] [tls=1] [bind=1] [clear=1]
- *              [cancel=1] [wait=1] [guess=1] [rounds=N] [+NAME=VALUE]...
+ *              [cancel=1] [wait=1] [guess=1] [rounds=N] [pause_us=N] [+NAME=VALUE]...
  *
  * Prints a line for each login: "in ..." or "refused ERROR SQLSTATE[!] WHY" ("!": the secret was
  * wrong).  Each round begins a connection; from the second on only the keys that the first one made
@@ -29,6 +29,7 @@ static struct {
     struct pg_login_settings login;
     struct pg_parameter parameters[MOST_PARAMETERS];
     int rounds;
+    useconds_t pause_us; /* before each */
     bool is_tls, must_cancel, must_wait, guesses;
 } want = { .rounds = 1 };
 
@@ -319,6 +320,8 @@ static void take_argument(char *text)
         want.must_wait = true;
     else if (strcmp(text, "guess") == 0)
         want.guesses = true;
+    else if (strcmp(text, "pause_us") == 0)
+        want.pause_us = (useconds_t)strtol(value, NULL, 10);
     else if (strcmp(text, "rounds") == 0)
         want.rounds = (int)strtol(value, NULL, 10);
     else
@@ -343,6 +346,7 @@ int main(int argc, char **argv)
 
         if (i > 0 && want.must_wait && getchar() == EOF)
             break;
+        usleep(want.pause_us);
         began = cpu_us();
         dial();
         if (want.is_tls)

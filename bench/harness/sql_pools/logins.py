@@ -16,7 +16,9 @@ from .servers import PASSWORD, PASSWORD_USER
 from .talk import Session, ask
 
 LOGINS = 400
-TOGETHER = 5                # clients: half of a pool
+LEAST_LOGINS = 200
+ALONE_PAUSE_US = 7000       # a round of one at a time takes 10 to 12 ms, of which a login takes three
+TOGETHER = 10               # clients: as many as may have a connection
 LIMIT_MS = 0.1
 LOGINS_MISSED = 0.1         # or too many, at most: an ended connection may be used, and made anew, once more
 SETTLE_SECONDS = 0.002      # what a proxy does once its client has the answer, or its server was lost
@@ -27,7 +29,8 @@ POOLED = f"FROM pg_stat_activity WHERE query LIKE '%{MARK}' AND pid <> pg_backen
 
 
 class Rows:
-    """The bar is for the login: what it costs to connect, to any server by any program, is told beside it."""
+    """The bar is for logins of a whole pool, as they follow upon a server's restart, without connecting: what that takes is
+    told by a program that does nothing else.  One at a time the same takes longer, in any program: see measure_least()."""
 
     def __init__(self, row, name="", key=""):
         group, bar = "Login at a server with a SCRAM password", Bar(LIMIT_MS, is_ratio=False)
@@ -36,10 +39,11 @@ class Rows:
             return row(f"login.{name}{what}", group, f"{key}CPU of {title}", "ms", bar)
 
         self.together = add("cpu", f"logging in, {TOGETHER} at once", bar)
-        self.alone = add("alone", "logging in, one at a time", bar)
+        self.alone = add("alone", "logging in, one at a time")
         self.together_all = add("cpu_all", f"connecting and logging in, {TOGETHER} at once")
         self.alone_all = add("alone_all", "connecting and logging in, one at a time")
-        self.connecting = add("connecting", "connecting, by the least program")
+        self.together_connecting = add("connecting", "connecting alone, one after another")
+        self.alone_connecting = add("alone_connecting", "connecting alone, as seldom as one at a time")
         self.loss = add("loss", "hearing of a server connection's end, one at a time")
         self.user = row(f"login.{name}user", group, f"{key}user time's part of all this", "%")
         self.client = add("client", "a client that comes, asks and goes")
@@ -86,13 +90,13 @@ class Logins:
     def one_round(self, peer, rows):
         try:
             peer.check()
-            connecting = self.measure_least(rows)
             rows.client.add(peer.name, self.come_and_go(peer))
             before = tree_user_system_ns(peer.pid)
             alone, together = self.measure(peer, 1, query), self.measure(peer, TOGETHER, long_query)
             rows.user.add(peer.name, user_percent(before, tree_user_system_ns(peer.pid)))
-            for spent, of_all, of_login in ((alone, rows.alone_all, rows.alone),
-                                            (together, rows.together_all, rows.together)):
+            for spent, of_all, of_login, connecting in (
+                    (alone, rows.alone_all, rows.alone, self.measure_least(rows, True)),
+                    (together, rows.together_all, rows.together, self.measure_least(rows, False))):
                 took = (spent.with_logins - spent.queries) / spent.logins
                 of_all.add(peer.name, took)
                 of_login.add(peer.name, took - connecting)
@@ -136,19 +140,23 @@ class Logins:
         time.sleep(SETTLE_SECONDS)
         return (peer.cpu_ns() - before) / 1e6 / LOGINS
 
-    def measure_least(self, rows):
-        """By a program that does nothing else, and waits in its calls: milliseconds of connecting."""
+    def measure_least(self, rows, is_alone):
+        """By a program that does nothing else, and waits in its calls: milliseconds of connecting.  Code and data that
+        lie idle get cold: as seldom as one at a time it takes twice what it takes at once again."""
+        login, everything, connecting = ((rows.alone, rows.alone_all, rows.alone_connecting) if is_alone else
+                                         (rows.together, rows.together_all, rows.together_connecting))
         program = pathlib.Path(self.bench.program).with_name("pg_login")
         try:
             said = subprocess.run([program, f"at=127.0.0.1:{self.bench.servers.primary.port}", f"user={PASSWORD_USER}",
-                                   f"password={PASSWORD}", "database=bench", "guess=1", f"rounds={LOGINS}"],
+                                   f"password={PASSWORD}", "database=bench", "guess=1", f"rounds={LEAST_LOGINS}",
+                                   f"pause_us={ALONE_PAUSE_US if is_alone else 0}"],
                                   capture_output=True, text=True, check=True, timeout=60).stdout.split()
             took = {key: float(value) / 1000 for key, value in (word.split("=") for word in said[-3:])}
         except (OSError, subprocess.SubprocessError, ValueError) as problem:
             raise Failed(f"pg_login: {problem}") from problem
-        rows.alone.add("direct", took["all_us"])
-        rows.alone_all.add("direct", took["all_us"] + took["connect_us"])
-        rows.connecting.add("direct", took["connect_us"])
+        login.add("direct", took["all_us"])
+        everything.add("direct", took["all_us"] + took["connect_us"])
+        connecting.add("direct", took["connect_us"])
         return took["connect_us"]
 
 

@@ -123,10 +123,11 @@ class Sheaf(Peer):
                  else "auth = trust\nuser = bench nopass\n")
         servers = "".join(f"{'replica' if n else 'primary'} = postgresql://{login}127.0.0.1:{port}"
                           "\n" for n, port in enumerate(self.ports_of_servers()))
+        readers = len(self.ports_of_servers()) - 1 if self.knows_replicas else 1
         path = self.write(f"[proxy]\nworkers = {self.workers}\nadmin = off\n"
                           "max_sessions = 100000\n\n[sql bench]\n"
                           f"listen = postgresql://127.0.0.1:{self.port}\n{servers}"
-                          f"reads = {self.reads}\npooling = transaction\npool_size = {POOL_SIZE // 2}\n"
+                          f"reads = {self.reads}\npooling = transaction\npool_size = {POOL_SIZE // readers}\n"
                           f"{users}probe_user = bench\nserver_tls = off\nconsole = no\n"
                           "breaker_failures = 10000\n")
         return [self.program, "serve", path]
