@@ -1,4 +1,6 @@
 """bench/run sql: Sheaf, PgBouncer, pgpool and HAProxy before a PostgreSQL primary and two replicas."""
+import pathlib
+
 from ..bench import Bench
 from . import loads, peers as kinds
 from .bulk import CopyOut
@@ -36,7 +38,7 @@ class SqlBench(Bench):
     def __init__(self, root, options):
         super().__init__(root, options)
         self.servers = None
-        self.pgbench = loads.Pgbench(self.cpus.load)
+        self.pgbench = loads.Pgbench(self.cpus.load, self.cpus.all, pathlib.Path(self.program).with_name("hiccups"))
 
     def start(self, processes):
         self.servers = Cluster(processes, self.cpus, self.say)

@@ -13,6 +13,7 @@ import time
 
 from ..processes import Failed, run_on
 from .servers import program
+from .standstills import Standstills
 
 SELECT, UPDATE, TPCB = ("-S",), ("-N",), ("-b", "tpcb-like")
 WAIT = ("-f", str(pathlib.Path(__file__).with_name("wait.sql")))        # a read that takes 10 ms and no CPU
@@ -46,6 +47,7 @@ class Result:
     per_second: float
     p50: float
     p99: float
+    tail_spared: float      # p99/p50 of what no CPU's standstill fell into; None: it is not known
     tail_within: float      # p99/p50 of what ended within a window: the median of all windows
     spent: list
 
@@ -56,8 +58,8 @@ class Pgbench:
     twice, and nothing else happens in between: a reading takes CPUs for a millisecond or two, so times are told of
     what ended a moment after the first."""
 
-    def __init__(self, cpus):
-        self.cpus = cpus
+    def __init__(self, cpus, all_cpus, hiccups):
+        self.cpus, self.all_cpus, self.hiccups = cpus, all_cpus, hiccups
         self.connecting = {}        # (port, clients) -> seconds until all of them are at work
 
     def command(self, port, call, *options):
@@ -87,9 +89,10 @@ class Pgbench:
         """None: at that moment not all of them were at work."""
         with tempfile.TemporaryDirectory(prefix="sheaf-bench-pgbench-", dir=memory()) as folder, \
                 Readings(gauges, first, seconds) as readings:
-            self.run(self.command(port, call, "-T", str(math.ceil(first + seconds + LEFT_SECONDS)), "-l"),
-                     cwd=folder)
-            return result_of(read_log(folder), readings.taken, call.clients)
+            with Standstills(self.hiccups, self.all_cpus) as standstills:
+                self.run(self.command(port, call, "-T", str(math.ceil(first + seconds + LEFT_SECONDS)), "-l"),
+                         cwd=folder)
+            return result_of(read_log(folder), readings.taken, call.clients, standstills)
 
     def run(self, command, **options):
         done = run_on(command, self.cpus, **options)
@@ -144,7 +147,7 @@ def read_log(folder):
     return found
 
 
-def result_of(log, readings, clients):
+def result_of(log, readings, clients, standstills):
     """What happened between two readings; None if not all clients were at work by the first, or none any more
     at the second."""
     first = {}
@@ -156,11 +159,17 @@ def result_of(log, readings, clients):
     ended = [(when, took) for _, took, when in log if begin + READING_SECONDS < when <= end]
     if begin < max(first.values()) or late > max(when for _, _, when in log) or not ended:
         return None
-    times = [took for _, took in ended]
-    p50, p99 = quantile(times, 0.5), quantile(times, 0.99)
+    p50, p99 = quantiles(ended)
+    spared50, spared99 = quantiles(standstills.spared(ended) or ended)
+    tail_spared = None if standstills.problem else spared99 / spared50
     spent = [now - then for now, then in zip(after, before)]
     count = sum(begin < when <= end for _, _, when in log)
-    return Result(count, count / (end - begin), p50, p99, tail_within(ended, begin), spent)
+    return Result(count, count / (end - begin), p50, p99, tail_spared, tail_within(ended, begin), spent)
+
+
+def quantiles(ended):
+    times = [took for _, took in ended]
+    return quantile(times, 0.5), quantile(times, 0.99)
 
 
 def quantile(times, part):

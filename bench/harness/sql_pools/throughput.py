@@ -56,6 +56,7 @@ class Throughput:
             "p50": row(f"{key}.p50", group, "p50", "us"),
             "p99": row(f"{key}.p99", group, "p99", "us"),
             "tail": row(f"{key}.tail", group, "p99/p50", "", w.tail_bar),
+            "tail_spared": row(f"{key}.tail_spared", group, "p99/p50 while no CPU stood still", ""),
             "tail_within": row(f"{key}.tail_within", group, "p99/p50 within 50 ms", ""),
             "system_calls": row(f"{key}.system_calls", group, "system calls per transaction", "",
                                 Bar(SYSTEM_CALLS_LIMIT, is_ratio=False) if barred else None),
@@ -94,7 +95,7 @@ class Throughput:
 
     def one_round(self, peer, mode):
         rows = {key: row for key, row in self.rows[mode].items()
-                if key in ("cpu", "per_second", "p50", "p99", "tail", "tail_within")}
+                if key in ("cpu", "per_second", "p50", "p99", "tail", "tail_spared", "tail_within")}
         try:
             self.check(peer, mode)
             result = self.bench.pgbench(peer.port, self.call(mode), self.seconds(), peer.cpu_ns)
