@@ -192,10 +192,11 @@ static void take_owed(struct sql_commit *c, struct sql_upstream *u)
     while (pg_expect_take(&u->expect, &e)) {
         if (!(e.flags & PG_EXPECT_SWALLOW)) {
             c->owed[c->owed_count++] = e.kind;
-            if (e.note & SQL_NOTE_CHANGE)
-                c->changes += (e.number & ((1u << SQL_TAG_SHIFT) - 1)) > 1
-                                  ? e.number & ((1u << SQL_TAG_SHIFT) - 1)
-                                  : 1;
+            if (e.note & SQL_NOTE_CHANGE) {
+                uint32_t changes = e.number & ((1u << SQL_TAG_SHIFT) - 1);
+
+                c->changes += changes > 1 ? changes : 1;
+            }
             e.note &= (uint16_t)~SQL_NOTE_CHANGE;
         }
         sql_settle_entry(u, &e, PG_OUTCOME_SKIPPED);
