@@ -62,15 +62,18 @@ class Commits(Case):
             with contextlib.suppress(psycopg2.OperationalError):  # it may be dead by now
                 cursor.execute("SELECT pg_advisory_unlock(7)")
 
-    def commit(self, session, commit=pg.query("COMMIT")):
-        """It has come to the server, and waits there."""
-        session.send(commit)
+    def commit(self, session, commit=pg.query("COMMIT"), is_marked=True, say=None):
+        """It has come to the server, and waits there; and its mark, if it has one, has come to Sheaf."""
+        before = self.wire.replies_to(b"")
+        (say or session.send)(commit)
         wait_until(lambda: self.primary.sessions("wait_event = 'advisory'"), what="the COMMIT to wait")
+        if is_marked:
+            wait_until(lambda: any(passed > before.get(wire, 0) for wire, passed in self.wire.replies_to(MARK.encode()).items()), what="the mark to pass")
 
-    def commit_unheard(self, session, commit=pg.query("COMMIT"), n=1):
+    def commit_unheard(self, session, commit=pg.query("COMMIT"), n=1, **options):
         """It is done, and the answer is on its way for ever."""
         with self.held():
-            self.commit(session, commit)
+            self.commit(session, commit, **options)
             self.wire.delay = 60
         wait_until(lambda: self.primary.sql(f"SELECT 1 FROM log WHERE n = {n}"), what="it to be done")
 
@@ -127,7 +130,8 @@ class Links(Commits):
                 self.commit(session)
                 self.lose()
                 self.assertTrue(session.is_silent())
-                self.assertRegex(self.front.http("/metrics")[1], rf'sheaf_sql_clients_waiting{{pool="{pooling}",for="commit"}} 1\n')
+                waiting = f'sheaf_sql_clients_waiting{{pool="{pooling}",for="commit"}} 1'
+                wait_until(lambda line=waiting: line in self.front.http("/metrics")[1].splitlines(), what="it to be among those who wait")
                 self.primary.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'advisory'")
                 self.assert_undone(session.until("E"))
                 self.assertEqual(self.there(n), 0)
@@ -158,7 +162,7 @@ class Links(Commits):
                                    ("in one pipeline", (), pg.query("BEGIN") + inserted + pg.query("COMMIT"))):
             with self.subTest(name):
                 session = self.session("transaction", *before)
-                self.commit_unheard(session, said)
+                self.commit_unheard(session, said, is_marked=False)
                 self.lose()
                 self.assertEqual(session.until("E").errors, ["08007"])
                 session.close()
@@ -181,15 +185,18 @@ class Links(Commits):
         wait_until(lambda: self.primary.logged("statement: COMMIT$", at) == 3, what="the third COMMIT")
         self.assertEqual(self.primary.logged(MARK, at), 1)
 
+    @staticmethod
+    def say_slowly(session, data):
+        for byte in data:
+            session.send(bytes([byte]))
+            time.sleep(0.001)
+
     def test_it_comes_in_pieces(self):
         self.sheaf()
         for n, commit in enumerate((pg.query("COMMIT"), pg.one("COMMIT") + pg.sync()), 1):
             session = self.writer(n)
             with self.held():
-                for byte in commit:
-                    session.send(bytes([byte]))
-                    time.sleep(0.001)
-                wait_until(lambda: self.primary.sessions("wait_event = 'advisory'"), what="the COMMIT to wait")
+                self.commit(session, commit, say=lambda data, to=session: self.say_slowly(to, data))
                 self.wire.delay = 60
             wait_until(lambda n=n: self.there(n), what="it to be done")
             self.lose()
@@ -272,8 +279,7 @@ class Links(Commits):
                 connection.cursor().execute(f"INSERT INTO log VALUES (1, {n})")
                 with self.held():
                     thread = threading.Thread(target=connection.commit)
-                    thread.start()
-                    wait_until(lambda: self.primary.sessions("wait_event = 'advisory'"), what="the COMMIT to wait")
+                    self.commit(None, say=lambda _, t=thread: t.start())
                     self.wire.delay = 60
                 wait_until(lambda n=n: self.there(n), what="it to be done")
                 self.lose()

@@ -151,6 +151,11 @@ class Faults:
                 self._wires.append(wire)
             wire.start()
 
+    def replies_to(self, words):
+        """How many bytes were passed of each connection whose last request holds these."""
+        with self.lock:
+            return {wire: wire.passed for wire in self._wires if words in wire.asked}
+
     def forget(self, wire):
         with self.lock, contextlib.suppress(ValueError):
             self._wires.remove(wire)
@@ -222,6 +227,6 @@ class _Wire:
             if limit is not None and self.passed + len(data) >= limit:
                 self.near.sendall(data[:limit - self.passed])
                 return
-            self.passed += len(data)
             for piece in (data[i:i + 1] for i in range(len(data))) if self.faults.one_byte else (data,):
                 self.near.sendall(piece)
+            self.passed += len(data)
