@@ -71,14 +71,13 @@ class Commits(Case):
             wait_until(lambda: any(passed > before.get(wire, 0) for wire, passed in self.wire.replies_to(MARK.encode()).items()), what="the mark to pass")
 
     def commit_unheard(self, session, commit=pg.query("COMMIT"), n=1, **options):
-        """It is done, and the answer is on its way for ever."""
+        """It is done, and the answer is lost on its way."""
         with self.held():
             self.commit(session, commit, **options)
-            self.wire.delay = 60
+            self.wire.hush()
         wait_until(lambda: self.primary.sql(f"SELECT 1 FROM log WHERE n = {n}"), what="it to be done")
 
     def lose(self):
-        self.wire.delay = 0
         self.wire.cut()
 
     def there(self, n, server=None):
@@ -197,7 +196,7 @@ class Links(Commits):
             session = self.writer(n)
             with self.held():
                 self.commit(session, commit, say=lambda data, to=session: self.say_slowly(to, data))
-                self.wire.delay = 60
+                self.wire.hush()
             wait_until(lambda n=n: self.there(n), what="it to be done")
             self.lose()
             self.assertEqual(session.until("Z").errors, [])
@@ -252,7 +251,6 @@ class Links(Commits):
         self.wire.close()
         with pg.PgSession(self.front.target("transaction"), database="sheaf") as console:
             self.assertEqual(console.ask("PAUSE").errors, [])
-            self.wire.delay = 0
             self.wire.open()
             self.assertTrue(session.is_silent(0.3))
             self.assertEqual(console.ask("RESUME").errors, [])
@@ -280,7 +278,7 @@ class Links(Commits):
                 with self.held():
                     thread = threading.Thread(target=connection.commit)
                     self.commit(None, say=lambda _, t=thread: t.start())
-                    self.wire.delay = 60
+                    self.wire.hush()
                 wait_until(lambda n=n: self.there(n), what="it to be done")
                 self.lose()
                 thread.join()
@@ -342,7 +340,6 @@ class Deaths(Commits):
         session = self.writer(1)
         self.commit_unheard(session)
         self.wire.close()
-        self.wire.delay = 0
         self.primary.kill9()
         for _ in range(2):
             self.primary.start()
@@ -419,7 +416,7 @@ class Promotions(Commits):
         with self.held():
             self.commit(session)
             self.cut_off()
-            self.wire.delay = 60
+            self.wire.hush()
         wait_until(lambda: self.there(1), what="it to be done")
         self.wire.close()
         self.primary.kill9()
