@@ -308,8 +308,9 @@ static enum begin begin_exchange(struct sql_session *s, struct slice in, struct 
 
 bool sql_keeps_lease(const struct sql_session *s)
 {
-    return s->lease != NULL && (s->in_exchange || s->status != PG_STATUS_IDLE || s->pins != 0 ||
-                                sql_account_pooling(s->account) == SQL_POOLING_SESSION);
+    return s->lease != NULL &&
+           (s->in_exchange || s->status != PG_STATUS_IDLE || s->pins != 0 ||
+            sql_is_amid_message(s) || sql_account_pooling(s->account) == SQL_POOLING_SESSION);
 }
 
 /* A look at the first message that costs next to nothing. */

@@ -54,13 +54,23 @@ static size_t drop(struct sql_session *s, struct slice in, struct pg_frame f)
     return here;
 }
 
+/* It would take whatever came next for that. */
+bool sql_is_amid_message(const struct sql_session *s)
+{
+    return s->frame_left > 0 && !s->drops_frame;
+}
+
 size_t sql_message_stream(struct sql_session *s, struct slice in)
 {
     size_t here = s->frame_left < in.len ? (size_t)s->frame_left : in.len;
+    struct sql_upstream *u = s->drops_frame ? NULL : s->lease;
 
-    if (!s->drops_frame && s->lease != NULL)
-        sql_message_put(s->lease, slice_of(in.at, here));
     s->frame_left -= here;
+    if (u == NULL)
+        return here;
+    sql_message_put(u, slice_of(in.at, here));
+    if (s->frame_left == 0 && !s->in_exchange && pg_expect_is_empty(&u->expect))
+        sql_exchange_ended(u); /* a COPY failed in the midst of it, and the lease stayed for it */
     return here;
 }
 

@@ -566,16 +566,9 @@ static void begin_probe(struct sql_upstream *u)
     buf_fini(&question);
 }
 
-static bool must_keep(const struct sql_session *s)
-{
-    return s->status != PG_STATUS_IDLE || s->in_exchange || s->pins != 0 ||
-           (s->frame_left > 0 && !s->drops_frame) ||
-           sql_account_pooling(s->account) == SQL_POOLING_SESSION;
-}
-
 static bool must_probe(const struct sql_session *s)
 {
-    if (s->pins & PG_PIN_UNNAMED) /* which a Query would end */
+    if ((s->pins & PG_PIN_UNNAMED) || sql_is_amid_message(s)) /* which a Query would end */
         return false;
     return s->replay.len == 0 && s->probes && s->status == PG_STATUS_IDLE && !s->in_exchange &&
            sql_account_pooling(s->account) == SQL_POOLING_TRANSACTION;
@@ -614,7 +607,7 @@ void sql_exchange_ended(struct sql_upstream *u)
     if (s->replay.len > 0 && u->status != PG_STATUS_IDLE) {
         sql_lease_drop(u);
         sql_upstream_reset(u, false); /* of the transaction that is begun elsewhere */
-    } else if (s->replay.len > 0 || !must_keep(s))
+    } else if (s->replay.len > 0 || !sql_keeps_lease(s))
         sql_lease_end(u);
     else
         sql_tally_pins(s, s->pins);

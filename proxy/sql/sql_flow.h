@@ -642,8 +642,7 @@ void sql_session_kill(struct sql_session *s);
 
 /* ask_flow.c */
 size_t sql_ask_input(struct sql_session *s, struct slice in);
-/* Does the lease stay, whatever is asked? */
-bool sql_keeps_lease(const struct sql_session *s);
+bool sql_keeps_lease(const struct sql_session *s); /* whatever is asked */
 
 /* message_flow.c */
 /* One message, or the part of it that is there, to the lease; returns the bytes used, 0: more are
@@ -651,6 +650,7 @@ bool sql_keeps_lease(const struct sql_session *s);
 size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_frame f,
                            const struct sql_class *class);
 size_t sql_message_stream(struct sql_session *s, struct slice in);
+bool sql_is_amid_message(const struct sql_session *s); /* the server waits for the rest of one */
 
 void sql_message_put(struct sql_upstream *u, struct slice bytes);
 /* False: too much is under way; the message waits. */

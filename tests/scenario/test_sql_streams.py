@@ -7,7 +7,7 @@ import threading
 
 from lib import *
 from lib import pgwire as pg
-from lib.pgtwin import PgTwin
+from lib.pgtwin import PgTwin, Pooled
 from lib.sql_front import FRONT
 
 MIB = 1 << 20
@@ -237,6 +237,49 @@ class ByteByByte(PgTwin):
             session.ask("COPY t TO STDOUT; SELECT n FROM many LIMIT 20")
             session.ask("SET application_name = 'x'; DO $$ BEGIN RAISE NOTICE 'x'; END $$")
         self.same(script)
+
+class Halves(Pooled):
+    """A COPY fails while half a message of it is at the server, over which all others go, too: it would take whatever came
+    next, anybody's, for the other half."""
+
+    def setUp(self):
+        self.reset()
+        self.whole = pg.copy_data(b"x" * 4000)
+
+    def failed(self):
+        """A session that has been told so."""
+        session = self.session()
+        session.send(pg.query("COPY t (v) FROM STDIN"))
+        session.until("G")
+        session.send(self.whole[:2000])
+        wait_until(lambda: self.server.sessions("wait_event = 'ClientRead' AND state = 'active'"), what="COPY to wait for more")
+        session.send(self.whole[2000:] + pg.copy_data(b"\n" + b"too\tmany\n") + self.whole[:1000])
+        self.assertEqual(session.until("Z").errors, ["22P04"])
+        return session
+
+    def process(self, session):
+        return session.value("SELECT pg_backend_pid()")
+
+    def test_its_rest_comes_before_anything_else(self):
+        other = self.session()
+        before = self.process(other)
+        for cuts in ([4005], [1001, 4005], [1001, 2000, 4004, 4005]):
+            session = self.failed()
+            other.send(pg.query("SELECT 2"))
+            self.assertTrue(other.is_silent())
+            for start, end in zip([1000] + cuts, cuts):
+                self.assertTrue(other.is_silent())
+                session.send(self.whole[start:end])
+            self.assertEqual(other.until("Z").value, "2")  # it is let go of then, and not when more comes
+            session.send(self.whole + pg.copy_done())
+            self.assertEqual((session.value("SELECT 1"), self.process(session)), ("1", before))
+            session.close()
+
+    def test_who_leaves_before_the_rest(self):
+        other = self.session()
+        before = self.process(other)
+        self.failed().close()
+        self.assertNotEqual(self.process(other), before)
 
 
 if __name__ == "__main__":
