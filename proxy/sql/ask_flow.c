@@ -313,19 +313,18 @@ bool sql_keeps_lease(const struct sql_session *s)
             sql_is_amid_message(s) || sql_account_pooling(s->account) == SQL_POOLING_SESSION);
 }
 
-/* A look at the first message that costs next to nothing. */
+/* A look at the first message, that costs next to nothing.  All but a Bind waits to be whole. */
 static bool may_be_ours(struct sql_session *s, struct slice in, struct pg_frame f)
 {
-    struct slice body;
+    struct slice body = pg_frame_body_there(in, f);
     struct pg_parse parse;
     struct pg_bind bind;
     struct pg_target target;
     struct slice name = { 0 };
     struct pg_statement *st;
 
-    if (s->in_exchange || !pg_frame_is_whole(in, f))
+    if (s->in_exchange || (f.type != PG_FRONT_BIND && !pg_frame_is_whole(in, f)))
         return false;
-    body = pg_frame_body(in, f);
     if (f.type == PG_FRONT_QUERY)
         return pg_read_query(body, &parse.text) == ERR_NONE && sql_local_may_be(parse.text);
     if (f.type == PG_FRONT_PARSE)
@@ -570,8 +569,11 @@ static size_t ask_one(struct sql_session *s, struct slice in)
 
 static bool may_ask(struct sql_session *s)
 {
+    bool barred =
+        (s->barrier || s->copy_barrier) && s->frame_left == 0; /* half a message is no use */
+
     if (s->base.state == SESSION_CLOSING || s->stage != SQL_READY || s->waits != SQL_WAITS_NOT ||
-        s->barrier || s->copy_barrier)
+        barred)
         return false;
     if (s->lease == NULL)
         return true;

@@ -245,8 +245,7 @@ static bool get_ready(struct sql_session *s, struct slice in, struct pg_frame f,
 static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_frame f)
 {
     bool whole = pg_frame_is_whole(in, f);
-    struct slice body =
-        slice_of(in.at + PG_HEADER_BYTES, (whole ? f.bytes : in.len) - PG_HEADER_BYTES);
+    struct slice body = pg_frame_body_there(in, f);
     struct pg_statement *own = NULL, *st = NULL;
     struct pg_bind bind;
     enum err err = pg_read_bind_head(body, &bind);
@@ -431,6 +430,15 @@ static size_t forward_sync(struct sql_session *s, struct slice in, struct pg_fra
     pg_statements_session_sync(&s->statements);
     s->in_exchange = s->deeds_sent = false;
     s->barrier = s->deeds != NULL;
+    return sql_message_pass(s, in, f);
+}
+
+/* Nothing answers it, but an error if it is not well formed. */
+static size_t forward_flush(struct sql_session *s, struct slice in, struct pg_frame f)
+{
+    if (f.bytes > PG_HEADER_BYTES && !sql_message_expect(s, PG_EXPECT_CLOSE, 0, 0, NULL))
+        return 0;
+    sql_message_begin(s);
     return sql_message_pass(s, in, f);
 }
 
@@ -696,8 +704,7 @@ size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_fra
         used = forward_sync(s, in, f);
         break;
     case PG_FRONT_FLUSH:
-        sql_message_begin(s);
-        used = sql_message_pass(s, in, f);
+        used = forward_flush(s, in, f);
         break;
     case PG_FRONT_FUNCTION_CALL:
         used = forward_call(s, in, f);

@@ -154,6 +154,13 @@ static inline struct slice pg_frame_body(struct slice in, struct pg_frame f)
     return slice_of(in.at + PG_HEADER_BYTES, f.bytes - PG_HEADER_BYTES);
 }
 
+/* As far as it is there. */
+static inline struct slice pg_frame_body_there(struct slice in, struct pg_frame f)
+{
+    return slice_of(in.at + PG_HEADER_BYTES,
+                    (pg_frame_is_whole(in, f) ? f.bytes : in.len) - PG_HEADER_BYTES);
+}
+
 /* The largest message of this type that a server takes from a client, with its header; 0 for a type
  * that no client says after its login. */
 uint32_t pg_front_max_bytes(uint8_t type);

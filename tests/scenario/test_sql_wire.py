@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # not under tsan: one session's own affairs
 """PostgreSQL's protocol through Sheaf: for the same bytes, the bytes that the server itself answers."""
+import random
 import struct
 
 from lib import *
@@ -389,6 +390,15 @@ class Copies:
         answer = self.copy_in(pg.copy_data(b"d\n"), pg.copy_fail("no more of it"), "GEZTDDDCZ")
         self.assertEqual(answer.errors, ["57014"])
 
+    def test_copy_in_is_given_up_in_two_pieces(self):
+        def script(session):
+            session.send(pg.query("COPY t (v) FROM STDIN"))
+            session.until("G")
+            session.send(pg.copy_fail("no more of it")[:9])
+            self.assertTrue(session.is_silent())
+            session.run(pg.copy_fail("no more of it")[9:] + pg.query("SELECT 1"), readies=2)
+        self.same(script, "GEZTDCZ")
+
     def test_copy_in_that_the_server_refuses_on_the_way(self):
         bad = pg.copy_data(b"d\n") + pg.copy_data(b"e\ttoo many\n")
         self.copy_in(bad + pg.copy_data(b"f\n") * 1000, pg.copy_done(), "GEZTDDDCZ")
@@ -561,6 +571,12 @@ class WithOneConnection(ExtendedQueries, Copies, PgTwin):
             self.assertEqual(session.run(use).rows, [[str(count)]])
             answer = session.run(skipped + use, readies=2)
             self.assertEqual((answer.errors, answer.rows), (["42601"], [[str(count)]]))
+
+
+class InPieces(SimpleQueries, ExtendedQueries, FunctionCalls, Copies, Rest, PgTwin):
+    """What is sent comes in pieces, which end anywhere: the answers are the same."""
+    options = {"pooling": "transaction"}
+    cuts = random.randrange(1 << 32)
 
 
 if __name__ == "__main__":

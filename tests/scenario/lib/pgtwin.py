@@ -1,4 +1,6 @@
 """The same bytes said to PostgreSQL itself and to what stands before it: the answers must be the same bytes."""
+import random
+
 from lib import pgwire as pg
 from lib.case import Case
 from lib.postgres import Postgres
@@ -36,6 +38,7 @@ class PgTwin(Case):
     new for each script."""
 
     options = {}
+    cuts = None  # a seed: what is sent through the front is cut into pieces by it
 
     @classmethod
     def setUpClass(cls):
@@ -58,6 +61,8 @@ class PgTwin(Case):
         self.reset()
         with pg.PgSession(target, **options) as session:
             session.one_byte = one_byte
+            if self.cuts is not None and target == self.front.target():
+                session.cuts = random.Random(f"{self.cuts} {self.id()}")
             try:
                 script(session)
             except (EOFError, ConnectionResetError, BrokenPipeError):
@@ -71,7 +76,7 @@ class PgTwin(Case):
         if tags is not None:
             self.assertEqual(direct.tags, tags, f"the test is wrong: {direct}")
         through = self.told(self.front.target(), script, **options)
-        self.assertEqual(comparable(through), comparable(direct))
+        self.assertEqual(comparable(through), comparable(direct), f"cut by {self.cuts}")
         return direct
 
     def same_bytes(self, data, tags=None, readies=1, **options):

@@ -10,13 +10,16 @@ import collections
 import hashlib
 import hmac
 import os
+import random
 import select
 import socket
 import struct
 import threading
+import time
 
 from lib.case import SLOW
 
+CUTS = os.environ.get("SHEAF_CUTS")  # a seed: all sessions send in pieces, whatever is tested
 PROTOCOL_3_0 = 3 << 16
 CANCEL, SSL, GSSENC = (1234 << 16 | n for n in (5678, 5679, 5680))
 
@@ -213,6 +216,7 @@ class PgSession:
         self._buffer = bytearray()
         self.seen, self.parameters, self.key = Answer(), {}, None
         self.one_byte = False  # each byte is sent alone
+        self.cuts = random.Random(CUTS) if CUTS else None  # what is sent is cut at a few places of its choice
         self.idle = True  # as the last ReadyForQuery had it
         self._beside = []
         self._plus = None
@@ -243,6 +247,13 @@ class PgSession:
         if self.one_byte:
             for at in range(len(data)):
                 self.socket.sendall(data[at:at + 1])
+        elif self.cuts:
+            at = 0
+            for cut in sorted(self.cuts.randrange(len(data) + 1) for _ in range(self.cuts.randint(1, 4))):
+                self.socket.sendall(data[at:cut])
+                time.sleep(self.cuts.choice((0, 0.0002, 0.001, 0.003)))
+                at = cut
+            self.socket.sendall(data[at:])
         else:
             self.socket.sendall(data)
 

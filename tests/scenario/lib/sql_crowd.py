@@ -65,7 +65,7 @@ class Crowd:
 
     def _insert(self, session, number, n):
         self.refused[number, n] = "closed"  # until it is told otherwise
-        how = n % 3
+        how = number % 3  # each has its own way
         if how == 0:
             answer = session.ask(f"INSERT INTO log VALUES ({number}, {n}) RETURNING client, n")
         elif how == 1:
