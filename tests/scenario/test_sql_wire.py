@@ -574,9 +574,16 @@ class WithOneConnection(ExtendedQueries, Copies, PgTwin):
 
 
 class InPieces(SimpleQueries, ExtendedQueries, FunctionCalls, Copies, Rest, PgTwin):
-    """What is sent comes in pieces, which end anywhere: the answers are the same."""
+    """What client and server send comes in pieces, which end anywhere: the answers are the same."""
     options = {"pooling": "transaction"}
     cuts = random.randrange(1 << 32)
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        faults = Faults(cls, ("127.0.0.1", cls.server.port))
+        faults.cuts = random.Random(cls.cuts)
+        cls.front = Sheaf(cls, sql_pool(f"postgresql://{faults.address}", server_tls="off", **cls.options))
 
 
 if __name__ == "__main__":

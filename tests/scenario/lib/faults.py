@@ -24,6 +24,7 @@ class Faults:
         garbage         bytes put in place of the next piece of a reply, once,
         garbage_after   where the last request held these bytes; so probes do not take it
         one_byte        replies pass byte by byte
+        cuts            a random.Random: each piece of a reply is cut at a place of its choice, with a pause between
         hides_end       that the target has closed a connection is not passed on
         ask_cut_after   so many bytes of each connection's requests pass (counted from when it is set), then it is
                         closed; None: all
@@ -41,6 +42,7 @@ class Faults:
         self.garbage = None
         self.garbage_after = b""
         self.one_byte = self.hides_end = False
+        self.cuts = None
         self._cut_after = self._ask_cut_after = None
         self._target = target
         self.lock = threading.Lock()
@@ -227,6 +229,17 @@ class _Wire:
             if limit is not None and self.passed + len(data) >= limit:
                 self.near.sendall(data[:limit - self.passed])
                 return
-            for piece in (data[i:i + 1] for i in range(len(data))) if self.faults.one_byte else (data,):
+            for piece in self._pieces(data):
                 self.near.sendall(piece)
             self.passed += len(data)
+
+    def _pieces(self, data):
+        if self.faults.one_byte:
+            yield from (data[i:i + 1] for i in range(len(data)))
+            return
+        if self.faults.cuts:
+            at = self.faults.cuts.randrange(len(data))
+            yield data[:at]
+            time.sleep(self.faults.cuts.choice((0, 0.0002, 0.001, 0.003)))
+            data = data[at:]
+        yield data
