@@ -2,9 +2,10 @@
  *
  * It holds `size` bytes, with all that its tables take.  When more is put, either that is refused,
  * as Redis refuses with noeviction; or room is made, by a hand that goes round over all entries and
- * takes those that were not used since it came by last (a second chance for the others), which
- * costs no list and no order.  A hand that finds nothing but what was used takes that: nobody waits
- * until it came around.
+ * takes those that were not used since it came by last, which costs no list and no order.  What was
+ * read survives a round more than what was only put: else the first round, in which all is new,
+ * would take what is read all the time as soon as anything.  A hand that finds nothing but what was
+ * used takes that: nobody waits until it came around.
  *
  * What is flushed is out of sight at once and given back little by little (shed()); what is put
  * meanwhile has its room before. */
@@ -16,6 +17,8 @@
 #include "proxy/memory/memory.h"
 #include "proxy/memory/store.h"
 #include "proxy/memory/store_table.h"
+
+enum { ROUNDS_OF_PUT = 1, ROUNDS_OF_READ = 2 };
 
 struct store {
     uint64_t seed;              /* of hashes: nobody else can tell which names would collide */
@@ -86,7 +89,7 @@ static enum err ram_get(struct store *s, const struct store_key *key, struct sto
 
     if (e == NULL)
         return ERR_NOT_FOUND;
-    e->was_used = true;
+    e->rounds = ROUNDS_OF_READ;
     out->bytes = store_entry_value(e);
     out->expires_ms = e->expires_ms;
     return ERR_NONE;
@@ -109,7 +112,7 @@ static bool ram_shed(struct store *s, uint32_t most)
 
 struct hand {
     struct store_entry *found; /* not used since; NULL: all were */
-    struct store_entry *used;  /* the last of those that were */
+    struct store_entry *used;  /* of those that were the first whose rounds are the fewest */
     uint32_t used_database;
     const struct store_entry *spared;
 };
@@ -121,11 +124,13 @@ static void point_at(void *arg, const struct store_entry *e)
 
     if (entry == hand->spared)
         return;
-    if (entry->was_used)
-        hand->used = entry;
-    else
+    if (entry->rounds == 0) {
         hand->found = entry;
-    entry->was_used = false;
+        return;
+    }
+    entry->rounds--;
+    if (hand->used == NULL || entry->rounds < hand->used->rounds)
+        hand->used = entry;
 }
 
 /* False: there is nothing but what is spared. */
@@ -220,7 +225,8 @@ static enum err ram_put(struct store *s, const struct store_key *key,
         return ERR_LIMIT;
     e = store_table_put(t, e, hash, key->name, value->bytes);
     e->expires_ms = value->expires_ms;
-    e->was_used = true;
+    if (e->rounds < ROUNDS_OF_PUT)
+        e->rounds = ROUNDS_OF_PUT;
     return ERR_NONE;
 }
 

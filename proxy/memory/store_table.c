@@ -134,7 +134,7 @@ static struct store_entry *entry_new(struct store_table *t, uint64_t hash, struc
 
     e->hash = hash;
     e->expires_ms = 0;
-    e->was_used = false;
+    e->rounds = 0;
     e->room = (uint32_t)(malloc_usable_size(e) - head);
     fill(e, key, value);
     t->bytes += weight(e);
@@ -175,7 +175,7 @@ struct store_entry *store_table_put(struct store_table *t, struct store_entry *k
         place = place_of(t, known);
         e->next = known->next;
         e->expires_ms = known->expires_ms;
-        e->was_used = known->was_used;
+        e->rounds = known->rounds;
         *place = e;
         t->bytes -= weight(known);
         free(known);

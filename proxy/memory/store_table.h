@@ -18,7 +18,7 @@ struct store_entry {
     uint32_t key_len;
     uint32_t value_len;
     uint32_t room;   /* for key and value */
-    bool was_used;   /* since the hand came by; see back_ram.c */
+    uint8_t rounds;  /* of the hand that it survives; see back_ram.c */
     uint8_t bytes[]; /* the key, then the value */
 };
 

@@ -224,6 +224,17 @@ class Limits(Stores):
             self.assertEqual(s.ask("STRLEN", "k199"), 50_000)
         wait_until(lambda: sheaf.status()["pools"][0]["shards"][0]["totals"]["store_evicted_keys"] > 100)
 
+    def test_what_is_read_stays_from_the_first_eviction_on(self):
+        """When all is new, and where it lies is chance."""
+        names = [f"p{n}" for n in range(60)]
+        sheaf = Sheaf(self, *(pool(["ram://1mb"], name, stamp="no", eviction="lru") for name in names))
+        for name in names:
+            with sheaf.connect(name) as s:
+                s.ask("SET", "read", "v")
+                for i in range(24):
+                    self.assertEqual((s.ask("SET", f"k{i}", "x" * 50_000), s.ask("GET", "read")), ("OK", b"v"), (name, i))
+                self.assertLess(s.ask("DBSIZE"), 23)
+
     def test_keys_whose_time_is_over_go_without_being_asked_for(self):
         sheaf = self.sheaf_of()
         with sheaf.connect() as s:
