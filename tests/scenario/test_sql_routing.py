@@ -261,6 +261,10 @@ class Statements(Routed):
 
 class Transactions(Routed):
     schema = SCHEMA
+    roles = """
+        CREATE ROLE strict LOGIN PASSWORD 'strict' IN ROLE app; ALTER ROLE strict SET default_transaction_isolation = serializable;
+        CREATE ROLE stricter LOGIN PASSWORD 'stricter' IN ROLE app; ALTER ROLE stricter SET default_transaction_isolation = serializable;
+        CREATE ROLE looker LOGIN IN ROLE app; ALTER ROLE looker SET default_transaction_read_only = on"""
     known = "SELECT calm()"
 
     def in_transaction(self, begin, where, *statements, end="COMMIT", session=None):
@@ -313,16 +317,11 @@ class Transactions(Routed):
 
     def test_users_whose_transactions_are_serializable_or_only_read(self):
         """By ALTER ROLE, of which a client says nothing."""
-        self.primary.sql("DROP ROLE IF EXISTS strict; CREATE ROLE strict LOGIN PASSWORD 'strict' IN ROLE app;"
-                         "ALTER ROLE strict SET default_transaction_isolation = serializable")
-        self.caught_up()
         with self.session(user="strict", password="strict") as session:
             for _ in range(3):
                 self.assertEqual(session.ask("SELECT count(*) FROM t").errors, [])
                 self.assertEqual(session.run(pg.one("SELECT count(*) FROM t") + pg.sync()).errors, [])
             self.assertEqual([session.ask(text).errors for text in ("BEGIN", "SELECT count(*) FROM t", "COMMIT")], [[]] * 3)
-        self.primary.sql("DROP ROLE IF EXISTS looker; CREATE ROLE looker LOGIN IN ROLE app; ALTER ROLE looker SET default_transaction_read_only = on")
-        self.caught_up()
         inserts = "INSERT INTO t (v) VALUES ('x')"
         with self.session(user="looker") as session:
             self.in_transaction("BEGIN READ ONLY", "replica", "SELECT count(*) FROM t", session=session)
@@ -333,8 +332,6 @@ class Transactions(Routed):
 
     def test_serializable_users_begin_to_read(self):
         """Replicas take their BEGIN, and refuse what comes next: it is begun anew at the primary, whatever comes next and however it is said."""
-        self.primary.sql("DROP ROLE IF EXISTS stricter; CREATE ROLE stricter LOGIN PASSWORD 'stricter' IN ROLE app; ALTER ROLE stricter SET default_transaction_isolation = serializable")
-        self.caught_up()
         counts = "SELECT count(*) >= 0 FROM t"
         for begin in ("BEGIN READ ONLY", "START TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY", "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"):
             for first in (pg.query(counts), pg.one(counts) + pg.sync(), pg.parse("named", counts) + pg.bind("", "named") + pg.execute() + pg.sync(),

@@ -13,7 +13,7 @@ class Routed(Case):
     """A primary and two replicas, and Sheaf before them with `options`; all servers log all statements."""
 
     options = {}
-    schema = ""
+    schema = roles = ""  # what there is from the start; roles are the administrator's to make
     known = None  # a statement that goes to a replica once Sheaf knows the catalog, which it asks for as sessions come
 
     @classmethod
@@ -22,6 +22,8 @@ class Routed(Case):
         cls.primary = Postgres(cls, logs)
         cls.primary.sql("CREATE TABLE t (id serial PRIMARY KEY, v text); INSERT INTO t (v) VALUES ('a'), ('b'), ('c');" + cls.schema,
                         user="app")
+        if cls.roles:
+            cls.primary.sql(cls.roles)
         cls.replicas = [Replica(cls, cls.primary, logs) for _ in range(2)]
         cls.servers = [cls.primary, *cls.replicas]
         cls.names = {id(cls.primary): "primary", **{id(replica): "replica" for replica in cls.replicas}}
