@@ -24,6 +24,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/sql/catalog_flow.h"
 #include "proxy/sql/halt_flow.h"
+#include "proxy/sql/own_flow.h"
 #include "proxy/sql/pg_catalog.h"
 #include "proxy/sql/sql_flow.h"
 
@@ -438,33 +439,20 @@ static void answered(struct sql_catalog *c)
     }
 }
 
+static bool take_frame(struct sql_upstream *u, void *owner, struct pg_frame f, struct slice body)
+{
+    if (f.type == PG_BACK_DATA_ROW)
+        read_row(owner, body);
+    else if (f.type == PG_BACK_ERROR)
+        read_error(owner, body);
+    else if (f.type == PG_BACK_READY)
+        answered(owner);
+    return u->catalog == owner;
+}
+
 size_t sql_catalog_input(struct sql_upstream *u, struct slice in)
 {
-    struct sql_catalog *c = u->catalog;
-    size_t at = 0;
-    struct pg_frame f;
-
-    while (at < in.len) {
-        struct slice rest = slice_from(in, at);
-        enum err err = pg_frame_read(rest, &f);
-
-        if (err == ERR_PROTOCOL || (err == ERR_NONE && f.bytes > SQL_WHOLE_BYTES)) {
-            upstream_fail(&u->base, ERR_PROTOCOL, "not an answer about the catalog");
-            return in.len;
-        }
-        if (err != ERR_NONE || !pg_frame_is_whole(rest, f))
-            break;
-        at += f.bytes;
-        if (f.type == PG_BACK_DATA_ROW)
-            read_row(c, pg_frame_body(rest, f));
-        else if (f.type == PG_BACK_ERROR)
-            read_error(c, pg_frame_body(rest, f));
-        else if (f.type == PG_BACK_READY)
-            answered(c);
-        if (u->catalog == NULL)
-            return in.len;
-    }
-    return at;
+    return sql_own_input(u, in, take_frame, u->catalog, "not an answer about the catalog");
 }
 
 void sql_catalog_lost(struct sql_upstream *u)

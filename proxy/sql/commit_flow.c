@@ -20,6 +20,7 @@
 #include "proxy/sql/catalog_flow.h"
 #include "proxy/sql/gather_flow.h"
 #include "proxy/sql/halt_flow.h"
+#include "proxy/sql/own_flow.h"
 #include "proxy/sql/pg_commit.h"
 #include "proxy/sql/sample_flow.h"
 
@@ -402,34 +403,22 @@ static void answered(struct sql_commit *c)
         tell(c, commit);
 }
 
+static const char NO_ANSWER[] = "not an answer to what became of a COMMIT";
+
+static bool take_frame(struct sql_upstream *u, void *owner, struct pg_frame f, struct slice body)
+{
+    struct sql_commit *c = owner;
+
+    if (f.type == PG_BACK_DATA_ROW && pg_commit_read_row(body, &c->found) != ERR_NONE)
+        upstream_fail(&u->base, ERR_PROTOCOL, NO_ANSWER);
+    else if (f.type == PG_BACK_READY && c->asked_us != 0)
+        answered(c);
+    return u->commit == c;
+}
+
 size_t sql_commit_input(struct sql_upstream *u, struct slice in)
 {
-    struct sql_commit *c = u->commit;
-    size_t at = 0;
-    struct pg_frame f;
-
-    while (at < in.len) {
-        struct slice rest = slice_from(in, at);
-        enum err err = pg_frame_read(rest, &f);
-
-        if (err == ERR_PROTOCOL || (err == ERR_NONE && f.bytes > SQL_WHOLE_BYTES)) {
-            upstream_fail(&u->base, ERR_PROTOCOL, "not an answer to what became of a COMMIT");
-            return in.len;
-        }
-        if (err != ERR_NONE || !pg_frame_is_whole(rest, f))
-            break;
-        at += f.bytes;
-        if (f.type == PG_BACK_DATA_ROW &&
-            pg_commit_read_row(pg_frame_body(rest, f), &c->found) != ERR_NONE) {
-            upstream_fail(&u->base, ERR_PROTOCOL, "not an answer to what became of a COMMIT");
-            return in.len;
-        }
-        if (f.type == PG_BACK_READY && c->asked_us != 0)
-            answered(c);
-        if (u->commit == NULL)
-            return in.len;
-    }
-    return at;
+    return sql_own_input(u, in, take_frame, u->commit, NO_ANSWER);
 }
 
 /* ---- clock ---- */

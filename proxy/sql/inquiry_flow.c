@@ -20,6 +20,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/sql/halt_flow.h"
 #include "proxy/sql/inquiry_flow.h"
+#include "proxy/sql/own_flow.h"
 #include "proxy/sql/sql_flow.h"
 
 enum {
@@ -540,38 +541,24 @@ static void read_message(struct sql_inquirer *q, uint8_t type, struct slice body
     }
 }
 
-static bool is_of_answer(struct pg_frame f)
+static const char NO_ANSWER[] = "not an answer to auth_query";
+
+static bool take_frame(struct sql_upstream *u, void *owner, struct pg_frame f, struct slice body)
 {
-    return f.bytes <= SQL_WHOLE_BYTES && f.type != PG_BACK_COPY_IN && f.type != PG_BACK_COPY_BOTH;
+    struct sql_inquirer *q = owner;
+
+    if (f.type == PG_BACK_COPY_IN || f.type == PG_BACK_COPY_BOTH)
+        upstream_fail(&u->base, ERR_PROTOCOL, NO_ANSWER);
+    else if (!q->asks && f.type == PG_BACK_ERROR) /* of its own accord: it goes */
+        upstream_fail(&u->base, ERR_CLOSED, "the server ended the connection");
+    else if (q->asks)
+        read_message(q, f.type, body);
+    return u->inquirer == q;
 }
 
 size_t sql_inquiry_input(struct sql_upstream *u, struct slice in)
 {
-    struct sql_inquirer *q = u->inquirer;
-    size_t at = 0;
-    struct pg_frame f;
-
-    while (at < in.len) {
-        struct slice rest = slice_from(in, at);
-        enum err err = pg_frame_read(rest, &f);
-
-        if (err == ERR_PROTOCOL || (err == ERR_NONE && !is_of_answer(f))) {
-            upstream_fail(&u->base, ERR_PROTOCOL, "not an answer to auth_query");
-            return in.len;
-        }
-        if (err != ERR_NONE || !pg_frame_is_whole(rest, f))
-            break;
-        at += f.bytes;
-        if (!q->asks && f.type == PG_BACK_ERROR) { /* of its own accord: it goes */
-            upstream_fail(&u->base, ERR_CLOSED, "the server ended the connection");
-            return in.len;
-        }
-        if (q->asks)
-            read_message(q, f.type, pg_frame_body(rest, f));
-        if (u->inquirer == NULL)
-            return in.len;
-    }
-    return at;
+    return sql_own_input(u, in, take_frame, u->inquirer, NO_ANSWER);
 }
 
 /* ---- losses ---- */

@@ -19,6 +19,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/sql/halt_flow.h"
 #include "proxy/sql/lease_flow.h"
+#include "proxy/sql/own_flow.h"
 #include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
 
@@ -442,29 +443,18 @@ static void answered(struct sql_sampler *m)
     sql_roamers_look(m->endpoint->side);
 }
 
+static bool take_frame(struct sql_upstream *u, void *owner, struct pg_frame f, struct slice body)
+{
+    if (f.type == PG_BACK_DATA_ROW)
+        read_row(owner, body);
+    else if (f.type == PG_BACK_READY)
+        answered(owner);
+    return u->sampler == owner;
+}
+
 size_t sql_sampler_input(struct sql_upstream *u, struct slice in)
 {
-    struct sql_sampler *m = u->sampler;
-    size_t at = 0;
-    struct pg_frame f;
-
-    while (at < in.len) {
-        struct slice rest = slice_from(in, at);
-        enum err err = pg_frame_read(rest, &f);
-
-        if (err == ERR_PROTOCOL || (err == ERR_NONE && f.bytes > SQL_WHOLE_BYTES)) {
-            upstream_fail(&u->base, ERR_PROTOCOL, "not an answer to where the server stands");
-            return in.len;
-        }
-        if (err != ERR_NONE || !pg_frame_is_whole(rest, f))
-            break;
-        at += f.bytes;
-        if (f.type == PG_BACK_DATA_ROW)
-            read_row(m, pg_frame_body(rest, f));
-        else if (f.type == PG_BACK_READY)
-            answered(m);
-    }
-    return at;
+    return sql_own_input(u, in, take_frame, u->sampler, "not an answer to where the server stands");
 }
 
 void sql_sampler_ready(struct sql_upstream *u)
