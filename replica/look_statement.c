@@ -348,6 +348,29 @@ static void look_role_set(struct look *l, struct statement *s, const void *node)
     s->database = copy_name(l, set->database);
 }
 
+/* Connections that it has logged in to are of nobody then, also if another gets its name. */
+static void look_role_drop(struct look *l, struct statement *s, const void *node)
+{
+    const struct List *roles = ((const DropRoleStmt *)node)->roles;
+    const RoleSpec *first = look_count(roles) == 1 ? lfirst(list_nth_cell(roles, 0)) : NULL;
+
+    look_ddl(l, s, node);
+    s->effects |= EFFECT_PRESETS;
+    if (first != NULL && first->roletype == ROLESPEC_CSTRING)
+        s->role = copy_name(l, first->rolename);
+}
+
+static void look_rename(struct look *l, struct statement *s, const void *node)
+{
+    const RenameStmt *rename = node;
+
+    look_ddl(l, s, node);
+    if (rename->renameType != OBJECT_ROLE)
+        return;
+    s->effects |= EFFECT_PRESETS;
+    s->role = copy_name(l, rename->subname);
+}
+
 static void look_database_set(struct look *l, struct statement *s, const void *node)
 {
     look_ddl(l, s, node);
@@ -433,6 +456,8 @@ static look_statement_f *const RULES[] = {
     RULE(AlterDatabaseStmt, look_alone),
     RULE(AlterRoleSetStmt, look_role_set),
     RULE(AlterDatabaseSetStmt, look_database_set),
+    RULE(DropRoleStmt, look_role_drop),
+    RULE(RenameStmt, look_rename),
     RULE(CreateTableSpaceStmt, look_alone),
     RULE(DropTableSpaceStmt, look_alone),
     RULE(AlterSystemStmt, look_alone),

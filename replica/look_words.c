@@ -138,7 +138,7 @@ static bool begin_words(struct statement *s, const struct token *first)
     if (is_one_of(first, WRITE, COUNT(WRITE)))
         return true;
     s->effects |= EFFECT_OPAQUE | EFFECT_CATALOG;
-    if (token_is_word(first, "ALTER"))
+    if (token_is_word(first, "ALTER") || token_is_word(first, "DROP"))
         s->effects |= EFFECT_PRESETS;
     if (!is_one_of(first, DDL, COUNT(DDL)))
         s->effects |= EFFECT_UNSEEN;

@@ -62,8 +62,8 @@ enum statement_effect {
     EFFECT_ALONE = 1 << 11,   /* runs in no transaction block: VACUUM, CREATE DATABASE... */
     EFFECT_UNSEEN = 1 << 12,  /* was not looked into: SET, BEGIN, PREPARE may be in it, too */
     EFFECT_UNKNOWN = 1 << 13, /* names what the catalog does not know: that may be old */
-    EFFECT_PRESETS = 1 << 14, /* ALTER ROLE, ALTER DATABASE ... SET: what sessions will begin with;
-                               * role, database */
+    EFFECT_PRESETS = 1 << 14, /* ALTER ROLE, ALTER DATABASE ... SET, DROP ROLE: what sessions will
+                               * begin with, or as whom; role, database */
 };
 
 /* Transaction modes.  What a statement does not name is MODE_UNSAID. */

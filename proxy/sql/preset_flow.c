@@ -1,6 +1,7 @@
 /* Presets: what ALTER ROLE and ALTER DATABASE ... SET give to sessions that begin.  A server takes
- * them up at login, so upstreams that were logged in before keep what was.  Those concerned are
- * opened anew, as by RECONNECT: each ends when it is free, in all workers.
+ * them up at login, so upstreams that were logged in before keep what was; and those of a role that
+ * was dropped or renamed are that one's, whoever has its name now.  Those concerned are opened
+ * anew, as by RECONNECT: each ends when it is free, in all workers.
  *
  *     sql_presets_note()     whose they are, from the statement's text
  *     sql_presets_changed()  it may be done: a letter goes around the workers

@@ -180,6 +180,24 @@ class Nodes(Routed):
         session.ask("ALTER DATABASE app RESET ALL")
         self.assertEqual(self.begins_with("primary"), {"0"})
 
+    def test_a_role_that_is_dropped_and_made_again(self):
+        """Connections that were logged in as the one before are nobody's then, and may do nothing."""
+        admin = self.session(user="postgres")
+        for change in ("DROP ROLE IF EXISTS again", "ALTER ROLE again RENAME TO gone; DROP ROLE gone"):
+            with self.subTest(change=change):
+                if "RENAME" not in change:
+                    admin.ask("DROP ROLE IF EXISTS again, gone")
+                    self.assertEqual(admin.ask("CREATE ROLE again LOGIN IN ROLE app").errors, [])
+                self.caught_up()
+                for route in ("primary", "replica") * 3:
+                    self.assertEqual(self.session(user="again").ask(f"SELECT count(*) FROM t /* route={route} */").errors, [])
+                self.assertEqual(admin.ask(change).errors, [])
+                self.assertEqual(admin.ask("CREATE ROLE again LOGIN IN ROLE app").errors, [])
+                self.assertEqual(self.session(user="again").ask("SELECT count(*) FROM t /* route=primary */").errors, [])
+                self.caught_up()
+                wait_until(lambda: not any(self.session(user="again").ask("SELECT count(*) FROM t /* route=replica */").errors for _ in range(6)),
+                           what="replicas to serve the new one")
+
     def test_what_the_role_begins_with_that_all_are_logged_in_as(self):
         """The one in a server's URL, whoever the client is."""
         name, options = sql_pool(self.primary, self.replicas)

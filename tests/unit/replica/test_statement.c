@@ -620,6 +620,10 @@ static void whose_settings_of_new_sessions_change_is_told(void)
         { "ALTER ROLE CURRENT_USER SET timezone FROM CURRENT", "", "" },
         { "ALTER DATABASE \"D\" SET timezone = 'UTC'", "", "D" },
         { "ALTER SOMETHING app SET timezone = 'UTC'", "", "" },
+        { "DROP ROLE IF EXISTS App", "app", "" },
+        { "DROP USER a, b", "", "" },
+        { "ALTER ROLE app RENAME TO other", "app", "" },
+        { "DROP SOMETHING app", "", "" },
     };
 
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
@@ -630,6 +634,8 @@ static void whose_settings_of_new_sessions_change_is_told(void)
     CHECK(read_text("SELECT 1; ALTER ROLE a SET b.c = 1").effects & EFFECT_PRESETS);
     CHECK(!(only("ALTER ROLE app PASSWORD 'x'")->effects & EFFECT_PRESETS));
     CHECK(!(only("ALTER TABLE app SET LOGGED")->effects & EFFECT_PRESETS));
+    CHECK(!(only("ALTER TABLE app RENAME TO other")->effects & EFFECT_PRESETS));
+    CHECK(!(only("DROP TABLE app")->effects & EFFECT_PRESETS));
     CHECK(!(only("ALTER SYSTEM SET timezone = 'UTC'")->effects & EFFECT_PRESETS));
 }
 
