@@ -504,10 +504,11 @@ static void read_probe_row(struct sql_upstream *u, struct slice body)
     struct sql_session *s = u->lessee;
     struct pg_pins_row row;
 
+    if (s == NULL) /* he has left, and the rest of a probe is not about anything else */
+        return;
     if (!u->probing)
         sql_begin_isolation(u, body);
-    if (s == NULL || !u->probing || read_fingerprint(u, body) ||
-        pg_pins_read_row(body, &row) != ERR_NONE)
+    if (!u->probing || read_fingerprint(u, body) || pg_pins_read_row(body, &row) != ERR_NONE)
         return;
     if (!row.is_setting) {
         u->found = row.pins;

@@ -540,6 +540,11 @@ static void ask_fingerprint(const struct sql_upstream *u, struct buf *question)
     buf_slice(question, pg_catalog_fingerprint_query(sql_server_major(u) >= FLUSHES_FROM));
 }
 
+void sql_probe_forget(struct sql_upstream *u)
+{
+    pg_settings_unref(u->endpoint->side->interned, &u->settings_found.v);
+}
+
 static void begin_probe(struct sql_upstream *u)
 {
     struct sql_session *s = u->lessee;
@@ -550,6 +555,7 @@ static void begin_probe(struct sql_upstream *u)
     u->found = 0;
     u->fingerprint[0] = u->sqlstate[0] = '\0';
     u->probes_settings = s->probes_settings;
+    sql_probe_forget(u); /* of one that failed */
     u->settings_found.is_reset = u->hides_settings;
     /* From a replica the session may be gone then, with what it asks next. */
     s->barrier = u->hides_settings || u->endpoint != sql_primary(u->endpoint->side);

@@ -678,9 +678,9 @@ void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum 
 enum err sql_setting_do(struct sql_session *s, const struct setting *set);
 /* ReadyForQuery came, for the session. */
 void sql_exchange_answered(struct sql_upstream *u);
-/* Nothing is owed any more. */
-void sql_exchange_ended(struct sql_upstream *u);
+void sql_exchange_ended(struct sql_upstream *u); /* nothing is owed any more */
 void sql_probe_ended(struct sql_upstream *u);
+void sql_probe_forget(struct sql_upstream *u); /* what it has found, of whoever was asked for */
 uint64_t sql_server_major(const struct sql_upstream *u); /* of its version; 0: unknown */
 /* The server is set as the session has it, in front of what that asks.  False: it is so. */
 bool sql_settings_apply(struct sql_upstream *u, const struct pg_settings *wanted);

@@ -501,5 +501,34 @@ class InSessions(PgTwin):
         self.assertEqual(second.ask("EXECUTE p").errors, ["26000"])
 
 
+class HalfAProbe(Case):
+    """Who leaves while the server says what he has set: the rest of that is nobody's."""
+
+    def test_what_it_has_found_is_not_the_next_ones(self):
+        server = Postgres(self)
+        wire = Faults(self, ("127.0.0.1", server.port))
+        front = Sheaf(self, sql_pool(f"postgresql://{wire.address}", pool_size=1, probe="no"), proxy={"workers": 1})
+
+        def does(session, setting, value="77MB"):
+            session.ask(f"DO $$ BEGIN PERFORM set_config('{setting}', '{value}', false); END $$")
+        with pg.PgSession(front.target()) as other:
+            process = other.value("SELECT pg_backend_pid()")
+            wire.hold_after = 1 << 30
+            does(other, "work_mem")
+            wait_until(lambda: server.sessions("state = 'idle' AND query LIKE '%pg_my_temp_schema%'"), what="the server to have said it")
+            [whole] = wait_until(lambda: [count for count in wire.replies_to(b"pg_my_temp_schema").values() if count > 200], what="all of it to pass")
+            other.ask("RESET work_mem")
+            for rest in (60, 80, 100):  # of its rows the last, or so
+                with pg.PgSession(front.target()) as session:
+                    session.value("SELECT 1")
+                    wire.hold_after, held = whole - rest, wire.held
+                    does(session, "work_mem", "66MB")
+                    wait_until(lambda h=held: wire.held > h, what="a part of the answer")
+                wire.hold_after = None
+                does(other, "maintenance_work_mem")
+                self.assertEqual(other.ask("SELECT current_setting('work_mem'), current_setting('maintenance_work_mem')").rows, [["4MB", "77MB"]])
+                self.assertEqual(other.value("SELECT pg_backend_pid()"), process)
+
+
 if __name__ == "__main__":
     main()

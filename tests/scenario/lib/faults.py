@@ -25,6 +25,8 @@ class Faults:
         garbage_after   where the last request held these bytes; so probes do not take it
         one_byte        replies pass byte by byte
         cuts            a random.Random: each piece of a reply is cut at a place of its choice, with a pause between
+        hold_after      after so many reply bytes of each connection (counted from when it is set) the rest waits
+                        until this is None; `held` counts the pieces that wait, or did
         hides_end       that the target has closed a connection is not passed on
         ask_cut_after   so many bytes of each connection's requests pass (counted from when it is set), then it is
                         closed; None: all
@@ -38,12 +40,13 @@ class Faults:
     def __init__(self, owner, target, unix=False, at=None):
         self.delay = 0
         self.ask_delay = self.late_asks = 0
+        self.held = 0
         self.black_hole = False
         self.garbage = None
         self.garbage_after = b""
         self.one_byte = self.hides_end = False
         self.cuts = None
-        self._cut_after = self._ask_cut_after = None
+        self._cut_after = self._ask_cut_after = self._hold_after = None
         self._target = target
         self.lock = threading.Lock()
         self._wires = []
@@ -67,6 +70,17 @@ class Faults:
     def cut_after(self, count):
         with self.lock:
             self._cut_after = count
+            for wire in self._wires:
+                wire.passed = 0
+
+    @property
+    def hold_after(self):
+        return self._hold_after
+
+    @hold_after.setter
+    def hold_after(self, count):
+        with self.lock:
+            self._hold_after = count
             for wire in self._wires:
                 wire.passed = 0
 
@@ -127,7 +141,7 @@ class Faults:
 
     def heal(self):
         self.delay, self.black_hole, self.garbage, self.one_byte, self.hides_end = 0, False, None, False, False
-        self.cut_after = self.ask_cut_after = None
+        self.cut_after = self.ask_cut_after = self.hold_after = None
 
     def take_garbage(self, asked):
         if self.garbage is None or self.garbage_after not in asked:
@@ -229,9 +243,23 @@ class _Wire:
             if limit is not None and self.passed + len(data) >= limit:
                 self.near.sendall(data[:limit - self.passed])
                 return
+            data = self._after_hold(data)
             for piece in self._pieces(data):
                 self.near.sendall(piece)
             self.passed += len(data)
+
+    def _after_hold(self, data):
+        """What is left of it when it may pass."""
+        limit = self.faults.hold_after
+        if limit is None or self.passed + len(data) <= limit:
+            return data
+        here = max(0, limit - self.passed)
+        self.near.sendall(data[:here])
+        self.passed += here
+        self.faults.held += 1
+        while self.faults.hold_after is not None:
+            time.sleep(0.002)
+        return data[here:]
 
     def _pieces(self, data):
         if self.faults.one_byte:
