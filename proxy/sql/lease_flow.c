@@ -295,6 +295,7 @@ void sql_lease_drop(struct sql_upstream *u)
     s->lease = NULL;
     u->lessee = NULL;
     u->base.pass_to = NULL;
+    upstream_pause(&u->base, false); /* he read too slowly */
     sql_probe_forget(u);             /* who left in the midst of it is not the one who comes */
     u->endpoint->busy--;
     counter_sub(&u->endpoint->stats->upstreams_leased, 1);

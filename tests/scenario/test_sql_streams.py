@@ -282,5 +282,22 @@ class Halves(Pooled):
         self.assertNotEqual(self.process(other), before)
 
 
+class Unread(Case):
+    """Who does not read what he asked for, and leaves: its end has been read from the server, or has not."""
+
+    def test_its_connection_serves_the_next(self):
+        server = Postgres(self)
+        listen = [f"postgresql://127.0.0.1:{free_port()}", f"postgresql+unix://{self.folder()}"]
+        Sheaf(self, sql_pool(server, pool_size=1, probe="no", connect_timeout="60s", listen=listen), proxy={"workers": 1})
+        path = f"{self.folder()}/.s.PGSQL.5432"  # there is always as much on the way
+        with pg.PgSession(path) as other:
+            for size in range(256 << 10, 1 << 20, 20 << 10):
+                with pg.PgSession(path) as session:
+                    session.ask("BEGIN")
+                    session.send(pg.query(f"SELECT repeat('x', 1000) FROM generate_series(1, {size // 1000})"))
+                    wait_until(lambda: server.sessions("state = 'idle in transaction' AND query ~ 'repeat'"), what="the server to have said it")
+                self.assertEqual(other.value("SELECT 1"), "1")
+
+
 if __name__ == "__main__":
     main()
