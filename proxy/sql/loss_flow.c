@@ -98,6 +98,13 @@ static bool may_begin_elsewhere(const struct sql_session *s, const struct sql_up
            pg_expect_is_empty(&u->expect);
 }
 
+/* For what the server would have said. */
+static void stop_waiting(struct sql_session *s)
+{
+    s->barrier = s->applies = s->verifies = false;
+    s->copies = s->copy_barrier = s->copy_ended = false;
+}
+
 void sql_loss_go_on(struct sql_session *s, bool is_committed)
 {
     struct pg_settings_pool *interned = sql_side_of(s)->interned;
@@ -116,7 +123,8 @@ void sql_loss_go_on(struct sql_session *s, bool is_committed)
     s->status = PG_STATUS_IDLE;
     s->begun = SQL_BEGUN_NOT;
     sql_session_holds(s, false);
-    s->barrier = s->copy_barrier = s->forced = s->conflicted = s->applies = false;
+    stop_waiting(s);
+    s->forced = s->conflicted = false;
     s->dirties = s->commits = s->has_written = s->may_commit = false;
     s->avoided = 0;
     sql_session_go_on(s);
@@ -205,7 +213,8 @@ static void ask_elsewhere(struct sql_upstream *u)
     while (pg_expect_take(&u->expect, &e))
         sql_settle_entry(u, &e, PG_OUTCOME_SKIPPED);
     sql_reply_elsewhere(u);
-    s->forced = s->barrier = s->applies = false;
+    stop_waiting(s);
+    s->forced = false;
     sql_lease_drop(u);
     sql_session_go_on(s);
 }

@@ -168,6 +168,16 @@ class Losses(Case):
                 self.assertEqual(other.ask("INSERT INTO gate VALUES (1)").errors, [])
         self.assertEqual(self.primary.sql("SELECT client, n FROM log"), [(9, 1)])
 
+    def test_a_copy_does_not_keep_the_next_one_waiting(self):
+        """Of which the server says at once that it will not be, in a pipeline."""
+        session = self.session()
+        session.send(pg.query("COPY log FROM STDIN"))
+        session.until("G")
+        self.wire.cut()
+        self.assertEqual(session.until("Z").errors, ["08007"])
+        self.assertEqual(session.run(pg.parse("", "COPY nothing FROM STDIN") + pg.bind() + pg.execute() + pg.sync()).tags, "12EZ")
+        self.assertEqual(session.value("SELECT 1"), "1")
+
 
 if __name__ == "__main__":
     main()
