@@ -586,6 +586,16 @@ static bool may_ask(struct sql_session *s)
     return false;
 }
 
+/* A message, a pipeline or a COPY; what waits may still make it whole. */
+bool sql_ask_left_half(struct sql_session *s, size_t left)
+{
+    bool copies = s->lease != NULL && pg_expect_is_copying_in(&s->lease->expect) && !s->copy_ended;
+
+    if (!s->in_exchange && s->frame_left == 0 && !copies)
+        return false;
+    return !s->base.ended || (left == 0 && s->replay.len == 0) || may_ask(s);
+}
+
 static size_t ask_all(struct sql_session *s, struct slice in)
 {
     size_t at = 0;
@@ -622,6 +632,10 @@ size_t sql_ask_input(struct sql_session *s, struct slice in)
     if (used == in.len && s->lease != NULL && s->waits == SQL_WAITS_NOT && !sql_keeps_lease(s) &&
         pg_expect_is_empty(&s->lease->expect))
         sql_lease_end(s->lease); /* what it was for came to nothing */
+    if (s->base.ended && sql_ask_left_half(s, in.len - used)) {
+        session_close(&s->base, CLOSE_CLIENT_LEFT);
+        return in.len;
+    }
     if (in.len - used > SQL_KEPT_BYTES && s->base.need <= in.len)
         session_pause(&s->base); /* it is heard again when it need not wait */
     return used;

@@ -266,7 +266,7 @@ static void end_copy_barrier(struct sql_upstream *u)
     if (u->lessee == NULL)
         return;
     u->lessee->copy_ended = false;
-    if (!u->lessee->copy_barrier)
+    if (!u->lessee->copy_barrier && !u->lessee->base.ended) /* whose data would never come */
         return;
     u->lessee->copy_barrier = false;
     sql_session_go_on(u->lessee);

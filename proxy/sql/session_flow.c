@@ -237,8 +237,7 @@ static void half_closed(struct session *base)
 {
     struct sql_session *s = (struct sql_session *)base;
 
-    if (s->in_exchange || s->frame_left > 0 ||
-        (s->lease != NULL && pg_expect_is_copying_in(&s->lease->expect)))
+    if (sql_ask_left_half(s, base->in.len))
         session_close(base, CLOSE_CLIENT_LEFT);
     else if (s->lease == NULL || pg_expect_is_empty(&s->lease->expect))
         sql_session_holds(s, false);

@@ -281,6 +281,20 @@ class Halves(Pooled):
         self.failed().close()
         self.assertNotEqual(self.process(other), before)
 
+    def test_who_ends_his_half_of_the_connection_while_he_waits(self):
+        """With half a message, of which the other half would never come."""
+        other = self.session()
+        for data in (pg.query("SELECT '" + "x" * 300000 + "'")[:-1], self.whole[:1000], pg.one("SELECT $1::text", "x" * 300000)[:-1]):
+            other.ask("BEGIN")
+            session = self.session()
+            session.send(data)
+            self.assertTrue(session.is_silent())
+            session.socket.shutdown(1)
+            self.assertTrue(other.is_silent())
+            other.ask("COMMIT")
+            session.rest()
+            self.assertEqual(other.value("SELECT 1"), "1")
+
 
 class Unread(Case):
     """Who does not read what he asked for, and leaves: its end has been read from the server, or has not."""

@@ -513,6 +513,27 @@ class Rest:
         self.same(script)
         self.assertEqual(self.server.value("SELECT count(*) FROM t"), 3)
 
+    def test_half_closed_behind_a_copy(self):
+        """Of which all was sent; and behind a pipeline of which one waits for the other."""
+        copy = pg.copy_data(b"d\n" * 1000) + pg.copy_done()
+        for data, count in ((pg.query("COPY t (v) FROM STDIN") + copy, 1003), (pg.one("COPY t (v) FROM STDIN") + SYNC + copy + SYNC, 1003),
+                            (pg.one("SET work_mem = '5MB'") + pg.one("INSERT INTO t (v) VALUES ('d')") + SYNC, 4)):
+            with self.subTest(data=data[:40]):
+                self.same(lambda session, data=data: (session.send(data), session.socket.shutdown(1), session.until("")))
+                self.assertEqual(self.server.value("SELECT count(*) FROM t"), count)
+
+    def test_half_closed_before_what_a_copy_takes(self):
+        self.reset()
+        for data in (pg.query("COPY t (v) FROM STDIN"), pg.query("COPY t (v) FROM STDIN /* " + "long " * 40000 + "*/"),
+                     pg.query("COPY t (v) FROM STDIN") + pg.copy_data(b"d\n"), pg.query("COPY t (v) FROM STDIN") + pg.copy_data(b"d\n" * 9000)[:-1],
+                     pg.one("COPY t (v) FROM STDIN") + pg.flush() + pg.copy_done()):
+            with self.subTest(data=data[:40]), self.session() as session:
+                session.send(data)
+                session.socket.shutdown(1)
+                session.rest()
+                wait_until(lambda: not self.server.sessions("state <> 'idle'"), what="the server to be left")
+        self.assertEqual(self.server.value("SELECT count(*) FROM t WHERE v = 'd'"), 0)
+
     def test_terminate_behind_a_pipeline(self):
         def script(session):
             session.send(pg.query("SELECT 1") + pg.one("INSERT INTO t (v) VALUES ('d')") + SYNC + pg.terminate()
