@@ -234,8 +234,13 @@ static void settle_skipped(struct sql_upstream *u)
 {
     struct pg_expected e;
 
-    while (pg_expect_skipped(&u->expect, &e))
+    while (pg_expect_skipped(&u->expect, &e)) {
+        bool is_own = e.kind == PG_EXPECT_QUERY || e.kind == PG_EXPECT_FUNCTION_CALL;
+
         sql_settle_entry(u, &e, PG_OUTCOME_SKIPPED);
+        if (is_own && !(e.flags & PG_EXPECT_SWALLOW) && u->lessee != NULL)
+            session_request_ends(&u->lessee->base); /* in a pipeline that failed */
+    }
 }
 
 static bool is_commit_mark(uint16_t note)

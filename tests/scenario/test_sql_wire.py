@@ -542,6 +542,12 @@ class Rest:
         self.same(script)
         self.assertEqual(self.server.value("SELECT count(*) FROM t"), 4)
 
+    def test_terminate_behind_a_query_in_a_pipeline_that_failed(self):
+        """The server takes no notice of it; nor of a function call."""
+        for skipped in (pg.query("INSERT INTO t (v) VALUES ('d')"), pg.function_call(1397, [struct.pack("!i", -7)])):
+            self.same(lambda session, skipped=skipped: (session.run(pg.one("SELECT $1::int", "no") + skipped + SYNC), session.send(pg.terminate()), session.rest()),
+                      "1EZ")
+
     def test_terminate_before_a_sync_undoes(self):
         def script(session):
             session.send(pg.one("INSERT INTO t (v) VALUES ('d')") + pg.terminate())
