@@ -380,10 +380,17 @@ static size_t skip_message(struct sql_session *s, struct slice in, struct pg_fra
     return here;
 }
 
+/* COPY FROM STDIN, whose end was not sent. */
+static bool is_amid_copy(const struct sql_session *s)
+{
+    return s->lease != NULL && pg_expect_is_copying_in(&s->lease->expect) && !s->copy_ended;
+}
+
 /* Whole exchanges that are under way. */
 static bool owes_answers(const struct sql_session *s)
 {
-    return s->lease != NULL && !s->in_exchange && !pg_expect_is_empty(&s->lease->expect);
+    return s->lease != NULL && !s->in_exchange && !pg_expect_is_empty(&s->lease->expect) &&
+           !is_amid_copy(s);
 }
 
 static size_t leave(struct sql_session *s, struct slice in)
@@ -393,8 +400,8 @@ static size_t leave(struct sql_session *s, struct slice in)
         return 0;
     }
     sql_session_holds(s, false); /* a transaction that it has is undone */
-    if (s->in_exchange)
-        session_close(&s->base, CLOSE_CLIENT_QUIT); /* without its Sync it is undone */
+    if (s->in_exchange || is_amid_copy(s))
+        session_close(&s->base, CLOSE_CLIENT_QUIT); /* without its Sync, or its end, it is undone */
     else
         session_finish(&s->base, CLOSE_CLIENT_QUIT);
     return in.len;
@@ -589,9 +596,7 @@ static bool may_ask(struct sql_session *s)
 /* A message, a pipeline or a COPY; what waits may still make it whole. */
 bool sql_ask_left_half(struct sql_session *s, size_t left)
 {
-    bool copies = s->lease != NULL && pg_expect_is_copying_in(&s->lease->expect) && !s->copy_ended;
-
-    if (!s->in_exchange && s->frame_left == 0 && !copies)
+    if (!s->in_exchange && s->frame_left == 0 && !is_amid_copy(s))
         return false;
     return !s->base.ended || (left == 0 && s->replay.len == 0) || may_ask(s);
 }

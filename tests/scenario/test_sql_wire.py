@@ -542,6 +542,18 @@ class Rest:
         self.same(script)
         self.assertEqual(self.server.value("SELECT count(*) FROM t"), 4)
 
+    def test_terminate_in_the_middle_of_a_copy(self):
+        """And what is no message at all: nothing comes behind either that could end it."""
+        self.reset()
+        for end in (pg.terminate(), b"~\0\0\0\4", b"d\0\0\0\0"):
+            with self.session() as session:
+                session.send(pg.query("COPY t (v) FROM STDIN"))
+                session.until("G")
+                session.send(pg.copy_data(b"d\n") + end)
+                session.rest()
+                wait_until(lambda: not self.server.sessions("state <> 'idle'"), what="the server to be left")
+        self.assertEqual(self.server.value("SELECT count(*) FROM t"), 3)
+
     def test_terminate_behind_a_query_in_a_pipeline_that_failed(self):
         """The server takes no notice of it; nor of a function call."""
         for skipped in (pg.query("INSERT INTO t (v) VALUES ('d')"), pg.function_call(1397, [struct.pack("!i", -7)])):
