@@ -505,7 +505,10 @@ void sql_probe_ended(struct sql_upstream *u)
         s->pins |= PG_PIN_OPAQUE;
         return;
     }
-    s->pins = pg_pins_after_probe(s->pins, u->found);
+    if (s->probes) /* by what was asked behind it, of which it knows nothing: it is asked again */
+        s->pins |= u->found;
+    else
+        s->pins = pg_pins_after_probe(s->pins, u->found);
     if (u->fingerprint[0] != '\0')
         sql_catalog_compare(s, slice_text(u->fingerprint));
     if ((u->found & PG_PIN_TEMP) && s->own_edition == 0)

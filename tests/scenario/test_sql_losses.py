@@ -178,6 +178,18 @@ class Losses(Case):
         self.assertEqual(session.run(pg.parse("", "COPY nothing FROM STDIN") + pg.bind() + pg.execute() + pg.sync()).tags, "12EZ")
         self.assertEqual(session.value("SELECT 1"), "1")
 
+    def test_what_is_made_while_the_server_is_asked_for_what_was_before(self):
+        """It pins its session, although the server did not know of it yet."""
+        session = self.session()
+        self.addCleanup(setattr, self.wire, "ask_delay", 0)
+        self.wire.ask_delay = 0.2
+        self.assertEqual(session.ask("SELECT pg_advisory_unlock_all()").errors, [])
+        self.assertEqual(session.ask("CREATE TEMP TABLE made (n int)").errors, [])
+        self.wire.cut()
+        self.wire.ask_delay = 0
+        session.send(pg.query("TABLE made"))
+        self.assertEqual([m.fields["S"] for m in session.rest() if m.tag == "E"], ["FATAL"])
+
 
 if __name__ == "__main__":
     main()
