@@ -503,8 +503,14 @@ void sql_probe_ended(struct sql_upstream *u)
     sql_cancel_if_due(u);
     if (failed) { /* it could not be asked: better to keep what may be there */
         s->pins |= PG_PIN_OPAQUE;
+        if (!u->probe_failed) { /* by a cancel that came late, say: what is set is not lost */
+            s->probes = true;
+            s->probes_settings |= u->probes_settings;
+        }
+        u->probe_failed = true;
         return;
     }
+    u->probe_failed = false;
     if (s->probes) /* by what was asked behind it, of which it knows nothing: it is asked again */
         s->pins |= u->found;
     else

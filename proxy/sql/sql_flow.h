@@ -403,6 +403,7 @@ struct sql_upstream {
     bool probing : 1;       /* the server is asked which pins there are */
     bool cancel_due : 1;    /* once that is answered */
     bool probes_settings : 1;
+    bool probe_failed : 1;        /* the last one */
     bool hides_settings : 1;      /* code ran that may have set what no probe shows */
     bool is_not_serializable : 1; /* its transactions, if nothing is said of it, */
     bool reads_committed : 1;     /* but READ COMMITTED */
@@ -677,9 +678,8 @@ void sql_pins_note(struct sql_session *s, const struct statement_verdict *v, str
 void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum pg_outcome outcome);
 /* One setting is set, or goes back, in what the session has. */
 enum err sql_setting_do(struct sql_session *s, const struct setting *set);
-/* ReadyForQuery came, for the session. */
-void sql_exchange_answered(struct sql_upstream *u);
-void sql_exchange_ended(struct sql_upstream *u); /* nothing is owed any more */
+void sql_exchange_answered(struct sql_upstream *u); /* ReadyForQuery came, for the session */
+void sql_exchange_ended(struct sql_upstream *u);    /* nothing is owed any more */
 void sql_probe_ended(struct sql_upstream *u);
 void sql_probe_forget(struct sql_upstream *u); /* what it has found, of whoever was asked for */
 uint64_t sql_server_major(const struct sql_upstream *u); /* of its version; 0: unknown */

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # release only: the sanitizers see the same code in test_sql_wire, and all of these in long runs
 """What cannot be moved keeps its server connection until the server says that it is gone; waiting, and leaving."""
+import contextlib
 import threading
 import time
 import unittest
@@ -528,6 +529,25 @@ class HalfAProbe(Case):
                 does(other, "maintenance_work_mem")
                 self.assertEqual(other.ask("SELECT current_setting('work_mem'), current_setting('maintenance_work_mem')").rows, [["4MB", "77MB"]])
                 self.assertEqual(other.value("SELECT pg_backend_pid()"), process)
+
+
+class AProbeThatFails(Case):
+    """Who is cancelled while the server says what he has set keeps it."""
+
+    def test_what_is_set_by_code_stays(self):
+        server = Postgres(self)
+        front = Sheaf(self, sql_pool(server, pool_size=1, probe="no"), proxy={"workers": 1})
+        with pg.PgSession(front.target()) as session, contextlib.closing(server.connect()) as beside:
+            process = session.value("SELECT pg_backend_pid()")
+            cursor = beside.cursor()
+            cursor.execute("BEGIN; LOCK TABLE pg_depend")  # the probe waits for that
+            session.ask("DO $$ BEGIN PERFORM set_config('my.own', 'kept', false); END $$")
+            wait_until(lambda: server.sessions("wait_event_type = 'Lock'"), what="the probe to wait")
+            cursor.execute(f"SELECT pg_cancel_backend({process})")
+            wait_until(lambda: server.logged("canceling statement"), what="it to be cancelled")
+            cursor.execute("COMMIT")
+            for _ in range(3):
+                self.assertEqual(session.value("SELECT current_setting('my.own')"), "kept")
 
 
 if __name__ == "__main__":
