@@ -3,6 +3,8 @@
 """SQL of any size: large rows, values and copies go by in bounded memory, and who does not read holds up himself."""
 import hashlib
 import os
+import socket
+import struct
 import threading
 
 from lib import *
@@ -311,6 +313,25 @@ class Unread(Case):
                     session.send(pg.query(f"SELECT repeat('x', 1000) FROM generate_series(1, {size // 1000})"))
                     wait_until(lambda: server.sessions("state = 'idle in transaction' AND query ~ 'repeat'"), what="the server to have said it")
                 self.assertEqual(other.value("SELECT 1"), "1")
+
+    def test_who_is_gone_when_the_answer_comes(self):
+        """Its end is not the beginning of the next one's."""
+        server = Postgres(self)
+        front = Sheaf(self, sql_pool(server, pool_size=1, probe="no"), proxy={"workers": 1})
+        for _ in range(3):
+            with pg.PgSession(front.target()) as session, pg.PgSession(front.target()) as other:
+                session.run(pg.parse("", "SELECT 1") + pg.sync())
+                # What is behind it waits for its end, and is so much that its client is not read from meanwhile.
+                session.send(pg.query("SELECT pg_sleep(0.2), repeat('x', 30000); SET my.own = '1'") + pg.query("SELECT '" + "x" * 100000 + "'"))
+                wait_until(lambda: server.sessions("state = 'active'"), what="the server to be at it")
+                other.send(pg.one("SELECT 'mine'") + pg.sync())
+                self.assertTrue(other.is_silent())
+                front.process.stop()
+                wait_until(lambda: not server.sessions("state = 'active'"), what="the answer")
+                session.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                session.close()
+                front.process.cont()
+                self.assertEqual(other.until("Z").tags, "12TDCZ")
 
 
 if __name__ == "__main__":
