@@ -676,8 +676,7 @@ void sql_deeds_complete(struct sql_upstream *u, uint16_t note, bool reworded, st
 void sql_deeds_forget(struct sql_session *s);
 void sql_pins_note(struct sql_session *s, const struct statement_verdict *v, struct slice text);
 void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum pg_outcome outcome);
-/* One setting is set, or goes back, in what the session has. */
-enum err sql_setting_do(struct sql_session *s, const struct setting *set);
+enum err sql_setting_do(struct sql_session *s, const struct setting *set); /* or undo */
 void sql_exchange_answered(struct sql_upstream *u); /* ReadyForQuery came, for the session */
 void sql_exchange_ended(struct sql_upstream *u);    /* nothing is owed any more */
 void sql_probe_ended(struct sql_upstream *u);
