@@ -244,9 +244,9 @@ class _Wire:
                 self.near.sendall(data[:limit - self.passed])
                 return
             data = self._after_hold(data)
+            self.passed += len(data)  # before anybody has it
             for piece in self._pieces(data):
                 self.near.sendall(piece)
-            self.passed += len(data)
 
     def _after_hold(self, data):
         """What is left of it when it may pass."""
