@@ -427,7 +427,7 @@ static void refuse_frame(struct sql_session *s, enum err err, struct pg_frame f)
 static bool may_move(const struct sql_session *s)
 {
     return s->in_exchange && !s->executed && s->status == PG_STATUS_IDLE && s->pins == 0 &&
-           s->lease != NULL && !is_at_primary(s);
+           s->lease != NULL && !is_at_primary(s) && !pg_expect_is_skipping(&s->lease->expect);
 }
 
 static void end_half(struct sql_session *s)
@@ -552,6 +552,8 @@ static size_t ask_one(struct sql_session *s, struct slice in)
     if (s->skips)
         return skip_message(s, in, f);
     if (f.type == PG_FRONT_QUERY && may_move(s)) {
+        if (!pg_expect_is_empty(&s->lease->expect))
+            return sql_message_wait(s); /* an error of it would have the Query skipped */
         end_half(s);
         return 0;
     }

@@ -120,24 +120,29 @@ static void gather_describe(struct sql_session *s, struct slice body, struct sql
     join(g, &note->verdict, note->hint);
 }
 
+/* One that ends a pipeline without a Sync is asked with what comes before it. */
 static void gather_query(struct sql_session *s, struct slice body, struct sql_gathering *g)
 {
+    struct sql_class class;
     struct slice text;
 
     if (pg_read_query(body, &text) != ERR_NONE) {
         keep_to_primary(g, "a Query that is not well formed");
         return;
     }
-    sql_classify(s, text, &g->class);
+    sql_classify(s, text, &class);
+    if (g->bytes == 0) {
+        g->class = class;
+        g->asks_position = sql_local_is_position(&class);
+    }
+    if (!g->any)
+        g->shape = class.key;
+    if (class.hints.min_position.len > 0)
+        g->hints.min_position = class.hints.min_position;
     g->has_theirs = true; /* it is seen to otherwise */
-    g->asks_position = sql_local_is_position(&g->class);
-    g->verdict = g->class.verdict;
-    g->hints = g->class.hints;
-    g->shape = g->class.key;
-    g->effects |= g->verdict.effects;
-    g->may_end_failure = may_end_failure(&g->verdict) || script_may_end_failure(g->class.script);
-    g->leaves = leaves(&g->verdict) || (g->class.script != NULL && g->class.script->count > 1);
-    g->any = true;
+    join(g, &class.verdict, class.hints.route);
+    g->may_end_failure |= script_may_end_failure(class.script);
+    g->leaves |= class.script != NULL && class.script->count > 1;
 }
 
 static void gather_execute(struct slice body, struct sql_gathering *g)

@@ -21,7 +21,7 @@ struct sql_gathering {
     bool is_whole;             /* up to Sync, or one Query */
     bool has_ours, has_theirs; /* statements that Sheaf answers, and others */
     bool asks_position;
-    struct sql_class class; /* of a simple Query */
+    struct sql_class class; /* of a simple Query that comes first */
 };
 
 /* False: more of it must come first. */

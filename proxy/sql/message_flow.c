@@ -266,6 +266,8 @@ static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_fra
     sql_message_begin(s);
     sql_portal_leave(s);
     if (st == NULL) {
+        if (err == ERR_NONE)
+            sql_portal_holds_copy(s, bind.portal, false); /* SQL's PREPARE takes none */
         s->dirties = s->commits = true;
         return sql_message_pass(s, in, f);
     }
@@ -398,8 +400,9 @@ static size_t forward_execute(struct sql_session *s, struct slice in, struct pg_
     struct slice body = whole ? pg_frame_body(in, f) : slice_of(NULL, 0);
     size_t used = 0;
 
-    if ((s->portal_deeds || s->portal_said != NULL || s->portal_prepares != NULL) && !whole &&
-        f.bytes <= SQL_WHOLE_BYTES) {
+    if ((s->portal_deeds || s->portal_said != NULL || s->portal_prepares != NULL ||
+         s->portal_copies) &&
+        !whole && f.bytes <= SQL_WHOLE_BYTES) {
         s->base.need = f.bytes;
         return 0;
     }
@@ -411,7 +414,7 @@ static size_t forward_execute(struct sql_session *s, struct slice in, struct pg_
         return 0;
     sql_message_begin(s);
     s->executed = true;
-    s->copy_barrier = s->portal_copies;
+    s->copy_barrier = sql_portal_is_copy(s, body);
     return used;
 }
 
@@ -648,7 +651,7 @@ static size_t forward_query(struct sql_session *s, struct slice in, struct pg_fr
     s->query_noted = false;
     s->query_last = true;
     s->copies = s->copy_barrier = copies_in(class);
-    s->barrier |= s->deeds != NULL;
+    s->barrier |= s->deeds != NULL && !s->copies; /* whose data is not held up, but what follows */
     sql_pins_note(s, &class->verdict, text);
     return used;
 }
@@ -667,6 +670,13 @@ static bool follow_discard(struct sql_session *s)
     return true;
 }
 
+/* Those that COPY FROM STDIN bears, and that depend on nothing that was changed before it. */
+static bool is_for_copy(uint8_t type)
+{
+    return type == PG_FRONT_SYNC || type == PG_FRONT_FLUSH || type == PG_FRONT_COPY_DATA ||
+           type == PG_FRONT_COPY_DONE || type == PG_FRONT_COPY_FAIL;
+}
+
 size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_frame f,
                            const struct sql_class *class)
 {
@@ -676,9 +686,10 @@ size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_fra
         return drop(s, in, f);
     if (pg_expect_is_skipping(&s->lease->expect) && f.type != PG_FRONT_SYNC)
         return drop(s, in, f);
-    if (s->deeds_sent && f.type != PG_FRONT_SYNC && f.type != PG_FRONT_FLUSH && s->lease != NULL &&
-        !pg_expect_is_empty(&s->lease->expect))
-        return sql_message_wait(s); /* it may depend on what is changed */
+    if (pg_expect_is_copying_in(&s->lease->expect) && !s->copy_ended && !is_for_copy(f.type))
+        return sql_message_pass(s, in, f); /* by which the server ends its connection */
+    if (s->deeds_sent && !is_for_copy(f.type) && !pg_expect_is_empty(&s->lease->expect))
+        return sql_message_wait(s);
     if (s->discards && !follow_discard(s))
         return sql_message_wait(s);
     switch (f.type) {

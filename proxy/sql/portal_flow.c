@@ -124,6 +124,24 @@ struct pg_statement *sql_portal_of(const struct sql_session *s, struct slice bod
                : NULL;
 }
 
+void sql_portal_holds_copy(struct sql_session *s, struct slice portal, bool copies)
+{
+    uint64_t hash = hash_of(portal);
+
+    if (!copies && hash != s->portal_copied)
+        return;
+    s->portal_copies = copies;
+    s->portal_copied = hash;
+}
+
+bool sql_portal_is_copy(const struct sql_session *s, struct slice body)
+{
+    struct pg_execute execute;
+
+    return s->portal_copies && pg_read_execute(body, &execute) == ERR_NONE &&
+           hash_of(execute.portal) == s->portal_copied;
+}
+
 void sql_portal_bind(struct sql_session *s, const struct pg_statement *st,
                      const struct pg_bind *bind, struct slice body, bool whole)
 {
@@ -135,7 +153,7 @@ void sql_portal_bind(struct sql_session *s, const struct pg_statement *st,
     s->commits |= note->verdict.kind == STATEMENT_COMMIT ||
                   note->verdict.kind == STATEMENT_PREPARE_TRANSACTION ||
                   (note->verdict.effects & EFFECT_UNSEEN);
-    s->portal_copies = note->verdict.kind == STATEMENT_COPY_IN;
+    sql_portal_holds_copy(s, bind->portal, note->verdict.kind == STATEMENT_COPY_IN);
     s->portal_kind = note->verdict.kind;
     if (s->portal_kind == STATEMENT_PREPARE && is_movable(s, st)) {
         s->portal_prepares = pg_statement_ref((struct pg_statement *)st);

@@ -230,16 +230,21 @@ static void say_reworded(struct reply *r, struct pg_report *report, const struct
     buf_fini(&message);
 }
 
+/* Queries and FunctionCalls get no ReadyForQuery of their own then. */
 static void settle_skipped(struct sql_upstream *u)
 {
+    struct sql_session *s = u->lessee;
     struct pg_expected e;
 
     while (pg_expect_skipped(&u->expect, &e)) {
-        bool is_own = e.kind == PG_EXPECT_QUERY || e.kind == PG_EXPECT_FUNCTION_CALL;
+        bool is_request = e.kind == PG_EXPECT_QUERY || e.kind == PG_EXPECT_FUNCTION_CALL;
 
+        if (s != NULL && is_request && !(e.flags & PG_EXPECT_SWALLOW) &&
+            !(e.note & SQL_NOTE_GOES_ON)) {
+            session_request_ends(&s->base);
+            s->copies = false;
+        }
         sql_settle_entry(u, &e, PG_OUTCOME_SKIPPED);
-        if (is_own && !(e.flags & PG_EXPECT_SWALLOW) && u->lessee != NULL)
-            session_request_ends(&u->lessee->base); /* in a pipeline that failed */
     }
 }
 
@@ -383,7 +388,9 @@ static bool on_error(struct reply *r, struct pg_frame f, unsigned turn)
         sql_settle_entry(u, whose, PG_OUTCOME_FAILED);
     if (turn & PG_TURN_SKIPS)
         settle_skipped(u);
-    if (u->lessee != NULL && !u->lessee->copies)
+    if (shown && pg_expect_is_skipping(&u->expect))
+        sql_reply_release(u); /* a Query ended it that is skipped: no ReadyForQuery comes */
+    if (pg_expect_is_empty(&u->expect)) /* else what failed came before the COPY */
         end_copy_barrier(u);
     return true;
 }
@@ -444,10 +451,10 @@ static bool on_ready(struct reply *r, struct pg_frame f, unsigned turn)
     if (u->lessee != NULL && shown) {
         if (ended.kind == PG_EXPECT_QUERY && u->lessee->query_last)
             end_without_sync(u->lessee);
-        if (pg_expect_is_empty(&u->expect))
+        if (pg_expect_is_empty(&u->expect)) {
             u->lessee->copies = false;
-        if (!u->lessee->copies)
             end_copy_barrier(u);
+        }
     }
     if (u->refused && !(turn & PG_TURN_SWALLOW))
         sql_reply_elsewhere(u);

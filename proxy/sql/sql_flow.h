@@ -299,7 +299,7 @@ struct sql_session {
     uint64_t read_since_us;   /* since when it was that one, or when another was looked for last, */
     struct sql_endpoint *read_from; /* and which; borrowed, NULL: none, or it is gone */
     uint64_t changed_id; /* of a statement whose result is another at the lease; 0: none */
-    uint64_t portal_hash, portal_named; /* the names of that with portal_deeds, of portal_said's */
+    uint64_t portal_hash, portal_named, portal_copied; /* the names of those with portal_deeds... */
     uint64_t followed;     /* pg_settings_number() of what sql_local_follow() has seen */
     uint64_t avoided;      /* by endpoint index: not asked again in this exchange */
     uint32_t pins;         /* enum pg_pin, of the lease */
@@ -337,7 +337,7 @@ struct sql_session {
     bool has_written : 1;        /* so may have what was answered of the transaction; */
     bool may_commit : 1;         /* or have left a portal there that does */
     bool fails_next : 1;         /* the exchange that comes next was answered with an error */
-    bool portal_copies : 1;      /* the portal that was bound last is a COPY FROM STDIN */
+    bool portal_copies : 1;      /* a portal, of several the last, is a COPY FROM STDIN */
     bool portal_deeds : 1;       /* or changes something, and was not executed yet; */
     bool deeds_sent : 1;         /* such a one was, in this exchange, */
     bool discards : 1;           /* and is DISCARD ALL */

@@ -141,6 +141,9 @@ void sql_deeds_take_back(struct sql_session *s);
 void sql_deeds_suspended(struct sql_upstream *u, uint16_t note);
 
 /* portal_flow.c */
+/* Whether the portal of this name is a COPY FROM STDIN; and is that of an Execute? */
+void sql_portal_holds_copy(struct sql_session *s, struct slice portal, bool copies);
+bool sql_portal_is_copy(const struct sql_session *s, struct slice body);
 /* What its execution will do. */
 void sql_portal_bind(struct sql_session *s, const struct pg_statement *st,
                      const struct pg_bind *bind, struct slice body, bool whole);

@@ -320,6 +320,24 @@ class ExtendedQueries:
         self.same_bytes(pg.one("SELECT 1/0") + pg.query("SELECT 1") + pg.one("SELECT 2") + SYNC + pg.query("SELECT 3"),
                         readies=2)
 
+    def test_queries_that_are_skipped_behind_an_error_are_not_waited_for(self):
+        self.same_bytes(pg.execute("nosuch") + pg.function_call(0) + pg.query("COPY t (v) FROM STDIN") + SYNC + pg.query("SELECT 1"),
+                        "EZTDCZ", readies=2)
+        session = self.session()
+        self.assertEqual(session.run(pg.bind("", "nosuch") + pg.function_call(0) + pg.query("SELECT 1") + SYNC).tags, "EZ")
+        session.send(pg.terminate())
+        self.assertEqual(session.rest(), [])
+
+    def test_flush_brings_an_error_behind_which_a_query_is_skipped(self):
+        def script(session):
+            session.send(pg.execute("nosuch") + pg.query("SELECT 1"))
+            session.ask_until(pg.flush(), "E")
+            session.run(SYNC)
+        self.same(script, "EZ")
+
+    def test_a_query_that_sheaf_answers_behind_a_parse(self):
+        self.same_bytes(pg.parse("a", "SELECT 1") + pg.query(";") + pg.bind("", "a") + pg.execute() + SYNC, "1IZ2DCZ", readies=2)
+
     def test_a_mixture_in_one_write(self):
         parts = [pg.query("SELECT 1"), pg.one("SELECT $1::int", 5) + SYNC, pg.one("bogus") + SYNC, pg.query("bogus"),
                  pg.query(""), pg.query("BEGIN"), pg.one("SELECT 1/0") + SYNC, pg.query("ROLLBACK"), SYNC,
@@ -412,6 +430,10 @@ class Copies:
         self.assertEqual((answer.errors, answer[-1].tag), (["08P01", "08P01"], "closed"))
         self.copy_in(pg.copy_data(b"d\n"), pg.parse("", "SELECT 1") + SYNC)
 
+    def test_another_message_in_copy_in_of_several(self):
+        for text in ("DISCARD ALL", "SET work_mem = '2MB'", "EXECUTE nosuch"):
+            self.same_bytes(pg.query("COPY t (v) FROM STDIN; COPY t (v) FROM STDIN") + pg.copy_done() + pg.query(text), "GCGEEclosed", readies=2)
+
     def test_copy_in_within_a_transaction(self):
         self.copy_in(pg.copy_data(b"d\n"), pg.copy_done() + pg.query("ROLLBACK"), before=pg.query("BEGIN"))
 
@@ -456,6 +478,30 @@ class Copies:
     def test_sync_before_the_end_of_copy_in_counts_for_nothing(self):
         """As libpq sends it: a Sync behind the Execute, and another behind the CopyDone."""
         self.extended_copy_in(SYNC + pg.copy_data(b"d\n"), pg.copy_done() + SYNC, "12nGCZ12TDDDDCZ")
+
+    def test_copy_in_behind_what_is_not_answered_yet(self):
+        rows = pg.copy_data(b"d\n") + pg.copy_done() + SYNC + pg.one("SELECT v FROM t ORDER BY id") + SYNC
+        for before, tags in ((pg.query("SELECT FROM pg_sleep(0.05)"), "TDCZ"), (pg.one("DO $$ BEGIN PERFORM pg_sleep(0.05); PERFORM 1/0; END $$") + SYNC, "12nEZ")):
+            self.same_bytes(before + pg.one("COPY t (v) FROM STDIN") + rows, tags + "12nGCZ12TDDDDCZ", readies=3)
+
+    def test_copy_in_behind_a_setting_in_its_pipeline(self):
+        self.same_bytes(pg.one("SET work_mem = '2MB'") + pg.one("COPY t (v) FROM STDIN") + pg.copy_data(b"d\n") + pg.copy_done() + SYNC
+                        + pg.query("SHOW work_mem; SELECT v FROM t"), "12nC12nGCZTDCTDDDDCZ", readies=2)
+        self.same_bytes(pg.one("SET work_mem = '2MB'") + pg.query("COPY t (v) FROM STDIN") + pg.copy_data(b"d\n") + pg.copy_done()
+                        + pg.query("SHOW work_mem; SELECT v FROM t"), "12nCGCZTDCTDDDDCZ", readies=2)
+
+    def test_copy_in_of_one_portal_of_several(self):
+        both = pg.parse("a", "COPY t (v) FROM STDIN") + pg.parse("b", "SELECT 1")
+        rows = pg.copy_data(b"d\n") + pg.copy_done() + SYNC
+        self.same_bytes(both + pg.bind("p", "a") + pg.bind("q", "b") + pg.execute("p") + rows + pg.query("SELECT v FROM t"), "1122GCZTDDDDCZ", readies=2)
+        self.same_bytes(both + pg.bind("q", "b") + pg.bind("p", "a") + pg.execute("q") + SYNC, "1122DCZ")
+
+    def test_what_code_prepared_behind_a_copy_in(self):
+        def script(session):
+            session.run(pg.one("COPY t (v) FROM STDIN") + pg.copy_data(b"d\n") + pg.copy_done() + SYNC)
+            session.ask("DO $$ BEGIN EXECUTE 'PREPARE c AS SELECT 6'; END $$")
+            session.run(pg.bind("", "c") + pg.execute() + SYNC)
+        self.same(script, "12nGCZCZ2DCZ")
 
     def test_copy_in_by_the_extended_protocol_with_more_behind_it(self):
         self.extended_copy_in(pg.copy_data(b"d\n"), pg.copy_done() + pg.one("SELECT 1") + SYNC)
