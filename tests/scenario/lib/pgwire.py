@@ -326,6 +326,10 @@ class PgSession:
         """The only value of an answer, as text; an error is raised."""
         return (self.ask_extended(sql, *values) if values else self.ask(sql)).value
 
+    def has_more(self):
+        """Whether something is there to be read."""
+        return bool(self._buffer or select.select([self.socket], [], [], 0)[0])
+
     def is_silent(self, seconds=0.05):
         """Whether nothing comes for a while."""
         return not self._buffer and not select.select([self.socket], [], [], seconds * SLOW)[0]

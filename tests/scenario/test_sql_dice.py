@@ -1,0 +1,187 @@
+#!/usr/bin/python3
+# not under tsan: one session's own affairs
+"""Random scripts of a session, said to PostgreSQL itself and through each kind of pool: the answers must be the same bytes.
+
+What differs is told with its seed, and as a test of the fewest steps that were found.  SHEAF_DICE_SEED=N has another seed than
+that of each day, SHEAF_DICE_SEED=N/M repeats its script M; SHEAF_DICE_ROUNDS says how many scripts each pool is told;
+SHEAF_LONG=1: thousands, of a new seed."""
+import os
+import random
+import time
+
+from lib import *
+from lib import pgwire as pg
+from lib.pgtwin import Pooled, comparable
+from lib.sql_dice import OPTIONS, SqlDice, as_python, gone, plain, play, play_direct, readable, shorter
+from lib.sql_front import FRONT
+
+LONG = os.environ.get("SHEAF_LONG") == "1"
+SEED, _, ONLY = os.environ.get("SHEAF_DICE_SEED", str(random.randrange(1 << 32)) if LONG else "1").partition("/")
+ROUNDS = int(os.environ.get("SHEAF_DICE_ROUNDS", "2000" if LONG else "15"))
+SECONDS = 120 if LONG else 20  # for a shorter script
+
+
+class Beside:
+    """Another session, with settings and statements of its own, that does something whenever the connection is free."""
+
+    SETTINGS = ["9MB", "German, DMY", "not yours", "app", "two"]
+
+    def __init__(self, target):
+        self.session = pg.PgSession(target, options={"DateStyle": "German", "TimeZone": "America/Lima"})
+        self.session.ask("SET work_mem = '9MB'; SET my.own = 'not yours'; SET search_path = two")
+        self.session.run(pg.parse("a", "SELECT 'a of another'") + pg.parse("b", "SELECT 'b of another'") + pg.sync())
+        self.asked, self.answer = False, pg.Answer()
+
+    def _answered(self, seconds):
+        end = time.monotonic() + seconds
+        while self.asked and readable(self.session, max(0, end - time.monotonic())):
+            self.answer.append(self.session.read())
+            if self.answer.tags.count("Z") == 2:
+                assert self.answer.rows == [self.SETTINGS, ["a of another"], ["b of another"], ["unnamed"]], self.answer
+                self.asked, self.answer = False, pg.Answer()
+        return not self.asked
+
+    def acts(self, idle):
+        if not idle or not self._answered(0):
+            return
+        self.session.send(pg.query("SELECT current_setting('work_mem'), current_setting('DateStyle'), current_setting('my.own'), current_user, current_schema()")
+                          + pg.bind("", "a") + pg.execute() + pg.bind("", "b") + pg.execute() + pg.one("SELECT 'unnamed'") + pg.sync())
+        self.asked = True
+        self._answered(0.03 * SLOW)  # it waits for as long as that of another keeps the connection
+
+    def ends(self):
+        try:
+            if not self._answered(10 * SLOW):
+                raise TimeoutError
+        except (OSError, EOFError, AssertionError) as error:
+            return [pg.Message("another", repr(error).encode())]
+        return []
+
+
+_BREACH = "unexpected message type"
+
+
+def _error(fields, failed):
+    """In a failed transaction a statement is prepared when it is needed, and that is what fails."""
+    if failed and fields["C"] in ("25P02", "08P01"):
+        fields = {"C": "25P02"}
+    return ("E", {letter: text for letter, text in fields.items() if letter not in "FLR"} if fields["C"] == "25P02" else fields)
+
+
+def compared(answer):
+    """What is to be the same.  Not what comes of saying something else within COPY, by which the server ends its connection,
+    and Sheaf the session only if it has something there."""
+    told, failed = [], False
+    for message in comparable(answer):
+        if message[0] == "E":
+            message = _error(message.fields if isinstance(message, pg.Message) else message[1], failed)
+            if message[1].get("M", "").startswith(_BREACH):
+                return [*told, message]
+        elif message[0] == "Z":
+            failed = message.body == b"E"
+        told.append(message)
+    return told
+
+
+class Dice(Pooled):
+    @classmethod
+    def setUpClass(cls):
+        options = {"max_prepared_transactions": "5"}
+        cls.server = Postgres(cls, options)
+        cls.server.sql("CREATE ROLE other; GRANT other TO app")
+        cls.server.sql("CREATE TABLE t (id serial PRIMARY KEY, v text); GRANT ALL ON t, t_id_seq TO other;"
+                       "CREATE SCHEMA one; CREATE SCHEMA two; CREATE TABLE one.who (name text); CREATE TABLE two.who (name text);"
+                       "GRANT ALL ON SCHEMA one, two TO other; GRANT ALL ON one.who, two.who TO other;"
+                       "CREATE FUNCTION sets(text, text, bool) RETURNS text LANGUAGE plpgsql AS"
+                       " $$ BEGIN RETURN set_config($1, $2, $3); END $$;"
+                       "CREATE FUNCTION past() RETURNS void LANGUAGE plpgsql AS"
+                       " $$ BEGIN PERFORM set_config('my.own', 'past', false); END $$", user="app")
+        cls.replica = Replica(cls, cls.server, options)
+        cls.faults = Faults(cls, ("127.0.0.1", cls.server.port))
+        cls.faults.cuts = random.Random(SEED)
+        cls.front = Sheaf(cls, sql_pool(cls.server, name="one", pool_size=1), sql_pool(cls.server, name="many"),
+                          sql_pool(cls.server, name="sessions", pooling="session", pool_size=50),
+                          sql_pool(f"postgresql://{cls.faults.address}", name="pieces", server_tls="off"),
+                          sql_pool(cls.server, [cls.replica], name="replicas", reads="causal", causal_wait="10s"))
+        cls.admin = pg.PgSession(str(cls.server.socket), user="postgres")
+        cls.addClassCleanup(cls.admin.close)
+
+    def reset(self):
+        for [name] in self.admin.ask("SELECT gid FROM pg_prepared_xacts").rows:
+            self.admin.ask(f"ROLLBACK PREPARED '{name}'")
+        answer = self.admin.ask("SET client_min_messages = error; SET lock_timeout = '30s';"
+                                "DROP TABLE IF EXISTS public.made, one.made, two.made; DROP FUNCTION IF EXISTS public.made(), one.made(), two.made();"
+                                "TRUNCATE t, one.who, two.who RESTART IDENTITY; INSERT INTO t (v) VALUES ('a'), ('b'), ('c');"
+                                "INSERT INTO one.who VALUES ('one'); INSERT INTO two.who VALUES ('two')")
+        self.assertEqual(answer.errors, [])
+
+    def told_directly(self, steps):
+        self.reset()
+        with pg.PgSession(str(self.server.socket), options=OPTIONS) as session:
+            awaited = play_direct(session, steps)
+        gone(session.key)
+        return plain(session.seen), awaited
+
+    def told_through(self, name, steps, awaited, cuts):
+        self.reset()
+        target = self.front.target(name)
+        if name == "replicas":
+            self.replica.wait_for_catchup()
+        beside = Beside(target) if name == "one" else None
+        try:
+            with pg.PgSession(target, options=OPTIONS, timeout=4) as session:
+                session.cuts = random.Random(cuts) if cuts else None
+                play(session, steps, awaited, *([beside.acts] if beside else []))
+            return plain(session.seen) + (beside.ends() if beside else [])
+        finally:
+            if beside:
+                beside.session.close()
+
+    def differs(self, name, steps, cuts):
+        """The two answers, and what the first was awaited by, or None."""
+        direct, awaited = self.told_directly(steps)
+        through = self.told_through(name, steps, awaited, cuts)
+        return None if compared(direct) == compared(through) else (direct, through, awaited)
+
+    def compare(self, name):
+        for number in [int(ONLY)] if ONLY else range(ROUNDS):
+            cuts = f"{SEED}/{number}"
+            dice = SqlDice(f"{name} {cuts}")
+            dice.at_replicas = name == "replicas"
+            steps = dice.script()
+            found = self.differs(name, steps, cuts)
+            if found:
+                self.fail(self.story(name, steps, cuts, found))
+
+    def story(self, name, steps, cuts, found):
+        def differs(tried):
+            return self.differs(name, tried, cuts)
+        seed, again = cuts, differs(steps)
+        if again:
+            if self.differs(name, steps, None):
+                cuts = None
+            steps = shorter(steps, differs, SECONDS)
+            found = next(filter(None, (differs(steps) for _ in range(5))), found)
+        direct, through, awaited = found
+        how = "does not differ each time" if not again else "whatever the cuts" if cuts is None else "by its cuts"
+        return (f"SHEAF_DICE_SEED={seed} {name}, {how}:\n{as_python(steps, awaited)}\n"
+                f"the server: {compared(direct)}\nthrough it: {compared(through)}")
+
+    def test_one_connection_that_another_session_uses_between(self):
+        self.compare("one")
+
+    def test_transactions(self):
+        self.compare("many")
+
+    def test_sessions(self):
+        self.compare("sessions")
+
+    def test_servers_that_speak_in_pieces(self):
+        self.compare("pieces")
+
+    def test_reads_at_a_replica(self):
+        self.compare("replicas")
+
+
+if __name__ == "__main__":
+    main()
