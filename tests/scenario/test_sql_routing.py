@@ -67,6 +67,19 @@ class Statements(Routed):
             "SELECT * FROM t TABLESAMPLE SYSTEM (100)", "SELECT xmlelement(name a)", "SELECT", "SELECT relname FROM pg_class",
             "SELECT * FROM information_schema.tables", "SELECT 't'::regclass, pg_get_viewdef('reads'::regclass)", "SELECT 1;")
 
+    def test_a_query_behind_what_fails_is_skipped_at_a_replica_too(self):
+        session = self.session()
+        session.send(pg.parse("", "SELECT v FROM t") + pg.describe("S", "nosuch") + pg.flush() + pg.query("SELECT count(*) FROM t"))
+        self.assertEqual(session.until("E").tags, "1E")
+        self.assertEqual(session.run(pg.sync()).tags, "Z")
+
+    def test_a_query_behind_a_write_in_its_pipeline_goes_where_that_does(self):
+        session = self.session()
+        self.assertEqual(self.went(session, "SELECT 1")[0], "replica")
+        before = [len(server.log) for server in self.servers]
+        session.run(pg.one("UPDATE t SET v = v WHERE id = 1 /* mark of it */") + pg.query("SELECT 1"))
+        self.assertEqual(self.logged("/* mark of it */", before), [self.primary])
+
     def test_reads_that_the_catalog_knows(self):
         self.assert_goes("replica", "SELECT * FROM reads", "SELECT calm()", "SELECT twice(2)", "SELECT * FROM kept", "SELECT twice(id) FROM t")
 
