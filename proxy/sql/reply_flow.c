@@ -417,9 +417,12 @@ static void settle_ready(struct sql_upstream *u, const struct pg_expected *ended
         sql_edits_free(u->lessee, &u->lessee->edits); /* what it did not come to is not done */
 }
 
-/* A Query ends a pipeline that has no Sync, as one does: asyncpg prepares with a Flush alone. */
-static void end_without_sync(struct sql_session *s)
+/* A Query ends a pipeline that has no Sync, as one does: asyncpg prepares with a Flush alone.  It is
+ * the last of them, for nothing is owed behind it. */
+static void end_without_sync(struct sql_session *s, const struct pg_expect *expect)
 {
+    if (s->in_exchange && !pg_expect_is_swallowed(expect))
+        return;
     if (s->in_exchange)
         session_request_ends(&s->base);
     s->in_exchange = s->deeds_sent = false;
@@ -450,7 +453,7 @@ static bool on_ready(struct reply *r, struct pg_frame f, unsigned turn)
     settle_ready(u, &ended, shown);
     if (u->lessee != NULL && shown) {
         if (ended.kind == PG_EXPECT_QUERY && u->lessee->query_last)
-            end_without_sync(u->lessee);
+            end_without_sync(u->lessee, &u->expect);
         if (pg_expect_is_empty(&u->expect)) {
             u->lessee->copies = false;
             end_copy_barrier(u);

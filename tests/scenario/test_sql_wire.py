@@ -328,6 +328,11 @@ class ExtendedQueries:
         session.send(pg.terminate())
         self.assertEqual(session.rest(), [])
 
+    def test_a_query_that_is_answered_late_does_not_end_the_pipeline_behind_it(self):
+        self.same_bytes(pg.query("SELECT FROM pg_sleep(0.05)") + pg.one("DO $$ BEGIN PERFORM pg_sleep(0.05); PERFORM 1/0; END $$")
+                        + pg.query("SELECT 1") + pg.query("SET statement_timeout = '1h'") + SYNC + pg.query("SHOW statement_timeout"),
+                        "TDCZ12nEZTDCZ", readies=3)
+
     def test_flush_brings_an_error_behind_which_a_query_is_skipped(self):
         def script(session):
             session.send(pg.execute("nosuch") + pg.query("SELECT 1"))
