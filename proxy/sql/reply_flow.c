@@ -417,8 +417,8 @@ static void settle_ready(struct sql_upstream *u, const struct pg_expected *ended
         sql_edits_free(u->lessee, &u->lessee->edits); /* what it did not come to is not done */
 }
 
-/* A Query ends a pipeline that has no Sync, as one does: asyncpg prepares with a Flush alone.  It is
- * the last of them, for nothing is owed behind it. */
+/* A Query ends a pipeline that has no Sync, as one does: asyncpg prepares with a Flush alone.  It
+ * is the last of them, for nothing is owed behind it. */
 static void end_without_sync(struct sql_session *s, const struct pg_expect *expect)
 {
     if (s->in_exchange && !pg_expect_is_swallowed(expect))
