@@ -388,6 +388,7 @@ static void become_ready(struct sql_session *s, const struct pg_settings *report
     buf_fini(&out);
     sql_entry_free(s);
     s->stage = SQL_READY;
+    s->own_names = sql_account_pooling(s->account) == SQL_POOLING_SESSION;
     s->status_us = worker_now_us(s->base.worker);
     session_recall(&s->base); /* who did not wait for it */
 }

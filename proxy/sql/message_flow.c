@@ -213,6 +213,12 @@ static size_t ask_nobody(struct sql_session *s, struct slice in, struct pg_frame
     return sql_nobody_ask(s, name, kind) ? replaced(s, in, f) : 0;
 }
 
+/* Does the server know it by this name, and none of Sheaf's? */
+static bool is_own(const struct sql_session *s, struct slice name)
+{
+    return s->own_names && name.len > 0;
+}
+
 /* The statement that a message names: as the session has it, and as it is at the server; NULL:
  * there is none, and the server says so.  False: *used tells what became of the message. */
 static bool get_ready(struct sql_session *s, struct slice in, struct pg_frame f, struct slice name,
@@ -233,6 +239,8 @@ static bool get_ready(struct sql_session *s, struct slice in, struct pg_frame f,
         return name.len > 0 || forget_unnamed(s);
     }
     *st = *own;
+    if (is_own(s, name))
+        return true; /* it is there by that name, or the server says that it is not */
     if (sql_statement_say(s, st) != ERR_NONE)
         return false;
     if (sql_result_is_changed(s, *st)) {
@@ -259,7 +267,7 @@ static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_fra
         return used;
     if (!sql_message_has_room(s, 1))
         return 0;
-    if (st == NULL)
+    if (st == NULL || is_own(s, bind.statement))
         sql_message_expect(s, PG_EXPECT_BIND, 0, 0, NULL);
     else
         sql_message_expect_named(s, PG_EXPECT_BIND, 0, bind.statement, st);
@@ -276,7 +284,8 @@ static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_fra
     sql_portal_bind(s, own, &bind, body, whole);
     if (st != own)
         sql_portal_said(s, own, bind.portal);
-    return bind.statement.len == 0 ? sql_message_pass(s, in, f) : send_bind(s, in, f, &bind, st);
+    return bind.statement.len == 0 || is_own(s, bind.statement) ? sql_message_pass(s, in, f)
+                                                                : send_bind(s, in, f, &bind, st);
 }
 
 static size_t forward_describe(struct sql_session *s, struct slice in, struct pg_frame f)
@@ -298,6 +307,8 @@ static size_t forward_describe(struct sql_session *s, struct slice in, struct pg
         return used;
     if (!sql_message_has_room(s, 1))
         return 0;
+    if (known && is_own(s, target.name))
+        st = NULL;
     sql_message_expect(s,
                        known && target.kind == PG_KIND_PORTAL ? PG_EXPECT_DESCRIBE_PORTAL
                                                               : PG_EXPECT_DESCRIBE_STATEMENT,
@@ -358,11 +369,14 @@ static size_t forward_close(struct sql_session *s, struct slice in, struct pg_fr
     if (found == PG_NAME_LATER || pg_statements_session_undefine(&s->statements, target.name,
                                                                  PG_CHANGE_BY_MESSAGE) != ERR_NONE)
         return sql_message_wait(s);
-    if (!sql_message_expect(s, PG_EXPECT_CLOSE, PG_EXPECT_FAKE, SQL_NOTE_CHANGE, NULL)) {
+    if (!sql_message_expect(s, PG_EXPECT_CLOSE, is_own(s, target.name) ? 0 : PG_EXPECT_FAKE,
+                            SQL_NOTE_CHANGE, NULL)) {
         pg_statements_session_take_back(sql_side_of(s)->statements, &s->statements);
         return 0;
     }
     sql_message_begin(s);
+    if (is_own(s, target.name))
+        return sql_message_pass(s, in, f);
     sql_message_keep(s->lease, slice_of(in.at, f.bytes));
     return f.bytes;
 }

@@ -166,6 +166,27 @@ static size_t pass_parse(struct sql_session *s, struct slice in, struct pg_frame
     return sql_message_pass(s, in, f);
 }
 
+/* By the session's own name: what it means is noted all the same. */
+static size_t parse_own(struct sql_session *s, struct slice in, struct pg_frame f,
+                        const struct pg_parse *parse)
+{
+    enum err err;
+
+    if (!sql_message_has_room(s, 1))
+        return 0;
+    err = define_again(s, parse);
+    if (err == ERR_AGAIN)
+        return sql_message_wait(s);
+    if (err != ERR_NONE)
+        return pass_parse(s, in, f);
+    sql_message_expect(s, PG_EXPECT_PARSE, 0, SQL_NOTE_CHANGE, NULL);
+    s->pins |= PG_PIN_STATEMENTS_LIMIT; /* should a reload have it share the server */
+    sql_slow_hear(s->lease, parse->text);
+    sql_tally(s, SQL_DONE_CLIENT_PARSES, 1);
+    sql_message_begin(s);
+    return sql_message_pass(s, in, f);
+}
+
 static size_t define_and_send(struct sql_session *s, struct slice in, struct pg_frame f,
                               const struct pg_parse *parse, struct pg_statement *st)
 {
@@ -204,6 +225,8 @@ size_t sql_parse_forward(struct sql_session *s, struct slice in, struct pg_frame
     }
     if (pg_read_parse(pg_frame_body(in, f), &parse) != ERR_NONE)
         return pass_parse(s, in, f); /* the server says what is wrong with it */
+    if (s->own_names && parse.name.len > 0)
+        return parse_own(s, in, f, &parse);
     found = pg_statements_session_find(&s->statements, parse.name, &there);
     if (found == PG_NAME_LATER)
         return sql_message_wait(s);

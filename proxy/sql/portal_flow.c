@@ -192,8 +192,8 @@ struct pg_expected sql_portal_execute(struct sql_session *s)
 
     s->portal_deeds = false;
     s->deeds_sent = true;
-    if (s->portal_kind == STATEMENT_DEALLOCATE ||
-        (s->portal_kind == STATEMENT_DEALLOCATE_ALL && !sql_has_own_names(s))) {
+    if (!s->own_names && (s->portal_kind == STATEMENT_DEALLOCATE ||
+                          (s->portal_kind == STATEMENT_DEALLOCATE_ALL && !sql_has_own_names(s)))) {
         entry.note |= SQL_NOTE_RETAG;
         entry.number =
             (s->portal_kind == STATEMENT_DEALLOCATE ? SQL_TAG_DEALLOCATE : SQL_TAG_DEALLOCATE_ALL)

@@ -285,7 +285,8 @@ static enum sql_words reword_prepare(struct wording *w)
     struct pg_statement *there = find(w, w->st->name);
     enum sql_words words;
 
-    if (w->st->inner == NULL || w->st->written.len == 0 || is_unknown(w, w->st->name))
+    if (s->own_names || w->st->inner == NULL || w->st->written.len == 0 ||
+        is_unknown(w, w->st->name))
         return leave_prepare(w);
     if (there != NULL)
         return prepare_again(w, there);
@@ -334,6 +335,10 @@ static enum sql_words reword_execute(struct wording *w)
     struct pg_statement *there = w->st->written.len == 0 ? NULL : find(w, w->st->executed);
     enum sql_words words;
 
+    if (there != NULL && s->own_names) {
+        sql_note_executed(s, there);
+        return leave(w);
+    }
     if (there == NULL)
         return leave_name(w, w->st->executed);
     if (sql_result_is_changed(s, there))
@@ -352,6 +357,8 @@ static enum sql_words reword_execute(struct wording *w)
 /* What its name means is settled by the session's deeds. */
 static enum sql_words reword_deallocate(struct wording *w)
 {
+    if (w->s->own_names)
+        return leave(w);
     if (w->st->kind == STATEMENT_DEALLOCATE)
         return find(w, w->st->name) == NULL ? leave_name(w, w->st->name)
                                             : do_nothing(w, SQL_TAG_DEALLOCATE);
@@ -616,7 +623,7 @@ enum err sql_statement_say(struct sql_session *s, struct pg_statement **st)
     enum pg_name found = PG_NAME_FREE;
     enum err err;
 
-    if (!is_of_others(note) || (note->name == NULL && sql_has_own_names(s)))
+    if (s->own_names || !is_of_others(note) || (note->name == NULL && sql_has_own_names(s)))
         return ERR_NONE;
     if (note->name != NULL)
         found = pg_statements_session_find(&s->statements, slice_of(note->name, note->name_len),

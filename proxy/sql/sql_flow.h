@@ -327,8 +327,8 @@ struct sql_session {
     bool copy_ended : 1;     /* CopyDone or CopyFail was sent for it */
     bool applies : 1;        /* waits until its server is set as it is */
     bool copies : 1;         /* the Query under way has a COPY FROM STDIN */
-    bool probes : 1;         /* something was done that only the server knows all of */
-    bool probes_settings : 1;
+    bool probes : 1, probes_settings : 1; /* something was done that only the server knows all of */
+    bool own_names : 1; /* pooling = session as it began: its statements are the server's by them */
     bool may_change_catalog : 1; /* so may what is asked, if it is done; */
     bool changes_catalog : 1;    /* and so does what was done in the transaction */
     bool counts_catalog : 1;     /* which is known already */

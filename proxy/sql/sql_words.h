@@ -7,7 +7,7 @@
 /* Does the server know statements by the client's own names? */
 static inline bool sql_has_own_names(const struct sql_session *s)
 {
-    return s->pins & (PG_PIN_SQL_PREPARE | PG_PIN_STATEMENTS_LIMIT);
+    return s->own_names || s->pins & (PG_PIN_SQL_PREPARE | PG_PIN_STATEMENTS_LIMIT);
 }
 
 /* message_flow.c */

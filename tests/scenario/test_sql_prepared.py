@@ -582,5 +582,65 @@ class ChangedResults(PgTwin):
         self.assertEqual(direct.errors, [])
 
 
+class OfSessions(PgTwin):
+    """pooling = session: the server connection is the session's own, and knows its statements by the session's own names; so
+    do code and views."""
+    options = {"pooling": "session"}
+
+    def test_names_as_views_and_code_see_them(self):
+        names = "SELECT name, statement, from_sql, generic_plans + custom_plans FROM pg_prepared_statements ORDER BY name"
+
+        def script(session):
+            session.run(pg.parse("by protocol", "SELECT v FROM t WHERE id = $1") + pg.bind("", "by protocol", [1]) + pg.execute() + SYNC)
+            session.ask("PREPARE by_sql (int) AS SELECT v FROM t WHERE id = $1")
+            session.ask(names)
+            session.ask("EXECUTE by_sql (2)")
+            session.ask('EXECUTE "by protocol" (3)')
+            session.run(pg.bind("", "by_sql", [2]) + pg.describe("S", "by_sql") + pg.execute() + SYNC)
+            session.ask("DO $$ DECLARE x text; BEGIN EXECUTE 'EXECUTE by_sql (1)' INTO x; RAISE NOTICE '%', x; END $$")
+            session.ask("DO $$ BEGIN EXECUTE 'DEALLOCATE \"by protocol\"'; END $$")
+            session.run(pg.bind("", "by protocol", [1]) + pg.execute() + SYNC)
+            session.run(pg.parse("by protocol", "UPDATE t SET v = 'x' WHERE id = $1") + pg.bind("", "by protocol", [1]) + pg.execute() + SYNC)
+            session.run(pg.parse("by protocol", "SELECT 1") + SYNC)
+            session.ask(names)
+            session.run(pg.close("S", "by_sql") + pg.parse("by_sql", "SELECT 2") + pg.close("S", "none") + SYNC)
+            session.ask("DEALLOCATE by_sql; DEALLOCATE by_sql")
+            session.run(pg.one('DEALLOCATE "by protocol"') + pg.one("DEALLOCATE ALL") + SYNC)
+            session.ask(names)
+        answer = self.same(script)
+        self.assertEqual(answer.errors, ["26000", "42P05", "26000"])
+
+    def test_what_they_mean_is_known(self):
+        """Settings, and what is told of what is lost."""
+        wire = Faults(self, ("127.0.0.1", self.server.port))
+        front = Sheaf(self, sql_pool(f"postgresql://{wire.address}", server_tls="off", probe="no", **self.options))
+        with pg.PgSession(front.target(), options={"work_mem": "7MB"}) as session:
+            session.run(pg.parse("sets", "SELECT set_config('work_mem', $1, false)") + pg.bind("", "sets", ["9MB"]) + pg.execute() + SYNC)
+            self.assertEqual([session.value(text) for text in ("SHOW work_mem", "RESET work_mem; SHOW work_mem")], ["9MB", "7MB"])
+            session.run(pg.parse("reads", "SELECT count(*) FROM t") + SYNC)
+            wire.black_hole = True
+            session.send(pg.bind("", "reads") + pg.execute() + SYNC)
+            wait_until(lambda: front.status()["pools"][0]["endpoints"][0]["servers"]["active"] == 1, what="it to be under way")
+            wire.cut()
+            self.assertEqual(session.rest().errors, ["08006"])  # it only reads: nothing of it was done
+
+    def test_a_reload_that_has_connections_shared(self):
+        """Who has statements there by names of his own stays where he is."""
+        name, options = sql_pool(self.server, pooling="session", pool_size=3)
+        front = Sheaf(self, (name, options))
+        with pg.PgSession(front.target()) as first, pg.PgSession(front.target()) as plain:
+            first.run(pg.parse("s", "SELECT 7") + SYNC)
+            plain.ask("SELECT 1")
+            before = front.status()["generation"]
+            front.reload((name, {**options, "pooling": "transaction", "pool_size": 2}))
+            wait_until(lambda: front.status()["generation"] > before, what="the reload")
+            for _ in range(3):
+                self.assertEqual(first.run(pg.bind("", "s") + pg.execute() + SYNC).rows, [["7"]])
+                self.assertEqual(plain.run(pg.one("SELECT 1") + SYNC).rows, [["1"]])
+                with pg.PgSession(front.target()) as another:
+                    self.assertEqual(another.run(pg.parse("s", "SELECT 8") + pg.bind("", "s") + pg.execute() + SYNC).rows, [["8"]])
+            self.assertEqual(plain.run(pg.parse("late", "SELECT 9") + SYNC + pg.bind("", "late") + pg.execute() + SYNC, readies=2).rows, [["9"]])
+
+
 if __name__ == "__main__":
     main()
