@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # release only: PostgreSQL's own tests, the same Sheaf
-"""PostgreSQL's own regression tests (pg_regress: two hundred files of SQL, in parallel, by psql): what they are told through
-Sheaf is what the server tells them itself.  servers/regression.sh fetches them; SHEAF_LONG=1 does, else they are skipped."""
+"""PostgreSQL's own tests: of regression (pg_regress: two hundred files of SQL, in parallel, by psql), and of libpq's pipelines.
+What they are told through Sheaf is what the server tells them itself.  servers/regression.sh fetches them; SHEAF_LONG=1 does,
+else they are skipped."""
 import difflib
 import os
 import pathlib
@@ -27,13 +28,15 @@ POOLED = {
 NAMES = {"prepare", "plancache", "partition_prune", "guc"}
 # Of transactions that go to any server connection: what a function in C keeps in a variable of its own.
 VARIABLES = {"triggers"}
+# What comes when it comes, also from the server itself: they are as they end.
+AS_IT_COMES = {"pipelined_insert", "uniqviol"}
 
 
 def tests_or_skip():
     why = "run tests/scenario/servers/regression.sh build/postgresql/regression"
-    if LONG and not (FOLDER / "regress/regress.so").exists():
+    if LONG and not (FOLDER / "libpq_pipeline").exists():
         why = run([REPOSITORY / "tests/scenario/servers/regression.sh", FOLDER], "", 300)[1].strip()
-    if not (FOLDER / "regress/regress.so").exists():
+    if not (FOLDER / "libpq_pipeline").exists():
         raise unittest.SkipTest(f"PostgreSQL's own tests are not here: {why}")
 
 
@@ -79,6 +82,28 @@ class Regression(Case):
                 others = {name for name in direct if told.get(name) != direct[name]}
                 excused = {*POOLED, *(NAMES if pooling == "transaction" else ()), *(VARIABLES if replicas else ())}
                 self.assertEqual(others - excused, set(), "\n".join(difference(direct[name], told.get(name, "")) for name in others - excused))
+
+    def traced(self, port, test):
+        """What libpq says and hears in it, but for what differs each time."""
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="sheaf-pipeline-"))
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        code, out, err = run([FOLDER / "libpq_pipeline", "-r", "700", "-t", folder / "trace", test, f"host=127.0.0.1 port={port} user=postgres dbname=app"], "", 60)
+        self.assertEqual(code, 0, out + err)
+        return (folder / "trace").read_text()
+
+    def test_the_pipelines_of_libpq(self):
+        server = self.server()
+        fronts = {pooling: Sheaf(self, sql_pool(server, name=pooling, pooling=pooling)) for pooling in ("session", "transaction")}
+        tests = run([FOLDER / "libpq_pipeline", "tests"], "", 30)[1].split()
+        self.assertGreater(len(tests), 10)
+        for test in tests:
+            server.sql("DROP TABLE IF EXISTS pq_pipeline_demo, pq_pipeline_tst, pq_pipeline_uniqviol")
+            direct = self.traced(server.port, test)
+            for pooling, front in fronts.items():
+                with self.subTest(test=test, pooling=pooling):
+                    server.sql("DROP TABLE IF EXISTS pq_pipeline_demo, pq_pipeline_tst, pq_pipeline_uniqviol")
+                    told = self.traced(front.target()[1], test)
+                    self.assertTrue(told == direct or test in AS_IT_COMES, difference(direct, told))
 
 
 if __name__ == "__main__":
