@@ -23,6 +23,7 @@ struct pg_settings_undo {
     size_t count, room;
     struct buf names;
     bool changed;  /* by something of this transaction, undone or not */
+    bool in_block; /* which was there at a ReadyForQuery */
     bool overflow; /* there are savepoints that were not noted */
 };
 
@@ -273,6 +274,20 @@ void pg_settings_session_rollback(struct pg_settings_pool *pool, struct pg_setti
         return;
     exchange(pool, &s->current, s->undo->levels[0].current);
     end_undo(pool, s);
+}
+
+void pg_settings_session_stay(struct pg_settings_session *s)
+{
+    if (s->undo != NULL)
+        s->undo->in_block = true;
+}
+
+void pg_settings_session_not_prepared(struct pg_settings_pool *pool, struct pg_settings_session *s)
+{
+    if (s->undo != NULL && s->undo->in_block)
+        pg_settings_session_rollback(pool, s);
+    else
+        pg_settings_session_commit(pool, s);
 }
 
 enum err pg_settings_session_savepoint(struct pg_settings_pool *pool, struct pg_settings_session *s,

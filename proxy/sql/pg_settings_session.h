@@ -7,9 +7,11 @@
  *     CommandComplete "COMMIT", "PREPARE TRANSACTION"         ..._commit()
  *     CommandComplete "ROLLBACK" (also COMMIT's, if it failed;
  *     it is the tag of ROLLBACK TO, too)                      ..._rollback()
+ *     CommandComplete "ROLLBACK" of PREPARE TRANSACTION       ..._not_prepared()
  *     CommandComplete of SAVEPOINT, RELEASE, ROLLBACK TO      the functions of these names
  *     ReadyForQuery 'I'                                       ..._rollback() if an ErrorResponse
  *                                       came since the last of these, else ..._commit()
+ *     ReadyForQuery 'T', 'E'                                  ..._stay()
  *
  * So SET LOCAL outside of a transaction needs no care: it lasts as long as in PostgreSQL.
  * What follows a SET in a pipeline may depend on it: the flow reads no further until its reply.
@@ -70,6 +72,11 @@ void pg_settings_session_discard_all(struct pg_settings_pool *pool, struct pg_se
 
 void pg_settings_session_commit(struct pg_settings_pool *pool, struct pg_settings_session *s);
 void pg_settings_session_rollback(struct pg_settings_pool *pool, struct pg_settings_session *s);
+/* The transaction block goes on behind this exchange. */
+void pg_settings_session_stay(struct pg_settings_session *s);
+/* PREPARE TRANSACTION has the tag of ROLLBACK where the block had failed, in an exchange before,
+ * and is rolled back; and where there is no block, and what the pipeline did is committed. */
+void pg_settings_session_not_prepared(struct pg_settings_pool *pool, struct pg_settings_session *s);
 /* Names as the server has them: in lower case unless they were quoted, cut at 63 bytes. */
 MUST_CHECK enum err pg_settings_session_savepoint(struct pg_settings_pool *pool,
                                                   struct pg_settings_session *s, struct slice name);

@@ -31,6 +31,7 @@ struct sql_deeds {
 
 /* ---- noting ---- */
 
+/* PREPARE TRANSACTION is one, for by its tag it is not told from ROLLBACK where it fails. */
 static bool is_deed(const struct statement *st)
 {
     switch (st->kind) {
@@ -44,6 +45,7 @@ static bool is_deed(const struct statement *st)
     case STATEMENT_DEALLOCATE:
     case STATEMENT_DEALLOCATE_ALL:
     case STATEMENT_DISCARD_ALL:
+    case STATEMENT_PREPARE_TRANSACTION:
         return true;
     default:
         return st->setting_count > 0 || (st->effects & EFFECT_SETS);
@@ -56,6 +58,7 @@ bool sql_class_has_deeds(const struct sql_class *c)
         return c->verdict.kind == STATEMENT_RESET_ALL ||
                c->verdict.kind == STATEMENT_DEALLOCATE_ALL ||
                c->verdict.kind == STATEMENT_DISCARD_ALL || c->verdict.kind == STATEMENT_RESET ||
+               c->verdict.kind == STATEMENT_PREPARE_TRANSACTION ||
                c->verdict.kind == STATEMENT_SAVEPOINT || c->verdict.kind == STATEMENT_RELEASE ||
                c->verdict.kind == STATEMENT_ROLLBACK_TO ||
                c->verdict.kind == STATEMENT_DEALLOCATE || c->verdict.kind == STATEMENT_SET ||
@@ -275,8 +278,8 @@ static void follow_server(struct sql_upstream *u, const struct statement *st, bo
         u->hides_settings = true;
 }
 
-/* The next statement of what was noted is done.  False: there is none. */
-static bool do_next(struct sql_upstream *u, bool reworded, bool *is_rollback_to)
+/* The next statement of what was noted is done.  NULL: there is none. */
+static const struct statement *do_next(struct sql_upstream *u, bool reworded)
 {
     struct sql_session *s = u->lessee;
     struct sql_deed *deed = s->deeds == NULL ? NULL : s->deeds->first;
@@ -287,42 +290,39 @@ static bool do_next(struct sql_upstream *u, bool reworded, bool *is_rollback_to)
     if (s->deeds != NULL && deed == NULL)
         s->deeds->end = &s->deeds->first;
     if (deed == NULL)
-        return false;
+        return NULL;
     st = &deed->script.statements[deed->done++];
-    *is_rollback_to = st->kind == STATEMENT_ROLLBACK_TO;
     if (do_statement(s, st, reworded) != ERR_NONE)
         s->pins |= PG_PIN_SETTINGS_LIMIT;
     follow_server(u, st, reworded);
-    return true;
+    return st;
 }
 
 void sql_deeds_complete(struct sql_upstream *u, uint16_t note, bool reworded, struct slice tag)
 {
     struct sql_session *s = u->lessee;
     struct pg_settings_pool *pool = u->endpoint->side->interned;
-    bool is_rollback_to = false;
+    const struct statement *st = note & SQL_NOTE_DEEDS ? do_next(u, reworded) : NULL;
 
-    if (note & SQL_NOTE_DEEDS)
-        do_next(u, reworded, &is_rollback_to);
     if (s->settings.undo == NULL)
         return;
     sql_sampler_heed_settings(s); /* SET LOCAL ends here */
     if (slice_is_text(tag, "COMMIT") || slice_is_text(tag, "PREPARE TRANSACTION"))
         pg_settings_session_commit(pool, &s->settings);
-    else if (slice_is_text(tag, "ROLLBACK") && !is_rollback_to)
-        pg_settings_session_rollback(pool, &s->settings);
-    else
+    else if (!slice_is_text(tag, "ROLLBACK") || (st != NULL && st->kind == STATEMENT_ROLLBACK_TO))
         return;
+    else if (st != NULL && st->kind == STATEMENT_PREPARE_TRANSACTION)
+        pg_settings_session_not_prepared(pool, &s->settings);
+    else
+        pg_settings_session_rollback(pool, &s->settings);
     set_upstream(u, pg_settings_session_effective(&s->settings));
 }
 
 void sql_deeds_suspended(struct sql_upstream *u, uint16_t note)
 {
-    bool is_rollback_to;
-
     if (u->lessee == NULL || !(note & SQL_NOTE_DEEDS))
         return;
-    do_next(u, note & SQL_NOTE_RESTORED, &is_rollback_to);
+    (void)do_next(u, note & SQL_NOTE_RESTORED);
     u->lessee->probes = u->lessee->probes_settings = true; /* there may be more rows */
 }
 
@@ -476,6 +476,7 @@ void sql_exchange_answered(struct sql_upstream *u)
             pg_settings_session_rollback(side->interned, &s->settings);
         set_upstream(u, pg_settings_session_effective(&s->settings));
     }
+    pg_settings_session_stay(&s->settings);
     if (u->status == PG_STATUS_IDLE) {
         if (s->has_written && sql_may_write_at(u->endpoint))
             sql_mark_dirty(s);

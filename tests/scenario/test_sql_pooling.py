@@ -94,6 +94,26 @@ class Settings(Pooled):
                 session.run(part + SYNC)
         self.alone(script)
 
+    def test_what_ends_no_transaction(self):
+        """PREPARE TRANSACTION has the tag of ROLLBACK then, and commits what the pipeline did before it, but for a transaction that had failed."""
+        sets, prepares = "SET work_mem = '7MB'", "PREPARE TRANSACTION 'x'"
+        for pipelines in (((sets, prepares),), ((sets, prepares, "SET work_mem = '8MB'", "bogus"),), ((sets, "COMMIT"),), ((sets, "COMMIT", "bogus"),), ((sets, "ROLLBACK"),),
+                          ((sets, "ROLLBACK", "SET work_mem = '8MB'", "bogus"),), ((sets, "COMMIT PREPARED 'x'"),), ((sets, "SAVEPOINT a"),),
+                          (("BEGIN", sets), ("bogus",), (prepares,)), (("BEGIN", sets, "bogus"), (prepares,)), (("BEGIN", sets), (prepares,)),
+                          (("BEGIN", "bogus"), ("ROLLBACK", sets, prepares)), (("BEGIN", sets), ("bogus",), ("ROLLBACK", "SET work_mem = '8MB'", prepares)),
+                          (("BEGIN", "SAVEPOINT a", sets), ("bogus",), ("ROLLBACK TO a", "SET work_mem = '8MB'", "COMMIT", prepares)),
+                          (("BEGIN", sets, "COMMIT", "SET work_mem = '8MB'", prepares, "SET work_mem = '9MB'", "bogus"),)):
+            def extended(session, pipelines=pipelines):
+                for texts in (*pipelines, ("SHOW work_mem",), ("ROLLBACK",), ("SHOW work_mem",)):
+                    session.run(b"".join(map(pg.one, texts)) + SYNC)
+            def before_a_query(session, pipelines=pipelines):
+                for texts in (*pipelines, ("ROLLBACK",), ("SHOW work_mem",)):
+                    session.run(b"".join(map(pg.one, texts[:-1])) + pg.query(texts[-1]))
+            with self.subTest(pipelines=pipelines):
+                self.alone(extended)
+                self.alone(before_a_query)
+                self.asked(*("; ".join(texts) for texts in pipelines), "ROLLBACK", "SHOW work_mem")
+
     def test_reset_goes_back_to_what_was_asked_for_at_startup(self):
         started = {"DateStyle": "SQL, DMY", "TimeZone": "Asia/Tokyo", "search_path": "one, \"Odd, one\"", "options": "-c work_mem=3MB"}
         for back in ("RESET DateStyle", "RESET ALL", "DISCARD ALL", "SET DateStyle TO DEFAULT", "SET DateStyle = DEFAULT",

@@ -25,7 +25,7 @@ static void end(void)
 }
 
 /* One step: "x=1" SET; "local x=1"; "reset x"; "reset local x"; "reset all"; "discard"; "start
- * x=1"; "commit"; "rollback"; "savepoint a"; "release a"; "to a". */
+ * x=1"; "commit"; "rollback"; "stay"; "not prepared"; "savepoint a"; "release a"; "to a". */
 static enum err step(char *text)
 {
     char *equal = strchr(text, '='), *word = strrchr(text, ' ');
@@ -55,6 +55,10 @@ static enum err step(char *text)
         pg_settings_session_rollback_to(pool, &session, last);
     else if (strcmp(text, "commit") == 0)
         pg_settings_session_commit(pool, &session);
+    else if (strcmp(text, "stay") == 0)
+        pg_settings_session_stay(&session);
+    else if (strcmp(text, "not prepared") == 0)
+        pg_settings_session_not_prepared(pool, &session);
     else if (strcmp(text, "rollback") == 0)
         pg_settings_session_rollback(pool, &session);
     else if (strcmp(text, "discard") == 0)
@@ -130,6 +134,11 @@ static void transactions_undo(void)
         { "x=1; commit; reset x; rollback", "x=1", "x=1" },
         { "x=1; commit; reset x; commit", "", "" },
         { "commit; rollback", "", "" },
+        { "stay; not prepared", "", "" },
+        { "x=1; not prepared; x=2; rollback", "x=1", "x=1" },
+        { "x=1; stay; not prepared", "", "" },
+        { "x=1; stay; rollback; x=2; not prepared", "x=2", "x=2" },
+        { "stay; x=1; not prepared", "x=1", "x=1" },
     };
 
     TELL(STORIES);
