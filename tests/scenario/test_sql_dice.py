@@ -107,6 +107,12 @@ class Dice(Pooled):
         cls.addClassCleanup(cls.admin.close)
 
     def reset(self):
+        try:
+            self._reset()
+        except (OSError, EOFError) as error:
+            self.fail(f"the server broke off a session that does nothing but this: {error!r}\n{self.server.log[-4000:]}")
+
+    def _reset(self):
         for [name] in self.admin.ask("SELECT gid FROM pg_prepared_xacts").rows:
             self.admin.ask(f"ROLLBACK PREPARED '{name}'")
         answer = self.admin.ask("SET client_min_messages = error; SET lock_timeout = '30s';"
