@@ -301,6 +301,7 @@ static enum begin begin_exchange(struct sql_session *s, struct slice in, struct 
         return BEGIN_WAITS;
     if (pg_expect_is_empty(&s->lease->expect) && !begun(s, g))
         return BEGIN_WAITS;
+    s->began_half = !g->is_whole;
     return BEGIN_DONE;
 }
 
@@ -426,8 +427,9 @@ static void refuse_frame(struct sql_session *s, enum err err, struct pg_frame f)
  * belong elsewhere. */
 static bool may_move(const struct sql_session *s)
 {
-    return s->in_exchange && !s->executed && s->status == PG_STATUS_IDLE && s->pins == 0 &&
-           s->lease != NULL && !is_at_primary(s) && !pg_expect_is_skipping(&s->lease->expect);
+    return s->in_exchange && s->began_half && !s->executed && s->status == PG_STATUS_IDLE &&
+           s->pins == 0 && s->lease != NULL && !is_at_primary(s) &&
+           !pg_expect_is_skipping(&s->lease->expect);
 }
 
 static void end_half(struct sql_session *s)

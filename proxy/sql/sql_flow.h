@@ -343,7 +343,7 @@ struct sql_session {
     bool discards : 1;           /* and is DISCARD ALL */
     bool query_noted : 1;        /* the Query that comes next, or waits: its deeds are noted */
     bool query_last : 1;         /* nothing was asked since the last Query */
-    bool prepares_for_query : 1;
+    bool prepares_for_query : 1, began_half : 1; /* before a Query that may end it was seen */
     bool verifies : 1;   /* waits for what the result of a statement looks like at its server */
     bool roams : 1;      /* waits for any replica that may serve it, whichever is free first */
     uint8_t portal_kind; /* enum statement_kind */

@@ -73,6 +73,14 @@ class Statements(Routed):
         self.assertEqual(session.until("E").tags, "1E")
         self.assertEqual(session.run(pg.sync()).tags, "Z")
 
+    def test_what_stands_before_a_query_at_a_replica_is_answered_once(self):
+        session = self.session()
+        for text, tags in (("", "IZ"), ("SELECT 1", "TDCZ"), ("BEGIN READ ONLY", "CZ"), ("SELECT v FROM t LIMIT 0; SELECT 1", "TCTDCZ")):
+            for before, its_tags in ((pg.close("P", ""), "3"), (pg.close("S", "x") + pg.close("P", "x"), "33"), (pg.parse("", "SELECT 1"), "1"), (pg.parse("", "SELECT 1") + pg.bind(), "12")):
+                with self.subTest(text=text, before=before):
+                    self.assertEqual(session.run(before + pg.query(text)).tags, its_tags + tags)
+                    session.ask("ROLLBACK")
+
     def test_a_query_behind_a_write_in_its_pipeline_goes_where_that_does(self):
         session = self.session()
         self.assertEqual(self.went(session, "SELECT 1")[0], "replica")

@@ -134,7 +134,7 @@ class SqlDice(random.Random):
             "DO $$ BEGIN EXECUTE 'CREATE TEMP TABLE made (a int)'; END $$", "DO $$ BEGIN EXECUTE 'LISTEN news'; END $$",
             "DO $$ BEGIN PERFORM pg_advisory_lock(4); END $$", "DO $$ BEGIN SET LOCAL work_mem = '3MB'; END $$", "SELECT past()",
             "DO $$ BEGIN EXECUTE 'SET ROLE other'; END $$", "DO $$ BEGIN EXECUTE 'DECLARE d CURSOR WITH HOLD FOR SELECT 5'; END $$",
-            "DO $$ BEGIN EXECUTE 'PREPARE c AS SELECT 6'; END $$", "DO LANGUAGE nosuch $$x$$"))
+            "DO $$ BEGIN EXECUTE 'PREPARE coded AS SELECT 6'; END $$", "DO LANGUAGE nosuch $$x$$"))
 
     def _made(self):
         return self.choice((
