@@ -134,9 +134,10 @@ static enum sql_words leave_name(struct wording *w, struct slice name)
     return SQL_WORDS_OTHER;
 }
 
+/* But what PREPARE and DEALLOCATE do, too: SET TRANSACTION comes too late behind a snapshot. */
 static enum sql_words do_nothing(struct wording *w, enum sql_tag tag)
 {
-    return replace(w, w->st->text, slice_text(NOTHING), SQL_EDIT_TAGS + tag);
+    return replace(w, w->st->text, slice_text("SELECT"), SQL_EDIT_TAGS + tag);
 }
 
 /* It is not the name that was said, but what could be read of it. */

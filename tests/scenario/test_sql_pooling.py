@@ -294,6 +294,11 @@ class Settings(Pooled):
                 session.ask(shown)
             self.alone(extended, **start)
 
+    def test_a_snapshot_is_there_behind_what_is_prepared_already(self):
+        late = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+        self.asked("PREPARE a AS SELECT 1", f"PREPARE b AS SELECT 1; {late}; SELECT 2", f"SELECT 3; DEALLOCATE a; PREPARE b AS SELECT 1; {late}", "BEGIN", "PREPARE b AS SELECT 1; SELECT 4 LIMIT 0; DEALLOCATE b",
+                   late, "ROLLBACK", "EXECUTE a", "EXECUTE b", f"BEGIN; DEALLOCATE a; {late}", "ROLLBACK", "BEGIN; DEALLOCATE ALL; SELECT 5", late, "ROLLBACK", "PREPARE a AS SELECT 1; SELECT 6; DEALLOCATE a")
+
     def test_discard(self):
         def script(session):
             session.run(pg.parse("s", "SELECT 7") + SYNC)
