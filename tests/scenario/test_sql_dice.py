@@ -2,9 +2,9 @@
 # not under tsan: one session's own affairs
 """Random scripts of a session, said to PostgreSQL itself and through each kind of pool: the answers must be the same bytes.
 
-What differs is told with its seed, and as a test of the fewest steps that were found.  SHEAF_DICE_SEED=N has another seed than
-that of each day, SHEAF_DICE_SEED=N/M repeats its script M; SHEAF_DICE_ROUNDS says how many scripts each pool is told;
-SHEAF_LONG=1: thousands, of a new seed."""
+Each run has a seed of its own.  What differs is told with it, and as a test of the fewest steps that were found:
+SHEAF_DICE_SEED=N repeats a run, SHEAF_DICE_SEED=N/M its script M; SHEAF_DICE_ROUNDS says how many scripts each pool is told;
+SHEAF_LONG=1: thousands."""
 import os
 import random
 import time
@@ -16,7 +16,7 @@ from lib.sql_dice import OPTIONS, SqlDice, as_python, gone, plain, play, play_di
 from lib.sql_front import FRONT
 
 LONG = os.environ.get("SHEAF_LONG") == "1"
-SEED, _, ONLY = os.environ.get("SHEAF_DICE_SEED", str(random.randrange(1 << 32)) if LONG else "1").partition("/")
+SEED, _, ONLY = os.environ.get("SHEAF_DICE_SEED", str(random.randrange(1 << 32))).partition("/")
 ROUNDS = int(os.environ.get("SHEAF_DICE_ROUNDS", "2000" if LONG else "15"))
 SECONDS = 120 if LONG else 20  # for a shorter script
 

@@ -172,7 +172,8 @@ class SqlDice(random.Random):
     def _parse(self):
         types = self.choice(("", "", "", "", ", [23]", ", [25]", ", [0]", ", [999999]"))
         name, text = self._name(), self.statement()
-        # That of EXECUTE may be one that means itself, and what EXECUTE finds may be a DEALLOCATE; and where an error is in a command, as its text had it, is not known.
+        # That of EXECUTE may be one that means itself, and what it finds a DEALLOCATE; and where an error is in a command, as
+        # its text had it, is not known.
         if "PREPARE" in text or text.startswith(("EXECUTE", "EXPLAIN", "CREATE", "DEALLOCATE")):
             name = ""
         return [f"pg.parse({name!r}, {text!r}{types})"]
