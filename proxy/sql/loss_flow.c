@@ -48,6 +48,18 @@ static void heed_what_may_be_done(struct sql_session *s, const struct sql_upstre
     s->may_change_catalog = false;
 }
 
+bool sql_loss_leaves_doubt(struct sql_session *s)
+{
+    const struct sql_upstream *u = s->lease;
+
+    if (s->waits == SQL_WAITS_COMMIT)
+        return true;
+    if (s->stage != SQL_READY || u == NULL)
+        return false;
+    heed_what_may_be_done(s, u);
+    return may_have_happened(s, u);
+}
+
 /* Answers what is owed to the session: an error, and that it is ready again. */
 static void answer_owed(struct sql_upstream *u, const char *sqlstate, const char *why)
 {

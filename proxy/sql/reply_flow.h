@@ -21,6 +21,9 @@ void sql_reply_lost(struct sql_upstream *u, const char *why);
 void sql_reply_settings_fail(struct sql_upstream *u, const struct pg_report *report);
 /* The session has no server any more, and nothing under way; its transaction is undone, or not. */
 void sql_loss_go_on(struct sql_session *s, bool is_committed);
+/* Sheaf ends the session: may what is under way, or waited for, be done all the same?  Who asks
+ * whether it was is to see it. */
+bool sql_loss_leaves_doubt(struct sql_session *s);
 /* Says what is due in place of the server. */
 void sql_reply_fakes(struct sql_upstream *u);
 /* What was held back of the answer goes to the session. */

@@ -96,12 +96,27 @@ void sql_session_end(struct sql_session *s, enum close_reason reason)
         leave(s, reason);
 }
 
+/* What may have been done is not to be taken for undone, whatever its session ends for; and who was
+ * shown half a message would take these words for the rest of it. */
+static void put_fatal(struct sql_session *s, const char *sqlstate, const char *hint,
+                      const char *text)
+{
+    const struct sql_upstream *u = s->lease;
+    char doubtful[TEXT_BYTES + 64];
+    bool is_doubtful = sql_loss_leaves_doubt(s);
+
+    if (u != NULL && u->frame_left > 0 && u->frame_shown)
+        return;
+    snprintf(doubtful, sizeof(doubtful), "%s; what was asked may have been carried out", text);
+    put_error(s, "FATAL", is_doubtful ? "08007" : sqlstate, hint, is_doubtful ? doubtful : text);
+}
+
 static void end_with(struct sql_session *s, const char *sqlstate, const char *hint,
                      const char *text)
 {
     if (s->base.state == SESSION_CLOSING || s->stage == SQL_LEAVING)
         return;
-    put_error(s, "FATAL", sqlstate, hint, text);
+    put_fatal(s, sqlstate, hint, text);
     leave(s, CLOSE_REFUSED);
 }
 
@@ -117,16 +132,10 @@ void sql_session_fatal_hint(struct sql_session *s, const char *sqlstate, const c
     end_with(s, sqlstate, hint, text);
 }
 
-/* As PostgreSQL words it when it does the same; but who waits for what became of his COMMIT must
- * not take it for undone. */
+/* As PostgreSQL words it when it does the same. */
 static void put_dismissal(struct sql_session *s)
 {
-    bool is_doubtful = s->waits == SQL_WAITS_COMMIT;
-
-    put_error(s, "FATAL", is_doubtful ? "08007" : "57P01", "",
-              is_doubtful ? "terminating connection due to administrator command; what was asked "
-                            "may have been carried out"
-                          : "terminating connection due to administrator command");
+    put_fatal(s, "57P01", "", "terminating connection due to administrator command");
 }
 
 void sql_session_kill(struct sql_session *s)
@@ -289,7 +298,7 @@ static void dismissed(struct session *base)
         return;
     }
     if (base->reason == CLOSE_IDLE)
-        put_error(s, "FATAL", "57P05", "",
+        put_fatal(s, "57P05", "",
                   "terminating connection due to idle-session timeout (idle_timeout)");
     else
         put_dismissal(s);

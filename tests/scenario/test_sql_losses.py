@@ -34,7 +34,9 @@ class Losses(Case):
         cls.wire = Faults(cls, ("127.0.0.1", cls.primary.port))
         url, options = f"postgresql://{cls.wire.address}", {"probe": "no", "failover_wait": "20s"}
         cls.front = Sheaf(cls, *(sql_pool(url, name=name, pooling=name, **options) for name in ("transaction", "session")),
-                          sql_pool(url, name="hasty", probe="no", failover_wait="0s"), proxy={"workers": 1})
+                          sql_pool(url, name="hasty", probe="no", failover_wait="0s"),
+                          sql_pool(url, name="kept", probe="no", admin_user="app", user="app secret"),
+                          sql_pool(url, name="late", probe="no", query_timeout="1s"), proxy={"workers": 1})
 
     def setUp(self):
         self.primary.sql("TRUNCATE log, gate")
@@ -167,6 +169,54 @@ class Losses(Case):
                 self.assertEqual(session.ask(text).errors, ["25006"])
                 self.assertEqual(other.ask("INSERT INTO gate VALUES (1)").errors, [])
         self.assertEqual(self.primary.sql("SELECT client, n FROM log"), [(9, 1)])
+
+    def test_who_is_killed_or_late_while_something_is_under_way(self):
+        """By Sheaf, not by a fault: what may be done all the same is not to be taken for undone."""
+        insert = "INSERT INTO log SELECT 4, count(*) FROM log"
+        lasting = ((), pg.query(insert)), ((), said_by_messages(insert)), ((), pg.query(insert) + pg.parse("", "SELECT 1")), (("BEGIN", insert), pg.query("COMMIT"))
+        for pooling, told in (("kept", "57P01"), ("late", "57014")):
+            undone = (("BEGIN",), pg.query(insert), told), ((), pg.query("SELECT pg_sleep(1)"), told)
+            for before, data, code in (*((*each, "08007") for each in lasting), *undone)[::5 if pooling == "late" else 1]:
+                with self.subTest(pooling=pooling, before=before, data=data):
+                    session, count = self.session(pooling, *before), self.primary.value("SELECT count(*) FROM log")
+                    self.wire.delay = 60
+                    session.send(data)
+                    if code == "08007":
+                        wait_until(lambda count=count: self.primary.value("SELECT count(*) FROM log") > count, what="it to be done")
+                    if pooling == "kept":
+                        self.kill()
+                    self.assertEqual([m.code for m in session.rest() if m.tag == "E"], [code])
+                    self.wire.delay = 0
+                    self.wire.cut()
+
+    def kill(self):
+        """All sessions of the pool."""
+        with pg.PgSession(self.front.target("kept"), database="sheaf", password="secret") as console:
+            self.assertEqual(console.ask("KILL app").errors, [])
+            self.assertEqual(console.ask("RESUME app").errors, [])
+
+    def test_who_is_killed_in_the_midst_of_a_row(self):
+        """Is told nothing that he would take for the rest of it."""
+        session = self.session("kept")
+        self.addCleanup(setattr, self.wire, "hold_after", None)
+        self.wire.hold_after = 20_000
+        session.send(pg.query("SELECT repeat('x', 20100)"))
+        told = b""
+        while len(told) < 19_000:
+            told += session.socket.recv(65536)
+        self.kill()
+        while data := session.socket.recv(65536):
+            told += data
+        self.assertNotIn(b"terminating", told)
+
+    def test_what_is_no_message_behind_what_may_be_done(self):
+        """In a pipeline that has no end yet, as in whole ones in front of it."""
+        session = self.session()
+        self.wire.delay = 60
+        session.send(pg.query("INSERT INTO log VALUES (4, 4)") + pg.parse("", "SELECT 1"))
+        wait_until(lambda: self.primary.sql("SELECT 1 FROM log"), what="it to be done")
+        session.send(b"\xff" + bytes(20))
+        self.assertEqual(session.until("E").errors, ["08007"])
 
     def test_a_copy_does_not_keep_the_next_one_waiting(self):
         """Of which the server says at once that it will not be, in a pipeline."""
