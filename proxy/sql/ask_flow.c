@@ -188,10 +188,12 @@ static bool begun(struct sql_session *s, const struct sql_gathering *g)
     begin_hold(s, g);
     sql_begin_ask(s, g->alone == NULL && g->any && !g->many ? &g->verdict : NULL);
     sql_sampler_heed_settings(s);
-    if (s->wants_own && u->last_pid != s->key_pid && u->status == PG_STATUS_IDLE)
-        sql_upstream_ask(u, slice_text("DISCARD SEQUENCES"), 0); /* they are somebody else's */
+    if (s->wants_own && u->last_pid != s->key_pid && u->status == PG_STATUS_IDLE) {
+        sql_upstream_ask(u, slice_text("DISCARD SEQUENCES"), SQL_NOTE_BEFORE);
+        s->applies = s->barrier = true; /* they are somebody else's: a cancel would leave them */
+    }
     s->wants_own = false;
-    if (!set_server(s, g))
+    if (!set_server(s, g) || s->applies)
         return false;
     if (g->any && g->verdict.kind == STATEMENT_BEGIN)
         sql_begin_ask_isolation(s, &g->verdict);
@@ -511,10 +513,7 @@ static size_t go_on_there(struct sql_session *s, struct slice in, struct pg_fram
     sql_demotion_look(sql_side_of(s));
     if (s->lease != NULL && !s->in_exchange && pg_expect_is_empty(&s->lease->expect)) {
         sql_slow_listen(s->lease);
-        if (!set_server(s, NULL))
-            return 0;
-        sql_begin_again(s);
-        if (!sql_commit_look(s, in))
+        if (!set_server(s, NULL) || !sql_begin_again(s) || !sql_commit_look(s, in))
             return 0;
     } else if (s->lease != NULL && (!may_be_sent_behind(s) || may_leave_before(s))) {
         s->barrier = true;
@@ -572,7 +571,8 @@ static size_t ask_one(struct sql_session *s, struct slice in)
     case BEGIN_ANSWERED:
         return used;
     case BEGIN_DONE:
-        sql_begin_again(s);
+        if (!sql_begin_again(s))
+            return 0;
         break;
     }
     return sql_message_forward(s, in, f, class_of_first(&g, f));

@@ -5,7 +5,7 @@
  *
  *     ASKED --answered--> ALONE --a statement--> BEHIND --answered--> NOT
  *                           |                      |
- *                           +-- server lost, ------+--- refused: AGAIN --lease--> BEHIND
+ *                           +-- server lost, ------+--- refused: AGAIN --begun--> BEHIND
  *                           |   or the wrong one   |
  *                           +--- a read ---> READING <---> READS
  *
@@ -168,16 +168,23 @@ bool sql_begin_hint(const struct sql_upstream *u, struct pg_report *report, stru
     return true;
 }
 
-void sql_begin_again(struct sql_session *s)
+/* What is asked in it is sent when that is answered: it must not be done in no transaction. */
+bool sql_begin_again(struct sql_session *s)
 {
+    struct sql_upstream *u = s->lease;
     struct buf text = { 0 };
 
     if (s->begun != SQL_BEGUN_AGAIN)
-        return;
-    s->begun = SQL_BEGUN_BEHIND;
-    if (s->lease->is_primary)
-        s->lease->holds = false; /* what it refuses, any will */
+        return true;
+    if (u->status != PG_STATUS_IDLE) {
+        s->begun = SQL_BEGUN_BEHIND;
+        return true;
+    }
+    if (u->is_primary)
+        u->holds = false; /* what it refuses, any will */
     buf_format(&text, "BEGIN %sREAD ONLY", ISOLATIONS[s->begun_isolation]);
-    sql_upstream_ask(s->lease, buf_all(&text), 0);
+    sql_upstream_ask(u, buf_all(&text), SQL_NOTE_BEFORE);
     buf_fini(&text);
+    s->applies = s->barrier = true;
+    return false;
 }

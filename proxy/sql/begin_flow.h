@@ -40,5 +40,5 @@ bool sql_begin_elsewhere(struct sql_session *s);
 /* An error of a replica that says that only a primary does what is asked: true, and the client is
  * told what to do, too.  *report borrows from *hint, which is the caller's to fini. */
 bool sql_begin_hint(const struct sql_upstream *u, struct pg_report *report, struct buf *hint);
-/* Says BEGIN to the lease, if that is due. */
-void sql_begin_again(struct sql_session *s);
+/* Says BEGIN to the lease, if that is due.  False: it waits for the answer. */
+bool sql_begin_again(struct sql_session *s);

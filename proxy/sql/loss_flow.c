@@ -105,8 +105,9 @@ static bool lost_state(const struct sql_session *s, const struct sql_upstream *u
 /* Its transaction has left nothing there but its BEGIN, and nothing is under way. */
 static bool may_begin_elsewhere(const struct sql_session *s, const struct sql_upstream *u)
 {
-    return (s->begun == SQL_BEGUN_ALONE || s->begun == SQL_BEGUN_READS) && s->pins == 0 &&
-           !s->in_exchange && sql_account_pooling(s->account) == SQL_POOLING_TRANSACTION &&
+    return s->stage == SQL_READY && (s->begun == SQL_BEGUN_ALONE || s->begun == SQL_BEGUN_READS) &&
+           s->pins == 0 && !s->in_exchange &&
+           sql_account_pooling(s->account) == SQL_POOLING_TRANSACTION &&
            pg_expect_is_empty(&u->expect);
 }
 
@@ -231,6 +232,19 @@ static void ask_elsewhere(struct sql_upstream *u)
     sql_session_go_on(s);
 }
 
+/* The transaction was begun there anew, nothing was asked behind it yet: it is begun elsewhere. */
+static void begin_elsewhere(struct sql_upstream *u)
+{
+    struct sql_session *s = u->lessee;
+    struct pg_expected e;
+
+    while (pg_expect_take(&u->expect, &e))
+        sql_settle_entry(u, &e, PG_OUTCOME_SKIPPED);
+    stop_waiting(s);
+    sql_lease_drop(u);
+    sql_session_go_on(s);
+}
+
 void sql_reply_lost(struct sql_upstream *u, const char *why)
 {
     struct sql_session *s = u->lessee;
@@ -255,8 +269,10 @@ void sql_reply_lost(struct sql_upstream *u, const char *why)
         heed_what_may_be_done(s, u);
         sql_lease_drop(u);
         session_close(&s->base, CLOSE_UPSTREAM_LOST);
-    } else if (s->stage == SQL_READY && may_begin_elsewhere(s, u) && sql_begin_elsewhere(s)) {
+    } else if (may_begin_elsewhere(s, u) && sql_begin_elsewhere(s)) {
         sql_lease_drop(u);
+    } else if (s->stage == SQL_READY && s->begun == SQL_BEGUN_AGAIN && s->applies) {
+        begin_elsewhere(u);
     } else if (lost_state(s, u)) {
         end_with_server(u, why);
     } else {

@@ -256,7 +256,7 @@ static bool is_commit_mark(uint16_t note)
 static void log_unasked(struct sql_upstream *u, const struct pg_report *report, uint16_t note)
 {
     log_event(LOG_WARN,
-              (note & SQL_NOTE_SETTINGS) && !is_commit_mark(note)
+              (note & SQL_NOTE_BEFORE) == SQL_NOTE_SETTINGS && !is_commit_mark(note)
                   ? "settings of a session can't be set on a server"
                   : "a server refused what Sheaf asked",
               log_text("pool", u->endpoint->side->name), log_text("endpoint", u->endpoint->name),

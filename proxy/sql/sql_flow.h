@@ -102,6 +102,7 @@ enum sql_expect_note {
     SQL_NOTE_GOES_ON = 1 << 14,  /* a Query that another follows before the client hears of both */
     SQL_NOTE_RESTORED = 1 << 15, /* what goes back to the start is put right by what follows */
     SQL_NOTE_COMMIT = SQL_NOTE_SETTINGS | SQL_NOTE_PROBE, /* the mark of the COMMIT behind it */
+    SQL_NOTE_BEFORE = SQL_NOTE_SETTINGS | SQL_NOTE_RESET, /* what is asked must wait for it */
 };
 
 /* What the client asked for. */
@@ -730,8 +731,7 @@ void sql_waiters_expire(struct list *waiters, uint64_t now_us, bool housekeeping
 /* move_flow.c */
 /* Other workers are asked for an upstream, for those who wait. */
 void sql_move_ask(struct sql_roster *roster);
-/* True: another worker gets it. */
-bool sql_move_give(struct sql_upstream *u);
+bool sql_move_give(struct sql_upstream *u); /* true: another worker gets it */
 void sql_move_off(struct worker *w);
 void sql_move_give_idle(struct sql_roster *roster); /* to who wished for them */
 

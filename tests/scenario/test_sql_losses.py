@@ -19,6 +19,7 @@ SCHEMA = """
         'BEGIN INSERT INTO log VALUES (9, n); COMMIT; SET TRANSACTION READ ONLY; INSERT INTO log VALUES (9, n); END';
     CREATE PROCEDURE commits(n int) LANGUAGE plpgsql AS 'BEGIN INSERT INTO log VALUES (9, n); COMMIT; PERFORM pg_sleep(60); END';
 """
+CANCELLED = b"E\0\0\0\x2eSERROR\0VERROR\0C57014\0Mcancelled as asked\0\0" + b"Z\0\0\0\x05I"
 
 
 def said_by_messages(text):
@@ -35,7 +36,7 @@ class Losses(Case):
         url, options = f"postgresql://{cls.wire.address}", {"probe": "no", "failover_wait": "20s"}
         cls.front = Sheaf(cls, *(sql_pool(url, name=name, pooling=name, **options) for name in ("transaction", "session")),
                           sql_pool(url, name="hasty", probe="no", failover_wait="0s"),
-                          sql_pool(url, name="kept", probe="no", admin_user="app", user="app secret"),
+                          sql_pool(url, name="kept", probe="no", admin_user="app", user="app secret", pool_size=1),
                           sql_pool(url, name="late", probe="no", query_timeout="1s"), proxy={"workers": 1})
 
     def setUp(self):
@@ -217,6 +218,16 @@ class Losses(Case):
         wait_until(lambda: self.primary.sql("SELECT 1 FROM log"), what="it to be done")
         session.send(b"\xff" + bytes(20))
         self.assertEqual(session.until("E").errors, ["08007"])
+
+    def test_what_sheaf_asks_in_front_is_cancelled(self):
+        """Without it the client's statement would tell of another's sequences: that is not asked, then."""
+        self.primary.sql("DROP SEQUENCE IF EXISTS counted; CREATE SEQUENCE counted", user="app")
+        first, _ = self.session("kept"), self.session("kept", "SELECT nextval('counted')")
+        self.wire.garbage_after = b"DISCARD SEQUENCES"
+        self.wire.garbage = CANCELLED
+        self.assertEqual(first.ask("SELECT currval('counted'), setval('counted', 9)").errors, ["57014"])
+        self.assertEqual(first.ask("SELECT currval('counted')").errors, ["55000"])
+        self.assertEqual(self.primary.value("SELECT last_value FROM counted"), 1)
 
     def test_a_copy_does_not_keep_the_next_one_waiting(self):
         """Of which the server says at once that it will not be, in a pipeline."""

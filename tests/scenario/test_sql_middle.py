@@ -6,6 +6,7 @@ import contextlib
 
 from lib import *
 from lib import pgwire as pg
+from test_sql_losses import CANCELLED
 from test_sql_faults import LOST, Servers
 
 ROWS = 20_000
@@ -214,6 +215,30 @@ class Middle(Servers):
         self.assert_nothing_is_left(self.primary)
         self.assertEqual(self.primary.sql("SELECT client FROM log WHERE client NOT IN (7, 9)"), [(5,)])  # 7: it had all of that statement
         self.assertEqual(self.primary.sql("SELECT * FROM t"), [])
+
+    def test_a_transaction_is_begun_anew_at_the_primary(self):
+        """And that is cancelled, or the primary lost: what comes behind BEGIN is never done in no transaction."""
+        wire = Faults(self, ("127.0.0.1", self.primary.port))
+        self.sheaf(primary=f"postgresql://{wire.address}")
+        self.primary.sql("CREATE SEQUENCE counted", user="app")
+        for say in pg.query, lambda text: pg.one(text) + pg.sync():
+            with self.subTest(say=say):
+                session = self.reader()
+                self.assertEqual(session.ask("BEGIN READ ONLY").state, "T")
+                wire.garbage_after = b"READ ONLY"
+                wire.garbage = CANCELLED
+                session.send(say("SELECT setval('counted', 9)"))
+                self.assertEqual([m.code for m in session.rest() if m.tag == "E"], ["57014"])
+                session = self.reader()
+                session.ask("/* route=primary */ SELECT 'a connection is there'")
+                self.assertEqual(session.ask("BEGIN READ ONLY").state, "T")
+                wire.delay = 60
+                session.send(say("SELECT setval('counted', 9)"))
+                wait_until(lambda: self.primary.sessions("query LIKE 'BEGIN%READ ONLY' AND state = 'idle in transaction'"), what="it to be begun")
+                wire.delay = 0
+                wire.cut()
+                self.assertEqual(session.until("Z").errors, ["25006"])
+        self.assertEqual(self.primary.value("SELECT last_value FROM counted"), 1)
 
     def read_at_a_replica(self, session):
         def is_read_there():
