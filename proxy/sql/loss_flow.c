@@ -66,7 +66,7 @@ static void answer_owed(struct sql_upstream *u, const char *sqlstate, const char
     struct sql_session *s = u->lessee;
     struct pg_expected e;
     struct buf out = { 0 };
-    bool told = false;
+    bool told = u->error_told && u->held.len == 0; /* by the server: only its end is lost */
 
     while (pg_expect_take(&u->expect, &e)) {
         bool ends = e.kind == PG_EXPECT_QUERY || e.kind == PG_EXPECT_SYNC ||

@@ -374,6 +374,7 @@ static bool on_error(struct reply *r, struct pg_frame f, unsigned turn)
     if (telling == TELL_ENDS)
         return false;
     shown = telling == TELL;
+    u->error_told |= shown;
     if (shown &&
         (slice_is_text(report.severity, "FATAL") || slice_is_text(report.severity, "PANIC")))
         u->fatal = true; /* the session ends with its server, as it would without Sheaf */
@@ -445,6 +446,7 @@ static bool on_ready(struct reply *r, struct pg_frame f, unsigned turn)
     if (ended.kind == PG_EXPECT_SYNC && !(turn & PG_TURN_SWALLOW) && u->syncs_open > 0)
         u->syncs_open--;
     if (shown) {
+        u->error_told = false;
         sql_reply_release(u);
         tell_news(r, (struct slice){ 0 });
     }

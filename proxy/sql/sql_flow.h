@@ -390,8 +390,8 @@ struct sql_upstream {
     uint8_t stands_by;        /* enum sql_stands_by */
     bool asks_tls : 1;        /* SSLRequest was sent */
     bool stood : 1;           /* it was ready once */
-    bool frame_shown : 1;     /* frame_left goes to the session */
-    bool is_primary : 1;      /* this exchange was asked of one that may take writes */
+    bool frame_shown : 1, error_told : 1; /* frame_left goes to the session; its end is owed */
+    bool is_primary : 1;                  /* this exchange was asked of one that may take writes */
     bool holds : 1;    /* nothing was forwarded of this exchange yet, and others may be asked */
     bool fatal : 1;    /* the server ends because of what its session said */
     bool says_why : 1; /* it ends for reasons of its own, and `sqlstate` is that which it gave */

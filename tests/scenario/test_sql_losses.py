@@ -229,6 +229,20 @@ class Losses(Case):
         self.assertEqual(first.ask("SELECT currval('counted')").errors, ["55000"])
         self.assertEqual(self.primary.value("SELECT last_value FROM counted"), 1)
 
+    def test_an_error_was_told_and_its_end_is_lost(self):
+        """There is no second one, of the loss."""
+        self.addCleanup(setattr, self.wire, "hold_after", None)
+        for data in (pg.query("SELECT nothing"), pg.bind("", "nothing") + pg.sync()):
+            session = self.session("transaction", "BEGIN")
+            self.wire.hold_after = len(CANCELLED) - 6
+            self.wire.garbage_after, self.wire.garbage = b"nothing", CANCELLED[:-6]
+            session.send(data)
+            self.assertEqual(session.until("E").errors, ["57014"])
+            self.wire.cut()
+            self.assertEqual(session.until("Z").tags, "Z")
+            self.wire.hold_after = None
+            self.assertEqual(session.value("SELECT 1"), "1")
+
     def test_a_copy_does_not_keep_the_next_one_waiting(self):
         """Of which the server says at once that it will not be, in a pipeline."""
         session = self.session()

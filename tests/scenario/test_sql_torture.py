@@ -4,9 +4,12 @@
 
 Each run has a seed of its own, which a failure tells: SHEAF_TORTURE_SEED repeats it, as far as threads allow.
 SHEAF_LONG=1: minutes."""
+import contextlib
 import os
 import random
 import threading
+
+import psycopg2
 
 from lib import *
 from lib.sql_torture import SCHEMA, Crowd
@@ -92,6 +95,42 @@ class Cancelled(Torture):
         end = threading.Event()
         thread = threading.Thread(target=self.cancel, args=(end,))
         crowd = self.crowd(may={"57014"}, count=20)
+        thread.start()
+        crowd.join(600 if LONG else 30)
+        end.set()
+        thread.join()
+        self.assert_truth(crowd)
+
+
+class Faulty(Torture):
+    """Connections to the server are cut, its processes ended or cancelled, Sheaf reloaded and commanded: errors may be, of the right kinds;
+    never another's row, a write that was acknowledged and is lost, or one that is there and was told to be undone."""
+
+    def faults(self, end):
+        dice, port = random.Random(f"{SEED} faults"), self.sheaf.port
+        process = ("SELECT {}(pid) FROM pg_stat_activity WHERE datname = 'app' AND backend_type = 'client backend' AND application_name <> 'test'"
+                   " AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1")
+        with contextlib.closing(psycopg2.connect(host="127.0.0.1", port=port, user="app", password="secret", dbname="sheaf")) as console:
+            console.autocommit = True
+
+            def command(text):
+                with console.cursor() as cursor:
+                    cursor.execute(text)
+            deeds = (self.wire.cut, lambda: setattr(self.wire, "cut_after", dice.randrange(20_000)), lambda: setattr(self.wire, "ask_cut_after", dice.randrange(20_000)),
+                     lambda: self.primary.sql(process.format("pg_terminate_backend")), lambda: self.primary.sql(process.format("pg_cancel_backend")),
+                     self.sheaf.reload, lambda: command("RECONNECT"), lambda: (command("PAUSE"), command("RESUME")), lambda: (command("KILL app"), command("RESUME app")))
+            while not end.wait(0.1):
+                dice.choice(deeds)()
+                end.wait(0.05)
+                self.wire.cut_after = self.wire.ask_cut_after = None
+
+    def test_all_the_time(self):
+        self.wire = Faults(self, ("127.0.0.1", self.primary.port))
+        self.primary.sql("TRUNCATE log, copies")
+        self.sheaf = Sheaf(self, sql_pool(f"postgresql://{self.wire.address}", pool_size=3, probe="no", query_wait_timeout="0s", admin_user="app", user="app secret"))
+        end = threading.Event()
+        thread = threading.Thread(target=self.faults, args=(end,))
+        crowd = self.crowd(may={"57014", "57P01", "57P03", "08006", "08007", "08001", "08003"}, count=20)
         thread.start()
         crowd.join(600 if LONG else 30)
         end.set()

@@ -50,6 +50,7 @@ class _Session(pg.PgSession):
     def send(self, data):
         if self.key is None or self.life.dice.random() > self.life.crowd.leaves:
             super().send(data)
+            self.life.sent_whole = True
             return
         cut = self.life.dice.randrange(len(data) + 1)
         super().send(data[:cut])
@@ -145,7 +146,10 @@ class _Life:
     def begins(self):
         row = self.ask(FRESH % self.new_token()).rows[0]
         self.must(row[:-1], AS_NEW, "a new session's state")
-        self.must(self.session.run(pg.bind("", "s") + pg.sync()).errors in (["26000"], *[[code] for code in self.crowd.may]), True, "a statement that is not its own")
+        answer = self.session.run(pg.bind("", "s") + pg.sync())
+        if answer.errors != ["26000"]:
+            self.answered(answer)
+            self.crowd.is_wrong(self, f"a statement that is not its own: {answer}")
 
     def reads(self):
         n = self.dice.randrange(1, 30)
@@ -229,7 +233,8 @@ class _Life:
             self.session.send((pg.copy_fail("no more") if end == "fail" else pg.copy_done()) + (pg.sync() if by_messages else b""))
             answer = self.session.until("Z")
         except (Left, EOFError, OSError):
-            if end != "done" or not self.sent_whole:
+            told = pg.Answer(self.session.seen[-2:])
+            if end != "done" or not self.sent_whole or ("E" in told.tags and "C" not in told.tags and "08007" not in told.errors):
                 self.crowd.copied[own] = (n, False)
             raise
         if end != "done" and answer.errors[:1] == [{"fail": "57014", "bad": "22P02"}[end]]:
