@@ -298,6 +298,7 @@ void sql_lease_drop(struct sql_upstream *u)
     upstream_pause(&u->base, false); /* he read too slowly */
     sql_probe_forget(u);             /* who left in the midst of it is not the one who comes */
     u->probe_failed = false;
+    buf_fini(&u->failure);
     u->endpoint->busy--;
     counter_sub(&u->endpoint->stats->upstreams_leased, 1);
     sql_tally_lease(s, false);

@@ -233,6 +233,8 @@ bool sql_statement_ensure(struct sql_session *s, struct pg_statement *st)
 {
     bool done;
 
+    if (s->lease->failure.len > 0)
+        return true; /* it could not be, just now: the Query fails, by these words */
     s->prepares_for_query = true;
     done = sql_prepared_ensure(s, st, false);
     s->prepares_for_query = false;

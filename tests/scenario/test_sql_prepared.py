@@ -461,6 +461,22 @@ class FailedElsewhere(PgTwin):
         self.reset()
 
 
+class GoneElsewhere(PgTwin):
+    options = {"pooling": "transaction", "pool_size": 2, "proxy": {"workers": 1}}
+
+    def test_what_can_not_be_prepared_on_another_connection_any_more(self):
+        """The table is gone: that is told, and not tried again and again."""
+        mine, other = self.session(), self.session()
+        mine.ask("CREATE TABLE gone (a int); PREPARE p AS SELECT * FROM gone")
+        self.assertEqual(mine.ask("EXECUTE p").errors, [])
+        other.ask("BEGIN")  # on the connection that has it
+        mine.ask("DROP TABLE gone")
+        for _ in range(2):
+            self.assertEqual(mine.ask("EXECUTE p").errors, ["42P01"])
+            self.assertEqual(mine.run(pg.one("EXECUTE p") + SYNC).errors, ["42P01"])
+        self.assertEqual((mine.value("SELECT 1"), other.ask("COMMIT").errors), ("1", []))
+
+
 class ChangedResults(PgTwin):
     """A table gets other columns: who prepared a statement before is told so on whichever connection, also on one that
     prepares it only then."""
