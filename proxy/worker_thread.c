@@ -133,8 +133,8 @@ static void drain(void *owner, void *content)
     LIST_EACH (&w->sessions, link) {
         struct session *s = LIST_ITEM(link, struct session, link);
 
-        if (s->open_requests > 0 && s->limits->flow->session_half_closed != NULL)
-            s->limits->flow->session_half_closed(s);
+        if (s->open_requests > 0 && s->limits->flow->session_drains != NULL)
+            s->limits->flow->session_drains(s);
         session_wind_down(s, CLOSE_DRAINED);
     }
 }
@@ -144,7 +144,9 @@ static void stop(void *owner, void *content)
     struct worker_thread *t = owner;
 
     (void)content;
-    t->worker.stopped = true;
+    t->worker.stopped = true; /* when this turn is over */
+    LIST_EACH (&t->worker.sessions, link)
+        session_send_off(LIST_ITEM(link, struct session, link), CLOSE_DRAIN_CUT);
 }
 
 void worker_thread_follow(struct worker_thread *t, struct posting *posting)

@@ -254,8 +254,6 @@ static void half_closed(struct session *base)
 {
     struct blob_session *s = of(base);
 
-    if (base->worker->draining && !base->ended)
-        return;
     if (base->ended && (s->stage == BLOB_BODY || s->stage == BLOB_DROPPING))
         session_close(base, CLOSE_CLIENT_LEFT); /* it will not come */
     else

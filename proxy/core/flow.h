@@ -70,11 +70,14 @@ struct flow {
     void (*session_passed)(struct session *s, size_t len);
     /* Of a throttled session: what it had not read is nearly all written now. */
     void (*session_drained)(struct session *s);
-    /* The client sends no more, and is owed replies: who waits for ever is let go.  May be
-     * absent. */
+    /* The client sends no more, and is owed replies: who waits for ever is let go.  Of one that
+     * is paused some may be unread yet.  May be absent. */
     void (*session_half_closed)(struct session *s);
-    /* The session is to go (s->reason), and nothing is under way: says so, and calls
-     * session_finish().  Absent: it is closed without a word. */
+    /* The process ends, and the session is owed replies: who waits for ever is let go.  May be
+     * absent. */
+    void (*session_drains)(struct session *s);
+    /* The session is to go (s->reason), whatever is under way: says so, and calls session_finish().
+     * Absent: it is closed without a word. */
     void (*session_dismissed)(struct session *s);
     /* There are too many sessions: says so on the plain descriptor.  May be absent. */
     void (*turn_away)(const struct session_limits *limits, int fd);

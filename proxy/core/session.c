@@ -183,8 +183,10 @@ static bool is_quiet(const struct session *s)
            !conn_has_input(&s->conn);
 }
 
-static void send_off(struct session *s, enum close_reason reason)
+void session_send_off(struct session *s, enum close_reason reason)
 {
+    if (s->state == SESSION_CLOSING || s->last_words)
+        return;
     s->reason = reason;
     if (s->begun && s->limits->flow->session_dismissed != NULL)
         s->limits->flow->session_dismissed(s);
@@ -199,7 +201,7 @@ static void close_if_done(struct session *s)
     if (is_done(s))
         session_close(s, s->last_words ? s->reason : CLOSE_CLIENT_LEFT);
     else if (is_quiet(s))
-        send_off(s, s->reason);
+        session_send_off(s, s->reason);
 }
 
 void session_wind_down(struct session *s, enum close_reason reason)
@@ -714,7 +716,7 @@ void session_tick(struct session *s)
         session_close(s, CLOSE_HANDSHAKE);
     else if (limits->idle_timeout_ms > 0 && s->open_requests == 0 && s->out.len == 0 && !s->stays &&
              has_passed(now_s - s->active_s, limits->idle_timeout_ms))
-        send_off(s, CLOSE_IDLE);
+        session_send_off(s, CLOSE_IDLE);
     else if (limits->unread_timeout_ms > 0 && s->conn.watching_write &&
              has_passed(now_s - s->active_s, limits->unread_timeout_ms))
         session_close(s, CLOSE_UNREAD);

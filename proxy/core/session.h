@@ -86,6 +86,8 @@ void session_close(struct session *s, enum close_reason reason);
 void session_finish(struct session *s, enum close_reason reason);
 /* Goes on until its client has nothing under way, then closes: what was sent is still answered. */
 void session_wind_down(struct session *s, enum close_reason reason);
+/* Ends it now; its flow may say so. */
+void session_send_off(struct session *s, enum close_reason reason);
 void session_pause(struct session *s);
 /* At the end of the turn the kept input is shown again; reading goes on. */
 void session_resume(struct session *s);

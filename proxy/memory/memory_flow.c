@@ -391,6 +391,7 @@ static void session_drained(struct session *base)
 }
 
 /* A client that will say no more and waits in a blocking command has left: as Redis sees it too. */
+/* Or the process ends. */
 static void session_half_closed(struct session *base)
 {
     struct memory_session *s = (struct memory_session *)base;
@@ -421,6 +422,7 @@ const struct flow memory_flow = {
     .session_input = session_input,
     .session_drained = session_drained,
     .session_half_closed = session_half_closed,
+    .session_drains = session_half_closed,
     .session_end = session_end,
     .upstream_connected = memory_upstream_connected,
     .upstream_input = memory_upstream_input,

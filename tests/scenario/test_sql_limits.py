@@ -26,9 +26,10 @@ class Limits(Case):
         cls.server.sql("CREATE DATABASE private")
         cls.server.sql("REVOKE CONNECT ON DATABASE private FROM PUBLIC")
 
-    def serve(self, workers=1, **options):
+    def serve(self, workers=1, drain_timeout="30s", **options):
         options.setdefault("probe", "no")  # nobody else is at the server
-        self.sheaf = Sheaf(self, sql_pool(self.server, user=["app secret", "anna x", "one x"], **options), proxy={"workers": workers})
+        self.sheaf = Sheaf(self, sql_pool(self.server, user=["app secret", "anna x", "one x"], **options),
+                           proxy={"workers": workers, "drain_timeout": drain_timeout})
         wait_until(lambda: not self.connections(), what="those of other tests to go")
         return self.sheaf
 
@@ -157,6 +158,42 @@ class Refusals(Limits):
         with pgwire.PgSession(self.sheaf.target()) as idle:
             answer = idle.rest()
             self.assertEqual((answer.errors, answer[-1].fields["S"]), (["57P05"], "FATAL"))
+
+    def turns_away(self):
+        try:
+            socket.create_connection(self.sheaf.target()).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    def test_what_is_under_way_when_the_process_ends_is_done_first(self):
+        """A transaction, a COPY and a pipeline that their clients have yet to end."""
+        one = "INSERT INTO here VALUES (1)"
+        for begin, told, end, count in ((pgwire.query("BEGIN; " + one), "Z", pgwire.query("COMMIT"), 1),
+                                        (pgwire.query("COPY here FROM STDIN") + pgwire.copy_data(b"1\n"), "G",
+                                         pgwire.copy_data(b"2\n") + pgwire.copy_done(), 2),
+                                        (pgwire.one(one) + pgwire.flush(), "C", pgwire.sync(), 1)):
+            self.server.sql("TRUNCATE here")
+            self.serve()
+            with pgwire.PgSession(self.sheaf.target()) as session:
+                session.send(begin)
+                session.until(told)
+                self.sheaf.process.signal(signal.SIGTERM)
+                wait_until(self.turns_away, what="the process to take nobody any more")
+                self.assertTrue(session.is_silent())
+                session.send(end)
+                self.assertEqual(session.until("Z").errors, [])
+                self.assertEqual(session.rest().errors, ["57P01"])
+            self.assertEqual(self.sheaf.wait(), 0)
+            self.assertEqual(self.server.value("SELECT count(*) FROM here"), count)
+
+    def test_a_transaction_that_outlasts_drain_timeout(self):
+        self.serve(drain_timeout="300ms")
+        with pgwire.PgSession(self.sheaf.target()) as session:
+            session.ask("BEGIN")
+            self.sheaf.process.signal(signal.SIGTERM)
+            self.assertEqual(session.rest().errors, ["57P01"])
+        self.assertEqual(self.sheaf.wait(), 0)
 
     def test_query_wait_timeout(self):
         self.serve(pool_size=1, query_wait_timeout="200ms")
