@@ -184,16 +184,20 @@ class Replicas(Servers):
         self.primary.sql("INSERT INTO t SELECT g::text FROM generate_series(1, 1000) g", user="app")
         for replica in self.replicas:
             replica.wait_for_catchup()
-        self.meets_a_conflict(self.reader(), "SELECT count(*) FROM t a, t b, generate_series(1, 4) c WHERE a.v || b.v || c <> ''")
+        self.meets_conflicts(self.reader(), "SELECT count(*) FROM t a, t b, generate_series(1, 4) c WHERE a.v || b.v || c <> ''")
 
-    def meets_a_conflict(self, session, text):
+    def meets_conflicts(self, session, text, replicas_only=False):
+        """How many servers had one: what is asked again may meet the next, and then there is nobody else."""
         before = [len(replica.log) for replica in self.replicas]
         session.send(pg.query(text))
         wait_until(lambda: any(r.sessions("state = 'active' AND query LIKE '%count%'") for r in self.replicas), what="a replica to read")
         for each in ("DELETE FROM t", "VACUUM t", "VACUUM FULL t"):
             self.primary.sql(each)
-        self.assertEqual(session.until("Z").errors, [])
-        self.assertGreater(sum(r.logged("conflict with recovery", at) for r, at in zip(self.replicas, before)), 0)
+        answer = session.until("Z")
+        count = sum(r.logged("conflict with recovery", at) > 0 for r, at in zip(self.replicas, before))
+        self.assertGreater(count, 0)
+        self.assertIn(answer.errors, ([], ["40001"]) if replicas_only and count > 1 else ([],))
+        return count
 
     def test_a_conflict_with_recovery_of_who_asks_for_replicas_or_much(self):
         """Another one is asked."""
@@ -204,10 +208,12 @@ class Replicas(Servers):
         reads = "SELECT count(*) FROM t, pg_sleep(0.5)"
         for route, text in (("auto", f"{reads} /* {'long ' * 20000} */"), ("replica", reads), ("replica", f"{reads} /* {'long ' * 20000} */")):
             session.ask(f"SET sheaf.route = {route}")
-            self.primary.sql("INSERT INTO t SELECT g::text FROM generate_series(1, 100) g", user="app")
-            for replica in self.replicas:
-                replica.wait_for_catchup()
-            self.meets_a_conflict(session, text)
+            count = 0
+            while count != 1:
+                self.primary.sql("INSERT INTO t SELECT g::text FROM generate_series(1, 100) g", user="app")
+                for replica in self.replicas:
+                    replica.wait_for_catchup()
+                count = self.meets_conflicts(session, text, replicas_only=True)
 
     def test_a_conflict_with_recovery_at_the_only_replica(self):
         """The primary is asked, unless it must not serve who asks for replicas: then he hears of it."""
