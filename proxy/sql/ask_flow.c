@@ -389,32 +389,31 @@ static bool is_amid_copy(const struct sql_session *s)
     return s->lease != NULL && pg_expect_is_copying_in(&s->lease->expect) && !s->copy_ended;
 }
 
-/* Whole exchanges that are under way. */
+/* Whole exchanges are under way, in front of what was begun. */
 static bool owes_answers(const struct sql_session *s)
 {
-    return s->lease != NULL && !s->in_exchange && !pg_expect_is_empty(&s->lease->expect) &&
-           !is_amid_copy(s);
+    if (s->lease == NULL || is_amid_copy(s))
+        return false;
+    if (!s->in_exchange && s->frame_left == 0)
+        return !pg_expect_is_empty(&s->lease->expect);
+    return pg_expect_owes_end(&s->lease->expect, s->frame_asks && !s->drops_frame);
 }
 
+/* What was asked is done first, as the server would. */
+static size_t wait_for_answers(struct sql_session *s)
+{
+    s->barrier = !s->in_exchange;
+    s->ends = true;
+    return 0;
+}
+
+/* A transaction that it has is undone, and so is an exchange without its Sync. */
 static size_t leave(struct sql_session *s, struct slice in)
 {
-    if (owes_answers(s)) {
-        s->barrier = true; /* what was asked is done first, as the server would */
-        return 0;
-    }
-    sql_session_holds(s, false); /* a transaction that it has is undone */
-    if (s->in_exchange || is_amid_copy(s))
-        session_close(&s->base, CLOSE_CLIENT_QUIT); /* without its Sync, or its end, it is undone */
-    else
-        session_finish(&s->base, CLOSE_CLIENT_QUIT);
+    if (owes_answers(s))
+        return wait_for_answers(s);
+    sql_session_end(s, CLOSE_CLIENT_QUIT);
     return in.len;
-}
-
-static bool is_refused(enum err err, struct pg_frame f)
-{
-    uint32_t most = err == ERR_NONE ? pg_front_max_bytes(f.type) : 0;
-
-    return err != ERR_NONE || most == 0 || f.bytes > most;
 }
 
 static void refuse_frame(struct sql_session *s, enum err err, struct pg_frame f)
@@ -540,11 +539,9 @@ static size_t ask_one(struct sql_session *s, struct slice in)
 
     if (err == ERR_AGAIN)
         return 0;
-    if (is_refused(err, f)) {
-        if (owes_answers(s)) {
-            s->barrier = true; /* what was asked before is answered first */
-            return 0;
-        }
+    if (sql_gather_ends_before(err, f)) {
+        if (s->lease != NULL && !pg_expect_is_empty(&s->lease->expect) && !is_amid_copy(s))
+            return sql_message_wait(s); /* what was asked before is answered first */
         refuse_frame(s, err, f);
         return in.len;
     }
@@ -597,12 +594,13 @@ static bool may_ask(struct sql_session *s)
     return false;
 }
 
-/* A message, a pipeline or a COPY; what waits may still make it whole. */
+/* A message, a pipeline or a COPY; what waits may still make it whole, and what is whole in front
+ * of it is answered first. */
 bool sql_ask_left_half(struct sql_session *s, size_t left)
 {
-    if (!s->in_exchange && s->frame_left == 0 && !is_amid_copy(s))
+    if ((!s->in_exchange && s->frame_left == 0 && !is_amid_copy(s)) || owes_answers(s))
         return false;
-    return !s->base.ended || (left == 0 && s->replay.len == 0) || may_ask(s);
+    return (left == 0 && s->replay.len == 0) || may_ask(s);
 }
 
 static size_t ask_all(struct sql_session *s, struct slice in)
@@ -642,7 +640,7 @@ size_t sql_ask_input(struct sql_session *s, struct slice in)
         pg_expect_is_empty(&s->lease->expect))
         sql_lease_end(s->lease); /* what it was for came to nothing */
     if (s->base.ended && sql_ask_left_half(s, in.len - used)) {
-        session_close(&s->base, CLOSE_CLIENT_LEFT);
+        sql_session_end(s, CLOSE_CLIENT_LEFT);
         return in.len;
     }
     if (in.len - used > SQL_KEPT_BYTES && s->base.need <= in.len)

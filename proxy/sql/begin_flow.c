@@ -60,8 +60,14 @@ void sql_begin_isolation(struct sql_upstream *u, struct slice row)
         return;
     u->is_not_serializable = !slice_is_text(pg_row_value(&values, 0).bytes, "serializable");
     u->reads_committed = slice_is_text(pg_row_value(&values, 0).bytes, "read committed");
-    if (u->is_not_serializable || !u->holds)
+}
+
+void sql_begin_isolation_ended(struct sql_upstream *u)
+{
+    if (u->lessee == NULL || !u->holds || u->is_not_serializable)
         return;
+    if (u->sqlstate[0] != '\0')
+        u->shape = (struct verdict_key){ 0 }; /* it was not told: that says nothing of BEGIN */
     u->refused = true;
     memcpy(u->sqlstate, "0A000", sizeof(u->sqlstate)); /* as it would be */
 }

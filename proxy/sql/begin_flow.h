@@ -28,6 +28,7 @@ void sql_begin_ask(struct sql_session *s, const struct statement_verdict *v);
 /* In front of what begins with it: is it serializable, though nobody says so? */
 void sql_begin_ask_isolation(struct sql_session *s, const struct statement_verdict *v);
 void sql_begin_isolation(struct sql_upstream *u, struct slice row);
+void sql_begin_isolation_ended(struct sql_upstream *u); /* it was answered, or refused */
 void sql_begin_answered(struct sql_session *s, const struct sql_upstream *u);
 /* What comes next in it, of which all is there: is it the primary's? */
 bool sql_begin_is_misplaced(const struct sql_session *s, const struct sql_gathering *g);

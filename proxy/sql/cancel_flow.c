@@ -201,11 +201,12 @@ void sql_cancel_end(struct worker *w)
 
 /* ---- finding who is meant ---- */
 
-static bool owes_mark(const struct sql_upstream *u)
+/* A probe, the mark of a COMMIT, what a BEGIN would be. */
+static bool answers_sheaf(const struct sql_upstream *u)
 {
     const struct pg_expected *head = pg_expect_head(&u->expect);
 
-    return head != NULL && (head->note & SQL_NOTE_COMMIT) == SQL_NOTE_COMMIT;
+    return head != NULL && (head->note & SQL_NOTE_PROBE);
 }
 
 /* True: the letter is kept until the server had it. */
@@ -218,7 +219,7 @@ static bool cancel(struct sql_session *s, struct cancel_letter *letter)
         return false; /* it is not undone by that */
     if (s->waits != SQL_WAITS_NOT)
         sql_session_fail_exchange(s, "57014", "canceling statement due to user request");
-    else if (u != NULL && (u->probing || owes_mark(u)))
+    else if (u != NULL && (u->probing || answers_sheaf(u)))
         u->cancel_due = u->expect.count > 1; /* what is meant comes behind our own question */
     else if (u != NULL && (s->stage == SQL_TUNNEL || !pg_expect_is_empty(&u->expect)))
         c = canceller_of(u);

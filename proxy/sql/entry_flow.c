@@ -23,6 +23,7 @@
 #include "proxy/sql/lease_flow.h"
 #include "proxy/sql/local_flow.h"
 #include "proxy/sql/sql_flow.h"
+#include "proxy/sql/tunnel_flow.h"
 
 enum { NAME_MOST = 63 }; /* of an application_name: PostgreSQL's NAMEDATALEN - 1 */
 

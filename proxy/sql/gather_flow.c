@@ -199,6 +199,12 @@ static bool gather_message(struct sql_session *s, struct slice in, struct pg_fra
     return false;
 }
 
+bool sql_gather_ends_before(enum err err, struct pg_frame f)
+{
+    return err == ERR_PROTOCOL || (err == ERR_NONE && (pg_front_max_bytes(f.type) == 0 ||
+                                                       f.bytes > pg_front_max_bytes(f.type)));
+}
+
 bool sql_gather(struct sql_session *s, struct slice in, struct sql_gathering *g)
 {
     struct pg_parse last = { 0 };
@@ -210,7 +216,7 @@ bool sql_gather(struct sql_session *s, struct slice in, struct sql_gathering *g)
         enum err err = pg_frame_read(rest, &f);
         bool is_text = err == ERR_NONE && (f.type == PG_FRONT_QUERY || f.type == PG_FRONT_PARSE);
 
-        if (err == ERR_PROTOCOL) /* what comes before it is asked first */
+        if (sql_gather_ends_before(err, f)) /* what comes before it is asked first */
             return true;
         if (err == ERR_NONE && pg_frame_is_whole(rest, f)) {
             bool ends = gather_message(s, rest, f, g, &last);

@@ -24,5 +24,8 @@ struct sql_gathering {
     struct sql_class class; /* of a simple Query that comes first */
 };
 
+/* Is it, as pg_frame_read() has it, no message that a client may send? */
+bool sql_gather_ends_before(enum err err, struct pg_frame f);
+
 /* False: more of it must come first. */
 bool sql_gather(struct sql_session *s, struct slice in, struct sql_gathering *g);

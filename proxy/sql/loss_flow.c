@@ -57,7 +57,7 @@ bool sql_loss_leaves_doubt(struct sql_session *s)
     if (s->stage != SQL_READY || u == NULL)
         return false;
     heed_what_may_be_done(s, u);
-    return may_have_happened(s, u);
+    return !pg_expect_is_empty(&u->expect) && may_have_happened(s, u);
 }
 
 /* Answers what is owed to the session: an error, and that it is ready again. */
@@ -221,10 +221,8 @@ static bool may_be_asked_elsewhere(const struct sql_session *s, const struct sql
 static void ask_elsewhere(struct sql_upstream *u)
 {
     struct sql_session *s = u->lessee;
-    struct pg_expected e;
 
-    while (pg_expect_take(&u->expect, &e))
-        sql_settle_entry(u, &e, PG_OUTCOME_SKIPPED);
+    sql_settle_lost(u);
     sql_reply_elsewhere(u);
     stop_waiting(s);
     s->forced = false;
@@ -236,10 +234,8 @@ static void ask_elsewhere(struct sql_upstream *u)
 static void begin_elsewhere(struct sql_upstream *u)
 {
     struct sql_session *s = u->lessee;
-    struct pg_expected e;
 
-    while (pg_expect_take(&u->expect, &e))
-        sql_settle_entry(u, &e, PG_OUTCOME_SKIPPED);
+    sql_settle_lost(u);
     stop_waiting(s);
     sql_lease_drop(u);
     sql_session_go_on(s);

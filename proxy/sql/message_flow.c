@@ -40,8 +40,10 @@ size_t sql_message_pass(struct sql_session *s, struct slice in, struct pg_frame 
     sql_message_put(s->lease, bytes);
     s->frame_left = f.bytes - here;
     s->drops_frame = false;
-    if (s->frame_left > 0)
+    if (s->frame_left > 0) {
         s->lease->holds = false;
+        s->frame_asks = f.type == PG_FRONT_QUERY || f.type == PG_FRONT_FUNCTION_CALL;
+    }
     return here;
 }
 
@@ -66,6 +68,7 @@ size_t sql_message_stream(struct sql_session *s, struct slice in)
     struct sql_upstream *u = s->drops_frame ? NULL : s->lease;
 
     s->frame_left -= here;
+    s->frame_asks &= s->frame_left > 0;
     if (u == NULL)
         return here;
     sql_message_put(u, slice_of(in.at, here));

@@ -361,19 +361,30 @@ unsigned pg_expect_flags(const struct pg_expect *e)
     return flags;
 }
 
+/* Is it answered to the client by ReadyForQuery? */
+static bool tells_end(const struct pg_expected *entry)
+{
+    return !(entry->flags & PG_EXPECT_SWALLOW) &&
+           (entry->kind == PG_EXPECT_SYNC || entry->kind == PG_EXPECT_QUERY ||
+            entry->kind == PG_EXPECT_FUNCTION_CALL);
+}
+
 bool pg_expect_may_fail(const struct pg_expect *e)
 {
     enum { LOOKED_AT = 64 };
 
-    for (uint32_t i = 0; i < e->count && i < LOOKED_AT; i++) {
-        const struct pg_expected *entry = &e->ring[(e->head + i) & (e->size - 1)];
-
-        if (!(entry->flags & PG_EXPECT_SWALLOW) &&
-            (entry->kind == PG_EXPECT_SYNC || entry->kind == PG_EXPECT_QUERY ||
-             entry->kind == PG_EXPECT_FUNCTION_CALL))
+    for (uint32_t i = 0; i < e->count && i < LOOKED_AT; i++)
+        if (tells_end(entry_at(e, i)))
             return true;
-    }
     return e->count > LOOKED_AT;
+}
+
+bool pg_expect_owes_end(const struct pg_expect *e, uint32_t unseen)
+{
+    for (uint32_t i = 0; i + unseen < e->count; i++)
+        if (tells_end(entry_at(e, i)))
+            return true;
+    return false;
 }
 
 bool pg_expect_is_swallowed(const struct pg_expect *e)

@@ -179,6 +179,10 @@ unsigned pg_expect_flags(const struct pg_expect *e);
  * if that would take long to find out. */
 bool pg_expect_may_fail(const struct pg_expect *e);
 
+/* Is the end of an exchange owed to the client?  The `unseen` entries that were pushed last are not
+ * looked at. */
+bool pg_expect_owes_end(const struct pg_expect *e, uint32_t unseen);
+
 /* Is nothing owed to the client? */
 bool pg_expect_is_swallowed(const struct pg_expect *e);
 

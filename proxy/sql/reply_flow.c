@@ -402,10 +402,12 @@ static bool on_error(struct reply *r, struct pg_frame f, unsigned turn)
 static void settle_ready(struct sql_upstream *u, const struct pg_expected *ended, bool shown)
 {
     sql_settle_entry(u, ended, u->sqlstate[0] == '\0' ? PG_OUTCOME_DONE : PG_OUTCOME_FAILED);
-    if (is_commit_mark(ended->note))
-        sql_cancel_if_due(u);
-    else if (ended->note & SQL_NOTE_PROBE)
+    if ((ended->note & SQL_NOTE_PROBE) && u->probing)
         sql_probe_ended(u);
+    else if ((ended->note & SQL_NOTE_PROBE) && !is_commit_mark(ended->note))
+        sql_begin_isolation_ended(u);
+    if (ended->note & SQL_NOTE_PROBE)
+        sql_cancel_if_due(u);
     if (u->lessee != NULL && !(ended->flags & PG_EXPECT_SWALLOW)) {
         u->lessee->has_written |= (ended->flags & PG_EXPECT_WRITES) != 0;
         u->lessee->may_commit |= (ended->flags & PG_EXPECT_COMMITS) != 0;

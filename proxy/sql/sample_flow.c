@@ -22,6 +22,7 @@
 #include "proxy/sql/own_flow.h"
 #include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
+#include "proxy/sql/tunnel_flow.h"
 
 enum {
     SAMPLE_REST_US = 1000,            /* between two samples that nobody waits for, */

@@ -9,6 +9,7 @@
 #include "proxy/sql/console_flow.h"
 #include "proxy/sql/preset_flow.h"
 #include "proxy/sql/sql_words.h"
+#include "proxy/sql/tunnel_flow.h"
 
 enum {
     WRITE_THROUGH_BYTES = 16 * 1024,
@@ -240,14 +241,30 @@ static void end(struct session *base)
     counter_sub(&side->stats->sessions_open, 1);
 }
 
+/* A client that sends no more may read on, or be gone: what it knows already is told again, so that
+ * its system says so. */
+static void knock(struct sql_session *s)
+{
+    struct buf out = { 0 };
+
+    if (s->stage != SQL_READY || s->base.out.len > 0 ||
+        (s->lease != NULL && s->lease->frame_left > 0))
+        return;
+    pg_put_parameter_status(&out, slice_text("in_hot_standby"), slice_text("off"));
+    sql_session_put(s, buf_all(&out));
+    buf_fini(&out);
+}
+
 /* A client that sends no more: what it asked is still done and answered, what it left half is
  * not. */
 static void half_closed(struct session *base)
 {
     struct sql_session *s = (struct sql_session *)base;
 
-    if (sql_ask_left_half(s, base->in.len))
-        session_close(base, CLOSE_CLIENT_LEFT);
+    if (!base->ended && conn_has_input(&base->conn))
+        knock(s); /* it is read on when there is room */
+    else if (sql_ask_left_half(s, base->in.len))
+        sql_session_end(s, CLOSE_CLIENT_LEFT);
     else if (s->lease == NULL || pg_expect_is_empty(&s->lease->expect))
         sql_session_holds(s, false);
 }
@@ -314,20 +331,6 @@ static void turn_away(const struct session_limits *limits, int fd)
     (void)limits;
     pg_put_error_hint(&out, "FATAL", "53300", SQL_TOO_MANY_HINT, "sorry, too many clients already");
     (void)!send(fd, out.at, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-    buf_fini(&out);
-}
-
-/* A client that sends no more may read on, or be gone: what it knows already is told again, so that
- * its system says so. */
-static void knock(struct sql_session *s)
-{
-    struct buf out = { 0 };
-
-    if (s->stage != SQL_READY || s->base.out.len > 0 ||
-        (s->lease != NULL && s->lease->frame_left > 0))
-        return;
-    pg_put_parameter_status(&out, slice_text("in_hot_standby"), slice_text("off"));
-    sql_session_put(s, buf_all(&out));
     buf_fini(&out);
 }
 

@@ -442,6 +442,14 @@ void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum 
     pg_statement_unref(store, &st);
 }
 
+void sql_settle_lost(struct sql_upstream *u)
+{
+    struct pg_expected e;
+
+    while (pg_expect_take(&u->expect, &e))
+        sql_settle_entry(u, &e, PG_OUTCOME_SKIPPED);
+}
+
 /* ---- the end of an exchange ---- */
 
 void sql_exchange_answered(struct sql_upstream *u)
@@ -489,6 +497,8 @@ void sql_exchange_answered(struct sql_upstream *u)
     sql_sampler_heed_settings(s);
     sql_sampler_saw(s, u);
     u->sqlstate[0] = '\0';
+    if (s->base.ended || s->ends)
+        sql_session_go_on(s); /* half an exchange may be all that is left of what it said */
 }
 
 /* Its pins, as the server told them.  The session may have asked more meanwhile. */
@@ -501,7 +511,6 @@ void sql_probe_ended(struct sql_upstream *u)
         return;
     u->sqlstate[0] = '\0';
     u->probing = false;
-    sql_cancel_if_due(u);
     if (failed) { /* it could not be asked: better to keep what may be there */
         s->pins |= PG_PIN_OPAQUE;
         if (!u->probe_failed) { /* by a cancel that came late, say: what is set is not lost */

@@ -312,7 +312,9 @@ struct sql_session {
     uint8_t status;       /* enum pg_status, as the client was told */
     uint8_t route;        /* enum sql_route: SET sheaf.route, user, database, listener */
     uint8_t begun, begun_isolation; /* enum sql_begun; enum mode_isolation, as that BEGIN said */
-    bool drops_frame : 1;           /* frame_left goes nowhere */
+    bool drops_frame : 1;           /* frame_left goes nowhere, */
+    bool frame_asks : 1;            /* or is of what is expected last */
+    bool ends : 1;                  /* what it said is its end, once all else is answered */
     bool skips : 1;                 /* after an error of ours, until Sync */
     bool in_exchange : 1;           /* extended messages since the last Sync were forwarded */
     bool executed : 1;              /* of these, an Execute */
@@ -677,6 +679,7 @@ void sql_deeds_complete(struct sql_upstream *u, uint16_t note, bool reworded, st
 void sql_deeds_forget(struct sql_session *s);
 void sql_pins_note(struct sql_session *s, const struct statement_verdict *v, struct slice text);
 void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum pg_outcome outcome);
+void sql_settle_lost(struct sql_upstream *u); /* all that is expected: it will not come */
 enum err sql_setting_do(struct sql_session *s, const struct setting *set); /* or undo */
 void sql_exchange_answered(struct sql_upstream *u); /* ReadyForQuery came, for the session */
 void sql_exchange_ended(struct sql_upstream *u);    /* nothing is owed any more */
@@ -768,15 +771,6 @@ void sql_endpoint_fails(struct sql_endpoint *e, enum err err, const char *why);
 /* Tells libpq, begun with the first, what the server asks for.  False: the upstream is lost. */
 bool sql_libpq_say(struct sql_upstream *u, struct sql_libpq **where, struct slice request);
 void sql_libpq_end(struct sql_libpq **where);
-
-/* tunnel_flow.c */
-void sql_tunnel_begin(struct sql_session *s, enum pg_replication replication);
-/* Appends the pg_parameters with which it logs in; their texts are the session's. */
-void sql_tunnel_parameters(const struct sql_upstream *u, struct buf *parameters);
-void sql_tunnel_ready(struct sql_upstream *u);
-size_t sql_tunnel_input(struct sql_session *s, struct slice in);
-void sql_tunnel_output(struct sql_upstream *u, struct slice in);
-void sql_tunnel_lost(struct sql_upstream *u, enum err err, const char *why);
 
 /* side_flow.c */
 struct sql_side *sql_side_find(struct worker *w, const char *pool); /* NULL: there is none */

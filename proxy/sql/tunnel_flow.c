@@ -5,6 +5,7 @@
  *     sql_tunnel_begin() --> (waits for a primary) --> the upstream logs in --> TUNNEL
  *                                  \--refused--> the client hears why, as the server says it
  */
+#include "proxy/sql/tunnel_flow.h"
 #include "proxy/sql/cancel_flow.h"
 #include "proxy/sql/sql_flow.h"
 
@@ -82,13 +83,38 @@ size_t sql_tunnel_input(struct sql_session *s, struct slice in)
     return 0;
 }
 
-void sql_tunnel_output(struct sql_upstream *u, struct slice in)
+/* Where messages end is heeded for the words of ours that may come last. */
+size_t sql_tunnel_output(struct sql_upstream *u, struct slice in)
 {
+    struct pg_frame f;
+    size_t at = 0;
+
     if (u->lessee == NULL)
-        return;
-    sql_session_put(u->lessee, in);
+        return in.len;
+    u->frame_shown = true;
+    while (at < in.len) {
+        size_t here;
+
+        if (u->frame_left == 0) {
+            enum err err = pg_frame_read(slice_from(in, at), &f);
+
+            if (err == ERR_AGAIN)
+                break;
+            if (err != ERR_NONE) {
+                upstream_fail(&u->base, err, "a message of an impossible length");
+                return in.len;
+            }
+            u->frame_left = f.bytes;
+        }
+        here = u->frame_left < in.len - at ? (size_t)u->frame_left : in.len - at;
+        u->frame_left -= here;
+        at += here;
+    }
+    if (at > 0)
+        sql_session_put(u->lessee, slice_of(in.at, at));
     if (u->lessee->base.throttled)
         upstream_pause(&u->base, true);
+    return at;
 }
 
 void sql_tunnel_lost(struct sql_upstream *u, enum err err, const char *why)

@@ -18,6 +18,7 @@
 #include "proxy/sql/inquiry_flow.h"
 #include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
+#include "proxy/sql/tunnel_flow.h"
 
 enum {
     LEAST_REST_US = 1000 * 1000, /* after one that nobody waited for failed */
@@ -365,10 +366,8 @@ size_t sql_upstream_input(struct upstream *base, struct slice in)
         return read_tls_answer(u, in);
     if (u->login != NULL)
         return read_login(u, in);
-    if (u->tunnel != NULL) {
-        sql_tunnel_output(u, in);
-        return in.len;
-    }
+    if (u->tunnel != NULL)
+        return sql_tunnel_output(u, in);
     if (u->sampler != NULL)
         return sql_sampler_input(u, in);
     if (u->catalog != NULL)
@@ -453,10 +452,7 @@ void sql_upstream_reset_ended(struct sql_upstream *u)
 
 static void forget_expected(struct sql_upstream *u)
 {
-    struct pg_expected e;
-
-    while (pg_expect_take(&u->expect, &e))
-        sql_settle_entry(u, &e, PG_OUTCOME_SKIPPED);
+    sql_settle_lost(u);
     pg_expect_fini(&u->expect);
     u->syncs_open = 0;
 }

@@ -211,13 +211,18 @@ class Losses(Case):
         self.assertNotIn(b"terminating", told)
 
     def test_what_is_no_message_behind_what_may_be_done(self):
-        """In a pipeline that has no end yet, as in whole ones in front of it."""
+        """It waits for that, in a pipeline that has no end yet, as in whole ones in front of it."""
         session = self.session()
-        self.wire.delay = 60
+        session.ask("SELECT 1")
+        self.addCleanup(setattr, self.wire, "hold_after", None)
+        self.wire.hold_after = 0
         session.send(pg.query("INSERT INTO log VALUES (4, 4)") + pg.parse("", "SELECT 1"))
         wait_until(lambda: self.primary.sql("SELECT 1 FROM log"), what="it to be done")
         session.send(b"\xff" + bytes(20))
-        self.assertEqual(session.until("E").errors, ["08007"])
+        self.assertTrue(session.is_silent())
+        self.wire.hold_after = None
+        answer = session.rest()
+        self.assertEqual((answer.tags, answer.errors), ("CZ1E", ["08P01"]))
 
     def test_what_sheaf_asks_in_front_is_cancelled(self):
         """Without it the client's statement would tell of another's sequences: that is not asked, then."""

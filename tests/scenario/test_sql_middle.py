@@ -240,6 +240,44 @@ class Middle(Servers):
                 self.assertEqual(session.until("Z").errors, ["25006"])
         self.assertEqual(self.primary.value("SELECT last_value FROM counted"), 1)
 
+    def test_what_a_begin_would_be_is_not_told(self):
+        """A replica may be asked that in front of it: as it does not answer, the primary is."""
+        self.primary.sql("ALTER ROLE app SET default_transaction_isolation = serializable")
+        for replica in self.replicas:
+            replica.wait_for_catchup()
+        wires = [Faults(self, ("127.0.0.1", replica.port)) for replica in self.replicas]
+        self.sheaf(replicas=[f"postgresql://{wire.address}" for wire in wires])
+        for wire in wires:
+            wire.garbage_after, wire.garbage_up_to = b"SHOW default_transaction_isolation", b"Z\0\0\0\5I"
+            wire.garbage = CANCELLED
+        for _ in self.replicas:
+            session = self.session()
+            self.assertEqual([session.ask(text).tags for text in ("BEGIN READ ONLY", "SAVEPOINT x")], ["CZ", "CZ"])
+            self.assertEqual(session.value("SELECT pg_is_in_recovery()"), "f")
+            self.assertEqual(session.value("SHOW transaction_isolation"), "serializable")
+            self.assertEqual(session.ask("COMMIT").done, ["COMMIT"])
+        self.assertIn(None, [wire.garbage for wire in wires])
+
+    def test_a_cancel_that_comes_while_sheaf_asks(self):
+        """It is meant for what comes behind that: it goes to the server then, and not before."""
+        wires = [Faults(self, ("127.0.0.1", replica.port)) for replica in self.replicas]
+        self.sheaf(replicas=[f"postgresql://{wire.address}" for wire in wires], probe="no", reads="any")
+        session = self.reader()
+        for _ in self.replicas:
+            session.ask("SELECT count(*) FROM log")  # a connection is there
+        for wire in wires:
+            wire.hold_after = 0
+        session.send(pg.query("BEGIN READ ONLY"))
+        wait_until(lambda: sum(wire.held for wire in wires) == 1, what="Sheaf's question to be answered")
+        before = [wire.accepted for wire in wires]
+        pg.cancel(self.front.target(), session.key)
+        self.assertEqual([wire.accepted for wire in wires], before)
+        for wire in wires:
+            wire.hold_after = None
+        wait_until(lambda: sum(wire.accepted for wire in wires) == sum(before) + 1, what="the request to cancel")
+        self.assertIn(session.until("Z").errors, ([], ["57014"]))
+        self.assertEqual(session.ask("ROLLBACK").errors, [])
+
     def read_at_a_replica(self, session):
         def is_read_there():
             session.ask("SELECT count(*) FROM log")

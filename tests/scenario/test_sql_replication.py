@@ -23,7 +23,7 @@ class Replication(Case):
         cls.server.sql("ALTER ROLE app REPLICATION; CREATE ROLE plain LOGIN PASSWORD 'pencil';"
                        "CREATE TABLE t (id serial PRIMARY KEY, v text); GRANT ALL ON t, t_id_seq TO app;"
                        "GRANT EXECUTE ON FUNCTION pg_backup_start, pg_backup_stop TO app")
-        cls.sheaf = Sheaf(cls, sql_pool(cls.server, auth="scram-sha-256", user=["app secret", "plain pencil"], database="app"))
+        cls.sheaf = Sheaf(cls, sql_pool(cls.server, auth="scram-sha-256", user=["app secret", "plain pencil"], database="app", admin_user="app"))
         cls.conninfo = f"host=127.0.0.1 port={cls.sheaf.port} user=app password=secret sslmode=disable"
 
     def program(self, name, *arguments, **words):
@@ -174,6 +174,20 @@ class Refusals(Replication):
         if SLOW == 1:  # sanitizers keep what was given back
             status = pathlib.Path(f"/proc/{self.sheaf.process.pid}/status").read_text(encoding="ascii")
             self.assertLess(int(status.split("VmHWM:")[1].split()[0]), 40 * 1024)
+
+    def test_who_is_killed_is_told_so_where_a_message_ends(self):
+        """In the midst of one he would take it for the rest of that."""
+        for size in 1, 100_000_000:
+            with self.subTest(size=size), pgwire.PgSession(self.sheaf.target(), options={"replication": "database"}) as session:
+                session.send(pgwire.query(f"SELECT repeat('x', {size})"))
+                told = session.socket.recv(65536)
+                with pgwire.PgSession(self.sheaf.target(), database="sheaf") as console:
+                    self.assertEqual(console.ask("KILL app").errors, [])
+                    self.assertEqual(console.ask("RESUME app").errors, [])
+                while data := session.socket.recv(1 << 20):
+                    told += data
+                self.assertEqual(b"57P01" in told, size == 1)
+                self.assertEqual(told.endswith(b"\0\0"), size == 1)
 
     def test_a_server_that_goes_ends_it_with_its_words(self):
         with pgwire.PgSession(self.sheaf.target(), options={"replication": "database", "application_name": "ends"}) as session:

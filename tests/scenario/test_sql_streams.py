@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # release only: the sanitizers see the same code in the other tests of SQL pools
 """SQL of any size: large rows, values and copies go by in bounded memory, and who does not read holds up himself."""
+import contextlib
 import hashlib
 import os
 import socket
@@ -313,6 +314,28 @@ class Unread(Case):
                     session.send(pg.query(f"SELECT repeat('x', 1000) FROM generate_series(1, {size // 1000})"))
                     wait_until(lambda: server.sessions("state = 'idle in transaction' AND query ~ 'repeat'"), what="the server to have said it")
                 self.assertEqual(other.value("SELECT 1"), "1")
+
+    def test_who_sends_much_and_then_no_more(self):
+        """All of it counts, though most of it has yet to be read when that is known; or he is gone, and nobody waits for him."""
+        server = Postgres(self)
+        server.sql("CREATE TABLE t (v text)", user="app")
+        listen = [f"postgresql://127.0.0.1:{free_port()}", f"postgresql+unix://{self.folder()}"]
+        Sheaf(self, sql_pool(server, pool_size=1, probe="no", listen=listen), proxy={"workers": 1})
+        path = f"{self.folder()}/.s.PGSQL.5432"
+        for is_gone in False, True:
+            with contextlib.closing(server.connect()) as holder, holder.cursor() as cursor, pg.PgSession(path) as session:
+                cursor.execute("BEGIN; LOCK TABLE t")
+                session.send(pg.one("COPY t FROM STDIN"))
+                session.send(pg.copy_data(b"x" * 999 + b"\n") * 200 + pg.copy_done() + pg.sync())
+                wait_until(lambda: server.sessions("wait_event_type = 'Lock'"), what="the server to wait")
+                if is_gone:
+                    session.close()
+                    wait_until(lambda: not server.sessions("query ~ 'COPY'"), what="the server to be left")
+                    continue
+                session.socket.shutdown(socket.SHUT_WR)
+                self.assertEqual(session.message().words[0], "in_hot_standby")  # Sheaf asks whether he is there
+                cursor.execute("COMMIT")
+                self.assertEqual(session.until("Z").done, ["COPY 200"])
 
     def test_who_is_gone_when_the_answer_comes(self):
         """Its end is not the beginning of the next one's."""

@@ -564,6 +564,35 @@ class Rest:
         self.same(script)
         self.assertEqual(self.server.value("SELECT count(*) FROM t"), 3)
 
+    def test_half_of_something_behind_what_is_whole(self):
+        """That is answered first, whether the client sends no more or says that it leaves."""
+        whole = pg.query("SELECT 1") + pg.one("INSERT INTO t (v) VALUES ('d')") + SYNC + pg.query("SELECT n FROM many LIMIT 3000; SELECT 2")
+        halves = [pg.query("SELECT 3")[:-1], pg.query("SELECT '" + "x" * 300000 + "'")[:-1], pg.one("INSERT INTO t (v) VALUES ('e')"),
+                  pg.one("INSERT INTO t (v) VALUES ('e')") + SYNC[:2], pg.one("SELECT $1::text", "x" * 300000)[:-30],
+                  pg.function_call(1598, ("x" * 300000,))[:-1]]
+        for half in halves:
+            ends = (b"", pg.terminate()) if half.endswith(pg.execute()) else (b"",)
+            for end in ends:
+                with self.subTest(half=half[:30], end=end):
+                    def script(session, data=whole + half + end):
+                        session.send(data)
+                        session.socket.shutdown(1)
+                        session.until("")
+                    answer = self.same(script)
+                    self.assertEqual((len(answer.rows), answer.tags.count("Z")), (3002, 3))
+                    self.assertEqual(self.server.value("SELECT count(*) FROM t"), 4)
+
+    def test_no_message_behind_a_pipeline(self):
+        """Which is answered first, though it has no Sync.  Of lengths that can't be PostgreSQL does not even tell."""
+        data = pg.query("SELECT 1") + pg.one("INSERT INTO t (v) VALUES ('d')")
+        for garbage in (b"~\0\0\0\4", b"Q\0\0\0\0", b"S\x7f\0\0\0"):
+            for first in (b"", pg.flush()):
+                with self.subTest(garbage=garbage, first=first):
+                    for target in (("127.0.0.1", self.server.port), self.front.target())[garbage[:1] != b"~":]:
+                        answer = self.told(target, lambda session, data=data + first + garbage: (session.send(data), session.until("")))
+                        self.assertEqual((answer.tags, answer.errors), ("TDCZ12nCEclosed", ["08P01"]))
+                    self.assertEqual(self.server.value("SELECT count(*) FROM t"), 3)
+
     def test_half_closed_behind_a_copy(self):
         """Of which all was sent; and behind a pipeline of which one waits for the other."""
         copy = pg.copy_data(b"d\n" * 1000) + pg.copy_done()
@@ -630,6 +659,7 @@ class Rest:
         self.assertEqual(session.ask("UNLISTEN *").tags, "CZ")
 
     def test_many_sessions_at_once(self):
+        self.reset()
         sessions = [self.session() for _ in range(40)]
         for n, session in enumerate(sessions):
             session.send(pg.one(f"SELECT {n}, $1::text", f"for {n}") + SYNC + pg.query(f"SELECT {n} FROM t"))

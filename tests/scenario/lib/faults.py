@@ -23,6 +23,7 @@ class Faults:
                         then it is closed; None: all
         garbage         bytes put in place of the next piece of a reply, once,
         garbage_after   where the last request held these bytes; so probes do not take it
+        garbage_up_to   only so much of that piece is replaced as these bytes, the first such, are the end of
         one_byte        replies pass byte by byte
         cuts            a random.Random: each piece of a reply is cut at a place of its choice, with a pause between
         hold_after      after so many reply bytes of each connection (counted from when it is set) the rest waits
@@ -43,7 +44,7 @@ class Faults:
         self.held = 0
         self.black_hole = False
         self.garbage = None
-        self.garbage_after = b""
+        self.garbage_after = self.garbage_up_to = b""
         self.one_byte = self.hides_end = False
         self.cuts = None
         self._cut_after = self._ask_cut_after = self._hold_after = None
@@ -143,12 +144,13 @@ class Faults:
         self.delay, self.black_hole, self.garbage, self.one_byte, self.hides_end = 0, False, None, False, False
         self.cut_after = self.ask_cut_after = self.hold_after = None
 
-    def take_garbage(self, asked):
+    def with_garbage(self, data, asked):
         if self.garbage is None or self.garbage_after not in asked:
-            return None
+            return data
         with self.lock:
             garbage, self.garbage = self.garbage, None
-            return garbage
+        kept = data.partition(self.garbage_up_to)[2] if self.garbage_up_to else b""
+        return data if garbage is None else garbage + kept
 
     def _accept(self, listener):
         while True:
@@ -238,7 +240,7 @@ class _Wire:
                 time.sleep(self.faults.delay)
             if self.faults.black_hole or self.is_hushed:
                 continue
-            data = self.faults.take_garbage(self.asked) or data
+            data = self.faults.with_garbage(data, self.asked)
             limit = self.faults.cut_after
             if limit is not None and self.passed + len(data) >= limit:
                 self.near.sendall(data[:limit - self.passed])

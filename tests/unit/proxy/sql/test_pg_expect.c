@@ -368,6 +368,25 @@ static void it_is_known_whether_the_client_is_owed_anything(void)
     pg_expect_fini(&expect);
 }
 
+static void the_ends_of_exchanges_are_told_apart_from_what_was_begun(void)
+{
+    struct pg_expected parse = { .kind = PG_EXPECT_PARSE };
+    struct pg_expected ours = { .kind = PG_EXPECT_QUERY, .flags = PG_EXPECT_SWALLOW };
+    struct pg_expected query = { .kind = PG_EXPECT_QUERY };
+
+    CHECK(!pg_expect_owes_end(&expect, 0));
+    CHECK(!pg_expect_owes_end(&expect, 1));
+    CHECK_INT(pg_expect_push(&expect, ours), ERR_NONE);
+    CHECK_INT(pg_expect_push(&expect, parse), ERR_NONE);
+    CHECK(!pg_expect_owes_end(&expect, 0));
+    CHECK_INT(pg_expect_push(&expect, query), ERR_NONE);
+    CHECK(pg_expect_owes_end(&expect, 0));
+    CHECK(!pg_expect_owes_end(&expect, 1));
+    CHECK_INT(pg_expect_push(&expect, parse), ERR_NONE);
+    CHECK(pg_expect_owes_end(&expect, 1));
+    pg_expect_fini(&expect);
+}
+
 static void what_exchanges_may_do_is_known_while_their_ends_are_owed(void)
 {
     struct pg_expected parse = { .kind = PG_EXPECT_PARSE };
@@ -403,6 +422,7 @@ int main(void)
     RUN(what_the_caller_noted_comes_back);
     RUN(it_is_known_whether_an_exchange_ends_before);
     RUN(it_is_known_whether_the_client_is_owed_anything);
+    RUN(the_ends_of_exchanges_are_told_apart_from_what_was_begun);
     RUN(what_exchanges_may_do_is_known_while_their_ends_are_owed);
     return check_report();
 }
