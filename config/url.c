@@ -238,7 +238,8 @@ enum err url_parse(const char *text, struct arena *arena, struct url *out, struc
         TRY(expand_whole(&all, arena, why));
     scheme = until(all, ":");
     if (!slice_starts(slice_from(all, scheme.len), slice_text("://")))
-        return fail(&p, "must be a URL such as redis://127.0.0.1:6379");
+        return fail(&p, "must be a URL, with its protocol in front: redis://127.0.0.1:6379, "
+                        "postgresql://127.0.0.1:5432");
     url.scheme = arena_text(arena, scheme);
     TRY(parse_rest(&p, slice_from(all, scheme.len + 3)));
     *out = url;

@@ -200,8 +200,8 @@ static void options_that_are_right_elsewhere_are_told_so(void)
 static void urls_of_shards_that_are_wrong_are_named_without_their_passwords(void)
 {
     static const struct mistake MISTAKES[] = {
-        { SHARD("10.0.0.1:6379"),
-          "t.ini:3: shard: must be a URL such as redis://127.0.0.1:6379\n" },
+        { SHARD("10.0.0.1:6379"), "t.ini:3: shard: must be a URL, with its protocol in front: "
+                                  "redis://127.0.0.1:6379, postgresql://127.0.0.1:5432\n" },
         { SHARD("reddis://10.0.0.1"),
           "t.ini:3: shard: unknown scheme \"reddis\"; did you mean \"redis\"?\n" },
         { SHARD("redis://"), "t.ini:3: shard: the host is missing\n" },
