@@ -341,6 +341,19 @@ class Primary(Servers):
         crowd.goes_on()
         self.assert_truth(crowd)
 
+    def test_sheaf_ends_while_clients_write(self):
+        """What is under way is done, and what comes then is refused; told a second time, it says of nothing that it was not done which may be."""
+        for is_cut in False, True:
+            crowd = Crowd(self, self.sheaf().target(), count=12)
+            crowd.goes_on()
+            self.front.terminate()
+            if is_cut:
+                self.front.terminate()
+            self.assertEqual(self.front.wait(), 0)
+            self.assert_truth(crowd)
+            self.assertLessEqual(set(crowd.errors) - {"closed"}, {"57P01", "08007"} if is_cut else {"57P01"})
+            self.primary.sql("TRUNCATE log", user="app")
+
     def test_standing_still_while_clients_write(self):
         crowd = Crowd(self, self.sheaf().target())
         crowd.goes_on()
