@@ -62,12 +62,32 @@ void sql_begin_isolation(struct sql_upstream *u, struct slice row)
     u->reads_committed = slice_is_text(pg_row_value(&values, 0).bytes, "read committed");
 }
 
+/* Whatever such a role asks: it is not what others ask in the same words that a replica refuses. */
+static void note_serializable(struct sql_upstream *u)
+{
+    enum { FOR_US = 600 * 1000 * 1000 };
+
+    u->account->serializable_until_us = worker_now_us(u->base.worker) + FOR_US;
+    u->shape = (struct verdict_key){ 0 };
+}
+
+void sql_begin_refused(struct sql_upstream *u, const struct pg_report *report)
+{
+    const struct sql_session *s = u->lessee;
+    bool is_said = s->begun != SQL_BEGUN_NOT && s->begun_isolation != MODE_ISOLATION_UNSAID;
+
+    if (slice_is_text(report->routine, "GetSerializableTransactionSnapshot") && !is_said &&
+        pg_settings_isolation(s->settings.current) == PG_ISOLATION_UNSAID)
+        note_serializable(u);
+}
+
 void sql_begin_isolation_ended(struct sql_upstream *u)
 {
     if (u->lessee == NULL || !u->holds || u->is_not_serializable)
         return;
-    if (u->sqlstate[0] != '\0')
-        u->shape = (struct verdict_key){ 0 }; /* it was not told: that says nothing of BEGIN */
+    if (u->sqlstate[0] == '\0')
+        note_serializable(u);
+    u->shape = (struct verdict_key){ 0 }; /* it is not BEGIN that is refused */
     u->refused = true;
     memcpy(u->sqlstate, "0A000", sizeof(u->sqlstate)); /* as it would be */
 }

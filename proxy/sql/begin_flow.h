@@ -29,6 +29,8 @@ void sql_begin_ask(struct sql_session *s, const struct statement_verdict *v);
 void sql_begin_ask_isolation(struct sql_session *s, const struct statement_verdict *v);
 void sql_begin_isolation(struct sql_upstream *u, struct slice row);
 void sql_begin_isolation_ended(struct sql_upstream *u); /* it was answered, or refused */
+/* By a replica: because such is the role? */
+void sql_begin_refused(struct sql_upstream *u, const struct pg_report *report);
 void sql_begin_answered(struct sql_session *s, const struct sql_upstream *u);
 /* What comes next in it, of which all is there: is it the primary's? */
 bool sql_begin_is_misplaced(const struct sql_session *s, const struct sql_gathering *g);

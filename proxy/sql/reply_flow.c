@@ -327,6 +327,7 @@ static enum telling tell_error(struct reply *r, struct pg_frame f, const struct 
         return TELL_NOT;
     }
     if (shown && u->holds && sql_heal_may(u)) {
+        sql_begin_refused(u, report);
         u->refused = true;
         buf_clear(&u->held);
         r->from = r->at;

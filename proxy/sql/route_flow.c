@@ -471,6 +471,16 @@ static struct sql_decision to_replica(struct sql_session *s)
     return (struct sql_decision){ SQL_WAIT_POSITION, e, "waits for a replica", SQL_CAUSE_READ };
 }
 
+static bool is_serializable(const struct sql_session *s)
+{
+    enum pg_isolation isolation = pg_settings_isolation(s->settings.current);
+
+    if (isolation != PG_ISOLATION_UNSAID)
+        return isolation == PG_ISOLATION_SERIALIZABLE;
+    return s->route != SQL_ROUTE_REPLICA && s->account->serializable_until_us != 0 &&
+           worker_now_us(s->base.worker) < s->account->serializable_until_us;
+}
+
 /* May what the session does outside of a transaction go to a replica at all? */
 static const char *keeps_from_replica(const struct sql_session *s, const struct shape_hints *hints,
                                       enum sql_cause *cause)
@@ -485,7 +495,7 @@ static const char *keeps_from_replica(const struct sql_session *s, const struct 
     if (sql_account_pooling(s->account) == SQL_POOLING_SESSION && s->route != SQL_ROUTE_REPLICA)
         return "pooling = session";
     *cause = SQL_CAUSE_SERIALIZABLE;
-    if (pg_settings_isolation(s->settings.current) == PG_ISOLATION_SERIALIZABLE)
+    if (is_serializable(s))
         return "default_transaction_isolation is serializable";
     *cause = SQL_CAUSE_REFUSED;
     return s->forced ? "a replica refused it" : NULL;

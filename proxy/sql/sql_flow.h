@@ -239,10 +239,11 @@ struct sql_account {
     struct sql_budget *scope; /* counted: who shares causality with it; NULL: each for itself */
     uint32_t guests;          /* upstreams of no roster */
     uint64_t idle_since_us;
-    struct sql_code *code;       /* owned by code_flow.c; NULL: none */
-    struct sql_ledger *ledger;   /* borrowed from the side: what its database has done */
-    struct sql_catalog *catalog; /* counted: of its database */
-    struct sql_seen seen;        /* while the console's rows are made */
+    uint64_t serializable_until_us; /* it is taken for granted that its role's transactions are */
+    struct sql_code *code;          /* owned by code_flow.c; NULL: none */
+    struct sql_ledger *ledger;      /* borrowed from the side: what its database has done */
+    struct sql_catalog *catalog;    /* counted: of its database */
+    struct sql_seen seen;           /* while the console's rows are made */
 };
 
 enum sql_stage {

@@ -351,6 +351,18 @@ class Transactions(Routed):
             self.assertEqual([session.ask(text).errors for text in ("SET default_transaction_read_only = off", inserts, "RESET default_transaction_read_only", inserts)],
                              [[], [], [], ["25006"]])
 
+    def test_what_serializable_users_ask_is_read_at_replicas_for_others(self):
+        """And theirs is asked of the primary at once, when a replica has said so once."""
+        read, begin = "SELECT count(*), 'theirs' FROM t", "BEGIN READ ONLY"
+        with self.session(user="strict", password="strict") as strict:
+            strict.ask(read)
+            self.in_transaction(begin, "primary", read, session=strict)
+            for text in read, begin:
+                self.assertIn("serializable", str(strict.ask(f"EXPLAIN ROUTE {text}").rows))
+        session = self.session()
+        self.assertEqual(self.went(session, read)[0], "replica")
+        self.in_transaction(begin, "replica", read, session=session)
+
     def test_serializable_users_begin_to_read(self):
         """Replicas take their BEGIN, and refuse what comes next: it is begun anew at the primary, whatever comes next and however it is said."""
         counts = "SELECT count(*) >= 0 FROM t"

@@ -47,7 +47,10 @@ class Routed(Case):
         session = pg.PgSession(self.front.target(), **options)
         self.addCleanup(session.close)
         if self.known:
-            wait_until(lambda: "replica" in str(session.ask(f"EXPLAIN ROUTE {self.known}").rows), what="Sheaf to know the catalog")
+            def is_known():
+                route = session.ask(f"EXPLAIN ROUTE {self.known}").rows[0][0]
+                return route.startswith("replica") or "serializable" in route
+            wait_until(is_known, what="Sheaf to know the catalog")
         return session
 
     def went(self, session, sql, *values, extended=False):
