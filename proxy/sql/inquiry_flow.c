@@ -18,6 +18,7 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/sql/console_flow.h"
 #include "proxy/sql/halt_flow.h"
 #include "proxy/sql/inquiry_flow.h"
 #include "proxy/sql/own_flow.h"
@@ -54,6 +55,7 @@ struct question {
     char *user;          /* owned */
     uint64_t since_us;
     int tries;
+    bool for_console; /* by one who may come to end a PAUSE: that does not stop it */
 };
 
 /* Who asks, in one database. */
@@ -315,6 +317,17 @@ static void ask(struct sql_inquirer *q)
     worker_be_busy(q->side->worker);
 }
 
+/* Its database is paused, and nobody asks who is to be let in all the same. */
+static bool is_halted(const struct sql_inquirer *q, const struct sql_account *a)
+{
+    if (!sql_halt_is_on(a))
+        return false;
+    LIST_EACH (&q->questions, link)
+        if (question_of(link)->for_console)
+            return false;
+    return true;
+}
+
 /* A connection, unless there is one, nobody is there to connect to, or the database is paused. */
 static void open_upstream(struct sql_inquirer *q)
 {
@@ -325,7 +338,7 @@ static void open_upstream(struct sql_inquirer *q)
     if (q->upstream != NULL || e == NULL || side->settings->auth_user == NULL)
         return;
     a = sql_account_find(side, slice_text(q->database), slice_text(side->settings->auth_user));
-    if (sql_halt_is_on(a))
+    if (is_halted(q, a))
         return;
     q->upstream = sql_upstream_open_alone(a, e);
     q->upstream->inquirer = q;
@@ -359,6 +372,7 @@ void sql_inquiry_ask(struct sql_session *s, const char *user, const char *databa
 {
     struct sql_side *side = sql_side_of(s);
     struct sql_inquirer *q;
+    struct question *one;
 
     if (side->settings->auth_dbname == NULL &&
         sql_pool_database(side->settings, database) == NULL) {
@@ -371,7 +385,9 @@ void sql_inquiry_ask(struct sql_session *s, const char *user, const char *databa
         list_append(&inquiries_of(side)->crowd, &s->wait_link);
         return;
     }
-    list_append(&question_find(q, user)->waiters, &s->wait_link);
+    one = question_find(q, user);
+    one->for_console |= sql_console_is(side, database);
+    list_append(&one->waiters, &s->wait_link);
     open_upstream(q);
     ask(q);
 }
@@ -631,7 +647,7 @@ static bool is_to_go(struct sql_inquirer *q, uint64_t now_us)
 {
     const struct sql_upstream *u = q->upstream;
 
-    return q->side->gone || u->ending || !u->endpoint->present || sql_halt_is_on(u->account) ||
+    return q->side->gone || u->ending || !u->endpoint->present || is_halted(q, u->account) ||
            (list_is_empty(&q->questions) && now_us - q->used_us > IDLE_US);
 }
 

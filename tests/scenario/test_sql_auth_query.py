@@ -139,6 +139,17 @@ class Users(Asked):
         self.assertEqual(self.refusal(sheaf, "anna", "no", pool="other", database="nosuch"),
                          'password authentication failed for user "anna"')
 
+    def test_a_pause_does_not_keep_out_who_comes_to_end_it(self):
+        """Whom only the servers know: he is asked for, and nobody else."""
+        sheaf = self.sheaf(admin_user=["anna", "asker"], auth_dbname="postgres", failover_wait="500ms", connect_timeout="500ms")
+        with pgwire.PgSession(sheaf.target(), user="asker", password="asks", database="sheaf") as console:
+            self.assertEqual(console.ask("PAUSE").errors, [])
+        self.assertEqual(self.refusal(sheaf, "old"), 'the servers can\'t be asked who user "old" is (auth_query)')
+        with pgwire.PgSession(sheaf.target(), user="anna", password="pencil", database="sheaf") as console:
+            wait_until(lambda: self.server.sessions("usename = 'asker' AND datname = 'postgres' AND query LIKE '%pg_authid%'") == [], what="nothing to be asked any more")
+            self.assertEqual(console.ask("RESUME").errors, [])
+        self.assertEqual(self.who(sheaf, "anna"), "anna")
+
     def test_a_url_that_names_a_user_does_not_change_who_asks(self):
         self.server.sql("CREATE ROLE every LOGIN PASSWORD 'one'")
         sheaf = self.sheaf(primary=self.server.url_as("every", "one"))
