@@ -15,9 +15,12 @@ static const char WHY[] = "another server is the primary now";
 static bool is_demoted(const struct sql_endpoint *e, const struct board_primary *primary)
 {
     const struct board *board = e->side->assembly->board;
-    uint32_t number = e->settings->number;
+    uint32_t number;
 
-    if (!e->present || number == primary->endpoint)
+    if (!e->present) /* it has no place on the board */
+        return false;
+    number = e->settings->number;
+    if (number == primary->endpoint)
         return false;
     return board_get(board, number).state != VERDICT_DRAINING ||
            board_standing(board, number).timeline < primary->timeline;
@@ -56,8 +59,8 @@ static void leave_demoted(struct sql_side *side, const struct board_primary *pri
         struct sql_upstream *u = (struct sql_upstream *)base;
 
         if (base->flow == &sql_flow && base->state != UPSTREAM_RETIRED &&
-            base->state != UPSTREAM_DOWN && u->endpoint->side == side && was_of_primary(u) &&
-            is_demoted(u->endpoint, primary))
+            base->state != UPSTREAM_DOWN && u->endpoint->side == side &&
+            is_demoted(u->endpoint, primary) && was_of_primary(u))
             leave(u);
     }
 }

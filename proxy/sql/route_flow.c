@@ -238,7 +238,7 @@ struct sql_endpoint *sql_replica_for_catalog(struct sql_side *side)
 
 bool sql_may_write_at(const struct sql_endpoint *e)
 {
-    return sql_is_primary(e) || !is_replica(e);
+    return e->present ? sql_is_primary(e) || !is_replica(e) : e->may_write;
 }
 
 static bool may_serve(const struct sql_side *side, const struct sql_endpoint *e,

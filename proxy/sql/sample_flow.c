@@ -80,16 +80,23 @@ static struct sql_sampler *sampler_of(struct sql_endpoint *e)
 
 /* ---- asking ---- */
 
-/* It is to end, and does when it has been answered. */
-static void end_if_wanted(struct sql_sampler *m)
+static void close_upstream(struct sql_sampler *m)
 {
     struct sql_upstream *u = m->upstream;
 
-    if (u == NULL || !u->ending || m->asked_us != 0 || u->base.state != UPSTREAM_READY)
-        return;
     u->sampler = NULL;
     m->upstream = NULL;
+    m->asked_us = 0;
     sql_upstream_close(u);
+}
+
+/* It is to end, and does when it has been answered. */
+static void end_if_wanted(struct sql_sampler *m)
+{
+    const struct sql_upstream *u = m->upstream;
+
+    if (u != NULL && u->ending && m->asked_us == 0 && u->base.state == UPSTREAM_READY)
+        close_upstream(m);
 }
 
 static void ask(struct sql_sampler *m)
@@ -483,6 +490,17 @@ void sql_sampler_lost(struct sql_upstream *u)
     serve(m);
 }
 
+void sql_sampler_leave(struct sql_endpoint *e)
+{
+    struct sql_sampler *m = e->sampler;
+
+    if (m == NULL || m->upstream == NULL)
+        return;
+    close_upstream(m);
+    m->failed = true;
+    serve(m);
+}
+
 void sql_sampler_tick(struct sql_endpoint *e, uint64_t now_us)
 {
     struct sql_sampler *m = e->sampler;
@@ -498,12 +516,8 @@ void sql_sampler_tick(struct sql_endpoint *e, uint64_t now_us)
     }
     if (m->asked_us != 0 || !list_is_empty(&m->waiters)) {
         worker_be_busy(e->side->worker);
-    } else if (!e->present || now_us - m->used_us > SAMPLER_IDLE_US) {
-        struct sql_upstream *u = m->upstream;
-
-        u->sampler = NULL;
-        m->upstream = NULL;
-        sql_upstream_close(u);
+    } else if (now_us - m->used_us > SAMPLER_IDLE_US) {
+        close_upstream(m);
     }
 }
 

@@ -39,5 +39,7 @@ void sql_sampler_saw(struct sql_session *s, struct sql_upstream *u);
 void sql_sampler_ready(struct sql_upstream *u);
 void sql_sampler_lost(struct sql_upstream *u);
 void sql_sampler_forget(struct sql_upstream *u); /* it goes */
+/* It was taken out: who waits goes on. */
+void sql_sampler_leave(struct sql_endpoint *e);
 void sql_sampler_tick(struct sql_endpoint *e, uint64_t now_us);
 void sql_sampler_free(struct sql_endpoint *e);

@@ -243,12 +243,31 @@ static struct sql_side *side_new(struct worker *w, const struct sql_pool *settin
     return side;
 }
 
+/* What they are is known by the board that they have a place on. */
+static void remember_endpoints(struct sql_side *side)
+{
+    for (uint32_t i = 0; i < side->endpoint_count; i++)
+        side->endpoints[i]->may_write = sql_may_write_at(side->endpoints[i]);
+}
+
+/* Those who wait for one that was taken out look for another. */
+static void leave_past_endpoints(struct sql_side *side)
+{
+    LIST_EACH (&side->past_endpoints, link) {
+        struct sql_endpoint *e = LIST_ITEM(link, struct sql_endpoint, link);
+
+        sql_endpoint_turn_away(e);
+        sql_sampler_leave(e);
+    }
+}
+
 static void follow_settings(struct sql_side *side, const struct sql_pool *settings)
 {
     struct assembly *old = side->assembly; /* keeps what the old settings point to */
     bool are_others;
 
     side->gone = false;
+    remember_endpoints(side);
     side->assembly = assembly_ref(side->worker->assembly);
     side->settings = settings;
     side->primary_known = false;
@@ -261,6 +280,7 @@ static void follow_settings(struct sql_side *side, const struct sql_pool *settin
     side->verdict_epoch++;
     sql_inquiries_follow(side);
     sql_admission_follow(side);
+    leave_past_endpoints(side);
     assembly_unref(&old);
 }
 

@@ -154,7 +154,7 @@ struct sql_endpoint {
     const struct endpoint_settings *settings; /* of side->assembly, while it is present */
     char *identity, *name;                    /* owned */
     struct scram_keys keys;                   /* of who its URL names; iterations 0: not known */
-    bool present;
+    bool present, may_write; /* the latter of one that was taken out: sql_may_write_at() */
     struct stats_row *stats;
     struct sql_counts *counts;
     bool failing;  /* nobody is sent there; the clock tries again, or a probe finds that it is up */

@@ -681,7 +681,7 @@ static void login_anew(struct sql_upstream *u)
 
     roster->guesses_scram = false;
     sql_upstream_retire(u);
-    if (sql_budget_take(roster, false))
+    if (roster->endpoint->present && sql_budget_take(roster, false))
         sql_upstream_open(roster);
     else
         worker_be_busy(roster->account->side->worker); /* the clock looks after those who wait */

@@ -328,6 +328,67 @@ class Fresh(Routed):
         self.assertEqual(stale, [])
 
 
+class TakenOut(Routed):
+    """A replica is none any more after a reload."""
+
+    def setUp(self):
+        self.kind, self.words = sql_pool(self.primary, self.replicas[:1], causal_wait="10s", admin_user="app", user="app secret")
+        self.words["pool_size"] = 1
+        self.own = Sheaf(self, (self.kind, self.words))
+        self.knows_replicas(self.own.target())
+        self.reader = pg.PgSession(self.own.target())
+        self.addCleanup(self.reader.close)
+        wait_until(lambda: self.reader.value("EXPLAIN ROUTE SELECT v FROM t").startswith("replica"), what="Sheaf to know the catalog")
+
+    def waits(self):
+        """For the replica to have what its session wrote; which asks it where it stands, again and again."""
+        replica = self.replicas[0]
+        replica.reload(recovery_min_apply_delay="1min")
+        self.addCleanup(self.is_in_time)
+        self.assertEqual(self.reader.ask("INSERT INTO t (v) VALUES ('late')").errors, [])
+        wait_until(lambda: "waits for a replica" in self.reader.value("EXPLAIN ROUTE SELECT v FROM t"), what="Sheaf to know the catalog again")
+        self.reader.send(pg.query("SELECT DISTINCT v FROM t WHERE v = 'late'"))
+        wait_until(lambda: replica.sessions("datname = 'app' AND query LIKE '%pg_last_wal_replay_lsn%'"), what="it to be asked where it stands")
+
+    def is_in_time(self):
+        self.replicas[0].reload(recovery_min_apply_delay="0")
+
+    def take_out(self):
+        self.own.reload((self.kind, {**self.words, "replica": []}))
+        wait_until(lambda: len(self.own.status()["pools"][0]["endpoints"]) == 1, what="the reload")
+
+    def test_it_is_asked_nothing_any_more(self):
+        self.waits()
+        self.is_in_time()
+        self.assertEqual(self.reader.until("Z").rows, [["late"]])
+        self.take_out()
+        wait_until(lambda: not self.replicas[0].sessions("datname = 'app'"), what="its connections to end")
+        with pg.PgSession(self.own.target(), database="sheaf") as console:
+            self.assertEqual([console.ask(text).errors for text in ("PAUSE", "RESUME")], [[], []])
+
+    def test_who_waits_for_it_goes_on(self):
+        """Though it stands still, and never answers."""
+        self.waits()
+        self.replicas[0].stop()
+        self.addCleanup(self.replicas[0].cont)
+        self.take_out()
+        self.assertEqual(self.reader.until("Z").rows, [["late"]])
+
+    def test_who_waits_for_a_connection_to_it_goes_elsewhere(self):
+        """Who has one ends what he began there."""
+        other = pg.PgSession(self.own.target())
+        self.addCleanup(other.close)
+        other.ask("BEGIN READ ONLY")
+        self.assertEqual(other.value("SELECT pg_is_in_recovery() /* route=replica */"), "t")
+        self.reader.send(pg.query("SELECT pg_is_in_recovery() /* route=replica */"))
+        wait_until(lambda: self.own.status()["pools"][0]["waits"]["lease"]["now"] == 1, what="it to wait")
+        self.take_out()
+        answer = self.reader.until("Z")
+        self.assertEqual((answer.rows, other.value("SELECT pg_is_in_recovery()")), ([["f"]], "t"))
+        self.assertEqual(other.ask("COMMIT").errors, [])
+        self.assertEqual(other.value("SELECT 2"), "2")
+
+
 class Lag(Routed):
     options = {"reads": "bounded", "max_lag": "300ms", "probe_interval": "50ms"}
 
