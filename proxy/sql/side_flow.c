@@ -140,14 +140,40 @@ static struct sql_endpoint *take_endpoint(struct sql_side *side, const char *ide
     return NULL;
 }
 
+static bool is_open(const struct upstream *base, const struct sql_endpoint *e)
+{
+    const struct sql_upstream *u = (const struct sql_upstream *)base;
+
+    return base->flow == &sql_flow && base->state != UPSTREAM_RETIRED && u->endpoint == e &&
+           u->stood;
+}
+
+/* What status shows of it moves with it when its place changes. */
+static void move_counts(const struct sql_endpoint *e, struct stats_row *row)
+{
+    uint32_t open = 0, leased = e->busy - e->waiting;
+
+    if (e->stats == NULL || e->stats == row)
+        return;
+    LIST_EACH (&e->side->worker->upstreams, link)
+        open += is_open(LIST_ITEM(link, struct upstream, link), e);
+    counter_sub(&e->stats->upstreams_open, open);
+    counter_sub(&e->stats->upstreams_leased, leased);
+    counter_add(&row->upstreams_open, open);
+    counter_add(&row->upstreams_leased, leased);
+}
+
 static void follow_endpoint(struct sql_endpoint *e, const struct endpoint_settings *settings)
 {
     struct sql_side *side = e->side;
+    struct stats_row *row =
+        stats_row_of(side->name, settings->name, settings->shard, side->worker->index);
 
+    move_counts(e, row);
     e->index = settings->shard;
     e->settings = settings;
     e->present = true;
-    e->stats = stats_row_of(side->name, settings->name, settings->shard, side->worker->index);
+    e->stats = row;
     e->counts = sql_counts_of(side->name, settings->name, side->worker->index);
     free(e->name);
     e->name = mem_text(settings->name);

@@ -358,6 +358,21 @@ class Falls(HealthCase):
         self.assertEqual(self.told()["primary"]["epoch"], 2)
 
 
+    def test_a_reload_that_moves_a_server_keeps_its_counts(self):
+        self.cluster()
+        self.serve([self.primary, self.replica])
+        self.await_settled()
+        with pg.PgSession(self.sheaf.target()) as session:
+            session.ask("BEGIN")
+            self.assertEqual(session.ask("CREATE TABLE made (n int)").errors, [])
+            _, words = self.pool([self.replica, self.primary])
+            self.sheaf.reload(("sql main", words | {"listen": self.sheaf.listeners["main"]}))
+            self.await_true(lambda: self.of(self.primary)["index"] == 1, "the reload")
+            self.await_true(lambda: (self.of(self.primary)["servers"]["active"], self.of(self.primary)["servers"]["idle"]) == (1, 0), "what is in use")
+            self.assertEqual(session.ask("COMMIT").errors, [])
+            self.await_true(lambda: (self.of(self.primary)["servers"]["active"], self.of(self.primary)["servers"]["idle"]) == (0, 1), "what is free")
+
+
 class Promotions(HealthCase):
     def test_a_promoted_replica_is_the_primary_although_the_old_one_goes_on(self):
         self.cluster(2)
