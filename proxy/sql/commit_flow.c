@@ -67,9 +67,10 @@ static bool may_be_commit(struct sql_session *s, struct slice in)
     struct pg_bind bind;
     struct pg_frame f;
 
-    if (pg_frame_read(in, &f) != ERR_NONE || !pg_frame_is_whole(in, f))
+    if (pg_frame_read(in, &f) != ERR_NONE ||
+        (f.type != PG_FRONT_BIND && !pg_frame_is_whole(in, f))) /* a Bind goes on without its end */
         return false;
-    body = pg_frame_body(in, f);
+    body = pg_frame_body_there(in, f);
     if (f.type == PG_FRONT_QUERY)
         return pg_read_query(body, &parse.text) == ERR_NONE && may_begin_commit(parse.text);
     if (f.type == PG_FRONT_PARSE)

@@ -151,6 +151,23 @@ class Links(Commits):
             self.assertEqual(session.value("SELECT 1"), "1")
         self.assertEqual(self.counts(), [0, 0, 1])
 
+    def test_its_messages_come_in_pieces(self):
+        self.sheaf()
+        data = pg.bind("", "done") + pg.execute() + pg.sync()
+        cuts = (3, 9, 12, 16, 17, 20, 30)
+        for n, cut in enumerate(cuts, 1):
+            def say(data, cut=cut):
+                session.send(data[:cut])
+                self.assertTrue(session.is_silent())
+                session.send(data[cut:])
+            with self.subTest(cut=cut):
+                session = self.writer(n)
+                self.commit_unheard(session, data, n, say=say)
+                self.lose()
+                self.assertEqual(session.until("Z").done, ["COMMIT"])
+                session.close()
+        self.assertEqual(self.counts(), [len(cuts), 0, 0])
+
     def test_what_is_not_asked(self):
         """Of these there is no mark, or more is owed than a COMMIT: 08007 is the truth."""
         self.sheaf()
