@@ -116,6 +116,7 @@ static void stop_waiting(struct sql_session *s)
 {
     s->barrier = s->applies = s->verifies = false;
     s->copies = s->copy_barrier = s->copy_ended = false;
+    s->deeds_sent = s->discards = false;
 }
 
 void sql_loss_go_on(struct sql_session *s, bool is_committed)

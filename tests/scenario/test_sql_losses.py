@@ -6,6 +6,7 @@
 import contextlib
 import itertools
 import struct
+import threading
 
 from lib import *
 from lib import pgwire as pg
@@ -257,6 +258,25 @@ class Losses(Case):
         self.assertEqual(session.until("Z").errors, ["08007"])
         self.assertEqual(session.run(pg.parse("", "COPY nothing FROM STDIN") + pg.bind() + pg.execute() + pg.sync()).tags, "12EZ")
         self.assertEqual(session.value("SELECT 1"), "1")
+
+    def test_a_discard_that_is_lost_keeps_nobody_from_what_comes_next(self):
+        """However others, who wait for the same connection, have that set."""
+        first, *others = self.session("kept"), *(self.session("kept", f"SET work_mem = '{n}MB'") for n in (7, 8, 9))
+        self.assert_unknown(self.lose_answer(first, said_by_messages("DISCARD ALL"), "SELECT 1 FROM pg_stat_activity WHERE query = 'DISCARD ALL'"))
+        asked, is_served = [], threading.Event()
+
+        def ask(other):
+            while not is_served.is_set() and len(asked) < 2000:
+                asked.append(other.value("SELECT 1"))
+        threads = [threading.Thread(target=ask, args=(other,)) for other in others]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: len(asked) > 10, what="others to be served")
+        self.assertEqual(first.value("SELECT current_setting('work_mem')"), "4MB")
+        is_served.set()
+        for thread in threads:
+            thread.join()
+        self.assertLess(len(asked), 1000)
 
     def test_what_is_made_while_the_server_is_asked_for_what_was_before(self):
         """It pins its session, although the server did not know of it yet."""
