@@ -175,6 +175,7 @@ static void receive(struct worker *w, void *content)
     if (roster == NULL) { /* the configuration changed meanwhile */
         upstream_immigrate(&u->base, w);
         sql_budgets_give(u->budgets);
+        pg_prepared_fini(&u->prepared);
         upstream_retire(&u->base);
     } else {
         u->roster = roster;
@@ -209,6 +210,15 @@ static void pack(const struct pg_settings *v, struct buf *out)
     }
 }
 
+/* Nobody is there to be answered: what is left of that need not go along. */
+static void lighten(struct sql_upstream *u)
+{
+    pg_expect_fini(&u->expect);
+    buf_fini(&u->kept);
+    buf_fini(&u->held);
+    buf_fini(&u->failure);
+}
+
 /* Off it goes. */
 static void hand_over(struct sql_upstream *u, uint32_t to)
 {
@@ -226,6 +236,7 @@ static void hand_over(struct sql_upstream *u, uint32_t to)
     u->budgets =
         (struct sql_budgets){ roster->budget, roster->database_budget, roster->user_budget };
     sql_budgets_ref(u->budgets);
+    lighten(u);
     list_remove(&u->idle_link);
     roster->open--;
     u->endpoint->upstreams--;
