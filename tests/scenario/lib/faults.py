@@ -136,6 +136,10 @@ class Faults:
         for wire in wires:
             wire.close()
 
+    def aim(self, target):
+        """Connections go there from now on."""
+        self._target = target
+
     def close(self):
         self.refuse()
         self.cut()

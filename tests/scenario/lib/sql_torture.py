@@ -43,7 +43,7 @@ class _Session(pg.PgSession):
 
     def __init__(self, life, **options):
         self.life = life
-        super().__init__(life.crowd.target, **options)
+        super().__init__(life.crowd.target, user=life.user, database=life.database, tls=life.crowd.things.get("tls"), **options)
         if life.dice.random() < 0.3:
             self.cuts = life.dice
 
@@ -66,8 +66,9 @@ class _Session(pg.PgSession):
         return message
 
 
-class _Life:
+class Life:
     """One client's."""
+    user = database = "app"
 
     def __init__(self, crowd, number, seed):
         self.crowd, self.number = crowd, number
@@ -83,6 +84,7 @@ class _Life:
     def new_token(self):
         self.count += 1
         self.token = f"tok{self.number}x{self.count}z"
+        self.crowd.steps[self.token] = self.doing
         return self.token
 
     def check(self, message):
@@ -145,7 +147,7 @@ class _Life:
 
     def begins(self):
         row = self.ask(FRESH % self.new_token()).rows[0]
-        self.must(row[:-1], AS_NEW, "a new session's state")
+        self.must(row[:-1], [AS_NEW[0], self.user, *AS_NEW[2:]], "a new session's state")
         answer = self.session.run(pg.bind("", "s") + pg.sync())
         if answer.errors != ["26000"]:
             self.answered(answer)
@@ -376,7 +378,7 @@ class _Life:
         with _Session(self, timeout=12) as session:
             self.session = session
             self.tail.append("a session")
-            for step in (_Life.begins, *self.dice.choices(self.STEPS, k=self.dice.randrange(1, 8))):
+            for step in (Life.begins, *self.dice.choices(self.STEPS, k=self.dice.randrange(1, 8))):
                 self.doing = step.__name__
                 step(self)
                 self.crowd.done[step.__name__] += 1
@@ -384,7 +386,7 @@ class _Life:
                 session.terminate()
 
     def stops_at_login(self):
-        data = pg.startup({"user": "app", "database": "app"}) + pg.query("SELECT 1") * 2
+        data = pg.startup({"user": self.user, "database": self.database}) + pg.query("SELECT 1") * 2
         with socket.create_connection(self.crowd.target, 10) as client:
             client.sendall(data[:self.dice.randrange(len(data) + 1)])
 
@@ -413,15 +415,18 @@ class _Life:
 
 class Crowd:
     """`count` clients, each in a thread, until they did so many steps or stop().  `may`: the SQLSTATEs that all may be
-    told; with any, connections may be closed, too."""
+    told; with any, connections may be closed, too.  `life`: the class of a client; `things`: what that may want to know.
+    `first`: its number, for crowds that share what the number names."""
 
-    def __init__(self, case, target, seed, steps, count=30, may=(), leaves=0.03):
+    def __init__(self, case, target, seed, steps, count=30, may=(), leaves=0.03, life=Life, things=None, first=0):
+        self.things = things or {}
         self.target, self.may, self.leaves, self.most = target, set(may), leaves, steps
         self.errors, self.done, self.wrong = collections.Counter(), collections.Counter(), []
+        self.steps = {}  # by token: which step it is of
         self.written, self.copied = {}, {}  # by token: was it acknowledged?  None: nobody knows
         self.stopped = threading.Event()
         self.seed = seed
-        self._lives = [_Life(self, number, seed) for number in range(count)]
+        self._lives = [life(self, number, seed) for number in range(first, first + count)]
         self._threads = [threading.Thread(target=life.live, daemon=True) for life in self._lives]
         for thread in self._threads:
             thread.start()
@@ -457,7 +462,8 @@ class Crowd:
         lost = [token for token, done in self.written.items() if done and not there[token]]
         lied = [token for token, done in self.written.items() if done is False and there[token]]
         strange = [token for token, count in there.items() if token not in self.written or count != 1]
-        case.assertEqual((lost, lied, strange), ([], [], []), f"SHEAF_TORTURE_SEED={self.seed}: acknowledged and lost; told to be undone, and there; nobody's")
+        steps = {token: self.steps.get(token) for token in (*lost, *lied, *strange)}
+        case.assertEqual((lost, lied, strange), ([], [], []), f"{steps}, SHEAF_TORTURE_SEED={self.seed}: acknowledged and lost; told to be undone, and there; nobody's")
         copied = {row[0]: row[1:] for row in primary.sql("SELECT token, count(*), count(DISTINCT n), max(n) FROM copies GROUP BY token")}
         bad = [(token, rows, self.copied.get(token)) for token, rows in copied.items()
                if token not in self.copied or self.copied[token][1] is False or rows != (self.copied[token][0], self.copied[token][0], self.copied[token][0] - 1)]
