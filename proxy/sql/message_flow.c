@@ -580,6 +580,7 @@ static void send_behind(struct sql_session *s, struct buf *text)
     struct buf out = { 0 };
 
     (void)expect_one(s, (struct pg_expected){ .kind = PG_EXPECT_QUERY, .note = SQL_NOTE_EDITED });
+    pg_prepared_unnamed_becomes(&s->lease->prepared, 0);
     pg_put_query(&out, buf_all(text));
     sql_message_put(s->lease, buf_all(&out));
     buf_fini(&out);

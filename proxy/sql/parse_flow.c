@@ -151,14 +151,16 @@ static size_t pass_parse(struct sql_session *s, struct slice in, struct pg_frame
     is_unnamed = f.bytes > PG_HEADER_BYTES && in.at[PG_HEADER_BYTES] == 0;
     if (is_unnamed && pg_statements_session_query(&s->statements, &changes) != ERR_NONE)
         return sql_message_wait(s);
-    if (!sql_message_expect(s, PG_EXPECT_PARSE, 0, changes ? SQL_NOTE_CHANGE : 0, NULL)) {
+    if (!sql_message_expect(s, PG_EXPECT_PARSE, 0,
+                            (changes ? SQL_NOTE_CHANGE : 0) | (is_unnamed ? SQL_NOTE_UNNAMED : 0),
+                            NULL)) {
         if (changes)
             pg_statements_session_take_back(sql_side_of(s)->statements, &s->statements);
         return 0;
     }
     sql_message_begin(s);
     if (is_unnamed)
-        pg_prepared_unnamed_is_unknown(&s->lease->prepared);
+        pg_prepared_unnamed_becomes(&s->lease->prepared, PG_UNNAMED_UNKNOWN);
     s->dirties = true;
     if (is_unnamed)
         sql_message_is_opaque(s);

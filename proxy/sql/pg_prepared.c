@@ -225,10 +225,13 @@ void pg_prepared_restore(struct pg_prepared *p, uint64_t id)
 
 void pg_prepared_clear(struct pg_prepared *p)
 {
-    uint32_t max = p->max;
+    struct pg_prepared was = *p;
 
     pg_prepared_fini(p);
-    p->max = max;
+    p->max = was.max;
+    p->syncs = was.syncs;
+    p->unnamed_hopes = was.unnamed_hopes;
+    p->unnamed_since = was.unnamed_since;
     pg_prepared_unnamed_is_unknown(p); /* they leave it */
 }
 
@@ -238,12 +241,13 @@ void pg_prepared_doubt(struct pg_prepared *p)
     p->is_doubtful = true;
 }
 
+/* What was skipped leaves the one that was there. */
 void pg_prepared_unnamed_settle(struct pg_prepared *p, uint64_t id, enum pg_outcome outcome)
 {
-    if (outcome == PG_OUTCOME_SKIPPED) {
-        pg_prepared_unnamed_is_unknown(p);
-    } else if (p->unnamed == id) { /* a Parse that fails has ended what was */
-        p->unnamed = outcome == PG_OUTCOME_DONE ? id : 0;
-        p->unnamed_is_hoped = false;
-    }
+    assert(p->unnamed_hopes > 0);
+    p->unnamed_hopes--;
+    if (outcome != PG_OUTCOME_SKIPPED) /* a Parse that fails has ended what was */
+        p->unnamed_known = outcome == PG_OUTCOME_DONE ? id : 0;
+    if (p->unnamed_hopes == 0)
+        p->unnamed = p->unnamed_known;
 }

@@ -26,6 +26,8 @@ enum { PG_PREPARED_MAX = 200, PG_PREPARED_MOST = 65535 };
 
 enum pg_prepared_state { PG_PREPARED_ABSENT, PG_PREPARED_SENT, PG_PREPARED_READY };
 
+#define PG_UNNAMED_UNKNOWN UINT64_MAX
+
 struct pg_prepared_entry;
 
 /* Embedded in an upstream; zero is an empty one with PG_PREPARED_MAX. */
@@ -36,9 +38,10 @@ struct pg_prepared {
     uint32_t size, count, free;
     uint32_t newest, oldest;
     uint64_t unnamed;       /* private: see pg_prepared_unnamed_is() */
-    uint32_t unnamed_since; /* Syncs that were sent before what made it so, */
+    uint64_t unnamed_known; /* the same, of what is answered */
+    uint32_t unnamed_hopes; /* how much is under way that makes it another */
+    uint32_t unnamed_since; /* Syncs that were sent before the last of that, */
     uint32_t syncs;         /* and up to now */
-    bool unnamed_is_hoped;  /* what made it so is not answered */
     bool is_doubtful;       /* see pg_prepared_doubt() */
 };
 
@@ -68,21 +71,22 @@ void pg_prepared_restore(struct pg_prepared *p, uint64_t id);
  * there; 0: there is none.  What was sent in front of an earlier Sync may be skipped. */
 static inline bool pg_prepared_unnamed_is(const struct pg_prepared *p, uint64_t id)
 {
-    return p->unnamed == id && (!p->unnamed_is_hoped || p->unnamed_since == p->syncs);
+    return p->unnamed == id && (p->unnamed_hopes == 0 || p->unnamed_since == p->syncs);
 }
 
-/* Something is sent that makes it this one. */
+/* Something is sent that makes it this one, PG_UNNAMED_UNKNOWN: one that is not known; what becomes
+ * of that is settled. */
 static inline void pg_prepared_unnamed_becomes(struct pg_prepared *p, uint64_t id)
 {
     p->unnamed = id;
-    p->unnamed_is_hoped = true;
+    p->unnamed_hopes++;
     p->unnamed_since = p->syncs;
 }
 
 /* It may be any. */
 static inline void pg_prepared_unnamed_is_unknown(struct pg_prepared *p)
 {
-    p->unnamed = UINT64_MAX;
+    p->unnamed = p->unnamed_known = PG_UNNAMED_UNKNOWN;
 }
 
 /* What became of that. */

@@ -396,15 +396,15 @@ bool sql_settings_apply(struct sql_upstream *u, const struct pg_settings *wanted
     queries = u->hides_settings ? pg_settings_difference_from_unknown(wanted, &out)
                                 : pg_settings_difference(u->settings, wanted, &out);
     u->hides_settings = false;
-    for (size_t i = 0; i < queries; i++)
+    for (size_t i = 0; i < queries; i++) {
         (void)!pg_expect_push(&u->expect, (struct pg_expected){ .kind = PG_EXPECT_QUERY,
                                                                 .flags = PG_EXPECT_SWALLOW,
                                                                 .note = SQL_NOTE_SETTINGS });
+        pg_prepared_unnamed_becomes(&u->prepared, 0);
+    }
     upstream_put(&u->base, buf_all(&out));
     buf_fini(&out);
     set_upstream(u, wanted);
-    if (queries > 0)
-        pg_prepared_unnamed_becomes(&u->prepared, 0);
     return queries > 0;
 }
 
@@ -433,8 +433,8 @@ void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum 
     if (e->kind == PG_EXPECT_QUERY) /* it ends the unnamed statement, and may fail then */
         pg_prepared_unnamed_settle(
             &u->prepared, 0, outcome == PG_OUTCOME_SKIPPED ? PG_OUTCOME_SKIPPED : PG_OUTCOME_DONE);
-    else if (st != NULL && (e->note & SQL_NOTE_UNNAMED))
-        pg_prepared_unnamed_settle(&u->prepared, st->id, outcome);
+    else if (e->note & SQL_NOTE_UNNAMED)
+        pg_prepared_unnamed_settle(&u->prepared, st != NULL ? st->id : PG_UNNAMED_UNKNOWN, outcome);
     if (st == NULL)
         return;
     if (e->note & SQL_NOTE_PREPARES)

@@ -269,6 +269,11 @@ class ExtendedQueries:
         answer = self.extended(pg.parse("", "SELECT 7"), pg.parse("", "bogus"), pg.bind(), tags="1ZEZEZ")
         self.assertEqual(answer.errors, ["42601", "26000"])
 
+    def test_the_unnamed_statement_stays_if_another_is_skipped(self):
+        self.extended(pg.one("BEGIN"), pg.one("CLOSE nosuch") + pg.one("SELECT 1"), pg.describe("S", ""), pg.describe("S", ""),
+                      pg.bind() + pg.execute(), pg.one("ROLLBACK", name="end"), pg.bind() + pg.execute(),
+                      tags="12nCZ12nEZtnZtnZEZ12nCZ2EZ")
+
     def test_flush(self):
         def script(session):
             for part, tags in ((pg.parse("", "SELECT $1::int"), "1"), (pg.describe("S", ""), "tT"), (pg.bind("", "", [1]), "2"),

@@ -66,6 +66,26 @@ static void the_one_used_least_lately_goes(void)
     pg_prepared_fini(&prepared);
 }
 
+static void what_was_skipped_leaves_the_unnamed_one(void)
+{
+    pg_prepared_unnamed_becomes(&prepared, 7);
+    pg_prepared_unnamed_becomes(&prepared, 8);
+    CHECK(pg_prepared_unnamed_is(&prepared, 8));
+    prepared.syncs++;
+    CHECK(!pg_prepared_unnamed_is(&prepared, 8)); /* it may be skipped */
+    pg_prepared_unnamed_settle(&prepared, 7, PG_OUTCOME_DONE);
+    CHECK(!pg_prepared_unnamed_is(&prepared, 7));
+    pg_prepared_unnamed_settle(&prepared, 8, PG_OUTCOME_SKIPPED);
+    CHECK(pg_prepared_unnamed_is(&prepared, 7));
+    pg_prepared_unnamed_becomes(&prepared, PG_UNNAMED_UNKNOWN);
+    pg_prepared_unnamed_settle(&prepared, PG_UNNAMED_UNKNOWN, PG_OUTCOME_DONE);
+    CHECK(!pg_prepared_unnamed_is(&prepared, 7) && !pg_prepared_unnamed_is(&prepared, 0));
+    pg_prepared_unnamed_becomes(&prepared, 7);
+    pg_prepared_unnamed_settle(&prepared, 7, PG_OUTCOME_FAILED);
+    CHECK(pg_prepared_unnamed_is(&prepared, 0));
+    pg_prepared_fini(&prepared);
+}
+
 static void what_is_under_way_stays(void)
 {
     uint64_t evicted = 99;
@@ -175,6 +195,7 @@ int main(void)
 {
     RUN(it_is_there_when_the_server_says_so);
     RUN(the_one_used_least_lately_goes);
+    RUN(what_was_skipped_leaves_the_unnamed_one);
     RUN(what_is_under_way_stays);
     RUN(a_close_that_was_skipped_leaves_it_there);
     RUN(a_close_between_syncs_has_the_last_word);
