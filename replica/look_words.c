@@ -145,16 +145,13 @@ static bool begin_words(struct statement *s, const struct token *first)
     return false;
 }
 
-void look_at_words(struct look *l, struct statement *s)
+static void look_at_tokens(struct look *l, struct statement *s, struct slice text)
 {
-    struct token_reader reader = { s->text, l->options->backslash_escapes };
+    struct token_reader reader = { text, l->options->backslash_escapes };
     struct words words = { .look = l, .statement = s };
     struct token token, next;
     bool is_there = token_next_word(&reader, &token);
 
-    l->setting_room = 0;
-    if (!begin_words(s, &token))
-        return;
     l->by_words = true;
     while (is_there) {
         is_there = token_next_word(&reader, &next);
@@ -162,6 +159,82 @@ void look_at_words(struct look *l, struct statement *s)
         token = next;
     }
     l->by_words = false;
+}
+
+/* What it names is a prepared statement. */
+static void mean_prepared(struct look *l, struct statement *s, enum statement_kind kind)
+{
+    bool is_quoted = s->written.at[0] == '"';
+    struct token name = { .kind = is_quoted ? TOKEN_QUOTED : TOKEN_WORD, .text = s->written };
+
+    s->kind = (uint8_t)kind;
+    s->name = name_of(l, &name);
+    look_raise(s, ROUTE_SESSION, "means the session");
+}
+
+static bool look_at_execute(struct look *l, struct statement *s)
+{
+    look_cut_execute(l, s);
+    if (s->written.len == 0)
+        return false;
+    mean_prepared(l, s, STATEMENT_EXECUTE);
+    s->executed = s->name;
+    look_at_tokens(l, s, s->arguments);
+    return true;
+}
+
+/* But not PREPARE TRANSACTION. */
+static bool look_at_prepare(struct look *l, struct statement *s)
+{
+    struct token_reader reader = { { 0 }, l->options->backslash_escapes };
+    struct statement *inner = arena_new(l->arena, sizeof(*inner));
+    struct token first;
+
+    look_cut_prepare(l, s, &inner->text);
+    reader.rest = inner->text;
+    if (s->written.len == 0 || !token_next_word(&reader, &first) || !begin_words(inner, &first)) {
+        s->written = s->types = (struct slice){ 0 };
+        return false;
+    }
+    look_at_tokens(l, inner, inner->text);
+    l->setting_room = 0;
+    mean_prepared(l, s, STATEMENT_PREPARE);
+    s->inner = inner;
+    return true;
+}
+
+static bool look_at_deallocate(struct look *l, struct statement *s)
+{
+    look_cut_deallocate(l, s);
+    if (s->written.len == 0)
+        return false;
+    mean_prepared(l, s, STATEMENT_DEALLOCATE);
+    if (slice_is_text(s->name, "all") && s->written.at[0] != '"') {
+        s->kind = STATEMENT_DEALLOCATE_ALL;
+        s->name = s->written = (struct slice){ 0 };
+    }
+    return true;
+}
+
+static bool is_of_prepared(struct look *l, struct statement *s, const struct token *first)
+{
+    if (token_is_word(first, "EXECUTE"))
+        return look_at_execute(l, s);
+    if (token_is_word(first, "PREPARE"))
+        return look_at_prepare(l, s);
+    return token_is_word(first, "DEALLOCATE") && look_at_deallocate(l, s);
+}
+
+void look_at_words(struct look *l, struct statement *s)
+{
+    struct token_reader reader = { s->text, l->options->backslash_escapes };
+    struct token first;
+
+    l->setting_room = 0;
+    if (!token_next_word(&reader, &first) || is_of_prepared(l, s, &first))
+        return;
+    if (begin_words(s, &first))
+        look_at_tokens(l, s, s->text);
 }
 
 /* Skips to behind a word. */

@@ -707,6 +707,34 @@ static void no_text_is_too_long_or_too_deep(void)
     CHECK_INT(script.effects, 0);
 }
 
+static struct statement of_long(const char *front, const char *back)
+{
+    return read_slice(repeated(front, "x", SCRIPT_PARSE_LIMIT, back), &NOTHING_KNOWN).statements[0];
+}
+
+/* A client's name of it is another there, so that it must be known however long the text is. */
+static void what_is_prepared_and_executed_is_known_in_long_texts(void)
+{
+    struct statement s = of_long("EXECUTE A (nextval('s'), '", "')");
+
+    CHECK_INT(s.kind, STATEMENT_EXECUTE);
+    CHECK_BYTES(s.executed, slice_text("a"));
+    CHECK_BYTES(s.written, slice_text("A"));
+    CHECK_INT(s.effects, EFFECT_SEQUENCE);
+    s = of_long("PREPARE \"A\"\"B\" (int, text) AS SELECT nextval($2), '", "'");
+    CHECK_INT(s.kind, STATEMENT_PREPARE);
+    CHECK_BYTES(s.name, slice_text("A\"B"));
+    CHECK_BYTES(s.types, slice_text("int, text"));
+    CHECK_INT(s.inner->effects, EFFECT_SEQUENCE);
+    CHECK(slice_starts(s.inner->text, slice_text(" SELECT nextval($2), 'x")));
+    CHECK(of_long("PREPARE TRANSACTION '", "'").effects & EFFECT_UNSEEN);
+    CHECK(of_long("PREPARE a AS nonsense '", "'").effects & EFFECT_UNSEEN);
+    s = of_long("DEALLOCATE PREPARE a -- ", "");
+    CHECK_INT(s.kind, STATEMENT_DEALLOCATE);
+    CHECK_BYTES(s.written, slice_text("a"));
+    CHECK_INT(of_long("DEALLOCATE /* ", " */ All").kind, STATEMENT_DEALLOCATE_ALL);
+}
+
 static void texts_of_any_bytes_are_borne(void)
 {
     CHECK_INT(read_slice(bytes("SELECT '\0'"), &NOTHING_KNOWN).route, ROUTE_PRIMARY);
@@ -755,6 +783,7 @@ int main(void)
     RUN(whose_settings_of_new_sessions_change_is_told);
     RUN(what_depends_on_literals_is_not_remembered);
     RUN(no_text_is_too_long_or_too_deep);
+    RUN(what_is_prepared_and_executed_is_known_in_long_texts);
     RUN(texts_of_any_bytes_are_borne);
     RUN(bodies_with_semicolons_are_not_cut);
     arena_fini(&arena);
