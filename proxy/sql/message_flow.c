@@ -490,6 +490,12 @@ static size_t forward_call(struct sql_session *s, struct slice in, struct pg_fra
 
 /* ---- Query ---- */
 
+/* Unless its text is not of the client's encoding, which the server finds before all else. */
+static void query_ends_unnamed(struct sql_upstream *u)
+{
+    pg_prepared_unnamed_becomes(&u->prepared, PG_UNNAMED_UNKNOWN);
+}
+
 static size_t pass_query(struct sql_session *s, struct slice in, struct pg_frame f)
 {
     if (!expect_end(s, (struct pg_expected){ .kind = PG_EXPECT_QUERY,
@@ -498,7 +504,7 @@ static size_t pass_query(struct sql_session *s, struct slice in, struct pg_frame
     sql_slow_hear(s->lease, slice_from(in, PG_HEADER_BYTES));
     session_request_begins(&s->base);
     s->pins &= ~(uint32_t)PG_PIN_UNNAMED;
-    pg_prepared_unnamed_becomes(&s->lease->prepared, 0);
+    query_ends_unnamed(s->lease);
     sql_message_is_opaque(s);
     return sql_message_pass(s, in, f);
 }
@@ -607,7 +613,7 @@ static size_t send_query(struct sql_session *s, struct slice in, struct pg_frame
     r.note |= behind ? SQL_NOTE_GOES_ON : 0;
     expect_query(s, class, &r);
     session_request_begins(&s->base);
-    pg_prepared_unnamed_becomes(&s->lease->prepared, 0);
+    query_ends_unnamed(s->lease);
     if (words == SQL_WORDS_OTHER) {
         sql_edits_free(s, &s->edits);
         s->edits = r.edits;

@@ -15,6 +15,7 @@ struct pg_prepared_entry {
     uint64_t id;
     uint32_t newer,
         older;     /* in the order of their use; `older` of a free entry: the next free one */
+    uint32_t text; /* that needed it last */
     uint8_t state; /* enum pg_prepared_state */
     bool is_there; /* SENT, but the server has it: its Close was skipped */
 };
@@ -90,6 +91,11 @@ static void grow(struct pg_prepared *p)
         p->slots[slot_of(p, entry_of(p, number)->id)] = number;
 }
 
+static uint32_t text_of(const struct pg_prepared *p)
+{
+    return p->is_in_text ? p->text : 0;
+}
+
 static void insert(struct pg_prepared *p, uint64_t id, enum pg_prepared_state state)
 {
     uint32_t number;
@@ -98,7 +104,8 @@ static void insert(struct pg_prepared *p, uint64_t id, enum pg_prepared_state st
         grow(p);
     number = p->free;
     p->free = entry_of(p, number)->older;
-    *entry_of(p, number) = (struct pg_prepared_entry){ .id = id, .state = (uint8_t)state };
+    *entry_of(p, number) =
+        (struct pg_prepared_entry){ .id = id, .text = text_of(p), .state = (uint8_t)state };
     p->slots[slot_of(p, id)] = number;
     chain_newest(p, number);
     p->count++;
@@ -145,7 +152,25 @@ enum pg_prepared_state pg_prepared_find(struct pg_prepared *p, uint64_t id)
         unchain(p, number);
         chain_newest(p, number);
     }
+    entry_of(p, number)->text = text_of(p);
     return (enum pg_prepared_state)entry_of(p, number)->state;
+}
+
+void pg_prepared_begin_text(struct pg_prepared *p)
+{
+    p->text += p->text == UINT32_MAX ? 2 : 1; /* 0 is none */
+    p->is_in_text = true;
+}
+
+void pg_prepared_end_text(struct pg_prepared *p)
+{
+    p->is_in_text = false;
+}
+
+/* Does the text that is looked at need it? */
+static bool is_needed(const struct pg_prepared *p, uint32_t number)
+{
+    return number != 0 && p->is_in_text && entry_of(p, number)->text == p->text;
 }
 
 /* The one used least lately of which it is known that the server has it; 0: none. */
@@ -153,7 +178,7 @@ static uint64_t to_evict(const struct pg_prepared *p)
 {
     uint32_t number = p->oldest;
 
-    while (number != 0 && entry_of(p, number)->state != PG_PREPARED_READY)
+    while (number != 0 && (entry_of(p, number)->state != PG_PREPARED_READY || is_needed(p, number)))
         number = entry_of(p, number)->newer;
     return number == 0 ? 0 : entry_of(p, number)->id;
 }
@@ -167,7 +192,7 @@ enum err pg_prepared_add(struct pg_prepared *p, uint64_t id, uint64_t *evicted)
         p->max = PG_PREPARED_MAX;
     if (p->count >= p->max) {
         goes = to_evict(p);
-        if (goes == 0)
+        if (goes == 0 && !is_needed(p, p->newest))
             return ERR_AGAIN;
         pg_prepared_remove(p, goes);
     }
@@ -186,10 +211,12 @@ void pg_prepared_settle(struct pg_prepared *p, uint64_t id, enum pg_outcome outc
     e = entry_of(p, number);
     if (e->state != PG_PREPARED_SENT)
         return;
-    if (outcome == PG_OUTCOME_DONE || e->is_there)
-        *e = (struct pg_prepared_entry){ e->id, e->newer, e->older, PG_PREPARED_READY, false };
-    else
+    if (outcome != PG_OUTCOME_DONE && !e->is_there) {
         pg_prepared_remove(p, id);
+        return;
+    }
+    e->state = PG_PREPARED_READY;
+    e->is_there = false;
 }
 
 uint64_t pg_prepared_surplus(struct pg_prepared *p)
@@ -229,6 +256,8 @@ void pg_prepared_clear(struct pg_prepared *p)
 
     pg_prepared_fini(p);
     p->max = was.max;
+    p->text = was.text;
+    p->is_in_text = was.is_in_text;
     p->syncs = was.syncs;
     p->unnamed_hopes = was.unnamed_hopes;
     p->unnamed_since = was.unnamed_since;

@@ -37,6 +37,8 @@ struct pg_prepared {
     uint32_t max;                      /* 0: PG_PREPARED_MAX; set before the first use */
     uint32_t size, count, free;
     uint32_t newest, oldest;
+    uint32_t text;          /* how many began; see pg_prepared_begin_text() */
+    bool is_in_text;        /* until pg_prepared_end_text() */
     uint64_t unnamed;       /* private: see pg_prepared_unnamed_is() */
     uint64_t unnamed_known; /* the same, of what is answered */
     uint32_t unnamed_hopes; /* how much is under way that makes it another */
@@ -52,6 +54,10 @@ static inline bool pg_prepared_is_empty(const struct pg_prepared *p)
     return p->count == 0;
 }
 
+/* A text of several statements is looked at, for which all that they need must be there at once: up
+ * to its end, what is found or added makes no room for others, which may exceed what is kept. */
+void pg_prepared_begin_text(struct pg_prepared *p);
+void pg_prepared_end_text(struct pg_prepared *p);
 /* Counts as a use. */
 enum pg_prepared_state pg_prepared_find(struct pg_prepared *p, uint64_t id);
 /* A Parse of it is being sent: it is SENT.  *evicted is the id that is to be closed on the server
@@ -59,7 +65,7 @@ enum pg_prepared_state pg_prepared_find(struct pg_prepared *p, uint64_t id);
 MUST_CHECK enum err pg_prepared_add(struct pg_prepared *p, uint64_t id, uint64_t *evicted);
 /* What became of the Parse. */
 void pg_prepared_settle(struct pg_prepared *p, uint64_t id, enum pg_outcome outcome);
-/* What pg_prepared_restore() brought back beyond what is kept makes room: as *evicted; 0: none. */
+/* What a text, or pg_prepared_restore(), brought beyond what is kept goes: its id, or 0. */
 uint64_t pg_prepared_surplus(struct pg_prepared *p);
 /* Its Close is being sent, or the server says that it is not there. */
 void pg_prepared_remove(struct pg_prepared *p, uint64_t id);

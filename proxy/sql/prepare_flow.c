@@ -492,12 +492,14 @@ enum sql_words sql_reword(struct sql_session *s, const struct sql_class *class,
     if (w.leaves_failed && !ends_failure(&class->script->statements[0]))
         return SQL_WORDS_CLIENTS;
     sql_edit_begin(s, &w.edit, class, &r->text);
+    pg_prepared_begin_text(&s->lease->prepared);
     w.made = mem_new((w.script->count + 1) * sizeof(struct pg_statement *));
     for (size_t i = 0; i < w.script->count && words != SQL_WORDS_WAIT; i++) {
         w.st = &w.script->statements[i];
         words = reword_one(&w);
     }
     free(w.made);
+    pg_prepared_end_text(&s->lease->prepared);
     if (words != SQL_WORDS_WAIT && sql_edit_is_any(&w.edit)) {
         sql_edit_end(&w.edit);
         r->note |= SQL_NOTE_EDITED;

@@ -430,9 +430,10 @@ void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum 
         return;
     }
     st = e->subject;
-    if (e->kind == PG_EXPECT_QUERY) /* it ends the unnamed statement, and may fail then */
+    if (e->kind == PG_EXPECT_QUERY) /* but one that is not of the client's encoding ends nothing */
         pg_prepared_unnamed_settle(
-            &u->prepared, 0, outcome == PG_OUTCOME_SKIPPED ? PG_OUTCOME_SKIPPED : PG_OUTCOME_DONE);
+            &u->prepared, outcome == PG_OUTCOME_FAILED ? PG_UNNAMED_UNKNOWN : 0,
+            outcome == PG_OUTCOME_SKIPPED ? PG_OUTCOME_SKIPPED : PG_OUTCOME_DONE);
     else if (e->note & SQL_NOTE_UNNAMED)
         pg_prepared_unnamed_settle(&u->prepared, st != NULL ? st->id : PG_UNNAMED_UNKNOWN, outcome);
     if (st == NULL)

@@ -51,6 +51,28 @@ class Statements(Pooled):
             self.assertEqual(second.run(pg.execute("nosuch") + use + use, 2).errors, ["34000", "26000"])
         self.same(lambda session: session.run(pg.parse("e", "EXECUTE e (1)") + pg.bind("", "e", ["1"]) + SYNC))
 
+    def test_the_unnamed_statement_behind_a_text_that_is_not_of_its_encoding_is_nobody_elses(self):
+        first, second = self.session(), self.session()
+        first.run(pg.parse("", "SELECT 'first'") + SYNC)
+        self.assertEqual(second.run(pg.query(b"SELECT '\xff'") + pg.bind() + pg.execute() + SYNC, 2).errors, ["22021", "26000"])
+
+    def test_long_texts_of_what_sql_prepares_executes_and_deallocates(self):
+        def script(session):
+            for length in (100, 30000, 40000, 200000):
+                long = "z" * length
+                session.run(pg.parse("a", "SELECT length($1)", [25]) + SYNC)
+                session.ask(f"EXECUTE a ('{long}')")
+                session.ask(f"SELECT 1; EXECUTE a ('{long}'); PREPARE a AS SELECT 2")
+                session.ask(f"PREPARE a AS SELECT '{long}'")
+                session.ask(f"PREPARE b (text) AS SELECT length($1 || '{long}')")
+                session.run(pg.bind("", "b", ["more"]) + pg.execute() + SYNC)
+                session.ask("EXECUTE b ('even more')")
+                session.ask(f"DEALLOCATE a /* {long} */")
+                session.ask(f"EXECUTE a ('{long}')")
+                session.ask(f"DEALLOCATE ALL -- {long}")
+                session.ask("EXECUTE b ('even more')")
+        self.assertEqual(self.alone(script).errors, ["42P05", "42P05", "26000", "26000"] * 4)
+
     def test_what_a_pipeline_that_failed_would_have_prepared_is_not_there(self):
         """Behind what sets the server, whose answers are still to come."""
         first, second = self.session(), self.session()
@@ -596,6 +618,27 @@ class ChangedResults(PgTwin):
         direct = self.told(("127.0.0.1", self.server.port), script)
         self.assertEqual(self.without_tables(self.told(self.front.target(), script)), self.without_tables(direct))
         self.assertEqual(direct.errors, [])
+
+
+class OneKept(PgTwin):
+    """One statement is kept on the server connection, and what is used next makes room for itself."""
+    options = {"pooling": "transaction", "pool_size": 1, "max_prepared_statements": 1}
+
+    def test_a_text_that_needs_more_than_one(self):
+        def script(session):
+            session.run(pg.parse("a", "SELECT 'a'") + pg.parse("b", "SELECT 'b'") + SYNC)
+            session.ask("PREPARE c AS SELECT 'c'")
+            for _ in range(2):
+                session.ask("EXECUTE a; EXECUTE b; EXECUTE c; EXECUTE a")
+                session.run(pg.bind("", "b") + pg.execute() + SYNC)
+                session.ask("PREPARE a AS SELECT 1; SELECT 2; PREPARE d AS SELECT 'd'")
+                session.ask("PREPARE d AS SELECT 'd'; EXECUTE b; EXECUTE d; DEALLOCATE d; PREPARE e AS SELECT 'e'; EXECUTE e; DEALLOCATE e")
+        answer = self.same(script)
+        self.assertEqual(answer.errors, ["42P05", "42P05"])
+        with self.session() as session:
+            for n in range(4):
+                session.ask(f"PREPARE s{n} AS SELECT {n}")
+            self.assertEqual(session.value("SELECT count(*) FROM pg_prepared_statements"), "1")
 
 
 class OfSessions(PgTwin):

@@ -102,6 +102,29 @@ static void what_is_under_way_stays(void)
     pg_prepared_fini(&prepared);
 }
 
+static void what_a_text_needs_makes_no_room_for_what_else_it_needs(void)
+{
+    prepared.max = 2;
+    add_ready(7);
+    add_ready(8);
+    pg_prepared_begin_text(&prepared);
+    CHECK_INT(state(7), PG_PREPARED_READY);
+    CHECK_INT(add(9), 8);
+    CHECK_INT(add(10), 0);
+    CHECK_INT(pg_prepared_surplus(&prepared), 0);
+    pg_prepared_end_text(&prepared);
+    CHECK_INT(state(7), PG_PREPARED_READY);
+    CHECK_INT(state(9), PG_PREPARED_SENT);
+    pg_prepared_settle(&prepared, 9, PG_OUTCOME_DONE);
+    pg_prepared_settle(&prepared, 10, PG_OUTCOME_DONE);
+    CHECK_INT(pg_prepared_surplus(&prepared), 10);
+    pg_prepared_begin_text(&prepared);
+    CHECK_INT(add(11), 7);
+    CHECK_INT(state(9), PG_PREPARED_READY);
+    pg_prepared_end_text(&prepared);
+    pg_prepared_fini(&prepared);
+}
+
 static void a_close_that_was_skipped_leaves_it_there(void)
 {
     prepared.max = 1;
@@ -197,6 +220,7 @@ int main(void)
     RUN(the_one_used_least_lately_goes);
     RUN(what_was_skipped_leaves_the_unnamed_one);
     RUN(what_is_under_way_stays);
+    RUN(what_a_text_needs_makes_no_room_for_what_else_it_needs);
     RUN(a_close_that_was_skipped_leaves_it_there);
     RUN(a_close_between_syncs_has_the_last_word);
     RUN(what_came_back_beyond_the_limit_goes_again);
