@@ -163,9 +163,11 @@ static bool set_server(struct sql_session *s, const struct sql_gathering *g)
 
     if (s->lease->status != PG_STATUS_IDLE) /* what sets it is a transaction of its own */
         return true;
+    if (s->pins & PG_PIN_SETTINGS_LIMIT) /* it is set as no one else knows */
+        return true;
     if (!sql_settings_apply(s->lease, pg_settings_session_effective(&s->settings)) || !first)
         return true;
-    s->applies = s->barrier = true;
+    sql_session_stands_by(s, true, false);
     return false;
 }
 
@@ -190,7 +192,7 @@ static bool begun(struct sql_session *s, const struct sql_gathering *g)
     sql_sampler_heed_settings(s);
     if (s->wants_own && u->last_pid != s->key_pid && u->status == PG_STATUS_IDLE) {
         sql_upstream_ask(u, slice_text("DISCARD SEQUENCES"), SQL_NOTE_BEFORE);
-        s->applies = s->barrier = true; /* they are somebody else's: a cancel would leave them */
+        sql_session_stands_by(s, true, false); /* somebody else's: a cancel would leave them */
     }
     s->wants_own = false;
     if (!set_server(s, g) || s->applies)
@@ -389,12 +391,18 @@ static bool is_amid_copy(const struct sql_session *s)
     return s->lease != NULL && pg_expect_is_copying_in(&s->lease->expect) && !s->copy_ended;
 }
 
+/* Messages whose Sync was not sent, nor a Query, which does without. */
+static bool is_amid_pipeline(const struct sql_session *s)
+{
+    return s->in_exchange && !s->query_last;
+}
+
 /* Whole exchanges are under way, in front of what was begun. */
 static bool owes_answers(const struct sql_session *s)
 {
     if (s->lease == NULL || is_amid_copy(s))
         return false;
-    if (!s->in_exchange && s->frame_left == 0)
+    if (!is_amid_pipeline(s) && s->frame_left == 0)
         return !pg_expect_is_empty(&s->lease->expect);
     return pg_expect_owes_end(&s->lease->expect, s->frame_asks && !s->drops_frame);
 }
@@ -402,7 +410,7 @@ static bool owes_answers(const struct sql_session *s)
 /* What was asked is done first, as the server would. */
 static size_t wait_for_answers(struct sql_session *s)
 {
-    s->barrier = !s->in_exchange;
+    s->barrier = !is_amid_pipeline(s);
     s->ends = true;
     return 0;
 }
@@ -598,7 +606,7 @@ static bool may_ask(struct sql_session *s)
  * of it is answered first. */
 bool sql_ask_left_half(struct sql_session *s, size_t left)
 {
-    if ((!s->in_exchange && s->frame_left == 0 && !is_amid_copy(s)) || owes_answers(s))
+    if ((!is_amid_pipeline(s) && s->frame_left == 0 && !is_amid_copy(s)) || owes_answers(s))
         return false;
     return (left == 0 && s->replay.len == 0) || may_ask(s);
 }

@@ -484,6 +484,7 @@ static size_t forward_call(struct sql_session *s, struct slice in, struct pg_fra
         return 0;
     sql_slow_hear_call(s->lease);
     session_request_begins(&s->base);
+    s->query_last = true;
     sql_message_is_opaque(s);
     return sql_message_pass(s, in, f);
 }

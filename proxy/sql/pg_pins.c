@@ -24,6 +24,7 @@ static const struct {
 static const unsigned ANSWERS[] = { PG_PIN_TEMP, PG_PIN_ADVISORY_LOCK, PG_PIN_HOLD_CURSOR,
                                     PG_PIN_LISTEN, PG_PIN_SQL_PREPARE };
 
+_Static_assert(PG_SETTINGS_VALUE_BYTES == 16384, "else VALUE() is another");
 enum { ANSWER_COUNT = sizeof(ANSWERS) / sizeof(ANSWERS[0]) };
 
 #define EQUAL "OPERATOR(pg_catalog.=)"
@@ -40,12 +41,16 @@ enum { ANSWER_COUNT = sizeof(ANSWERS) / sizeof(ANSWERS[0]) };
     "AND NOT pg_catalog.starts_with(name,'_sheaf_')),"                                             \
     "(SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_statements "                          \
     "WHERE pg_catalog.starts_with(name,'_sheaf_') AND pg_catalog.length(name) " EQUAL " 23))"
+/* Of a value that is too long to be kept, as much as shows it: PG_SETTINGS_VALUE_BYTES and one. */
+#define VALUE(value)  "pg_catalog.substr(" value ",1,16385)"
+#define LISTED_VALUES VALUE("setting") "," VALUE("pg_catalog.current_setting(name)")
+#define NAMED_VALUE   VALUE("pg_catalog.current_setting(n,true)")
 /* role and session_authorization are in no list, but can be asked for. */
 #define SETTINGS                                                                                   \
     ",NULL::pg_catalog.text,NULL::pg_catalog.text,NULL::pg_catalog.text "                          \
-    "UNION ALL SELECT NULL,name,setting,pg_catalog.current_setting(name) "                         \
-    "FROM pg_catalog.pg_settings WHERE source " EQUAL " 'session' "                                \
-    "UNION ALL SELECT NULL,n,pg_catalog.current_setting(n,true),NULL "                             \
+    "UNION ALL SELECT NULL,name," LISTED_VALUES " FROM pg_catalog.pg_settings "                    \
+    "WHERE source " EQUAL " 'session' "                                                            \
+    "UNION ALL SELECT NULL,n," NAMED_VALUE ",NULL "                                                \
     "FROM pg_catalog.unnest(ARRAY['role','session_authorization'"
 #define SETTINGS_END "]) n"
 

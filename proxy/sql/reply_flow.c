@@ -421,8 +421,8 @@ static void settle_ready(struct sql_upstream *u, const struct pg_expected *ended
         sql_edits_free(u->lessee, &u->lessee->edits); /* what it did not come to is not done */
 }
 
-/* A Query ends a pipeline that has no Sync, as one does: asyncpg prepares with a Flush alone.  It
- * is the last of them, for nothing is owed behind it. */
+/* A Query, or a function call, ends a pipeline that has no Sync, as one does: asyncpg prepares with
+ * a Flush alone.  It is the last of them, for nothing is owed behind it. */
 static void end_without_sync(struct sql_session *s, const struct pg_expect *expect)
 {
     if (s->in_exchange && !pg_expect_is_swallowed(expect))
@@ -457,7 +457,7 @@ static bool on_ready(struct reply *r, struct pg_frame f, unsigned turn)
     flush_run(r);
     settle_ready(u, &ended, shown);
     if (u->lessee != NULL && shown) {
-        if (ended.kind == PG_EXPECT_QUERY && u->lessee->query_last)
+        if (ended.kind != PG_EXPECT_SYNC && u->lessee->query_last)
             end_without_sync(u->lessee, &u->expect);
         if (pg_expect_is_empty(&u->expect)) {
             u->lessee->copies = false;
@@ -514,7 +514,8 @@ static bool read_fingerprint(struct sql_upstream *u, struct slice body)
 
 static uint32_t whole_most(uint8_t type)
 {
-    return type == PG_BACK_ROW_DESCRIPTION || type == PG_BACK_PARAMETER_DESCRIPTION
+    return type == PG_BACK_ROW_DESCRIPTION || type == PG_BACK_PARAMETER_DESCRIPTION ||
+                   type == PG_BACK_DATA_ROW /* of two values, in letters of four bytes */
                ? SQL_COLUMNS_BYTES
                : SQL_WHOLE_BYTES;
 }

@@ -618,7 +618,8 @@ void sql_exchange_ended(struct sql_upstream *u)
         return;
     }
     if (s->applies || s->verifies) {
-        s->applies = s->verifies = s->barrier = false;
+        sql_session_stands_by(s, false, false);
+        s->barrier = false;
         sql_session_go_on(s);
         return;
     }

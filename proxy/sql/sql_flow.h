@@ -39,8 +39,8 @@
  * All of it belongs to one worker's thread, but for the budgets' counters.
  *
  * An *exchange* is what a client asks until the server is ready again: a simple Query, a function
- * call, or extended messages up to Sync.  A session without a transaction leases an upstream for
- * one exchange; within a transaction, or while something pins it, it keeps the one that it has. */
+ * call, or extended messages up to Sync.  For one a session leases an upstream; within a
+ * transaction, or while something pins it, it keeps that. */
 #pragma once
 
 #include "proxy/base/arena.h"
@@ -145,6 +145,8 @@ struct sql_inquiries;
 struct sql_commit;
 struct sql_answer;
 struct sql_login_state;
+struct sql_entry;
+struct sql_console;
 
 /* An endpoint as this worker sees it. */
 struct sql_endpoint {
@@ -267,10 +269,6 @@ enum sql_wait {
     SQL_WAITS_RESUME,   /* on a halt's list: its database is paused */
 };
 
-struct sql_entry;
-struct sql_console;
-struct sql_presets;
-
 struct sql_session {
     struct session base;         /* first; its limits are of its gate */
     struct sql_account *account; /* counted in its sessions; NULL: not admitted */
@@ -346,7 +344,7 @@ struct sql_session {
     bool deeds_sent : 1;         /* such a one was, in this exchange, */
     bool discards : 1;           /* and is DISCARD ALL */
     bool query_noted : 1;        /* the Query that comes next, or waits: its deeds are noted */
-    bool query_last : 1;         /* nothing was asked since the last Query */
+    bool query_last : 1;         /* nothing was asked since the last Query, or function call */
     bool prepares_for_query : 1, began_half : 1; /* before a Query that may end it was seen */
     bool verifies : 1;   /* waits for what the result of a statement looks like at its server */
     bool roams : 1;      /* waits for any replica that may serve it, whichever is free first */
@@ -641,6 +639,8 @@ void sql_session_put(struct sql_session *s, struct slice bytes);
 void sql_session_let_go(struct sql_session *s);
 /* Whether it holds a transaction: then it is not idle, for who drains the process. */
 void sql_session_holds(struct sql_session *s, bool transaction);
+/* It is owed an answer while it waits until its server is set, or has told what it must know. */
+void sql_session_stands_by(struct sql_session *s, bool applies, bool verifies);
 void sql_session_tick(struct sql_session *s, uint64_t now_us);
 /* As an administrator ends it. */
 void sql_session_kill(struct sql_session *s);

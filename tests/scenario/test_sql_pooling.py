@@ -336,6 +336,44 @@ class Settings(Pooled):
                 self.assertEqual(first.value(shown), "")
 
 
+class LongValues(Pooled):
+    def test_values_that_are_too_long_to_be_kept(self):
+        """The session keeps its server, where they are; by whatever they are set."""
+        for letter in ("z", "\u00e4", "\U0001f600"):
+            for length in (3000, 16000, 17000, 70000, 200000):
+                value = letter * length
+                with self.subTest(letter=letter, length=length):
+                    self.same(lambda session, value=value: (session.run(pg.one(f"SET my.own = '{value}'") + SYNC), session.ask("SHOW my.own"),
+                                                            session.ask(f"SELECT length(set_config('application_name', '{value}', false))"),
+                                                            session.ask("DO $$ BEGIN PERFORM set_config('my.own', repeat('x', 300000), false); END $$"),
+                                                            session.ask("SELECT length(current_setting('my.own'))"), session.ask("RESET my.own"),
+                                                            session.ask("SHOW my.own")))
+
+
+class Slowly(Pooled):
+    """The server is far away."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.wire = Faults(cls, ("127.0.0.1", cls.server.port))
+        cls.front = Sheaf(cls, sql_pool(f"postgresql://{cls.wire.address}", server_tls="off", probe="no", **cls.options))
+
+    def test_who_ends_his_half_of_the_connection_while_his_server_is_set(self):
+        """To what must be there before he is heard: his role, what is called by its number, and values of his own sequences."""
+        asks = (("SET ROLE other", pg.query("INSERT INTO t (v) VALUES (current_user)")), ("SET work_mem = '2MB'", pg.function_call(1397, ["-5"], [0], 0)),
+                ("SELECT nextval('t_id_seq')", pg.query("SELECT currval('t_id_seq')")))
+        for before, ask in asks:
+            with self.subTest(ask=ask[:40]), self.session() as session, self.session() as other:
+                session.ask(before)
+                other.ask("SET work_mem = '3MB'; SELECT nextval('t_id_seq')")
+                self.wire.delay = 0.2
+                session.send(ask)
+                session.socket.shutdown(1)
+                self.assertEqual(session.rest().tags[-1:], "Z")
+                self.wire.delay = 0
+
+
 class Crowd(Pooled):
     options = {"pooling": "transaction", "pool_size": 2}
 

@@ -607,6 +607,15 @@ class Rest:
                 self.same(lambda session, data=data: (session.send(data), session.socket.shutdown(1), session.until("")))
                 self.assertEqual(self.server.value("SELECT count(*) FROM t"), count)
 
+    def test_the_end_behind_what_ends_a_pipeline_without_a_sync(self):
+        """Half of the connection is closed, or Terminate said."""
+        alone, call = pg.query("INSERT INTO t (v) VALUES ('d')"), pg.function_call(1397, ["-5"], [0], 0)
+        for data in (pg.close("S", "") + alone, pg.one("INSERT INTO t (v) VALUES ('d')") + call, pg.parse("", "SELECT 1") + pg.flush() + alone):
+            for end in (lambda session: session.socket.shutdown(1), lambda session: session.send(pg.terminate())):
+                with self.subTest(data=data[:40]):
+                    self.same(lambda session, data=data, end=end: (session.send(data), end(session), session.until("")))
+                    self.assertEqual(self.server.value("SELECT count(*) FROM t"), 4)
+
     def test_half_closed_before_what_a_copy_takes(self):
         self.reset()
         for data in (pg.query("COPY t (v) FROM STDIN"), pg.query("COPY t (v) FROM STDIN /* " + "long " * 40000 + "*/"),
