@@ -8,166 +8,70 @@ import array
 import fcntl
 import os
 import pathlib
-import random
 import select
+import socket
 import struct
 import termios
 import time
 
 from lib import pgwire as pg
 from lib.case import SLOW
+from lib.sql_dice_texts import LONG, PORTALS, SHOWN, STATEMENTS, SqlDiceTexts
 
 WAIT, PAUSE = "WAIT", "PAUSE"
+QUIT, HALF = "pg.terminate()", "HALF"  # how a script ends whose session asks nothing more: with a word, or its half of the connection
 _ENDS = ("pg.sync(", "pg.flush(")
 _ASKS = ("pg.query(", "pg.function_call(", "pg.copy_")
 _FIRST_OID = 16384  # of what is made in a database
 
-_SETTINGS = {
-    "work_mem": ["2MB", "64kB", "nonsense"], "application_name": ["me", "it''s", ""], "DateStyle": ["German", "SQL, DMY", "ISO"],
-    "TimeZone": ["Asia/Tokyo", "UTC", "nowhere"], "search_path": ["one, public", "two, public", "public"],
-    "my.own": ["1", "2", ""], "extra_float_digits": ["0", "3"], "bytea_output": ["escape", "hex"],
-    "client_encoding": ["LATIN1", "UTF8"], "standard_conforming_strings": ["off", "on"],
-    "client_min_messages": ["error", "notice", "warning"], "default_transaction_read_only": ["on", "off"],
-    "default_transaction_isolation": ["serializable", "repeatable read", "read committed"],
-    "statement_timeout": ["1h", "0"], "plan_cache_mode": ["force_generic_plan", "auto"], "nosuch": ["1"],
-}
-_SHOWN = ", ".join(f"coalesce(current_setting('{name}', true), '-')" for name in _SETTINGS)
-_STATEMENTS, _PORTALS, _CURSORS = ["", "a", "b", "c"], ["", "p", "c"], ["c", "d", "p"]
-
 # What is to be found after all, whatever was done.
 _END = [
     "pg.copy_fail('enough')", "pg.sync()", "pg.query('ROLLBACK')", WAIT,
-    f"pg.query({f'SELECT current_user, session_user, {_SHOWN}'!r})",
-    "pg.query('SELECT * FROM public.t ORDER BY id')",
+    f"pg.query({f'SELECT current_user, session_user, {SHOWN}'!r})",
+    "pg.query('SELECT * FROM public.t ORDER BY id')", "pg.query('SELECT * FROM public.late ORDER BY id')",
+    "pg.query('SELECT name, setting FROM pg_settings WHERE setting <> boot_val AND name NOT LIKE $$tcp%$$ ORDER BY name')",
     "pg.query('SELECT name, is_holdable FROM pg_cursors ORDER BY name')",
     "pg.query(\"SELECT classid, objid, objsubid, mode FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
     " ORDER BY 1, 2, 3, 4\")",
     "pg.query('SELECT pg_listening_channels() ORDER BY 1')", "pg.query('NOTIFY news, $$end$$')",
     "pg.query('SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema() ORDER BY 1')", WAIT,
-    *[f"pg.describe('S', {name!r}) + pg.bind('', {name!r}) + pg.execute() + pg.sync()" for name in _STATEMENTS],
-    "pg.query('EXECUTE a')", "pg.query('EXECUTE b(1)')", WAIT,
+    *[f"pg.describe('S', {name!r}) + pg.bind('', {name!r}) + pg.execute() + pg.sync()" for name in STATEMENTS],
+    "pg.query('EXECUTE a')", "pg.query('EXECUTE b(1)')", "pg.query('EXECUTE \"A\"')", WAIT,
 ]
 
 
-class SqlDice(random.Random):
-    """`at_replicas`: what begins READ ONLY may be at a replica, which can't do all; limits.md tells which."""
-    at_replicas = False
-
-    def some(self, weighted):
-        """One of (weight, what to call, or a value)."""
-        [(_, made)] = self.choices(weighted, [weight for weight, _ in weighted])
-        return made() if callable(made) else made
-
-    # --- SQL
-
-    def _read(self):
-        rows = self.choice((1, 3, 30, 300))
-        return self.choice((
-            "SELECT 1", "SELECT 1", "SELECT v FROM t ORDER BY id", "SELECT count(*) FROM t", f"SELECT n FROM generate_series(1, {rows}) n",
-            "SELECT name FROM who", "TABLE t ORDER BY id LIMIT 2", "SELECT", "VALUES (1, 'x'), (2, NULL)", "SELECT v FROM t WHERE id = 2 FOR UPDATE",
-            "SELECT '2001-02-03 04:05+0'::timestamptz, 0.1::float8, '\\x00ff'::bytea", "SELECT $1::int + 1", "SELECT 'gr\u00f6\u00dfe'",
-            "WITH w AS (INSERT INTO t (v) VALUES ('w') RETURNING id) SELECT count(*) FROM w", "SELECT nosuch_column.x", "EXPLAIN (COSTS off) SELECT 1"))
-
-    def _write(self):
-        return self.choice((
-            "INSERT INTO t (v) VALUES ('d')", "INSERT INTO t (v) VALUES ('e') RETURNING id, v", "UPDATE t SET v = v || 'x' WHERE id = 2 RETURNING *",
-            "DELETE FROM t WHERE id = 3", "INSERT INTO t (v) SELECT 'g' FROM generate_series(1, 3)", "UPDATE t SET v = $1 WHERE id = 1",
-            "SELECT * INTO TEMP made FROM t", "INSERT INTO who VALUES ('three')", "SELECT nextval('t_id_seq')", "TRUNCATE who"))
-
-    def _failing(self):
-        return self.choice((
-            "bogus", "SELECT nosuch FROM t", "SELECT 1/0", "INSERT INTO t VALUES (1, 'x')", "SELECT 'x'::int", "SELECT 1/(n-3) FROM generate_series(1, 5) n",
-            "SELECT * FROM nosuch", "SELECT $1", "SELECT 'unended", "EXECUTE nosuch", "COPY nosuch FROM STDIN", "SELECT pg_notify('', 'x')"))
-
-    def _transaction(self):
-        text = self.choice((
-            "BEGIN", "BEGIN", "BEGIN", "COMMIT", "COMMIT", "ROLLBACK", "ROLLBACK", "END", "ABORT", "START TRANSACTION READ ONLY",
-            "BEGIN ISOLATION LEVEL SERIALIZABLE", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "BEGIN READ ONLY", "COMMIT AND CHAIN",
-            "ROLLBACK AND CHAIN", "SAVEPOINT s", "SAVEPOINT s", "RELEASE s", "ROLLBACK TO s", "ROLLBACK TO SAVEPOINT r", "SAVEPOINT r",
-            "PREPARE TRANSACTION 'x'", "COMMIT PREPARED 'x'", "ROLLBACK PREPARED 'x'", "SET TRANSACTION READ ONLY",
-            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SET CONSTRAINTS ALL DEFERRED", "LOCK TABLE t IN SHARE MODE"))
-        return "BEGIN" if self.at_replicas and text.endswith("READ ONLY") else text
-
-    def _setting(self):
-        name = self.choice(list(_SETTINGS))
-        value = self.choice(_SETTINGS[name])
-        quoted = ", ".join(f"'{each}'" for each in value.split(", ")) if name in ("search_path", "DateStyle") else f"'{value}'"
-        return self.choice((
-            f"SET {name} = {quoted}", f"SET {name} = {quoted}", f"SET LOCAL {name} = {quoted}", f"RESET {name}", f"SHOW {name}",
-            f"SELECT set_config('{name}', '{value}', {self.choice(('true', 'false'))})", f"SELECT current_setting('{name}', true)",
-            f"SET {name} TO DEFAULT", f"SELECT sets('{name}', '{value}', {self.choice(('true', 'false'))})", "RESET ALL",
-            f"SET SESSION {name} = {quoted}", f"DO $$ BEGIN PERFORM set_config('{name}', '{value}', false); END $$"))
-
-    def _role(self):
-        return self.choice(("SET ROLE other", "SET ROLE other", "RESET ROLE", "SET ROLE NONE", "SET LOCAL ROLE other", "SET ROLE nobody",
-                            "SELECT current_user", "SET SESSION AUTHORIZATION app", "RESET SESSION AUTHORIZATION",
-                            "SET SESSION AUTHORIZATION DEFAULT", "SELECT session_user, current_user"))
-
-    def _discard(self):
-        return self.choice(("DISCARD ALL", "DISCARD PLANS", "DISCARD SEQUENCES", "DISCARD TEMP", "DEALLOCATE ALL", "CLOSE ALL", "UNLISTEN *",
-                            "SELECT pg_advisory_unlock_all()"))
-
-    def _kept(self):
-        """What stays on a connection."""
-        cursor = self.choice(_CURSORS)
-        return self.choice((
-            "CREATE TEMP TABLE made (a int)", "CREATE TEMP TABLE IF NOT EXISTS t (id int, v text) ON COMMIT DROP", "DROP TABLE made", "INSERT INTO made VALUES (1)",
-            "SELECT * FROM made", "CREATE TEMP VIEW seen AS SELECT v FROM t",
-            f"DECLARE {cursor} CURSOR FOR SELECT n FROM generate_series(1, 9) n", f"DECLARE {cursor} CURSOR WITH HOLD FOR SELECT v FROM t ORDER BY id",
-            f"DECLARE {cursor} SCROLL CURSOR WITH HOLD FOR SELECT n FROM generate_series(1, 9) n", f"FETCH 2 FROM {cursor}", f"FETCH {cursor}", f"CLOSE {cursor}",
-            f"MOVE 1 IN {cursor}", f"FETCH BACKWARD 1 FROM {cursor}", "LISTEN news", "NOTIFY news, 'x'", "NOTIFY news", "UNLISTEN news", "SELECT pg_notify('news', 'y')",
-            "SELECT pg_advisory_lock(1)", "SELECT pg_advisory_xact_lock(2)", "SELECT pg_try_advisory_lock(3)", "SELECT pg_advisory_unlock(1)",
-            "SELECT pg_advisory_unlock(3)", "SELECT pg_advisory_lock_shared(1)"))
-
-    def _prepare(self):
-        name = self.choice(_STATEMENTS[1:])
-        return self.choice((
-            f"PREPARE {name} AS SELECT 1", f"PREPARE {name} AS SELECT v FROM t ORDER BY id", f"PREPARE {name} (int) AS SELECT $1 + 1",
-            f"PREPARE {name} AS INSERT INTO t (v) VALUES ('p')", f"PREPARE {name} AS bogus", f"EXECUTE {name}", f"EXECUTE {name}", f"EXECUTE {name}(1)",
-            f"EXECUTE {name}('x')", f"DEALLOCATE {name}", f"DEALLOCATE PREPARE {name}", f"EXPLAIN (COSTS off) EXECUTE {name}",
-            f"CREATE TEMP TABLE made AS EXECUTE {name}"))
-
-    def _code(self):
-        return self.choice((
-            "DO $$ BEGIN RAISE NOTICE 'here'; END $$", "DO $$ BEGIN PERFORM 1/0; END $$", "DO $$ BEGIN PERFORM 1/0; EXCEPTION WHEN division_by_zero THEN NULL; END $$",
-            "DO $$ BEGIN EXECUTE 'SET my.own = 7'; END $$", "DO $$ BEGIN INSERT INTO t (v) VALUES ('do'); COMMIT; INSERT INTO t (v) VALUES ('undone'); ROLLBACK; END $$",
-            "DO $$ BEGIN EXECUTE 'CREATE TEMP TABLE made (a int)'; END $$", "DO $$ BEGIN EXECUTE 'LISTEN news'; END $$",
-            "DO $$ BEGIN PERFORM pg_advisory_lock(4); END $$", "DO $$ BEGIN SET LOCAL work_mem = '3MB'; END $$", "SELECT past()",
-            "DO $$ BEGIN EXECUTE 'SET ROLE other'; END $$", "DO $$ BEGIN EXECUTE 'DECLARE d CURSOR WITH HOLD FOR SELECT 5'; END $$",
-            "DO $$ BEGIN EXECUTE 'PREPARE coded AS SELECT 6'; END $$", "DO LANGUAGE nosuch $$x$$"))
-
-    def _made(self):
-        return self.choice((
-            "CREATE TABLE made (a int)", "DROP TABLE made", "ALTER TABLE made ADD b text", "DROP TABLE IF EXISTS made", "DROP FUNCTION made()",
-            "CREATE OR REPLACE FUNCTION made() RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('my.own', 'made', false); RETURN 1; END $$",
-            "CREATE OR REPLACE FUNCTION made() RETURNS int LANGUAGE sql AS 'SELECT 8'", "SELECT made()", "CREATE FUNCTION made() RETURNS int LANGUAGE sql AS 'bogus'",
-            "VACUUM who", "COMMENT ON TABLE t IS 'x'", "CREATE TABLE made AS TABLE t"))
-
-    def statement(self):
-        return self.some((
-            (20, self._read), (14, self._write), (10, self._failing), (20, self._transaction), (16, self._setting), (3, self._role), (3, self._discard),
-            (14, self._kept), (7, self._prepare), (6, self._code), (3, self._made), (1, "-- nothing"), (1, "COPY t TO STDOUT"), (1, "")))
-
-    # --- messages
-
+class SqlDice(SqlDiceTexts):
     def _name(self):
-        return self.choices(_STATEMENTS, (5, 3, 2, 1))[0]
+        return self.choices(self.statements, (5, 3, 2, 1)[:len(self.statements)])[0]
 
     def _portal(self):
-        return self.choices(_PORTALS, (6, 2, 1))[0]
+        return self.choices(PORTALS, (6, 2, 1))[0]
 
     def _values(self):
         return self.choice(((), (), (), ("1",), ("x",), (None,), ("1", "2")))
 
     def _query(self):
         many = self.choices((1, 2, 3, 4), (12, 3, 2, 1))[0]
-        text = "; ".join(self.statement() for _ in range(many)) + self.choice(("", "", ";", " "))
-        return [f"pg.query({text!r})"]
+        if self.random() < 0.01:
+            # Of a text that can't be read Sheaf believes, as of all, that it has ended the unnamed statement.
+            return ["pg.close('S', '')", "pg.sync()", f"pg.query({self.choice(self.BYTES)!r})"]
+        parts = [self.statement() for _ in range(many)]
+        if parts[-1].startswith(("PREPARE", "DEALLOCATE")) and "late" in str(parts):
+            parts.append("SELECT 1")  # what it does stays if only the COMMIT that comes with it fails, but that is not known
+        text = "; ".join(parts) + self.choice(("", "", ";", " "))
+        return [f"pg.query({self._said(text)})"]
+
+    def _said(self, text):
+        """The Python that makes it."""
+        return f"{text!r}.replace({LONG!r}, 'z' * {self.choice((5000, 20000, 70000))})" if LONG in text else repr(text)
 
     def _one(self):
         text = self.statement()
-        values = ("1",) if "$1" in text else self._values() if self.random() < 0.1 else ()
-        return [f"pg.one({', '.join(map(repr, (text, *values)))})"]
+        values = [self.choice(("1", "1", "1", "x", "foul", None)) for at in (1, 2) if f"${at}" in text]
+        if self.random() < 0.05:
+            values = self._values()
+        formats = self.choice(("", "", "", "", ", results=(1,)", ", formats=(1,)", ", results=(0, 1)"))
+        return [f"pg.one({', '.join((self._said(text), *map(repr, values)))}{formats})"]
 
     def _parse(self):
         types = self.choice(("", "", "", "", ", [23]", ", [25]", ", [0]", ", [999999]"))
@@ -176,7 +80,7 @@ class SqlDice(random.Random):
         # its text had it, is not known.
         if "PREPARE" in text or text.startswith(("EXECUTE", "EXPLAIN", "CREATE", "DEALLOCATE")):
             name = ""
-        return [f"pg.parse({name!r}, {text!r}{types})"]
+        return [f"pg.parse({name!r}, {self._said(text)}{types})"]
 
     def _bind(self):
         formats, results = self.choice(("()", "()", "()", "(0,)", "(1,)", "(0, 0)", "(7,)")), self.choice(("()", "()", "(0,)", "(1,)", "(0, 0)", "(9,)"))
@@ -205,6 +109,23 @@ class SqlDice(random.Random):
             f"pg.function_call(1397, [{struct.pack('!i', -4)!r}])", "pg.function_call(1397, ['-5'], (0,), 0)", "pg.function_call(0)", "pg.function_call(1397, ['x'], (0,))",
             "pg.function_call(2078, ['work_mem', '4MB', 'f'], (0,), 0)", "pg.function_call(2880, ['5'], (0,), 0)", "pg.function_call(3036, ['news', 'called'], (0,), 0)"))]
 
+    def _as_a_driver(self):
+        """What libraries say, where most of what is asked is prepared by a name."""
+        name, portal, parsed = self._name(), self._portal(), self._parse()[0]
+        bind, run = f"pg.bind({portal!r}, {name!r}, {self._values()!r})", f"pg.execute({portal!r}, {self.choice((0, 1, 2))})"
+        described, sync = f"pg.describe('P', {portal!r})", ["pg.sync()", WAIT]
+        return self.some((
+            (2, lambda: [parsed, f"pg.describe('S', {name!r})", "pg.flush()", WAIT, bind, run, *sync]),
+            (2, lambda: [parsed, f"pg.describe('S', {name!r})", *sync, bind, described, run, *sync]),
+            (2, lambda: [parsed, *[step for _ in range(self.randint(1, 4)) for step in (bind, described, run)], *sync]),
+            (2, lambda: ["pg.one('BEGIN')", *self._one(), *self._one(), "pg.one('COMMIT')", *sync]),
+            (2, lambda: ["pg.one('BEGIN')", parsed, bind, run, "pg.flush()", WAIT, run, "pg.flush()", WAIT, f"pg.close('P', {portal!r})", "pg.one('COMMIT')", *sync]),
+            (2, lambda: ["pg.query('BEGIN')", WAIT, parsed, bind, run, *sync, *self._query(), WAIT, run, *sync, *self._query(), f"pg.close('P', {portal!r})", *sync]),
+            (1, lambda: [parsed, *sync, f"pg.close('S', {name!r})", parsed, bind, run, f"pg.close('S', {name!r})", *sync]),
+            (1, lambda: [parsed, *sync, bind, run, *sync, *self._query(), WAIT, bind, run, *sync, bind, run, *sync]),
+            (1, lambda: [bind, described, run, *sync]),
+            (1, lambda: [*self._one(), "pg.flush()", WAIT, *self._one(), "pg.flush()", WAIT, *sync])))
+
     def _copy_messages(self):
         """No Sync behind what fails: whether it is one of COPY's, for which nothing comes, Sheaf can't know, as pg_expect.h
         tells."""
@@ -218,6 +139,8 @@ class SqlDice(random.Random):
         extended = self.random() < 0.5
         begins = self.choice(([f"pg.one({text!r})"], [f"pg.one({text!r})", "pg.sync()"], [f"pg.one({text!r})", "pg.flush()"])) if extended else [f"pg.query({text!r})"]
         ends = self.choices(("pg.copy_done()", "pg.copy_fail('no more')", None), (6, 2, 1))[0]
+        if extended and self.random() < 0.3:
+            begins = [*self._one(), *begins]
         return [*begins, *self.choice(([], [WAIT], [WAIT], [PAUSE])), *self._copy_messages(), *([ends] if ends else ["pg.copy_fail('end')"]),
                 *(["pg.sync()"] if extended else [])]
 
@@ -229,11 +152,12 @@ class SqlDice(random.Random):
         return steps + (["pg.sync()"] if self.random() < 0.93 else [])
 
     def script(self):
+        self.begin()
         steps = []
         for _ in range(self.choices((2, 4, 8, 14), (2, 4, 3, 1))[0]):
-            steps += self.some(((40, self._query), (40, self._exchange), (8, self._copy_in), (2, self._call), (1, self._broken), (2, self._message)))
+            steps += self.some(((40, self._query), (32, self._exchange), (14, self._as_a_driver), (8, self._copy_in), (2, self._call), (1, self._broken), (2, self._message)))
             steps += self.some(((6, lambda: [WAIT]), (1, lambda: [PAUSE]), (3, lambda: [])))
-        return list(_without_a_fall(steps))
+        return list(_without_a_fall(steps)) + self.some(((20, lambda: []), (1, lambda: ["pg.sync()", QUIT]), (1, lambda: ["pg.sync()", HALF])))
 
 
 def _without_a_fall(steps):
@@ -264,7 +188,7 @@ def _writes(steps):
     come earlier, since the server sends all of them at once: nothing promises it."""
     said, owed, sure = [], False, False
     for step in [*steps, PAUSE]:
-        if step in (WAIT, PAUSE):
+        if step in (WAIT, PAUSE, HALF):
             yield said, step == WAIT and sure
             said = []
             continue
@@ -329,10 +253,13 @@ class _Player:
                 return
             time.sleep(0.0002)
 
-    def rest(self):
+    def rest(self, half=False):
         """Whatever is still said."""
         try:
-            self.session.send(pg.terminate())
+            if half:
+                self.session.socket.shutdown(socket.SHUT_WR)
+            else:
+                self.session.send(pg.terminate())
         except OSError:
             pass
         self.session.rest()
@@ -355,15 +282,24 @@ def gone(key):
         time.sleep(0.0003)
 
 
+def leaves_early(steps):
+    """Then what it was not told yet, as no Sync or Flush is behind it, may come or not."""
+    return steps[-1:] in ([QUIT], [HALF])
+
+
+def _to_the_end(steps):
+    return steps if leaves_early(steps) else steps + _END
+
+
 # A setting that nobody has on a connection is unknown there, and one that somebody once had is empty.
-OPTIONS = {"options": "-c my.own=first"}
+OPTIONS = {"options": "-c my.own=first -c your.own=second"}
 
 
 def play_direct(session, steps):
     """Says all of a script to PostgreSQL itself; how many messages had come at each WAIT."""
     player = _Player(session)
-    player.play(steps + _END)
-    player.rest()
+    player.play(_to_the_end(steps))
+    player.rest(HALF in steps)
     return player.counts
 
 
@@ -371,8 +307,8 @@ def play(session, steps, awaited, before=lambda idle: None):
     player = _Player(session, awaited)
     player.before = lambda: before(session.idle and len(session.seen) == (player.counts or [0])[-1])
     try:
-        player.play(steps + _END)
-        player.rest()
+        player.play(_to_the_end(steps))
+        player.rest(HALF in steps)
     except TimeoutError:
         session.seen.append(pg.Message("stuck", b""))
 
@@ -432,4 +368,6 @@ def as_python(steps, awaited):
             count = next(counts, before)
             lines.append(f"    for _ in range({count - before}):\n        session.read()")
             before = count
+    if HALF in steps:
+        lines.append("    session.socket.shutdown(1)")
     return "\n".join(lines)
