@@ -167,7 +167,7 @@ static bool set_server(struct sql_session *s, const struct sql_gathering *g)
         return true;
     if (!sql_settings_apply(s->lease, pg_settings_session_effective(&s->settings)) || !first)
         return true;
-    sql_session_stands_by(s, true, false);
+    s->applies = s->barrier = true;
     return false;
 }
 
@@ -192,7 +192,7 @@ static bool begun(struct sql_session *s, const struct sql_gathering *g)
     sql_sampler_heed_settings(s);
     if (s->wants_own && u->last_pid != s->key_pid && u->status == PG_STATUS_IDLE) {
         sql_upstream_ask(u, slice_text("DISCARD SEQUENCES"), SQL_NOTE_BEFORE);
-        sql_session_stands_by(s, true, false); /* somebody else's: a cancel would leave them */
+        s->applies = s->barrier = true; /* they are somebody else's: a cancel would leave them */
     }
     s->wants_own = false;
     if (!set_server(s, g) || s->applies)
@@ -626,6 +626,19 @@ static size_t ask_all(struct sql_session *s, struct slice in)
     return at;
 }
 
+/* What waits for something that is under way, be it what Sheaf asks first, is owed an answer: the
+ * session stays for it, though its client sends no more. */
+static void owe(struct sql_session *s, bool waits)
+{
+    if (s->asks_more == waits)
+        return;
+    s->asks_more = waits;
+    if (waits)
+        session_request_begins(&s->base);
+    else
+        session_request_ends(&s->base);
+}
+
 size_t sql_ask_input(struct sql_session *s, struct slice in)
 {
     size_t used = 0;
@@ -644,6 +657,7 @@ size_t sql_ask_input(struct sql_session *s, struct slice in)
         used = ask_all(s, in);
     if (s->base.state == SESSION_CLOSING || s->stage != SQL_READY)
         return in.len;
+    owe(s, s->barrier && (used < in.len || s->replay.len > 0));
     if (used == in.len && s->lease != NULL && s->waits == SQL_WAITS_NOT && !sql_keeps_lease(s) &&
         pg_expect_is_empty(&s->lease->expect))
         sql_lease_end(s->lease); /* what it was for came to nothing */

@@ -211,6 +211,6 @@ bool sql_begin_again(struct sql_session *s)
     buf_format(&text, "BEGIN %sREAD ONLY", ISOLATIONS[s->begun_isolation]);
     sql_upstream_ask(u, buf_all(&text), SQL_NOTE_BEFORE);
     buf_fini(&text);
-    sql_session_stands_by(s, true, false);
+    s->applies = s->barrier = true;
     return false;
 }

@@ -114,8 +114,7 @@ static bool may_begin_elsewhere(const struct sql_session *s, const struct sql_up
 /* For what the server would have said. */
 static void stop_waiting(struct sql_session *s)
 {
-    sql_session_stands_by(s, false, false);
-    s->barrier = false;
+    s->barrier = s->applies = s->verifies = false;
     s->copies = s->copy_barrier = s->copy_ended = false;
     s->deeds_sent = s->discards = false;
 }

@@ -205,7 +205,7 @@ static bool verify(struct sql_session *s, struct pg_statement *st)
     if (!s->prepares_for_query)
         sql_message_begin(s);
     else if (!s->in_exchange)
-        sql_session_stands_by(s, s->applies, true);
+        s->verifies = true;
     return sql_message_wait(s) > 0;
 }
 

@@ -62,25 +62,11 @@ void sql_session_holds(struct sql_session *s, bool transaction)
         session_request_ends(&s->base);
 }
 
-void sql_session_stands_by(struct sql_session *s, bool applies, bool verifies)
-{
-    bool did = s->applies || s->verifies, does = applies || verifies;
-
-    s->applies = applies;
-    s->verifies = verifies;
-    s->barrier |= does;
-    if (does && !did)
-        session_request_begins(&s->base);
-    else if (did && !does && s->base.open_requests > 0)
-        session_request_ends(&s->base);
-}
-
 static void forget_requests(struct sql_session *s)
 {
-    sql_session_stands_by(s, false, false);
     while (s->base.open_requests > 0)
         session_request_ends(&s->base);
-    s->in_transaction = false;
+    s->in_transaction = s->asks_more = false;
 }
 
 /* ---- errors ---- */

@@ -618,8 +618,7 @@ void sql_exchange_ended(struct sql_upstream *u)
         return;
     }
     if (s->applies || s->verifies) {
-        sql_session_stands_by(s, false, false);
-        s->barrier = false;
+        s->applies = s->verifies = s->barrier = false;
         sql_session_go_on(s);
         return;
     }

@@ -328,6 +328,7 @@ struct sql_session {
     bool copy_barrier : 1;   /* nor until the server takes COPY's data, or has an error */
     bool copy_ended : 1;     /* CopyDone or CopyFail was sent for it */
     bool applies : 1;        /* waits until its server is set as it is */
+    bool asks_more : 1;      /* what it asked waits, and counts as an open request */
     bool copies : 1;         /* the Query under way has a COPY FROM STDIN */
     bool probes : 1, probes_settings : 1; /* something was done that only the server knows all of */
     bool own_names : 1; /* pooling = session as it began: its statements are the server's by them */
@@ -639,8 +640,6 @@ void sql_session_put(struct sql_session *s, struct slice bytes);
 void sql_session_let_go(struct sql_session *s);
 /* Whether it holds a transaction: then it is not idle, for who drains the process. */
 void sql_session_holds(struct sql_session *s, bool transaction);
-/* It is owed an answer while it waits until its server is set, or has told what it must know. */
-void sql_session_stands_by(struct sql_session *s, bool applies, bool verifies);
 void sql_session_tick(struct sql_session *s, uint64_t now_us);
 /* As an administrator ends it. */
 void sql_session_kill(struct sql_session *s);

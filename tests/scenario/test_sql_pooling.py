@@ -373,6 +373,16 @@ class Slowly(Pooled):
                 self.assertEqual(session.rest().tags[-1:], "Z")
                 self.wire.delay = 0
 
+    def test_who_ends_his_half_of_the_connection_while_his_server_is_asked_what_is_set(self):
+        for first in ("DO $$ BEGIN PERFORM set_config('work_mem', '3MB', false); END $$", "SELECT set_config(upper('role'), 'other', false)"):
+            with self.subTest(first=first), self.session() as session:
+                self.wire.delay = 0.2
+                session.send(pg.query(first) + pg.query("DO LANGUAGE nosuch $$x$$; SELECT set_config(upper('role'), 'none', false)"))
+                session.until("Z")
+                session.socket.shutdown(1)
+                self.assertEqual(session.rest().errors, ["42704"])
+                self.wire.delay = 0
+
 
 class Crowd(Pooled):
     options = {"pooling": "transaction", "pool_size": 2}
