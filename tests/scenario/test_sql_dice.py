@@ -107,7 +107,7 @@ def compared(answer, early=False):
 class Dice(Pooled):
     @classmethod
     def setUpClass(cls):
-        options = {"max_prepared_transactions": "5"}
+        options = {"max_prepared_transactions": "5", "wal_writer_delay": "10ms"}
         cls.server = Postgres(cls, options)
         cls.server.sql("CREATE ROLE other; GRANT other TO app")
         cls.server.sql(SCHEMA, user="app")

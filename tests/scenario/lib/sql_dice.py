@@ -80,6 +80,8 @@ class SqlDice(SqlDiceTexts):
         # its text had it, is not known.
         if "PREPARE" in text or text.startswith(("EXECUTE", "EXPLAIN", "CREATE", "DEALLOCATE")):
             name = ""
+        if text.startswith("COPY"):  # a Bind that fails leaves a portal of nothing, of which Sheaf waits that it takes data
+            types = ""
         return [f"pg.parse({name!r}, {self._said(text)}{types})"]
 
     def _bind(self):

@@ -214,15 +214,17 @@ class SqlDiceTexts(random.Random):
             "SELECT name, statement, is_holdable, is_binary, is_scrollable FROM pg_cursors ORDER BY name", f"FETCH LAST FROM {cursor}"))
 
     def _prepare(self):
+        """What is found whatever the search_path: where an error is in a text that was prepared, and is looked at anew, Sheaf's
+        own words tell."""
         name = self.choice(self.statements[1:])
         return self.choice((
-            f"PREPARE {name} AS SELECT 1", f"PREPARE {name} AS SELECT v FROM t ORDER BY id", f"PREPARE {name} (int) AS SELECT $1 + 1",
-            f"PREPARE {name} AS INSERT INTO t (v) VALUES ('p')", f"PREPARE {name} AS bogus", f"EXECUTE {name}", f"EXECUTE {name}", f"EXECUTE {name}(1)",
+            f"PREPARE {name} AS SELECT 1", f"PREPARE {name} AS SELECT v FROM public.t ORDER BY id", f"PREPARE {name} (int) AS SELECT $1 + 1",
+            f"PREPARE {name} AS INSERT INTO public.t (v) VALUES ('p')", f"PREPARE {name} AS bogus", f"EXECUTE {name}", f"EXECUTE {name}", f"EXECUTE {name}(1)",
             f"EXECUTE {name}('x')", f"DEALLOCATE {name}", f"DEALLOCATE PREPARE {name}", f"EXPLAIN (COSTS off) EXECUTE {name}",
-            f"CREATE TEMP TABLE made AS EXECUTE {name}", f"PREPARE {name} AS SELECT name FROM who", f"PREPARE {name} AS SELECT * FROM made",
+            f"CREATE TEMP TABLE made AS EXECUTE {name}", f"PREPARE {name} AS SELECT name FROM one.who", f"PREPARE {name} AS TABLE public.late",
             f"PREPARE {name} (text, int) AS SELECT $1, $2", f"EXECUTE {name}('x', 2)", f"EXECUTE {name}(1/0)", f"EXECUTE {name}(nosuch)", f"EXECUTE {name}(NULL)",
             f"PREPARE {name} AS SELECT 1; EXECUTE {name}; DEALLOCATE {name}", f"EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) EXECUTE {name}",
-            f"PREPARE {name} AS SELECT 1/0", f"PREPARE {name} AS UPDATE t SET v = $1 WHERE id = $2 RETURNING *", f"EXECUTE {name}((SELECT max(id) FROM t))",
+            f"PREPARE {name} AS SELECT 1/0", f"PREPARE {name} AS UPDATE public.t SET v = $1 WHERE id = $2 RETURNING *", f"EXECUTE {name}((SELECT max(id) FROM public.t))",
             f"PREPARE {name} (mood) AS SELECT $1", f"EXECUTE {name}('foul')", f"PREPARE \"{name.upper()}\" AS SELECT 'upper'", f"EXECUTE \"{name.upper()}\"",
             f"DECLARE c CURSOR FOR EXECUTE {name}", f"PREPARE {name} AS SELECT", f"PREPARE {name} AS VALUES (1), (2)"))
 
