@@ -291,6 +291,29 @@ static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_fra
                                                                 : send_bind(s, in, f, &bind, st);
 }
 
+/* In a failed transaction nothing can be prepared, but what is there is described, if it has no
+ * result: so is what the session has. */
+static bool is_described_here(struct sql_session *s, struct slice name, struct pg_statement **st)
+{
+    struct pg_prepared *there = &s->lease->prepared;
+
+    if (s->status != PG_STATUS_FAILED || is_own(s, name) ||
+        pg_statements_session_find(&s->statements, name, st) != PG_NAME_THERE ||
+        !sql_result_is_none(*st))
+        return false;
+    return name.len == 0 ? !pg_prepared_unnamed_is(there, (*st)->id)
+                         : pg_prepared_find(there, (*st)->id) == PG_PREPARED_ABSENT;
+}
+
+static size_t describe_here(struct sql_session *s, struct slice in, struct pg_frame f,
+                            struct pg_statement *st)
+{
+    if (!sql_message_has_room(s, 1))
+        return 0;
+    sql_message_expect(s, PG_EXPECT_DESCRIBE_STATEMENT, PG_EXPECT_FAKE, 0, pg_statement_ref(st));
+    return replaced(s, in, f);
+}
+
 static size_t forward_describe(struct sql_session *s, struct slice in, struct pg_frame f)
 {
     char name[PG_STATEMENT_NAME_BYTES];
@@ -305,6 +328,8 @@ static size_t forward_describe(struct sql_session *s, struct slice in, struct pg
         return 0;
     }
     known = pg_read_target(pg_frame_body(in, f), &target) == ERR_NONE;
+    if (known && target.kind == PG_KIND_STATEMENT && is_described_here(s, target.name, &own))
+        return describe_here(s, in, f, own);
     if (known && target.kind == PG_KIND_STATEMENT &&
         !get_ready(s, in, f, target.name, PG_EXPECT_DESCRIBE_STATEMENT, &own, &st, &used))
         return used;

@@ -90,6 +90,8 @@ static void fakes(struct sql_upstream *u)
             pg_put_parse_complete(&out);
         else if (e.kind == PG_EXPECT_CLOSE)
             pg_put_close_complete(&out);
+        else if (e.kind == PG_EXPECT_DESCRIBE_STATEMENT)
+            sql_result_put_none(e.subject, &out);
         sql_settle_entry(u, &e, PG_OUTCOME_DONE);
     }
     deliver(u, buf_all(&out));

@@ -77,6 +77,30 @@ struct slice sql_result_known_types(const struct pg_statement *st)
                                  : slice_of(result->types, (size_t)result->type_count * 4);
 }
 
+static void put_types(const struct pg_statement *st, struct buf *out)
+{
+    struct slice types = sql_result_known_types(st);
+    uint32_t *numbers = mem_new(types.len + 1);
+
+    for (size_t i = 0; i < types.len / 4; i++)
+        numbers[i] = pg_type_at(types, i);
+    pg_put_types(out, numbers, types.len / 4);
+    free(numbers);
+}
+
+bool sql_result_is_none(const struct pg_statement *st)
+{
+    const struct sql_result *result = result_of(st);
+
+    return result->is_known && result->columns == 0;
+}
+
+void sql_result_put_none(const struct pg_statement *st, struct buf *out)
+{
+    put_types(st, out);
+    pg_put_no_data(out);
+}
+
 /* It is another here than where it was prepared first: this server shall not keep it. */
 static void is_changed(struct sql_upstream *u, struct pg_statement *st)
 {
@@ -218,16 +242,9 @@ bool sql_result_refuse(struct sql_session *s, struct pg_statement *st, enum pg_e
 void sql_result_reword(const struct pg_expected *whose, struct pg_report *report, struct buf *out)
 {
     if (!slice_is_text(report->sqlstate, "26000"))
-        return;                                        /* it had something else to say first */
-    if (whose->kind == PG_EXPECT_DESCRIBE_STATEMENT) { /* of the types it speaks first */
-        struct slice types = sql_result_known_types(whose->subject);
-        uint32_t *numbers = mem_new(types.len + 1);
-
-        for (size_t i = 0; i < types.len / 4; i++)
-            numbers[i] = pg_type_at(types, i);
-        pg_put_types(out, numbers, types.len / 4);
-        free(numbers);
-    }
+        return;                                      /* it had something else to say first */
+    if (whose->kind == PG_EXPECT_DESCRIBE_STATEMENT) /* of the types it speaks first */
+        put_types(whose->subject, out);
     *report = (struct pg_report){
         .severity = report->severity,
         .severity_shown = report->severity_shown,

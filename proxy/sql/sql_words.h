@@ -56,6 +56,9 @@ void sql_result_frame(struct sql_upstream *u, const struct pg_expected *whose, s
                       struct pg_frame f);
 /* As that told, or else as the client wrote them. */
 struct slice sql_result_known_types(const struct pg_statement *st);
+/* It has none, as is known; and what a server says of such a statement. */
+bool sql_result_is_none(const struct pg_statement *st);
+void sql_result_put_none(const struct pg_statement *st, struct buf *out);
 /* Appends a Describe whose answer tells; false: it must wait. */
 bool sql_result_ask(struct sql_session *s, struct pg_statement *st, struct slice name,
                     uint16_t note, struct buf *out);

@@ -479,6 +479,23 @@ class FailedElsewhere(PgTwin):
         self.assertEqual(comparable(self.told(self.front.target(), lambda session: script(session, other))), comparable(direct))
         self.assertEqual(len(direct.errors), 8)  # 22012 of each, 42P05, 42703
 
+    def test_what_has_no_result_is_described_in_a_failed_transaction(self):
+        def script(session, other=None):
+            session.run(pg.parse("n", "INSERT INTO t (v) VALUES ($1)") + pg.parse("l", "LISTEN x") + pg.parse("r", "SELECT $1::int") + SYNC)
+            if other:
+                other.ask("BEGIN")
+            session.ask("BEGIN; SELECT 1/0")
+            for name in "nlr":
+                session.run(pg.describe("S", name) + SYNC)
+                session.run(pg.describe("S", name) + pg.bind("", name, ["1"] if name != "l" else []) + pg.execute() + SYNC)
+            session.run(pg.one("ROLLBACK", name="end") + pg.describe("S", "n") + pg.bind("", "n", ["later"]) + pg.execute() + SYNC)
+            if other:
+                other.ask("COMMIT")
+        direct = self.told(("127.0.0.1", self.server.port), script)
+        other = self.session()
+        through = self.told(self.front.target(), lambda session: script(session, other))
+        self.assertEqual((through.tags, through.errors), (direct.tags, direct.errors))
+
     def setUp(self):
         self.reset()
 
