@@ -54,7 +54,7 @@ class SqlDice(SqlDiceTexts):
         many = self.choices((1, 2, 3, 4), (12, 3, 2, 1))[0]
         if self.random() < 0.01:
             # Of a text that can't be read Sheaf believes, as of all, that it has ended the unnamed statement.
-            return ["pg.close('S', '')", "pg.sync()", f"pg.query({self.choice(self.BYTES)!r})"]
+            return [f"pg.query({self.choice(self.BYTES)!r})", "pg.parse('', 'SELECT 1')", "pg.sync()"]
         parts = [self.statement() for _ in range(many)]
         if parts[-1].startswith(("PREPARE", "DEALLOCATE")) and "late" in str(parts):
             parts.append("SELECT 1")  # what it does stays if only the COMMIT that comes with it fails, but that is not known

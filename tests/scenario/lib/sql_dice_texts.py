@@ -32,11 +32,11 @@ CREATE FUNCTION tells(text, int) RETURNS int LANGUAGE plpgsql AS
   $$ BEGIN IF $2 = 1 THEN RAISE WARNING '%', $1; ELSIF $2 = 2 THEN RAISE EXCEPTION '%', $1 USING HINT = 'none';
   ELSE RAISE NOTICE '%', $1; RAISE INFO '%', $1; RAISE DEBUG '%', $1; END IF; RETURN $2; END $$;
 CREATE PROCEDURE does(text) LANGUAGE plpgsql AS
-  $$ BEGIN INSERT INTO t (v) VALUES ($1); PERFORM set_config('my.own', $1, false); COMMIT;
+  $$ BEGIN INSERT INTO t (v) VALUES ($1); PERFORM set_config('my.own', coalesce($1, ''), false); COMMIT;
   INSERT INTO t (v) VALUES ('undone'); PERFORM set_config('work_mem', '7MB', false); ROLLBACK;
-  PERFORM set_config('application_name', $1, false); END $$;
+  PERFORM set_config('application_name', coalesce($1, ''), false); END $$;
 CREATE PROCEDURE does_and_fails(text) LANGUAGE plpgsql AS
-  $$ BEGIN PERFORM set_config('my.own', $1, false); COMMIT; PERFORM set_config('work_mem', '8MB', false); PERFORM 1 / 0; END $$;
+  $$ BEGIN PERFORM set_config('my.own', coalesce($1, ''), false); COMMIT; PERFORM set_config('work_mem', '8MB', false); PERFORM 1 / 0; END $$;
 CREATE FUNCTION lately() RETURNS trigger LANGUAGE plpgsql AS
   $$ BEGIN PERFORM set_config('my.own', 'lately ' || coalesce(new.id, 0), false); IF new.id < 0 THEN RAISE EXCEPTION 'too late'; END IF;
   RETURN NULL; END $$;
