@@ -19,6 +19,50 @@ static enum err define_again(struct sql_session *s, const struct pg_parse *parse
     return err;
 }
 
+/* The server has what is to be prepared, but in a failed transaction, which that of a pipeline may
+ * be by now, it takes nothing but the end of that. */
+static bool may_fail(const struct sql_session *s, const struct pg_statement *st)
+{
+    const struct sql_note *note = st->note;
+
+    return (s->status == PG_STATUS_FAILED || pg_expect_may_fail(&s->lease->expect)) &&
+           note->verdict.kind != STATEMENT_ROLLBACK && note->verdict.kind != STATEMENT_COMMIT &&
+           note->verdict.kind != STATEMENT_ROLLBACK_TO &&
+           note->verdict.kind != STATEMENT_PREPARE_TRANSACTION;
+}
+
+/* In a failed transaction what is in its way can't be prepared, if it is not there; but the server
+ * refuses the client's words, too, and looks at them before. */
+static bool is_refused_anyway(struct sql_session *s, const struct pg_parse *parse,
+                              const struct pg_statement *there)
+{
+    struct pg_statement *st = NULL;
+    bool is_refused = false;
+
+    if (s->status != PG_STATUS_FAILED || s->in_exchange || !pg_expect_is_empty(&s->lease->expect) ||
+        pg_prepared_find(&s->lease->prepared, there->id) != PG_PREPARED_ABSENT)
+        return false;
+    if (sql_statement_intern(s, parse, &st) == ERR_NONE)
+        is_refused = may_fail(s, st);
+    pg_statement_unref(sql_side_of(s)->statements, &st);
+    return is_refused;
+}
+
+/* By a name that nobody has. */
+static size_t parse_in_vain(struct sql_session *s, struct slice in, struct pg_frame f,
+                            const struct pg_parse *parse)
+{
+    struct buf out = { 0 };
+
+    sql_message_expect(s, PG_EXPECT_PARSE, 0, 0, NULL);
+    sql_message_begin(s);
+    sql_message_keep(s->lease, slice_of(in.at, f.bytes));
+    pg_put_parse(&out, sql_nobody(s, parse->name), parse->text, parse->types);
+    sql_message_put(s->lease, buf_all(&out));
+    buf_fini(&out);
+    return f.bytes;
+}
+
 /* The server says 42P05 if it is given a name that it has: the client's words are put in later. */
 static size_t parse_again(struct sql_session *s, struct slice in, struct pg_frame f,
                           const struct pg_parse *parse, struct pg_statement *there)
@@ -27,6 +71,8 @@ static size_t parse_again(struct sql_session *s, struct slice in, struct pg_fram
     struct buf out = { 0 };
     enum err err;
 
+    if (is_refused_anyway(s, parse, there))
+        return parse_in_vain(s, in, f, parse);
     if (!sql_prepared_ensure(s, there, false) || !sql_message_has_room(s, 1))
         return 0;
     err = define_again(s, parse);
@@ -41,17 +87,6 @@ static size_t parse_again(struct sql_session *s, struct slice in, struct pg_fram
     sql_message_put(s->lease, buf_all(&out));
     buf_fini(&out);
     return f.bytes;
-}
-
-/* The server has what is to be prepared, but in a failed transaction, which that of a pipeline may
- * be by now, it takes nothing but the end of that. */
-static bool may_fail(const struct sql_session *s, const struct pg_statement *st)
-{
-    const struct sql_note *note = st->note;
-
-    return (s->status == PG_STATUS_FAILED || pg_expect_may_fail(&s->lease->expect)) &&
-           note->verdict.kind != STATEMENT_ROLLBACK && note->verdict.kind != STATEMENT_COMMIT &&
-           note->verdict.kind != STATEMENT_ROLLBACK_TO;
 }
 
 /* Code, or PREPARE by the protocol, may have given the server a statement of that name. */

@@ -180,6 +180,8 @@ class Dice(Pooled):
         direct, awaited = self.told_directly(steps)
         through = self.told_through(name, steps, awaited, cuts)
         early = leaves_early(steps)
+        if early and any(message.tag == "E" and message.fields["M"].startswith(_BREACH) for message in direct):
+            return None  # of which who has left hears or not
         return None if compared(direct, early) == compared(through, early) else (direct, through, awaited)
 
     def compare(self, name):

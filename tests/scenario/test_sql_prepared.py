@@ -479,6 +479,26 @@ class FailedElsewhere(PgTwin):
         self.assertEqual(comparable(self.told(self.front.target(), lambda session: script(session, other))), comparable(direct))
         self.assertEqual(len(direct.errors), 8)  # 22012 of each, 42P05, 42703
 
+    def test_a_parse_by_a_name_that_is_taken_in_a_failed_transaction(self):
+        """Of no SQL, of what is refused, and of what is not."""
+        def script(session, other=None):
+            for text in ("SELECT 'unended", "SELECT 2", "ROLLBACK", "PREPARE TRANSACTION 'x'"):
+                session.run(pg.parse("n", "SELECT 1") + SYNC)
+                if other:
+                    other.ask("BEGIN")
+                session.ask("BEGIN; SELECT 1/0")
+                session.run(pg.parse("n", text) + SYNC)
+                session.run(pg.one("ROLLBACK") + pg.flush() + pg.parse("n", text) + SYNC)
+                session.run(pg.bind("", "n") + pg.execute() + pg.close("S", "n") + SYNC)
+                if other:
+                    other.ask("COMMIT")
+        direct = self.told(("127.0.0.1", self.server.port), script)
+        self.assertEqual([code for code in direct.errors if code != "22012"],
+                         ["42601", "42601", "25P02", "42P05", "42P05", "42P05", "42P05", "42P05"])
+        other = self.session()
+        through = self.told(self.front.target(), lambda session: script(session, other))
+        self.assertEqual((through.tags, through.errors), (direct.tags, direct.errors))
+
     def test_what_has_no_result_is_described_in_a_failed_transaction(self):
         def script(session, other=None):
             session.run(pg.parse("n", "INSERT INTO t (v) VALUES ($1)") + pg.parse("l", "LISTEN x") + pg.parse("r", "SELECT $1::int") + SYNC)
