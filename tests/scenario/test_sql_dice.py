@@ -107,7 +107,7 @@ def compared(answer, early=False):
 class Dice(Pooled):
     @classmethod
     def setUpClass(cls):
-        options = {"max_prepared_transactions": "5", "wal_writer_delay": "10ms"}
+        options = {"max_prepared_transactions": "5"}
         cls.server = Postgres(cls, options)
         cls.server.sql("CREATE ROLE other; GRANT other TO app")
         cls.server.sql(SCHEMA, user="app")
@@ -118,7 +118,7 @@ class Dice(Pooled):
         cls.front = Sheaf(cls, sql_pool(cls.server, name="one", pool_size=1), sql_pool(cls.server, name="many"),
                           sql_pool(cls.server, name="sessions", pooling="session", pool_size=50),
                           sql_pool(f"postgresql://{cls.faults.address}", name="pieces", server_tls="off"),
-                          sql_pool(cls.server, [cls.replica], name="replicas", reads="causal", causal_wait="10s"),
+                          sql_pool(cls.server, [cls.replica], name="replicas", reads="causal", causal_wait="1s"),
                           sql_pool(cls.server, name="few", pool_size=1, max_prepared_statements=1, max_session_memory="64kb"),
                           sql_pool(cls.server, name="commits", lost_commit_wait="10s"))
         cls.admin = pg.PgSession(str(cls.server.socket), user="postgres")
