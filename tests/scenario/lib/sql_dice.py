@@ -255,12 +255,12 @@ class _Player:
                 return
             time.sleep(0.0002)
 
-    def rest(self, half=False):
+    def rest(self, steps):
         """Whatever is still said."""
         try:
-            if half:
+            if HALF in steps:
                 self.session.socket.shutdown(socket.SHUT_WR)
-            else:
+            elif QUIT not in steps:
                 self.session.send(pg.terminate())
         except OSError:
             pass
@@ -301,7 +301,7 @@ def play_direct(session, steps):
     """Says all of a script to PostgreSQL itself; how many messages had come at each WAIT."""
     player = _Player(session)
     player.play(_to_the_end(steps))
-    player.rest(HALF in steps)
+    player.rest(steps)
     return player.counts
 
 
@@ -310,7 +310,7 @@ def play(session, steps, awaited, before=lambda idle: None):
     player.before = lambda: before(session.idle and len(session.seen) == (player.counts or [0])[-1])
     try:
         player.play(_to_the_end(steps))
-        player.rest(HALF in steps)
+        player.rest(steps)
     except TimeoutError:
         session.seen.append(pg.Message("stuck", b""))
 
