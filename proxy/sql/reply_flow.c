@@ -419,8 +419,6 @@ static void settle_ready(struct sql_upstream *u, const struct pg_expected *ended
         u->hides_settings = true; /* what follows is done all the same */
     if (shown)
         buf_fini(&u->failure);
-    if ((ended->note & SQL_NOTE_EDITED) && u->lessee != NULL)
-        sql_edits_free(u->lessee, &u->lessee->edits); /* what it did not come to is not done */
 }
 
 /* A Query, or a function call, ends a pipeline that has no Sync, as one does: asyncpg prepares with

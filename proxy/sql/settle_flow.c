@@ -421,6 +421,8 @@ void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum 
             pg_statements_session_settle(store, &u->lessee->statements, outcome);
         while (changes-- > 1);
     }
+    if ((e->note & SQL_NOTE_EDITED) && u->lessee != NULL)
+        sql_edits_free(u->lessee, &u->lessee->edits); /* what it did not come to is not done */
     if ((e->note & SQL_NOTE_DUPLICATE) && outcome == PG_OUTCOME_DONE)
         sql_prepared_is_another(u);
     if (e->kind == PG_EXPECT_CLOSE) {

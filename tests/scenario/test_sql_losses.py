@@ -249,6 +249,16 @@ class Losses(Case):
             self.wire.hold_after = None
             self.assertEqual(session.value("SELECT 1"), "1")
 
+    def test_a_prepare_is_lost_and_said_again(self):
+        """What was to come of it is forgotten with its server, and not where it is said next."""
+        session = self.session()
+        with contextlib.closing(self.primary.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute("BEGIN; LOCK TABLE gate")
+            session.send(pg.query("PREPARE seen AS SELECT n FROM gate"))
+            self.lose(session, "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'PREPARE%'")
+        self.assertEqual(session.ask("PREPARE seen AS SELECT n FROM gate").done, ["PREPARE"])
+        self.assertEqual(session.run(pg.bind("", "seen") + pg.execute() + pg.sync()).tags, "2CZ")
+
     def test_a_copy_does_not_keep_the_next_one_waiting(self):
         """Of which the server says at once that it will not be, in a pipeline."""
         session = self.session()
