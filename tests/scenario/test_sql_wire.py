@@ -706,6 +706,13 @@ class WithOneConnection(ExtendedQueries, Copies, PgTwin):
             answer = session.run(skipped + use, readies=2)
             self.assertEqual((answer.errors, answer.rows), (["42601"], [[str(count)]]))
 
+    def test_a_function_call_ends_a_pipeline_without_a_sync(self):
+        """The next one has the connection, though the first says nothing more."""
+        call = pg.function_call(FunctionCalls.ABS, [struct.pack("!i", -4)])
+        for _ in range(2):
+            session = self.session()
+            self.assertEqual(session.run(pg.one("SELECT 1") + call).tags, "12TDCVZ")
+
 
 class InPieces(SimpleQueries, ExtendedQueries, FunctionCalls, Copies, Rest, PgTwin):
     """What client and server send comes in pieces, which end anywhere: the answers are the same."""
