@@ -78,16 +78,20 @@ size_t sql_message_stream(struct sql_session *s, struct slice in)
 }
 
 /* Within an exchange the server says what it has only if it is asked to. */
-size_t sql_message_wait(struct sql_session *s)
+static void put_flush(struct sql_session *s)
 {
     struct buf out = { 0 };
 
-    s->barrier = true;
-    if (!s->in_exchange)
-        return 0;
     pg_put_flush(&out);
     sql_message_put(s->lease, buf_all(&out));
     buf_fini(&out);
+}
+
+size_t sql_message_wait(struct sql_session *s)
+{
+    s->barrier = true;
+    if (s->in_exchange)
+        put_flush(s);
     return 0;
 }
 
@@ -457,6 +461,8 @@ static size_t forward_execute(struct sql_session *s, struct slice in, struct pg_
     sql_message_begin(s);
     s->executed = true;
     s->copy_barrier = sql_portal_is_copy(s, body);
+    if (s->copy_barrier)
+        put_flush(s); /* should it be none after all; within a COPY it is ignored */
     return used;
 }
 

@@ -124,14 +124,19 @@ struct pg_statement *sql_portal_of(const struct sql_session *s, struct slice bod
                : NULL;
 }
 
+enum { ANY_PORTAL = 0 }; /* several are COPYs: so may each be that is executed */
+
 void sql_portal_holds_copy(struct sql_session *s, struct slice portal, bool copies)
 {
     uint64_t hash = hash_of(portal);
+    bool is_other = hash != s->portal_copied;
 
-    if (!copies && hash != s->portal_copied)
-        return;
-    s->portal_copies = copies;
-    s->portal_copied = hash;
+    if (copies) {
+        s->portal_copied = s->portal_copies && is_other ? ANY_PORTAL : hash;
+        s->portal_copies = true;
+    } else if (!is_other) {
+        s->portal_copies = false;
+    }
 }
 
 bool sql_portal_is_copy(const struct sql_session *s, struct slice body)
@@ -139,7 +144,7 @@ bool sql_portal_is_copy(const struct sql_session *s, struct slice body)
     struct pg_execute execute;
 
     return s->portal_copies && pg_read_execute(body, &execute) == ERR_NONE &&
-           hash_of(execute.portal) == s->portal_copied;
+           (s->portal_copied == ANY_PORTAL || hash_of(execute.portal) == s->portal_copied);
 }
 
 void sql_portal_bind(struct sql_session *s, const struct pg_statement *st,

@@ -733,14 +733,16 @@ static void pass_rest(struct sql_upstream *u)
     u->base.pass_left = passes ? u->frame_left : 0;
 }
 
-/* A message of an exchange under way waited for what came before it. */
+/* A message of an exchange under way waited for what came before it; or for the data of a COPY that
+ * was none: a cursor of SQL's had its portal's name. */
 static void end_barrier(struct sql_upstream *u)
 {
     struct sql_session *s = u->lessee;
 
-    if (s == NULL || !s->barrier || !s->in_exchange || !pg_expect_is_empty(&u->expect))
+    if (s == NULL || !(s->barrier || s->copy_barrier) || !s->in_exchange ||
+        !pg_expect_is_empty(&u->expect))
         return;
-    s->barrier = false;
+    s->barrier = s->copy_barrier = false;
     sql_session_go_on(s);
 }
 

@@ -626,8 +626,10 @@ void sql_exchange_ended(struct sql_upstream *u)
     }
     s->barrier = s->copy_barrier = s->may_change_catalog = false;
     sql_deeds_forget(s);
-    if (s->status == PG_STATUS_IDLE)
+    if (s->status == PG_STATUS_IDLE) {
         sql_presets_forget(s);
+        s->portal_copies &= s->in_exchange; /* portals end with their transaction */
+    }
     if (must_probe(s)) {
         begin_probe(u);
         return;

@@ -340,8 +340,8 @@ struct sql_session {
     bool has_written : 1;        /* so may have what was answered of the transaction; */
     bool may_commit : 1;         /* or have left a portal there that does */
     bool fails_next : 1;         /* the exchange that comes next was answered with an error */
-    bool portal_copies : 1;      /* a portal, of several the last, is a COPY FROM STDIN */
-    bool portal_deeds : 1;       /* or changes something, and was not executed yet; */
+    bool portal_copies : 1;      /* a portal is a COPY FROM STDIN */
+    bool portal_deeds : 1;       /* the last one changes something, and was not executed yet; */
     bool deeds_sent : 1;         /* such a one was, in this exchange, */
     bool discards : 1;           /* and is DISCARD ALL */
     bool query_noted : 1;        /* the Query that comes next, or waits: its deeds are noted */

@@ -506,6 +506,21 @@ class Copies:
         self.same_bytes(both + pg.bind("p", "a") + pg.bind("q", "b") + pg.execute("p") + rows + pg.query("SELECT v FROM t"), "1122GCZTDDDDCZ", readies=2)
         self.same_bytes(both + pg.bind("q", "b") + pg.bind("p", "a") + pg.execute("q") + SYNC, "1122DCZ")
 
+    def test_copy_in_of_two_portals(self):
+        rows = pg.copy_data(b"d\n") + pg.copy_done()
+        for first, second in ("pq", "qp"):
+            self.same_bytes(pg.parse("c", "COPY t (v) FROM STDIN") + pg.bind("p", "c") + pg.bind("q", "c") + pg.execute(first) + rows + pg.execute(second) + rows
+                            + SYNC + pg.query("SELECT v FROM t"), "122GCGCZTDDDDDCZ", readies=2)
+
+    def test_a_cursor_by_the_name_of_a_portal_that_was_a_copy_in(self):
+        """By messages, within a transaction: nothing but a Sync would have the server say what it has."""
+        def script(session):
+            session.run(pg.parse("c", "COPY t (v) FROM STDIN") + pg.query("BEGIN"))
+            session.run(pg.bind("p", "c") + pg.close("P", "p") + SYNC)
+            session.ask("DECLARE p CURSOR FOR SELECT v FROM t")
+            session.run(pg.execute("p") + pg.close("P", "p") + SYNC)
+        self.same(script, "1CZ23ZCZDDDC3Z")
+
     def test_what_code_prepared_behind_a_copy_in(self):
         def script(session):
             session.run(pg.one("COPY t (v) FROM STDIN") + pg.copy_data(b"d\n") + pg.copy_done() + SYNC)
