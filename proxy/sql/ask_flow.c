@@ -190,10 +190,8 @@ static bool begun(struct sql_session *s, const struct sql_gathering *g)
     begin_hold(s, g);
     sql_begin_ask(s, g->alone == NULL && g->any && !g->many ? &g->verdict : NULL);
     sql_sampler_heed_settings(s);
-    if (s->wants_own && u->last_pid != s->key_pid && u->status == PG_STATUS_IDLE) {
-        sql_upstream_ask(u, slice_text("DISCARD SEQUENCES"), SQL_NOTE_BEFORE);
-        s->applies = s->barrier = true; /* they are somebody else's: a cancel would leave them */
-    }
+    if (s->wants_own && u->sequences_pid != s->key_pid && u->status == PG_STATUS_IDLE)
+        sql_sequences_forget(s);
     s->wants_own = false;
     if (!set_server(s, g) || s->applies)
         return false;

@@ -52,7 +52,7 @@ static struct sql_upstream *pick_idle(struct sql_roster *roster, const struct sq
         return NULL;
     if (s->wants_own)
         LIST_EACH (&roster->idle, link)
-            if (idle_of(link)->last_pid == s->key_pid)
+            if (idle_of(link)->sequences_pid == s->key_pid)
                 return idle_of(link);
     LIST_EACH (&roster->idle, link) {
         if (idle_of(link)->settings == wanted && !idle_of(link)->hides_settings)
@@ -291,7 +291,6 @@ void sql_lease_drop(struct sql_upstream *u)
     if (s->changed_id != 0)
         u->ending = true; /* it has a statement that it must not be asked for */
     s->changed_id = s->own_edition = 0;
-    u->last_pid = s->key_pid;
     s->lease = NULL;
     u->lessee = NULL;
     u->base.pass_to = NULL;

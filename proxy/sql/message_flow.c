@@ -257,6 +257,16 @@ static bool get_ready(struct sql_session *s, struct slice in, struct pg_frame f,
     return sql_prepared_ensure(s, *st, name.len == 0);
 }
 
+/* False: it waits, and what is prepared in front of it is to be answered. */
+static bool may_tell_of_sequences(struct sql_session *s, const struct pg_statement *own)
+{
+    const struct sql_note *note = own->note;
+
+    if (note->verdict.effects & EFFECT_CURRVAL)
+        sql_message_begin(s);
+    return sql_sequences_are_own(s, &note->verdict);
+}
+
 static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_frame f)
 {
     bool whole = pg_frame_is_whole(in, f);
@@ -272,7 +282,7 @@ static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_fra
     }
     if (err == ERR_NONE && !get_ready(s, in, f, bind.statement, PG_EXPECT_BIND, &own, &st, &used))
         return used;
-    if (!sql_message_has_room(s, 1))
+    if (!sql_message_has_room(s, 1) || (st != NULL && !may_tell_of_sequences(s, own)))
         return 0;
     if (st == NULL || is_own(s, bind.statement))
         sql_message_expect(s, PG_EXPECT_BIND, 0, 0, NULL);
@@ -696,6 +706,8 @@ static size_t forward_query(struct sql_session *s, struct slice in, struct pg_fr
         sql_classify(s, text, &found);
         class = &found;
     }
+    if (!sql_sequences_are_own(s, &class->verdict))
+        return 0;
     if (sql_class_has_deeds(class) && !s->query_noted)
         sql_deeds_note(s, text, NULL);
     s->query_noted = true;

@@ -344,6 +344,8 @@ static enum sql_words reword_execute(struct wording *w)
         return leave_name(w, w->st->executed);
     if (sql_result_is_changed(s, there))
         return execute_nobody(w, there);
+    if (!sql_sequences_are_own(s, &((const struct sql_note *)there->note)->verdict))
+        return SQL_WORDS_WAIT;
     words = ensure(w, w->st->executed, there);
     if (words == SQL_WORDS_WAIT)
         return words;

@@ -412,7 +412,10 @@ static void settle_ready(struct sql_upstream *u, const struct pg_expected *ended
     if (ended->note & SQL_NOTE_PROBE)
         sql_cancel_if_due(u);
     if (u->lessee != NULL && !(ended->flags & PG_EXPECT_SWALLOW)) {
-        u->lessee->has_written |= (ended->flags & PG_EXPECT_WRITES) != 0;
+        if (ended->flags & PG_EXPECT_WRITES) {
+            u->lessee->has_written = true;
+            u->sequences_pid = u->lessee->key_pid; /* by nextval(), for all that is known */
+        }
         u->lessee->may_commit |= (ended->flags & PG_EXPECT_COMMITS) != 0;
     }
     if ((ended->note & SQL_NOTE_GOES_ON) && u->sqlstate[0] != '\0')

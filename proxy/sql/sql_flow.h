@@ -12,6 +12,7 @@
  *     prepared_flow.c   statements that must be prepared there first
  *     result_flow.c     what their results look like, which must stay
  *     restore_flow.c    settings that go back to what a client began with
+ *     sequence_flow.c   currval() of what others did
  *     edit_flow.c       a Query's text in other words, and its answer as if it were the client's
  *     prepare_flow.c    PREPARE, EXECUTE, DEALLOCATE and RESET in words that servers understand
  *     reply_flow.c      what a server says: forwarded, swallowed; heal_flow.c: or asked elsewhere
@@ -383,7 +384,7 @@ struct sql_upstream {
     uint32_t found;      /* pins that the probe found */
     uint32_t departs_to; /* a worker, while it is on works->departing */
     char fingerprint[PG_CATALOG_SIGNATURE_BYTES]; /* of the catalog, that the probe found; or "" */
-    uint32_t last_pid;                            /* key_pid of the session that leased it last */
+    uint32_t sequences_pid; /* key_pid of the session that may have used sequences there last */
     struct pg_settings_found settings_found;
     struct verdict_key shape; /* of what is held; zero: it has none */
     char sqlstate[6];         /* of the last error in this exchange; "" if there was none */
@@ -667,6 +668,10 @@ bool sql_message_has_room(struct sql_session *s, uint32_t count);
 void sql_message_begin(struct sql_session *s);
 /* The message waits until what was sent before it is answered; returns 0. */
 size_t sql_message_wait(struct sql_session *s);
+
+/* sequence_flow.c */
+/* What currval() would tell.  Nothing is under way, and what comes next waits for it. */
+void sql_sequences_forget(struct sql_session *s);
 
 /* sql_words.h has prepared_flow.c, result_flow.c, edit_flow.c, prepare_flow.c */
 

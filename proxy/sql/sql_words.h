@@ -22,6 +22,11 @@ void sql_message_is_opaque(struct sql_session *s);
 bool sql_message_expect_named(struct sql_session *s, enum pg_expect_kind kind, uint16_t note,
                               struct slice name, struct pg_statement *subject);
 
+/* sequence_flow.c */
+/* currval() tells of what its session has used: what others have is forgotten first.  False: it
+ * waits for that.  It stays where the session may have used some since, for that would go, too. */
+bool sql_sequences_are_own(struct sql_session *s, const struct statement_verdict *v);
+
 /* parse_flow.c */
 size_t sql_parse_forward(struct sql_session *s, struct slice in, struct pg_frame f);
 

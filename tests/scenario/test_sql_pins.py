@@ -240,6 +240,33 @@ class Sequences(PgTwin):
         self.assertEqual(first.ask("DISCARD ALL").errors, [])
         self.assertEqual(first.run(pg.one("SELECT nextval('t_id_seq')") + pg.one("SELECT currval('t_id_seq')") + SYNC).errors, [])
 
+    def test_who_has_used_no_sequence_is_told_of_none(self):
+        """However it is asked, and whatever was read before; who used one in the meantime has his own."""
+        self.reset()
+        own, current = "SELECT nextval('t_id_seq')", "SELECT currval('t_id_seq')"
+        one, named = pg.one(current), pg.bind("", "d") + pg.execute()
+        asked = {"alone": [pg.query(current)], "behind a read": [pg.query("SELECT 1"), pg.query(current)], "in a pipeline": [pg.query("SELECT 1") + pg.query(current)],
+                 "by messages": [pg.query("SELECT 1"), one + SYNC], "in a pipeline of messages": [pg.one("SELECT 1") + SYNC + one + SYNC],
+                 "in an exchange": [pg.one("SELECT 1") + one + SYNC], "as it was prepared": [pg.parse("d", current) + SYNC, pg.query("SELECT 1") + named + SYNC],
+                 "in a transaction": [pg.query("BEGIN"), pg.query(current), pg.query("ROLLBACK")],
+                 "by messages, in a transaction": [pg.query("BEGIN"), pg.parse("d", current) + SYNC, named + SYNC, pg.query("ROLLBACK")],
+                 "by EXECUTE": [pg.query("SELECT 1"), pg.query("EXECUTE c")],
+                 "by EXECUTE, in a transaction": [pg.query("BEGIN"), pg.query("EXECUTE c"), pg.query("ROLLBACK")]}
+        first = self.session()
+        for how, parts in asked.items():
+            with self.subTest(how=how), self.session() as second:
+                second.ask(f"PREPARE c AS {current}")
+                first.ask(own)
+                told = [m for part in parts for m in second.run(part, sum(part.count(end) for end in (SYNC, b"Q\0\0\0")))]
+                self.assertEqual((pg.Answer(told).errors, second.idle), (["55000"], True), told)
+        first.ask(own)
+        self.assertEqual(self.session().ask("SELECT 1").errors, [])
+        self.assertEqual(first.ask(current).errors, [])
+        for text in (own, "INSERT INTO t (v) VALUES ('x')"):
+            with self.session() as second:
+                first.ask("DISCARD ALL")
+                self.assertEqual([second.ask(each).errors for each in ("BEGIN", "SELECT 1", text, current, "COMMIT", current)], [[]] * 6)
+
 
 class Leaving(PgTwin):
     options = {"pooling": "transaction", "pool_size": 1}
