@@ -257,6 +257,12 @@ static bool get_ready(struct sql_session *s, struct slice in, struct pg_frame f,
     return sql_prepared_ensure(s, *st, name.len == 0);
 }
 
+/* Of one that is not remembered.  SQL's PREPARE takes none. */
+static bool may_be_copy(const struct sql_session *s, struct slice name)
+{
+    return s->pins & (name.len == 0 ? PG_PIN_UNNAMED : PG_PIN_STATEMENTS_LIMIT);
+}
+
 /* False: it waits, and what is prepared in front of it is to be answered. */
 static bool may_tell_of_sequences(struct sql_session *s, const struct pg_statement *own)
 {
@@ -292,7 +298,7 @@ static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_fra
     sql_portal_leave(s);
     if (st == NULL) {
         if (err == ERR_NONE)
-            sql_portal_holds_copy(s, bind.portal, false); /* SQL's PREPARE takes none */
+            sql_portal_holds_copy(s, bind.portal, may_be_copy(s, bind.statement));
         s->dirties = s->commits = true;
         return sql_message_pass(s, in, f);
     }
@@ -538,6 +544,7 @@ static void query_ends_unnamed(struct sql_upstream *u)
     pg_prepared_unnamed_becomes(&u->prepared, PG_UNNAMED_UNKNOWN);
 }
 
+/* What is in it is not known: it may have a COPY FROM STDIN, too. */
 static size_t pass_query(struct sql_session *s, struct slice in, struct pg_frame f)
 {
     if (!expect_end(s, (struct pg_expected){ .kind = PG_EXPECT_QUERY,
@@ -547,6 +554,8 @@ static size_t pass_query(struct sql_session *s, struct slice in, struct pg_frame
     session_request_begins(&s->base);
     s->pins &= ~(uint32_t)PG_PIN_UNNAMED;
     query_ends_unnamed(s->lease);
+    s->query_last = true;
+    s->copies = s->copy_barrier = true;
     sql_message_is_opaque(s);
     return sql_message_pass(s, in, f);
 }

@@ -455,6 +455,13 @@ class Copies:
         self.same_bytes(pg.query("COPY nosuch FROM STDIN") + pg.copy_data(b"d\n") * 1000 + pg.copy_done()
                         + pg.query("SELECT v FROM t"), "EZTDDDCZ", readies=2)
 
+    def test_copy_in_without_waiting_by_a_text_that_is_not_read(self):
+        self.same_bytes(pg.query(f"/*{'x' * 400_000}*/ COPY t (v) FROM STDIN; SELECT 1") + pg.copy_data(b"d\n") + pg.copy_done()
+                        + pg.query("SELECT v FROM t"), "GCTDCZTDDDDCZ", readies=2)
+        for name in ("", "long"):
+            self.same_bytes(pg.parse(name, f"/*{'x' * 400_000}*/ COPY t (v) FROM STDIN") + pg.bind("", name) + pg.execute() + pg.copy_data(b"d\n") + pg.copy_done()
+                            + SYNC + pg.query("SELECT v FROM t"), "12GCZTDDDDCZ", readies=2)
+
     def test_messages_of_copy_outside_of_it_are_ignored(self):
         self.same_bytes(pg.copy_data(b"x") + pg.copy_done() + pg.copy_fail("x") + pg.query("SELECT 1") + pg.copy_done()
                         + pg.one("SELECT 2") + pg.copy_data(b"x") + SYNC, "TDCZ12TDCZ", readies=2)
@@ -721,12 +728,12 @@ class WithOneConnection(ExtendedQueries, Copies, PgTwin):
             answer = session.run(skipped + use, readies=2)
             self.assertEqual((answer.errors, answer.rows), (["42601"], [[str(count)]]))
 
-    def test_a_function_call_ends_a_pipeline_without_a_sync(self):
+    def test_what_ends_a_pipeline_without_a_sync(self):
         """The next one has the connection, though the first says nothing more."""
         call = pg.function_call(FunctionCalls.ABS, [struct.pack("!i", -4)])
-        for _ in range(2):
+        for end, tags in ((call, "VZ"), (pg.query("SELECT 1"), "TDCZ"), (pg.frame("Q", b""), "EZ"), (pg.query(f"/*{'x' * 400_000}*/ SELECT 1"), "TDCZ")):
             session = self.session()
-            self.assertEqual(session.run(pg.one("SELECT 1") + call).tags, "12TDCVZ")
+            self.assertEqual(session.run(pg.one("SELECT 1") + end).tags, "12TDC" + tags)
 
 
 class InPieces(SimpleQueries, ExtendedQueries, FunctionCalls, Copies, Rest, PgTwin):
