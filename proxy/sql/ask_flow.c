@@ -222,13 +222,18 @@ static bool may_be_sent_behind(struct sql_session *s)
     return u->is_primary;
 }
 
+static bool is_the_primarys(const struct sql_gathering *g)
+{
+    return g->alone != NULL || g->hints.route == HINT_PRIMARY ||
+           (g->any && g->verdict.route > ROUTE_TRY);
+}
+
 /* An exchange that follows others which are not answered yet stays where those are, if it can. */
 static bool may_follow(struct sql_session *s, struct sql_gathering *g)
 {
     if (pg_expect_is_empty(&s->lease->expect) || is_at_primary(s))
         return may_be_sent_behind(s);
-    return may_be_sent_behind(s) && g->alone == NULL && g->any && g->verdict.route <= ROUTE_TRY &&
-           g->hints.route != HINT_PRIMARY;
+    return may_be_sent_behind(s) && g->any && !is_the_primarys(g);
 }
 
 /* SHOW sheaf.position tells what covers all that the session was answered, by replicas, too; and
@@ -430,13 +435,30 @@ static void refuse_frame(struct sql_session *s, enum err err, struct pg_frame f)
         sql_session_fatal(s, "08P01", "invalid message length");
 }
 
-/* Something was prepared at a replica, and asked to be flushed; a Query, which ends that, may
- * belong elsewhere. */
+/* Something was prepared at a replica, and asked to be flushed; what comes next may belong
+ * elsewhere. */
 static bool may_move(const struct sql_session *s)
 {
     return s->in_exchange && s->began_half && !s->executed && s->status == PG_STATUS_IDLE &&
            s->pins == 0 && s->lease != NULL && !is_at_primary(s) &&
            !pg_expect_is_skipping(&s->lease->expect);
+}
+
+/* A Query and a FunctionCall end the exchange.  All else that is not the primary's stays; and what
+ * is behind a Bind, whose portal would not. */
+static bool must_move(struct sql_session *s, struct slice in, struct pg_frame f, bool *is_whole)
+{
+    struct sql_gathering g;
+
+    *is_whole = true;
+    if (!may_move(s))
+        return false;
+    if (f.type == PG_FRONT_QUERY || f.type == PG_FRONT_FUNCTION_CALL)
+        return true;
+    if ((f.type != PG_FRONT_PARSE && f.type != PG_FRONT_BIND) || s->bound)
+        return false;
+    *is_whole = sql_gather(s, in, &g);
+    return *is_whole && is_the_primarys(&g);
 }
 
 static void end_half(struct sql_session *s)
@@ -542,6 +564,7 @@ static size_t ask_one(struct sql_session *s, struct slice in)
     enum err err = pg_frame_read(in, &f);
     struct sql_gathering g;
     size_t used = 0;
+    bool is_whole;
 
     if (err == ERR_AGAIN)
         return 0;
@@ -555,12 +578,14 @@ static size_t ask_one(struct sql_session *s, struct slice in)
         return leave(s, in);
     if (s->skips)
         return skip_message(s, in, f);
-    if (f.type == PG_FRONT_QUERY && may_move(s)) {
+    if (must_move(s, in, f, &is_whole)) {
         if (!pg_expect_is_empty(&s->lease->expect))
-            return sql_message_wait(s); /* an error of it would have the Query skipped */
+            return sql_message_wait(s); /* an error of it would have what comes skipped */
         end_half(s);
         return 0;
     }
+    if (!is_whole)
+        return 0;
     if (sql_keeps_lease(s) && may_be_ours(s, in, f) && seen_to_within(s, in, &used))
         return used;
     if (!place_behind_begin(s, in))

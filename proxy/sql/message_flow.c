@@ -152,7 +152,7 @@ void sql_message_begin(struct sql_session *s)
     if (s->in_exchange)
         return;
     s->in_exchange = true;
-    s->executed = false;
+    s->bound = s->executed = false;
     session_request_begins(&s->base);
 }
 
@@ -295,6 +295,7 @@ static size_t forward_bind(struct sql_session *s, struct slice in, struct pg_fra
     else
         sql_message_expect_named(s, PG_EXPECT_BIND, 0, bind.statement, st);
     sql_message_begin(s);
+    s->bound = true;
     sql_portal_leave(s);
     if (st == NULL) {
         if (err == ERR_NONE)

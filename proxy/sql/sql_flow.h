@@ -317,7 +317,7 @@ struct sql_session {
     bool ends : 1;                  /* what it said is its end, once all else is answered */
     bool skips : 1;                 /* after an error of ours, until Sync */
     bool in_exchange : 1;           /* extended messages since the last Sync were forwarded */
-    bool executed : 1;              /* of these, an Execute */
+    bool bound : 1, executed : 1;   /* of these, a Bind, an Execute */
     bool wants_own : 1;  /* this exchange asks for what its session did where it was last */
     bool forced : 1;     /* this exchange goes to the primary, whatever it is */
     bool conflicted : 1; /* what the primary removed was in its way: replicas are up */

@@ -2,6 +2,7 @@
 # release only: the sanitizers see the same code in the other tests of SQL pools
 """Which server a statement goes to: reads to replicas, and all that is not surely a read to the primary."""
 import itertools
+import struct
 
 from lib import *
 from lib import pgwire as pg
@@ -80,6 +81,21 @@ class Statements(Routed):
                 with self.subTest(text=text, before=before):
                     self.assertEqual(session.run(before + pg.query(text)).tags, its_tags + tags)
                     session.ask("ROLLBACK")
+
+    def test_a_write_behind_what_was_prepared_at_a_replica_without_a_sync(self):
+        """As asyncpg says it, which has it flushed alone; the next statement's messages are of the same exchange."""
+        write = "UPDATE t SET v = v WHERE id = 1"
+        read, use = pg.parse("read", "SELECT v FROM t WHERE id = 1") + pg.describe("S", "read") + pg.flush(), pg.bind("", "read") + pg.execute()
+        changes, call = pg.parse("changes", write) + pg.describe("S", "changes") + pg.flush(), pg.bind("", "changes") + pg.execute()
+        abs_of = pg.function_call(1397, [struct.pack("!i", -4)])
+        for steps in ([(read, "T", "1tT"), (pg.one(write) + pg.sync(), "Z", "12nCZ")], [(read + pg.one(write) + pg.sync(), "Z", "1tT12nCZ")],
+                      [(read, "T", "1tT"), (use + pg.one(write) + pg.sync(), "Z", "2DC12nCZ")], [(read, "T", "1tT"), (changes, "n", "1tn"), (call + pg.sync(), "Z", "2CZ")],
+                      [(read, "T", "1tT"), (pg.parse("", "SELECT 1") + pg.flush(), "1", "1"), (use + pg.sync(), "Z", "2DCZ")], [(read, "T", "1tT"), (abs_of, "Z", "VZ")],
+                      [(read, "T", "1tT"), (use + pg.flush(), "C", "2DC"), (pg.one(write) + pg.sync(), "Z", "12nCZ")]):
+            with self.subTest(steps=steps), self.session() as session:
+                self.assertEqual(self.went(session, "SELECT v FROM t")[0], "replica")
+                for data, end, tags in steps:
+                    self.assertEqual(session.ask_until(data, end).tags, tags)
 
     def test_a_query_behind_a_write_in_its_pipeline_goes_where_that_does(self):
         session = self.session()
