@@ -110,8 +110,7 @@ static bool expect_one(struct sql_session *s, struct pg_expected entry)
     return true;
 }
 
-/* What ends an exchange, and so tells what that may do. */
-static bool expect_end(struct sql_session *s, struct pg_expected end)
+bool sql_message_expect_end(struct sql_session *s, struct pg_expected end)
 {
     end.flags |=
         (s->dirties ? PG_EXPECT_WRITES : 0) | (s->commits ? (uint8_t)PG_EXPECT_COMMITS : 0);
@@ -489,7 +488,7 @@ static size_t forward_sync(struct sql_session *s, struct slice in, struct pg_fra
 
     if (pg_expect_is_copying_in(&u->expect) && !s->copy_ended) /* the server would ignore it, too */
         return drop(s, in, f);
-    if (!expect_end(s, (struct pg_expected){ .kind = PG_EXPECT_SYNC }))
+    if (!sql_message_expect_end(s, (struct pg_expected){ .kind = PG_EXPECT_SYNC }))
         return 0;
     sql_message_begin(s);
     sql_portal_leave(s);
@@ -527,7 +526,7 @@ static size_t forward_copy(struct sql_session *s, struct slice in, struct pg_fra
 
 static size_t forward_call(struct sql_session *s, struct slice in, struct pg_frame f)
 {
-    if (!expect_end(
+    if (!sql_message_expect_end(
             s, (struct pg_expected){ .kind = PG_EXPECT_FUNCTION_CALL, .flags = PG_EXPECT_WRITES }))
         return 0;
     sql_slow_hear_call(s->lease);
@@ -535,203 +534,6 @@ static size_t forward_call(struct sql_session *s, struct slice in, struct pg_fra
     s->query_last = true;
     sql_message_is_opaque(s);
     return sql_message_pass(s, in, f);
-}
-
-/* ---- Query ---- */
-
-/* Unless its text is not of the client's encoding, which the server finds before all else. */
-static void query_ends_unnamed(struct sql_upstream *u)
-{
-    pg_prepared_unnamed_becomes(&u->prepared, PG_UNNAMED_UNKNOWN);
-}
-
-/* What is in it is not known: it may have a COPY FROM STDIN, too. */
-static size_t pass_query(struct sql_session *s, struct slice in, struct pg_frame f)
-{
-    if (!expect_end(s, (struct pg_expected){ .kind = PG_EXPECT_QUERY,
-                                             .flags = PG_EXPECT_WRITES | PG_EXPECT_COMMITS }))
-        return 0;
-    sql_slow_hear(s->lease, slice_from(in, PG_HEADER_BYTES));
-    session_request_begins(&s->base);
-    s->pins &= ~(uint32_t)PG_PIN_UNNAMED;
-    query_ends_unnamed(s->lease);
-    s->query_last = true;
-    s->copies = s->copy_barrier = true;
-    sql_message_is_opaque(s);
-    return sql_message_pass(s, in, f);
-}
-
-static void take_back(struct sql_session *s, size_t changes)
-{
-    while (changes-- > 0)
-        pg_statements_session_take_back(sql_side_of(s)->statements, &s->statements);
-}
-
-/* May it end a transaction in which it is asked? */
-static bool may_commit(const struct sql_class *class)
-{
-    return class->verdict.kind == STATEMENT_COMMIT ||
-           class->verdict.kind == STATEMENT_PREPARE_TRANSACTION ||
-           (class->verdict.effects & EFFECT_UNSEEN) ||
-           (class->script != NULL && (class->script->count > 1 || class->script->is_error));
-}
-
-static void expect_query(struct sql_session *s, const struct sql_class *class,
-                         const struct sql_rewording *r)
-{
-    s->dirties |= sql_may_write(&class->verdict) || s->forced;
-    s->commits |= may_commit(class);
-    (void)expect_end(s, (struct pg_expected){ .kind = PG_EXPECT_QUERY,
-                                              .note = r->note |
-                                                      (r->changes > 0 ? SQL_NOTE_CHANGE : 0) |
-                                                      (s->deeds != NULL ? SQL_NOTE_DEEDS : 0),
-                                              .number = r->changes });
-}
-
-static void undo_rewording(struct sql_session *s, struct sql_rewording *r)
-{
-    take_back(s, r->changes);
-    sql_edits_free(s, &r->edits);
-    buf_fini(&r->text);
-}
-
-/* Those that the server knows by the client's own names. */
-static void note_prepares(struct sql_session *s, const struct sql_class *class)
-{
-    for (size_t i = 0; class->script != NULL && i < class->script->count; i++)
-        if (class->script->statements[i].kind == STATEMENT_PREPARE)
-            sql_note_prepares(s);
-}
-
-/* What was prepared by a Query: what its result looks like is asked behind it. */
-static void ask_for_result(struct sql_session *s)
-{
-    struct buf out = { 0 };
-
-    sql_edits_ask(s, &out);
-    if (out.len == 0)
-        return;
-    sql_message_expect(s, PG_EXPECT_SYNC, PG_EXPECT_SWALLOW, SQL_NOTE_APART, NULL);
-    pg_put_sync(&out);
-    sql_message_put(s->lease, buf_all(&out));
-    buf_fini(&out);
-}
-
-/* DISCARD ALL runs alone, and the server has other settings then than the client began with. */
-static bool restore_behind(struct sql_session *s, const struct sql_class *class, struct buf *text)
-{
-    struct sql_edits *edits;
-
-    if (class->verdict.kind != STATEMENT_DISCARD_ALL || class->script == NULL ||
-        s->status != PG_STATUS_IDLE || s->in_exchange)
-        return false;
-    edits = sql_restore_query(s, &class->script->statements[0], text);
-    if (edits == NULL)
-        return false;
-    sql_edits_free(s, &s->edits);
-    s->edits = edits;
-    return true;
-}
-
-static void send_behind(struct sql_session *s, struct buf *text)
-{
-    struct buf out = { 0 };
-
-    (void)expect_one(s, (struct pg_expected){ .kind = PG_EXPECT_QUERY, .note = SQL_NOTE_EDITED });
-    pg_prepared_unnamed_becomes(&s->lease->prepared, 0);
-    pg_put_query(&out, buf_all(text));
-    sql_message_put(s->lease, buf_all(&out));
-    buf_fini(&out);
-}
-
-static size_t send_query(struct sql_session *s, struct slice in, struct pg_frame f,
-                         const struct sql_class *class)
-{
-    struct sql_rewording r = { 0 };
-    struct buf out = { 0 };
-    bool changes = false, behind;
-    enum sql_words words;
-    size_t used = f.bytes;
-
-    if (pg_statements_session_query(&s->statements, &changes) != ERR_NONE)
-        return sql_message_wait(s);
-    r.changes = changes;
-    words = sql_reword(s, class, &r);
-    if (words == SQL_WORDS_WAIT || !sql_message_has_room(s, 2)) {
-        undo_rewording(s, &r);
-        return sql_message_wait(s);
-    }
-    behind = restore_behind(s, class, &out);
-    r.note |= behind ? SQL_NOTE_GOES_ON : 0;
-    expect_query(s, class, &r);
-    session_request_begins(&s->base);
-    query_ends_unnamed(s->lease);
-    if (words == SQL_WORDS_OTHER) {
-        sql_edits_free(s, &s->edits);
-        s->edits = r.edits;
-        s->barrier |= sql_edits_define(s->edits); /* what follows may mean it */
-        sql_message_keep(s->lease, slice_of(in.at, f.bytes));
-        pg_put_query(&out, buf_all(&r.text));
-        sql_message_put(s->lease, buf_all(&out));
-        ask_for_result(s);
-    } else {
-        used = sql_message_pass(s, in, f);
-    }
-    if (behind)
-        send_behind(s, &out);
-    if (words == SQL_WORDS_CLIENTS || r.leaves_prepare)
-        note_prepares(s, class);
-    buf_fini(&r.text);
-    buf_fini(&out);
-    return used;
-}
-
-static bool copies_in(const struct sql_class *class)
-{
-    if (class->script == NULL)
-        return class->verdict.kind == STATEMENT_COPY_IN;
-    for (size_t i = 0; i < class->script->count; i++)
-        if (class->script->statements[i].kind == STATEMENT_COPY_IN)
-            return true;
-    return false;
-}
-
-static size_t forward_query(struct sql_session *s, struct slice in, struct pg_frame f,
-                            const struct sql_class *class)
-{
-    struct sql_class found;
-    struct slice text;
-    size_t used;
-
-    if (f.bytes > SQL_PARSE_BYTES)
-        return pass_query(s, in, f);
-    if (!pg_frame_is_whole(in, f)) {
-        s->base.need = f.bytes;
-        return 0;
-    }
-    if (pg_read_query(pg_frame_body(in, f), &text) != ERR_NONE)
-        return pass_query(s, in, f);
-    sql_portal_leave(s);
-    if (class == NULL) {
-        sql_classify(s, text, &found);
-        class = &found;
-    }
-    if (!sql_sequences_are_own(s, &class->verdict))
-        return 0;
-    if (sql_class_has_deeds(class) && !s->query_noted)
-        sql_deeds_note(s, text, NULL);
-    s->query_noted = true;
-    used = send_query(s, in, f, class);
-    if (used == 0)
-        return 0;
-    sql_slow_hear(s->lease, text);
-    s->pins &= ~(uint32_t)PG_PIN_UNNAMED;
-    s->query_noted = false;
-    s->query_last = true;
-    s->copies = s->copy_barrier = copies_in(class);
-    s->barrier |= s->deeds != NULL && !s->copies; /* whose data is not held up, but what follows */
-    sql_pins_note(s, &class->verdict, text);
-    return used;
 }
 
 /* The server has committed DISCARD ALL: what the client began with is set anew, in a transaction of
@@ -772,7 +574,7 @@ size_t sql_message_forward(struct sql_session *s, struct slice in, struct pg_fra
         return sql_message_wait(s);
     switch (f.type) {
     case PG_FRONT_QUERY:
-        used = forward_query(s, in, f, class);
+        used = sql_query_forward(s, in, f, class);
         break;
     case PG_FRONT_PARSE:
         used = sql_parse_forward(s, in, f);

@@ -8,7 +8,8 @@
  *     session_flow.c    a session's life between its exchanges: waits, errors of ours, its end
  *     ask_flow.c        what a session asks: an exchange is gathered (gather_flow.c), routed, begun
  *     begin_flow.c      transactions that may be begun elsewhere
- *     message_flow.c    its messages, one by one, to the upstream; parse_flow.c, portal_flow.c
+ *     message_flow.c    its messages, one by one, to the upstream; parse_flow.c, query_flow.c,
+ *                       portal_flow.c
  *     prepared_flow.c   statements that must be prepared there first
  *     result_flow.c     what their results look like, which must stay
  *     restore_flow.c    settings that go back to what a client began with

@@ -17,6 +17,8 @@ size_t sql_message_pass(struct sql_session *s, struct slice in, struct pg_frame 
 void sql_message_keep(struct sql_upstream *u, struct slice bytes);
 /* What it does is not known. */
 void sql_message_is_opaque(struct sql_session *s);
+/* What ends an exchange, and so tells what that may do.  False: too much is under way. */
+bool sql_message_expect_end(struct sql_session *s, struct pg_expected end);
 
 /* Expects the answer about a statement, whose words are to have this name of the session's. */
 bool sql_message_expect_named(struct sql_session *s, enum pg_expect_kind kind, uint16_t note,
@@ -26,6 +28,10 @@ bool sql_message_expect_named(struct sql_session *s, enum pg_expect_kind kind, u
 /* currval() tells of what its session has used: what others have is forgotten first.  False: it
  * waits for that.  It stays where the session may have used some since, for that would go, too. */
 bool sql_sequences_are_own(struct sql_session *s, const struct statement_verdict *v);
+
+/* query_flow.c: as sql_message_forward() */
+size_t sql_query_forward(struct sql_session *s, struct slice in, struct pg_frame f,
+                         const struct sql_class *class);
 
 /* parse_flow.c */
 size_t sql_parse_forward(struct sql_session *s, struct slice in, struct pg_frame f);
