@@ -260,7 +260,7 @@ enum begin { BEGIN_WAITS, BEGIN_DONE, BEGIN_ANSWERED };
 
 static bool is_ours(const struct sql_gathering *g)
 {
-    return g->is_whole && g->has_ours && !g->has_theirs && g->alone == NULL;
+    return (g->is_whole || g->is_flushed) && g->has_ours && !g->has_theirs && g->alone == NULL;
 }
 
 static enum begin answer_ours(struct sql_session *s, struct slice in, const struct sql_gathering *g,

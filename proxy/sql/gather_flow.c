@@ -92,6 +92,7 @@ static void gather_bind(struct sql_session *s, struct slice body, struct sql_gat
         keep_to_primary(g, "a Bind that is not well formed");
         return;
     }
+    g->binds = true;
     g->leaves |= bind.portal.len > 0;
     if (last->name.at != NULL && slice_is(last->name, bind.statement))
         return;
@@ -179,6 +180,7 @@ static bool gather_message(struct sql_session *s, struct slice in, struct pg_fra
         g->is_whole = true;
         return true;
     case PG_FRONT_FLUSH:
+        g->is_flushed = !g->binds;
         if (g->executes)
             keep_to_primary(g, "an exchange that is flushed");
         return true;

@@ -14,11 +14,12 @@ struct sql_gathering {
     bool any;                 /* a statement was seen, */
     bool many;                /* and another */
     bool may_end_failure;     /* a failed transaction does not keep it from being done */
-    bool executes;            /* an Execute was seen */
+    bool binds, executes;     /* a Bind, an Execute was seen */
     bool leaves;              /* something may stay of it in its transaction, a portal at least */
     bool is_function_call;
     bool is_local;             /* it has nothing that a server must be asked for */
-    bool is_whole;             /* up to Sync, or one Query */
+    bool is_whole;             /* up to Sync, or one Query; */
+    bool is_flushed;           /* or up to a Flush, and has no portal */
     bool has_ours, has_theirs; /* statements that Sheaf answers, and others */
     bool asks_position;
     struct sql_class class; /* of a simple Query that comes first */

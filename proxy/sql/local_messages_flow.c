@@ -1,7 +1,7 @@
 /* Statements that Sheaf answers itself, by the extended protocol: an exchange, up to its Sync, in
- * which there are no others.  Their names are the session's as any other statement's; a portal
- * lives until the exchange ends.  One that is among statements of a server is the server's to
- * refuse. */
+ * which there are no others; or up to a Flush, if it is only prepared.  Their names are the
+ * session's as any other statement's; a portal lives until the exchange ends.  One that is among
+ * statements of a server is the server's to refuse. */
 #include <strings.h>
 
 #include "proxy/sql/local_flow.h"
@@ -236,14 +236,17 @@ void sql_local_answer_messages(struct sql_session *s, struct slice exchange)
     struct answering a = { .s = s };
     struct slice rest = exchange;
     struct pg_frame f;
+    bool ends = false;
 
     while (pg_frame_read(rest, &f) == ERR_NONE && pg_frame_is_whole(rest, f)) {
-        if (f.type == PG_FRONT_SYNC)
+        ends = f.type == PG_FRONT_SYNC;
+        if (ends)
             pg_put_ready(&a.out, s->status);
         else if (!a.failed)
             answer_one(&a, f.type, pg_frame_body(rest, f));
         rest = slice_from(rest, f.bytes);
     }
+    s->skips = a.failed && !ends;
     sql_session_put(s, buf_all(&a.out));
     buf_fini(&a.out);
 }

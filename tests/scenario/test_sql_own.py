@@ -55,6 +55,19 @@ class Own(Routed):
             session.run(pg.one("SELECT set_config($1, $2, false)", "sheaf.route", "replica") + pg.sync())
             self.assertEqual((session.value("SHOW sheaf.route"), self.went(session, "SELECT 1")[0]), ("replica", "replica"))
 
+    def test_what_is_prepared_and_only_flushed(self):
+        """As asyncpg does it; what fails is skipped up to a Sync."""
+        for before in ("SELECT 1", "BEGIN", "SELECT pg_advisory_lock(1)"):
+            with self.subTest(before=before), self.session() as session:
+                session.ask(before)
+                for name in ("", "shown"):
+                    self.assertEqual(session.ask_until(pg.parse(name, "SHOW sheaf.route") + pg.describe("S", name) + pg.flush(), "TE").tags, "1tT")
+                    self.assertEqual(session.run(pg.bind("", name) + pg.execute() + pg.sync()).rows, [["auto"]])
+                session.send(pg.parse("shown", "SHOW sheaf.route") + pg.describe("S", "shown") + pg.flush() + pg.query("SELECT 1"))
+                self.assertEqual(session.until("E").errors, ["42P05"])
+                self.assertEqual(session.run(pg.one("SELECT 1") + pg.sync()).tags, "Z")
+                self.assertEqual(session.value("SELECT 1"), "1")
+
     def explained(self, session, sql):
         return session.value(f"EXPLAIN ROUTE {sql}")
 
