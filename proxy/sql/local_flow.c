@@ -172,11 +172,7 @@ static void put_local_warning(struct buf *out)
 static void put_set(struct sql_session *s, const struct setting *set, const char *tag,
                     struct buf *out)
 {
-    if (s->status == PG_STATUS_FAILED) {
-        pg_put_error_text(out, "ERROR", "25P02",
-                          "current transaction is aborted, commands ignored until end of "
-                          "transaction block");
-    } else if (!is_settable(set->name)) {
+    if (!is_settable(set->name)) {
         put_unknown(out, set->name);
     } else if (!set->is_default && !sql_local_is_valid(set->name, set->text)) {
         pg_put_error_text(out, "ERROR", "22023", "invalid value for parameter \"%.*s\": \"%.*s\"",
@@ -377,6 +373,12 @@ bool sql_local_answer(struct sql_session *s, const struct sql_class *c, struct b
 
     if (c->script == NULL)
         return false;
+    if (s->status == PG_STATUS_FAILED && sql_local_is(c)) {
+        pg_put_error_text(out, "ERROR", "25P02",
+                          "current transaction is aborted, commands ignored until end of "
+                          "transaction block");
+        return true;
+    }
     if (c->is_sheaf_set) {
         put_set_by_words(s, c->text, out);
         return out->len > 0;

@@ -26,7 +26,8 @@ class Own(Routed):
                          ["auto", "replica", "replica", "primary", "replica", "replica"])
         session.ask("BEGIN")
         session.ask("SELECT nothing")
-        self.assertEqual(session.ask("SET sheaf.route = auto").errors, ["25P02"])
+        for text in ("SET sheaf.route = auto", "SET sheaf.route = nowhere", "RESET sheaf.route", "SHOW sheaf.route", "SHOW sheaf.position", "EXPLAIN ROUTE SELECT 1"):
+            self.assertEqual((session.ask(text).errors, session.ask_extended(text).errors), (["25P02"], ["25P02"]), text)
         self.assertEqual(self.routes(session, "ROLLBACK"), ["replica"])
         answer = session.ask("SET LOCAL sheaf.route = auto")
         self.assertEqual((answer.tags, answer[0].code, session.value("SHOW sheaf.route")), ("NCZ", "25P01", "replica"))
