@@ -126,7 +126,7 @@ class UnderLoad(FaultCase):
 
 class Stores(FaultCase):
     def test_a_stopped_store_is_named_and_nobody_elses_trouble(self):
-        self.serve(timeout="500ms", probe="no", fall=100)
+        self.serve(timeout="500ms", stall_timeout="1s", probe="no", fall=100)
         self.stores[0].process.stop()
         for function, more in ((self.s3.get_object, {}), (self.s3.put_object, {"Body": b"x" * 3_000_000}), (self.s3.delete_object, {})):
             with self.assertRaises(ClientError) as caught:
