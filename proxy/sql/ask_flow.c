@@ -560,7 +560,7 @@ static const struct sql_class *class_of_first(const struct sql_gathering *g, str
 
 static size_t ask_one(struct sql_session *s, struct slice in)
 {
-    struct pg_frame f;
+    struct pg_frame f = { 0 };
     enum err err = pg_frame_read(in, &f);
     struct sql_gathering g;
     size_t used = 0;

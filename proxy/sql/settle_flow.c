@@ -408,6 +408,22 @@ bool sql_settings_apply(struct sql_upstream *u, const struct pg_settings *wanted
     return queries > 0;
 }
 
+/* A Query ends it, but for one that is not of the client's encoding: that ends nothing. */
+static void settle_unnamed(struct sql_upstream *u, const struct pg_expected *e,
+                           enum pg_outcome outcome)
+{
+    const struct pg_statement *st = e->subject;
+
+    if (e->kind == PG_EXPECT_QUERY)
+        pg_prepared_unnamed_settle(
+            &u->prepared, outcome == PG_OUTCOME_FAILED ? PG_UNNAMED_UNKNOWN : 0,
+            outcome == PG_OUTCOME_SKIPPED ? PG_OUTCOME_SKIPPED : PG_OUTCOME_DONE);
+    else if ((e->note & SQL_NOTE_UNNAMED) && e->kind == PG_EXPECT_CLOSE)
+        pg_prepared_unnamed_settle(&u->prepared, 0, outcome);
+    else if (e->note & SQL_NOTE_UNNAMED)
+        pg_prepared_unnamed_settle(&u->prepared, st != NULL ? st->id : PG_UNNAMED_UNKNOWN, outcome);
+}
+
 void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum pg_outcome outcome)
 {
     struct pg_statements *store = u->endpoint->side->statements;
@@ -425,19 +441,12 @@ void sql_settle_entry(struct sql_upstream *u, const struct pg_expected *e, enum 
         sql_edits_free(u->lessee, &u->lessee->edits); /* what it did not come to is not done */
     if ((e->note & SQL_NOTE_DUPLICATE) && outcome == PG_OUTCOME_DONE)
         sql_prepared_is_another(u);
+    settle_unnamed(u, e, outcome);
     if (e->kind == PG_EXPECT_CLOSE) {
-        if (e->note & SQL_NOTE_UNNAMED)
-            pg_prepared_unnamed_settle(&u->prepared, 0, outcome);
         sql_prepared_settle_close(u, e, outcome);
         return;
     }
     st = e->subject;
-    if (e->kind == PG_EXPECT_QUERY) /* but one that is not of the client's encoding ends nothing */
-        pg_prepared_unnamed_settle(
-            &u->prepared, outcome == PG_OUTCOME_FAILED ? PG_UNNAMED_UNKNOWN : 0,
-            outcome == PG_OUTCOME_SKIPPED ? PG_OUTCOME_SKIPPED : PG_OUTCOME_DONE);
-    else if (e->note & SQL_NOTE_UNNAMED)
-        pg_prepared_unnamed_settle(&u->prepared, st != NULL ? st->id : PG_UNNAMED_UNKNOWN, outcome);
     if (st == NULL)
         return;
     if (e->note & SQL_NOTE_PREPARES)
