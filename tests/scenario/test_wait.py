@@ -51,6 +51,7 @@ class Copied(Case):
         self.assertEqual(self.replicas[1].ask("GET", self.keys[1]), b"late")
 
     def test_more_copies_than_there_are_cost_the_time_given(self):
+        wait_until(lambda: self.ask("WAIT", "1", "1000") == 1, what="the one copy to have all")
         given, began = 0.1 * SLOW, time.monotonic()
         self.assertEqual(self.ask("WAIT", "2", str(int(given * 1000))), 1)
         self.assertGreaterEqual(time.monotonic() - began, given)
