@@ -687,6 +687,7 @@ static void abort_call(struct blob_call *c)
     struct blob_shard *shard = u->shard;
 
     u->call = NULL;
+    conn_reset_at_close(&u->base.conn);
     upstream_gone(u);
     serve_waiting(shard);
 }

@@ -279,6 +279,9 @@ bool blob_heeds_encryption(const struct blob_request *r);
 enum s3_error blob_heed(struct blob_request *r, struct s3_fault *fault) MUST_CHECK;
 /* Its client is gone. */
 void blob_request_abandon(struct blob_request *r);
+/* Whether it is a write whose client has reset the connection since; then it ends here.  Its client
+ * may have gone on to another write of that key, which this one must not overwrite. */
+bool blob_took_back(struct blob_request *r);
 /* May it touch this bucket? */
 bool blob_may_bucket(const struct blob_access_key *key, struct slice bucket);
 /* May its access key touch this key, by its prefixes?  NULL: anonymous, and allowed. */

@@ -193,12 +193,14 @@ static void give(struct blob_request *r, struct slice piece)
         r->deed->body(r, piece);
 }
 
-/* False: the request is over. */
+/* False: the request is over.  Stores begin a write when they have the whole body. */
 static bool take(struct blob_request *r, struct slice piece, bool is_summed)
 {
     struct blob_session *s = r->session;
     uint64_t most = r->length == UINT64_MAX ? most_bytes(r) : r->length;
 
+    if (r->taken + piece.len == r->length && blob_took_back(r))
+        return false;
     if (piece.len > most - r->taken) {
         refuse(r, r->length == UINT64_MAX ? S3_ENTITY_TOO_LARGE : S3_INCOMPLETE_BODY);
         return false;

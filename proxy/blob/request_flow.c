@@ -316,11 +316,24 @@ static bool is_offered(const struct blob_request *r)
     return true;
 }
 
+bool blob_took_back(struct blob_request *r)
+{
+    struct session *s = &r->session->base;
+
+    if ((s3_op_traits(r->op.op)->right & (S3_RIGHT_WRITE | S3_RIGHT_DELETE)) == 0 ||
+        !conn_is_reset(&s->conn))
+        return false;
+    session_close(s, CLOSE_CLIENT_RESET);
+    return true;
+}
+
 static void go(struct blob_request *r)
 {
     struct blob_session *s = r->session;
     bool at_once = begins_with_head(r);
 
+    if (!r->has_body && blob_took_back(r))
+        return;
     r->deed = blob_deed_of(r->op.op);
     if (!is_offered(r)) {
         blob_refuse_with(r, S3_NOT_IMPLEMENTED);

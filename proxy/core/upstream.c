@@ -130,6 +130,8 @@ void upstream_fail(struct upstream *u, enum err err, const char *why)
     if (u->state == UPSTREAM_DOWN || u->state == UPSTREAM_RETIRED)
         return;
     snprintf(kept, sizeof(kept), "%s", why);
+    if (err == ERR_TIMEOUT)
+        conn_reset_at_close(&u->conn); /* its clients were told: what it has not begun is void */
     disconnect(u);
     u->state = UPSTREAM_DOWN;
     u->flow->upstream_lost(u, err, kept);

@@ -130,6 +130,13 @@ int conn_connect_result(const struct conn *c)
     return error;
 }
 
+void conn_reset_at_close(struct conn *c)
+{
+    const struct linger at_once = { .l_onoff = 1 };
+
+    (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 void conn_close(struct conn *c)
 {
     if (c->fd < 0)

@@ -47,6 +47,9 @@ enum err conn_connect(struct conn *c, struct event_base *base, const struct sock
 bool conn_is_connected(const struct conn *c);
 /* What became of the connect; 0 or an errno. */
 int conn_connect_result(const struct conn *c);
+/* When it is closed the peer hears a reset, not the end of input as from one that half-closes, and
+ * of what was sent the system lets go what is not on its way. */
+void conn_reset_at_close(struct conn *c);
 void conn_close(struct conn *c);
 /* Has the system ask a silent peer whether it is still there; a Unix socket's always is.  What a
  * listener's socket accepted inherits how. */

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # not under tsan: what is shared are the threads of folders, which other tests of blob pools have
 """Blob pools amid faults of stores and clients: nothing half visible, nothing lost, and nobody else's trouble."""
+import concurrent.futures
 import contextlib
 import functools
 import json
@@ -136,6 +137,22 @@ class Stores(FaultCase):
         self.the_others_are_served()
         self.stores[0].process.cont()
         wait_until(lambda: self.status_of(self.s3.get_object, Key=self.of_first[1]) == 200, what="it to be served again")
+
+    def test_what_a_stopped_store_had_not_begun_is_not_done_when_it_goes_on(self):
+        """Who was told that it failed may have written something else by then."""
+        self.serve(timeout="300ms", probe="no", fall=1000)
+        changed, deleted = self.of_first[:2]
+        self.stores[0].process.stop()
+        with concurrent.futures.ThreadPoolExecutor() as threads:
+            told = [threads.submit(self.put, changed, b"y" * size) for size in (1, 5000, 50_000)]
+            told += [threads.submit(self.status_of, self.s3.delete_object, Key=deleted)]
+            self.assertEqual({each.result() for each in told}, {503})
+        self.stores[0].process.cont()
+        wait_until(lambda: self.status_of(self.s3.get_object, Key=changed) == 200, what="it to be served again")
+        self.assertEqual(self.put(self.of_first[2], b"z"), 200)
+        wait_until(lambda: self.stores[0].status()["pools"][0]["requests_open"] == 0, what="the store to be idle")
+        self.assertEqual(self.get(changed), changed.encode())
+        self.assertEqual(self.get(deleted), deleted.encode())
 
     def test_an_answer_that_is_late_is_nobody_elses(self):
         self.serve(wired=True, timeout="300ms", probe="no", fall=100)
