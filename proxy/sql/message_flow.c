@@ -42,7 +42,8 @@ size_t sql_message_pass(struct sql_session *s, struct slice in, struct pg_frame 
     s->drops_frame = false;
     if (s->frame_left > 0) {
         s->lease->holds = false;
-        s->frame_asks = f.type == PG_FRONT_QUERY || f.type == PG_FRONT_FUNCTION_CALL;
+        s->frame_asks = f.type == PG_FRONT_QUERY || f.type == PG_FRONT_FUNCTION_CALL ||
+                        f.type == PG_FRONT_SYNC; /* of an impossible length, which only it says */
     }
     return here;
 }

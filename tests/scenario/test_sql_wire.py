@@ -595,7 +595,7 @@ class Rest:
         """That is answered first, whether the client sends no more or says that it leaves."""
         whole = pg.query("SELECT 1") + pg.one("INSERT INTO t (v) VALUES ('d')") + SYNC + pg.query("SELECT n FROM many LIMIT 3000; SELECT 2")
         halves = [pg.query("SELECT 3")[:-1], pg.query("SELECT '" + "x" * 300000 + "'")[:-1], pg.one("INSERT INTO t (v) VALUES ('e')"),
-                  pg.one("INSERT INTO t (v) VALUES ('e')") + SYNC[:2], pg.one("SELECT $1::text", "x" * 300000)[:-30],
+                  pg.one("INSERT INTO t (v) VALUES ('e')") + SYNC[:2], pg.one("INSERT INTO t (v) VALUES ('e')") + b"S\0\0\0Q\0", pg.one("SELECT $1::text", "x" * 300000)[:-30],
                   pg.function_call(1598, ("x" * 300000,))[:-1]]
         for half in halves:
             ends = (b"", pg.terminate()) if half.endswith(pg.execute()) else (b"",)
