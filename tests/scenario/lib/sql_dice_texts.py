@@ -162,7 +162,7 @@ class SqlDiceTexts(random.Random):
             "SET LOCAL TIME ZONE 'UTC'", "SET NAMES 'LATIN1'", "SET NAMES", "SET NAMES DEFAULT", "SET SCHEMA 'two'", "SET LOCAL SCHEMA 'one'",
             "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
             "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ WRITE", "SET XML OPTION DOCUMENT", "SET search_path TO two, public",
-            "SET work_mem TO 3000", "SET DateStyle TO sql, dmy", 'SET "datestyle" = ISO', "SET search_path = ''", "SET search_path = \"$user\", public",
+            "SET work_mem TO 3000", "SET DateStyle TO sql, dmy", 'SET "datestyle" = ISO', "SET search_path = '', public", "SET search_path = \"$user\", public",
             f"UPDATE pg_settings SET setting = '{value}' WHERE name = '{name}'", f"WITH w AS (SELECT set_config('{name}', '{value}', false)) SELECT * FROM w",
             f"SELECT set_config(name, '3MB', false) FROM (VALUES ('work_mem'), ('{name}')) each (name)", f"VALUES (set_config('{name}', '{value}', true), 2)",
             f"EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off, BUFFERS off) SELECT set_config('{name}', '{value}', false)",
