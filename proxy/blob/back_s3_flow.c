@@ -27,7 +27,7 @@ struct s3_row {
     struct list idle;    /* the last used first */
     struct list waiting; /* calls */
     struct list all;
-    uint32_t open, waiting_count;
+    uint32_t waiting_count;
     struct keyring_copy *keys; /* owned; NULL: none were needed yet */
     struct sigv4_plain plain;
 };
@@ -83,7 +83,7 @@ static struct s3_upstream *upstream_open(struct blob_shard *shard)
     u->stage = S3_CONNECTS;
     list_init(&u->idle_link);
     list_append(&row->all, &u->link);
-    row->open++;
+    shard->upstream_count++;
     counter_add(&shard->stats->upstreams_open, 1);
     counter_add(&shard->stats->upstreams_opened, 1);
     upstream_start(&u->base);
@@ -92,13 +92,11 @@ static struct s3_upstream *upstream_open(struct blob_shard *shard)
 
 static void upstream_gone(struct s3_upstream *u)
 {
-    struct s3_row *row = row_of(u->shard);
-
     if (u->base.state == UPSTREAM_RETIRED)
         return;
     list_remove(&u->idle_link);
     list_remove(&u->link);
-    row->open--;
+    u->shard->upstream_count--;
     counter_sub(&u->shard->stats->upstreams_open, 1);
     buf_fini(&u->head);
     upstream_retire(&u->base);
@@ -266,7 +264,7 @@ static void start(struct blob_call *c)
         lease(LIST_ITEM(idle, struct s3_upstream, idle_link), c);
         return;
     }
-    if (row->open < (share > 0 ? share : 1)) {
+    if (shard->upstream_count < (share > 0 ? share : 1)) {
         lease(upstream_open(shard), c);
         return;
     }

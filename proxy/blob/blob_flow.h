@@ -122,9 +122,10 @@ struct blob_shard {
     uint64_t past_since_us; /* not present: then requests that began before may know it */
     struct stats_row *stats;
     struct blob_counts_set *counts;
-    struct list calls;   /* under way, or waiting for the store's stamp */
-    uint32_t call_count; /* of them */
-    struct list stamps;  /* what is known of its buckets, the last used first */
+    struct list calls;       /* under way, or waiting for the store's stamp */
+    uint32_t call_count;     /* of them */
+    uint32_t upstream_count; /* connections to it */
+    struct list stamps;      /* what is known of its buckets, the last used first */
     uint32_t stamp_count;
     void *state; /* the back's */
 };

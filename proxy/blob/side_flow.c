@@ -113,14 +113,28 @@ static struct blob_shard *take_shard(struct blob_side *side, const char *identit
     return NULL;
 }
 
+/* What status shows of it moves with it when its place changes. */
+static void move_counts(const struct blob_shard *shard, struct stats_row *row)
+{
+    if (shard->stats == NULL || shard->stats == row)
+        return;
+    counter_sub(&shard->stats->upstreams_open, shard->upstream_count);
+    counter_sub(&shard->stats->requests_open, shard->call_count);
+    counter_add(&row->upstreams_open, shard->upstream_count);
+    counter_add(&row->requests_open, shard->call_count);
+}
+
 static void follow_shard(struct blob_shard *shard, const struct endpoint_settings *settings)
 {
     struct blob_side *side = shard->side;
+    struct stats_row *row =
+        stats_row_of(side->name, settings->name, settings->shard, side->worker->index);
 
+    move_counts(shard, row);
     shard->index = settings->shard;
     shard->settings = settings;
     shard->present = true;
-    shard->stats = stats_row_of(side->name, settings->name, settings->shard, side->worker->index);
+    shard->stats = row;
     shard->counts = blob_counts_shard(side->name, settings->name, settings->shard);
     free(shard->name);
     shard->name = mem_text(settings->name);

@@ -99,6 +99,19 @@ class UnderLoad(FaultCase):
         self.assertEqual(load.errors[:3], [])
         load.check(self)
 
+    def test_a_reload_that_moves_a_store_keeps_its_counts(self):
+        self.serve(probe="no")
+        def open_upstreams():
+            return [self.shard(n)["upstreams_open"] for n in (0, 1)]
+        wait_until(lambda: min(open_upstreams()) > 0, what="both to be connected to")
+        before = open_upstreams()
+        self.pool[1]["shard"].reverse()
+        self.sheaf.reload(self.pool)
+        wait_until(lambda: open_upstreams() == before[::-1], what="what is open to be told of the new places")
+        for store in self.stores:
+            store.terminate()
+        wait_until(lambda: open_upstreams() == [0, 0], what="none to be open")
+
     def test_what_is_under_way_at_the_end_is_finished(self):
         self.serve()
         uploads = []

@@ -1,4 +1,5 @@
 """More that clients of SQL pools do, beside lib.sql_torture's: what waits, what is large, what has several parts."""
+import contextlib
 import time
 
 from lib import pgwire as pg
@@ -63,16 +64,13 @@ class Stormy(Life):
         last = pg.Answer(self.session.seen[-8:])
         return "08007" in last.errors or (how == 3 and "COMMIT" in last.done)
 
-    def writes_in_code(self):
-        own = self.new_token()
+    @contextlib.contextmanager
+    def writing(self, own):
+        """A write that one message asks for: whether it is there is known of what is answered, or was not said whole."""
         self.crowd.written[own] = None
         self.sent_whole = False
-        text = self.dice.choice((f"SELECT writes('{own}')", f"DO $$ BEGIN PERFORM writes('{own}'); END $$", f"WITH w AS (INSERT INTO log VALUES ('{own}', 1) RETURNING token) SELECT token FROM w",
-                                 f"INSERT INTO log VALUES ('{own}', 1); SELECT '{own}'"))
         try:
-            answer = self.ask(text)
-            self.must(answer.rows, [] if text.startswith("DO") else [[own]], "a write in code")
-            self.crowd.written[own] = True
+            yield
         except Refused:
             if self.session.seen[-1].tag == "Z" and "08007" not in pg.Answer(self.session.seen[-6:]).errors:
                 self.crowd.written[own] = False
@@ -81,6 +79,14 @@ class Stormy(Life):
             if not self.sent_whole:
                 self.crowd.written[own] = False
             raise
+        self.crowd.written[own] = True
+
+    def writes_in_code(self):
+        own = self.new_token()
+        text = self.dice.choice((f"SELECT writes('{own}')", f"DO $$ BEGIN PERFORM writes('{own}'); END $$", f"WITH w AS (INSERT INTO log VALUES ('{own}', 1) RETURNING token) SELECT token FROM w",
+                                 f"INSERT INTO log VALUES ('{own}', 1); SELECT '{own}'"))
+        with self.writing(own):
+            self.must(self.ask(text).rows, [] if text.startswith("DO") else [[own]], "a write in code")
 
     def portals(self):
         """In a transaction, over several round trips, with Flush in between."""
@@ -151,19 +157,8 @@ class Stormy(Life):
     def reads_what_it_wrote(self):
         """From wherever, with reads = causal."""
         own = self.new_token()
-        self.crowd.written[own] = None
-        self.sent_whole = False
-        try:
+        with self.writing(own):
             self.rows(f"INSERT INTO log VALUES ('{own}', 1) RETURNING token", [[own]])
-            self.crowd.written[own] = True
-        except Refused:
-            if self.session.seen[-1].tag == "Z" and "08007" not in pg.Answer(self.session.seen[-6:]).errors:
-                self.crowd.written[own] = False
-            raise
-        except Left:
-            if not self.sent_whole:
-                self.crowd.written[own] = False
-            raise
         if self.crowd.things.get("causal", True):
             for _ in range(2):
                 self.rows(f"SELECT token FROM log WHERE token = '{own}'", [[own]], "what it wrote")
