@@ -64,11 +64,11 @@ class Commits(Case):
 
     def commit(self, session, commit=pg.query("COMMIT"), is_marked=True, say=None):
         """It has come to the server, and waits there; and its mark, if it has one, has come to Sheaf."""
-        before = self.wire.replies_to(b"")
+        before = self.wire.sent_to(b"")
         (say or session.send)(commit)
         wait_until(lambda: self.primary.sessions("wait_event = 'advisory'"), what="the COMMIT to wait")
         if is_marked:
-            wait_until(lambda: any(passed > before.get(wire, 0) for wire, passed in self.wire.replies_to(MARK.encode()).items()), what="the mark to pass")
+            wait_until(lambda: any(sent > before.get(wire, 0) for wire, sent in self.wire.sent_to(MARK.encode()).items()), what="the mark to come")
 
     def commit_unheard(self, session, commit=pg.query("COMMIT"), n=1, **options):
         """It is done, and the answer is lost on its way."""

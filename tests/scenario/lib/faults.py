@@ -174,9 +174,14 @@ class Faults:
             wire.start()
 
     def replies_to(self, words):
-        """How many bytes were passed of each connection whose last request holds these."""
+        """How many bytes were passed of each connection whose last request holds these: at least what anybody has."""
         with self.lock:
             return {wire: wire.passed for wire in self._wires if words in wire.asked}
+
+    def sent_to(self, words):
+        """The same, but what may be had by now, whatever becomes of the connection."""
+        with self.lock:
+            return {wire: wire.sent for wire in self._wires if words in wire.asked}
 
     def forget(self, wire):
         with self.lock, contextlib.suppress(ValueError):
@@ -188,7 +193,7 @@ class _Wire:
 
     def __init__(self, faults, near, far):
         self.faults, self.near, self.far = faults, near, far
-        self.passed = self.ask_passed = 0
+        self.passed = self.sent = self.ask_passed = 0
         self.asked = b""
         self.is_hushed = False
         self._running = 2
@@ -253,6 +258,7 @@ class _Wire:
             self.passed += len(data)  # before anybody has it
             for piece in self._pieces(data):
                 self.near.sendall(piece)
+            self.sent += len(data)
 
     def _after_hold(self, data):
         """What is left of it when it may pass."""
