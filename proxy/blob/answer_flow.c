@@ -317,10 +317,15 @@ void blob_refuse_with(struct blob_request *r, enum s3_error error)
     blob_refuse(r, &fault);
 }
 
+static bool may_be_done(const struct blob_call *c)
+{
+    return c->was_asked && blob_call_is_all_sent(c) &&
+           (s3_op_traits(c->ask.op)->right & (S3_RIGHT_WRITE | S3_RIGHT_DELETE)) != 0;
+}
+
 void blob_fault_of_call(const struct blob_call *c, const struct blob_shard *shard, enum err err,
                         const char *why, struct s3_fault *fault)
 {
-    (void)c;
     if (err == ERR_STAMP)
         s3_fault_say(fault, S3_SERVICE_UNAVAILABLE, "Shard %u (%s) is not used: %s", shard->index,
                      shard->name, why);
@@ -328,8 +333,9 @@ void blob_fault_of_call(const struct blob_call *c, const struct blob_shard *shar
         s3_fault_say(fault, S3_SLOW_DOWN, "Please reduce your request rate: shard %u (%s): %s",
                      shard->index, shard->name, why);
     else
-        s3_fault_say(fault, S3_SLOW_DOWN, "Shard %u (%s) does not serve: %s", shard->index,
-                     shard->name, why);
+        s3_fault_say(fault, S3_SLOW_DOWN, "Shard %u (%s) does not serve: %s%s", shard->index,
+                     shard->name, why,
+                     may_be_done(c) ? "; what was asked may have been carried out" : "");
 }
 
 /* Framing, the connection, and who answered are ours; all else is the store's to say. */

@@ -514,6 +514,7 @@ static void start(struct blob_call *c)
     lease->x.now_s = (int64_t)time(NULL);
     folder_exchange_copy(&lease->x, &c->ask);
     c->lease = lease;
+    c->was_asked = true;
     c->deadline_us = worker_now_us(shard->side->worker) + blob_call_patience_us(c);
     ask_crew(lease, FOLDER_BEGIN);
 }

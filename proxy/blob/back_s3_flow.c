@@ -110,19 +110,9 @@ static void refuse(struct blob_call *c, enum err err, const char *why)
     blob_call_fail_later(c, err, why);
 }
 
-static bool streams(const struct blob_call *c)
-{
-    return c->ask.has_body && c->ask.body.at == NULL && c->ask.length > 0;
-}
-
 static uint64_t unsent(const struct s3_upstream *u)
 {
     return u->base.put_bytes - u->base.written_bytes;
-}
-
-static bool is_all_sent(const struct blob_call *c)
-{
-    return !streams(c) || c->sent == c->ask.length;
 }
 
 static void wait_for_answer(struct s3_upstream *u)
@@ -210,7 +200,7 @@ static void ask(struct s3_upstream *u)
     struct buf *out = &blob_works_of(u->base.worker)->head;
     enum err err;
 
-    u->awaits_continue = streams(c) && c->ask.length > CONTINUE_BYTES;
+    u->awaits_continue = blob_call_streams(c) && c->ask.length > CONTINUE_BYTES;
     err = put_ask(u, out);
     if (err != ERR_NONE) {
         u->call = NULL;
@@ -223,10 +213,10 @@ static void ask(struct s3_upstream *u)
     if (c->ask.has_body && c->ask.body.at != NULL)
         upstream_put(&u->base, c->ask.body);
     counter_add(&u->shard->stats->bytes_out, out->len + c->ask.body.len);
-    u->asked = true;
+    u->asked = c->was_asked = true;
     u->base.pass_to = c->events->through != NULL ? c->events->through(c) : NULL;
     u->base.pass_left = 0;
-    if (!streams(c))
+    if (!blob_call_streams(c))
         wait_for_answer(u);
     else if (u->awaits_continue)
         c->deadline_us = now_of(u) + CONTINUE_US;
@@ -320,7 +310,7 @@ static void answered(struct s3_upstream *u, bool more_came)
 {
     struct blob_call *c = u->call;
     struct blob_shard *shard = u->shard;
-    bool reusable = u->response.head.keep_alive && is_all_sent(c) && !more_came &&
+    bool reusable = u->response.head.keep_alive && blob_call_is_all_sent(c) && !more_came &&
                     u->body.framing != HTTP1_FRAMING_UNTIL_CLOSE && shard->present;
 
     u->call = NULL;
@@ -465,7 +455,7 @@ static size_t step(struct s3_upstream *u, struct slice in, bool *ends)
     used = take_head(u, in);
     if (!goes_on(u, c) || u->stage == S3_ASKS)
         return used;
-    if (u->response.status < 300 && !is_all_sent(c)) {
+    if (u->response.status < 300 && !blob_call_is_all_sent(c)) {
         bad_answer(u, "it says that it has what it was not sent yet");
         return in.len;
     }
@@ -602,7 +592,7 @@ static void drained(struct upstream *base, uint64_t before)
     struct blob_call *c = u->call;
 
     (void)before;
-    if (c == NULL || !streams(c) || is_all_sent(c) || !u->asked)
+    if (c == NULL || !blob_call_streams(c) || blob_call_is_all_sent(c) || !u->asked)
         return;
     move_deadline(u);
     if (unsent(u) <= BLOB_UNSENT_BYTES && !u->awaits_continue)
@@ -625,7 +615,7 @@ static void body_went(struct blob_call *c, struct s3_upstream *u)
 {
     if (unsent(u) > BLOB_UNSENT_BYTES)
         upstream_flush(&u->base); /* so that it is known whether the server takes it */
-    if (is_all_sent(c))
+    if (blob_call_is_all_sent(c))
         wait_for_answer(u);
     else
         move_deadline(u);
@@ -649,7 +639,8 @@ static struct upstream *through(const struct blob_call *c)
 {
     struct s3_upstream *u = c->lease;
 
-    return u != NULL && u->asked && !u->awaits_continue && u->stage == S3_ASKS && streams(c)
+    return u != NULL && u->asked && !u->awaits_continue && u->stage == S3_ASKS &&
+                   blob_call_streams(c)
                ? &u->base
                : NULL;
 }
@@ -724,12 +715,12 @@ static void time_out(struct blob_call *c)
         blob_call_room_later(c);
         return;
     }
-    if (u->stage == S3_ASKS && !is_all_sent(c) && unsent(u) == 0) {
+    if (u->stage == S3_ASKS && !blob_call_is_all_sent(c) && unsent(u) == 0) {
         c->deadline_us = 0; /* it has all that came: who is waited for is the client */
         return;
     }
     upstream_fail(&u->base, ERR_TIMEOUT,
-                  u->stage == S3_ANSWERS || !is_all_sent(c)
+                  u->stage == S3_ANSWERS || !blob_call_is_all_sent(c)
                       ? "its body has not moved within stall_timeout"
                       : "no answer within timeout");
 }

@@ -106,6 +106,7 @@ struct blob_call {
     bool holds : 1;
     bool has_room : 1; /* room() is due */
     bool retried : 1;
+    bool was_asked : 1; /* the store may have heard of it */
 };
 
 void blob_call_start(struct blob_call *c, struct blob_shard *shard,
@@ -113,6 +114,10 @@ void blob_call_start(struct blob_call *c, struct blob_shard *shard,
 /* Only after room() and while there is room.  The body's last byte ends it. */
 void blob_call_send(struct blob_call *c, struct slice bytes);
 bool blob_call_has_room(const struct blob_call *c);
+/* Its body comes in pieces, and is not known before. */
+bool blob_call_streams(const struct blob_call *c);
+/* Without its last byte a store commits nothing. */
+bool blob_call_is_all_sent(const struct blob_call *c);
 /* Where bytes of the body may go by now, instead of blob_call_send(), or NULL; so many did. */
 struct upstream *blob_call_through(const struct blob_call *c);
 void blob_call_went(struct blob_call *c, size_t len);

@@ -169,7 +169,7 @@ void blob_call_start(struct blob_call *c, struct blob_shard *shard,
     c->sent = c->received = 0;
     c->error = S3_NONE;
     c->failed = ERR_NONE;
-    c->holds = c->retried = c->has_room = false;
+    c->holds = c->retried = c->has_room = c->was_asked = false;
     c->lease = NULL;
     c->started_us = worker_now_us(shard->side->worker);
     c->deadline_us = 0;
@@ -200,6 +200,16 @@ void blob_call_send(struct blob_call *c, struct slice bytes)
         return;
     c->sent += bytes.len;
     c->shard->back->send(c, bytes);
+}
+
+bool blob_call_streams(const struct blob_call *c)
+{
+    return c->ask.has_body && c->ask.body.at == NULL && c->ask.length > 0;
+}
+
+bool blob_call_is_all_sent(const struct blob_call *c)
+{
+    return !blob_call_streams(c) || c->sent == c->ask.length;
 }
 
 bool blob_call_has_room(const struct blob_call *c)
