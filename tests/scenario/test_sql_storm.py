@@ -313,8 +313,8 @@ class Storm(Case):
             wait_until(lambda s=server: len(s.sessions("usename = 'app' AND datname = 'app'")) <= self.size + 4, what="no more connections than may be")
         wait_until(lambda: self.crashed or not self.primary.sql("SELECT relname FROM pg_class WHERE relpersistence = 't'"), what="no temporary table to be left")
         wait_until(lambda: not any(self.gauges().values()), what=f"nothing to be under way: {self.gauges()}")
-        with pg.PgSession(self.sheaf.target(), tls=crowd.things.get("tls")) as session:
-            self.assertEqual(session.value("SELECT 1"), "1")
+        with pg.PgSession(self.sheaf.target(), tls=crowd.things.get("tls")) as session:  # its server may be down for Sheaf yet
+            wait_until(lambda: session.ask("SELECT 1").rows == [["1"]], what="it to serve")
 
     def gauges(self):
         sums = {}

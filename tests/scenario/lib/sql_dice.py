@@ -77,8 +77,8 @@ class SqlDice(SqlDiceTexts):
         types = self.choice(("", "", "", "", ", [23]", ", [25]", ", [0]", ", [999999]"))
         name, text = self._name(), self.statement()
         # That of EXECUTE may be one that means itself, and what it finds a DEALLOCATE; and where an error is in a command, as
-        # its text had it, is not known.
-        if "PREPARE" in text or text.startswith(("EXECUTE", "EXPLAIN", "CREATE", "DEALLOCATE")):
+        # its text had it, is not known.  A RESET that EXECUTE runs goes back to what the server has.
+        if "PREPARE" in text or text.startswith(("EXECUTE", "EXPLAIN", "CREATE", "DEALLOCATE", "RESET")) or text.endswith("TO DEFAULT"):
             name = ""
         if text.startswith("COPY"):  # a Bind that fails leaves a portal of nothing, of which Sheaf waits that it takes data
             types = ""
