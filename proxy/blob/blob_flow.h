@@ -142,6 +142,7 @@ struct blob_side {
     struct list gates;
     struct blob_shard **shards; /* by their index */
     uint32_t shard_count;
+    bool has_folders; /* among them */
     struct list past_shards;
     struct list due;      /* calls whose owners are told something when the turn ends */
     struct list short_of; /* calls whose stores take more, while memory is short */
@@ -280,8 +281,8 @@ bool blob_heeds_encryption(const struct blob_request *r);
 enum s3_error blob_heed(struct blob_request *r, struct s3_fault *fault) MUST_CHECK;
 /* Its client is gone. */
 void blob_request_abandon(struct blob_request *r);
-/* Whether it is a write whose client has reset the connection since; then it ends here.  Its client
- * may have gone on to another write of that key, which this one must not overwrite. */
+/* Whether it is a write to folders whose client has reset the connection since; then it ends here.
+ * Its client may have gone on to another write of that key, which this one must not overwrite. */
 bool blob_took_back(struct blob_request *r);
 /* May it touch this bucket? */
 bool blob_may_bucket(const struct blob_access_key *key, struct slice bucket);

@@ -320,7 +320,8 @@ bool blob_took_back(struct blob_request *r)
 {
     struct session *s = &r->session->base;
 
-    if ((s3_op_traits(r->op.op)->right & (S3_RIGHT_WRITE | S3_RIGHT_DELETE)) == 0 ||
+    if (!r->side->has_folders ||
+        (s3_op_traits(r->op.op)->right & (S3_RIGHT_WRITE | S3_RIGHT_DELETE)) == 0 ||
         !conn_is_reset(&s->conn))
         return false;
     session_close(s, CLOSE_CLIENT_RESET);

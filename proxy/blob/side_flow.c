@@ -147,11 +147,13 @@ static void follow_shards(struct blob_side *side)
     const struct pool_settings *settings = &side->settings->base;
     struct blob_shard **shards = mem_new(settings->endpoint_count * sizeof(struct blob_shard *));
 
+    side->has_folders = false;
     for (uint32_t i = 0; i < settings->endpoint_count; i++) {
         shards[i] = take_shard(side, settings->endpoints[i]->identity);
         if (shards[i] == NULL)
             shards[i] = shard_new(side, settings->endpoints[i]);
         follow_shard(shards[i], settings->endpoints[i]);
+        side->has_folders |= shards[i]->back == &blob_back_folder;
     }
     for (uint32_t i = 0; i < side->shard_count; i++)
         if (side->shards[i] != NULL) {
