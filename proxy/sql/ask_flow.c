@@ -391,7 +391,8 @@ static size_t skip_message(struct sql_session *s, struct slice in, struct pg_fra
 /* COPY FROM STDIN, whose end was not sent. */
 static bool is_amid_copy(const struct sql_session *s)
 {
-    return s->lease != NULL && pg_expect_is_copying_in(&s->lease->expect) && !s->copy_ended;
+    return s->lease != NULL && pg_expect_is_copying_in(&s->lease->expect) &&
+           (!s->copy_ended || s->frame_ends_copy);
 }
 
 /* Messages whose Sync was not sent, nor a Query, which does without. */

@@ -44,6 +44,7 @@ size_t sql_message_pass(struct sql_session *s, struct slice in, struct pg_frame 
         s->lease->holds = false;
         s->frame_asks = f.type == PG_FRONT_QUERY || f.type == PG_FRONT_FUNCTION_CALL ||
                         f.type == PG_FRONT_SYNC; /* of an impossible length, which only it says */
+        s->frame_ends_copy = f.type == PG_FRONT_COPY_DONE || f.type == PG_FRONT_COPY_FAIL;
     }
     return here;
 }
@@ -70,6 +71,7 @@ size_t sql_message_stream(struct sql_session *s, struct slice in)
 
     s->frame_left -= here;
     s->frame_asks &= s->frame_left > 0;
+    s->frame_ends_copy &= s->frame_left > 0;
     if (u == NULL)
         return here;
     sql_message_put(u, slice_of(in.at, here));

@@ -314,7 +314,8 @@ struct sql_session {
     uint8_t route;        /* enum sql_route: SET sheaf.route, user, database, listener */
     uint8_t begun, begun_isolation; /* enum sql_begun; enum mode_isolation, as that BEGIN said */
     bool drops_frame : 1;           /* frame_left goes nowhere, */
-    bool frame_asks : 1;            /* or is of what is expected last */
+    bool frame_asks : 1;            /* or is of what is expected last, */
+    bool frame_ends_copy : 1;       /* or of a CopyDone or CopyFail */
     bool ends : 1;                  /* what it said is its end, once all else is answered */
     bool skips : 1;                 /* after an error of ours, until Sync */
     bool in_exchange : 1;           /* extended messages since the last Sync were forwarded */

@@ -642,6 +642,7 @@ class Rest:
         self.reset()
         for data in (pg.query("COPY t (v) FROM STDIN"), pg.query("COPY t (v) FROM STDIN /* " + "long " * 40000 + "*/"),
                      pg.query("COPY t (v) FROM STDIN") + pg.copy_data(b"d\n"), pg.query("COPY t (v) FROM STDIN") + pg.copy_data(b"d\n" * 9000)[:-1],
+                     pg.query("COPY t (v) FROM STDIN") + pg.copy_fail("no more")[:-3], pg.query("COPY t (v) FROM STDIN") + b"c\0\0\0Q\0",
                      pg.one("COPY t (v) FROM STDIN") + pg.flush() + pg.copy_done()):
             with self.subTest(data=data[:40]), self.session() as session:
                 session.send(data)
