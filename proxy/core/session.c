@@ -474,6 +474,11 @@ void session_recall(struct session *s)
     session_wants_flush(s);
 }
 
+bool session_is_recalled(const struct session *s)
+{
+    return s->resumes || (s->recalled && s->state == SESSION_READING);
+}
+
 void session_feed(struct session *s)
 {
     if (s->recalled && s->state == SESSION_READING) {

@@ -100,6 +100,8 @@ static inline void session_wants_flush(struct session *s)
 /* The same of one that was not paused: its flow wanted to wait, and need not any more.  It is shown
  * what is kept, were it nothing. */
 void session_recall(struct session *s);
+/* It is to be, be it that it was resumed. */
+bool session_is_recalled(const struct session *s);
 /* Goes on with TLS, for a client that asked for it: to be called from session_input, when the
  * client sent nothing behind that and `answer` is the last it shall get in clear.  session_begin is
  * not called again. */

@@ -4,6 +4,7 @@
 
 Where it can be, what a client is told is compared with what it is told by the server itself, alone."""
 import threading
+import time
 
 from lib import *
 from lib import pgwire as pg
@@ -382,6 +383,23 @@ class Slowly(Pooled):
                 session.socket.shutdown(1)
                 self.assertEqual(session.rest().errors, ["42704"])
                 self.wire.delay = 0
+
+    def test_who_ends_his_half_of_the_connection_as_what_he_waits_for_comes(self):
+        """Sheaf finds both in one turn."""
+        for data, tags in ((pg.one("SELECT set_config('work_mem', '3MB', false)") + pg.one("SELECT 1") + SYNC, "12TDC12TDCZ"),
+                           (pg.one("DISCARD ALL") + pg.one("SELECT 1") + SYNC, "12nC12TDCZ")):
+            with self.subTest(data=data[:40]), self.session() as session:
+                held = self.wire.held
+                self.wire.hold_after = 0
+                session.send(data)
+                wait_until(lambda held=held: self.wire.held > held, what="an answer to be on its way")
+                self.front.process.stop()
+                self.wire.hold_after = None
+                time.sleep(0.05 * SLOW)
+                session.socket.shutdown(1)
+                time.sleep(0.05 * SLOW)
+                self.front.process.cont()
+                self.assertEqual(session.rest().tags, tags)
 
 
 class Crowd(Pooled):
