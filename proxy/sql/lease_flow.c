@@ -13,6 +13,7 @@
 #include "proxy/base/log.h"
 #include "proxy/sql/halt_flow.h"
 #include "proxy/sql/lease_flow.h"
+#include "proxy/sql/move_flow.h"
 #include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
 

@@ -16,7 +16,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/core/crew.h"
 #include "proxy/sql/lease_flow.h"
-#include "proxy/sql/sql_flow.h"
+#include "proxy/sql/move_flow.h"
 
 enum {
     WISH_LIFE_US = 40 * 1000, /* it is made again after half of that, if it still holds */

@@ -738,13 +738,6 @@ void sql_roster_turn_away(struct sql_roster *roster);
 void sql_primary_waiters_look(struct sql_side *side);
 void sql_waiters_expire(struct list *waiters, uint64_t now_us, bool housekeeping);
 
-/* move_flow.c */
-/* Other workers are asked for an upstream, for those who wait. */
-void sql_move_ask(struct sql_roster *roster);
-bool sql_move_give(struct sql_upstream *u); /* true: another worker gets it */
-void sql_move_off(struct worker *w);
-void sql_move_give_idle(struct sql_roster *roster); /* to who wished for them */
-
 /* upstream_flow.c */
 void sql_upstream_open(struct sql_roster *roster);
 /* Of no roster: its owner is told by sql_sampler_ready() and the like. */

@@ -16,6 +16,7 @@
 #include "proxy/sql/catalog_flow.h"
 #include "proxy/sql/commit_flow.h"
 #include "proxy/sql/inquiry_flow.h"
+#include "proxy/sql/move_flow.h"
 #include "proxy/sql/sample_flow.h"
 #include "proxy/sql/sql_flow.h"
 #include "proxy/sql/tunnel_flow.h"
