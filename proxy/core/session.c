@@ -495,8 +495,10 @@ void session_feed(struct session *s)
     if (s->state != SESSION_WAITING)
         return;
     s->state = SESSION_READING;
-    if (s->in.len > 0)
-        show(s, buf_all(&s->in), true);
+    if (s->in.len > 0 || s->recalled) {
+        s->recalled = false;
+        show(s, buf_all(&s->in), s->in.at != NULL);
+    }
     if (s->state == SESSION_READING && !s->ended && !s->last_words)
         conn_watch(&s->conn, true, s->conn.watching_write);
     if (s->state == SESSION_READING && !s->ended && !s->last_words)

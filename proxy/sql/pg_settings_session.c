@@ -407,24 +407,31 @@ static void note_who(struct pg_settings_pool *pool, const struct pg_settings *ou
     pg_settings_unref(pool, &under);
 }
 
-/* Code has RESET it. */
-static void put_start(struct pg_settings_pool *pool, const struct pg_settings *start,
+/* Code has RESET it.  True: something of it, which the server lacks. */
+static bool put_start(struct pg_settings_pool *pool, const struct pg_settings *start,
                       struct pg_settings_found *found)
 {
+    bool lacks = false;
+
     for (size_t i = 0; i < pg_settings_count(start); i++) {
         const struct pg_settings_entry *e = &start->entries[i];
         bool is_found;
         size_t place = pg_settings_place(found->v, e->name, &is_found);
         bool is_gone = is_found && found->v->entries[place].traits & PG_TRAIT_UNTRACKED;
 
-        if (is_gone ? found->is_reset : !is_found && !may_be_hidden(e))
+        if (is_gone ? found->is_reset : !is_found && !may_be_hidden(e)) {
             pg_settings_put(pool, &found->v, e);
+            lacks = true;
+        }
     }
+    return lacks;
 }
 
-void pg_settings_session_adopt(struct pg_settings_pool *pool, struct pg_settings_session *s,
+bool pg_settings_session_adopt(struct pg_settings_pool *pool, struct pg_settings_session *s,
                                struct pg_settings_found *found)
 {
+    bool lacks;
+
     for (size_t i = 0; i < pg_settings_count(s->current); i++) {
         const struct pg_settings_entry *e = &s->current->entries[i];
         struct slice value;
@@ -432,10 +439,11 @@ void pg_settings_session_adopt(struct pg_settings_pool *pool, struct pg_settings
         if (may_be_hidden(e) && !pg_settings_find(found->v, e->name, &value))
             pg_settings_put(pool, &found->v, e);
     }
-    put_start(pool, s->start, found);
+    lacks = put_start(pool, s->start, found);
     take_marks(pool, &found->v);
     note_who(pool, s->current, &found->v);
     end_undo(pool, s);
     exchange(pool, &s->current, found->v);
     pg_settings_unref(pool, &found->v);
+    return lacks;
 }

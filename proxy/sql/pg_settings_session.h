@@ -98,8 +98,9 @@ MUST_CHECK enum err pg_settings_session_found(struct pg_settings_pool *pool,
                                               const struct pg_settings_session *s,
                                               struct pg_settings_found *found, struct slice name,
                                               struct slice value, struct slice shown);
-/* Makes it what the session has; clears `found`. */
-void pg_settings_session_adopt(struct pg_settings_pool *pool, struct pg_settings_session *s,
+/* Makes it what the session has; clears `found`.  True: the server lacks something of that, which
+ * the client began with. */
+bool pg_settings_session_adopt(struct pg_settings_pool *pool, struct pg_settings_session *s,
                                struct pg_settings_found *found);
 
 /* What the leased server has now: `current`, but for SET LOCAL. */

@@ -419,7 +419,7 @@ static void settle_ready(struct sql_upstream *u, const struct pg_expected *ended
         u->lessee->may_commit |= (ended->flags & PG_EXPECT_COMMITS) != 0;
     }
     if ((ended->note & SQL_NOTE_GOES_ON) && u->sqlstate[0] != '\0')
-        u->hides_settings = true; /* what follows is done all the same */
+        u->hides_settings = u->lacks_start = true; /* what follows is done all the same */
     if (shown)
         buf_fini(&u->failure);
 }

@@ -275,7 +275,7 @@ static void follow_server(struct sql_upstream *u, const struct statement *st, bo
     if (st->kind == STATEMENT_DISCARD_ALL && !reworded)
         pg_settings_unref(u->endpoint->side->interned, &u->settings);
     else if ((!reworded && sql_restore_count(s, st) > 0) || sets_sheaf(st))
-        u->hides_settings = true;
+        u->hides_settings = u->lacks_start = true;
 }
 
 /* The next statement of what was noted is done.  NULL: there is none. */
@@ -395,7 +395,7 @@ bool sql_settings_apply(struct sql_upstream *u, const struct pg_settings *wanted
         return false;
     queries = u->hides_settings ? pg_settings_difference_from_unknown(wanted, &out)
                                 : pg_settings_difference(u->settings, wanted, &out);
-    u->hides_settings = false;
+    u->hides_settings = u->lacks_start = false;
     for (size_t i = 0; i < queries; i++) {
         (void)!pg_expect_push(&u->expect, (struct pg_expected){ .kind = PG_EXPECT_QUERY,
                                                                 .flags = PG_EXPECT_SWALLOW,
@@ -542,7 +542,8 @@ void sql_probe_ended(struct sql_upstream *u)
     if ((u->found & PG_PIN_TEMP) && s->own_edition == 0)
         sql_catalog_own_edition(s);
     if (u->probes_settings) {
-        pg_settings_session_adopt(u->endpoint->side->interned, &s->settings, &u->settings_found);
+        u->lacks_start = pg_settings_session_adopt(u->endpoint->side->interned, &s->settings,
+                                                   &u->settings_found);
         set_upstream(u, pg_settings_session_effective(&s->settings));
         sql_sampler_heed_settings(s);
     }
@@ -587,7 +588,7 @@ static void begin_probe(struct sql_upstream *u)
     u->fingerprint[0] = u->sqlstate[0] = '\0';
     u->probes_settings = s->probes_settings;
     sql_probe_forget(u); /* of one that failed */
-    u->settings_found.is_reset = u->hides_settings;
+    u->settings_found.is_reset = u->lacks_start;
     /* From a replica the session may be gone then, with what it asks next. */
     s->barrier = u->hides_settings || u->endpoint != sql_primary(u->endpoint->side);
     u->hides_settings |= s->probes_settings;

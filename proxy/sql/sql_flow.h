@@ -411,6 +411,7 @@ struct sql_upstream {
     bool probes_settings : 1;
     bool probe_failed : 1;        /* the last one */
     bool hides_settings : 1;      /* code ran that may have set what no probe shows */
+    bool lacks_start : 1;         /* or has RESET, or taken back, what the client began with */
     bool is_not_serializable : 1; /* its transactions, if nothing is said of it, */
     bool reads_committed : 1;     /* but READ COMMITTED */
 };

@@ -134,6 +134,13 @@ class Settings(Pooled):
                    "ROLLBACK", "SHOW DateStyle", "SET ROLE other", "RESET ALL", "SHOW DateStyle", "SELECT current_user", "DISCARD ALL",
                    "SELECT current_user", "SHOW DateStyle", options=started)
 
+    def test_what_code_sets_to_nothing_right_behind_other_code(self):
+        """It is not taken for a RESET."""
+        def script(session):
+            for text in ("DO $$ BEGIN PERFORM 1/0; END $$", "DO $$ BEGIN PERFORM set_config('my.own', '', false); END $$", "SELECT current_setting('my.own')"):
+                session.ask(text)
+        self.same(script, options={"options": "-c my.own=first"})
+
     def test_what_goes_back_to_the_start_within_transactions_and_pipelines(self):
         started = {"DateStyle": "SQL, DMY", "search_path": "one", "options": "-c work_mem=3MB"}
         self.asked("SET work_mem = '5MB'", "BEGIN", "SET LOCAL work_mem TO DEFAULT", "SHOW work_mem", "COMMIT", "SHOW work_mem",

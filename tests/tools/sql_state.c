@@ -155,7 +155,7 @@ static void ask(const char *verb, struct slice first, struct slice second)
     } else if (strcmp(verb, "row") == 0) {
         row(first);
     } else if (strcmp(verb, "adopt") == 0) {
-        pg_settings_session_adopt(pool, &session, &found);
+        (void)!pg_settings_session_adopt(pool, &session, &found);
         tell(ERR_NONE);
     } else if (strcmp(verb, "login") == 0) {
         static char login[64];

@@ -301,7 +301,7 @@ static void what_the_server_has_is_adopted(void)
     CHECK_INT(find(&found, "app.never", "", ""), ERR_NONE);
     CHECK_INT(find(&found, "role", "none", "none"), ERR_NONE);
     CHECK_INT(find(&found, "session_authorization", "app", "app"), ERR_NONE);
-    pg_settings_session_adopt(pool, &session, &found);
+    (void)!pg_settings_session_adopt(pool, &session, &found);
     CHECK(found.v == NULL);
     CHECK_BYTES(
         shown(session.current),
@@ -311,7 +311,7 @@ static void what_the_server_has_is_adopted(void)
     CHECK_INT(find(&found, "role", "r", "r"), ERR_NONE);
     CHECK_INT(find(&found, "app.kept", "", ""), ERR_NONE);
     CHECK_INT(find(&found, "app.other", "", ""), ERR_NONE);
-    pg_settings_session_adopt(pool, &session, &found);
+    (void)!pg_settings_session_adopt(pool, &session, &found);
     CHECK_BYTES(shown(session.current), slice_text("log_duration=on role=r "
                                                    "session_authorization=alice "
                                                    "sheaf.route=primary"));
