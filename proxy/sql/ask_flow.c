@@ -395,10 +395,10 @@ static bool is_amid_copy(const struct sql_session *s)
            (!s->copy_ended || s->frame_ends_copy);
 }
 
-/* Messages whose Sync was not sent, nor a Query, which does without. */
+/* Messages whose Sync was not sent, nor a Query, which does without unless it is skipped. */
 static bool is_amid_pipeline(const struct sql_session *s)
 {
-    return s->in_exchange && !s->query_last;
+    return s->in_exchange && (!s->query_last || pg_expect_is_skipping(&s->lease->expect));
 }
 
 /* Whole exchanges are under way, in front of what was begun. */

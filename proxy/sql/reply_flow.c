@@ -738,14 +738,28 @@ static void pass_rest(struct sql_upstream *u)
 
 /* A message of an exchange under way waited for what came before it; or for the data of a COPY that
  * was none: a cursor of SQL's had its portal's name. */
-static void end_barrier(struct sql_upstream *u)
+static bool has_waited(const struct sql_session *s, const struct sql_upstream *u)
+{
+    return (s->barrier || s->copy_barrier) && s->in_exchange && pg_expect_is_empty(&u->expect);
+}
+
+/* Its client sends no more, and half of something is the last: what was owed in front of that may
+ * be skipped by now. */
+static bool may_be_left(const struct sql_session *s)
+{
+    return s->base.ended && (s->in_exchange || s->frame_left > 0);
+}
+
+static void let_go_on(struct sql_upstream *u)
 {
     struct sql_session *s = u->lessee;
 
-    if (s == NULL || !(s->barrier || s->copy_barrier) || !s->in_exchange ||
-        !pg_expect_is_empty(&u->expect))
+    if (s == NULL)
         return;
-    s->barrier = s->copy_barrier = false;
+    if (has_waited(s, u))
+        s->barrier = s->copy_barrier = false;
+    else if (!may_be_left(s))
+        return;
     sql_session_go_on(s);
 }
 
@@ -765,7 +779,7 @@ size_t sql_reply_input(struct sql_upstream *u, struct slice in)
         return in.len;
     }
     pass_rest(u);
-    end_barrier(u);
+    let_go_on(u);
     if (u->lessee != NULL && u->lessee->base.throttled)
         upstream_pause(&u->base, true);
     return r.at;

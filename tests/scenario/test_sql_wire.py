@@ -638,6 +638,14 @@ class Rest:
                     self.same(lambda session, data=data, end=end: (session.send(data), end(session), session.until("")))
                     self.assertEqual(self.server.value("SELECT count(*) FROM t"), 4)
 
+    def test_half_closed_behind_what_is_skipped(self):
+        """A Query that is skipped up to a Sync does not end what has none."""
+        for first in (b"", pg.query("BEGIN")):
+            for half in (b"", SYNC[:3], b"S\0\0\0Q\0"):
+                with self.subTest(first=first, half=half):
+                    data = first + pg.one("SELECT $1::text::int", "x") + pg.query("SELECT 1") + half
+                    self.same(lambda session, data=data: (session.send(data), session.socket.shutdown(1), session.until("")))
+
     def test_half_closed_before_what_a_copy_takes(self):
         self.reset()
         for data in (pg.query("COPY t (v) FROM STDIN"), pg.query("COPY t (v) FROM STDIN /* " + "long " * 40000 + "*/"),
