@@ -587,6 +587,8 @@ static size_t ask_one(struct sql_session *s, struct slice in)
     }
     if (!is_whole)
         return 0;
+    if (is_amid_copy(s))
+        return go_on_there(s, in, f); /* whatever it is: that waits for what the client says */
     if (sql_keeps_lease(s) && may_be_ours(s, in, f) && seen_to_within(s, in, &used))
         return used;
     if (!place_behind_begin(s, in))
