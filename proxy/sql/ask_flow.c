@@ -630,11 +630,22 @@ static bool may_ask(struct sql_session *s)
 
 /* A message, a pipeline or a COPY; what waits may still make it whole, and what is whole in front
  * of it is answered first. */
-bool sql_ask_left_half(struct sql_session *s, size_t left)
+static bool left_half(struct sql_session *s, size_t left)
 {
     if ((!is_amid_pipeline(s) && s->frame_left == 0 && !is_amid_copy(s)) || owes_answers(s))
         return false;
     return (left == 0 && s->replay.len == 0) || may_ask(s);
+}
+
+bool sql_ask_left(struct sql_session *s, size_t left)
+{
+    if (left_half(s, left)) {
+        sql_session_end(s, CLOSE_CLIENT_LEFT);
+        return true;
+    }
+    if (s->lease == NULL || pg_expect_is_empty(&s->lease->expect))
+        sql_session_holds(s, false); /* its transaction, in which nothing more comes */
+    return false;
 }
 
 static size_t ask_all(struct sql_session *s, struct slice in)
@@ -687,10 +698,8 @@ size_t sql_ask_input(struct sql_session *s, struct slice in)
     if (used == in.len && s->lease != NULL && s->waits == SQL_WAITS_NOT && !sql_keeps_lease(s) &&
         pg_expect_is_empty(&s->lease->expect))
         sql_lease_end(s->lease); /* what it was for came to nothing */
-    if (s->base.ended && sql_ask_left_half(s, in.len - used)) {
-        sql_session_end(s, CLOSE_CLIENT_LEFT);
+    if (s->base.ended && sql_ask_left(s, in.len - used))
         return in.len;
-    }
     if (in.len - used > SQL_KEPT_BYTES && s->base.need <= in.len)
         session_pause(&s->base); /* it is heard again when it need not wait */
     return used;

@@ -265,10 +265,8 @@ static void half_closed(struct session *base)
         knock(s); /* it is read on when there is room */
     else if (session_is_recalled(base))
         return; /* what is whole of what is kept is asked first */
-    else if (sql_ask_left_half(s, base->in.len))
-        sql_session_end(s, CLOSE_CLIENT_LEFT);
-    else if (s->lease == NULL || pg_expect_is_empty(&s->lease->expect))
-        sql_session_holds(s, false);
+    else
+        (void)!sql_ask_left(s, base->in.len);
 }
 
 /* ---- input ---- */

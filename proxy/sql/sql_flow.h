@@ -650,8 +650,9 @@ void sql_session_kill(struct sql_session *s);
 
 /* ask_flow.c */
 size_t sql_ask_input(struct sql_session *s, struct slice in);
-bool sql_ask_left_half(struct sql_session *s, size_t left); /* of a client that sends no more */
-bool sql_keeps_lease(const struct sql_session *s);          /* whatever is asked */
+/* Its client sends no more, and so many bytes are left of what it said.  True: it ends. */
+bool sql_ask_left(struct sql_session *s, size_t left);
+bool sql_keeps_lease(const struct sql_session *s); /* whatever is asked */
 
 /* message_flow.c */
 /* One message, or the part of it that is there, to the lease; returns the bytes used, 0: more are
