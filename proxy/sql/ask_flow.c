@@ -398,7 +398,8 @@ static bool is_amid_copy(const struct sql_session *s)
 /* Messages whose Sync was not sent, nor a Query, which does without unless it is skipped. */
 static bool is_amid_pipeline(const struct sql_session *s)
 {
-    return s->in_exchange && (!s->query_last || pg_expect_is_skipping(&s->lease->expect));
+    return s->in_exchange && s->lease != NULL &&
+           (!s->query_last || pg_expect_is_skipping(&s->lease->expect));
 }
 
 /* Whole exchanges are under way, in front of what was begun. */
