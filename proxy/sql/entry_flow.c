@@ -448,7 +448,7 @@ struct sql_endpoint *sql_endpoint_for_login(struct sql_side *side)
     for (uint32_t i = 0; i < side->endpoint_count; i++) {
         struct sql_endpoint *e = side->endpoints[i];
 
-        if (!e->failing && board_is_up(side->assembly->board, e->settings->number))
+        if (!e->failing && sql_is_up(e))
             return e;
     }
     return NULL;

@@ -355,8 +355,7 @@ static void open_least(struct sql_roster *roster, uint64_t now_us)
 
     if (atomic_load(&roster->budget->open) >= least || roster->starting > 0 ||
         (roster->open == 0 && roster->account->sessions == 0) || now_us < roster->least_again_us ||
-        side->gone || !e->present || e->failing ||
-        !board_is_up(side->assembly->board, e->settings->number) ||
+        side->gone || !e->present || e->failing || !sql_is_up(e) ||
         board_fit(side->assembly->board, e->settings->number) == STANDING_STALE_PRIMARY ||
         sql_halt_is_on(roster->account))
         return;

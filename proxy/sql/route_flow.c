@@ -221,6 +221,15 @@ static bool is_replica(const struct sql_endpoint *e)
            (role == STANDING_ROLE_UNKNOWN && e->settings->role == ENDPOINT_REPLICA);
 }
 
+bool sql_is_up(const struct sql_endpoint *e)
+{
+    const struct board *board = e->side->assembly->board;
+    uint32_t number = e->settings->number;
+
+    return board_is_up(board, number) || (!e->side->settings->base.health.probe &&
+                                          board_get(board, number).state == VERDICT_HALF_OPEN);
+}
+
 struct sql_endpoint *sql_replica_for_catalog(struct sql_side *side)
 {
     const struct board *board = side->assembly->board;
@@ -229,7 +238,7 @@ struct sql_endpoint *sql_replica_for_catalog(struct sql_side *side)
         struct sql_endpoint *e = side->endpoints[i];
         enum standing_fit fit = board_fit(board, e->settings->number);
 
-        if (!e->failing && board_is_up(board, e->settings->number) && is_replica(e) &&
+        if (!e->failing && sql_is_up(e) && is_replica(e) &&
             (fit == STANDING_FRESH || fit == STANDING_UNKNOWN))
             return e;
     }
@@ -248,7 +257,7 @@ static bool may_serve(const struct sql_side *side, const struct sql_endpoint *e,
     uint32_t number = e->settings->number;
     enum standing_fit fit = board_fit(board, number);
 
-    if (e->failing || !board_is_up(board, number) || (s->avoided >> (e->index & 63) & 1))
+    if (e->failing || !sql_is_up(e) || (s->avoided >> (e->index & 63) & 1))
         return false;
     if (!is_replica(e))
         return false;
@@ -410,9 +419,8 @@ static bool has_replica(const struct sql_side *side)
 {
     for (uint32_t i = 0; i < side->endpoint_count; i++) {
         const struct sql_endpoint *e = side->endpoints[i];
-        uint32_t number = e->settings->number;
 
-        if (!e->failing && board_is_up(side->assembly->board, number) && is_replica(e))
+        if (!e->failing && sql_is_up(e) && is_replica(e))
             return true;
     }
     return false;

@@ -722,6 +722,8 @@ void sql_verdict_overrule(struct sql_session *s, const struct sql_upstream *u);
 struct sql_endpoint *sql_primary(struct sql_side *side); /* NULL: there is none */
 /* Is it that, though it may be doubted just now? */
 bool sql_is_primary(const struct sql_endpoint *e);
+/* Its health; where nobody probes it, it is tried once it was out of service for its time. */
+bool sql_is_up(const struct sql_endpoint *e);
 /* Does it take writes, for all that is known?  True of one that was the primary until now. */
 bool sql_may_write_at(const struct sql_endpoint *e);
 /* It refused to write: for a moment, or until the board tells of another, there is none. */

@@ -774,7 +774,7 @@ static bool came_back(struct sql_endpoint *e)
 {
     bool was_down = e->was_down;
 
-    e->was_down = e->present && !board_is_up(e->side->assembly->board, e->settings->number);
+    e->was_down = e->present && !sql_is_up(e);
     return was_down && !e->was_down;
 }
 

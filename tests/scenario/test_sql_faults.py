@@ -558,6 +558,23 @@ class WireOfAReplica(Servers):
             wait_until(lambda: session.value("SELECT 1") == "1" and wire.accepted >= accepted, what="the wire to be used again")
 
 
+    def test_a_replica_that_nobody_probes_is_tried_again(self):
+        """Once it has failed often enough to be taken out of service."""
+        wire = Faults(self, ("127.0.0.1", self.replicas[0].port))
+        self.sheaf(replicas=[f"postgresql://{wire.address}"], probe="no", breaker_failures=2, backoff_max="1s")
+        self.reader()
+        wire.cut_after = 5000
+
+        def is_down():
+            with contextlib.suppress(EOFError):
+                self.session().ask("SELECT g, 'a text of some length' FROM generate_series(1, 2000) g")
+            return not self.front.status()["pools"][0]["endpoints"][1]["health"]["up"]
+        wait_until(is_down, what="the replica to be found down")
+        wire.cut_after = None
+        self.assertEqual(self.reader().value("SELECT count(*) FROM generate_series(1, 5)"), "5")
+        wait_until(lambda: self.front.status()["pools"][0]["endpoints"][1]["health"]["state"] == "up", what="it to be found up")
+
+
 class Failover(Servers):
     """The first replica confirms each commit, so nothing that was acknowledged is lost with the primary."""
     replicas_count = 2
