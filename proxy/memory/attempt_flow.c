@@ -44,10 +44,17 @@ const struct memory_refusal memory_too_much = {
  * asks for too much; any other waits for a client that does not read. */
 static void hold_too_much(struct memory_attempt *a)
 {
-    if (a->request->merge != NULL)
-        memory_attempt_fail(a, &memory_too_much);
-    else
-        session_close(&a->request->session->base, CLOSE_SLOW_READER);
+    struct memory_request *r = a->request;
+
+    if (r->merge == NULL) {
+        session_close(&r->session->base, CLOSE_SLOW_READER);
+        return;
+    }
+    /* What others of it hold, and would go on to, is of no use, and in the way of the next. */
+    for (uint32_t i = 0; i < r->part_count; i++)
+        if (&r->attempts[i] != a && r->attempts[i].queued)
+            memory_attempt_fail(&r->attempts[i], &memory_too_much);
+    memory_attempt_fail(a, &memory_too_much);
 }
 
 /* May end the attempt, or the session. */
