@@ -142,13 +142,14 @@ class Stores(FaultCase):
     def test_a_stopped_store_is_named_and_nobody_elses_trouble(self):
         self.serve(timeout="500ms", stall_timeout="1s", probe="no", fall=100)
         self.stores[0].process.stop()
-        for function, may_be_done, more in ((self.s3.get_object, False, {}), (self.s3.put_object, False, {"Body": b"x" * 3_000_000}),
-                                            (self.s3.put_object, True, {"Body": b"x"}), (self.s3.delete_object, True, {})):
+        # Of the large body the system takes all or not: only with its last byte a write may be done.
+        for function, may_be_done, more in ((self.s3.get_object, {False}, {}), (self.s3.put_object, {False, True}, {"Body": b"x" * 3_000_000}),
+                                            (self.s3.put_object, {True}, {"Body": b"x"}), (self.s3.delete_object, {True}, {})):
             with self.assertRaises(ClientError) as caught:
                 function(Bucket="bucket", Key=self.of_first[0], **more)
             self.assertIn("%s:%d" % self.stores[0].target("mail"), str(caught.exception))
             self.assertEqual(caught.exception.response["Error"]["Code"], "SlowDown")
-            self.assertEqual("may have been carried out" in str(caught.exception), may_be_done, caught.exception)
+            self.assertIn("may have been carried out" in str(caught.exception), may_be_done, caught.exception)
         self.the_others_are_served()
         self.stores[0].process.cont()
         wait_until(lambda: self.status_of(self.s3.get_object, Key=self.of_first[1]) == 200, what="it to be served again")
