@@ -156,7 +156,7 @@ static void put(struct sql_catalog *c, enum stage stage)
     c->failed = false;
     if (stage == STAGE_SIGNATURE) {
         c->read[0] = '\0';
-        pg_catalog_put_signature(&out);
+        pg_catalog_put_signature(&out, sql_server_major(c->upstream));
     } else {
         pg_catalog_put_query(&out);
     }
@@ -192,7 +192,7 @@ static bool was_told(struct sql_catalog *c, uint64_t now_us)
     uint64_t told_us = atomic_load(&c->shared->catalog_told_us);
     struct pg_catalog_fingerprint f;
 
-    if (c->doubted || told_us + CATALOG_EVERY_US <= now_us ||
+    if (c->doubted || (c->table == NULL && !c->too_large) || told_us + CATALOG_EVERY_US <= now_us ||
         pg_catalog_read_fingerprint(slice_text(c->signature), &f) != ERR_NONE ||
         f.wide != atomic_load(&c->shared->catalog_wide))
         return false;

@@ -34,16 +34,30 @@
         "tuples_updated") " OPERATOR(pg_catalog.+) " COUNT("tuples_deleted") ") FROM (VALUES "     \
                                                                              "(" relations         \
                                                                              ")) r(c))"
-#define FINGERPRINT                                                                                \
-    "pg_catalog.concat(" COUNT_OF(                                                                 \
-        DEEP) ",'.',"                                                                              \
-              "CASE WHEN pg_catalog.current_setting('track_counts') OPERATOR(pg_catalog.=) 'on' "  \
-              "THEN " COUNT_OF(WIDE) " ELSE pg_catalog.date_part('epoch',"                         \
-                                     "pg_catalog.clock_timestamp())::pg_catalog.int8 END)"
-
 /* Without the counters, each time another. */
-static const char SIGNATURE[] =
-    PREPARES "SELECT " FINGERPRINT " WHERE NOT pg_catalog.pg_is_in_recovery()";
+#define IF_COUNTED(count)                                                                          \
+    "CASE WHEN pg_catalog.current_setting('track_counts') OPERATOR(pg_catalog.=) 'on' THEN " count \
+    " ELSE (pg_catalog.date_part('epoch',pg_catalog.clock_timestamp()) "                           \
+    "OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8 END"
+/* The same relations, by who has made each of their rows: it grows with each that is made or
+ * altered, and falls with each that goes.  What initdb has made is counted only. */
+#define READ                                                                                       \
+    "(SELECT pg_catalog.count(*) OPERATOR(pg_catalog.*) 8589934592 OPERATOR(pg_catalog.+) "        \
+    "COALESCE(pg_catalog.sum(x::pg_catalog.text::pg_catalog.int8) FILTER (WHERE x "                \
+    "OPERATOR(pg_catalog.<>) '1'::pg_catalog.xid),0) FROM ("                                       \
+    "SELECT xmin FROM pg_catalog.pg_proc UNION ALL SELECT xmin FROM pg_catalog.pg_rewrite "        \
+    "UNION ALL SELECT xmin FROM pg_catalog.pg_policy "                                             \
+    "UNION ALL SELECT xmin FROM pg_catalog.pg_operator "                                           \
+    "UNION ALL SELECT xmin FROM pg_catalog.pg_cast "                                               \
+    "UNION ALL SELECT xmin FROM pg_catalog.pg_aggregate "                                          \
+    "UNION ALL SELECT xmin FROM pg_catalog.pg_inherits "                                           \
+    "UNION ALL SELECT xmin FROM pg_catalog.pg_db_role_setting) r(x))"
+#define COUNTED_FINGERPRINT                                                                        \
+    "pg_catalog.concat(" IF_COUNTED(COUNT_OF(DEEP)) ",'.'," IF_COUNTED(COUNT_OF(WIDE)) ")"
+#define READ_FINGERPRINT "pg_catalog.concat(" READ ",'.'," IF_COUNTED(COUNT_OF(WIDE)) ")"
+#define SIGNATURE(fingerprint)                                                                     \
+    PREPARES "SELECT " fingerprint " WHERE NOT pg_catalog.pg_is_in_recovery()"
+#define BEHIND(fingerprint) "SELECT NULL::pg_catalog.text," fingerprint
 
 /* clang-format off: as SQL is laid out */
 static const char BEFORE_UNSAFE[] = PREPARES
@@ -140,18 +154,24 @@ static const char BEHIND_UNSAFE[] =
     ") x LIMIT 100001 ";
 /* clang-format on */
 
-void pg_catalog_put_signature(struct buf *out)
+/* Before that the counters come to a process that tells them half a second later. */
+static bool counts_at_once(uint64_t major)
 {
-    pg_put_query(out, slice_text(SIGNATURE));
+    return major >= 15;
 }
 
-struct slice pg_catalog_fingerprint_query(bool flushes)
+void pg_catalog_put_signature(struct buf *out, uint64_t major)
 {
-    static const char QUERY[] = "SELECT NULL::pg_catalog.text," FINGERPRINT;
-    static const char FLUSHES[] =
-        "SELECT NULL::pg_catalog.text," FINGERPRINT ";SELECT pg_catalog.pg_stat_force_next_flush()";
+    pg_put_query(out, counts_at_once(major) ? slice_text(SIGNATURE(COUNTED_FINGERPRINT))
+                                            : slice_text(SIGNATURE(READ_FINGERPRINT)));
+}
 
-    return flushes ? slice_of(FLUSHES, sizeof(FLUSHES) - 1) : slice_of(QUERY, sizeof(QUERY) - 1);
+struct slice pg_catalog_fingerprint_query(uint64_t major)
+{
+    return counts_at_once(major)
+               ? slice_text(
+                     BEHIND(COUNTED_FINGERPRINT) ";SELECT pg_catalog.pg_stat_force_next_flush()")
+               : slice_text(BEHIND(READ_FINGERPRINT));
 }
 
 enum err pg_catalog_read_fingerprint(struct slice text, struct pg_catalog_fingerprint *out)

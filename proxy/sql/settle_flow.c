@@ -566,10 +566,8 @@ uint64_t sql_server_major(const struct sql_upstream *u)
 /* What ran may have done DDL. */
 static void ask_fingerprint(const struct sql_upstream *u, struct buf *question)
 {
-    enum { FLUSHES_FROM = 15 };
-
     buf_text(question, ";");
-    buf_slice(question, pg_catalog_fingerprint_query(sql_server_major(u) >= FLUSHES_FROM));
+    buf_slice(question, pg_catalog_fingerprint_query(sql_server_major(u)));
 }
 
 void sql_probe_forget(struct sql_upstream *u)

@@ -25,7 +25,7 @@ POOLED = {
     "stats": "a session that begins is none to the server",
 }
 # Of prepared statements that all share: their names are Sheaf's where code, and views, see them.
-NAMES = {"prepare", "plancache", "partition_prune", "guc"}
+NAMES = {"prepare", "plancache", "partition_prune", "guc", "sysviews"}
 # And of currval(), where another session was on the connection since nextval().
 CURRVAL = {"constraints"}
 # Of transactions that go to any server connection: what a function in C keeps in a variable of its own.

@@ -196,6 +196,20 @@ class Statements(Routed):
         wait_until(lambda: "volatile" in str(session.ask("EXPLAIN ROUTE SELECT m FROM means").rows), what="the catalog to be known again")
         self.assertEqual(session.value("SELECT m FROM means"), "written")
 
+    def test_what_it_means_changes_in_code_that_is_not_counted(self):
+        """The server's counters of changes are off."""
+        self.primary.sql("DROP VIEW IF EXISTS uncounted; CREATE VIEW uncounted AS SELECT 'calm'::text AS m", user="app")
+        front = Sheaf(self, sql_pool(self.primary, self.replicas, user=["app secret", "postgres secret"]), proxy={"workers": 1})
+        with pg.PgSession(front.target()) as session, pg.PgSession(front.target(), user="postgres") as changes:
+            def route():
+                return session.value("EXPLAIN ROUTE SELECT m FROM uncounted")[:7]
+            changes.ask("SET track_counts = off")
+            for text, value in (("swallows()", "written"), ("''calm''::text", "calm")) * 2:
+                wait_until(lambda: route() == ("primary" if value == "calm" else "replica"), what="the catalog to be known")
+                changes.ask(f"DO $$ BEGIN EXECUTE 'CREATE OR REPLACE VIEW uncounted AS SELECT {text} AS m'; END $$")
+                changes.ask("SELECT 1")  # what came of it was asked first
+                self.assertEqual(session.value("SELECT m FROM uncounted"), value)
+
     def test_what_is_made_past_sheaf(self):
         """What is not known is the primary's, and is known soon."""
         session = self.session()
