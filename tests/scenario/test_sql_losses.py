@@ -86,7 +86,7 @@ class Losses(Case):
     def test_a_session_that_is_pinned(self):
         for n, (pins, commit) in enumerate(itertools.product(("CREATE TEMP TABLE mine (a int)", "SELECT pg_advisory_lock(1)", "LISTEN x"), (True, False))):
             with self.subTest(pins=pins, commit=commit):
-                session = self.session("transaction", pins)
+                session = self.session("transaction", pins, "SELECT 1")  # behind what is asked of the pin
                 insert = f"INSERT INTO log VALUES (2, {n})"
                 for text in ("BEGIN", insert) if commit else ():
                     self.assertEqual(session.ask(text).errors, [])

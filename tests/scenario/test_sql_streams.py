@@ -288,8 +288,8 @@ class Halves(Pooled):
         """With half a message, of which the other half would never come."""
         other = self.session()
         for data in (pg.query("SELECT '" + "x" * 300000 + "'")[:-1], self.whole[:1000], pg.one("SELECT $1::text", "x" * 300000)[:-1]):
+            session = self.session()  # of the first of a worker the server is asked
             other.ask("BEGIN")
-            session = self.session()
             session.send(data)
             self.assertTrue(session.is_silent())
             session.socket.shutdown(1)

@@ -18,15 +18,19 @@ SERVERS = REPOSITORY / "build/postgresql"
 MAJORS = (14, 16, 17, 18)
 
 # What these files can't do there: Debian's libraries of 15 don't fit, its programs refuse newer servers, other words are used,
-# 14 lacks functions that are granted, and 18 speaks a newer protocol itself.
+# 14 lacks functions that are granted, and 18 speaks a newer protocol itself, and has PREPARE TRANSACTION and FunctionCall not
+# end what a pipeline without a Sync has begun.  From 16 on a name of an application is told with letters beyond ASCII escaped,
+# and cut when it is set again.
 NEWER = {16, 17, 18}
 EXCUSED = {
     "test_sql_nodes": {"test_a_library_that_only_the_primary_has": {14, *NEWER}, "test_a_replica_that_sorts_otherwise": {14, *NEWER}},
     "test_sql_replication": {"setUpClass": {14}, "test_a_backup_is_whole": NEWER, "test_pg_basebackup_and_what_follows_is_a_replica": NEWER,
                              "test_pg_receivewal": NEWER, "test_who_may_not_replicate_hears_so_and_others_go_on": NEWER},
     "test_sql_startup": {"test_newer_minor_versions_and_options_are_negotiated": {18}, "test_other_versions_of_the_protocol": {18}},
+    "test_sql_pooling": {"test_values_that_are_too_long_to_be_kept": NEWER, "test_what_ends_no_transaction": {18}},
+    "test_sql_wire": {"test_the_end_behind_what_ends_a_pipeline_without_a_sync": {18}, "test_what_ends_a_pipeline_without_a_sync": {18}},
     **{f"test_sql_{name}": {} for name in ("auth_query", "causal", "console", "demotion", "faults", "health", "limits", "login", "losses", "lost_commits", "middle", "own", "pins",
-                                           "pooling", "prepared", "queue", "routing", "streams", "wire")},
+                                           "prepared", "queue", "routing", "streams")},
 }
 
 
