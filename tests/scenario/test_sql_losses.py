@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import struct
 import threading
+import time
 
 from lib import *
 from lib import pgwire as pg
@@ -51,6 +52,13 @@ class Losses(Case):
             self.assertEqual(session.ask(text).errors, [], text)
         return session
 
+    def comes_to_rest(self):
+        """What is asked behind a pin has been answered."""
+        told = None
+        while told != self.wire.sent_to(b""):
+            told = self.wire.sent_to(b"")
+            time.sleep(0.05 * SLOW)
+
     def lose_answer(self, session, data, proof):
         """Of what was done at the server, as that says: what the session heard."""
         self.wire.delay = 60
@@ -86,7 +94,8 @@ class Losses(Case):
     def test_a_session_that_is_pinned(self):
         for n, (pins, commit) in enumerate(itertools.product(("CREATE TEMP TABLE mine (a int)", "SELECT pg_advisory_lock(1)", "LISTEN x"), (True, False))):
             with self.subTest(pins=pins, commit=commit):
-                session = self.session("transaction", pins, "SELECT 1")  # behind what is asked of the pin
+                session = self.session("transaction", pins)
+                self.comes_to_rest()
                 insert = f"INSERT INTO log VALUES (2, {n})"
                 for text in ("BEGIN", insert) if commit else ():
                     self.assertEqual(session.ask(text).errors, [])
