@@ -96,6 +96,8 @@ class Losses(Case):
             with self.subTest(pins=pins, commit=commit):
                 session = self.session("transaction", pins)
                 self.comes_to_rest()
+                session.ask("SELECT 1")  # in front of which it is set anew
+                self.comes_to_rest()
                 insert = f"INSERT INTO log VALUES (2, {n})"
                 for text in ("BEGIN", insert) if commit else ():
                     self.assertEqual(session.ask(text).errors, [])
