@@ -400,9 +400,8 @@ class Waiting(PgTwin):
 
     @unittest.skipIf(FRONT == "direct", "nothing waits")
     def test_who_waits_too_long_is_told(self):
-        busy = self.session()
+        busy, waiting = self.session(), self.session()
         busy.ask("BEGIN")
-        waiting = self.session()
         waiting.send(pg.query("SELECT 1"))
         answer = waiting.rest()
         self.assertEqual((answer.tags, answer[0].fields["S"]), ("E", "FATAL"))

@@ -352,10 +352,9 @@ class Cancelling(PgTwin):
         self.assertEqual(session.ask("ROLLBACK").state, "I")
 
     def test_a_session_that_waits_for_a_connection_is_cancelled(self):
-        busy = [self.session() for _ in range(4)]
+        *busy, waiting = [self.session() for _ in range(5)]
         for session in busy:
             session.ask("BEGIN")
-        waiting = self.session()
         waiting.send(pg.query("SELECT 'never'"))
         if FRONT != "direct":
             self.assertTrue(waiting.is_silent())
