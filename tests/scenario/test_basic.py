@@ -147,7 +147,8 @@ class Basics(Case):
         self.same_as_redis("NOSUCH", "x" * 300, "y")
         self.same_as_redis("")
         self.same_as_redis("GET ", "a")
-        self.same_as_redis(b"GET\0", "a")
+        # Redis itself finds GET by it now and then: it compares up to a zero what has, by chance, the same place in its table.
+        self.assertEqual(str(self.ask(b"GET\0", "a")), "ERR unknown command 'GET', with args beginning with: 'a' ")
         self.same_as_redis("EVAL", "return 1", "x")
 
     def test_errors_of_the_sessions_and_the_servers_own_commands_have_the_words_of_redis(self):
