@@ -441,6 +441,7 @@ struct proxy_settings {
     uint32_t backlog;             /* of listening sockets */
     uint64_t resolve_interval_ms; /* names are looked up again */
     bool io_uring;
+    uint64_t time_slice_ms;   /* of workers, see time_slice.h; 0: the system's own */
     uint32_t batch_wait_us;   /* least time between turns while many sessions wait; 0: off */
     uint32_t slow_requests;   /* how many slow ones /api/v1/slow keeps */
     uint64_t slow_time_ms;    /* requests faster than this are not looked at */

@@ -43,6 +43,11 @@ const struct option tables_proxy[] = {
               "answers, it lets at most so much time pass before it writes what they ask to the "
               "servers (it learns how much costs no throughput; rarely a silent client or server "
               "makes it 5 ms), and writes together what came; 0 writes at once, at a higher cost" },
+    { "time_slice", OPTION_DURATION, AT(time_slice_ms), "5ms", .max = 100,
+      .text =
+          "how long a worker may stay on its CPU while others want it, on Linux 6.12 and newer: "
+          "with more than the system's own (about 1.5 ms, which 0 leaves as it is) it serves "
+          "more at once, and costs less where servers or clients share its CPU" },
     { "io_uring", OPTION_FLAG, AT(io_uring), "yes",
       .text = "reads and writes many sockets by one system call, where the kernel lets it" },
     { "slow_requests", OPTION_INTEGER, AT(slow_requests), "128", .max = 1024,

@@ -115,6 +115,7 @@ static void follow(void *owner, void *content)
     w->assembly = p->assembly;
     worker_set_limits(w);
     worker_use_ring(w);
+    worker_use_time_slice(w);
     follow_flows(w);
     open_gates(t, p);
     assembly_unref(&old);
@@ -193,6 +194,7 @@ static void *run(void *arg)
     struct worker *w = &t->worker;
 
     worker_use_ring(w);
+    worker_use_time_slice(w);
     prctl(PR_SET_TIMERSLACK, 1000UL); /* batch_wait_us is as short as the default slack */
     while (!w->stopped && !(w->draining && w->session_count + w->surplus_count == 0))
         worker_turn(w);

@@ -9,6 +9,7 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/base/time_slice.h"
 #include "proxy/core/session.h"
 #include "proxy/core/turn_output.h"
 #include "proxy/core/upstream.h"
@@ -243,6 +244,15 @@ void worker_use_ring(struct worker *w)
     ring_open(&w->ring);
     if (w->ring.fd < 0 && w->index == 0)
         log_event(LOG_INFO, "the kernel has no io_uring for us: each socket takes its own calls",
+                  log_text("reason", strerrordesc_np(errno)));
+}
+
+void worker_use_time_slice(const struct worker *w)
+{
+    uint64_t slice_ns = w->assembly->snapshot->proxy.time_slice_ms * 1000000;
+
+    if (!time_slice_set(slice_ns) && w->index == 0)
+        log_event(LOG_INFO, "the kernel refuses a time slice of our own: it keeps to its own",
                   log_text("reason", strerrordesc_np(errno)));
 }
 

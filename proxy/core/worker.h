@@ -109,6 +109,8 @@ void worker_free_the_dead(struct worker *w);
 void worker_set_limits(struct worker *w);
 /* Has a ring or not, as the snapshot says and the kernel lets it; in the worker's own thread. */
 void worker_use_ring(struct worker *w);
+/* Its thread's, likewise. */
+void worker_use_time_slice(const struct worker *w);
 /* Memory outside of chains that a session or upstream holds: counted against max_memory. */
 static inline void worker_hold(struct worker *w, size_t bytes)
 {

@@ -1,7 +1,16 @@
 #!/usr/bin/python3
 # release too: the core
 """One session and simple requests: every reply is the one that Redis itself gives."""
+import ctypes
+import os
+import pathlib
+import platform
+import sys
+
 from lib import *
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+SYS_SCHED_GETATTR = {"x86_64": 315}.get(platform.machine(), 275)   # where there is no table from before
 
 
 class Basics(Case):
@@ -533,6 +542,39 @@ class WithoutRing(Case):
             for n in range(200):
                 self.assertEqual(session.reply(), "OK")
                 self.assertEqual(session.reply(), b"%d=%d" % (number, n))
+
+
+def time_slice_ns(thread):
+    """As sched_getattr(2) tells it."""
+    attributes = ctypes.create_string_buffer(56)
+    if LIBC.syscall(SYS_SCHED_GETATTR, thread, attributes, len(attributes), 0) != 0:
+        raise OSError(ctypes.get_errno(), "sched_getattr")
+    return int.from_bytes(attributes.raw[24:32], sys.byteorder)
+
+
+class TimeSlice(Case):
+    def setUp(self):
+        super().setUp()
+        self.own = time_slice_ns(os.getpid())
+        if self.own == 0:
+            self.skipTest("the kernel knows no time slices of threads: they came with Linux 6.12")
+        self.redis = RedisServer(self)
+
+    def of_workers(self, sheaf):
+        threads = pathlib.Path(f"/proc/{sheaf.process.pid}/task").iterdir()
+        return [time_slice_ns(int(thread.name)) for thread in threads
+                if (thread / "comm").read_text().startswith("worker")]
+
+    def test_workers_have_a_longer_one_than_others(self):
+        sheaf = Sheaf(self, pool([self.redis]))
+        self.assertEqual(self.of_workers(sheaf), [5_000_000, 5_000_000])
+        self.assertEqual(time_slice_ns(sheaf.process.pid), self.own, "the main thread has nothing to gain")
+
+    def test_a_reload_changes_it_and_zero_gives_it_back(self):
+        sheaf = Sheaf(self, pool([self.redis]), proxy={"time_slice": "20ms", "workers": 1})
+        self.assertEqual(self.of_workers(sheaf), [20_000_000])
+        sheaf.reload(pool([self.redis]), proxy={"time_slice": "0", "workers": 1})
+        wait_until(lambda: self.of_workers(sheaf) == [self.own])
 
 
 class Limits(Case):

@@ -63,6 +63,7 @@ static void every_option_of_the_process_has_its_default(void)
     CHECK_INT(s->proxy.max_memory_bytes, 1 << 30);
     CHECK_INT(s->proxy.backlog, 1024);
     CHECK_INT(s->proxy.resolve_interval_ms, 30000);
+    CHECK_INT(s->proxy.time_slice_ms, 5);
     CHECK_INT(s->proxy.batch_wait_us, 500);
     CHECK_INT(s->proxy.slow_requests, 128);
     CHECK_INT(s->proxy.slow_time_ms, 10);
