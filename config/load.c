@@ -135,6 +135,7 @@ static void begin_unknown(struct loading *l, struct draft *d, const char *kind)
     static const char *const KINDS[] = { "proxy", "memory", "sql", "blob", "class", NULL };
     static const char *const LATER[] = { "search", NULL };
     struct buf text = { 0 };
+    size_t unsuggested;
 
     for (size_t i = 0; LATER[i] != NULL; i++) {
         if (strcmp(LATER[i], kind) == 0) {
@@ -143,7 +144,11 @@ static void begin_unknown(struct loading *l, struct draft *d, const char *kind)
         }
     }
     buf_format(&text, "unknown section [%s]", d->title);
+    unsuggested = text.len;
     option_suggest_word(KINDS, kind, &text);
+    if (text.len == unsuggested)
+        buf_text(&text, "; there are [proxy], [memory NAME], [sql NAME], [blob NAME] and "
+                        "[class NAME]");
     problems_error(l->problems, d->place, "%.*s", (int)text.len, (char *)text.at);
     buf_fini(&text);
 }

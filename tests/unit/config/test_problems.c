@@ -16,7 +16,8 @@ static void sections_that_are_wrong_are_named(void)
         { "workers = 1\n" POOL, "t.ini:1: \"workers\" stands before any [section]\n" },
         { POOL "[memroy b]\nx = y\n",
           "t.ini:4: unknown section [memroy b]; did you mean \"memory\"?\n" },
-        { POOL "[zebra]\n", "t.ini:4: unknown section [zebra]\n" },
+        { POOL "[zebra]\n", "t.ini:4: unknown section [zebra]; there are [proxy], [memory NAME], "
+                            "[sql NAME], [blob NAME] and [class NAME]\n" },
         { POOL "[search main]\nlisten = x\n",
           "t.ini:4: [search] sections are not in this version\n" },
         { POOL "[memory  a]\n", "t.ini:4: section [memory a] is already there (t.ini:1)\n" },
