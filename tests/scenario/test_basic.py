@@ -560,6 +560,10 @@ class TimeSlice(Case):
             self.skipTest("the kernel knows no time slices of threads: they came with Linux 6.12")
         self.redis = RedisServer(self)
 
+    def expect(self, sheaf, *slices_ns):
+        """Of its workers, when they have begun, or have heard of a reload."""
+        wait_until(lambda: self.of_workers(sheaf) == list(slices_ns), what=f"time slices of {slices_ns} ns")
+
     def of_workers(self, sheaf):
         threads = pathlib.Path(f"/proc/{sheaf.process.pid}/task").iterdir()
         return [time_slice_ns(int(thread.name)) for thread in threads
@@ -567,14 +571,14 @@ class TimeSlice(Case):
 
     def test_workers_have_a_longer_one_than_others(self):
         sheaf = Sheaf(self, pool([self.redis]))
-        self.assertEqual(self.of_workers(sheaf), [5_000_000, 5_000_000])
+        self.expect(sheaf, 5_000_000, 5_000_000)
         self.assertEqual(time_slice_ns(sheaf.process.pid), self.own, "the main thread has nothing to gain")
 
     def test_a_reload_changes_it_and_zero_gives_it_back(self):
         sheaf = Sheaf(self, pool([self.redis]), proxy={"time_slice": "20ms", "workers": 1})
-        self.assertEqual(self.of_workers(sheaf), [20_000_000])
+        self.expect(sheaf, 20_000_000)
         sheaf.reload(pool([self.redis]), proxy={"time_slice": "0", "workers": 1})
-        wait_until(lambda: self.of_workers(sheaf) == [self.own])
+        self.expect(sheaf, self.own)
 
 
 class Limits(Case):
