@@ -26,7 +26,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from lib.case import Case, ends_with, wait_until
-from lib.ports import free_port
+from lib.ports import free_port, free_ports_in_a_row
 from lib.process import run
 
 ID, SECRET = "AKTEST", "secret-of-the-test"
@@ -63,7 +63,7 @@ class Ceph:
     def __init__(self, owner):
         self._folder = tempfile.TemporaryDirectory(prefix="sheaf-ceph-")
         ends_with(owner, self._folder.cleanup)
-        self.port = free_port()
+        self.port = free_ports_in_a_row(2)  # the gateway, and the monitor
         ends_with(owner, self._run, "stop")
         self._run("start")
         self.urls = [self.of("MAIN", "main"), self.of("TEN", "ten")]
@@ -83,7 +83,7 @@ class Swift:
     def __init__(self, owner):
         self._folder = tempfile.TemporaryDirectory(prefix="sheaf-swift-")
         ends_with(owner, self._folder.cleanup)
-        self.port = free_port()
+        self.port = free_ports_in_a_row(5)  # the proxy, three that it asks, and memcached
         ends_with(owner, self._run, "stop")
         self._run("start")
         self.urls = [f"s3://test%3Atester:testing@127.0.0.1:{self.port}",

@@ -12,17 +12,34 @@ _reservations = []
 
 
 def free_port():
+    return free_ports_in_a_row(1)
+
+
+def free_ports_in_a_row(count):
+    """The first of them, for a server that takes those behind it, too."""
     os.makedirs(_FOLDER, exist_ok=True)
     while True:
-        port = random.randrange(11000, 32000)
-        lock = open(f"{_FOLDER}/{port}", "w")
+        first, locks = random.randrange(11000, 32000), []
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(("127.0.0.1", port))
+            for port in range(first, first + count):
+                locks.append(_reserve(port))
         except OSError:
-            lock.close()
+            for lock in locks:
+                lock.close()
             continue
-        _reservations.append(lock)
-        return port
+        _reservations.extend(locks)
+        return first
+
+
+def _reserve(port):
+    """OSError: it is taken."""
+    lock = open(f"{_FOLDER}/{port}", "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+    except OSError:
+        lock.close()
+        raise
+    return lock
