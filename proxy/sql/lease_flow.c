@@ -67,8 +67,10 @@ static struct sql_upstream *pick_idle(struct sql_roster *roster, const struct sq
 void sql_wait_begin(struct sql_session *s, enum sql_wait wait, struct list *waiters)
 {
     s->waits = wait;
-    if (s->wait_since_us == 0)
+    if (s->wait_since_us == 0) {
         s->wait_since_us = worker_now_us(s->base.worker);
+        s->wait_number = ++sql_side_of(s)->waits_begun;
+    }
     list_append(waiters, &s->wait_link);
     sql_tally_wait_begins(s);
     session_request_begins(&s->base); /* it is owed an answer */
@@ -222,8 +224,8 @@ static void grant(struct sql_session *s, struct sql_upstream *u)
     sql_session_go_on(s);
 }
 
-/* The first of those who wait there for longer than since then, and may come here. */
-static struct sql_session *first_roamer(struct sql_roster *there, uint64_t since_us,
+/* The first of those who wait there, came before that one, and may come here. */
+static struct sql_session *first_roamer(struct sql_roster *there, uint64_t number,
                                         struct sql_endpoint *here)
 {
     int looked_at = 0;
@@ -231,7 +233,7 @@ static struct sql_session *first_roamer(struct sql_roster *there, uint64_t since
     LIST_EACH (&there->waiters, link) {
         struct sql_session *s = waiter_of(link);
 
-        if (s->wait_since_us >= since_us || ++looked_at > ROAMERS_LOOKED_AT)
+        if (s->wait_number >= number || ++looked_at > ROAMERS_LOOKED_AT)
             return NULL;
         if (s->roams && sql_may_roam_to(s, here))
             return s;
@@ -250,7 +252,7 @@ struct sql_session *sql_roster_next(struct sql_roster *roster)
 
         if (other == roster)
             continue;
-        s = first_roamer(other, next == NULL ? UINT64_MAX : next->wait_since_us, roster->endpoint);
+        s = first_roamer(other, next == NULL ? UINT64_MAX : next->wait_number, roster->endpoint);
         next = s != NULL ? s : next;
     }
     return next;

@@ -280,6 +280,7 @@ struct sql_session {
     struct list wait_link;
     struct sql_roster *waits_at;
     uint64_t wait_since_us; /* 0: it does not */
+    uint64_t wait_number;   /* who came first has the least: many come in one turn, at one time */
     uint64_t wait_began_us; /* this wait, of perhaps several */
     uint64_t began_us;      /* its transaction, or the exchange that is one */
     uint64_t frame_left;    /* of a message that streams by */
@@ -444,6 +445,7 @@ struct sql_side {
     struct list past_endpoints;
     struct list accounts;
     uint64_t accounts_made;
+    uint64_t waits_begun;
     struct list waiters; /* for a primary */
     struct list halts, consoles, ledgers, catalogs, presets_past, commits;
     uint32_t ledger_count, presets_past_count;

@@ -55,15 +55,25 @@ class Queue(Routed):
             wait_until(lambda n=n: self.waiting() == n + 1, what="it to wait")
         return sessions
 
+    def queue_at_once(self, count, text="SELECT {} /* queued */"):
+        """They come in one turn, in an order of their own all the same."""
+        sessions = [self.session() for _ in range(count)]
+        self.front.process.stop()
+        for n, session in enumerate(sessions):
+            session.send(pg.query(text.format(n)))
+        self.front.process.cont()
+        wait_until(lambda: self.waiting() == count, what="all to wait")
+        return sessions
+
     def assert_served(self, sessions):
         for n, session in enumerate(sessions):
             answer = session.until("Z")
             self.assertEqual((answer.errors, answer.rows), ([], [[str(n)]]))
 
     def test_one_replica_serves_all_who_wait_in_their_order(self):
-        for at, replica in enumerate(self.replicas):
+        for queue, (at, replica) in itertools.product((self.queue, self.queue_at_once), enumerate(self.replicas)):
             held, before = self.fill(), len(replica.log)
-            sessions = self.queue(6)
+            sessions = queue(6)
             held[replica.port][0].ask("COMMIT")
             self.assert_served(sessions)
             wait_until(lambda: replica.logged("queued", before) == 6, what=f"replica {at} to log them")
