@@ -58,6 +58,7 @@ class Queue(Routed):
     def queue_at_once(self, count, text="SELECT {} /* queued */"):
         """They come in one turn, in an order of their own all the same."""
         sessions = [self.session() for _ in range(count)]
+        self.session()  # of whom the kernel may not have taken back the last word: he would be told of first
         self.front.process.stop()
         for n, session in enumerate(sessions):
             session.send(pg.query(text.format(n)))
