@@ -43,8 +43,8 @@ class WriteThenRead:
         pgbench, servers = self.bench.pgbench, self.bench.servers
         writes = loads.Call(loads.UPDATE, "prepared", 2)
         reads = loads.Call(loads.SELECT, "prepared", 2)
-        return [pgbench.in_background(servers.primary.port, writes, WRITES_PER_SECOND)] + \
-            [pgbench.in_background(replica.port, reads, READS_PER_SECOND)
+        return [pgbench.in_background(servers.primary.port, writes, "-R", str(WRITES_PER_SECOND))] + \
+            [pgbench.in_background(replica.port, reads, "-R", str(READS_PER_SECOND))
              for replica in servers.replicas]
 
     def measure(self, peer):

@@ -1,4 +1,5 @@
 """pgbench: what it is told, and what it tells."""
+import bisect
 import dataclasses
 import math
 import os
@@ -20,8 +21,10 @@ WAIT = ("-f", str(pathlib.Path(__file__).with_name("wait.sql")))        # a read
 SETTLE_SECONDS = 0.5        # after all clients came at once
 READING_SECONDS = 0.05      # after a reading, till it delays nobody any more
 LEFT_SECONDS = 0.2          # for the second reading, before the end
+AWAKE_SECONDS = 0.1         # after one that was stopped goes on, till what was under way then is answered
 WINDOW_SECONDS, WINDOW_LEAST = 0.05, 100
 TRIES = 4
+NEVER_TOGETHER = "pgbench: its clients were never at work all together"
 MEMORY = pathlib.Path("/dev/shm")       # for pgbench's log: the kernel's writing of it to a disk takes a CPU for
                                         # milliseconds, which then are of the tail that is measured
 
@@ -50,6 +53,7 @@ class Result:
     tail_spared: float      # p99/p50 of what no CPU's standstill fell into; None: it is not known
     tail_within: float      # p99/p50 of what ended within a window: the median of all windows
     spent: list
+    relative: list          # each transaction's time in parts of p50
 
 
 class Pgbench:
@@ -73,26 +77,36 @@ class Pgbench:
 
     def __call__(self, port, call, seconds, *gauges):
         """Loads it, and measures for so many seconds; gauges are functions that tell a growing number."""
+        for _ in range(TRIES):
+            result = self.try_for(port, call, self.first_seconds(port, call), seconds, gauges)
+            if result is not None:
+                return result
+            self.connecting[port, call.clients] = 1.5 * self.connecting[port, call.clients] + 1
+        raise Failed(NEVER_TOGETHER)
+
+    def first_seconds(self, port, call):
+        """Until all clients are at work, and a moment more."""
         key = port, call.clients
         if key not in self.connecting:
             began = time.monotonic()
             self.count(port, call, 1)
             self.connecting[key] = time.monotonic() - began
-        for _ in range(TRIES):
-            result = self.try_for(port, call, self.connecting[key] + SETTLE_SECONDS, seconds, gauges)
-            if result is not None:
-                return result
-            self.connecting[key] = 1.5 * self.connecting[key] + 1
-        raise Failed(f"pgbench: {call.clients} clients were never at work together")
+        return self.connecting[key] + SETTLE_SECONDS
 
     def try_for(self, port, call, first, seconds, gauges):
         """None: at that moment not all of them were at work."""
         with tempfile.TemporaryDirectory(prefix="sheaf-bench-pgbench-", dir=memory()) as folder, \
                 Readings(gauges, first, seconds) as readings:
-            with Standstills(self.hiccups, self.all_cpus) as standstills:
+            with self.standstills() as standstills:
                 self.run(self.command(port, call, "-T", str(math.ceil(first + seconds + LEFT_SECONDS)), "-l"),
                          cwd=folder)
-            return result_of(read_log(folder), readings.taken, call.clients, standstills)
+            log = read_log(folder)
+            if len(readings.taken) < 2 or not were_together(log, readings.taken, call.clients):
+                return None
+            return result_of(log, readings.taken, standstills)
+
+    def standstills(self):
+        return Standstills(self.hiccups, self.all_cpus)
 
     def run(self, command, **options):
         done = run_on(command, self.cpus, **options)
@@ -101,10 +115,62 @@ class Pgbench:
             lines = [line for line in done.stderr.splitlines() if "error" in line]
             raise Failed(f"pgbench: {(lines or done.stderr.strip().splitlines() or ['failed'])[0]}")
 
-    def in_background(self, port, call, rate):
-        return subprocess.Popen(self.command(port, call, "-T", "3600", "-R", str(rate)),
-                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                preexec_fn=lambda: os.sched_setaffinity(0, self.cpus))
+    def in_background(self, port, call, *options, **where):
+        return subprocess.Popen(self.command(port, call, "-T", "3600", *options), stdout=subprocess.DEVNULL,
+                                preexec_fn=lambda: os.sched_setaffinity(0, self.cpus),
+                                **{"stderr": subprocess.DEVNULL, **where})
+
+
+class Stopped:
+    """A pgbench that is at work only while it is measured; in between its clients stay connected.  So several can
+    be measured second by second in turn, and what the machine does meanwhile is the same for all of them."""
+
+    def __init__(self, pgbench, port, call, *gauges):
+        self.pgbench, self.port, self.call, self.gauges = pgbench, port, call, gauges
+        self.readings, self.log = [], []
+
+    def __enter__(self):
+        first = self.pgbench.first_seconds(self.port, self.call)
+        self.folder = tempfile.TemporaryDirectory(prefix="sheaf-bench-pgbench-", dir=memory())
+        self.errors = pathlib.Path(self.folder.name) / "errors"
+        with self.errors.open("w") as errors:
+            self.process = self.pgbench.in_background(self.port, self.call, "-l", cwd=self.folder.name,
+                                                      stderr=errors)
+        time.sleep(first)
+        self.process.send_signal(signal.SIGSTOP)
+        return self
+
+    def measure(self, seconds):
+        self.process.send_signal(signal.SIGCONT)
+        time.sleep(AWAKE_SECONDS)
+        first = read(self.gauges)
+        time.sleep(seconds)
+        self.readings.append((first, read(self.gauges)))
+        self.process.send_signal(signal.SIGSTOP)
+        self.check()
+
+    def check(self):
+        """It goes on when a client of it gave up, and says so."""
+        errors = [line for line in self.errors.read_text().splitlines() if "error" in line]
+        if errors or self.process.poll() is not None:
+            raise Failed(f"pgbench: {errors[0] if errors else 'ended'}")
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGCONT)
+        time.sleep(LEFT_SECONDS)
+        stop(self.process)
+        self.log = sorted(read_log(self.folder.name), key=lambda transaction: transaction[2])
+        self.folder.cleanup()
+        return False
+
+    def results(self, standstills):
+        """One for each time that it was measured."""
+        if not were_together(self.log, self.readings[0], self.call.clients):
+            raise Failed(NEVER_TOGETHER)
+        whens = [when for _, _, when in self.log]
+        return [result_of(self.log[bisect.bisect(whens, begin):bisect.bisect(whens, end)],
+                          [(begin, began, before), (end, ended, after)], standstills)
+                for (begin, began, before), (end, ended, after) in self.readings]
 
 
 def memory():
@@ -112,8 +178,15 @@ def memory():
     return MEMORY if os.access(MEMORY, os.W_OK) else None
 
 
+def read(gauges):
+    """(began, ended, values)"""
+    began = time.time()
+    values = [gauge() for gauge in gauges]
+    return began, time.time(), values
+
+
 class Readings:
-    """Reads gauges beside what runs, so many seconds from now, and so many later: (began, ended, values)."""
+    """Reads gauges beside what runs, so many seconds from now, and so many later."""
 
     def __init__(self, gauges, *waits):
         self.gauges, self.waits, self.taken, self.ending = gauges, waits, [], threading.Event()
@@ -123,9 +196,7 @@ class Readings:
         for wait in self.waits:
             if self.ending.wait(wait):
                 return
-            began = time.time()
-            values = [gauge() for gauge in self.gauges]
-            self.taken.append((began, time.time(), values))
+            self.taken.append(read(self.gauges))
 
     def __enter__(self):
         self.thread.start()
@@ -141,30 +212,35 @@ def read_log(folder):
     """(client, microseconds, when it ended) of each transaction, as pgbench's log has them."""
     found = []
     for path in pathlib.Path(folder).glob("pgbench_log.*"):
-        for line in path.read_text().splitlines():
+        text = path.read_text()
+        for line in text[:text.rfind("\n") + 1].splitlines():      # the end of one that was ended is missing
             client, _, took, _, seconds, microseconds = line.split()[:6]
             found.append((int(client), int(took), int(seconds) + int(microseconds) / 1e6))
     return found
 
 
-def result_of(log, readings, clients, standstills):
-    """What happened between two readings; None if not all clients were at work by the first, or none any more
-    at the second."""
+def were_together(log, readings, clients):
+    """Were all clients at work by the first reading, and still at the second?"""
     first = {}
     for client, _, ended in log:
         first[client] = min(first.get(client, ended), ended)
-    if len(first) < clients or len(readings) < 2:
-        return None
-    (_, begin, before), (end, late, after) = readings
+    (begin, _, _), (_, late, _) = readings
+    return len(first) == clients and begin >= max(first.values()) and late <= max(when for _, _, when in log)
+
+
+def result_of(log, readings, standstills):
+    """What happened between two readings."""
+    (_, begin, before), (end, _, after) = readings
     ended = [(when, took) for _, took, when in log if begin + READING_SECONDS < when <= end]
-    if begin < max(first.values()) or late > max(when for _, _, when in log) or not ended:
-        return None
+    if not ended:
+        raise Failed("pgbench: no transaction ended while it was measured")
     p50, p99 = quantiles(ended)
     spared50, spared99 = quantiles(standstills.spared(ended) or ended)
     tail_spared = None if standstills.problem else spared99 / spared50
     spent = [now - then for now, then in zip(after, before)]
     count = sum(begin < when <= end for _, _, when in log)
-    return Result(count, count / (end - begin), p50, p99, tail_spared, tail_within(ended, begin), spent)
+    return Result(count, count / (end - begin), p50, p99, tail_spared, tail_within(ended, begin), spent,
+                  [took / p50 for _, took in ended])
 
 
 def quantiles(ended):

@@ -23,6 +23,7 @@ class Peer(peer.Peer):
     """What it costs is told of its processes together."""
 
     has_prepared = True     # can a client prepare statements?
+    pools = False           # do clients share its server connections?
     splits = False          # do reads go to replicas?
     most_sessions = 1 << 30
     can_log_in = False      # to servers, by itself?
@@ -96,6 +97,7 @@ class Direct(Peer):
 
 class Sheaf(Peer):
     name, title = "sheaf", "Sheaf"
+    pools = True
     splits = True
     can_log_in = True
     workers, reads = 1, "causal"
@@ -142,6 +144,7 @@ class TwoWorkers(Sheaf):
 
 class PgBouncer(Peer):
     name, title = "pgbouncer", "PgBouncer"
+    pools = True
     can_log_in = True
     has_prepared = False        # 1.18, in transaction pooling
 

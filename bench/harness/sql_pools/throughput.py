@@ -2,6 +2,7 @@
 
 Connecting is not counted.  For system calls it is left out by the difference of a short and a longer run.
 """
+import contextlib
 import dataclasses
 
 from ..processes import Failed
@@ -21,20 +22,25 @@ class Workload:
     modes: tuple
     barred: tuple = ()          # modes whose CPU time and system calls have bars
     tail_bar: Bar = None        # of p99/p50
+    pieces: int = 0             # of a round, each short, while all clients stay connected; 0: they come anew for each
+                                # round, and it is in one piece
 
 
 MODES = ("simple", "extended", "prepared")
 WORKLOADS = [
     Workload("select_16", "SELECT by key, 16 clients", loads.SELECT, 16, MODES,
-             ("simple", "prepared")),
+             ("simple", "prepared"), pieces=8),
     Workload("select_200", "SELECT by key, 200 clients", loads.SELECT, 200, MODES,
-             tail_bar=Bar(1.5, is_ratio=False)),
+             tail_bar=Bar(1.5, is_ratio=False), pieces=8),
     Workload("wait_200", "Reads of 10 ms that take no CPU, 200 clients", loads.WAIT, 200, ("simple",),
              tail_bar=Bar(1.5, is_ratio=False)),
     Workload("tpcb", "TPC-B-like, 16 clients", loads.TPCB, 16, ("simple", "prepared")),
 ]
 CPU_LIMIT, PGPOOL_LIMIT, SYSTEM_CALLS_LIMIT = 1.0, 0.25, 5
+FEW_CLIENTS = 16
 TAIL_SECONDS = 2.0          # at least, where p99 has a bar: of less, one bad moment of the machine is a hundredth
+PIECE_SECONDS = 0.5
+MEASURED = "cpu", "per_second", "p50", "p99", "tail", "tail_spared", "tail_within"
 
 
 class Throughput:
@@ -70,15 +76,53 @@ class Throughput:
 
     def run(self):
         w = self.workload
-        for peer in self.bench.alternating(w.title):
-            self.bench.servers.wait_until_left()
+        if w.pieces:
             for mode in w.modes:
-                self.one_round(peer, mode)
+                for peers in self.together():
+                    self.piece_by_piece(peers, mode)
+        else:
+            for peer in self.bench.alternating(w.title):
+                self.bench.servers.wait_until_left()
+                for mode in w.modes:
+                    self.one_round(peer, mode)
         for _ in range(1 if self.bench.options.quick else 2):
             for peer in self.bench.one_by_one(f"{w.title}: system calls"):
                 for mode in w.modes:
                     self.system_calls(peer, mode)
         self.compare()
+
+    def together(self):
+        """Lists of peers that may be there together: not those with a server connection for each of many clients."""
+        peers = self.bench.peers
+        if self.workload.clients <= FEW_CLIENTS:
+            return [peers]
+        return [[p for p in peers if p.pools]] + [[p] for p in peers if not p.pools]
+
+    def piece_by_piece(self, peers, mode):
+        """All of them in turn, half a second each: a machine's pace may change by a third within seconds, and neighbours
+        meet the same.  For the same reason p99 is told by what the median was in each one's own half second."""
+        pieces = self.bench.rounds * self.workload.pieces
+        loads_of, standstills = {}, self.bench.pgbench.standstills()
+        self.bench.servers.wait_until_left()
+        with contextlib.ExitStack() as stack:
+            for peer in peers:
+                with self.or_given_up(peer, mode):
+                    stack.enter_context(peer.awake())
+                    self.check(peer, mode)
+                    loads_of[peer] = stack.enter_context(
+                        loads.Stopped(self.bench.pgbench, peer.port, self.call(mode), peer.cpu_ns))
+            stack.enter_context(standstills)
+            for n in range(pieces):
+                names = ", ".join(peer.title for peer in peers)
+                self.bench.say(f"{self.workload.title}, {mode}: piece {n + 1} of {pieces}: {names}")
+                for peer in peers[n % len(peers):] + peers[:n % len(peers)]:
+                    if (peer.name, mode) not in self.given_up:
+                        with self.or_given_up(peer, mode):
+                            loads_of[peer].measure(PIECE_SECONDS)
+        for peer, load in loads_of.items():
+            if (peer.name, mode) not in self.given_up:
+                with self.or_given_up(peer, mode):
+                    self.add_pieces(peer, mode, load.results(standstills))
 
     def check(self, peer, mode):
         peer.check()
@@ -93,21 +137,35 @@ class Throughput:
     def seconds(self):
         return max(self.bench.seconds, TAIL_SECONDS if self.workload.tail_bar else 0)
 
-    def one_round(self, peer, mode):
-        rows = {key: row for key, row in self.rows[mode].items()
-                if key in ("cpu", "per_second", "p50", "p99", "tail", "tail_spared", "tail_within")}
+    @contextlib.contextmanager
+    def or_given_up(self, peer, mode):
+        """What fails is told in place of figures, and not tried again."""
         try:
-            self.check(peer, mode)
-            result = self.bench.pgbench(peer.port, self.call(mode), self.seconds(), peer.cpu_ns)
+            yield
         except (Failed, OSError) as problem:
             self.given_up[peer.name, mode] = str(problem)
-            for row in rows.values():
+            for key in MEASURED:
+                row = self.rows[mode][key]
                 row.add(peer.name, None)
                 row.problems[peer.name] = str(problem)
-            return
+
+    def one_round(self, peer, mode):
+        with self.or_given_up(peer, mode):
+            self.check(peer, mode)
+            self.add(peer, mode, self.bench.pgbench(peer.port, self.call(mode), self.seconds(), peer.cpu_ns))
+
+    def add(self, peer, mode, result, keys=MEASURED):
         found = {"cpu": result.spent[0] / 1000 / result.count, "tail": result.p99 / result.p50}
-        for key, row in rows.items():
-            row.add(peer.name, found[key] if key in found else getattr(result, key))
+        for key in keys:
+            self.rows[mode][key].add(peer.name, found[key] if key in found else getattr(result, key))
+
+    def add_pieces(self, peer, mode, results):
+        for n in range(0, len(results), self.workload.pieces):
+            round_of = results[n:n + self.workload.pieces]
+            for result in round_of:
+                self.add(peer, mode, result, [key for key in MEASURED if key != "tail"])
+            relative = [times for result in round_of for times in result.relative]
+            self.rows[mode]["tail"].add(peer.name, loads.quantile(relative, 0.99))
 
     def system_calls(self, peer, mode):
         row, call = self.rows[mode]["system_calls"], self.call(mode)
