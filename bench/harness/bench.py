@@ -6,6 +6,7 @@ import platform
 import re
 import sys
 import tempfile
+import time
 
 from . import picture, setup, tables
 from .processes import Cpus, Gone, Processes, raise_descriptor_limit
@@ -33,6 +34,7 @@ class Bench:
         self.descriptors = raise_descriptor_limit()
         self.program = str(pathlib.Path(options.sheaf or root / "build/release/sheaf").resolve())
         self.is_terminal = sys.stderr.isatty()
+        self.pace = ""
 
     def start(self, processes):
         """Starts servers, and self.peers before them."""
@@ -80,7 +82,7 @@ class Bench:
         model = re.search(r"model name\s*:\s*(.*)", pathlib.Path("/proc/cpuinfo").read_text())
         return (f"{datetime.date.today()}, {model[1] if model else platform.machine()}, "
                 f"{os.cpu_count()} CPUs, Linux {platform.release()}; {self.cpus}; medians of "
-                f"{self.rounds} alternating rounds.")
+                f"{self.rounds} alternating rounds{self.pace}.")
 
     def draw(self, results, peers, about):
         return picture.draw(results, peers, about, self.title, self.panels)
@@ -104,6 +106,7 @@ class Bench:
         if not self.options.no_build:
             setup.build(self.root, self.say, self.programs)
         complete = True
+        self.pace = pace()
         with tempfile.TemporaryDirectory(prefix="sheaf-bench-") as folder:
             processes = Processes(folder)
             try:
@@ -118,3 +121,17 @@ class Bench:
                 processes.stop_all()
         self.tell()
         return 1 if self.results.failed() or not complete else 0
+
+
+def pace(pieces=150, seconds=0.02):
+    """How far a loop that only counts goes in each of some pieces of time, while nothing of ours is at work: where others
+    share the machine that tells how much of what is measured may be theirs."""
+    counts = []
+    for _ in range(pieces):
+        end, count = time.perf_counter() + seconds, 0
+        while time.perf_counter() < end:
+            count += 1
+        counts.append(count)
+    counts.sort()
+    least, middle, most = (counts[int(part * (pieces - 1))] for part in (0.05, 0.5, 0.95))
+    return f"; pace {least / middle:.2f} to {most / middle:.2f}"
