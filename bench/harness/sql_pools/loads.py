@@ -123,7 +123,7 @@ class Pgbench:
 
 class Stopped:
     """A pgbench that is at work only while it is measured; in between its clients stay connected.  So several can
-    be measured second by second in turn, and what the machine does meanwhile is the same for all of them."""
+    be measured piece by piece in turn, and what the machine does meanwhile is the same for all of them."""
 
     def __init__(self, pgbench, port, call, *gauges):
         self.pgbench, self.port, self.call, self.gauges = pgbench, port, call, gauges
@@ -142,11 +142,13 @@ class Stopped:
 
     def measure(self, seconds):
         self.process.send_signal(signal.SIGCONT)
-        time.sleep(AWAKE_SECONDS)
-        first = read(self.gauges)
-        time.sleep(seconds)
-        self.readings.append((first, read(self.gauges)))
-        self.process.send_signal(signal.SIGSTOP)
+        try:
+            time.sleep(AWAKE_SECONDS)
+            first = read(self.gauges)
+            time.sleep(seconds)
+            self.readings.append((first, read(self.gauges)))
+        finally:        # whatever became of it, the next is measured alone
+            self.process.send_signal(signal.SIGSTOP)
         self.check()
 
     def check(self):
