@@ -112,8 +112,8 @@ class Pgbench:
         done = run_on(command, self.cpus, **options)
         failed = re.search(r"failed transactions: (\d+)", done.stdout)
         if done.returncode != 0 or (failed and int(failed[1]) > 0):
-            lines = [line for line in done.stderr.splitlines() if "error" in line]
-            raise Failed(f"pgbench: {(lines or done.stderr.strip().splitlines() or ['failed'])[0]}")
+            lines = errors_in(done.stderr) or done.stderr.strip().splitlines()
+            raise Failed(f"pgbench: {lines[0] if lines else 'failed'}")
 
     def in_background(self, port, call, *options, **where):
         return subprocess.Popen(self.command(port, call, "-T", "3600", *options), stdout=subprocess.DEVNULL,
@@ -153,7 +153,7 @@ class Stopped:
 
     def check(self):
         """It goes on when a client of it gave up, and says so."""
-        errors = [line for line in self.errors.read_text().splitlines() if "error" in line]
+        errors = errors_in(self.errors.read_text())
         if errors or self.process.poll() is not None:
             raise Failed(f"pgbench: {errors[0] if errors else 'ended'}")
 
@@ -173,6 +173,11 @@ class Stopped:
         return [result_of(self.log[bisect.bisect(whens, begin):bisect.bisect(whens, end)],
                           [(begin, began, before), (end, ended, after)], standstills)
                 for (begin, began, before), (end, ended, after) in self.readings]
+
+
+def errors_in(text):
+    """The lines that tell of one, without the name that pgbench begins each with."""
+    return [line.removeprefix("pgbench: ") for line in text.splitlines() if "error" in line]
 
 
 def memory():
