@@ -8,6 +8,8 @@ import shutil
 import tempfile
 import time
 
+import psycopg2
+
 from lib import *
 from lib import pgwire as pg
 from lib import postgres
@@ -209,9 +211,16 @@ class Logins(HealthCase):
         self.assertRegex(self.of(self.primary)["health"]["probe"]["text"], "28P01: password authentication failed")
         self.assertNotIn("wrong", json.dumps(self.sheaf.status()))
 
+    def free_connection(self):
+        """None: those by which the server was made ready still end."""
+        try:
+            return self.primary.connect(user="app")
+        except psycopg2.OperationalError:
+            return None
+
     def test_a_server_without_a_free_connection_is_not_taken_for_a_dead_one(self):
         self.primary, self.replicas = Postgres(self, {"max_connections": 8}), []
-        hold = [self.primary.connect(user="app") for _ in range(3)]  # five are for superusers
+        hold = [wait_until(self.free_connection, what="a free one") for _ in range(3)]  # five are for superusers
         self.serve(self.primary, probe_user="app")
         self.await_state(self.primary, "up", "crowded")
         self.await_primary(self.primary)
