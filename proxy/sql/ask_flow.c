@@ -36,8 +36,7 @@ static size_t answer_alone(struct sql_session *s, struct slice in, size_t bytes)
         } else if (f.type == PG_FRONT_CLOSE &&
                    pg_read_target(pg_frame_body(rest, f), &target) == ERR_NONE) {
             if (target.kind == PG_KIND_STATEMENT &&
-                pg_statements_session_undefine(&s->statements, target.name, PG_CHANGE_BY_MESSAGE) ==
-                    ERR_NONE)
+                pg_statements_session_undefine(&s->statements, target.name) == ERR_NONE)
                 pg_statements_session_settle(sql_side_of(s)->statements, &s->statements,
                                              PG_OUTCOME_DONE);
             pg_put_close_complete(&out);

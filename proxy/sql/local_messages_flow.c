@@ -87,8 +87,7 @@ static void define(struct answering *a, struct slice body)
     }
     err = sql_statement_intern(s, &parse, &st);
     if (err == ERR_NONE)
-        err = pg_statements_session_define(store, &s->statements, parse.name, st,
-                                           PG_CHANGE_BY_MESSAGE);
+        err = pg_statements_session_define(store, &s->statements, parse.name, st);
     if (st != NULL)
         pg_statement_unref(store, &st);
     if (err != ERR_NONE) {
@@ -204,8 +203,7 @@ static void close_one(struct answering *a, struct slice body)
         return;
     }
     if (target.kind == PG_KIND_STATEMENT &&
-        pg_statements_session_undefine(&a->s->statements, target.name, PG_CHANGE_BY_MESSAGE) ==
-            ERR_NONE)
+        pg_statements_session_undefine(&a->s->statements, target.name) == ERR_NONE)
         settle(a->s);
     pg_put_close_complete(&a->out);
 }

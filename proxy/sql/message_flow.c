@@ -417,8 +417,8 @@ static size_t forward_close(struct sql_session *s, struct slice in, struct pg_fr
         found = pg_statements_session_find(&s->statements, target.name, &there);
     if (found == PG_NAME_FREE)
         return close_own(s, in, f, target.name);
-    if (found == PG_NAME_LATER || pg_statements_session_undefine(&s->statements, target.name,
-                                                                 PG_CHANGE_BY_MESSAGE) != ERR_NONE)
+    if (found == PG_NAME_LATER ||
+        pg_statements_session_undefine(&s->statements, target.name) != ERR_NONE)
         return sql_message_wait(s);
     if (!sql_message_expect(s, PG_EXPECT_CLOSE, is_own(s, target.name) ? 0 : PG_EXPECT_FAKE,
                             SQL_NOTE_CHANGE, NULL)) {

@@ -13,8 +13,7 @@ static enum err define_again(struct sql_session *s, const struct pg_parse *parse
     enum err err = sql_statement_intern(s, parse, &st);
 
     if (err == ERR_NONE)
-        err = pg_statements_session_define(store, &s->statements, parse->name, st,
-                                           PG_CHANGE_BY_MESSAGE);
+        err = pg_statements_session_define(store, &s->statements, parse->name, st);
     pg_statement_unref(store, &st);
     return err;
 }
@@ -229,8 +228,7 @@ static size_t define_and_send(struct sql_session *s, struct slice in, struct pg_
 {
     struct pg_statements *store = sql_side_of(s)->statements;
     size_t used;
-    enum err err =
-        pg_statements_session_define(store, &s->statements, parse->name, st, PG_CHANGE_BY_MESSAGE);
+    enum err err = pg_statements_session_define(store, &s->statements, parse->name, st);
 
     if (err == ERR_AGAIN)
         return sql_message_wait(s);

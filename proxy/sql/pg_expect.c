@@ -114,13 +114,11 @@ enum err pg_expect_push(struct pg_expect *e, struct pg_expected entry)
     assert(!e->skipping || !is_sync || !(entry.flags & PG_EXPECT_FAKE)); /* it waits for a Sync */
     if (e->skipping && !is_sync)
         return ERR_CLOSED;
-    if (e->failing && !is_sync)
-        entry.flags |= PG_EXPECT_SWALLOW | PG_EXPECT_FAILED;
     if (is_sync && e->phase == PG_PHASE_COPY_IN && !copy_is_ended(e))
         entry.flags |= PG_EXPECT_DOUBTFUL;
     TRY(append(e, entry));
     if (is_sync)
-        e->skipping = e->failing = false;
+        e->skipping = false;
     return ERR_NONE;
 }
 
@@ -418,16 +416,6 @@ bool pg_expect_fake(struct pg_expect *e, struct pg_expected *out)
     return true;
 }
 
-void pg_expect_fail_fake(struct pg_expect *e)
-{
-    uint32_t i = 0;
-
-    for (; i < e->count && entry_at(e, i)->kind != PG_EXPECT_SYNC; i++)
-        entry_at(e, i)->flags |= PG_EXPECT_SWALLOW | PG_EXPECT_FAILED;
-    e->failing = i == e->count;
-    begin_head(e);
-}
-
 bool pg_expect_take(struct pg_expect *e, struct pg_expected *out)
 {
     e->skips = 0;
@@ -436,7 +424,7 @@ bool pg_expect_take(struct pg_expect *e, struct pg_expected *out)
         if (out->kind != PG_EXPECT_COPY_END)
             return true;
     }
-    e->skipping = e->failing = false;
+    e->skipping = false;
     begin_head(e);
     return false;
 }

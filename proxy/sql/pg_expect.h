@@ -63,10 +63,9 @@ enum pg_expect_kind {
 enum pg_expect_flag {
     PG_EXPECT_SWALLOW = 1 << 0,  /* not for the client */
     PG_EXPECT_FAKE = 1 << 1,     /* the server was not sent it */
-    PG_EXPECT_FAILED = 1 << 2,   /* set by pg_expect_fail_fake(): for the client it is skipped */
-    PG_EXPECT_WRITES = 1 << 3,   /* the caller's: the exchange that it ends may write, */
-    PG_EXPECT_COMMITS = 1 << 4,  /* or end the transaction that it began in */
-    PG_EXPECT_DOUBTFUL = 1 << 7, /* private: a Sync that COPY may have eaten */
+    PG_EXPECT_WRITES = 1 << 2,   /* the caller's: the exchange that it ends may write, */
+    PG_EXPECT_COMMITS = 1 << 3,  /* or end the transaction that it began in */
+    PG_EXPECT_DOUBTFUL = 1 << 4, /* private: a Sync that COPY may have eaten */
 };
 
 struct pg_expected {
@@ -113,7 +112,6 @@ struct pg_expect {
     uint16_t data_type; /* PG_EXPECT_DATA and the frame of which there are many now, or 0 */
     uint8_t data_turn;  /* enum pg_turn of such a frame: PASS or SWALLOW */
     bool skipping;      /* up to the next Sync that is pushed */
-    bool failing;       /* the same, for a FAKE that failed */
     bool unsure;        /* see above */
     struct pg_expected ended;
 };
@@ -142,10 +140,6 @@ static inline unsigned pg_expect_frame(struct pg_expect *e, uint8_t type)
 bool pg_expect_skipped(struct pg_expect *e, struct pg_expected *out);
 /* Takes the head if it is FAKE. */
 bool pg_expect_fake(struct pg_expect *e, struct pg_expected *out);
-/* The FAKE entry that was just taken was answered with an error: what follows up to the next Sync
- * is skipped for the client, as far as it is FAKE; replies to what the server was sent are
- * swallowed. */
-void pg_expect_fail_fake(struct pg_expect *e);
 /* Takes what is there, in order: the upstream is lost. */
 bool pg_expect_take(struct pg_expect *e, struct pg_expected *out);
 /* Gives back a ring that has grown, if it is empty. */

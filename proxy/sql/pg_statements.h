@@ -127,10 +127,6 @@ enum pg_outcome {
     PG_OUTCOME_SKIPPED, /* the server did not look at it */
 };
 
-/* How the change is made: that of a message of the extended protocol is certain for what follows up
- * to the Sync, for that is skipped if it fails; that of a simple Query is not. */
-enum pg_change_by { PG_CHANGE_BY_MESSAGE, PG_CHANGE_BY_QUERY };
-
 void pg_statements_session_fini(struct pg_statements *store, struct pg_statements_session *s);
 
 /* *out is borrowed, valid until the next change or settlement; set if it is THERE.  The unnamed
@@ -144,13 +140,10 @@ enum pg_name pg_statements_session_find(const struct pg_statements_session *s, s
 /* Takes a reference of its own.  For the unnamed statement, too, whether or not there is one. */
 MUST_CHECK enum err pg_statements_session_define(struct pg_statements *store,
                                                  struct pg_statements_session *s, struct slice name,
-                                                 struct pg_statement *st, enum pg_change_by by);
-/* Close, DEALLOCATE; of a name that is free, too. */
+                                                 struct pg_statement *st);
+/* Close, of a name that is free, too. */
 MUST_CHECK enum err pg_statements_session_undefine(struct pg_statements_session *s,
-                                                   struct slice name, enum pg_change_by by);
-/* DEALLOCATE ALL, DISCARD ALL. */
-MUST_CHECK enum err pg_statements_session_clear(struct pg_statements_session *s,
-                                                enum pg_change_by by);
+                                                   struct slice name);
 /* A simple Query, which ends the unnamed statement even if it fails.  *changes is false if there is
  * none, and then nothing is to be settled. */
 MUST_CHECK enum err pg_statements_session_query(struct pg_statements_session *s, bool *changes);

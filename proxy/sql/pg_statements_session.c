@@ -19,11 +19,11 @@ struct name {
     uint8_t at[];
 };
 
-enum change_kind { CHANGE_DEFINE, CHANGE_UNDEFINE, CHANGE_CLEAR, CHANGE_QUERY };
+enum change_kind { CHANGE_DEFINE, CHANGE_UNDEFINE, CHANGE_QUERY };
 
 struct change {
     enum change_kind kind;
-    uint32_t segment;        /* between which Syncs; 0: of a Query, no promise for what follows */
+    uint32_t segment;        /* between which Syncs */
     uint64_t hash;           /* of the name */
     struct slice name;       /* owned; empty: the unnamed statement */
     struct pg_statement *st; /* a reference, of DEFINE */
@@ -53,7 +53,6 @@ static struct pg_statement_names *names_of(struct pg_statements_session *s)
 {
     if (s->names == NULL) {
         s->names = mem_new(sizeof(*s->names));
-        s->names->segment = 1;
         s->names->keeps = s->keeps;
     }
     return s->names;
@@ -247,7 +246,7 @@ static void grow_changes(struct pg_statement_names *names)
 }
 
 static enum err note(struct pg_statements_session *s, enum change_kind kind, struct slice name,
-                     struct pg_statement *st, enum pg_change_by by)
+                     struct pg_statement *st)
 {
     struct pg_statement_names *names = names_of(s);
 
@@ -257,7 +256,7 @@ static enum err note(struct pg_statements_session *s, enum change_kind kind, str
         grow_changes(names);
     *change_at(names, names->change_count++) = (struct change){
         .kind = kind,
-        .segment = by == PG_CHANGE_BY_QUERY ? 0 : names->segment,
+        .segment = names->segment,
         .hash = hash_of(name),
         .name = copy_of(name),
         .st = st == NULL ? NULL : pg_statement_ref(st),
@@ -353,10 +352,6 @@ void pg_statements_session_settle(struct pg_statements *store, struct pg_stateme
         case CHANGE_UNDEFINE:
             if (outcome == PG_OUTCOME_DONE)
                 remove_name(store, names, c->name, c->hash);
-            break;
-        case CHANGE_CLEAR:
-            if (outcome == PG_OUTCOME_DONE)
-                remove_all(store, names);
             break;
         case CHANGE_QUERY:
             remove_name(store, names, (struct slice){ 0 }, 0);
@@ -456,10 +451,6 @@ static const struct change *deciding(const struct pg_statement_names *names, str
             if (c->hash == hash && slice_is(c->name, name))
                 return c;
             break;
-        case CHANGE_CLEAR:
-            if (name.len > 0)
-                return c;
-            break;
         case CHANGE_QUERY:
             if (name.len == 0)
                 return c;
@@ -503,23 +494,16 @@ bool pg_statements_session_has_room(const struct pg_statements *store,
 }
 
 enum err pg_statements_session_define(struct pg_statements *store, struct pg_statements_session *s,
-                                      struct slice name, struct pg_statement *st,
-                                      enum pg_change_by by)
+                                      struct slice name, struct pg_statement *st)
 {
     if (!pg_statements_session_has_room(store, s, name, st))
         return ERR_LIMIT;
-    return note(s, CHANGE_DEFINE, name, st, by);
+    return note(s, CHANGE_DEFINE, name, st);
 }
 
-enum err pg_statements_session_undefine(struct pg_statements_session *s, struct slice name,
-                                        enum pg_change_by by)
+enum err pg_statements_session_undefine(struct pg_statements_session *s, struct slice name)
 {
-    return note(s, CHANGE_UNDEFINE, name, NULL, by);
-}
-
-enum err pg_statements_session_clear(struct pg_statements_session *s, enum pg_change_by by)
-{
-    return note(s, CHANGE_CLEAR, (struct slice){ 0 }, NULL, by);
+    return note(s, CHANGE_UNDEFINE, name, NULL);
 }
 
 enum err pg_statements_session_query(struct pg_statements_session *s, bool *changes)
@@ -533,15 +517,15 @@ enum err pg_statements_session_query(struct pg_statements_session *s, bool *chan
     c = deciding(s->names, unnamed, 0);
     if (c == NULL ? s->names->unnamed == NULL : c->kind == CHANGE_QUERY && !is_open(s->names, c))
         return ERR_NONE;
-    TRY(note(s, CHANGE_QUERY, unnamed, NULL, PG_CHANGE_BY_MESSAGE));
+    TRY(note(s, CHANGE_QUERY, unnamed, NULL));
     *changes = true;
     return ERR_NONE;
 }
 
 void pg_statements_session_sync(struct pg_statements_session *s)
 {
-    if (s->names != NULL && ++s->names->segment == 0)
-        s->names->segment = 1; /* 0 is of no segment */
+    if (s->names != NULL)
+        s->names->segment++;
 }
 
 size_t pg_statements_session_pending(const struct pg_statements_session *s)

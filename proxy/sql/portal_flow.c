@@ -52,7 +52,7 @@ static enum err define(struct sql_session *s, struct slice name, struct pg_state
     enum err err;
 
     TRY(sql_prepare_intern(s, pg_statement_text(s->portal_prepares), out));
-    err = pg_statements_session_define(store, &s->statements, name, *out, PG_CHANGE_BY_MESSAGE);
+    err = pg_statements_session_define(store, &s->statements, name, *out);
     if (err != ERR_NONE)
         pg_statement_unref(store, out);
     return err;

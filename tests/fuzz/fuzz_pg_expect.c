@@ -310,9 +310,6 @@ static void play_anything(struct play *p)
             if (frame(p, how & 0x40 ? (char)next(p) : FRAMES[how % (sizeof(FRAMES) - 1)]) &
                 PG_TURN_BAD)
                 break;
-        } else if (how == 0x7f && p->sent > 0 && p->messages[p->sent - 1].is == FAKED) {
-            pg_expect_fail_fake(&p->expect);
-            take(p);
         } else {
             uint8_t kind = (uint8_t)(PG_EXPECT_PARSE + (how & 15) % 10);
 

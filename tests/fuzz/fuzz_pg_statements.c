@@ -9,11 +9,10 @@
 
 enum { NAMES = 4, TEXTS = 8, EVENTS = 1024 };
 
-enum event_kind { DEFINE, UNDEFINE, CLEAR, QUERY, SYNC, FIND };
+enum event_kind { DEFINE, UNDEFINE, QUERY, SYNC, FIND };
 
 struct event {
     enum event_kind kind;
-    bool by_query;
     uint8_t name;                  /* 0: the unnamed one */
     const struct pg_statement *st; /* of DEFINE; of FIND: what was found, or NULL */
     enum pg_name said;
@@ -64,10 +63,6 @@ static void make(const struct event *e, enum pg_outcome outcome)
         if (outcome == PG_OUTCOME_DONE)
             truth[e->name] = NULL;
         break;
-    case CLEAR:
-        for (size_t i = 1; i < NAMES && outcome == PG_OUTCOME_DONE; i++)
-            truth[i] = NULL;
-        break;
     case QUERY:
         truth[0] = NULL;
         break;
@@ -95,7 +90,7 @@ static void serve(bool fails)
         outcome = PG_OUTCOME_SKIPPED;
     else
         make(e, outcome);
-    if (fails && e->kind != QUERY && !e->by_query)
+    if (fails && e->kind != QUERY)
         skips = true;
     pg_statements_session_settle(store, &session, outcome);
 }
@@ -104,7 +99,6 @@ static void serve(bool fails)
 
 static bool note(struct event *e, uint8_t what)
 {
-    enum pg_change_by by = e->by_query ? PG_CHANGE_BY_QUERY : PG_CHANGE_BY_MESSAGE;
     struct pg_statement *st;
     bool changes = true;
     enum err err;
@@ -113,13 +107,11 @@ static bool note(struct event *e, uint8_t what)
     case DEFINE:
         st = intern(what % TEXTS);
         e->st = st;
-        err = pg_statements_session_define(store, &session, name_of(e->name), st, by);
+        err = pg_statements_session_define(store, &session, name_of(e->name), st);
         pg_statement_unref(store, &st);
         return err == ERR_NONE;
     case UNDEFINE:
-        return pg_statements_session_undefine(&session, name_of(e->name), by) == ERR_NONE;
-    case CLEAR:
-        return pg_statements_session_clear(&session, by) == ERR_NONE;
+        return pg_statements_session_undefine(&session, name_of(e->name)) == ERR_NONE;
     case QUERY:
         return pg_statements_session_query(&session, &changes) == ERR_NONE && changes;
     case SYNC:
@@ -166,11 +158,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
                 serve(at[i] & 0x40);
             continue;
         }
-        *e = (struct event){ .kind = at[i] % (FIND + 1),
-                             .by_query = at[i + 1] & 0x80,
-                             .name = at[i + 1] >> 3 & 3 };
-        if (e->kind == QUERY)
-            e->by_query = true;
+        *e = (struct event){ .kind = at[i] % (FIND + 1), .name = at[i + 1] >> 3 & 3 };
         if (!note(e, at[i + 1]))
             continue;
         sent++;

@@ -3,7 +3,7 @@
  * A script is what is pushed and what comes, in order: a letter for each message (P parse, B bind,
  * d describe of a statement, D of a portal, E execute, C close, S sync, Q query, F function call,
  * c the end of copying), with - before it if it is to be swallowed and ~ if it is fake; `<x` for a
- * frame of type x; `fail` for pg_expect_fail_fake().  What happened is told as
+ * frame of type x.  What happened is told as
  *
  *     2:1   frame 2 ended entry 1        x:1   swallowed      E!1 the error of entry 1
  *     D     passed and ended nothing     D-    swallowed      N*  answered nothing
@@ -81,10 +81,6 @@ static void run(const char *script)
             flags |= PG_EXPECT_SWALLOW;
         } else if (*at == '~') {
             flags |= PG_EXPECT_FAKE;
-        } else if (strncmp(at, "fail", 4) == 0) {
-            pg_expect_fail_fake(&expect);
-            take_skipped_and_fake();
-            at += 3;
         } else {
             push(*at, flags);
             flags = 0;
@@ -195,17 +191,6 @@ static void fake_ones_are_answered_when_their_turn_comes(void)
         { "B ~E S <2 <Z", "2:0 fake1 Z:2 empty" }, /* and no rows may come for it */
         { "Q B ~E S <C <Z <D", "C Z:0 bad left1 left2 left3 " },
         { "P <E ~P S <Z", "E!0 closed Z:2 empty" },
-    };
-
-    TELL(ALL);
-}
-
-static void a_fake_that_fails_makes_the_rest_be_skipped(void)
-{
-    static const struct conversation ALL[] = {
-        { "~P fail ~B ~E S <Z", "fake0 fake1- fake2- Z:3 empty" },
-        { "~P fail B ~C E S P S <2 <E <Z <1 <Z", "fake0 2:1- fake2- E!3- Z:4 1:5 Z:6 empty" },
-        { "~P fail S ~P <Z", "fake0 Z:1 fake2 empty" },
     };
 
     TELL(ALL);
@@ -414,7 +399,6 @@ int main(void)
     RUN(an_error_skips_up_to_the_sync);
     RUN(what_is_ours_is_swallowed);
     RUN(fake_ones_are_answered_when_their_turn_comes);
-    RUN(a_fake_that_fails_makes_the_rest_be_skipped);
     RUN(copying_in);
     RUN(copying_out);
     RUN(what_nobody_asked_for_is_bad);

@@ -45,10 +45,10 @@ static struct pg_statement *intern(const char *text)
     return st;
 }
 
-static enum err define_by(const char *name, const char *text, enum pg_change_by by)
+static enum err try_to_define(const char *name, const char *text)
 {
     struct pg_statement *st = intern(text);
-    enum err err = pg_statements_session_define(store, &session, slice_text(name), st, by);
+    enum err err = pg_statements_session_define(store, &session, slice_text(name), st);
 
     pg_statement_unref(store, &st);
     return err;
@@ -56,13 +56,12 @@ static enum err define_by(const char *name, const char *text, enum pg_change_by 
 
 static void define(const char *name, const char *text)
 {
-    CHECK_INT(define_by(name, text, PG_CHANGE_BY_MESSAGE), ERR_NONE);
+    CHECK_INT(try_to_define(name, text), ERR_NONE);
 }
 
 static void undefine(const char *name)
 {
-    CHECK_INT(pg_statements_session_undefine(&session, slice_text(name), PG_CHANGE_BY_MESSAGE),
-              ERR_NONE);
+    CHECK_INT(pg_statements_session_undefine(&session, slice_text(name)), ERR_NONE);
 }
 
 static bool query(void)
@@ -308,24 +307,6 @@ static void behind_a_sync_nothing_is_promised_until_the_reply(void)
     end();
 }
 
-static void what_a_query_does_is_not_promised_at_all(void)
-{
-    begin();
-    CHECK_INT(define_by("a", "(int) AS SELECT $1", PG_CHANGE_BY_QUERY), ERR_NONE);
-    CHECK_FOUND("a", "later");
-    settle(PG_OUTCOME_DONE);
-    CHECK_FOUND("a", "(int) AS SELECT $1");
-    CHECK_INT(pg_statements_session_clear(&session, PG_CHANGE_BY_QUERY), ERR_NONE);
-    CHECK_FOUND("a", "later");
-    settle(PG_OUTCOME_FAILED);
-    CHECK_FOUND("a", "(int) AS SELECT $1");
-    CHECK_INT(pg_statements_session_clear(&session, PG_CHANGE_BY_MESSAGE), ERR_NONE);
-    CHECK_FOUND("a", "free");
-    settle(PG_OUTCOME_DONE);
-    CHECK_FOUND("a", "free");
-    end();
-}
-
 static void the_unnamed_statement_has_its_own_life(void)
 {
     begin();
@@ -346,8 +327,7 @@ static void the_unnamed_statement_has_its_own_life(void)
     define("", "SELECT 4");
     settle(PG_OUTCOME_SKIPPED);
     CHECK_FOUND("", "SELECT 3");
-    CHECK_INT(pg_statements_session_clear(&session, PG_CHANGE_BY_MESSAGE), ERR_NONE);
-    settle(PG_OUTCOME_DONE);
+    pg_statements_session_clear_now(store, &session);
     CHECK_FOUND("", "SELECT 3"); /* DEALLOCATE ALL is for names */
     CHECK(query());
     CHECK_FOUND("", "free");
@@ -445,10 +425,10 @@ static void a_session_is_bounded(void)
         snprintf(name, sizeof(name), "s%d", i);
         define(name, "SELECT 1");
     }
-    CHECK_INT(define_by("s3", "SELECT 1", PG_CHANGE_BY_MESSAGE), ERR_LIMIT);
-    CHECK_INT(define_by("", "SELECT 1", PG_CHANGE_BY_MESSAGE), ERR_NONE);
+    CHECK_INT(try_to_define("s3", "SELECT 1"), ERR_LIMIT);
+    CHECK_INT(try_to_define("", "SELECT 1"), ERR_NONE);
     settle(PG_OUTCOME_FAILED);
-    CHECK_INT(define_by("s3", "SELECT 1", PG_CHANGE_BY_MESSAGE), ERR_NONE);
+    CHECK_INT(try_to_define("s3", "SELECT 1"), ERR_NONE);
     for (int i = 0; i < 4; i++)
         settle(i == 2 ? PG_OUTCOME_FAILED : PG_OUTCOME_DONE);
     CHECK_INT(pg_statements_session_count(&session), 3);
@@ -456,9 +436,8 @@ static void a_session_is_bounded(void)
     begin();
     for (int i = 0; i < PG_STATEMENTS_PENDING; i++)
         define("", "SELECT 1");
-    CHECK_INT(define_by("", "SELECT 1", PG_CHANGE_BY_MESSAGE), ERR_AGAIN);
-    CHECK_INT(pg_statements_session_undefine(&session, slice_text("x"), PG_CHANGE_BY_MESSAGE),
-              ERR_AGAIN);
+    CHECK_INT(try_to_define("", "SELECT 1"), ERR_AGAIN);
+    CHECK_INT(pg_statements_session_undefine(&session, slice_text("x")), ERR_AGAIN);
     settle(PG_OUTCOME_DONE);
     define("", "SELECT 2");
     CHECK_INT(pg_statements_session_pending(&session), PG_STATEMENTS_PENDING);
@@ -549,12 +528,12 @@ static void what_an_exchange_changed_can_be_undone(void)
     define("", "old");
     settle_all();
     pg_statements_session_keep(store, &session);
-    CHECK_INT(pg_statements_session_undefine(&session, slice_text("a"), PG_CHANGE_BY_MESSAGE),
-              ERR_NONE);
+    CHECK_INT(pg_statements_session_undefine(&session, slice_text("a")), ERR_NONE);
     define("a", "new");
     define("", "new");
     define("c", "new");
-    CHECK_INT(pg_statements_session_clear(&session, PG_CHANGE_BY_MESSAGE), ERR_NONE);
+    settle_all();
+    pg_statements_session_clear_now(store, &session);
     define("b", "new");
     settle_all();
     CHECK_TEXT(meaning_of("b"), "new");
@@ -584,7 +563,6 @@ int main(void)
     RUN(a_parse_that_failed_registers_nothing);
     RUN(a_close_that_was_skipped_has_not_happened);
     RUN(behind_a_sync_nothing_is_promised_until_the_reply);
-    RUN(what_a_query_does_is_not_promised_at_all);
     RUN(the_unnamed_statement_has_its_own_life);
     RUN(a_change_that_was_not_sent_is_taken_back);
     RUN(what_a_reply_tells_comes_before_what_is_pending);
