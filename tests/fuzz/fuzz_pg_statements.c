@@ -95,6 +95,29 @@ static void serve(bool fails)
     pg_statements_session_settle(store, &session, outcome);
 }
 
+/* What a text did is learned when it is done: PREPARE, DEALLOCATE and DEALLOCATE ALL. */
+static void learn(uint8_t how, uint8_t what)
+{
+    uint8_t name = what >> 3 & 3;
+    struct pg_statement *st;
+    uint64_t id;
+
+    if (how & 0x40) {
+        pg_statements_session_clear_now(store, &session);
+        for (size_t i = 1; i < NAMES; i++)
+            truth[i] = NULL;
+    } else if (how & 0x20) {
+        id = pg_statements_session_undefine_now(store, &session, name_of(name));
+        require((id != 0) == (truth[name] != NULL));
+        truth[name] = NULL;
+    } else {
+        st = intern(what % TEXTS);
+        pg_statements_session_define_now(store, &session, name_of(name), st);
+        truth[name] = st;
+        pg_statement_unref(store, &st);
+    }
+}
+
 /* --- The client ------------------------------------------------------------------------------ */
 
 static bool note(struct event *e, uint8_t what)
@@ -156,6 +179,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
         if (at[i] & 0x80) {
             if (served < sent)
                 serve(at[i] & 0x40);
+            else
+                learn(at[i], at[i + 1]);
             continue;
         }
         *e = (struct event){ .kind = at[i] % (FIND + 1), .name = at[i + 1] >> 3 & 3 };
